@@ -1,0 +1,203 @@
+//! What crosses the boundary between a host and a remote.
+//!
+//! # The life of a remote
+//!
+//! 1. `[any thread]` The host reads the manifest that is embedded in the library ([`crate::embed`]) and
+//!    plans; no code of the remote has run.
+//! 2. `[remote's thread]` The library is loaded, its [`RemoteEntry`] checked structurally.
+//! 3. `[remote's thread]` [`RemoteEntry::init`] receives the share scope and the host's services, and
+//!    returns the [`Remote`].
+//! 4. `[remote's thread]` [`Remote::get`] returns a [`Surface`] for an expose.
+//! 5. `[remote's thread]` [`Surface::frame`] turns a [`FrameInput`] into a [`Frame`], as often as the host
+//!    asks. [`Remote::changed`] is called when shared state that the remote listens to has changed.
+//! 6. `[remote's thread]` [`Surface::close`] for each surface, then [`Remote::shutdown`]; the thread ends;
+//!    the library is unloaded.
+//!
+//! Every call into a remote happens on one thread that belongs to that remote.
+//! Calls out of a remote ([`HostServices`]) may come from any thread.
+//!
+//! # Rules
+//!
+//! No toolkit type, `TypeId`, lock, or panic crosses.
+//! [`FrameInput`] and [`Frame`] hold numbers, strings and slices only, and mean the same in another address
+//! space.
+//! What grows most (kinds of events and commands) is named by number or text, and a side that does not know
+//! a kind skips it; a change of any layout is a new [`ABI_REVISION`].
+// `#[sabi_trait]` and `StableAbi` generate unsafe shims and undocumented items; the items written here are
+// documented, and no unsafe code is written here by hand.
+#![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
+#![allow(clippy::undocumented_unsafe_blocks)]
+
+use abi_stable::{
+    StableAbi, declare_root_module_statics,
+    library::RootModule,
+    package_version_strings, sabi_trait,
+    sabi_types::VersionStrings,
+    std_types::{ROption, RResult, RSlice, RStr, RString, RVec},
+};
+
+mod frame;
+mod input;
+
+pub use frame::{ClippedMesh, Command, CommandKind, Frame, Ime, NEVER, TextureUpdate, Vertex};
+pub use input::{Event, EventKind, FrameInput, modifiers};
+
+use crate::shared::{Consumer, Interface};
+
+/// The revision of this contract.
+///
+/// A host loads remotes of exactly this revision; it reads the number from the library's manifest section
+/// before running any of its code.
+pub const ABI_REVISION: u32 = 1;
+
+/// An axis-aligned rectangle in logical points: left, top, right, bottom.
+pub type Rect = [f32; 4];
+
+/// The root module of a remote's library.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = RemoteEntryRef)))]
+pub struct RemoteEntry {
+    /// [`ABI_REVISION`] that the library was built with.
+    pub abi_revision: u32,
+    /// The manifest's text, byte for byte what is embedded in the library.
+    pub descriptor: extern "C" fn() -> RStr<'static>,
+    /// The copies of shared crates that are linked into this library.
+    pub shared: extern "C" fn() -> RVec<SharedModule>,
+    /// Starts the remote. Called once for each load, on the remote's thread.
+    #[sabi(last_prefix_field)]
+    pub init: extern "C" fn(InitContext) -> RResult<RemoteBox, RemoteError>,
+}
+
+impl RootModule for RemoteEntryRef {
+    declare_root_module_statics! {RemoteEntryRef}
+    const BASE_NAME: &'static str = "pulse_remote";
+    const NAME: &'static str = "Pulse remote";
+    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// What a remote is given at [`RemoteEntry::init`].
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct InitContext {
+    /// The host's services; usable from any thread until the remote is shut down.
+    pub services: Services,
+    /// One interface for each shared crate that the plan assigned to this remote.
+    pub scope: RVec<Interface>,
+    /// A directory that belongs to this remote, created by the host.
+    pub data_dir: RString,
+    /// The host's fonts. They outlive every remote.
+    pub fonts: Fonts,
+}
+
+/// Font files (TrueType or OpenType) that host and remotes draw with; empty where the host has none.
+#[repr(C)]
+#[derive(Clone, Copy, StableAbi)]
+pub struct Fonts {
+    /// The regular weight.
+    pub regular: RSlice<'static, u8>,
+    /// The semi-bold weight, for headings and figures.
+    pub strong: RSlice<'static, u8>,
+}
+
+/// A copy of a shared crate that an image offers.
+#[repr(C)]
+#[derive(Clone, StableAbi)]
+pub struct SharedModule {
+    /// Name of the crate, the key of the share scope.
+    pub key: RString,
+    /// Version of the copy.
+    pub version: RString,
+    /// Makes the interface through which one consumer uses this copy.
+    pub bind: extern "C" fn(Consumer) -> Interface,
+}
+
+/// A remote that was initialised.
+#[sabi_trait]
+pub trait Remote {
+    /// Makes a surface for an expose. `[remote's thread]`
+    fn get(&mut self, expose: RStr<'_>, context: SurfaceContext) -> RResult<SurfaceBox, RemoteError>;
+
+    /// Shared state that this remote listens to has changed. `[remote's thread]`
+    fn changed(&mut self) -> RResult<(), RemoteError>;
+
+    /// The last call: drop everything, end every thread that was started. `[remote's thread]`
+    #[sabi(last_prefix_field)]
+    fn shutdown(&mut self) -> RResult<(), RemoteError>;
+}
+
+/// An owned [`Remote`].
+pub type RemoteBox = Remote_TO<'static, abi_stable::std_types::RBox<()>>;
+
+/// What a surface is made with.
+#[repr(C)]
+#[derive(Clone, Debug, StableAbi)]
+pub struct SurfaceContext {
+    /// The host's name for this surface in [`HostServices::request_repaint`].
+    pub id: u64,
+    /// Bytes that an earlier surface of the same expose returned from [`Surface::save`].
+    pub state: ROption<RVec<u8>>,
+}
+
+/// One rectangle on the screen, drawn by a remote.
+#[sabi_trait]
+pub trait Surface {
+    /// Runs the surface once and returns what is to be seen. `[remote's thread]`
+    fn frame(&mut self, input: FrameInput) -> RResult<Frame, RemoteError>;
+
+    /// The state that a later surface of the same expose starts from, self-describing. `[remote's thread]`
+    fn save(&mut self) -> RResult<RVec<u8>, RemoteError>;
+
+    /// The last call: drop everything that belongs to the surface. `[remote's thread]`
+    #[sabi(last_prefix_field)]
+    fn close(&mut self) -> RResult<(), RemoteError>;
+}
+
+/// An owned [`Surface`].
+pub type SurfaceBox = Surface_TO<'static, abi_stable::std_types::RBox<()>>;
+
+/// What the host does for a remote. `[thread-safe]`
+#[sabi_trait]
+pub trait HostServices: Send + Sync + Clone {
+    /// Adds a line to the host's log, under the remote's name.
+    ///
+    /// `level` is 1 for error, 2 warn, 3 info, 4 debug, 5 trace.
+    fn log(&self, level: u32, target: RStr<'_>, message: RStr<'_>);
+
+    /// Asks for a frame of surface `surface` (see [`SurfaceContext::id`]) after `nanoseconds`.
+    #[sabi(last_prefix_field)]
+    fn request_repaint(&self, surface: u64, nanoseconds: u64);
+}
+
+/// A shared handle on [`HostServices`].
+pub type Services = HostServices_TO<'static, abi_stable::std_types::RArc<()>>;
+
+/// What went wrong inside a remote.
+#[repr(C)]
+#[derive(Clone, Debug, PartialEq, Eq, StableAbi)]
+pub struct RemoteError {
+    /// Stable code, kebab-case: one of [`RemoteError`]'s constants, or the author's own.
+    pub code: RString,
+    /// What happened, in a sentence.
+    pub message: RString,
+    /// `file:line` where it happened, or empty.
+    pub location: RString,
+    /// A backtrace, or empty.
+    pub backtrace: RString,
+}
+
+impl RemoteError {
+    /// The remote panicked.
+    pub const PANICKED: &'static str = "panicked";
+    /// There is no such expose.
+    pub const EXPOSE_UNKNOWN: &'static str = "expose-unknown";
+    /// A shared crate was used before it was installed, or cannot be installed.
+    pub const SHARED: &'static str = "shared-crate";
+    /// The author's code returned an error.
+    pub const FAILED: &'static str = "failed";
+
+    /// An error without location and backtrace.
+    pub fn new(code: &str, message: impl Into<RString>) -> Self {
+        Self { code: code.into(), message: message.into(), location: RString::new(), backtrace: RString::new() }
+    }
+}

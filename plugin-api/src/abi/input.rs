@@ -1,0 +1,143 @@
+//! What a host tells a surface with each frame.
+
+use abi_stable::{
+    StableAbi,
+    std_types::{RString, RVec},
+};
+
+use super::Rect;
+use crate::tokens::Tokens;
+
+/// Everything that a surface may depend on for one frame.
+///
+/// Coordinates are logical points with the origin at the slot's upper left corner.
+#[repr(C)]
+#[derive(Clone, Debug, StableAbi)]
+pub struct FrameInput {
+    /// Seconds on a clock that never goes back.
+    pub time: f64,
+    /// Expected seconds until the next frame.
+    pub predicted_dt: f32,
+    /// Width and height of the slot.
+    pub size: [f32; 2],
+    /// The whole window, seen from the slot: popups may use it.
+    pub window: Rect,
+    /// Physical pixels in a logical point.
+    pub pixels_per_point: f32,
+    /// Largest side of a texture, in texels.
+    pub max_texture_side: u32,
+    /// Whether this surface owns the keyboard.
+    pub focused: bool,
+    /// Whether accessibility nodes are wanted.
+    pub accessibility: bool,
+    /// Bits of [`modifiers`].
+    pub modifiers: u32,
+    /// The look.
+    pub tokens: Tokens,
+    /// What happened since the last frame, in order.
+    pub events: RVec<Event>,
+}
+
+/// Bits of the modifier keys.
+pub mod modifiers {
+    /// Alt or Option.
+    pub const ALT: u32 = 1;
+    /// Control.
+    pub const CTRL: u32 = 2;
+    /// Shift.
+    pub const SHIFT: u32 = 4;
+    /// Command on macOS.
+    pub const MAC_CMD: u32 = 8;
+    /// The platform's key for shortcuts: Command on macOS, Control elsewhere.
+    pub const COMMAND: u32 = 16;
+}
+
+/// What an [`Event`] is. A surface skips kinds that it does not know.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, StableAbi)]
+pub struct EventKind(pub u32);
+
+impl EventKind {
+    /// The pointer is at `pos`.
+    pub const POINTER_MOVED: Self = Self(1);
+    /// The pointer left the slot, or belongs to somebody else.
+    pub const POINTER_GONE: Self = Self(2);
+    /// Button `button` went down (`pressed`) or up at `pos`.
+    pub const POINTER_BUTTON: Self = Self(3);
+    /// Scrolled by `delta`; `unit` is 0 for points, 1 for lines, 2 for pages; `phase` as for touch.
+    pub const WHEEL: Self = Self(4);
+    /// Zoom gesture; `value` is the factor.
+    pub const ZOOM: Self = Self(5);
+    /// Key named `text` went down (`pressed`, maybe `repeat`) or up.
+    pub const KEY: Self = Self(6);
+    /// `text` was typed.
+    pub const TEXT: Self = Self(7);
+    /// The user asked to copy.
+    pub const COPY: Self = Self(8);
+    /// The user asked to cut.
+    pub const CUT: Self = Self(9);
+    /// The user pasted `text`.
+    pub const PASTE: Self = Self(10);
+    /// The surface gained (`pressed`) or lost the keyboard.
+    pub const FOCUS: Self = Self(11);
+    /// The input method shows `text` as not yet committed.
+    pub const IME_PREEDIT: Self = Self(12);
+    /// The input method committed `text`.
+    pub const IME_COMMIT: Self = Self(13);
+    /// The input method was switched on (`pressed`) or off.
+    pub const IME_ENABLED: Self = Self(14);
+    /// Assistive technology asks for an action; `text` is an AccessKit `ActionRequest` as JSON.
+    pub const ACCESS_ACTION: Self = Self(15);
+    /// Finger `id` at `pos`; `phase` is 0 start, 1 move, 2 end, 3 cancel; `value` is the force or NaN.
+    pub const TOUCH: Self = Self(16);
+}
+
+/// One thing that happened; which fields mean something is said at its [`EventKind`].
+#[repr(C)]
+#[derive(Clone, Debug, StableAbi)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// Bits of [`modifiers`] at that moment.
+    pub modifiers: u32,
+    /// Pressed rather than released, on rather than off.
+    pub pressed: bool,
+    /// A key that repeats while it is held.
+    pub repeat: bool,
+    /// Pointer button: 0 primary, 1 secondary, 2 middle, 3 and 4 extra.
+    pub button: u8,
+    /// Unit of `delta`.
+    pub unit: u8,
+    /// Phase of a gesture.
+    pub phase: u8,
+    /// Identity of a finger.
+    pub id: u64,
+    /// Position.
+    pub pos: [f32; 2],
+    /// Movement.
+    pub delta: [f32; 2],
+    /// A factor or force.
+    pub value: f32,
+    /// Name of a key, or text.
+    pub text: RString,
+}
+
+impl Event {
+    /// An event of `kind` with every other field zero or empty.
+    pub fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            modifiers: 0,
+            pressed: false,
+            repeat: false,
+            button: 0,
+            unit: 0,
+            phase: 0,
+            id: 0,
+            pos: [0.0; 2],
+            delta: [0.0; 2],
+            value: 0.0,
+            text: RString::new(),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The manifest of a host.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::MANIFEST_VERSION;
+use super::error::ManifestError;
+use super::names::{self, MAX_LOCATION};
+use super::read::{self, Cursor, Fault, Object};
+use super::remote::{AtomAccess, FILE_NAME_PATTERN, decode_atoms};
+use super::shared::Shared;
+
+/// What a host says: which remotes it loads from where, what it shares, and who signs people in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HostManifest {
+    /// Where the schema of this file is, for editors.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The version of the manifest's own format.
+    #[schemars(extend("const" = MANIFEST_VERSION))]
+    pub manifest_version: u32,
+    /// The name of the host among the participants.
+    #[schemars(length(min = 1, max = 64), regex(pattern = FILE_NAME_PATTERN))]
+    pub name: String,
+    /// How the provider of a shared crate is chosen.
+    #[serde(default)]
+    pub share_strategy: ShareStrategy,
+    /// The remotes by alias, each as "name@location".
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub remotes: BTreeMap<String, RemoteRef>,
+    /// The crates that the host offers or needs, by crate name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shared: BTreeMap<String, Shared>,
+    /// Who says which user is signed in; absent, the user's own settings or the local profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthConfig>,
+    /// The atoms that each remote may use, by remote and atom; absent, the shell decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<BTreeMap<String, BTreeMap<String, AtomAccess>>>,
+}
+
+/// How the provider of a shared crate is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShareStrategy {
+    /// The highest compatible version, whoever has it.
+    #[default]
+    VersionFirst,
+    /// A version of a participant that is loaded already, where it satisfies.
+    LoadedFirst,
+}
+
+impl ShareStrategy {
+    const WORDS: [(&'static str, Self); 2] =
+        [("version-first", Self::VersionFirst), ("loaded-first", Self::LoadedFirst)];
+
+    /// The word for it in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::VersionFirst => "version-first",
+            Self::LoadedFirst => "loaded-first",
+        }
+    }
+}
+
+/// Which remote to load and from where; `"name@location"` in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RemoteRef {
+    /// The name in the remote's own manifest.
+    pub name: String,
+    /// A path of a manifest or a library, relative to the host's manifest, or a URL.
+    pub location: String,
+}
+
+impl fmt::Display for RemoteRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.location)
+    }
+}
+
+impl Serialize for RemoteRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for RemoteRef {
+    fn schema_name() -> Cow<'static, str> {
+        "RemoteRef".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Which remote to load and from where: \"name@location\", the location being a path of a manifest or a library, relative to this file, or a URL.",
+            "type": "string",
+            "pattern": r#"^[^\s./\\@:<>"|?*][^/\\@:<>"|?*]*@\S.*$"#,
+        })
+    }
+}
+
+/// Who says which user is signed in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "provider", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AuthConfig {
+    /// A profile file in the user's config directory.
+    #[default]
+    Local,
+    /// A service that is asked over HTTP.
+    Http(HttpAuth),
+}
+
+/// The service that says which user is signed in: `GET {base}/api/users/me`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpAuth {
+    /// The service's base URL, without a slash at its end.
+    #[schemars(regex(pattern = r"^https?://[^\s/]\S*$"))]
+    pub base: String,
+    /// A file that holds the bearer token, relative to this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// The environment variable that holds the bearer token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_env: Option<String>,
+}
+
+impl HostManifest {
+    /// Reads a manifest and checks all of it.
+    ///
+    /// # Errors
+    /// [`ManifestError`] for the first problem, with its place in `text`.
+    pub fn from_json(text: &str) -> Result<Self, ManifestError> {
+        const KEYS: [&str; 8] =
+            ["$schema", "manifestVersion", "name", "shareStrategy", "remotes", "shared", "auth", "grants"];
+        read::document(text, &KEYS, Self::decode)
+    }
+
+    /// Reads a manifest out of bytes; otherwise as [`Self::from_json`].
+    ///
+    /// # Errors
+    /// [`ManifestError`] for the first problem; bytes that are not UTF-8 are `manifest-not-json`.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, ManifestError> {
+        read::utf8(bytes).and_then(Self::from_json)
+    }
+
+    fn decode(top: &Object<'_>) -> Result<Self, Fault> {
+        Ok(Self {
+            schema: top.optional("$schema").map(|at| at.string().map(str::to_owned)).transpose()?,
+            manifest_version: MANIFEST_VERSION,
+            name: top.required("name")?.text(names::file_name)?,
+            share_strategy: top.or_default("shareStrategy", |at| at.one_of(&ShareStrategy::WORDS))?,
+            remotes: top.or_default("remotes", decode_remotes)?,
+            shared: top.or_default("shared", |at| at.map(names::crate_name, Shared::decode))?,
+            auth: top.optional("auth").map(|at| AuthConfig::decode(&at)).transpose()?,
+            grants: top.optional("grants").map(|at| at.map(names::file_name, decode_atoms)).transpose()?,
+        })
+    }
+}
+
+impl AuthConfig {
+    fn decode(at: &Cursor<'_>) -> Result<Self, Fault> {
+        const HTTP_KEYS: [&str; 4] = ["provider", "base", "tokenFile", "tokenEnv"];
+        let provider = at.object(&HTTP_KEYS)?.required("provider")?;
+        if provider.one_of(&[("local", false), ("http", true)])? {
+            Ok(Self::Http(HttpAuth::decode(&at.object(&HTTP_KEYS)?)?))
+        } else {
+            at.object(&["provider"])?;
+            Ok(Self::Local)
+        }
+    }
+}
+
+impl HttpAuth {
+    fn decode(entry: &Object<'_>) -> Result<Self, Fault> {
+        let token_file = entry
+            .optional("tokenFile")
+            .map(|at| at.text(|text| names::line(text, MAX_LOCATION)))
+            .transpose()?;
+        let token_env = entry.optional("tokenEnv").map(|at| at.text(variable)).transpose()?;
+        if token_file.is_some() && token_env.is_some() {
+            let fault = entry.cursor().fault("`tokenFile` and `tokenEnv` are both given");
+            return Err(fault.hint("keep the one that holds the token"));
+        }
+        Ok(Self {
+            base: entry.required("base")?.text(base_url)?.trim_end_matches('/').to_owned(),
+            token_file: token_file.map(PathBuf::from),
+            token_env,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for HostManifest {
+    /// As [`HostManifest::from_json`], through any self-describing format; places are then
+    /// those of the JSON that the value amounts to.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Self::from_json(&value.to_string()).map_err(serde::de::Error::custom)
+    }
+}
+
+fn decode_remotes(at: &Cursor<'_>) -> Result<BTreeMap<String, RemoteRef>, Fault> {
+    let remotes = at.map(names::file_name, RemoteRef::decode)?;
+    let mut aliases = BTreeMap::new();
+    for (alias, remote) in &remotes {
+        if let Some(first) = aliases.insert(&remote.name, alias) {
+            let fault =
+                at.fault(format!("`{first}` and `{alias}` both stand for the remote `{}`", remote.name));
+            return Err(fault.hint("keep one of the two"));
+        }
+    }
+    Ok(remotes)
+}
+
+impl RemoteRef {
+    fn decode(at: &Cursor<'_>) -> Result<Self, Fault> {
+        let text = at.string()?;
+        let Some((name, location)) = text.split_once('@') else {
+            let fault = at.fault(format!("\"{}\" does not say which remote it is", names::shown(text)));
+            return Err(fault.hint(format!("write \"{}@{}\"", names::shown(at.key()), names::shown(text))));
+        };
+        names::file_name(name).map_err(|problem| {
+            at.fault(format!("the name in \"{}\" is wrong: {problem}", names::shown(text)))
+        })?;
+        names::line(location, MAX_LOCATION).map_err(|problem| {
+            at.fault(format!("the location in \"{}\" is wrong: {problem}", names::shown(text)))
+        })?;
+        Ok(Self { name: name.to_owned(), location: location.to_owned() })
+    }
+}
+
+fn base_url(text: &str) -> Result<(), String> {
+    names::line(text, MAX_LOCATION)?;
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
+        && !text.contains(char::is_whitespace)
+    {
+        Ok(())
+    } else {
+        Err("it must be a URL such as \"https://example.org\"".to_owned())
+    }
+}
+
+fn variable(text: &str) -> Result<(), String> {
+    names::line(text, MAX_VARIABLE)?;
+    if text.contains('=') { Err("a variable's name cannot contain `=`".to_owned()) } else { Ok(()) }
+}
+
+const MAX_VARIABLE: usize = 128;

@@ -1,0 +1,95 @@
+//! What names in a manifest may look like, and which known one was meant.
+
+/// The longest name of a remote, host, scope or atom, in characters.
+pub(super) const MAX_NAME: usize = 64;
+/// The longest title, expose or icon, in characters.
+pub(super) const MAX_TITLE: usize = 128;
+/// The longest location, URL or path, in characters.
+pub(super) const MAX_LOCATION: usize = 4096;
+
+/// A name that may become part of a file name on any platform: remotes, hosts, libraries.
+pub(super) fn file_name(text: &str) -> Result<(), String> {
+    name(text)?;
+    match text.chars().find(|c| r#":<>"|?*"#.contains(*c)) {
+        Some(c) => Err(format!("a name cannot contain `{c}`, because it becomes part of a file name")),
+        None if text.starts_with('.') => Err("a name cannot start with a dot".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// A name inside the federation: atoms and share scopes.
+pub(super) fn name(text: &str) -> Result<(), String> {
+    line(text, MAX_NAME)?;
+    match text.chars().find(|c| matches!(c, '/' | '\\' | '@')) {
+        Some(c) => Err(format!("a name cannot contain `{c}`")),
+        None => Ok(()),
+    }
+}
+
+/// A crate's name, as Cargo has it.
+pub(super) fn crate_name(text: &str) -> Result<(), String> {
+    line(text, MAX_NAME)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err("a crate's name is ASCII letters, digits, `-` and `_`, and starts with a letter".to_owned())
+    }
+}
+
+/// One line of text for people: not empty, no control characters, no space around it.
+pub(super) fn line(text: &str, limit: usize) -> Result<(), String> {
+    if text.trim().is_empty() {
+        Err("it cannot be empty".to_owned())
+    } else if text.trim() != text {
+        Err("it cannot start or end with space".to_owned())
+    } else if text.chars().any(char::is_control) {
+        Err("it cannot contain control characters".to_owned())
+    } else if text.chars().count() > limit {
+        Err(format!("it can have at most {limit} characters"))
+    } else {
+        Ok(())
+    }
+}
+
+/// `text` cut and escaped so that a hostile value cannot flood or garble a log.
+pub(super) fn shown(text: &str) -> String {
+    const LIMIT: usize = 80;
+    let mut cut: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LIMIT).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// The known word that `word` is a near miss of: the same letters in another case or
+/// punctuation, or at most two slips of the hand.
+pub(super) fn near_miss<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    if word.chars().count() > MAX_NAME {
+        return None;
+    }
+    let plain = |text: &str| -> Vec<char> {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let word = plain(word);
+    known
+        .iter()
+        .map(|candidate| (distance(&word, &plain(candidate)), *candidate))
+        .filter(|(slips, candidate)| *slips <= 2 && slips * 2 < candidate.len())
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance.
+fn distance(from: &[char], to: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in to.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}

@@ -1,0 +1,181 @@
+//! The manifest of a remote.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use semver::Version;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::MANIFEST_VERSION;
+use super::error::ManifestError;
+use super::names::{self, MAX_TITLE};
+use super::read::{self, Cursor, Fault, Object};
+use super::shared::{Shared, VERSION_PATTERN, decode_version};
+
+/// What a remote says about itself: its library, what it exposes, what it shares and which atoms it uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RemoteManifest {
+    /// Where the schema of this file is, for editors.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The version of the manifest's own format.
+    #[schemars(extend("const" = MANIFEST_VERSION))]
+    pub manifest_version: u32,
+    /// The name by which hosts know this remote.
+    #[schemars(length(min = 1, max = 64), regex(pattern = FILE_NAME_PATTERN))]
+    pub name: String,
+    /// The version of the remote itself.
+    #[schemars(with = "String", regex(pattern = VERSION_PATTERN))]
+    pub version: Version,
+    /// What people read in place of the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub title: Option<String>,
+    /// The base name of the library; its prefix and suffix are the platform's.
+    #[schemars(length(min = 1, max = 64), regex(pattern = FILE_NAME_PATTERN))]
+    pub remote_entry: String,
+    /// The surfaces that this remote offers, by names that start with "./".
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "pattern": r"^\./.", "maxLength": 128 }))]
+    pub exposes: BTreeMap<String, Expose>,
+    /// The crates that this remote offers or needs, by crate name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shared: BTreeMap<String, Shared>,
+    /// The atoms that this remote asks for, by name; it gets those that the host grants.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub atoms: BTreeMap<String, AtomAccess>,
+}
+
+/// A surface that a remote offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expose {
+    /// What people read in the sidebar and on the tab.
+    #[schemars(length(min = 1, max = 128))]
+    pub title: String,
+    /// The name of the shell's icon for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub icon: Option<String>,
+}
+
+/// What a remote may do with an atom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtomAccess {
+    /// Read it and be told of changes.
+    Read,
+    /// Set it too.
+    Write,
+}
+
+impl AtomAccess {
+    pub(super) const WORDS: [(&'static str, Self); 2] = [("read", Self::Read), ("write", Self::Write)];
+
+    /// Whether who has this access may do what needs `other`: who may write may read.
+    pub fn includes(self, other: Self) -> bool {
+        self >= other
+    }
+}
+
+impl RemoteManifest {
+    /// Reads a manifest and checks all of it.
+    ///
+    /// # Errors
+    /// [`ManifestError`] for the first problem, with its place in `text`.
+    pub fn from_json(text: &str) -> Result<Self, ManifestError> {
+        const KEYS: [&str; 9] = [
+            "$schema",
+            "manifestVersion",
+            "name",
+            "version",
+            "title",
+            "remoteEntry",
+            "exposes",
+            "shared",
+            "atoms",
+        ];
+        read::document(text, &KEYS, Self::decode)
+    }
+
+    /// Reads a manifest out of bytes, such as a library's section; otherwise as [`Self::from_json`].
+    ///
+    /// # Errors
+    /// [`ManifestError`] for the first problem; bytes that are not UTF-8 are `manifest-not-json`.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, ManifestError> {
+        read::utf8(bytes).and_then(Self::from_json)
+    }
+
+    /// What people call this remote: its title, else its name.
+    pub fn display_name(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+
+    fn decode(top: &Object<'_>) -> Result<Self, Fault> {
+        Ok(Self {
+            schema: top.optional("$schema").map(|at| at.string().map(str::to_owned)).transpose()?,
+            manifest_version: MANIFEST_VERSION,
+            name: top.required("name")?.text(names::file_name)?,
+            version: decode_version(&top.required("version")?)?,
+            title: top.optional("title").map(|at| decode_title(&at)).transpose()?,
+            remote_entry: decode_entry(&top.required("remoteEntry")?)?,
+            exposes: top.or_default("exposes", |at| at.map(expose_name, Expose::decode))?,
+            shared: top.or_default("shared", |at| at.map(names::crate_name, Shared::decode))?,
+            atoms: top.or_default("atoms", decode_atoms)?,
+        })
+    }
+}
+
+impl Expose {
+    fn decode(at: &Cursor<'_>) -> Result<Self, Fault> {
+        let expose = at.object(&["title", "icon"])?;
+        Ok(Self {
+            title: decode_title(&expose.required("title")?)?,
+            icon: expose.optional("icon").map(|at| decode_title(&at)).transpose()?,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for RemoteManifest {
+    /// As [`RemoteManifest::from_json`], through any self-describing format; places are then
+    /// those of the JSON that the value amounts to.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Self::from_json(&value.to_string()).map_err(serde::de::Error::custom)
+    }
+}
+
+pub(super) const FILE_NAME_PATTERN: &str = r#"^[^\s./\\@:<>"|?*][^/\\@:<>"|?*]*$"#;
+
+pub(super) fn decode_atoms(at: &Cursor<'_>) -> Result<BTreeMap<String, AtomAccess>, Fault> {
+    at.map(names::name, |access| access.one_of(&AtomAccess::WORDS))
+}
+
+fn decode_title(at: &Cursor<'_>) -> Result<String, Fault> {
+    at.text(|text| names::line(text, MAX_TITLE))
+}
+
+fn decode_entry(at: &Cursor<'_>) -> Result<String, Fault> {
+    let entry = at.text(names::file_name)?;
+    let file = [("lib", ".so"), ("lib", ".dylib"), ("", ".dll")]
+        .iter()
+        .find_map(|(prefix, suffix)| Some((entry.strip_suffix(suffix)?, *prefix)));
+    match file {
+        None => Ok(entry),
+        Some((stem, prefix)) => {
+            let base = stem.strip_prefix(prefix).unwrap_or(stem);
+            let fault =
+                at.fault(format!("`remoteEntry` must be a library's base name, and \"{entry}\" is a file's"));
+            Err(fault.hint(format!("write \"{base}\"; prefix and suffix are the platform's")))
+        }
+    }
+}
+
+fn expose_name(text: &str) -> Result<(), String> {
+    names::line(text, MAX_TITLE)?;
+    match text.strip_prefix("./") {
+        Some(rest) if !rest.is_empty() => Ok(()),
+        _ => Err(format!("an expose is named like \"./{}\"", text.trim_start_matches(['.', '/']))),
+    }
+}

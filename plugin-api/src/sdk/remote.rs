@@ -1,0 +1,92 @@
+//! The container of a remote: shared crates in, surfaces out.
+
+use std::{path::PathBuf, rc::Rc};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RBox, RResult, RStr},
+};
+
+use super::{Cx, ExposeEntry, SharedEntry, Watches, guard::guard};
+use crate::abi::{
+    Fonts, InitContext, Remote, Remote_TO, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
+};
+
+/// [`crate::abi::RemoteEntry::init`] for the remotes that `export!` makes.
+pub fn init(
+    context: InitContext,
+    shared: &'static [SharedEntry],
+    exposes: &'static [ExposeEntry],
+) -> RResult<RemoteBox, RemoteError> {
+    guard(|| {
+        for (done, entry) in shared.iter().enumerate() {
+            if let Err(error) = (entry.install)(&context.scope) {
+                shared[..done].iter().for_each(|entry| (entry.uninstall)());
+                return Err(RemoteError::new(RemoteError::SHARED, error.to_string()));
+            }
+        }
+        let container = Container {
+            services: context.services,
+            data_dir: PathBuf::from(context.data_dir.into_string()),
+            fonts: context.fonts,
+            shared,
+            exposes,
+            watches: Watches::default(),
+        };
+        Ok(Remote_TO::from_value(container, TD_Opaque))
+    })
+    .into()
+}
+
+struct Container {
+    services: Services,
+    data_dir: PathBuf,
+    fonts: Fonts,
+    shared: &'static [SharedEntry],
+    exposes: &'static [ExposeEntry],
+    watches: Watches,
+}
+
+impl Remote for Container {
+    fn get(&mut self, expose: RStr<'_>, context: SurfaceContext) -> RResult<SurfaceBox, RemoteError> {
+        guard(|| {
+            let entry = self.exposes.iter().find(|e| e.name == expose.as_str()).ok_or_else(|| {
+                let known: Vec<_> = self.exposes.iter().map(|e| e.name).collect();
+                RemoteError::new(
+                    RemoteError::EXPOSE_UNKNOWN,
+                    format!("the library has no expose `{expose}`; it has {}", known.join(", ")),
+                )
+            })?;
+            let cx =
+                Cx::new(self.services.clone(), context.id, self.data_dir.clone(), Rc::clone(&self.watches));
+            (entry.open)(cx, context, self.fonts)
+        })
+        .into()
+    }
+
+    fn changed(&mut self) -> RResult<(), RemoteError> {
+        guard(|| {
+            self.shared.iter().for_each(|entry| (entry.changed)());
+            for watch in self.watches.borrow_mut().iter_mut() {
+                let epoch = (watch.epoch)();
+                if std::mem::replace(&mut watch.seen, epoch) != epoch {
+                    self.services.request_repaint(watch.surface, 0);
+                }
+            }
+            Ok(())
+        })
+        .into()
+    }
+
+    fn shutdown(&mut self) -> RResult<(), RemoteError> {
+        guard(|| {
+            self.watches.borrow_mut().clear();
+            self.shared.iter().for_each(|entry| (entry.uninstall)());
+            Ok(())
+        })
+        .into()
+    }
+}
+
+// `RBox` is the pointer behind `RemoteBox`.
+const _: fn(Container) -> Remote_TO<'static, RBox<()>> = |c| Remote_TO::from_value(c, TD_Opaque);

@@ -1,0 +1,286 @@
+//! Runs an author's egui code behind the contract's surface.
+
+use std::{
+    mem,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{ROption, RResult, RVec},
+};
+use egui::{
+    Context, FullOutput, LayerId, Order, OutputCommand, Pos2, RawInput, Rect, TextureId, UiBuilder, Vec2,
+    ViewportId,
+    epaint::{ClippedPrimitive, ClippedShape, ImageData, Primitive, textures::TextureFilter},
+};
+
+use super::{Cx, Expose, Level, guard::guard};
+use crate::{
+    abi::{
+        ClippedMesh, Command, CommandKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError, Surface, Surface_TO,
+        SurfaceBox, SurfaceContext, TextureUpdate, Vertex,
+    },
+    bridge, theme,
+};
+
+/// Makes a surface of `E`.
+pub fn open<E: Expose>(cx: Cx, context: SurfaceContext, fonts: Fonts) -> Result<SurfaceBox, RemoteError> {
+    let ctx = Context::default();
+    ctx.set_embed_viewports(true);
+    ctx.options_mut(|o| o.zoom_with_keyboard = false);
+    theme::set_fonts(&ctx, fonts.regular.as_slice(), fonts.strong.as_slice());
+    let wake = Arc::new(Wake::default());
+    ctx.set_request_repaint_callback({
+        let (wake, services, id) = (Arc::clone(&wake), cx.services.clone(), context.id);
+        move |info| {
+            // Inside of a frame, the frame itself says when it wants the next.
+            if wake.running.load(Ordering::Acquire) {
+                wake.asked.fetch_or(info.delay.is_zero(), Ordering::AcqRel);
+            } else {
+                services.request_repaint(id, nanoseconds(info.delay));
+            }
+        }
+    });
+    let mut expose = E::new(&cx).map_err(|e| e.0)?;
+    if let ROption::RSome(state) = &context.state
+        && let Err(error) = expose.restore(state)
+    {
+        let text = format!("the saved state is not taken over: {} [{}]", error.0.message, error.0.code);
+        cx.log(Level::Warn, &text);
+    }
+    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake };
+    Ok(Surface_TO::from_value(surface, TD_Opaque))
+}
+
+/// Whether a repaint was asked for, and by whom.
+#[derive(Default)]
+struct Wake {
+    running: AtomicBool,
+    asked: AtomicBool,
+}
+
+struct EguiSurface<E> {
+    ctx: Context,
+    /// `None` once it panicked or was closed.
+    expose: Option<E>,
+    cx: Cx,
+    wake: Arc<Wake>,
+}
+
+impl<E: Expose> Surface for EguiSurface<E> {
+    fn frame(&mut self, input: FrameInput) -> RResult<Frame, RemoteError> {
+        self.wake.running.store(true, Ordering::Release);
+        let result = guard(|| self.run(&input));
+        self.wake.running.store(false, Ordering::Release);
+        let mut result = result;
+        match &mut result {
+            Ok(frame) if self.wake.asked.swap(false, Ordering::AcqRel) => {
+                // Asked by another thread while the frame ran: egui may have missed it.
+                frame.repaint_after = frame.repaint_after.min(if frame.repaint_after == NEVER { 0 } else { NEVER });
+            }
+            Ok(_) => {}
+            Err(_) => self.drop_expose(),
+        }
+        result.into()
+    }
+
+    fn save(&mut self) -> RResult<RVec<u8>, RemoteError> {
+        guard(|| Ok(self.expose.as_ref().map(E::save).unwrap_or_default().into())).into()
+    }
+
+    fn close(&mut self) -> RResult<(), RemoteError> {
+        self.cx.watches.borrow_mut().retain(|w| w.surface != self.cx.surface);
+        guard(|| {
+            drop(self.expose.take());
+            Ok(())
+        })
+        .into()
+    }
+}
+
+impl<E: Expose> EguiSurface<E> {
+    /// After a panic: the author's value is not run again, and its own panic on drop changes nothing.
+    fn drop_expose(&mut self) {
+        let expose = self.expose.take();
+        let _ = guard(|| {
+            drop(expose);
+            Ok(())
+        });
+    }
+
+    fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
+        let Self { ctx, expose, cx, .. } = self;
+        let expose = expose
+            .as_mut()
+            .ok_or_else(|| RemoteError::new(RemoteError::FAILED, "the surface has failed before or is closed"))?;
+        theme::apply(ctx, &input.tokens);
+        if input.accessibility {
+            ctx.enable_accesskit();
+        } else {
+            ctx.disable_accesskit();
+        }
+        let slot = Rect::from_min_size(Pos2::ZERO, Vec2::from(input.size));
+        let mut background = 0;
+        let mut output = ctx.run_ui(raw_input(input), |ui| {
+            ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
+                ui.set_clip_rect(slot);
+                expose.ui(ui, cx);
+            });
+            background = background_shapes(ui.ctx());
+        });
+        let mut shapes = mem::take(&mut output.shapes);
+        let above = shapes.split_off(background.min(shapes.len()));
+        let ppp = output.pixels_per_point;
+        let mut frame = Frame {
+            overlays: overlays(ctx),
+            textures: texture_updates(&mut output),
+            repaint_after: output
+                .viewport_output
+                .get(&ViewportId::ROOT)
+                .map_or(NEVER, |v| nanoseconds(v.repaint_delay)),
+            ..Frame::default()
+        };
+        push_meshes(&mut frame.meshes, ctx, shapes, ppp, false);
+        push_meshes(&mut frame.meshes, ctx, above, ppp, true);
+        platform(&mut frame, ctx, output);
+        Ok(frame)
+    }
+}
+
+fn nanoseconds(delay: Duration) -> u64 {
+    u64::try_from(delay.as_nanos()).unwrap_or(NEVER)
+}
+
+fn raw_input(input: &FrameInput) -> RawInput {
+    let [left, top, right, bottom] = input.window;
+    let mut raw = RawInput {
+        screen_rect: Some(Rect::from_min_max(Pos2::new(left, top), Pos2::new(right, bottom))),
+        max_texture_side: Some(input.max_texture_side as usize),
+        time: Some(input.time),
+        predicted_dt: input.predicted_dt,
+        focused: input.focused,
+        system_theme: Some(if input.tokens.dark { egui::Theme::Dark } else { egui::Theme::Light }),
+        events: input.events.iter().filter_map(bridge::event_from_abi).collect(),
+        ..RawInput::default()
+    };
+    // egui takes the modifiers from events; after a click elsewhere there may be none.
+    raw.events.insert(0, egui::Event::ModifiersChanged(bridge::modifiers_from_bits(input.modifiers)));
+    if let Some(viewport) = raw.viewports.get_mut(&ViewportId::ROOT) {
+        viewport.native_pixels_per_point = Some(input.pixels_per_point);
+        viewport.focused = Some(input.focused);
+    }
+    raw
+}
+
+/// How many shapes lie in background layers: egui paints them first.
+fn background_shapes(ctx: &Context) -> usize {
+    let mut layers: Vec<LayerId> =
+        ctx.memory(|m| m.layer_ids().filter(|l| l.order == Order::Background).collect());
+    if !layers.contains(&LayerId::background()) {
+        layers.push(LayerId::background());
+    }
+    ctx.graphics(|g| layers.iter().filter_map(|l| g.get(*l)).map(|list| list.all_entries().len()).sum())
+}
+
+/// Rectangles of visible layers above the background that take the pointer.
+fn overlays(ctx: &Context) -> RVec<crate::abi::Rect> {
+    ctx.memory(|m| {
+        m.layer_ids()
+            .filter(|l| matches!(l.order, Order::Middle | Order::Foreground) && m.areas().is_visible(l))
+            .filter_map(|l| m.area_rect(l.id))
+            .map(rect)
+            .collect()
+    })
+}
+
+fn rect(r: Rect) -> crate::abi::Rect {
+    [r.min.x, r.min.y, r.max.x, r.max.y]
+}
+
+fn push_meshes(out: &mut RVec<ClippedMesh>, ctx: &Context, shapes: Vec<ClippedShape>, ppp: f32, overlay: bool) {
+    for ClippedPrimitive { clip_rect, primitive } in ctx.tessellate(shapes, ppp) {
+        // Paint callbacks are code of this image; they do not cross.
+        let Primitive::Mesh(mesh) = primitive else { continue };
+        let TextureId::Managed(texture) = mesh.texture_id else { continue };
+        out.push(ClippedMesh {
+            clip: rect(clip_rect),
+            texture,
+            overlay,
+            indices: mesh.indices.into(),
+            vertices: bytemuck::cast_slice::<_, Vertex>(&mesh.vertices).to_vec().into(),
+        });
+    }
+}
+
+fn texture_updates(output: &mut FullOutput) -> RVec<TextureUpdate> {
+    let delta = &mut output.textures_delta;
+    let mut updates = RVec::new();
+    // The order between textures is of no consequence; the order within one is kept.
+    #[expect(clippy::iter_over_hash_type)]
+    for (id, deltas) in delta.set.drain() {
+        let TextureId::Managed(texture) = id else { continue };
+        for delta in deltas {
+            let ImageData::Color(image) = &delta.image;
+            let [x, y] = delta.pos.unwrap_or_default();
+            updates.push(TextureUpdate {
+                texture,
+                free: false,
+                partial: delta.pos.is_some(),
+                nearest: delta.options.magnification == TextureFilter::Nearest,
+                pos: [x as u32, y as u32],
+                size: image.size.map(|side| side as u32),
+                pixels: bytemuck::cast_slice(&image.pixels).to_vec().into(),
+            });
+        }
+    }
+    #[expect(clippy::iter_over_hash_type)]
+    for id in delta.free.drain() {
+        let TextureId::Managed(texture) = id else { continue };
+        updates.push(TextureUpdate {
+            texture,
+            free: true,
+            partial: false,
+            nearest: false,
+            pos: [0; 2],
+            size: [0; 2],
+            pixels: RVec::new(),
+        });
+    }
+    updates
+}
+
+fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
+    let platform = output.platform_output;
+    frame.cursor = bridge::cursor_name(platform.cursor_icon).into();
+    frame.wants_keyboard = ctx.egui_wants_keyboard_input();
+    frame.ime = platform
+        .ime
+        .map(|ime| Ime { field: rect(ime.rect), cursor: rect(ime.cursor_rect) })
+        .into();
+    frame.commands = platform
+        .commands
+        .into_iter()
+        .filter_map(|command| {
+            let (kind, flag, text) = match command {
+                OutputCommand::CopyText(text) => (CommandKind::COPY_TEXT, false, text),
+                OutputCommand::OpenUrl(url) => (CommandKind::OPEN_URL, url.new_tab, url.url),
+                OutputCommand::TextSelectionSettled(text) => (CommandKind::SELECTION, false, text),
+                OutputCommand::CopyImage(_) => return None,
+            };
+            Some(Command { kind, flag, text: text.into() })
+        })
+        .collect();
+    if let Some(update) = platform.accesskit_update {
+        // Serialising a tree of plain values does not fail; without it the surface is merely not accessible.
+        frame.access = serde_json::to_string(&update).unwrap_or_default().into();
+    }
+}
+
+// `Rc` in `Cx` keeps surfaces on the remote's thread.
+const _: fn(&Cx) -> &Rc<std::cell::RefCell<Vec<super::Watch>>> = |cx| &cx.watches;

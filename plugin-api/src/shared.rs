@@ -1,0 +1,240 @@
+//! Shared crates: one copy for all images, whoever provides it.
+//!
+//! A crate is shareable when it implements [`SharedCrate`].
+//! Every image links its own copy, so that a remote runs alone; where the plan says that another participant
+//! provides the crate, the host binds the provider's copy for this image ([`Consumer`]) and hands over the
+//! resulting [`Interface`], which the crate's facade is pointed at before it is used for the first time.
+// The `unsafe` of this module is the type erasure of `Interface`; see there.
+#![allow(unsafe_code)]
+#![allow(missing_docs, non_local_definitions, clippy::all, clippy::pedantic)]
+
+use abi_stable::{
+    StableAbi,
+    abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
+    sabi_trait,
+    std_types::{RArc, RString, RVec},
+    type_layout::TypeLayout,
+};
+
+use crate::abi::SharedModule;
+
+/// A crate that participants can share.
+pub trait SharedCrate: 'static {
+    /// Key in the share scope.
+    const NAME: &'static str;
+    /// Version of this copy.
+    const VERSION: &'static str;
+    /// What crosses between images.
+    type Interface: StableAbi + Send + Sync + 'static;
+
+    /// Binds this image's own copy for `consumer`. `[any thread]`
+    fn bundled(consumer: Consumer) -> Self::Interface;
+
+    /// Points this image's facade at `interface`. `[remote's thread]`
+    ///
+    /// # Errors
+    /// [`InstallError::Used`] when the facade was used before: what was read or written then would be lost.
+    fn install(interface: Self::Interface) -> Result<(), InstallError>;
+
+    /// Something in the shared copy changed: deliver it to this image. `[remote's thread]`
+    fn changed();
+
+    /// Lets go of the interface; the facade is as before [`install`](Self::install). `[remote's thread]`
+    fn uninstall();
+}
+
+/// Shared state that a surface can read and be woken by, such as an atom.
+pub trait Source: 'static {
+    /// What reading gives.
+    type Value;
+
+    /// Grows with every change.
+    fn epoch(&self) -> u64;
+
+    /// The current value.
+    ///
+    /// # Errors
+    /// When it is not available to this remote; the value to go on with stands beside the error.
+    fn read(&self) -> Result<Self::Value, (Self::Value, SourceError)>;
+}
+
+/// Why a [`Source`] is not available.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceError {
+    /// Stable code.
+    pub code: &'static str,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+/// Why a crate could not be pointed at its provider.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// The crate was used before it was negotiated.
+    #[error("`{key}` was used before it was negotiated; use it only after `init`, not in statics or constructors")]
+    Used { key: &'static str },
+    /// No interface was handed over for a crate that this image links.
+    #[error("the host assigned no provider for `{key}`; add it to `shared` in the remote's manifest")]
+    Missing { key: &'static str },
+    /// The provider's interface is laid out differently from what this image was built for.
+    #[error("`{key}` {version} of `{provider}` has another layout than this build expects: {difference}")]
+    Layout { key: String, version: String, provider: String, difference: String },
+}
+
+/// The participant that a shared copy is bound for.
+#[repr(C)]
+#[derive(Clone, StableAbi)]
+pub struct Consumer {
+    /// Its name.
+    pub name: RString,
+    /// What it may use; the provider decides what a name means.
+    pub grants: Grants,
+    /// Whether it may use everything: the host.
+    pub all: bool,
+    /// Tells the consumer that something it uses has changed.
+    pub notify: NotifyArc,
+}
+
+/// The permissions of a consumer.
+pub type Grants = RVec<Grant>;
+
+/// A permission by name.
+#[repr(C)]
+#[derive(Clone, Debug, PartialEq, Eq, StableAbi)]
+pub struct Grant {
+    /// What may be used.
+    pub name: RString,
+    /// Whether it may be changed too.
+    pub write: bool,
+}
+
+/// Wakes a consumer. `[thread-safe]`
+#[sabi_trait]
+pub trait Notify: Send + Sync + Clone {
+    /// Something changed; returns at once.
+    #[sabi(last_prefix_field)]
+    fn notify(&self);
+}
+
+/// A shared handle on [`Notify`].
+pub type NotifyArc = Notify_TO<'static, RArc<()>>;
+
+/// Wraps `f` as a [`NotifyArc`].
+pub fn notify_fn(f: impl Fn() + Send + Sync + Clone + 'static) -> NotifyArc {
+    #[derive(Clone)]
+    struct Call<F>(F);
+    impl<F: Fn() + Send + Sync + Clone> Notify for Call<F> {
+        fn notify(&self) {
+            (self.0)();
+        }
+    }
+    Notify_TO::from_ptr(RArc::new(Call(f)), abi_stable::sabi_trait::TD_Opaque)
+}
+
+/// A shared copy, bound for one consumer, with the type erased.
+///
+/// Invariant: `value` points to a live, boxed value whose type has the layout `layout`, is `Send + Sync`, and
+/// is dropped by `drop`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Interface {
+    key: RString,
+    version: RString,
+    provider: RString,
+    layout: &'static TypeLayout,
+    value: *mut (),
+    drop: unsafe extern "C" fn(*mut ()),
+}
+
+// SAFETY: `new` takes `Send + Sync` values only (the invariant), and the other fields are plain data.
+unsafe impl Send for Interface {}
+// SAFETY: as above.
+unsafe impl Sync for Interface {}
+
+impl Interface {
+    /// Erases `value`, the interface of `key` at `version`.
+    pub fn new<T: StableAbi + Send + Sync + 'static>(key: &str, version: &str, value: T) -> Self {
+        unsafe extern "C" fn drop_boxed<T>(value: *mut ()) {
+            // SAFETY: the caller passes the pointer that `new` made from a `Box<T>`, once.
+            drop(unsafe { Box::from_raw(value.cast::<T>()) });
+        }
+        Self {
+            key: key.into(),
+            version: version.into(),
+            provider: RString::new(),
+            layout: <T as StableAbi>::LAYOUT,
+            value: Box::into_raw(Box::new(value)).cast(),
+            drop: drop_boxed::<T>,
+        }
+    }
+
+    /// Key in the share scope.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Version of the provider's copy.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The same interface, with the name of its provider for messages.
+    #[must_use]
+    pub fn provided_by(mut self, provider: &str) -> Self {
+        self.provider = provider.into();
+        self
+    }
+
+    /// The value as the type that this image was built for.
+    ///
+    /// `T: Clone`, because the box itself belongs to the provider's allocator and stays there until `self` is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`InstallError::Layout`] when the provider's type differs from `T` structurally.
+    pub fn get<T: StableAbi + Clone + Send + Sync + 'static>(&self) -> Result<T, InstallError> {
+        // Own globals for each check: the shared ones would keep references into libraries that get unloaded.
+        let globals = CheckingGlobals::new();
+        check_layout_compatibility_with_globals(<T as StableAbi>::LAYOUT, self.layout, &globals).map_err(
+            |errors| InstallError::Layout {
+                key: self.key.to_string(),
+                version: self.version.to_string(),
+                provider: self.provider.to_string(),
+                difference: errors.to_string(),
+            },
+        )?;
+        // SAFETY: by the invariant `value` is live and of a type with the layout `self.layout`, which was just
+        // found compatible with `T`'s.
+        Ok(unsafe { &*self.value.cast::<T>() }.clone())
+    }
+}
+
+impl Drop for Interface {
+    fn drop(&mut self) {
+        // SAFETY: `value` came from `new` together with this `drop` and is not used afterwards.
+        unsafe { (self.drop)(self.value) }
+    }
+}
+
+/// This image's own copy of `C`, as an offer.
+pub fn module<C: SharedCrate>() -> SharedModule {
+    extern "C" fn bind<C: SharedCrate>(consumer: Consumer) -> Interface {
+        Interface::new(C::NAME, C::VERSION, C::bundled(consumer))
+    }
+    SharedModule { key: C::NAME.into(), version: C::VERSION.into(), bind: bind::<C> }
+}
+
+/// Points this image's `C` at the interface that `scope` holds for it.
+///
+/// # Errors
+/// See [`InstallError`].
+pub fn install<C>(scope: &[Interface]) -> Result<(), InstallError>
+where
+    C: SharedCrate,
+    C::Interface: Clone,
+{
+    let interface =
+        scope.iter().find(|i| i.key() == C::NAME).ok_or(InstallError::Missing { key: C::NAME })?;
+    C::install(interface.get::<C::Interface>()?)
+}

@@ -1,0 +1,183 @@
+//! The four figures, each a button that puts its measure on the chart.
+
+use plugin_api::egui::{
+    self, Align2, CursorIcon, Rect, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo, pos2, remap, vec2,
+};
+
+use super::{
+    faded, format,
+    look::{Look, baseline, line, put, triangle},
+};
+use crate::report::{Measure, Period, Report};
+
+/// Width inside a card from which there is room for a sparkline beside every figure.
+const SPARKLINE_FROM: f32 = 225.0;
+
+/// Four, two or one beside each other.
+fn columns(width: f32) -> usize {
+    match width {
+        ..400.0 => 1,
+        ..820.0 => 2,
+        _ => 4,
+    }
+}
+
+/// Height of a card with the fonts of `look`.
+pub(super) fn height(look: &Look) -> f32 {
+    let [caption, body, _, _, figure] = look.t.font_size;
+    let [tight, gap, ..] = look.t.space;
+    2.0 * look.t.space[3] + 1.3 * (caption + body + figure) + tight + gap
+}
+
+/// The rectangles of the cards in the width of `ui`, which are allocated.
+pub(super) fn grid(ui: &mut Ui, look: &Look) -> [Rect; 4] {
+    let gap = ui.spacing().item_spacing;
+    let columns = columns(ui.available_width());
+    let rows = 4 / columns;
+    let cell = height(look);
+    let whole = vec2(ui.available_width(), rows as f32 * (cell + gap.y) - gap.y);
+    let (rect, _) = ui.allocate_exact_size(whole, Sense::hover());
+    let width = (rect.width() - gap.x * (columns - 1) as f32) / columns as f32;
+    std::array::from_fn(|index| {
+        let (row, column) = ((index / columns) as f32, (index % columns) as f32);
+        let min = rect.min + vec2(column * (width + gap.x), row * (cell + gap.y));
+        Rect::from_min_size(min, vec2(width, cell))
+    })
+}
+
+/// Draws the cards; returns the measure of the one that was clicked.
+pub(super) fn cards_ui(ui: &mut Ui, look: &Look, report: &Report, chosen: Measure) -> Option<Measure> {
+    let mut clicked = None;
+    for (rect, measure) in grid(ui, look).into_iter().zip(Measure::ALL) {
+        if card_ui(ui, look, rect, report, measure, measure == chosen) {
+            clicked = Some(measure);
+        }
+    }
+    clicked
+}
+
+fn card_ui(ui: &mut Ui, look: &Look, rect: Rect, report: &Report, measure: Measure, selected: bool) -> bool {
+    let totals = &report.current.totals;
+    let response = ui.interact(rect, look.id(("card", format::title(measure))), Sense::click());
+    let change = report.previous.as_ref().and_then(|before| format::change(totals, &before.totals, measure));
+    let name = format!("{} {}", format::title(measure), format::value(totals, measure));
+    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, selected, &name));
+    let versus = format::previous(report.range);
+    let spoken = match &change {
+        Some(format::Change { up: Some(true), text, .. }) => format!("▲ {text} vs {versus}"),
+        Some(format::Change { up: Some(false), text, .. }) => format!("▼ {text} vs {versus}"),
+        Some(_) => format!("no change vs {versus}"),
+        None => "no earlier period to compare with".to_owned(),
+    };
+    ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(spoken));
+
+    let (ground, border) = match (selected, response.hovered()) {
+        (true, _) => (look.card, Stroke::new(1.5, look.accent)),
+        (false, true) => (look.hover, Stroke::new(1.0, look.border_strong)),
+        (false, false) => (look.card, Stroke::new(1.0, look.border)),
+    };
+    look.paint_card(ui.painter(), rect, ground, border);
+    look.paint_focus(ui, &response, look.card_radius());
+
+    let inner = rect.shrink(look.t.space[3]);
+    let title_color = if selected { look.accent } else { look.weak };
+    let title = line(ui, format::title(measure), look.body.clone(), title_color, inner.width());
+    let title = put(ui, title, Align2::LEFT_TOP, inner.min, title_color);
+
+    let (figure, unit) = format::figure(totals, measure);
+    let top = title.bottom() + look.t.space[0];
+    let value = line(ui, figure, look.strong(4), look.text, inner.width());
+    let unit = line(ui, unit, look.body.clone(), look.weak, inner.width() - value.size().x);
+    let unit_top = top + baseline(&value) - baseline(&unit);
+    let value = put(ui, value, Align2::LEFT_TOP, pos2(inner.left(), top), look.text);
+    let unit = put(ui, unit, Align2::LEFT_TOP, pos2(value.right(), unit_top), look.weak);
+
+    // By the width of the card and not by its text, so that all four have one or none has.
+    if inner.width() >= SPARKLINE_FROM {
+        let left = (unit.right() + look.t.space[2]).max(inner.right() - 110.0);
+        let y = value.shrink2(vec2(0.0, look.t.space[0])).y_range();
+        let spark = Rect::from_x_y_ranges(left..=inner.right(), y);
+        let color = if selected { look.accent } else { look.ghost };
+        ui.painter().extend(sparkline(&report.current, measure, spark, color));
+    }
+    change_ui(ui, look, inner, change.as_ref(), &versus);
+    response.on_hover_cursor(CursorIcon::PointingHand).clicked()
+}
+
+/// The line at the bottom: direction, size and what it is compared with.
+fn change_ui(ui: &Ui, look: &Look, inner: Rect, change: Option<&format::Change>, versus: &str) {
+    let base = inner.left_bottom();
+    let Some(change) = change else {
+        let text = line(ui, "No earlier period to compare", look.caption.clone(), look.weak, inner.width());
+        put(ui, text, Align2::LEFT_BOTTOM, base, look.weak);
+        return;
+    };
+    let color = match change.good {
+        Some(true) => look.success,
+        Some(false) => look.danger,
+        None => look.weak,
+    };
+    let size = look.t.font_size[0] * 0.75;
+    let indent = if change.up.is_some() { size + look.t.space[0] } else { 0.0 };
+    let figure = if change.up.is_some() { &*change.text } else { "No change" };
+    let figure = line(ui, figure, look.strong(0), color, inner.width() - indent);
+    let rest = inner.width() - indent - figure.size().x;
+    let fitting = [format!(" vs {versus}"), format!(" vs {}", versus.replace("previous", "prev."))]
+        .map(|text| line(ui, text, look.caption.clone(), look.weak, f32::INFINITY))
+        .into_iter()
+        .find(|text| text.size().x <= rest);
+    let rect = put(ui, figure, Align2::LEFT_BOTTOM, base + vec2(indent, 0.0), color);
+    if let Some(text) = fitting {
+        put(ui, text, Align2::LEFT_BOTTOM, rect.right_bottom(), look.weak);
+    }
+    if let Some(up) = change.up {
+        let center = pos2(base.x + size / 2.0, rect.center().y);
+        ui.painter().add(triangle(center, size, up, color));
+    }
+}
+
+/// The course of a measure in a few strokes: means over equal runs of days.
+fn sparkline(period: &Period, measure: Measure, rect: Rect, color: egui::Color32) -> Vec<Shape> {
+    let points = period.days.len().min(30);
+    if points < 2 {
+        return Vec::new();
+    }
+    let run = period.days.len() as f32 / points as f32;
+    let values: Vec<f64> = (0..points)
+        .map(|index| {
+            let days = (index as f32 * run) as usize..((index + 1) as f32 * run).ceil() as usize;
+            let days = period.days.get(days).unwrap_or_default();
+            let values = days.iter().filter_map(|day| day.value(measure));
+            values.sum::<f64>() / days.len().max(1) as f64
+        })
+        .collect();
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+    // A course that hardly moves must not look like a mountain range.
+    let middle = f64::midpoint(low, high);
+    let half = ((high - low) / 2.0).max(middle.abs() * 0.1).max(f64::EPSILON);
+    let point = |(index, value): (usize, &f64)| {
+        let x = remap(index as f32, 0.0..=(points - 1) as f32, rect.x_range());
+        let y = remap((value - middle) as f32, -half as f32..=half as f32, rect.bottom()..=rect.top());
+        pos2(x, y)
+    };
+    let line: Vec<_> = values.iter().enumerate().map(point).collect();
+    let end = line.last().copied().unwrap_or(rect.center());
+    vec![
+        Shape::line(line, Stroke::new(1.5, faded(color, 0.9))),
+        Shape::circle_filled(end, 2.5, color),
+    ]
+}
+
+/// Where the text of a card will be, for the loading state.
+pub(super) fn placeholders(look: &Look, card: Rect) -> [Rect; 3] {
+    let inner = card.shrink(look.t.space[3]);
+    let [caption, body, _, _, figure] = look.t.font_size;
+    let bar = |top: f32, height: f32, share: f32| {
+        Rect::from_min_size(pos2(inner.left(), top), Vec2::new(inner.width() * share, height))
+    };
+    [
+        bar(inner.top() + 2.0, body - 2.0, 0.45),
+        bar(inner.top() + 1.3 * body + look.t.space[1], figure - 4.0, 0.6),
+        bar(inner.bottom() - caption, caption - 2.0, 0.8),
+    ]
+}

@@ -1,0 +1,123 @@
+//! The top: title, who is looking, and the choice of the range.
+
+use jiff::civil::Date;
+use plugin_api::{
+    egui::{self, Align2, CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2},
+    theme,
+};
+
+use super::{
+    format,
+    look::{Look, line, put},
+};
+use crate::report::{Range, Report};
+
+const PILL_HEIGHT: f32 = 26.0;
+const CONTROL_HEIGHT: f32 = 32.0;
+const TITLE: &str = "Analytics";
+
+/// Title and subtitle, and the badge that says who is looking at the right.
+pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Option<&str>) {
+    let space = look.t.space;
+    let width = ui.available_width();
+    let title = line(ui, TITLE, look.strong(3), look.text, width);
+    let subtitle = match as_of {
+        Some(day) => format!("Flights from New York City, as of {}", format::date(day)),
+        None => "Flights from New York City".to_owned(),
+    };
+    let below = line(ui, &*subtitle, look.body.clone(), look.weak, width);
+    let row = title.size().y.max(PILL_HEIGHT);
+    let (rect, _) = ui.allocate_exact_size(vec2(width, row + space[0] + below.size().y), Sense::hover());
+
+    let left = Rect::from_min_size(rect.min, vec2(title.size().x, row));
+    let response = ui.interact(left, look.id("title"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, TITLE));
+    put(ui, title, Align2::LEFT_CENTER, left.left_center(), look.text);
+
+    let line_below = Rect::from_min_max(pos2(rect.left(), rect.top() + row + space[0]), rect.max);
+    let response = ui.interact(line_below, look.id("subtitle"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &subtitle));
+    put(ui, below, Align2::LEFT_TOP, line_below.min, look.weak);
+
+    let room = Rect::from_min_max(pos2(left.right() + space[3], rect.top()), pos2(rect.right(), rect.top() + row));
+    badge_ui(ui, look, room, viewer);
+}
+
+/// A pill at the right end of `room`.
+fn badge_ui(ui: &mut Ui, look: &Look, room: Rect, viewer: Option<&str>) {
+    let (label, text, ground) = match viewer {
+        Some(name) => (format!("Viewing as: {name}"), look.t.success, look.t.success_weak),
+        None => ("Not authenticated".to_owned(), look.t.warning, look.t.warning_weak),
+    };
+    let (text, ground) = (theme::color(text), theme::color(ground));
+    let padding = look.t.space[2];
+    let galley = line(ui, &*label, look.caption.clone(), text, room.width() - 2.0 * padding);
+    let size = vec2(galley.size().x + 2.0 * padding, PILL_HEIGHT);
+    let rect = Align2::RIGHT_CENTER.anchor_size(room.right_center(), size);
+    let shortened = galley.elided;
+    let response = ui.interact(rect, look.id("badge"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &label));
+    ui.painter().rect_filled(rect, CornerRadius::same((PILL_HEIGHT / 2.0) as u8), ground);
+    put(ui, galley, Align2::CENTER_CENTER, rect.center(), text);
+    if shortened {
+        response.on_hover_text(label);
+    }
+}
+
+/// The range selector, and the dates that are shown; returns what was clicked.
+pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, shown: Option<&Report>) -> Option<Range> {
+    let width = ui.available_width();
+    let padding = look.t.space[3];
+    let measure = |text: &str| line(ui, text, look.body.clone(), look.text, f32::INFINITY).size().x + 2.0 * padding;
+    let full: f32 = Range::ALL.map(|range| measure(format::range(range))).iter().sum();
+    let label = if full <= width { format::range } else { format::short_range };
+    let widths = Range::ALL.map(|range| measure(label(range)));
+    let track_width = widths.iter().sum::<f32>().min(width);
+
+    let dates = match shown {
+        Some(report) => format::dates(report.current.first, report.current.days.len()),
+        None => "Updating…".to_owned(),
+    };
+    let dates_galley = line(ui, &*dates, look.body.clone(), look.weak, width);
+    let beside = track_width + padding + dates_galley.size().x <= width;
+    let gap = look.t.space[1];
+    let height = if beside { CONTROL_HEIGHT } else { CONTROL_HEIGHT + gap + dates_galley.size().y };
+    let (whole, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
+
+    let track = Rect::from_min_size(whole.min, vec2(track_width, CONTROL_HEIGHT));
+    let mut clicked = None;
+    let radius = look.control_radius();
+    ui.painter().rect(track, radius, look.card, Stroke::new(1.0, look.border_strong), StrokeKind::Inside);
+    let mut left = track.left();
+    for (range, width) in Range::ALL.into_iter().zip(widths) {
+        let rect = Rect::from_min_size(pos2(left, track.top()), Vec2::new(width, CONTROL_HEIGHT)).intersect(track);
+        left += width;
+        let response = ui.interact(rect, look.id(("range", range.days())), Sense::click());
+        let selected = range == chosen;
+        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, selected, format::range(range)));
+        let inside = rect.shrink(3.0);
+        let (ground, text) = match (selected, response.hovered()) {
+            (true, _) => (look.accent, look.on_accent),
+            (false, true) => (look.hover, look.text),
+            (false, false) => (look.card, look.text),
+        };
+        let inner = CornerRadius::same(look.t.radius[0] as u8 - 2);
+        ui.painter().rect_filled(inside, inner, ground);
+        let galley = line(ui, label(range), look.body.clone(), text, inside.width());
+        put(ui, galley, Align2::CENTER_CENTER, rect.center(), text);
+        look.paint_focus(ui, &response, radius);
+        if response.on_hover_cursor(egui::CursorIcon::PointingHand).clicked() {
+            clicked = Some(range);
+        }
+    }
+
+    let at = if beside {
+        Align2::RIGHT_CENTER.anchor_size(track.with_max_x(whole.right()).right_center(), dates_galley.size())
+    } else {
+        Align2::LEFT_BOTTOM.anchor_size(whole.left_bottom(), dates_galley.size())
+    };
+    let response = ui.interact(at, look.id("dates"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &dates));
+    put(ui, dates_galley, Align2::LEFT_TOP, at.min, look.weak);
+    clicked
+}

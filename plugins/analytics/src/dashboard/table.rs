@@ -1,0 +1,270 @@
+//! The carriers, one a row, sorted by the column that was clicked.
+
+use std::cmp::Ordering;
+
+use plugin_api::egui::{
+    self, Align2, CursorIcon, Rect, Role, Sense, Stroke, Ui, WidgetInfo, accesskit, pos2, vec2,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    format,
+    look::{Look, line, put, triangle},
+};
+use crate::report::Carrier;
+
+const ROW: f32 = 34.0;
+const HEAD: f32 = 32.0;
+
+/// How the rows are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sort {
+    column: Column,
+    descending: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Column {
+    Carrier,
+    Flights,
+    OnTime,
+    Delay,
+    Cancelled,
+}
+
+impl Default for Sort {
+    fn default() -> Self {
+        Self { column: Column::Flights, descending: true }
+    }
+}
+
+impl Sort {
+    /// The same column turns around; another one starts where its interest lies.
+    fn click(self, column: Column) -> Self {
+        let descending = if self.column == column { !self.descending } else { column != Column::Carrier };
+        Self { column, descending }
+    }
+
+    fn compare(self, a: &Carrier, b: &Carrier) -> Ordering {
+        let name = || a.name.cmp(&b.name);
+        let number = |of: fn(&Carrier) -> Option<f64>| match (of(a), of(b)) {
+            (Some(x), Some(y)) => self.direct(x.total_cmp(&y)),
+            // What has no value stands last in both directions.
+            (x, y) => y.is_some().cmp(&x.is_some()),
+        };
+        match self.column {
+            Column::Carrier => self.direct(name()),
+            Column::Flights => self.direct(a.totals.flights.cmp(&b.totals.flights)).then_with(name),
+            Column::OnTime => number(|carrier| carrier.totals.on_time_share()).then_with(name),
+            Column::Delay => number(|carrier| carrier.totals.average_delay()).then_with(name),
+            Column::Cancelled => self.direct(a.totals.cancelled().cmp(&b.totals.cancelled())).then_with(name),
+        }
+    }
+
+    fn direct(self, ordering: Ordering) -> Ordering {
+        if self.descending { ordering.reverse() } else { ordering }
+    }
+}
+
+impl Column {
+    const ALL: [Self; 5] = [Self::Carrier, Self::Flights, Self::OnTime, Self::Delay, Self::Cancelled];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Carrier => "Carrier",
+            Self::Flights => "Flights",
+            Self::OnTime => "On time",
+            Self::Delay => "Avg delay",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// The text of a cell; `wide` when there is room for more than the number.
+    fn text(self, carrier: &Carrier, wide: bool) -> String {
+        let totals = &carrier.totals;
+        match self {
+            Self::Carrier => carrier.name.clone(),
+            Self::Flights => format::count(totals.flights),
+            Self::OnTime => format::percent(totals.on_time_share(), 1),
+            Self::Delay => format::minutes(totals.average_delay()),
+            Self::Cancelled if wide => format::cancelled(totals),
+            Self::Cancelled => format::count(totals.cancelled()),
+        }
+    }
+}
+
+/// Height of the card for so many rows.
+pub(super) fn height(look: &Look, rows: usize) -> f32 {
+    2.0 * look.t.space[3] + title_height(look) + HEAD + ROW * rows as f32
+}
+
+fn title_height(look: &Look) -> f32 {
+    look.t.font_size[2] * 1.3 + look.t.space[1]
+}
+
+/// Draws the card and its rows; a click on a column's name changes `sort`.
+pub(super) fn table_ui(ui: &mut Ui, look: &Look, carriers: &[Carrier], sort: &mut Sort) {
+    let size = vec2(ui.available_width(), height(look, carriers.len()));
+    let (card, _) = ui.allocate_exact_size(size, Sense::hover());
+    look.paint_card(ui.painter(), card, look.card, Stroke::new(1.0, look.border));
+    let inner = card.shrink(look.t.space[3]);
+    let title = line(ui, "Carriers", look.strong(2), look.text, inner.width());
+    let rect = put(ui, title, Align2::LEFT_TOP, inner.min, look.text);
+    let response = ui.interact(rect, look.id("table-title"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, "Carriers"));
+
+    let columns = layout(look, inner.x_range());
+    let wide = inner.width() >= 560.0;
+    let top = inner.top() + title_height(look);
+    for (column, range) in Column::ALL.into_iter().zip(&columns) {
+        let rect = Rect::from_x_y_ranges(*range, top..=top + HEAD);
+        if head_ui(ui, look, rect, column, *sort) {
+            *sort = sort.click(column);
+        }
+    }
+    let mut rows: Vec<_> = carriers.iter().collect();
+    rows.sort_by(|a, b| sort.compare(a, b));
+    for (index, carrier) in rows.into_iter().enumerate() {
+        let top = top + HEAD + ROW * index as f32;
+        let row = Rect::from_x_y_ranges(inner.x_range(), top..=top + ROW);
+        row_ui(ui, look, row, &columns, carrier, wide);
+    }
+}
+
+/// The columns from left to right: the name takes what the numbers leave.
+fn layout(look: &Look, whole: egui::Rangef) -> [egui::Rangef; 5] {
+    let gap = look.t.space[1];
+    let numbers = match whole.span() {
+        ..440.0 => [54.0, 54.0, 60.0, 68.0],
+        ..560.0 => [80.0; 4],
+        ..760.0 => [84.0, 84.0, 84.0, 124.0],
+        _ => [132.0, 132.0, 132.0, 148.0],
+    };
+    let [flights, on_time, delay, cancelled] = numbers;
+    let name = whole.span() - numbers.iter().sum::<f32>() - 4.0 * gap;
+    let widths = [name, flights, on_time, delay, cancelled];
+    let mut left = whole.min;
+    widths.map(|width| {
+        let range = egui::Rangef::new(left, left + width.max(0.0));
+        left = range.max + gap;
+        range
+    })
+}
+
+/// A column's name; true when it was clicked.
+fn head_ui(ui: &mut Ui, look: &Look, rect: Rect, column: Column, sort: Sort) -> bool {
+    let response = ui.interact(rect, look.id(("column", column.title())), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, column.title()));
+    let sorted = sort.column == column;
+    if sorted {
+        use accesskit::SortDirection::{Ascending, Descending};
+        let (direction, spoken) =
+            if sort.descending { (Descending, "sorted, largest first") } else { (Ascending, "sorted, smallest first") };
+        ui.ctx().accesskit_node_builder(response.id, |node| {
+            node.set_sort_direction(direction);
+            node.set_description(spoken);
+        });
+    }
+    let color = if sorted || response.hovered() { look.text } else { look.weak };
+    let font = if sorted { look.strong(0) } else { look.caption.clone() };
+    // The accessible name stays; the picture has no room for all of it.
+    let title = if column == Column::Delay && rect.width() < 76.0 { "Delay" } else { column.title() };
+    let galley = line(ui, title, font, color, rect.width());
+    let at_left = column == Column::Carrier;
+    let (anchor, at) = if at_left {
+        (Align2::LEFT_CENTER, rect.left_center())
+    } else {
+        (Align2::RIGHT_CENTER, rect.right_center())
+    };
+    let text = put(ui, galley, anchor, at, color);
+    if sorted {
+        let x = if at_left { text.right() + 8.0 } else { text.left() - 8.0 };
+        ui.painter().add(triangle(pos2(x, text.center().y), 7.0, !sort.descending, look.accent));
+    }
+    look.paint_focus(ui, &response, look.control_radius());
+    response.on_hover_cursor(CursorIcon::PointingHand).clicked()
+}
+
+fn row_ui(
+    ui: &mut Ui,
+    look: &Look,
+    row: Rect,
+    columns: &[egui::Rangef; 5],
+    carrier: &Carrier,
+    wide: bool,
+) {
+    let response = ui.interact(row, look.id(("carrier", &carrier.name)), Sense::hover());
+    response.widget_info(|| {
+        let text = |column: Column| column.text(carrier, true);
+        let spoken = format!(
+            "{}: {} flights, {} on time, {} average delay, {} cancelled",
+            carrier.name,
+            text(Column::Flights),
+            text(Column::OnTime),
+            text(Column::Delay),
+            text(Column::Cancelled),
+        );
+        WidgetInfo::labeled(Role::Row, true, spoken)
+    });
+    let line_above = Stroke::new(1.0, look.border);
+    ui.painter().hline(row.x_range(), row.top(), line_above);
+    if response.hovered() {
+        let ground = row.expand2(vec2(look.t.space[1], 0.0)).with_min_y(row.top() + 1.0);
+        ui.painter().rect_filled(ground, look.control_radius(), look.hover);
+    }
+    let mut shortened = false;
+    for (column, range) in Column::ALL.into_iter().zip(columns) {
+        let cell = Rect::from_x_y_ranges(*range, row.y_range());
+        let galley = line(ui, column.text(carrier, wide), look.body.clone(), look.text, cell.width());
+        let (anchor, at) = match column {
+            Column::Carrier => (Align2::LEFT_CENTER, cell.left_center()),
+            _ => (Align2::RIGHT_CENTER, cell.right_center()),
+        };
+        shortened |= galley.elided;
+        put(ui, galley, anchor, at, look.text);
+    }
+    if shortened {
+        response.on_hover_text(&carrier.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Totals;
+
+    fn carrier(name: &str, flights: i64, departed: i64, on_time: i64) -> Carrier {
+        Carrier { name: name.to_owned(), totals: Totals { flights, departed, on_time, departure_delay: flights } }
+    }
+
+    fn order(sort: Sort) -> String {
+        let mut rows = [
+            carrier("A", 10, 10, 9),
+            carrier("C", 30, 20, 15),
+            carrier("B", 30, 30, 12),
+            carrier("D", 5, 0, 0),
+        ];
+        rows.sort_by(|a, b| sort.compare(a, b));
+        rows.map(|row| row.name).concat()
+    }
+
+    #[test]
+    fn clicks_choose_a_column_then_turn_it_around() {
+        let flights = Sort::default();
+        assert_eq!(order(flights), "BCAD");
+        let less = flights.click(Column::Flights);
+        assert_eq!(order(less), "DABC");
+        let name = less.click(Column::Carrier);
+        assert_eq!(order(name), "ABCD");
+        assert_eq!(order(name.click(Column::Carrier)), "DCBA");
+        assert_eq!(order(name.click(Column::OnTime)), "ACBD");
+    }
+
+    #[test]
+    fn what_has_no_value_stands_last_both_ways() {
+        let most = Sort::default().click(Column::Delay);
+        assert!(order(most).ends_with('D'));
+        assert!(order(most.click(Column::Delay)).ends_with('D'));
+    }
+}

@@ -1,0 +1,127 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, path::Path, sync::mpsc, time::Duration};
+
+use super::*;
+
+struct Bench {
+    worker: Worker,
+    woken: mpsc::Receiver<()>,
+}
+
+impl Bench {
+    fn new(folder: &Path, range: Range) -> Self {
+        let (wake, woken) = mpsc::channel();
+        let wake = Arc::new(move || {
+            let _ = wake.send(());
+        });
+        Self { worker: Worker::spawn(folder.to_owned(), range, wake).unwrap(), woken }
+    }
+
+    /// Waits until what is shown is as wanted.
+    fn until(&self, wanted: impl Fn(&View) -> bool) -> View {
+        loop {
+            let view = self.worker.view();
+            if wanted(&view) {
+                return view;
+            }
+            self.woken.recv_timeout(Duration::from_secs(60)).expect("the worker went silent");
+        }
+    }
+
+    fn report(&self, range: Range) -> Arc<Report> {
+        let shown = |view: &View| view.report.as_ref().is_some_and(|report| report.range == range);
+        self.until(shown).report.unwrap()
+    }
+}
+
+#[test]
+fn imports_and_answers_then_answers_what_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(folder.path(), Range::Year);
+    bench.until(|view| matches!(view.phase, Phase::Importing(_)));
+    assert_eq!(bench.report(Range::Year).current.totals.flights, 336_776);
+    bench.worker.request(Range::Week);
+    assert_eq!(bench.report(Range::Week).current.totals.flights, 6_064);
+    assert_eq!(bench.worker.view().phase, Phase::Ready);
+}
+
+#[test]
+fn the_newest_request_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(folder.path(), Range::Year);
+    bench.report(Range::Year);
+    for _ in 0..200 {
+        for range in Range::ALL {
+            bench.worker.request(range);
+        }
+        bench.worker.request(Range::Month);
+    }
+    assert_eq!(bench.report(Range::Month).current.totals.flights, 27_148);
+    bench.worker.request(Range::Week);
+    bench.report(Range::Week);
+    assert_eq!(bench.worker.view().phase, Phase::Ready);
+}
+
+#[test]
+fn dropping_it_stops_an_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(folder.path(), Range::Year);
+    bench.until(|view| matches!(view.phase, Phase::Importing(_)));
+    let Bench { worker, woken } = bench;
+    drop(worker);
+    // The thread is gone: it held the sender, and nothing is left of the import but the lock.
+    while woken.try_recv().is_ok() {}
+    assert_eq!(woken.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    let left: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with(".lock"))
+        .collect();
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_failure_is_shown_and_retry_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocked = folder.path().join("data");
+    fs::write(&blocked, "a file where the folder should be").unwrap();
+    let bench = Bench::new(&blocked, Range::Year);
+    let view = bench.until(|view| matches!(view.phase, Phase::Failed(_)));
+    let Phase::Failed(failure) = view.phase else { unreachable!() };
+    assert_eq!(failure.code, "data-folder");
+    fs::remove_file(&blocked).unwrap();
+    bench.worker.request(Range::Year);
+    assert_eq!(bench.report(Range::Year).current.totals.flights, 336_776);
+}
+
+#[test]
+fn damage_found_by_a_query_is_repaired() {
+    let folder = tempfile::tempdir().unwrap();
+    drop({
+        let bench = Bench::new(folder.path(), Range::Year);
+        bench.report(Range::Year);
+        bench
+    });
+    // The airlines are named last of all in a report, so this start gets far before it fails.
+    let file = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "sqlite3"))
+        .unwrap();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let root: i64 = connection
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'airline'", [], |row| row.get(0))
+        .unwrap();
+    let size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+    drop(connection);
+    let mut bytes = fs::read(&file).unwrap();
+    let start = ((root - 1) * size) as usize;
+    bytes[start..start + size as usize].fill(0xA5);
+    fs::write(&file, bytes).unwrap();
+
+    let bench = Bench::new(folder.path(), Range::Year);
+    let report = bench.report(Range::Year);
+    assert_eq!(report.carriers.len(), 16);
+    assert!(bench.worker.view().set_aside.is_some_and(|path| path.exists()));
+}

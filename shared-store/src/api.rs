@@ -1,0 +1,69 @@
+//! What crosses between images: encoded values, epochs and nothing else.
+// `#[sabi_trait]` and `StableAbi` generate unsafe shims and undocumented items; no unsafe code is written here
+// by hand.
+#![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
+#![allow(clippy::undocumented_unsafe_blocks)]
+
+use std::sync::atomic::AtomicU64;
+
+use abi_stable::{
+    StableAbi, sabi_trait,
+    std_types::{RArc, ROption, RResult, RStr, RString, RVec},
+};
+
+/// One participant's access to the provider's cells. `[thread-safe]`
+#[sabi_trait]
+pub trait Cells: Send + Sync + Clone {
+    /// The cell called `name`, for reading; the participant is notified of its changes from now on.
+    fn open(&self, name: RStr<'_>) -> RResult<Cell, Fault>;
+
+    /// Epoch and value, as one consistent pair.
+    fn read(&self, cell: u64) -> RResult<Snapshot, Fault>;
+
+    /// Sets the value when the epoch still is `expected` (or whatever it is, for `RNone`); returns the epoch
+    /// that it has afterwards.
+    #[sabi(last_prefix_field)]
+    fn write(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> RResult<u64, Fault>;
+}
+
+/// A shared handle on [`Cells`].
+pub type CellsArc = Cells_TO<'static, RArc<()>>;
+
+/// A named value of the provider.
+#[repr(C)]
+#[derive(Clone, Debug, StableAbi)]
+pub struct Cell {
+    /// The provider's number for it.
+    pub id: u64,
+    /// Grows with every change, after the value was changed.
+    pub epoch: RArc<AtomicU64>,
+}
+
+/// A value and the epoch that it belongs to.
+#[repr(C)]
+#[derive(Clone, Debug, StableAbi)]
+pub struct Snapshot {
+    /// The epoch; 0 when the value was never set.
+    pub epoch: u64,
+    /// The value as JSON; `RNone` when it was never set.
+    pub value: ROption<RVec<u8>>,
+}
+
+/// Why a cell is not available.
+#[repr(C)]
+#[derive(Clone, Debug, PartialEq, Eq, StableAbi)]
+pub struct Fault {
+    /// One of [`Fault`]'s constants.
+    pub code: RString,
+    /// The sentence.
+    pub message: RString,
+}
+
+impl Fault {
+    /// The participant may not do this.
+    pub const NOT_GRANTED: &'static str = "atom-not-granted";
+    /// Somebody else wrote in between.
+    pub const CONFLICT: &'static str = "atom-conflict";
+    /// The provider refuses the value.
+    pub const REFUSED: &'static str = "atom-refused";
+}

@@ -1,0 +1,179 @@
+//! The implementation that every image carries.
+//!
+//! One table of named cells; each participant sees it through a [`Binding`] that knows what it may use.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RArc, ROption, RResult, RStr, RVec},
+};
+use parking_lot::Mutex;
+use plugin_api::shared::{Consumer, NotifyArc};
+
+use crate::api::{Cell, Cells, Cells_TO, CellsArc, Fault, Snapshot};
+
+/// The longest encoded value that a cell takes, in bytes.
+pub const MAX_VALUE: usize = 16 << 20;
+
+/// A table of cells.
+#[derive(Clone, Default)]
+pub struct Table(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    names: BTreeMap<String, usize>,
+    cells: Vec<Slot>,
+    bindings: u64,
+}
+
+struct Slot {
+    name: String,
+    epoch: RArc<AtomicU64>,
+    value: Option<Vec<u8>>,
+    /// Whom to tell of a change, by binding.
+    notify: BTreeMap<u64, NotifyArc>,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Binds the table for `consumer`; it is notified until the last clone of the binding is dropped.
+    pub fn bind(&self, consumer: Consumer) -> CellsArc {
+        let id = {
+            let mut inner = self.0.lock();
+            inner.bindings += 1;
+            inner.bindings
+        };
+        let binding = Binding(Arc::new(Bound { table: self.clone(), consumer, id }));
+        Cells_TO::from_ptr(RArc::new(binding), TD_Opaque)
+    }
+}
+
+#[derive(Clone)]
+struct Binding(Arc<Bound>);
+
+struct Bound {
+    table: Table,
+    consumer: Consumer,
+    id: u64,
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        for slot in &mut self.table.0.lock().cells {
+            slot.notify.remove(&self.id);
+        }
+    }
+}
+
+impl Bound {
+    fn check(&self, name: &str, write: bool) -> Result<(), Fault> {
+        let granted = self.consumer.all
+            || self.consumer.grants.iter().any(|g| g.name == name && (g.write || !write));
+        if granted {
+            return Ok(());
+        }
+        let access = if write { "write" } else { "read" };
+        Err(Fault {
+            code: Fault::NOT_GRANTED.into(),
+            message: format!(
+                "`{}` may not {access} the atom `{name}`: ask for it under `atoms` in its manifest, and let the \
+                 host grant it",
+                self.consumer.name
+            )
+            .into(),
+        })
+    }
+
+    fn open(&self, name: &str) -> Result<Cell, Fault> {
+        self.check(name, false)?;
+        let mut inner = self.table.0.lock();
+        let inner = &mut *inner;
+        let id = *inner.names.entry(name.to_owned()).or_insert_with(|| {
+            inner.cells.push(Slot {
+                name: name.to_owned(),
+                epoch: RArc::new(AtomicU64::new(0)),
+                value: None,
+                notify: BTreeMap::new(),
+            });
+            inner.cells.len() - 1
+        });
+        let slot = &mut inner.cells[id];
+        slot.notify.insert(self.id, self.consumer.notify.clone());
+        Ok(Cell { id: id as u64, epoch: slot.epoch.clone() })
+    }
+
+    /// Runs `f` on a cell that this binding may use.
+    fn with<R>(&self, cell: u64, write: bool, f: impl FnOnce(&mut Slot) -> Result<R, Fault>) -> Result<R, Fault> {
+        let mut inner = self.table.0.lock();
+        let slot = usize::try_from(cell).ok().and_then(|i| inner.cells.get_mut(i));
+        let slot = slot.ok_or_else(|| Fault {
+            code: Fault::REFUSED.into(),
+            message: format!("there is no cell {cell}").into(),
+        })?;
+        self.check(&slot.name, write)?;
+        f(slot)
+    }
+}
+
+impl Cells for Binding {
+    fn open(&self, name: RStr<'_>) -> RResult<Cell, Fault> {
+        self.0.open(name.as_str()).into()
+    }
+
+    fn read(&self, cell: u64) -> RResult<Snapshot, Fault> {
+        self.0
+            .with(cell, false, |slot| {
+                Ok(Snapshot {
+                    epoch: slot.epoch.load(Ordering::Acquire),
+                    value: slot.value.clone().map(RVec::from).into(),
+                })
+            })
+            .into()
+    }
+
+    fn write(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> RResult<u64, Fault> {
+        let written = self.0.with(cell, true, |slot| {
+            let epoch = slot.epoch.load(Ordering::Acquire);
+            if let ROption::RSome(expected) = expected
+                && expected != epoch
+            {
+                return Err(Fault {
+                    code: Fault::CONFLICT.into(),
+                    message: format!("`{}` was changed by somebody else in between", slot.name).into(),
+                });
+            }
+            if value.len() > MAX_VALUE {
+                return Err(Fault {
+                    code: Fault::REFUSED.into(),
+                    message: format!(
+                        "the value for `{}` has {} bytes, over the limit of {MAX_VALUE}",
+                        slot.name,
+                        value.len()
+                    )
+                    .into(),
+                });
+            }
+            slot.value = Some(value.into());
+            slot.epoch.store(epoch + 1, Ordering::Release);
+            Ok((epoch + 1, slot.notify.values().cloned().collect::<Vec<_>>()))
+        });
+        // Outside of the lock: whoever is notified may come back at once.
+        written
+            .map(|(epoch, notify)| {
+                notify.iter().for_each(|n| n.notify());
+                epoch
+            })
+            .into()
+    }
+}

@@ -1,0 +1,360 @@
+//! One participant's view of all atoms.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use abi_stable::std_types::{ROption, RResult, RStr};
+use parking_lot::Mutex;
+use plugin_api::shared::{Consumer, notify_fn};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    Atom,
+    api::{Cell, CellsArc, Fault, Snapshot},
+    bundled::Table,
+};
+
+/// Why an atom could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The image's store was used before the host installed it.
+    #[error("the store was used before it was negotiated: use atoms only after `init`, not in statics")]
+    NotInstalled,
+    /// The host did not grant this.
+    #[error("{0}")]
+    NotGranted(String),
+    /// Another participant wrote between reading and writing.
+    #[error("{0}")]
+    Conflict(String),
+    /// The provider refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The stored value is not a `T` of this build.
+    #[error("the value of `{atom}` does not fit the type that this build has for it: {message}")]
+    Decode {
+        /// The atom.
+        atom: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// The value has no JSON form.
+    #[error("the value for `{atom}` cannot be encoded: {message}")]
+    Encode {
+        /// The atom.
+        atom: String,
+        /// What has no form.
+        message: String,
+    },
+}
+
+impl StoreError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotInstalled => "used-before-negotiation",
+            Self::NotGranted(_) => Fault::NOT_GRANTED,
+            Self::Conflict(_) => Fault::CONFLICT,
+            Self::Refused(_) => Fault::REFUSED,
+            Self::Decode { .. } => "atom-decode",
+            Self::Encode { .. } => "atom-encode",
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        let message = fault.message.into_string();
+        match fault.code.as_str() {
+            Fault::NOT_GRANTED => Self::NotGranted(message),
+            Fault::CONFLICT => Self::Conflict(message),
+            _ => Self::Refused(message),
+        }
+    }
+}
+
+fn answer<T>(result: RResult<T, Fault>) -> Result<T, StoreError> {
+    result.into_result().map_err(StoreError::from)
+}
+
+/// One participant's view of all atoms. `[thread-safe]`, cheap to clone.
+///
+/// Listeners run on the thread that calls [`set`](Self::set) on this view or a clone of it, and for changes by
+/// others on the thread that calls [`deliver`](Self::deliver) (for a remote: its own); never under a lock.
+/// A listener that panics is reported once and the others run.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    cells: CellsArc,
+    open: Mutex<HashMap<&'static str, Arc<Local>>>,
+}
+
+/// What this image knows of a cell.
+struct Local {
+    name: &'static str,
+    cell: Cell,
+    decoded: Mutex<Option<(u64, Arc<dyn Any + Send + Sync>)>>,
+    listeners: Mutex<Vec<Arc<Listener>>>,
+}
+
+struct Listener {
+    /// The epoch that it has been told of.
+    told: AtomicU64,
+    call: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Keeps a listener alive; dropping it ends the listening.
+#[must_use = "dropping this ends the listening"]
+pub struct Listening {
+    local: Weak<Local>,
+    listener: Weak<Listener>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let (Some(local), Some(listener)) = (self.local.upgrade(), self.listener.upgrade()) {
+            // Taken out of the lock before it is dropped: its captures are somebody's code.
+            let mut listeners = local.listeners.lock();
+            let gone = listeners.iter().position(|l| Arc::ptr_eq(l, &listener)).map(|at| listeners.remove(at));
+            drop(listeners);
+            drop(gone);
+        }
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listening")
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store {
+    /// A store of its own, shared with nobody.
+    pub fn new() -> Self {
+        let consumer =
+            Consumer { name: "local".into(), grants: Vec::new().into(), all: true, notify: notify_fn(|| {}) };
+        Self::from_cells(Table::new().bind(consumer))
+    }
+
+    /// The view that `cells` gives.
+    pub fn from_cells(cells: CellsArc) -> Self {
+        Self(Arc::new(Inner { cells, open: Mutex::default() }))
+    }
+
+    fn local(&self, name: &'static str) -> Result<Arc<Local>, StoreError> {
+        let mut open = self.0.open.lock();
+        if let Some(local) = open.get(name) {
+            return Ok(Arc::clone(local));
+        }
+        let cell = answer(self.0.cells.open(RStr::from_str(name)))?;
+        let local = Arc::new(Local { name, cell, decoded: Mutex::default(), listeners: Mutex::default() });
+        open.insert(name, Arc::clone(&local));
+        Ok(local)
+    }
+
+    /// The epoch of `atom`: 0 until it is set, then growing with every change.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn epoch<T: Value>(&self, atom: &Atom<T>) -> Result<u64, StoreError> {
+        Ok(self.local(atom.name())?.cell.epoch.load(Ordering::Acquire))
+    }
+
+    /// The current value of `atom`, decoded once for each change.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn get<T: Value>(&self, atom: &Atom<T>) -> Result<Arc<T>, StoreError> {
+        self.read(&*self.local(atom.name())?, atom).map(|(_, value)| value)
+    }
+
+    fn read<T: Value>(&self, local: &Local, atom: &Atom<T>) -> Result<(u64, Arc<T>), StoreError> {
+        let now = local.cell.epoch.load(Ordering::Acquire);
+        if let Some((epoch, value)) = &*local.decoded.lock()
+            && *epoch == now
+            // Two atoms of one name and different types each decode for themselves.
+            && let Ok(value) = Arc::clone(value).downcast::<T>()
+        {
+            return Ok((now, value));
+        }
+        let Snapshot { epoch, value } = answer(self.0.cells.read(local.cell.id))?;
+        let value = Arc::new(match value {
+            ROption::RNone => atom.initial(),
+            ROption::RSome(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|e| StoreError::Decode { atom: local.name.to_owned(), message: e.to_string() })?,
+        });
+        let mut decoded = local.decoded.lock();
+        if decoded.as_ref().is_none_or(|(have, _)| *have <= epoch) {
+            let cached: Arc<dyn Any + Send + Sync> = Arc::clone(&value) as _;
+            *decoded = Some((epoch, cached));
+        }
+        Ok((epoch, value))
+    }
+
+    /// Sets `atom` and runs this view's listeners.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn set<T: Value>(&self, atom: &Atom<T>, value: &T) -> Result<(), StoreError> {
+        self.write(atom, ROption::RNone, value)
+    }
+
+    fn write<T: Value>(&self, atom: &Atom<T>, expected: ROption<u64>, value: &T) -> Result<(), StoreError> {
+        let local = self.local(atom.name())?;
+        let bytes = serde_json::to_vec(value)
+            .map_err(|e| StoreError::Encode { atom: local.name.to_owned(), message: e.to_string() })?;
+        answer(self.0.cells.write(local.cell.id, expected, bytes.into()))?;
+        deliver(&local);
+        Ok(())
+    }
+
+    /// Sets `atom` to what `f` makes of its value; `f` is called again when somebody else wrote in between.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn update<T: Value>(&self, atom: &Atom<T>, f: impl Fn(&T) -> T) -> Result<(), StoreError> {
+        let local = self.local(atom.name())?;
+        loop {
+            let (epoch, value) = self.read(&local, atom)?;
+            match self.write(atom, ROption::RSome(epoch), &f(&value)) {
+                Err(StoreError::Conflict(_)) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Calls `f` with the value after every change, until the result is dropped.
+    ///
+    /// Changes that follow each other quickly may arrive as one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn listen<T: Value>(
+        &self,
+        atom: &'static Atom<T>,
+        f: impl Fn(&T) + Send + Sync + 'static,
+    ) -> Result<Listening, StoreError> {
+        let local = self.local(atom.name())?;
+        let (store, weak) = (Arc::downgrade(&self.0), Arc::downgrade(&local));
+        let call = move || {
+            let (Some(inner), Some(local)) = (store.upgrade(), weak.upgrade()) else { return };
+            // A value of another build that does not decode is reported by `get`, which the caller uses too.
+            if let Ok((_, value)) = Self(inner).read(&local, atom) {
+                f(&value);
+            }
+        };
+        let told = AtomicU64::new(local.cell.epoch.load(Ordering::Acquire));
+        let listener = Arc::new(Listener { told, call: Box::new(call) });
+        let listening = Listening { local: Arc::downgrade(&local), listener: Arc::downgrade(&listener) };
+        local.listeners.lock().push(listener);
+        Ok(listening)
+    }
+
+    /// Like [`listen`](Self::listen), and calls `f` once at once.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn subscribe<T: Value>(
+        &self,
+        atom: &'static Atom<T>,
+        f: impl Fn(&T) + Send + Sync + 'static,
+    ) -> Result<Listening, StoreError> {
+        let listening = self.listen(atom, f)?;
+        if let Some(listener) = listening.listener.upgrade() {
+            call(atom.name(), &listener);
+        }
+        Ok(listening)
+    }
+
+    /// A reader that keeps the decoded value of `atom`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn reader<T: Value>(&self, atom: &'static Atom<T>) -> Result<Reader<T>, StoreError> {
+        let local = self.local(atom.name())?;
+        let (epoch, value) = self.read(&local, atom)?;
+        Ok(Reader { store: self.clone(), local, atom, epoch, value })
+    }
+
+    /// Runs the listeners of this view for changes that others made.
+    pub fn deliver(&self) {
+        let mut open: Vec<_> = self.0.open.lock().values().cloned().collect();
+        open.sort_by_key(|local| local.name);
+        open.iter().for_each(|local| deliver(local));
+    }
+}
+
+fn deliver(local: &Local) {
+    let listeners = local.listeners.lock().clone();
+    let epoch = local.cell.epoch.load(Ordering::Acquire);
+    for listener in listeners {
+        if listener.told.fetch_max(epoch, Ordering::AcqRel) < epoch {
+            call(local.name, &listener);
+        }
+    }
+}
+
+/// Runs one listener; a panic in it is its own.
+fn call(atom: &str, listener: &Listener) {
+    if catch_unwind(AssertUnwindSafe(&listener.call)).is_err() {
+        // The panic hook has printed message and place; here it is only said what was cut short.
+        eprintln!("shared-store: a listener of `{atom}` panicked; the others go on");
+    }
+}
+
+/// What an atom's type must be able to do.
+pub trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
+
+/// Keeps the decoded value of one atom: reading it again costs one atomic load while it is unchanged.
+#[derive(Debug)]
+pub struct Reader<T: 'static> {
+    store: Store,
+    local: Arc<Local>,
+    atom: &'static Atom<T>,
+    epoch: u64,
+    value: Arc<T>,
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl<T: Value> Reader<T> {
+    /// The current value.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn get(&mut self) -> Result<&T, StoreError> {
+        if self.local.cell.epoch.load(Ordering::Acquire) != self.epoch {
+            (self.epoch, self.value) = self.store.read(&self.local, self.atom)?;
+        }
+        Ok(&self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+use std::sync::atomic::AtomicUsize;
+
+use plugin_api::shared::{Grant, SharedCrate};
+use serde::Deserialize;
+
+use super::*;
+use crate::Shared;
+
+static COUNT: Atom<u64> = Atom::new("count", || 7);
+
+fn consumer(name: &str, grants: &[(&str, bool)]) -> Consumer {
+    Consumer {
+        name: name.into(),
+        grants: grants.iter().map(|(n, write)| Grant { name: (*n).into(), write: *write }).collect(),
+        all: false,
+        notify: notify_fn(|| {}),
+    }
+}
+
+fn recorder() -> (Arc<Mutex<Vec<u64>>>, impl Fn(&u64) + Send + Sync + 'static) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    (Arc::clone(&seen), move |v: &u64| seen.lock().push(*v))
+}
+
+#[test]
+fn an_atom_is_its_default_until_it_is_set() {
+    let store = Store::new();
+    assert_eq!((*store.get(&COUNT).unwrap(), store.epoch(&COUNT).unwrap()), (7, 0));
+    store.set(&COUNT, &8).unwrap();
+    assert_eq!((*store.get(&COUNT).unwrap(), store.epoch(&COUNT).unwrap()), (8, 1));
+}
+
+#[test]
+fn listen_is_called_on_change_and_subscribe_also_at_once() {
+    let store = Store::new();
+    let (listened, f) = recorder();
+    let (subscribed, g) = recorder();
+    let listening = store.listen(&COUNT, f).unwrap();
+    let _subscribing = store.subscribe(&COUNT, g).unwrap();
+    store.set(&COUNT, &1).unwrap();
+    drop(listening);
+    store.set(&COUNT, &2).unwrap();
+    assert_eq!(*listened.lock(), [1]);
+    assert_eq!(*subscribed.lock(), [7, 1, 2]);
+}
+
+#[test]
+fn one_failing_listener_does_not_stop_the_others() {
+    let store = Store::new();
+    let _bad = store.listen(&COUNT, |_| panic!("a listener fails on purpose")).unwrap();
+    let (seen, f) = recorder();
+    let _good = store.listen(&COUNT, f).unwrap();
+    store.set(&COUNT, &1).unwrap();
+    store.set(&COUNT, &2).unwrap();
+    assert_eq!(*seen.lock(), [1, 2]);
+}
+
+#[test]
+fn a_listener_may_use_the_store() {
+    static ECHO: Atom<u64> = Atom::new("echo", || 0);
+    let store = Store::new();
+    let inner = store.clone();
+    let nested = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&nested);
+    let _listening = store
+        .listen(&COUNT, move |v| {
+            inner.set(&ECHO, v).unwrap();
+            // Reading, listening and letting go again, all from inside of a listener.
+            assert_eq!(*inner.get(&COUNT).unwrap(), *v);
+            *keep.lock() = Some(inner.listen(&COUNT, |_| {}).unwrap());
+        })
+        .unwrap();
+    store.set(&COUNT, &5).unwrap();
+    store.set(&COUNT, &6).unwrap();
+    assert_eq!(*store.get(&ECHO).unwrap(), 6);
+    assert!(nested.lock().is_some());
+}
+
+#[test]
+fn changes_by_others_arrive_with_deliver_and_only_once() {
+    let table = Table::new();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    let reader = Store::from_cells(table.bind(Consumer {
+        notify: notify_fn(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        }),
+        ..consumer("reader", &[("count", false)])
+    }));
+    let writer = Store::from_cells(table.bind(consumer("writer", &[("count", true)])));
+    let (seen, f) = recorder();
+    let _listening = reader.listen(&COUNT, f).unwrap();
+    writer.set(&COUNT, &1).unwrap();
+    assert_eq!(told.load(Ordering::SeqCst), 1, "the reader is notified");
+    assert!(seen.lock().is_empty(), "its listeners run on its own thread, by `deliver`");
+    reader.deliver();
+    reader.deliver();
+    assert_eq!(*seen.lock(), [1]);
+    drop((reader, _listening));
+    writer.set(&COUNT, &2).unwrap();
+    assert_eq!(told.load(Ordering::SeqCst), 1, "nobody is notified who is gone");
+}
+
+#[test]
+fn only_what_is_granted_can_be_used() {
+    static SECRET: Atom<u64> = Atom::new("secret", || 0);
+    let table = Table::new();
+    let store = Store::from_cells(table.bind(consumer("plugin", &[("count", false)])));
+    assert_eq!(*store.get(&COUNT).unwrap(), 7);
+    for error in [store.set(&COUNT, &1).unwrap_err(), store.get(&SECRET).map(|_| ()).unwrap_err()] {
+        assert_eq!(error.code(), "atom-not-granted");
+        assert!(error.to_string().contains("plugin"), "{error}");
+    }
+    assert_eq!(*store.get(&COUNT).unwrap(), 7);
+}
+
+#[test]
+fn a_newer_build_may_add_fields_and_an_older_one_goes_on_reading() {
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct Old {
+        name: String,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct New {
+        name: String,
+        city: String,
+    }
+    static OLD: Atom<Old> = Atom::new("person", || Old { name: String::new() });
+    static NEW: Atom<New> = Atom::new("person", || New { name: String::new(), city: String::new() });
+    static WRONG: Atom<Vec<u8>> = Atom::new("person", Vec::new);
+    let store = Store::new();
+    store.set(&NEW, &New { name: "Ada".into(), city: "London".into() }).unwrap();
+    assert_eq!(store.get(&OLD).unwrap().name, "Ada");
+    assert_eq!(store.get(&WRONG).unwrap_err().code(), "atom-decode");
+    assert_eq!(store.get(&NEW).unwrap().city, "London");
+}
+
+#[test]
+fn concurrent_updates_lose_nothing() {
+    let table = Table::new();
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let store = Store::from_cells(table.bind(consumer(name, &[("count", true)])));
+            scope.spawn(move || (0..250).for_each(|_| store.update(&COUNT, |v| v + 1).unwrap()));
+        }
+    });
+    let store = Store::from_cells(table.bind(consumer("e", &[("count", false)])));
+    assert_eq!(*store.get(&COUNT).unwrap(), 1_007);
+}
+
+#[test]
+fn a_reader_never_sees_an_old_value_with_a_new_epoch() {
+    let table = Table::new();
+    let writer = Store::from_cells(table.bind(consumer("writer", &[("count", true)])));
+    let reader = Store::from_cells(table.bind(consumer("reader", &[("count", false)])));
+    std::thread::scope(|scope| {
+        scope.spawn(|| (1..=2_000).for_each(|v| writer.set(&COUNT, &v).unwrap()));
+        let mut reader = reader.reader(&COUNT).unwrap();
+        let mut last = 0;
+        while last < 2_000 {
+            let now = *reader.get().unwrap() % 2_001;
+            let now = if now == 7 && last == 0 { 0 } else { now };
+            assert!(now >= last, "{now} after {last}");
+            last = now;
+        }
+    });
+}
+
+#[test]
+fn a_store_that_was_used_before_negotiation_cannot_be_installed() {
+    // The facade is one for the process: this is the only test that touches it.
+    assert_eq!(COUNT.get().unwrap_err(), StoreError::NotInstalled);
+    let error = Shared::install(Shared::bundled(consumer("x", &[]))).unwrap_err();
+    assert!(error.to_string().contains("before it was negotiated"), "{error}");
+    Shared::uninstall();
+    Shared::install(Shared::bundled(consumer("x", &[("count", true)]))).unwrap();
+    COUNT.set(&3).unwrap();
+    assert_eq!(*COUNT.get().unwrap(), 3);
+    Shared::uninstall();
+    assert_eq!(COUNT.get().unwrap_err(), StoreError::NotInstalled);
+}

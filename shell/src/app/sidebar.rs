@@ -1,0 +1,207 @@
+//! The sidebar: product mark, one entry for each expose, the user card.
+
+use egui::{
+    Align, CornerRadius, Layout, Painter, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui,
+    Vec2, WidgetInfo,
+};
+use plugin_api::{
+    theme::{caption, color, strong, strong_font},
+    tokens::{Rgba, Tokens},
+};
+use shared_store::AUTH;
+
+use super::{Key, Shell};
+use crate::{auth::AuthStatus, federation::Status};
+
+impl Shell {
+    pub(super) fn sidebar_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        mark_ui(ui, t);
+        ui.add_space(t.space[3]);
+        for (key, title, icon, status) in self.items() {
+            let selected = self.selected.as_ref() == Some(&key);
+            if entry_ui(ui, t, &title, icon.as_deref(), &status, selected).clicked() {
+                self.selected = Some(key);
+            }
+        }
+        ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            // Bottom up needs the height first: the card is laid out top down inside.
+            let height = self.card_height(t);
+            ui.allocate_ui_with_layout(
+                Vec2::new(ui.available_width(), height),
+                Layout::top_down(Align::Min),
+                |ui| self.user_ui(ui, t),
+            );
+        });
+        let edge = ui.max_rect().expand(12.0);
+        ui.painter().vline(edge.right() - 0.5, edge.y_range(), Stroke::new(1.0, color(t.border)));
+    }
+
+    /// What the sidebar lists; a remote whose exposes are not known has one entry for the reason.
+    fn items(&self) -> Vec<(Key, String, Option<String>, Status)> {
+        let mut items = Vec::new();
+        for (alias, entry) in self.federation.entries() {
+            let status = entry.status();
+            let before = items.len();
+            for (expose, about) in entry.exposes() {
+                let key = (alias.clone(), expose.to_owned());
+                items.push((key, about.title.clone(), about.icon.clone(), status.clone()));
+            }
+            if items.len() == before {
+                items.push(((alias.clone(), String::new()), entry.title().to_owned(), None, status));
+            }
+        }
+        items
+    }
+
+    fn card_height(&self, t: &Tokens) -> f32 {
+        let failed = matches!(self.auth.as_ref().map(crate::auth::AuthService::status), Some(AuthStatus::Failed(_)));
+        // Divider, avatar row, button; and the reason, where there is one to give.
+        1.0 + t.space[2] + 40.0 + t.space[2] + 32.0 + if failed { 120.0 } else { 0.0 }
+    }
+
+    fn user_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        let (line, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 1.0), Sense::hover());
+        ui.painter().hline(line.x_range(), line.center().y, Stroke::new(1.0, color(t.border)));
+        ui.add_space(t.space[2]);
+        let auth = self.federation.store().and_then(|store| match store.get(&AUTH) {
+            Ok(auth) => Some(auth),
+            Err(error) => {
+                tracing::debug!(code = error.code(), "{error}");
+                None
+            }
+        });
+        let user = auth.as_ref().and_then(|a| a.user.as_ref());
+        let status = self.auth.as_ref().map(crate::auth::AuthService::status);
+        let (name, role) = match (user, &status) {
+            (Some(user), _) => (user.name.clone(), user.role.clone()),
+            (None, Some(AuthStatus::SigningIn { attempt })) if *attempt > 1 => {
+                ("Signing in…".to_owned(), format!("Try {attempt} of 3"))
+            }
+            (None, Some(AuthStatus::SigningIn { .. }) | None) => ("Signing in…".to_owned(), String::new()),
+            (None, Some(AuthStatus::Failed(_))) => ("Sign-in failed".to_owned(), String::new()),
+            (None, Some(_)) => ("Signed out".to_owned(), "No one is signed in".to_owned()),
+        };
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing = Vec2::new(t.space[2], 2.0);
+            avatar_ui(ui, t, user.map_or("", |u| &u.name));
+            ui.vertical(|ui| {
+                ui.add_space(2.0);
+                ui.add(egui::Label::new(strong(t, name, t.font_size[1])).truncate());
+                ui.add(egui::Label::new(caption(t, role)).truncate());
+            });
+        });
+        ui.add_space(t.space[2]);
+        let Some(service) = &self.auth else { return };
+        if let Some(AuthStatus::Failed(error)) = &status {
+            egui::ScrollArea::vertical().max_height(104.0).show(ui, |ui| {
+                ui.label(caption(t, format!("{error} [{}]", error.code())).color(color(t.danger)));
+            });
+            ui.add_space(t.space[1]);
+        }
+        let wide = |text| egui::Button::new(text).min_size(Vec2::new(ui.available_width(), 30.0));
+        match &status {
+            Some(AuthStatus::Failed(_)) => {
+                if ui.add(wide("Retry")).clicked() {
+                    service.retry();
+                }
+            }
+            Some(AuthStatus::SignedOut) => {
+                if ui.add(wide("Sign in")).clicked() {
+                    service.sign_in();
+                }
+            }
+            _ => {
+                if ui.add(wide("Sign out")).clicked() {
+                    service.sign_out();
+                }
+            }
+        }
+    }
+}
+
+fn mark_ui(ui: &mut Ui, t: &Tokens) {
+    ui.horizontal(|ui| {
+        let (rect, _) = ui.allocate_exact_size(Vec2::splat(28.0), Sense::hover());
+        let painter = ui.painter();
+        painter.rect_filled(rect, CornerRadius::same(8), color(t.accent));
+        // A heartbeat.
+        let point = |x: f32, y: f32| rect.min + Vec2::new(x, y) * 28.0;
+        let beat = [(0.16, 0.54), (0.34, 0.54), (0.44, 0.28), (0.57, 0.74), (0.66, 0.54), (0.84, 0.54)];
+        let line = beat.map(|(x, y)| point(x, y)).to_vec();
+        painter.line(line, Stroke::new(2.0, color(t.on_accent)));
+        ui.label(strong(t, "Pulse", 18.0));
+    });
+}
+
+fn entry_ui(ui: &mut Ui, t: &Tokens, title: &str, icon: Option<&str>, status: &Status, selected: bool) -> Response {
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 36.0), Sense::click());
+    let (word, dot) = match status {
+        Status::Ready => ("not loaded yet", t.ghost),
+        Status::Starting => ("starting", t.accent),
+        Status::Active => ("running", t.success),
+        Status::Failed(_) => ("not available", t.danger),
+    };
+    response.widget_info(|| WidgetInfo::selected(egui::Role::Button, true, selected, title));
+    let painter = ui.painter();
+    if selected || response.hovered() || response.has_focus() {
+        let ground = if selected { t.accent_weak } else { t.hover };
+        painter.rect_filled(rect, CornerRadius::same(t.radius[0] as u8), color(ground));
+    }
+    if response.has_focus() {
+        let ring = Stroke::new(1.5, color(t.accent));
+        painter.rect_stroke(rect, CornerRadius::same(t.radius[0] as u8), ring, StrokeKind::Inside);
+    }
+    let ink = if selected { t.accent } else { t.text_weak };
+    icon_ui(painter, Rect::from_center_size(Pos2::new(rect.left() + 20.0, rect.center().y), Vec2::splat(16.0)), icon, ink);
+    let font = if selected { strong_font(t.font_size[1]) } else { egui::FontId::proportional(t.font_size[1]) };
+    let galley = painter.layout(title.to_owned(), font, color(t.text), rect.width() - 64.0);
+    let at = Pos2::new(rect.left() + 38.0, rect.center().y - galley.size().y / 2.0);
+    painter.with_clip_rect(rect).galley(at, galley, color(t.text));
+    painter.circle_filled(Pos2::new(rect.right() - 14.0, rect.center().y), 3.5, color(dot));
+    let text = match status {
+        Status::Failed(failure) => format!("{title}: {word}\n{}", failure.message),
+        _ => format!("{title}: {word}"),
+    };
+    response.on_hover_text(text)
+}
+
+/// The icons that a manifest may name; anything else is a plain square.
+fn icon_ui(painter: &Painter, rect: Rect, icon: Option<&str>, ink: Rgba) {
+    let bar = |left: f32, top: f32| {
+        let at = rect.min + Vec2::new(left, top) * rect.width();
+        let bottom = Pos2::new(at.x + rect.width() * 0.2, rect.bottom());
+        painter.rect_filled(Rect::from_min_max(at, bottom), CornerRadius::same(1), color(ink));
+    };
+    if icon == Some("chart") {
+        for (left, top) in [(0.05, 0.55), (0.4, 0.1), (0.75, 0.35)] {
+            bar(left, top);
+        }
+    } else {
+        let stroke = Stroke::new(1.5, color(ink));
+        painter.rect_stroke(rect.shrink(1.0), CornerRadius::same(3), stroke, StrokeKind::Inside);
+    }
+}
+
+fn avatar_ui(ui: &mut Ui, t: &Tokens, name: &str) {
+    let (rect, _) = ui.allocate_exact_size(Vec2::splat(40.0), Sense::hover());
+    let signed_in = !name.is_empty();
+    let (ground, ink) = if signed_in { (t.accent_weak, t.accent) } else { (t.hover, t.text_weak) };
+    ui.painter().circle_filled(rect.center(), 20.0, color(ground));
+    let initials: String =
+        name.split_whitespace().filter_map(|word| word.chars().next()).take(2).flat_map(char::to_uppercase).collect();
+    if signed_in {
+        ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, initials, strong_font(14.0), color(ink));
+    } else {
+        let stroke = Stroke::new(1.5, color(ink));
+        ui.painter().circle_stroke(rect.center() - Vec2::new(0.0, 4.0), 5.0, stroke);
+        let c = rect.center();
+        let shoulders: Vec<Pos2> = (0_u8..=12)
+            .map(|i| {
+                let angle = std::f32::consts::PI * (1.0 + f32::from(i) / 12.0);
+                c + Vec2::new(angle.cos() * 9.0, 11.0 + angle.sin() * 7.0)
+            })
+            .collect();
+        ui.painter().line(shoulders, stroke);
+    }
+}

@@ -1,0 +1,410 @@
+//! Who is signed in: a provider answers that, and the service keeps it off the UI thread.
+//!
+//! [`AuthService`] owns one worker thread.
+//! The UI thread asks it to sign in or out and reads its [`AuthStatus`] each frame; the worker
+//! asks the provider that the settings choose and reports to a [`SessionSink`], which is where
+//! the shell publishes the session to remotes.
+//!
+//! What holds at any time:
+//! - Once [`AuthService::sign_out`] has returned, no answer to an earlier sign-in reaches the sink.
+//! - Once the service has been dropped, the sink is not called again.
+//! - A failed sign-in leaves nobody signed in, whoever was signed in before.
+
+mod error;
+mod http;
+mod identity;
+mod local;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, ReentrantMutex};
+use plugin_api::manifest::AuthConfig;
+use shared_store::User;
+use ureq::Agent;
+
+pub use error::AuthError;
+pub use identity::Secret;
+pub use local::PROFILE_FILE;
+
+/// Who signed in, and the token that stands for it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The user as the provider describes it, fit for display.
+    pub user: User,
+    /// Fresh for each sign-in with the local provider; with HTTP the bearer token, if there is one.
+    pub token: Option<Secret>,
+}
+
+/// Where sign-ins and sign-outs are published.
+///
+/// Called on the worker thread, or on the thread that calls [`AuthService::sign_out`]; never from
+/// two threads at once, and in the order in which things happen.
+/// It may call the service, but must not wait for another thread that does.
+pub trait SessionSink: Send + Sync {
+    /// `session` holds from now on.
+    fn signed_in(&self, session: &Session);
+    /// Nobody is signed in any more; may come when nobody was.
+    fn signed_out(&self);
+}
+
+/// A closure is a sink; it gets `None` when nobody is signed in.
+impl<F: Fn(Option<&Session>) + Send + Sync> SessionSink for F {
+    fn signed_in(&self, session: &Session) {
+        self(Some(session));
+    }
+
+    fn signed_out(&self) {
+        self(None);
+    }
+}
+
+/// Called after each change of the status, on whichever thread made it.
+///
+/// It must return at once and must not wait for a thread that is dropping the service.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What the service is doing.
+#[derive(Clone, Debug, Default)]
+pub enum AuthStatus {
+    /// Nobody is signed in, and nobody asked to be.
+    #[default]
+    SignedOut,
+    /// The provider is being asked.
+    SigningIn {
+        /// The number of this try, from 1.
+        attempt: u32,
+    },
+    /// The sink has the session.
+    SignedIn,
+    /// The last sign-in failed; nobody is signed in.
+    Failed(Arc<AuthError>),
+}
+
+/// How long a provider may take, and what passes between two tries.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// For each try, from the request to the last byte of its answer.
+    pub limit: Duration,
+    /// The pause after each failed try but the last: there is one try more than pauses.
+    pub back_off: Vec<Duration>,
+}
+
+impl Default for Timing {
+    /// Three tries of 5 s.
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(5),
+            back_off: vec![Duration::from_millis(250), Duration::from_secs(1)],
+        }
+    }
+}
+
+/// Signs in and out; dropping it stops its worker.
+///
+/// All methods may be called from any thread, and none waits for the provider; signing out and
+/// dropping wait for a call of the sink that has begun.
+/// A drop waits for the worker unless that is busy with the provider; then the request is cut
+/// off and the worker ends by itself, after [`Timing::limit`] at the latest.
+pub struct AuthService {
+    shared: Arc<Shared>,
+    worker: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Held while the sink is called, so that its calls are in the order of the decisions.
+    /// Reentrant, because publishing runs listeners and a listener may sign out.
+    delivery: ReentrantMutex<()>,
+    sink: Box<dyn SessionSink>,
+    wake: Wake,
+}
+
+#[derive(Default)]
+struct State {
+    /// Counts sign-ins and sign-outs; work done for an earlier number is void.
+    generation: u64,
+    /// The sign-in that the worker is to begin. Only the last one asked for matters, so this
+    /// holds one and is no queue.
+    requested: Option<u64>,
+    status: AuthStatus,
+    stopping: bool,
+    /// The worker is asking the provider.
+    busy: bool,
+    /// Cuts off the request that the worker is waiting for.
+    in_flight: Option<Agent>,
+}
+
+impl AuthService {
+    /// Starts the worker and signs in with the provider that `config` chooses.
+    ///
+    /// `config_dir` holds the local profile.
+    /// A relative token file is looked for there too, so settings that mean another folder are
+    /// made absolute first.
+    /// Whatever goes wrong, here or later, is found in [`status`](Self::status).
+    pub fn start(config: &AuthConfig, config_dir: &Path, sink: impl SessionSink + 'static, wake: Wake) -> Self {
+        Self::start_with(config, config_dir, Timing::default(), sink, wake)
+    }
+
+    /// As [`start`](Self::start), with other times than the default ones.
+    pub fn start_with(
+        config: &AuthConfig,
+        config_dir: &Path,
+        timing: Timing,
+        sink: impl SessionSink + 'static,
+        wake: Wake,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            delivery: ReentrantMutex::new(()),
+            sink: Box::new(sink),
+            wake,
+        });
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            config: config.clone(),
+            config_dir: config_dir.to_owned(),
+            timing,
+        };
+        let spawned = thread::Builder::new().name("pulse-auth".to_owned()).spawn(move || worker.run());
+        let service = match spawned {
+            Ok(worker) => Self { shared, worker: Some(worker) },
+            Err(error) => {
+                tracing::error!("could not start the sign-in worker: {error}");
+                Self { shared, worker: None }
+            }
+        };
+        service.sign_in();
+        service
+    }
+
+    /// What the service is doing now; cheap enough for each frame.
+    pub fn status(&self) -> AuthStatus {
+        self.shared.state.lock().status.clone()
+    }
+
+    /// Asks the provider who the user is, unless it is being asked already.
+    ///
+    /// Who is signed in stays so until the answer comes.
+    pub fn sign_in(&self) {
+        {
+            let mut state = self.shared.state.lock();
+            if matches!(state.status, AuthStatus::SigningIn { .. }) {
+                return;
+            }
+            state.generation += 1;
+            if self.worker.is_some() {
+                state.requested = Some(state.generation);
+                state.status = AuthStatus::SigningIn { attempt: 1 };
+            } else {
+                state.status = AuthStatus::Failed(Arc::new(AuthError::Worker {
+                    reason: "the system could not start its thread".to_owned(),
+                }));
+            }
+        }
+        self.shared.changed.notify_all();
+        (self.shared.wake)();
+    }
+
+    /// Signs in again after a failure; does nothing in any other state.
+    pub fn retry(&self) {
+        if matches!(self.status(), AuthStatus::Failed(_)) {
+            self.sign_in();
+        }
+    }
+
+    /// Signs out, and gives up a sign-in that is under way.
+    ///
+    /// The sink has been told when this returns.
+    pub fn sign_out(&self) {
+        {
+            let _delivery = self.shared.delivery.lock();
+            self.shared.void_work(|state| {
+                state.status = AuthStatus::SignedOut;
+            });
+            self.shared.sink.signed_out();
+        }
+        (self.shared.wake)();
+    }
+}
+
+impl Drop for AuthService {
+    fn drop(&mut self) {
+        let mut busy = false;
+        {
+            // A call of the sink that has begun ends first, and none follows.
+            let _delivery = self.shared.delivery.lock();
+            self.shared.void_work(|state| {
+                state.stopping = true;
+                busy = state.busy;
+            });
+        }
+        if let Some(worker) = self.worker.take()
+            && !busy
+            // The sink may hold the service, and be called by the worker.
+            && worker.thread().id() != thread::current().id()
+        {
+            // A panic has been reported by the panic hook; there is nothing to add.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Makes whatever the worker does now void and cuts it short; `then` runs in the same step.
+    fn void_work(&self, then: impl FnOnce(&mut State)) {
+        let in_flight = {
+            let mut state = self.state.lock();
+            state.generation += 1;
+            state.requested = None;
+            then(&mut state);
+            state.in_flight.take()
+        };
+        self.changed.notify_all();
+        if let Some(agent) = in_flight {
+            agent.shutdown();
+        }
+    }
+
+    /// Waits for the next sign-in to do; `None` when the service is gone.
+    fn next_request(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if let Some(generation) = state.requested.take() {
+                return Some(generation);
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Announces a try; false when `generation` is void.
+    fn begin_try(&self, generation: u64, attempt: u32, agent: &Agent) -> bool {
+        {
+            let mut state = self.state.lock();
+            if state.generation != generation {
+                return false;
+            }
+            state.busy = true;
+            state.in_flight = Some(agent.clone());
+            state.status = AuthStatus::SigningIn { attempt };
+        }
+        if attempt > 1 {
+            (self.wake)();
+        }
+        true
+    }
+
+    fn end_try(&self) {
+        let mut state = self.state.lock();
+        state.busy = false;
+        state.in_flight = None;
+    }
+
+    /// Waits between two tries; false as soon as `generation` is void.
+    fn pause(&self, generation: u64, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        let mut state = self.state.lock();
+        while state.generation == generation {
+            if self.changed.wait_until(&mut state, end).timed_out() {
+                return state.generation == generation;
+            }
+        }
+        false
+    }
+
+    /// Publishes the outcome of a sign-in, unless `generation` is void.
+    fn finish(&self, generation: u64, outcome: Result<Session, AuthError>) {
+        {
+            let _delivery = self.delivery.lock();
+            if self.state.lock().generation != generation {
+                return;
+            }
+            let status = match outcome {
+                Ok(session) => {
+                    tracing::info!(user = %session.user.id, "signed in");
+                    self.sink.signed_in(&session);
+                    AuthStatus::SignedIn
+                }
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "sign-in failed: {error}");
+                    self.sink.signed_out();
+                    AuthStatus::Failed(Arc::new(error))
+                }
+            };
+            // A listener may have signed out meanwhile, on this very thread.
+            let mut state = self.state.lock();
+            if state.generation != generation {
+                return;
+            }
+            state.status = status;
+        }
+        (self.wake)();
+    }
+}
+
+/// What the worker thread owns.
+struct Worker {
+    shared: Arc<Shared>,
+    config: AuthConfig,
+    config_dir: PathBuf,
+    timing: Timing,
+}
+
+impl Worker {
+    fn run(&self) {
+        while let Some(generation) = self.shared.next_request() {
+            if let Some(outcome) = self.sign_in(generation) {
+                self.shared.finish(generation, outcome);
+            }
+        }
+    }
+
+    /// Tries until it is decided; `None` when `generation` is void.
+    fn sign_in(&self, generation: u64) -> Option<Result<Session, AuthError>> {
+        // One for each sign-in: a client that has been cut off cannot be used again.
+        let agent = http::agent();
+        let mut pauses = self.timing.back_off.iter();
+        let mut attempt = 1;
+        loop {
+            if !self.shared.begin_try(generation, attempt, &agent) {
+                return None;
+            }
+            let outcome = self.ask(&agent, attempt);
+            self.shared.end_try();
+            let pause = match &outcome {
+                Err(error) if error.is_transient() => pauses.next(),
+                _ => None,
+            };
+            let Some(pause) = pause else {
+                return Some(outcome);
+            };
+            if !self.shared.pause(generation, *pause) {
+                return None;
+            }
+            attempt += 1;
+        }
+    }
+
+    fn ask(&self, agent: &Agent, attempt: u32) -> Result<Session, AuthError> {
+        let (dir, limit) = (&self.config_dir, self.timing.limit);
+        // A fault in here must not leave the status at "signing in" for ever.
+        let guarded = catch_unwind(AssertUnwindSafe(|| match &self.config {
+            AuthConfig::Local => local::sign_in(dir),
+            AuthConfig::Http(config) => http::sign_in(config, dir, agent, limit, attempt),
+        }));
+        guarded.unwrap_or_else(|_| {
+            Err(AuthError::Worker { reason: "it panicked while asking the provider".to_owned() })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Why a sign-in failed.
+///
+/// No variant carries a token, an answer's body or the credentials part of an address.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The `auth` settings cannot be used as they stand.
+    #[error(
+        "the `auth` settings cannot be used: {reason}; correct them in the host's configuration, then retry"
+    )]
+    ConfigInvalid {
+        /// What is wrong with which setting.
+        reason: String,
+    },
+    /// The profile file is not the JSON that was expected. It is left as it is.
+    #[error("the profile is not valid at line {line}, column {column}: {reason}; correct the file, or delete it to get a new one, then retry: {}", .path.display())]
+    ProfileInvalid {
+        /// The first line is 1.
+        line: usize,
+        /// The first column is 1; 0 stands for the end of the line before.
+        column: usize,
+        /// What was found there.
+        reason: String,
+        /// The profile file.
+        path: PathBuf,
+    },
+    /// The profile file could not be read or created.
+    #[error("could not {action} the profile: {source}; check the file's and its folder's permissions, then retry: {}", .path.display())]
+    ProfileIo {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The system's answer.
+        source: io::Error,
+        /// The file or folder concerned.
+        path: PathBuf,
+    },
+    /// The bearer token that the settings name is not there.
+    #[error(
+        "the bearer token could not be read: {reason}; create it, or change `auth.tokenFile` or `auth.tokenEnv`, then retry: {place}"
+    )]
+    TokenMissing {
+        /// Why it could not be read.
+        reason: String,
+        /// The file, or the environment variable, that should hold it.
+        place: String,
+    },
+    /// The bearer token is there but cannot be sent.
+    #[error("the bearer token cannot be used: {reason}; write the bare token there, then retry: {place}")]
+    TokenInvalid {
+        /// What is wrong with it, without its text.
+        reason: &'static str,
+        /// The file, or the environment variable, that holds it.
+        place: String,
+    },
+    /// The operating system gave no random bytes for a session token.
+    #[error("the operating system gave no random bytes for a session token: {reason}; retry")]
+    Random {
+        /// The system's answer.
+        reason: String,
+    },
+    /// 401: the provider does not accept the bearer token, or wants one.
+    #[error(
+        "the identity provider does not accept these credentials (401); renew the token that `auth.tokenFile` or `auth.tokenEnv` names, then retry: {url}"
+    )]
+    Unauthorized {
+        /// The address that was asked.
+        url: String,
+    },
+    /// 403: the provider knows the caller and refuses.
+    #[error("the identity provider refuses access (403); ask its administrator for it, then retry: {url}")]
+    Forbidden {
+        /// The address that was asked.
+        url: String,
+    },
+    /// 404: nothing answers to this address.
+    #[error("the identity provider has no such address (404); check `auth.base`, then retry: {url}")]
+    NotFound {
+        /// The address that was asked.
+        url: String,
+    },
+    /// Any other status that is neither success nor worth another try.
+    #[error("the identity provider answered with status {status}; check `auth.base`, then retry: {url}")]
+    Rejected {
+        /// The HTTP status.
+        status: u16,
+        /// The address that was asked.
+        url: String,
+    },
+    /// A redirect that was not followed: to another origin, or one too many.
+    ///
+    /// Who is signed in is only ever taken from the origin in the settings,
+    /// and the bearer token is only ever sent there.
+    #[error(
+        "the identity provider redirects to {target}, which was not followed; if that is right, put it into `auth.base`, then retry: {url}"
+    )]
+    Redirected {
+        /// Where to; without its query.
+        target: String,
+        /// The address that was asked.
+        url: String,
+    },
+    /// 429, after the last try.
+    #[error("the identity provider asks to slow down (429, tries: {tries}); retry in a while: {url}")]
+    RateLimited {
+        /// How many times it was asked.
+        tries: u32,
+        /// The address that was asked.
+        url: String,
+    },
+    /// 5xx, after the last try.
+    #[error("the identity provider failed with status {status} (tries: {tries}); retry in a while: {url}")]
+    ServerError {
+        /// The HTTP status.
+        status: u16,
+        /// How many times it was asked.
+        tries: u32,
+        /// The address that was asked.
+        url: String,
+    },
+    /// No complete answer in time, after the last try.
+    #[error("the identity provider did not answer within {} s (tries: {tries}); check the network, then retry: {url}", .limit.as_secs_f32())]
+    Timeout {
+        /// The time that each try had.
+        limit: Duration,
+        /// How many times it was asked.
+        tries: u32,
+        /// The address that was asked.
+        url: String,
+    },
+    /// No connection, or one that broke, after the last try.
+    #[error(
+        "the identity provider could not be reached: {reason} (tries: {tries}); check the network and `auth.base`, then retry: {url}"
+    )]
+    Unreachable {
+        /// The system's answer.
+        reason: String,
+        /// How many times it was tried.
+        tries: u32,
+        /// The address that was asked.
+        url: String,
+    },
+    /// The secure connection could not be set up.
+    #[error(
+        "no secure connection to the identity provider: {reason}; check its certificate and `auth.base`, then retry: {url}"
+    )]
+    Tls {
+        /// What the handshake reported.
+        reason: String,
+        /// The address that was asked.
+        url: String,
+    },
+    /// An answer came, but it is not a user as the protocol defines it.
+    #[error(
+        "the identity provider's answer is not a user: {reason}; check that `auth.base` points to it, then retry: {url}"
+    )]
+    Malformed {
+        /// What is wrong with the answer.
+        reason: String,
+        /// The address that was asked.
+        url: String,
+    },
+    /// The sign-in's own worker failed; a fault of the shell, not of the settings.
+    #[error("the sign-in worker failed: {reason}; retry, or restart the shell")]
+    Worker {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl AuthError {
+    /// The stable code by which scripts and documentation name this failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ConfigInvalid { .. } => "auth-config-invalid",
+            Self::ProfileInvalid { .. } => "auth-profile-invalid",
+            Self::ProfileIo { .. } => "auth-profile-io",
+            Self::TokenMissing { .. } => "auth-token-missing",
+            Self::TokenInvalid { .. } => "auth-token-invalid",
+            Self::Random { .. } => "auth-random-unavailable",
+            Self::Unauthorized { .. } => "auth-unauthorized",
+            Self::Forbidden { .. } => "auth-forbidden",
+            Self::NotFound { .. } => "auth-not-found",
+            Self::Rejected { .. } => "auth-rejected",
+            Self::Redirected { .. } => "auth-redirected",
+            Self::RateLimited { .. } => "auth-rate-limited",
+            Self::ServerError { .. } => "auth-server-error",
+            Self::Timeout { .. } => "auth-timeout",
+            Self::Unreachable { .. } => "auth-unreachable",
+            Self::Tls { .. } => "auth-tls",
+            Self::Malformed { .. } => "auth-malformed",
+            Self::Worker { .. } => "auth-worker-failed",
+        }
+    }
+
+    /// Whether the same request may well succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::ServerError { .. }
+                | Self::Timeout { .. }
+                | Self::Unreachable { .. }
+        )
+    }
+}

@@ -1,0 +1,141 @@
+use std::fs;
+
+use super::*;
+
+#[test]
+fn the_user_address_is_built_from_the_base() {
+    let check = |base: &str, expect: &str| {
+        let url = user_url(base).expect(base);
+        assert_eq!(url.to_string(), expect);
+    };
+    check("https://id.example.org", "https://id.example.org/api/users/me");
+    check(" http://id.example.org:8080/sso// ", "http://id.example.org:8080/sso/api/users/me");
+    check("http://[::1]:9", "http://[::1]:9/api/users/me");
+
+    for base in [
+        "",
+        "id.example.org",
+        "ftp://id.example.org",
+        "file:///etc/passwd",
+        "https://",
+        "https://:80",
+        "https://id.example.org/?a=b",
+        "https://id.example.org#x",
+        "https://ada:hunter2@id.example.org",
+        "https://id.example.org/\u{7f}",
+        "http://a b",
+    ] {
+        let error = user_url(base).expect_err(base);
+        assert_eq!(error.code(), "auth-config-invalid", "{base}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_location_is_resolved_against_where_it_came_from() {
+    let from: Uri = "http://h:1/api/users/me?x=1".parse().expect("address");
+    let check = |location: &str, expect: Option<&str>| {
+        let found = resolve(&from, location.as_bytes()).map(|url| url.to_string());
+        assert_eq!(found.as_deref(), expect, "{location:?}");
+    };
+    check("https://o/p?q", Some("https://o/p?q"));
+    check("HTTP://h:1/p#f", Some("http://h:1/p"));
+    check("//o:2/p", Some("http://o:2/p"));
+    check("/p", Some("http://h:1/p"));
+    check("/p?u=http://o", Some("http://h:1/p?u=http://o"));
+    check("?y", Some("http://h:1/api/users/me?y"));
+    check("you", Some("http://h:1/api/users/you"));
+    check("", None);
+    check("http:", None);
+    check("javascript:alert(1)", None);
+    check("/\u{1}", None);
+}
+
+#[test]
+fn an_origin_is_scheme_host_and_port() {
+    let base: Uri = "http://h/a".parse().expect("address");
+    let check = |other: &str, expect: bool| {
+        let other: Uri = other.parse().expect(other);
+        assert_eq!(same_origin(&base, &other), expect, "{other}");
+    };
+    check("http://H:80/b", true);
+    check("https://h/a", false);
+    check("http://h:81/a", false);
+    check("http://h.example/a", false);
+    check("http://u:p@h/a", false);
+}
+
+#[test]
+fn messages_show_no_credentials_and_no_query() {
+    let url: Uri = "https://ada:hunter2@h:1/p?token=hunter2".parse().expect("address");
+    assert_eq!(show(&url), "https://h:1/p");
+}
+
+#[test]
+fn loopback_is_recognised() {
+    for (url, expect) in [
+        ("http://localhost:1/", true),
+        ("http://127.3.2.1/", true),
+        ("http://[::1]:8/", true),
+        ("http://localhost.example.org/", false),
+        ("http://10.0.0.1/", false),
+    ] {
+        let url: Uri = url.parse().expect(url);
+        assert_eq!(is_loopback(&url), expect, "{url}");
+    }
+}
+
+#[test]
+fn the_bearer_comes_from_the_variable_or_the_file() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let write = |name: &str, text: &[u8]| fs::write(dir.path().join(name), text).expect("file");
+    write("good", b"\n  from-file \r\n");
+    write("empty", b" \n");
+    write("two", b"one two");
+    write("binary", b"\xff\xfe");
+    write("long", "a".repeat(20_000).as_bytes());
+    let env = |name: &str| match name {
+        "SET" => Some(OsString::from(" from-env\n")),
+        "BLANK" => Some(OsString::from(" ")),
+        _ => None,
+    };
+    let check = |var: Option<&str>, file: Option<&str>, expect: Result<Option<&str>, &str>| {
+        let config = HttpAuth {
+            base: "http://h".to_owned(),
+            token_file: file.map(Into::into),
+            token_env: var.map(Into::into),
+        };
+        let found = bearer(&config, dir.path(), env);
+        match (&found, expect) {
+            (Ok(token), Ok(expect)) => {
+                assert_eq!(token.as_ref().map(Secret::expose), expect, "{var:?} {file:?}");
+            }
+            (Err(error), Err(code)) => {
+                assert_eq!(error.code(), code, "{var:?} {file:?}");
+                let message = error.to_string();
+                let place = file.or(var).expect("a source");
+                assert!(message.contains(place), "{message}");
+                assert!(!message.contains("one two"), "{message}");
+            }
+            _ => panic!("{var:?} {file:?}: {found:?}"),
+        }
+    };
+    check(None, None, Ok(None));
+    check(Some("SET"), None, Ok(Some("from-env")));
+    check(None, Some("good"), Ok(Some("from-file")));
+    check(Some("UNSET"), None, Err("auth-token-missing"));
+    check(Some("BLANK"), None, Err("auth-token-invalid"));
+    check(Some("BAD=NAME"), None, Err("auth-token-missing"));
+    check(None, Some("missing"), Err("auth-token-missing"));
+    check(None, Some("empty"), Err("auth-token-invalid"));
+    check(None, Some("two"), Err("auth-token-invalid"));
+    check(None, Some("binary"), Err("auth-token-invalid"));
+    check(None, Some("long"), Err("auth-token-invalid"));
+}
+
+#[test]
+fn the_bearer_header_is_marked_as_sensitive() {
+    let value = authorization(&Secret::new("abc".to_owned())).expect("header");
+    assert_eq!(value.as_bytes(), b"Bearer abc");
+    assert!(value.is_sensitive());
+}

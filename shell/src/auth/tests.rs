@@ -1,0 +1,488 @@
+//! The service against a real HTTP server and real files.
+
+mod server;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+
+use plugin_api::manifest::HttpAuth;
+use tempfile::TempDir;
+
+use super::*;
+use server::{Reply, Server};
+
+/// How long a test waits for an event before it fails; no test takes this long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const ADA: &str = r#"{"id":7,"name":"Ada Lovelace","role":"analyst","team":["x"]}"#;
+
+/// What the sink was told.
+#[derive(Debug, PartialEq)]
+enum Told {
+    In { name: String, token: Option<String> },
+    Out,
+}
+
+/// A service with its settings, its sink and its wake-ups in the test's hands.
+struct Rig {
+    service: AuthService,
+    told: Receiver<Told>,
+    woken: Receiver<()>,
+    dir: TempDir,
+}
+
+fn timing(limit: Duration) -> Timing {
+    Timing { limit, back_off: vec![Duration::from_millis(1); 2] }
+}
+
+fn http(base: String) -> AuthConfig {
+    AuthConfig::Http(HttpAuth { base, token_file: None, token_env: None })
+}
+
+fn http_with_token(base: String) -> AuthConfig {
+    AuthConfig::Http(HttpAuth { base, token_file: Some("token".into()), token_env: None })
+}
+
+impl Rig {
+    fn start(config: &AuthConfig) -> Self {
+        Self::start_with(config, timing(PATIENCE))
+    }
+
+    fn start_with(config: &AuthConfig, timing: Timing) -> Self {
+        let dir = tempfile::tempdir().expect("temp dir");
+        fs::write(dir.path().join("token"), "s3cret\n").expect("token");
+        let (tell, told) = channel();
+        let (wake, woken) = channel();
+        let service = AuthService::start_with(
+            config,
+            dir.path(),
+            timing,
+            sink(tell),
+            Arc::new(move || {
+                let _ = wake.send(());
+            }),
+        );
+        Self { service, told, woken, dir }
+    }
+
+    /// Waits until the service has decided.
+    fn settled(&self) -> AuthStatus {
+        loop {
+            match self.service.status() {
+                AuthStatus::SigningIn { .. } => {
+                    self.woken.recv_timeout(PATIENCE).expect("a wake-up");
+                }
+                status => return status,
+            }
+        }
+    }
+
+    /// Waits for a failure, which must leave nobody signed in.
+    fn failure(&self) -> Arc<AuthError> {
+        match self.settled() {
+            AuthStatus::Failed(error) => {
+                assert_eq!(self.told.try_iter().last(), Some(Told::Out));
+                error
+            }
+            status => panic!("expected a failure, found {status:?}"),
+        }
+    }
+
+    /// Waits for a sign-in, and says what the sink was told last.
+    fn signed_in(&self) -> Told {
+        let status = self.settled();
+        assert!(matches!(status, AuthStatus::SignedIn), "{status:?}");
+        self.told.try_iter().last().expect("the sink was told")
+    }
+}
+
+fn sink(tell: Sender<Told>) -> impl SessionSink {
+    move |session: Option<&Session>| {
+        let what = session.map_or(Told::Out, |session| Told::In {
+            name: session.user.name.clone(),
+            token: session.token.as_ref().map(|t| t.expose().to_owned()),
+        });
+        let _ = tell.send(what);
+    }
+}
+
+fn ada(token: Option<&str>) -> Told {
+    Told::In { name: "Ada Lovelace".to_owned(), token: token.map(ToOwned::to_owned) }
+}
+
+#[test]
+fn the_local_user_is_signed_in_at_start_out_and_in_again() {
+    let rig = Rig::start(&AuthConfig::Local);
+    let Told::In { name, token } = rig.signed_in() else {
+        panic!("not signed in");
+    };
+    assert_eq!(name, "Grace Hopper");
+
+    rig.woken.try_iter().for_each(drop);
+    rig.service.sign_out();
+    assert_eq!(rig.told.try_recv(), Ok(Told::Out));
+    assert!(matches!(rig.service.status(), AuthStatus::SignedOut));
+    assert_eq!(rig.woken.try_iter().count(), 1);
+
+    rig.service.sign_in();
+    let Told::In { token: second, .. } = rig.signed_in() else {
+        panic!("not signed in again");
+    };
+    assert!(token.is_some() && second.is_some() && token != second);
+}
+
+#[test]
+fn a_malformed_profile_fails_and_retry_reads_the_corrected_one() {
+    let rig = Rig::start(&AuthConfig::Local);
+    rig.signed_in();
+    let profile = rig.dir.path().join(PROFILE_FILE);
+    fs::write(&profile, "{").expect("profile");
+    rig.service.sign_in();
+    assert_eq!(rig.failure().code(), "auth-profile-invalid");
+    fs::write(&profile, ADA).expect("profile");
+    rig.service.retry();
+    assert!(matches!(rig.signed_in(), Told::In { name, .. } if name == "Ada Lovelace"));
+    rig.service.retry();
+    assert!(matches!(rig.service.status(), AuthStatus::SignedIn), "only after a failure");
+}
+
+#[test]
+fn http_signs_in_with_the_bearer_as_token() {
+    let server = Server::start(|_| Reply::json(ADA));
+    let rig = Rig::start(&http_with_token(server.base()));
+    assert_eq!(rig.signed_in(), ada(Some("s3cret")));
+    let head = server.request().to_ascii_lowercase();
+    assert!(head.starts_with("get /api/users/me http/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nauthorization: bearer s3cret\r\n"), "{head}");
+
+    let server = Server::start(|_| Reply::json(ADA));
+    let rig = Rig::start(&http(server.base()));
+    assert_eq!(rig.signed_in(), ada(None));
+    assert!(!server.request().to_ascii_lowercase().contains("authorization"));
+}
+
+#[test]
+fn a_missing_token_is_an_error_before_anything_is_sent() {
+    let server = Server::start(|_| Reply::json(ADA));
+    let rig = Rig::start(&AuthConfig::Http(HttpAuth {
+        base: server.base(),
+        token_file: Some("absent".into()),
+        token_env: None,
+    }));
+    assert_eq!(rig.failure().code(), "auth-token-missing");
+    assert_eq!(server.count(), 0);
+}
+
+/// Each request gets `reply`; the sign-in must fail with `code` after `requests` of them.
+fn check_failure(reply: fn() -> Reply, code: &str, requests: usize) -> String {
+    let server = Server::start(move |_| reply());
+    let rig = Rig::start(&http_with_token(server.base()));
+    let error = rig.failure();
+    let message = error.to_string();
+    assert_eq!(error.code(), code, "{message}");
+    assert_eq!(server.count(), requests, "{message}");
+    assert!(message.ends_with(&format!("{}/api/users/me", server.base())));
+    assert!(!message.contains("s3cret"));
+    message
+}
+
+#[test]
+fn refusals_are_final() {
+    check_failure(|| Reply::status(401), "auth-unauthorized", 1);
+    check_failure(|| Reply::status(403), "auth-forbidden", 1);
+    check_failure(|| Reply::status(404), "auth-not-found", 1);
+    check_failure(|| Reply::status(418), "auth-rejected", 1);
+}
+
+#[test]
+fn a_failing_server_is_asked_three_times() {
+    let message = check_failure(|| Reply::status(500), "auth-server-error", 3);
+    assert!(message.contains("tries: 3"), "{message}");
+    check_failure(|| Reply::status(503), "auth-server-error", 3);
+    check_failure(|| Reply::status(429), "auth-rate-limited", 3);
+}
+
+#[test]
+fn answers_that_are_no_user_are_final() {
+    let malformed = |reply, reason: &str| {
+        let message = check_failure(reply, "auth-malformed", 1);
+        assert!(message.contains(reason), "{message}");
+    };
+    malformed(|| Reply::json("{\"id\": 7,\n \"name\""), "line 2");
+    malformed(|| Reply::json("<html>Sign in</html>"), "line 1");
+    malformed(|| Reply::json(""), "EOF");
+    malformed(|| Reply::json(r#"["7","Ada","dev",null]"#), "expected a map");
+    malformed(|| Reply::json(r#"{"id":7,"name":1,"role":"a"}"#), "string");
+    malformed(|| Reply::json(r#"{"id":{},"name":"Ada","role":"a"}"#), "string or an integer");
+    malformed(|| Reply::json(r#"{"id":7,"name":" ","role":"a"}"#), "name is empty");
+    malformed(|| Reply::json(r#"{"id":7,"name":"Ada"}"#), "`role`");
+    malformed(|| Reply::json(r#"{"name":"Ada","role":"a"}"#), "`id`");
+    malformed(
+        || {
+            let name = "a".repeat(200_000);
+            Reply::json(format!(r#"{{"id":7,"name":"{name}","role":"a"}}"#))
+        },
+        "larger than 64 KiB",
+    );
+    malformed(|| Reply::Raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()), "");
+}
+
+#[test]
+fn a_body_without_an_end_is_cut_off_at_the_limit() {
+    let message = check_failure(
+        || {
+            let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+            for _ in 0..1000 {
+                bytes.extend_from_slice(b"400\r\n");
+                bytes.extend_from_slice(&[b' '; 0x400]);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            Reply::Raw(bytes)
+        },
+        "auth-malformed",
+        1,
+    );
+    assert!(message.contains("larger than 64 KiB"), "{message}");
+}
+
+#[test]
+fn a_connection_that_breaks_is_tried_again() {
+    check_failure(|| Reply::Raw(Vec::new()), "auth-unreachable", 3);
+    check_failure(
+        || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":".to_vec()),
+        "auth-unreachable",
+        3,
+    );
+}
+
+#[test]
+fn a_server_that_recovers_is_signed_in_to() {
+    let server = Server::start(|number| match number {
+        0 => Reply::status(500),
+        1 => Reply::Raw(Vec::new()),
+        _ => Reply::json(ADA),
+    });
+    let rig = Rig::start(&http(server.base()));
+    assert_eq!(rig.signed_in(), ada(None));
+    assert_eq!(server.count(), 3);
+    assert!(rig.told.try_recv().is_err(), "told once");
+}
+
+#[test]
+fn each_try_is_announced() {
+    let (open, gate) = channel();
+    let mut gate = Some(gate);
+    let server = Server::start(move |number| match gate.take_if(|_| number == 1) {
+        Some(gate) => Reply::Gated(gate, Box::new(Reply::json(ADA))),
+        None => Reply::status(500),
+    });
+    let rig = Rig::start(&http(server.base()));
+    server.request();
+    server.request();
+    let status = rig.service.status();
+    assert!(matches!(status, AuthStatus::SigningIn { attempt: 2 }), "{status:?}");
+    drop(open);
+    assert_eq!(rig.signed_in(), ada(None));
+}
+
+#[test]
+fn a_silent_server_times_out() {
+    let server = Server::start(|_| Reply::Silence);
+    let limit = Duration::from_millis(50);
+    let rig = Rig::start_with(&http(server.base()), timing(limit));
+    let error = rig.failure();
+    assert_eq!(error.code(), "auth-timeout");
+    assert!(error.to_string().contains("tries: 3"), "{error}");
+    assert!(error.to_string().contains("within 0.05 s"), "{error}");
+}
+
+#[test]
+fn a_refused_connection_is_unreachable() {
+    // Nothing listens on the port of a service that nobody runs any more.
+    let rig = Rig::start(&http("http://127.0.0.1:1".to_owned()));
+    let error = rig.failure();
+    assert_eq!(error.code(), "auth-unreachable");
+    assert!(error.to_string().contains("tries: 3"), "{error}");
+}
+
+#[test]
+fn retry_asks_again_after_a_final_failure() {
+    let server = Server::start(|number| match number {
+        0 => Reply::status(401),
+        _ => Reply::json(ADA),
+    });
+    let rig = Rig::start(&http_with_token(server.base()));
+    assert_eq!(rig.failure().code(), "auth-unauthorized");
+    fs::write(rig.dir.path().join("token"), "renewed").expect("token");
+    rig.service.retry();
+    assert_eq!(rig.signed_in(), ada(Some("renewed")));
+}
+
+#[test]
+fn an_unusable_base_is_reported() {
+    let rig = Rig::start(&http("id.example.org".to_owned()));
+    assert_eq!(rig.failure().code(), "auth-config-invalid");
+}
+
+#[test]
+fn https_is_spoken_to_https_addresses_and_never_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let base = format!("https://{}", listener.local_addr().expect("an address"));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut record = [0; 5];
+        stream.read_exact(&mut record).expect("a record's head");
+        let mut rest = vec![0; usize::from(record[3]) << 8 | usize::from(record[4])];
+        stream.read_exact(&mut rest).expect("the record");
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("an answer");
+        record[0]
+    });
+    let rig = Rig::start(&http_with_token(base));
+    assert_eq!(rig.failure().code(), "auth-tls");
+    assert_eq!(server.join().expect("the server"), 22, "a TLS handshake record");
+}
+
+#[test]
+fn another_origin_gets_neither_the_bearer_nor_a_request() {
+    let other = Server::start(|_| Reply::json(ADA));
+    let location: &'static str = format!("Location: {}/api/users/me\r\n", other.base()).leak();
+    for status in [301, 302, 303, 307, 308] {
+        let first = Server::start(move |_| Reply::Answer(status, location, String::new()));
+        let rig = Rig::start(&http_with_token(first.base()));
+        let error = rig.failure();
+        assert_eq!(error.code(), "auth-redirected");
+        assert!(error.to_string().contains(&other.base()), "{error}");
+        assert_eq!((first.count(), other.count()), (1, 0));
+    }
+}
+
+#[test]
+fn a_redirect_within_the_origin_keeps_the_bearer_and_ends() {
+    let server = Server::start(|number| match number {
+        0 => Reply::Answer(307, "Location: /api/v2/me\r\n", String::new()),
+        _ => Reply::json(ADA),
+    });
+    let rig = Rig::start(&http_with_token(server.base()));
+    assert_eq!(rig.signed_in(), ada(Some("s3cret")));
+    server.request();
+    let second = server.request().to_ascii_lowercase();
+    assert!(second.starts_with("get /api/v2/me "), "{second}");
+    assert!(second.contains("bearer s3cret"), "{second}");
+
+    let server = Server::start(|_| Reply::Answer(302, "Location: me\r\n", String::new()));
+    let rig = Rig::start(&http_with_token(server.base()));
+    assert_eq!(rig.failure().code(), "auth-redirected");
+    assert_eq!(server.count(), 4);
+}
+
+#[test]
+fn a_late_answer_to_a_cancelled_sign_in_is_dropped() {
+    let (open, gate) = channel();
+    let mut gate = Some(gate);
+    let server = Server::start(move |_| match gate.take() {
+        Some(gate) => Reply::Gated(gate, Box::new(Reply::json(ADA))),
+        None => Reply::json(r#"{"id":8,"name":"Katherine","role":"lead"}"#),
+    });
+    let rig = Rig::start(&http(server.base()));
+    server.request();
+    rig.service.sign_out();
+    // Told by the time that the call returns, though the provider still has the request.
+    assert_eq!(rig.told.try_recv(), Ok(Told::Out));
+    assert!(matches!(rig.service.status(), AuthStatus::SignedOut));
+    drop(open);
+
+    // The next sign-in is not held up, and its answer is the only one.
+    rig.service.sign_in();
+    assert!(matches!(rig.signed_in(), Told::In { name, .. } if name == "Katherine"));
+    let Rig { service, told, .. } = rig;
+    drop(service);
+    assert_eq!(told.try_iter().count(), 0);
+}
+
+#[test]
+fn an_outcome_of_an_earlier_generation_reaches_nobody() {
+    let rig = Rig::start(&AuthConfig::Local);
+    rig.signed_in();
+    let shared = &rig.service.shared;
+    let generation = shared.state.lock().generation;
+    rig.service.sign_out();
+    assert_eq!(rig.told.try_recv(), Ok(Told::Out));
+    let session = Session { user: User::default(), token: None };
+    shared.finish(generation, Ok(session));
+    let lost = AuthError::Random { reason: "test".to_owned() };
+    shared.finish(generation, Err(lost));
+    assert!(!shared.begin_try(generation, 2, &super::http::agent()));
+    assert!(!shared.pause(generation, PATIENCE));
+    assert!(rig.told.try_recv().is_err());
+    assert!(matches!(rig.service.status(), AuthStatus::SignedOut));
+}
+
+#[test]
+fn signing_out_interrupts_the_pause_between_tries() {
+    let server = Server::start(|number| match number {
+        0 => Reply::status(500),
+        _ => Reply::json(ADA),
+    });
+    let hours = Timing { limit: PATIENCE, back_off: vec![Duration::from_hours(10)] };
+    let rig = Rig::start_with(&http(server.base()), hours);
+    server.request();
+    rig.service.sign_out();
+    rig.service.sign_in();
+    assert_eq!(rig.signed_in(), ada(None));
+}
+
+#[test]
+fn dropping_the_service_ends_its_worker_wherever_it_is() {
+    let hours = Timing { limit: Duration::from_hours(10), back_off: vec![Duration::from_hours(10)] };
+    let during_request: fn() -> Reply = || Reply::Silence;
+    let during_pause: fn() -> Reply = || Reply::status(500);
+    for reply in [during_request, during_pause] {
+        let server = Server::start(move |_| reply());
+        let rig = Rig::start_with(&http(server.base()), hours.clone());
+        server.request();
+        let Rig { service, told, .. } = rig;
+        drop(service);
+        // The sink goes with the worker, and was told nothing.
+        assert_eq!(told.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    }
+}
+
+#[test]
+fn a_listener_may_sign_out_while_the_sign_in_is_published() {
+    struct Reluctant {
+        service: Arc<Mutex<Option<Arc<AuthService>>>>,
+        tell: Sender<Told>,
+    }
+
+    impl SessionSink for Reluctant {
+        fn signed_in(&self, session: &Session) {
+            sink(self.tell.clone()).signed_in(session);
+            let service = self.service.lock().clone();
+            service.expect("the service").sign_out();
+        }
+
+        fn signed_out(&self) {
+            sink(self.tell.clone()).signed_out();
+        }
+    }
+
+    let dir = tempfile::tempdir().expect("temp dir");
+    let (tell, told) = channel();
+    let slot = Arc::new(Mutex::new(None));
+    let reluctant = Reluctant { service: Arc::clone(&slot), tell };
+    // The sink waits for the slot until the service is in it.
+    let mut filled = slot.lock();
+    let service = AuthService::start(&AuthConfig::Local, dir.path(), reluctant, Arc::new(|| ()));
+    let service = Arc::new(service);
+    *filled = Some(Arc::clone(&service));
+    drop(filled);
+
+    assert!(matches!(told.recv_timeout(PATIENCE), Ok(Told::In { .. })));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Told::Out));
+    // Free once the worker has dealt with the whole outcome.
+    drop(service.shared.delivery.lock());
+    assert!(matches!(service.status(), AuthStatus::SignedOut));
+    slot.lock().take();
+    drop(service);
+}

@@ -1,0 +1,276 @@
+//! The command line.
+//!
+//! Data goes to standard output and talk to standard error.
+//! Exit codes: 0 ok, 1 failure, 2 usage, 3 incompatible, 6 not found.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use plugin_api::manifest::{HostManifest, RemoteManifest};
+
+use crate::{
+    app,
+    config::{Config, Options},
+    failure::Failure,
+    federation::{
+        loader, plan_text,
+        resolver::{self, Participant, Request},
+    },
+    standalone,
+};
+
+const RUN_EXAMPLES: &str = "Examples:
+  pulse                                    the shell, with manifests/host.json
+  pulse --config my/host.json              another list of remotes
+  pulse run --plugin-dir target/debug      libraries of another build
+  pulse plan                               will these remotes agree?
+  pulse inspect target/release/libpulse_analytics.so
+  pulse standalone manifests/analytics.json
+
+Environment: PULSE_CONFIG, PULSE_PLUGIN_DIR, PULSE_DATA_DIR stand for the flags; PULSE_LOG filters the log
+(for instance PULSE_LOG=debug).";
+
+#[derive(Parser)]
+#[command(name = "pulse", version, about = "A desktop shell whose parts are built and shipped separately", after_help = RUN_EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Opens the shell (the default).
+    #[command(after_help = "Example:\n  pulse run --config manifests/host.json --plugin-dir target/release")]
+    Run(RunArgs),
+    /// Says who would provide each shared crate to whom, without loading anything.
+    #[command(
+        after_help = "Examples:\n  pulse plan\n  pulse plan --host manifests/host.json manifests/analytics.json --json\n\nExit status: 0 when everybody is served, 3 when anyone is refused."
+    )]
+    Plan(PlanArgs),
+    /// Prints the manifest of a library or JSON file, without running any of its code.
+    #[command(after_help = "Example:\n  pulse inspect target/release/libpulse_analytics.so --json")]
+    Inspect {
+        /// A library or a manifest.
+        file: PathBuf,
+        /// The manifest as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one remote alone in a window, with its own store and no host.
+    #[command(after_help = "Example:\n  pulse standalone target/release/libpulse_analytics.so")]
+    Standalone {
+        /// A library or a manifest.
+        path: PathBuf,
+        #[command(flatten)]
+        folders: Folders,
+    },
+}
+
+#[derive(Args, Default)]
+struct RunArgs {
+    /// The host's manifest.
+    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+#[derive(Args, Default)]
+struct Folders {
+    /// A folder to look for libraries in; may be given more than once.
+    #[arg(long, value_name = "DIR", env = "PULSE_PLUGIN_DIR")]
+    plugin_dir: Vec<PathBuf>,
+    /// The folder for data of shell and remotes.
+    #[arg(long, value_name = "DIR", env = "PULSE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct PlanArgs {
+    /// The host's manifest; without it the one that `pulse` would start with.
+    #[arg(long, value_name = "FILE")]
+    host: Option<PathBuf>,
+    /// Manifests or libraries of remotes; without any, those that the host's manifest lists.
+    manifests: Vec<PathBuf>,
+    /// The plan as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Folders {
+    fn options(self, config: Option<PathBuf>) -> Options {
+        Options { config, plugin_dirs: self.plugin_dir, data_dir: self.data_dir }
+    }
+}
+
+/// What a command ends with when it does not succeed.
+struct Exit {
+    code: u8,
+    text: String,
+}
+
+impl Exit {
+    const FAILURE: u8 = 1;
+    const INCOMPATIBLE: u8 = 3;
+    const NOT_FOUND: u8 = 6;
+
+    /// A failure with this stable code; what is not there has an exit code of its own.
+    fn of(stable: &str, text: impl std::fmt::Display) -> Self {
+        Self::new(if stable.ends_with("-missing") { Self::NOT_FOUND } else { Self::FAILURE }, stable, text)
+    }
+
+    fn new(code: u8, stable: &str, text: impl std::fmt::Display) -> Self {
+        Self { code, text: format!("{text} [{stable}]") }
+    }
+}
+
+impl From<Failure> for Exit {
+    fn from(failure: Failure) -> Self {
+        Self::of(&failure.code, &failure.message)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    init_log();
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => run(cli.run),
+        Some(Command::Run(args)) => run(args),
+        Some(Command::Plan(args)) => plan(args),
+        Some(Command::Inspect { file, json }) => inspect(&file, json),
+        Some(Command::Standalone { path, folders }) => standalone::run(&path, &folders.options(None))
+            .map(|()| 0)
+            .map_err(|e| Exit::of(e.code(), &e)),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(exit) => {
+            eprintln!("error: {}", exit.text);
+            ExitCode::from(exit.code)
+        }
+    }
+}
+
+/// Sends the log to standard error, filtered by `PULSE_LOG`.
+pub fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PULSE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,pulse=info"));
+    // A second call, by a test or an example, leaves the first subscriber in place.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
+}
+
+fn run(args: RunArgs) -> Result<u8, Exit> {
+    let config = Config::load(&args.folders.options(args.config))
+        .map_err(|e| Exit::of(e.code(), &e))?;
+    app::run(config).map_err(|e| Exit::of(e.code(), &e))?;
+    Ok(0)
+}
+
+fn plan(args: PlanArgs) -> Result<u8, Exit> {
+    let options = Options { config: args.host, ..Options::default() };
+    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
+    let mut unreadable = Vec::new();
+    let mut remotes = Vec::new();
+    let mut take = |read: Result<RemoteManifest, Failure>| match read {
+        Ok(manifest) => remotes.push(Participant::remote(&manifest)),
+        Err(failure) => unreadable.push(failure),
+    };
+    if args.manifests.is_empty() {
+        for (alias, reference) in &config.host.remotes {
+            take(config.locate(alias, reference).map(|l| l.manifest));
+        }
+    } else {
+        for path in &args.manifests {
+            take(read_manifest(path));
+        }
+    }
+    let host: &HostManifest = &config.host;
+    let plan = resolver::resolve(&Request::new(&Participant::host(host), &remotes, host.share_strategy));
+    if args.json {
+        print(&format!("{:#}", plan.to_json()))?;
+    } else {
+        print(&plan_text::render(&plan, io::stdout().is_terminal()))?;
+    }
+    for failure in &unreadable {
+        eprintln!("error: {failure}");
+    }
+    if !plan.refused().is_empty() {
+        return Ok(Exit::INCOMPATIBLE);
+    }
+    match unreadable.into_iter().next() {
+        Some(failure) => Ok(Exit::from(failure).code),
+        None => Ok(0),
+    }
+}
+
+/// The manifest of a JSON file or of a library, without running it.
+fn read_manifest(path: &Path) -> Result<RemoteManifest, Failure> {
+    use crate::failure::Stage::Discover;
+    if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+        return loader::inspect(path).map_err(|e| Failure::new(Discover, e.code(), e));
+    }
+    let text = std::fs::read(path).map_err(|e| {
+        let code = if e.kind() == io::ErrorKind::NotFound { "manifest-missing" } else { "manifest-unreadable" };
+        Failure::new(Discover, code, format!("the manifest cannot be read ({e}): {}", path.display()))
+    })?;
+    RemoteManifest::from_slice(&text)
+        .map_err(|e| Failure::new(Discover, e.code(), format!("{e}: {}", path.display())))
+}
+
+fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
+    let manifest = read_manifest(path)?;
+    let as_json = serde_json::to_string_pretty(&manifest)
+        .map_err(|e| Exit::new(Exit::FAILURE, "manifest-invalid", e))?;
+    if json {
+        print(&as_json)?;
+        return Ok(0);
+    }
+    let mut text = format!("{} {} ({})\n", manifest.name, manifest.version, manifest.display_name());
+    text.push_str(&format!("library   {}\n", manifest.remote_entry));
+    for (name, expose) in &manifest.exposes {
+        text.push_str(&format!("exposes   {name}  “{}”\n", expose.title));
+    }
+    for (key, shared) in &manifest.shared {
+        let copy = shared.offered().map_or_else(|| "no copy of its own".to_owned(), |v| format!("has {v}"));
+        let mut flags = String::new();
+        for (on, word) in [
+            (shared.singleton, " singleton"),
+            (shared.eager, " eager"),
+            (shared.strict_version, " strictVersion"),
+        ] {
+            flags.push_str(if on { word } else { "" });
+        }
+        text.push_str(&format!("shares    {key}@{}  {copy}, needs {}{flags}\n", shared.share_scope, shared.requirement()));
+    }
+    for (atom, access) in &manifest.atoms {
+        text.push_str(&format!("atom      {atom}  {access:?}\n").to_lowercase());
+    }
+    print(text.trim_end())?;
+    Ok(0)
+}
+
+/// Writes data to standard output; a reader that has gone away is no error.
+fn print(text: &str) -> Result<(), Exit> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Exit::new(Exit::FAILURE, "output", format!("the output cannot be written: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The definition of the command line, for completions and tests.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,0 +1,13 @@
+//! Surfaces of remotes on the screen: frames in, input out.
+//!
+//! [`frame`] turns what a remote returned into a picture that can be trusted, on the remote's thread.
+//! [`Surface`] is one slot on the screen: it asks for frames when there is a reason to, keeps the last good
+//! one, and paints it.
+//! [`access`] puts a remote's accessibility nodes into the shell's tree.
+
+pub mod access;
+pub mod frame;
+mod paint;
+mod surface;
+
+pub use surface::{MAX_TEXTURE_SIDE, Mailbox, Reply, Request, Scene, Surface};

@@ -1,0 +1,293 @@
+//! Frames of remotes, checked once, on entry.
+//!
+//! A frame is untrusted data: every index, number, size and rectangle is looked at here, and what comes out is
+//! owned by the shell, so that it outlives the library that it came from.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use egui::{Color32, ColorImage, Pos2, Rect, TextureOptions, epaint};
+use plugin_api::abi;
+
+/// What one surface may ask for. Far above what a screen full of controls needs, far below what hurts.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// Vertices in a frame.
+    pub vertices: usize,
+    /// Indices in a frame.
+    pub indices: usize,
+    /// Meshes in a frame.
+    pub meshes: usize,
+    /// Textures alive at once.
+    pub textures: usize,
+    /// Texels of all textures together.
+    pub texels: u64,
+    /// Commands in a frame.
+    pub commands: usize,
+    /// Bytes of a command's text, of the accessibility tree, and of a cursor's name.
+    pub text: usize,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            vertices: 4_000_000,
+            indices: 12_000_000,
+            meshes: 10_000,
+            textures: 256,
+            texels: 64 << 20,
+            commands: 64,
+            text: 16 << 20,
+        }
+    }
+}
+
+/// Why a frame is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the frame is not valid and was not shown: {0}; the surface keeps its last picture")]
+pub struct FrameError(String);
+
+impl FrameError {
+    /// The stable code.
+    pub const CODE: &'static str = "frame-invalid";
+}
+
+fn bad<T>(what: impl Into<String>) -> Result<T, FrameError> {
+    Err(FrameError(what.into()))
+}
+
+/// A checked frame, in slot coordinates.
+#[derive(Debug, Default)]
+pub struct Frame {
+    /// What is painted, back to front.
+    pub meshes: Vec<Mesh>,
+    /// Rectangles above the background.
+    pub overlays: Vec<Rect>,
+    /// Changes of textures, in order.
+    pub textures: Vec<TextureUpdate>,
+    /// What the platform is asked to do.
+    pub commands: Vec<abi::Command>,
+    /// The pointer's cursor.
+    pub cursor: egui::CursorIcon,
+    /// Text field and text cursor, while text is edited.
+    pub ime: Option<(Rect, Rect)>,
+    /// Whether a control wants the keyboard.
+    pub wants_keyboard: bool,
+    /// When the surface wants to run again by itself.
+    pub repaint_after: Option<Duration>,
+    /// Accessibility nodes.
+    pub access: Option<egui::accesskit::TreeUpdate>,
+    /// How long the remote took.
+    pub took: Duration,
+}
+
+/// Triangles under one texture and clip rectangle.
+#[derive(Debug)]
+pub struct Mesh {
+    /// Clip rectangle.
+    pub clip: Rect,
+    /// The surface's name of the texture.
+    pub texture: u64,
+    /// May leave the slot.
+    pub overlay: bool,
+    /// Indices into `vertices`, each in range.
+    pub indices: Vec<u32>,
+    /// Finite positions.
+    pub vertices: Vec<epaint::Vertex>,
+}
+
+/// A change of a texture that fits the textures that there are.
+#[derive(Debug)]
+pub enum TextureUpdate {
+    /// A whole image, or a part at a position.
+    Set {
+        /// The surface's name of the texture.
+        texture: u64,
+        /// Left and top of the part.
+        pos: Option<[usize; 2]>,
+        /// The texels.
+        image: ColorImage,
+        /// Sampling.
+        options: TextureOptions,
+    },
+    /// Not needed once this frame is gone.
+    Free(u64),
+}
+
+/// Checks the frames of one surface; knows which textures it has. `[remote's thread]`
+#[derive(Debug, Default)]
+pub struct Validator {
+    quota: Quota,
+    sizes: BTreeMap<u64, [u32; 2]>,
+    max_side: u32,
+}
+
+impl Validator {
+    /// A validator for textures of at most `max_side` texels a side.
+    pub fn new(quota: Quota, max_side: u32) -> Self {
+        Self { quota, sizes: BTreeMap::new(), max_side }
+    }
+
+    /// Checks `frame` and takes it over.
+    ///
+    /// # Errors
+    /// When anything in it cannot be shown as it is; nothing of it is then used.
+    pub fn accept(&mut self, frame: abi::Frame) -> Result<Frame, FrameError> {
+        let mut sizes = self.sizes.clone();
+        let (textures, freed) = self.textures(&mut sizes, frame.textures)?;
+        let meshes = self.meshes(&sizes, frame.meshes)?;
+        for id in freed {
+            sizes.remove(&id);
+        }
+        if frame.commands.len() > self.quota.commands {
+            return bad(format!("{} commands, more than {}", frame.commands.len(), self.quota.commands));
+        }
+        let longest = frame.commands.iter().map(|c| c.text.len()).chain([frame.access.len(), frame.cursor.len()]);
+        if let Some(length) = longest.max().filter(|l| *l > self.quota.text) {
+            return bad(format!("a text of {length} bytes"));
+        }
+        let overlays: Vec<_> = frame.overlays.iter().map(rect).collect::<Result<_, _>>()?;
+        if overlays.len() > self.quota.meshes {
+            return bad(format!("{} layers", overlays.len()));
+        }
+        let ime = match frame.ime.into_option() {
+            Some(ime) => Some((rect(&ime.field)?, rect(&ime.cursor)?)),
+            None => None,
+        };
+        let access = if frame.access.is_empty() {
+            None
+        } else {
+            // A remote's AccessKit may be newer than this one; its picture is good all the same.
+            serde_json::from_str(&frame.access)
+                .inspect_err(|e| tracing::debug!("an accessibility tree was not readable: {e}"))
+                .ok()
+        };
+        self.sizes = sizes;
+        Ok(Frame {
+            meshes,
+            overlays,
+            textures,
+            // Copies: the originals belong to the remote's allocator.
+            commands: frame
+                .commands
+                .iter()
+                .map(|c| abi::Command { kind: c.kind, flag: c.flag, text: c.text.as_str().into() })
+                .collect(),
+            cursor: plugin_api::bridge::cursor_icon(&frame.cursor),
+            ime,
+            wants_keyboard: frame.wants_keyboard,
+            repaint_after: (frame.repaint_after != abi::NEVER)
+                .then(|| Duration::from_nanos(frame.repaint_after)),
+            access,
+            took: Duration::ZERO,
+        })
+    }
+
+    fn textures(
+        &self,
+        sizes: &mut BTreeMap<u64, [u32; 2]>,
+        updates: impl IntoIterator<Item = abi::TextureUpdate>,
+    ) -> Result<(Vec<TextureUpdate>, Vec<u64>), FrameError> {
+        let mut out = Vec::new();
+        let mut freed = Vec::new();
+        for update in updates {
+            let id = update.texture;
+            if update.free {
+                if !sizes.contains_key(&id) || freed.contains(&id) {
+                    return bad(format!("it frees texture {id}, which there is not"));
+                }
+                freed.push(id);
+                out.push(TextureUpdate::Free(id));
+                continue;
+            }
+            let [width, height] = update.size;
+            if width > self.max_side || height > self.max_side {
+                return bad(format!("texture {id} of {width}×{height} texels, over {} a side", self.max_side));
+            }
+            let texels = u64::from(width) * u64::from(height);
+            if update.pixels.len() as u64 != texels * 4 {
+                return bad(format!("texture {id} of {width}×{height} with {} bytes", update.pixels.len()));
+            }
+            let pos = if update.partial {
+                let Some(whole) = sizes.get(&id).filter(|_| !freed.contains(&id)) else {
+                    return bad(format!("a part of texture {id}, which there is not"));
+                };
+                let fits = |axis: usize| {
+                    update.pos[axis].checked_add(update.size[axis]).is_some_and(|end| end <= whole[axis])
+                };
+                if !fits(0) || !fits(1) {
+                    return bad(format!("a part of texture {id} outside of it"));
+                }
+                Some([update.pos[0] as usize, update.pos[1] as usize])
+            } else {
+                if texels == 0 {
+                    return bad(format!("texture {id} without texels"));
+                }
+                freed.retain(|f| *f != id);
+                sizes.insert(id, update.size);
+                None
+            };
+            let options = if update.nearest { TextureOptions::NEAREST } else { TextureOptions::LINEAR };
+            let pixels: Vec<Color32> = bytemuck::cast_slice(&update.pixels).to_vec();
+            let image = ColorImage::new([width as usize, height as usize], pixels);
+            out.push(TextureUpdate::Set { texture: id, pos, image, options });
+        }
+        if sizes.len() > self.quota.textures {
+            return bad(format!("{} textures, more than {}", sizes.len(), self.quota.textures));
+        }
+        let texels: u64 = sizes.values().map(|[w, h]| u64::from(*w) * u64::from(*h)).sum();
+        if texels > self.quota.texels {
+            return bad(format!("textures of {texels} texels in all, more than {}", self.quota.texels));
+        }
+        Ok((out, freed))
+    }
+
+    fn meshes(
+        &self,
+        sizes: &BTreeMap<u64, [u32; 2]>,
+        meshes: impl IntoIterator<Item = abi::ClippedMesh>,
+    ) -> Result<Vec<Mesh>, FrameError> {
+        let (mut vertices, mut indices) = (0, 0);
+        let mut out = Vec::new();
+        for mesh in meshes {
+            vertices += mesh.vertices.len();
+            indices += mesh.indices.len();
+            if vertices > self.quota.vertices || indices > self.quota.indices || out.len() >= self.quota.meshes {
+                return bad(format!("{vertices} vertices and {indices} indices in {} meshes", out.len() + 1));
+            }
+            if !sizes.contains_key(&mesh.texture) {
+                return bad(format!("a mesh with texture {}, which there is not", mesh.texture));
+            }
+            if mesh.indices.len() % 3 != 0 {
+                return bad(format!("{} indices do not make triangles", mesh.indices.len()));
+            }
+            let count = mesh.vertices.len();
+            if let Some(index) = mesh.indices.iter().find(|i| **i as usize >= count) {
+                return bad(format!("index {index} of {count} vertices"));
+            }
+            if !mesh.vertices.iter().all(|v| v.pos.iter().chain(&v.uv).all(|n| n.is_finite())) {
+                return bad("a vertex that is not a finite number");
+            }
+            out.push(Mesh {
+                clip: rect(&mesh.clip)?,
+                texture: mesh.texture,
+                overlay: mesh.overlay,
+                indices: mesh.indices.to_vec(),
+                vertices: bytemuck::cast_slice(&mesh.vertices).to_vec(),
+            });
+        }
+        Ok(out)
+    }
+}
+
+/// A rectangle without NaN. Infinite sides are well-defined: they clip nothing.
+fn rect(r: &abi::Rect) -> Result<Rect, FrameError> {
+    if r.iter().any(|n| n.is_nan()) {
+        return bad("a rectangle that is not a number");
+    }
+    // Beyond any screen, and still far from where floats run out.
+    let side = |n: f32| n.clamp(-1e6, 1e6);
+    Ok(Rect::from_min_max(Pos2::new(side(r[0]), side(r[1])), Pos2::new(side(r[2]), side(r[3]))))
+}
+
+#[cfg(test)]
+mod tests;

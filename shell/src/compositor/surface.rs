@@ -1,0 +1,371 @@
+//! One slot on the screen: asks its remote for frames, keeps the last good one, and paints it.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use egui::{Event, EventFilter, Id, Pos2, Rect, Response, Sense, Ui, Vec2};
+use parking_lot::{Condvar, Mutex};
+use plugin_api::{
+    abi::{self, CommandKind, EventKind, FrameInput},
+    bridge,
+    tokens::Tokens,
+};
+
+use super::{access::Access, frame::Frame, paint::Picture};
+use crate::failure::SharedFailure;
+
+/// The largest side of a remote's texture. egui makes its first font atlas as wide as it may be.
+pub const MAX_TEXTURE_SIDE: u32 = 2048;
+
+/// What a remote answers to a [`Request`].
+pub type Reply = Result<Frame, SharedFailure>;
+
+/// Asks a remote for a frame; false when there is nobody to ask any more.
+pub type Request = Box<dyn Fn(FrameInput) -> bool + Send>;
+
+/// Where a remote's thread leaves frames for the window's thread. `[thread-safe]`
+pub struct Mailbox {
+    inner: Mutex<Inbox>,
+    arrived: Condvar,
+    dirty: AtomicBool,
+    wake: Arc<dyn Fn(Duration) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    replies: VecDeque<Reply>,
+    waiting: bool,
+    /// When the surface asked to be run.
+    due: Option<Instant>,
+}
+
+impl Mailbox {
+    /// A mailbox; `wake` makes the window draw again after a while.
+    pub fn new(wake: Arc<dyn Fn(Duration) + Send + Sync>) -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::default(), arrived: Condvar::new(), dirty: AtomicBool::new(true), wake })
+    }
+
+    /// Leaves a reply. `[remote's thread]`
+    pub fn put(&self, reply: Reply) {
+        let mut inner = self.inner.lock();
+        inner.replies.push_back(reply);
+        let awaited = inner.waiting;
+        drop(inner);
+        self.arrived.notify_all();
+        if !awaited {
+            (self.wake)(Duration::ZERO);
+        }
+    }
+
+    /// Asks for a frame after `delay`.
+    pub fn request(&self, delay: Duration) {
+        if delay.is_zero() {
+            self.dirty.store(true, Ordering::Release);
+        } else {
+            let due = Instant::now() + delay;
+            let mut inner = self.inner.lock();
+            inner.due = Some(inner.due.map_or(due, |d| d.min(due)));
+        }
+        (self.wake)(delay);
+    }
+
+    fn take(&self) -> VecDeque<Reply> {
+        std::mem::take(&mut self.inner.lock().replies)
+    }
+
+    /// What has arrived by `deadline`.
+    fn take_until(&self, deadline: Instant) -> VecDeque<Reply> {
+        let mut inner = self.inner.lock();
+        inner.waiting = true;
+        while inner.replies.is_empty() && !self.arrived.wait_until(&mut inner, deadline).timed_out() {}
+        inner.waiting = false;
+        std::mem::take(&mut inner.replies)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let mut inner = self.inner.lock();
+        let due = inner.due.is_some_and(|d| d <= now);
+        if due {
+            inner.due = None;
+        }
+        drop(inner);
+        self.dirty.swap(false, Ordering::AcqRel) || due
+    }
+}
+
+/// What is the same for all surfaces in one frame of the window.
+#[derive(Clone, Copy)]
+pub struct Scene {
+    /// The look.
+    pub tokens: Tokens,
+    /// Until when the window waits for fresh frames.
+    pub deadline: Instant,
+}
+
+/// One slot on the screen.
+pub struct Surface {
+    id: u64,
+    name: String,
+    mailbox: Arc<Mailbox>,
+    request: Request,
+    access: Access,
+    picture: Option<Picture>,
+    failure: Option<SharedFailure>,
+    in_flight: bool,
+    asked: Option<Asked>,
+    pointer_inside: bool,
+    /// Pressed inside: all pointer events are this surface's until every button is up.
+    buttons: u8,
+    pending: Vec<abi::Event>,
+    /// Frames taken from the remote, and frames of the window that needed none.
+    counts: (u64, u64),
+}
+
+/// What a frame depends on besides events.
+#[derive(Clone, Copy, PartialEq)]
+struct Asked {
+    size: Vec2,
+    window: Rect,
+    pixels_per_point: f32,
+    focused: bool,
+    accessibility: bool,
+    modifiers: u32,
+    tokens: Tokens,
+}
+
+impl Surface {
+    /// A surface that asks for frames with `request` and finds them in `mailbox`.
+    pub fn new(id: u64, name: String, mailbox: Arc<Mailbox>, request: Request) -> Self {
+        Self {
+            id,
+            access: Access::new(id),
+            name,
+            mailbox,
+            request,
+            picture: None,
+            failure: None,
+            in_flight: false,
+            asked: None,
+            pointer_inside: false,
+            buttons: 0,
+            pending: Vec::new(),
+            counts: (0, 0),
+        }
+    }
+
+    /// Why it no longer runs; the last good picture may still be there.
+    pub fn failure(&self) -> Option<&SharedFailure> {
+        self.failure.as_ref()
+    }
+
+    /// Whether there is a picture to show.
+    pub fn has_picture(&self) -> bool {
+        self.picture.is_some()
+    }
+
+    /// Frames taken from the remote, and frames of the window that showed the picture again.
+    pub fn counts(&self) -> (u64, u64) {
+        self.counts
+    }
+
+    /// Shows the surface in all of `ui`'s space.
+    pub fn ui(&mut self, ui: &mut Ui, scene: &Scene) -> Response {
+        let ppp = ui.ctx().pixels_per_point();
+        // Whole physical pixels: text stays as sharp as the shell's own.
+        let snap = |p: Pos2| Pos2::new((p.x * ppp).round() / ppp, (p.y * ppp).round() / ppp);
+        let available = ui.available_rect_before_wrap();
+        let slot = Rect::from_min_max(snap(available.min), snap(available.max));
+        let response = ui.allocate_rect(slot, Sense::click_and_drag().union(Sense::FOCUSABLE));
+        self.route_input(ui, &response, slot);
+        if self.failure.is_none() {
+            self.run(ui, &response, slot, scene);
+        }
+        self.paint(ui, &response, slot);
+        response
+    }
+
+    fn run(&mut self, ui: &Ui, response: &Response, slot: Rect, scene: &Scene) {
+        let now = Instant::now();
+        for reply in self.mailbox.take() {
+            self.arrive(ui, reply);
+        }
+        let ask = Asked {
+            size: slot.size(),
+            window: ui.ctx().content_rect().translate(-slot.min.to_vec2()),
+            pixels_per_point: ui.ctx().pixels_per_point(),
+            focused: response.has_focus() && ui.input(|i| i.focused),
+            accessibility: super::access::is_enabled(ui.ctx(), response.id),
+            modifiers: ui.input(|i| bridge::modifiers_to_bits(i.modifiers)),
+            tokens: scene.tokens,
+        };
+        let due = self.mailbox.is_due(now);
+        let changed = self.asked.is_none_or(|a| Asked { modifiers: ask.modifiers, ..a } != ask);
+        let reason = due || changed || !self.pending.is_empty();
+        if !reason && !self.in_flight {
+            self.counts.1 += 1;
+            return;
+        }
+        if self.in_flight {
+            // One frame at a time; what happens meanwhile is asked for afterwards.
+            if due {
+                self.mailbox.dirty.store(true, Ordering::Release);
+            }
+        } else if self.send(ui, ask) {
+            self.asked = Some(ask);
+            self.in_flight = true;
+        } else {
+            return;
+        }
+        if self.picture.is_some() {
+            for reply in self.mailbox.take_until(scene.deadline) {
+                self.arrive(ui, reply);
+            }
+        }
+        if !self.in_flight && !self.pending.is_empty() {
+            ui.ctx().request_repaint();
+        }
+    }
+
+    fn send(&mut self, ui: &Ui, ask: Asked) -> bool {
+        let (time, predicted_dt) = ui.input(|i| (i.time, i.predicted_dt));
+        (self.request)(FrameInput {
+            time,
+            predicted_dt,
+            size: ask.size.into(),
+            window: [ask.window.min.x, ask.window.min.y, ask.window.max.x, ask.window.max.y],
+            pixels_per_point: ask.pixels_per_point,
+            max_texture_side: MAX_TEXTURE_SIDE,
+            focused: ask.focused,
+            accessibility: ask.accessibility,
+            modifiers: ask.modifiers,
+            tokens: ask.tokens,
+            events: std::mem::take(&mut self.pending).into(),
+        })
+    }
+
+    fn arrive(&mut self, ui: &Ui, reply: Reply) {
+        self.in_flight = false;
+        match reply {
+            Ok(mut frame) => {
+                self.counts.0 += 1;
+                if let Some(delay) = frame.repaint_after {
+                    self.mailbox.request(delay);
+                }
+                for command in std::mem::take(&mut frame.commands) {
+                    self.obey(ui, &command);
+                }
+                if let Some(tree) = frame.access.take() {
+                    self.access.update(tree);
+                }
+                self.picture.get_or_insert_with(|| Picture::new(&self.name)).show(ui.ctx(), frame);
+            }
+            Err(failure) => self.failure = Some(failure),
+        }
+    }
+
+    fn obey(&self, ui: &Ui, command: &abi::Command) {
+        let text = command.text.as_str();
+        match command.kind {
+            CommandKind::COPY_TEXT => ui.ctx().copy_text(text.to_owned()),
+            CommandKind::OPEN_URL if is_web(text) => {
+                ui.ctx().open_url(egui::OpenUrl { url: text.to_owned(), new_tab: command.flag });
+            }
+            CommandKind::OPEN_URL => {
+                tracing::warn!(remote = self.name, url = text, "not opened: only http, https and mailto are");
+            }
+            CommandKind::SELECTION => ui.ctx().output_mut(|o| {
+                o.commands.push(egui::OutputCommand::TextSelectionSettled(text.to_owned()));
+            }),
+            _ => {}
+        }
+    }
+
+    fn route_input(&mut self, ui: &Ui, response: &Response, slot: Rect) {
+        let origin = slot.min.to_vec2();
+        let inside = response.contains_pointer();
+        let focused = response.has_focus();
+        if focused {
+            // Tab and arrows are the remote's; Escape gives the keyboard back to the shell.
+            let filter =
+                EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: false };
+            ui.memory_mut(|m| m.set_focus_lock_filter(response.id, filter));
+        }
+        let mut grab = false;
+        ui.input(|i| {
+            for event in &i.events {
+                let mine = match event {
+                    Event::PointerMoved(_) | Event::Touch { .. } => inside || self.buttons > 0,
+                    Event::PointerButton { pressed: true, .. } => {
+                        self.buttons += u8::from(inside);
+                        grab |= inside;
+                        inside
+                    }
+                    Event::PointerButton { pressed: false, .. } => {
+                        let held = self.buttons > 0;
+                        self.buttons = self.buttons.saturating_sub(1);
+                        held
+                    }
+                    Event::MouseWheel { .. } | Event::Zoom(_) => inside,
+                    Event::Copy | Event::Cut | Event::Paste(_) | Event::Text(_) | Event::Key { .. } | Event::Ime(_) => {
+                        focused
+                    }
+                    Event::AccessKitActionRequest(request) => {
+                        if let Some(request) = self.access.action(request) {
+                            self.pending
+                                .extend(bridge::event_to_abi(&Event::AccessKitActionRequest(request), origin));
+                        }
+                        false
+                    }
+                    _ => false,
+                };
+                if mine {
+                    self.pending.extend(bridge::event_to_abi(event, origin));
+                }
+            }
+        });
+        let inside = inside || self.buttons > 0;
+        if self.pointer_inside && !inside {
+            self.pending.push(abi::Event::new(EventKind::POINTER_GONE));
+        }
+        self.pointer_inside = inside;
+        if grab {
+            response.request_focus();
+        }
+    }
+
+    fn paint(&mut self, ui: &mut Ui, response: &Response, slot: Rect) {
+        let Some(picture) = &mut self.picture else { return };
+        picture.paint(ui, Id::unique(("pulse.surface", self.id)), slot);
+        if self.pointer_inside {
+            ui.ctx().set_cursor_icon(picture.cursor());
+        }
+        if response.has_focus()
+            && let Some((field, cursor)) = picture.ime()
+        {
+            let origin = slot.min.to_vec2();
+            ui.ctx().output_mut(|o| {
+                o.ime = Some(egui::output::IMEOutput {
+                    purpose: egui::IMEPurpose::Normal,
+                    rect: field.translate(origin),
+                    cursor_rect: cursor.translate(origin),
+                    should_interrupt_composition: false,
+                });
+            });
+        }
+        if self.failure.is_none() {
+            self.access.show(ui.ctx(), response.id, slot, &self.name, response.has_focus());
+        }
+    }
+}
+
+/// Whether a remote may open this: not `file:` or a scheme that starts a program.
+fn is_web(url: &str) -> bool {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    matches!(scheme.as_str(), "http" | "https" | "mailto")
+}

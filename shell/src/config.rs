@@ -1,0 +1,223 @@
+//! Which remotes from where, and which folders: from flags, environment, the host's manifest and the user.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use etcetera::{BaseStrategy, choose_base_strategy};
+use plugin_api::manifest::{AuthConfig, HostManifest, ManifestError, RemoteManifest, RemoteRef};
+
+use crate::{
+    failure::{Failure, Stage},
+    federation::loader,
+};
+
+/// What the command line and the environment say.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The host's manifest.
+    pub config: Option<PathBuf>,
+    /// Folders to look for libraries in, before the default ones.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Where remotes and the shell keep their data.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file that was named is not there or not readable.
+    #[error("the configuration cannot be read ({0}): {1}")]
+    Unreadable(io::Error, PathBuf),
+    /// The host's manifest is wrong.
+    #[error("{0}: {1}")]
+    Manifest(ManifestError, PathBuf),
+    /// The system does not say where the user's folders are.
+    #[error("the home folder is unknown; set HOME, or name a folder with --data-dir")]
+    NoHome,
+}
+
+impl ConfigError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(..) => "config-unreadable",
+            Self::Manifest(error, _) => error.code(),
+            Self::NoHome => "config-no-home",
+        }
+    }
+}
+
+/// Everything that the shell starts from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The host's manifest.
+    pub host: HostManifest,
+    /// The file it came from; `None` for the one that is built in.
+    pub file: Option<PathBuf>,
+    /// Who signs people in.
+    pub auth: AuthConfig,
+    /// Where remotes and the shell keep their data.
+    pub data_dir: PathBuf,
+    /// Where the user's settings and profile are.
+    pub config_dir: PathBuf,
+    /// Where libraries are looked for, after the folder of their manifest.
+    pub plugin_dirs: Vec<PathBuf>,
+}
+
+/// The host's manifest for a shell that is started without one: no remotes.
+const BUILT_IN: &str = r#"{ "manifestVersion": 1, "name": "pulse", "shared": { "shared-store": { "version": "1.0.0", "singleton": true, "eager": true } } }"#;
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// The host's manifest is the one that is named, else `manifests/host.json` in the working folder or beside
+    /// one of the executable's three nearest folders, else `host.json` in the user's config folder, else built in.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(options: &Options) -> Result<Self, ConfigError> {
+        let mut config = Self::folders(options)?;
+        let file = options.config.clone().or_else(|| find_manifest(&config.config_dir)).map(|f| absolute(&f));
+        if let Some(file) = &file {
+            config.host = read_host(file)?;
+        }
+        config.auth = auth(&config.host, file.as_deref(), &config.config_dir)?;
+        config.file = file;
+        Ok(config)
+    }
+
+    /// The folders alone, with the host's manifest that is built in.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn folders(options: &Options) -> Result<Self, ConfigError> {
+        let base = choose_base_strategy().ok();
+        let config_dir = base.as_ref().map(|b| b.config_dir().join("pulse")).ok_or(ConfigError::NoHome)?;
+        let data_dir = options.data_dir.clone().or_else(|| base.map(|b| b.data_dir().join("pulse")));
+        let data_dir = absolute(&data_dir.ok_or(ConfigError::NoHome)?);
+        let host = HostManifest::from_json(BUILT_IN).map_err(|e| ConfigError::Manifest(e, PathBuf::new()))?;
+        let mut plugin_dirs: Vec<_> = options.plugin_dirs.iter().map(|d| absolute(d)).collect();
+        plugin_dirs.extend(env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)));
+        plugin_dirs.push(data_dir.join("plugins"));
+        let auth = AuthConfig::default();
+        Ok(Self { host, file: None, auth, data_dir, config_dir, plugin_dirs })
+    }
+
+    /// Finds manifest and library of a remote.
+    ///
+    /// # Errors
+    /// Says what was looked for and where.
+    pub fn locate(&self, alias: &str, reference: &RemoteRef) -> Result<Located, Failure> {
+        let location = reference.location.as_str();
+        if location.contains("://") {
+            let text = format!(
+                "`{alias}` is to come from {location}, and this shell loads remotes from files only; \
+                 name a manifest or a library in host.json"
+            );
+            return Err(Failure::new(Stage::Discover, "location-unsupported", text));
+        }
+        let base = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let path = base.join(location);
+        let located = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+            self.from_manifest(alias, &path)?
+        } else {
+            let library = self.find_library(&path);
+            let manifest = loader::inspect(&library).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
+            Located { manifest, library, origin: path, looked: Vec::new() }
+        };
+        if located.manifest.name != reference.name {
+            let text = format!(
+                "host.json expects `{}` for `{alias}`, and this manifest is of `{}`; correct one of them: {}",
+                reference.name,
+                located.manifest.name,
+                located.origin.display()
+            );
+            return Err(Failure::new(Stage::Discover, "manifest-name", text));
+        }
+        Ok(located)
+    }
+
+    fn from_manifest(&self, alias: &str, path: &Path) -> Result<Located, Failure> {
+        let text = fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let text = format!("the manifest of `{alias}` is missing; put it back or correct host.json: {}", path.display());
+                Failure::new(Stage::Discover, "manifest-missing", text)
+            }
+            _ => {
+                let text = format!("the manifest of `{alias}` cannot be read ({error}): {}", path.display());
+                Failure::new(Stage::Discover, "manifest-unreadable", text)
+            }
+        })?;
+        let manifest = RemoteManifest::from_slice(&text)
+            .map_err(|e| Failure::new(Stage::Discover, e.code(), format!("{e}: {}", path.display())))?;
+        let beside = path.parent().unwrap_or(Path::new("."));
+        let (library, looked) = self.find_entry(&manifest.remote_entry, beside);
+        Ok(Located { manifest, library, origin: path.to_owned(), looked })
+    }
+
+    /// The first place where the library called `base` is, else the first place where it could be.
+    fn find_entry(&self, base: &str, beside: &Path) -> (PathBuf, Vec<PathBuf>) {
+        let name = format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+        let looked: Vec<_> =
+            [beside].into_iter().chain(self.plugin_dirs.iter().map(PathBuf::as_path)).map(|d| d.join(&name)).collect();
+        let found = looked.iter().find(|p| p.is_file()).unwrap_or(&looked[0]).clone();
+        (found, looked)
+    }
+
+    /// A library's path as it is written, or its file name in one of the plugin folders.
+    fn find_library(&self, path: &Path) -> PathBuf {
+        let elsewhere = || {
+            let name = path.file_name()?;
+            self.plugin_dirs.iter().map(|d| d.join(name)).find(|p| p.is_file())
+        };
+        if path.exists() { path.to_owned() } else { elsewhere().unwrap_or_else(|| path.to_owned()) }
+    }
+}
+
+/// A remote's manifest, and where its library is or should be.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// What planning reads.
+    pub manifest: RemoteManifest,
+    /// The library.
+    pub library: PathBuf,
+    /// The file that was configured.
+    pub origin: PathBuf,
+    /// Where the library was looked for; empty when its path was given.
+    pub looked: Vec<PathBuf>,
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
+    let relative = Path::new("manifests").join("host.json");
+    let exe = env::current_exe().ok();
+    let near = exe.iter().flat_map(|exe| exe.ancestors().skip(1).take(3)).map(|dir| dir.join(&relative));
+    [relative.clone()].into_iter().chain(near).chain([config_dir.join("host.json")]).find(|p| p.is_file())
+}
+
+/// The manifest that is in use goes before the user's own.
+fn auth(host: &HostManifest, file: Option<&Path>, config_dir: &Path) -> Result<AuthConfig, ConfigError> {
+    let own = config_dir.join("host.json");
+    let (auth, beside) = match &host.auth {
+        Some(auth) => (Some(auth.clone()), file.and_then(Path::parent)),
+        None if own.is_file() => (read_host(&own)?.auth, Some(config_dir)),
+        None => (None, None),
+    };
+    let mut auth = auth.unwrap_or_default();
+    if let (AuthConfig::Http(http), Some(dir)) = (&mut auth, beside) {
+        // Relative to the file that says so.
+        http.token_file = http.token_file.take().map(|f| dir.join(f));
+    }
+    Ok(auth)
+}
+
+fn read_host(file: &Path) -> Result<HostManifest, ConfigError> {
+    let text = fs::read(file).map_err(|e| ConfigError::Unreadable(e, file.to_owned()))?;
+    HostManifest::from_slice(&text).map_err(|e| ConfigError::Manifest(e, file.to_owned()))
+}

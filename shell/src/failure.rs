@@ -1,0 +1,110 @@
+//! What went wrong with a remote: a value beside the others, shown in the remote's slot and in the log.
+
+use std::{fmt, sync::Arc};
+
+use plugin_api::abi::RemoteError;
+
+/// Where in a remote's life something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Finding and reading manifest and library.
+    Discover,
+    /// Negotiating shared crates.
+    Plan,
+    /// Loading the library.
+    Load,
+    /// Starting the remote.
+    Init,
+    /// Making a surface.
+    Open,
+    /// Drawing a frame.
+    Frame,
+    /// Closing and unloading.
+    Retire,
+}
+
+impl Stage {
+    /// The word for it in codes, times and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Discover => "discover",
+            Self::Plan => "plan",
+            Self::Load => "load",
+            Self::Init => "init",
+            Self::Open => "new",
+            Self::Frame => "frame",
+            Self::Retire => "retire",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One failure of one remote.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Failure {
+    /// Where it happened.
+    pub stage: Stage,
+    /// Stable, kebab-case.
+    pub code: String,
+    /// What happened, where, and what to do.
+    pub message: String,
+    /// More for whoever repairs it: place, backtrace, folders that were looked in. May be empty.
+    pub details: String,
+}
+
+impl Failure {
+    /// A failure without details.
+    pub fn new(stage: Stage, code: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { stage, code: code.into(), message: message.to_string(), details: String::new() }
+    }
+
+    /// The same failure with details.
+    #[must_use]
+    pub fn with_details(mut self, details: impl Into<String>) -> Self {
+        self.details = details.into();
+        self
+    }
+
+    /// What a remote returned, copied out of its memory. Panics are told apart by the stage they happened in.
+    pub fn from_remote(stage: Stage, error: &RemoteError) -> Self {
+        let code = match error.code.as_str() {
+            RemoteError::PANICKED => format!("{stage}-panicked"),
+            RemoteError::FAILED => format!("{stage}-failed"),
+            code => code.to_owned(),
+        };
+        let message = match (error.code.as_str(), error.location.as_str()) {
+            (RemoteError::PANICKED, "") => format!("the remote panicked: {}", error.message),
+            (RemoteError::PANICKED, place) => format!("the remote panicked at {place}: {}", error.message),
+            _ => error.message.to_string(),
+        };
+        Self { stage, code, message, details: error.backtrace.to_string() }
+    }
+
+    /// Everything, as text for a clipboard.
+    pub fn report(&self, remote: &str) -> String {
+        let mut text = format!("remote: {remote}\nstage: {}\ncode: {}\n{}\n", self.stage, self.code, self.message);
+        if !self.details.is_empty() {
+            text.push('\n');
+            text.push_str(&self.details);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.message, self.code)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A failure that is shown in more than one place.
+pub type SharedFailure = Arc<Failure>;

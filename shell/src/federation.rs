@@ -1,0 +1,597 @@
+//! The federation: every remote that the host's manifest names, the plan that they agreed on, and the store.
+//!
+//! Headless and driven by [`Federation::poll`], once for each frame of the window: nothing in here waits.
+//! A remote that cannot be found, read, planned, loaded or started is a value beside the others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use plugin_api::{
+    abi::Fonts,
+    manifest::{AtomAccess, Expose, RemoteManifest, RemoteRef},
+    shared::{Consumer, Grant, Interface, SharedCrate, notify_fn},
+};
+use shared_store::{Store, api::CellsArc, bundled::Table};
+
+use crate::{
+    compositor::Surface,
+    config::Config,
+    failure::{Failure, SharedFailure, Stage},
+};
+
+pub mod loader;
+pub mod plan_text;
+pub mod remote;
+pub mod resolver;
+
+use remote::{Code, Remote, SHUTDOWN_LIMIT, State, Wake};
+use resolver::{Live, Participant, Plan, Request, Slot};
+
+/// The share scope and key of the atom store.
+const STORE: (&str, &str) = (plugin_api::manifest::DEFAULT_SCOPE, <shared_store::Shared as SharedCrate>::NAME);
+
+/// All remotes, their plan and their store. `[window's thread]`
+pub struct Federation {
+    config: Config,
+    entries: BTreeMap<String, Entry>,
+    plan: Plan,
+    live: Live,
+    /// Offers of libraries that turned out not to be usable.
+    excluded: BTreeSet<Slot>,
+    table: Table,
+    store: Option<Store>,
+    copies: Option<tempfile::TempDir>,
+    fonts: Fonts,
+    wake: Wake,
+    next: u64,
+    /// What to say about the host itself.
+    problems: Vec<SharedFailure>,
+}
+
+/// One configured remote.
+pub struct Entry {
+    reference: RemoteRef,
+    found: Result<Found, SharedFailure>,
+    refused: Option<SharedFailure>,
+    running: Option<Remote>,
+    initialised: bool,
+    /// Somebody wants to see one of its exposes.
+    wanted: bool,
+}
+
+struct Found {
+    manifest: Arc<RemoteManifest>,
+    code: Source,
+    looked: Vec<PathBuf>,
+}
+
+enum Source {
+    Library(PathBuf),
+    Linked(plugin_api::abi::RemoteEntryRef),
+}
+
+/// How a remote is, in one word and, where it does not run, with the reason.
+#[derive(Clone)]
+pub enum Status {
+    /// Found and planned; loads when it is first shown.
+    Ready,
+    /// On its way.
+    Starting,
+    /// Runs.
+    Active,
+    /// Does not run.
+    Failed(SharedFailure),
+}
+
+impl Federation {
+    /// Finds, reads and plans all remotes of `config`, and starts those that provide for others.
+    pub fn start(config: Config, fonts: Fonts, wake: Wake) -> Self {
+        let entries = config
+            .host
+            .remotes
+            .iter()
+            .map(|(alias, reference)| (alias.clone(), Entry::new(&config, alias, reference)))
+            .collect();
+        Self::with_entries(config, entries, fonts, wake)
+    }
+
+    /// A federation of one remote that is linked into this executable.
+    ///
+    /// # Errors
+    /// When its own manifest is wrong.
+    pub fn linked(
+        config: Config,
+        entry: plugin_api::abi::RemoteEntryRef,
+        fonts: Fonts,
+        wake: Wake,
+    ) -> Result<Self, Failure> {
+        let text = entry.descriptor()();
+        let manifest = RemoteManifest::from_json(text.as_str())
+            .map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
+        let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
+        let alias = manifest.name.clone();
+        let found = Found { manifest: Arc::new(manifest), code: Source::Linked(entry), looked: Vec::new() };
+        let entry = Entry { found: Ok(found), ..Entry::empty(&reference) };
+        Ok(Self::with_entries(config, BTreeMap::from([(alias, entry)]), fonts, wake))
+    }
+
+    fn with_entries(config: Config, entries: BTreeMap<String, Entry>, fonts: Fonts, wake: Wake) -> Self {
+        let (config, problems) = with_true_host(config);
+        let live = Live::new();
+        let excluded = BTreeSet::new();
+        let plan = make_plan(&config, &entries, &live, &excluded);
+        let mut federation = Self {
+            config,
+            entries,
+            plan,
+            live,
+            excluded,
+            table: Table::new(),
+            store: None,
+            copies: None,
+            fonts,
+            wake,
+            next: 0,
+            problems,
+        };
+        federation.adopt_plan();
+        federation
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The plan that is in force.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What is wrong with the host's own manifest.
+    pub fn problems(&self) -> &[SharedFailure] {
+        &self.problems
+    }
+
+    /// The host's view of the store, once its provider is known and loaded.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// Every remote by alias.
+    pub fn entries(&self) -> &BTreeMap<String, Entry> {
+        &self.entries
+    }
+
+    /// Takes the plan in force to the remotes: who is refused, who loads first, whose store the host uses.
+    fn adopt_plan(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.refused = None;
+            let Ok(found) = &entry.found else { continue };
+            let Some(refusal) = self.plan.refusal(&found.manifest.name) else { continue };
+            let cause = refusal.cause();
+            let failure = Failure::new(Stage::Plan, cause.code.as_str(), cause.message());
+            tracing::error!(remote = found.manifest.name, code = failure.code, "{}", failure.message);
+            entry.refused = Some(Arc::new(failure));
+        }
+        for said in self.plan.diagnostics() {
+            if said.severity() == resolver::Severity::Warning {
+                tracing::warn!(remote = &*said.participant, code = said.code.as_str(), "{}", said.message());
+            }
+        }
+        for name in self.plan.bootstrap() {
+            if let Some(alias) = self.alias_of(&name) {
+                self.want(&alias);
+            }
+        }
+        self.bind_host_store();
+    }
+
+    fn alias_of(&self, name: &str) -> Option<String> {
+        let is = |e: &Entry| e.found.as_ref().is_ok_and(|f| f.manifest.name == name);
+        self.entries.iter().find(|(_, e)| is(e)).map(|(alias, _)| alias.clone())
+    }
+
+    /// Asks for `alias` to be loaded and started.
+    pub fn want(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        entry.wanted = true;
+        if entry.running.is_some() || entry.refused.is_some() {
+            return;
+        }
+        let Ok(found) = &entry.found else { return };
+        let code = match &found.code {
+            Source::Linked(remote) => Code::Linked(*remote),
+            Source::Library(path) => {
+                self.next += 1;
+                match private_copy(&mut self.copies, path, self.next) {
+                    Ok(copy) => Code::Library { path: path.clone(), copy },
+                    Err(failure) => {
+                        tracing::error!(remote = found.manifest.name, code = failure.code, "{}", failure.message);
+                        entry.found = Err(Arc::new(failure));
+                        return;
+                    }
+                }
+            }
+        };
+        entry.initialised = false;
+        entry.running = Some(Remote::start(Arc::clone(&found.manifest), code, Arc::clone(&self.wake)));
+    }
+
+    /// Goes on with what has become possible since the last call. Never waits.
+    pub fn poll(&mut self) {
+        let failed: Vec<String> = self
+            .entries
+            .values()
+            .filter(|e| !e.initialised && matches!(e.running.as_ref().map(Remote::state), Some(State::Failed(_))))
+            .filter_map(|e| Some(e.found.as_ref().ok()?.manifest.name.clone()))
+            .filter(|name| self.provides_for_others(name))
+            .collect();
+        if !failed.is_empty() {
+            // What it offered is not to be had: plan again without, so that the others go on.
+            for assignment in self.plan.assignments() {
+                if failed.iter().any(|f| **f == *assignment.provider) {
+                    self.excluded.insert(Slot::new(&assignment.provider, &assignment.scope, &assignment.key));
+                }
+            }
+            self.replan();
+        }
+        self.bind_host_store();
+        let aliases: Vec<String> = self.entries.keys().cloned().collect();
+        for alias in aliases {
+            self.initialise(&alias);
+        }
+    }
+
+    fn provides_for_others(&self, name: &str) -> bool {
+        self.plan.assignments().iter().any(|a| *a.provider == *name && !a.is_own_copy())
+    }
+
+    fn replan(&mut self) {
+        self.plan = make_plan(&self.config, &self.entries, &self.live, &self.excluded);
+        self.adopt_plan();
+        let wanted: Vec<_> = self.entries.iter().filter(|(_, e)| e.wanted).map(|(a, _)| a.clone()).collect();
+        for alias in wanted {
+            self.want(&alias);
+        }
+    }
+
+    /// Runs `init` of a remote that is loaded, once everything that the plan gives it is there.
+    fn initialise(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        let (Ok(found), Some(running)) = (&entry.found, &mut entry.running) else { return };
+        if entry.initialised || running.offers().is_none() {
+            return;
+        }
+        let manifest = Arc::clone(&found.manifest);
+        let notify = running.notifier();
+        let consumer = Consumer {
+            name: manifest.name.as_str().into(),
+            grants: grants(&self.config, alias, &manifest),
+            all: false,
+            notify: notify_fn(notify),
+        };
+        match self.scope_for(&manifest.name, &consumer) {
+            Ok(Some(scope)) => {
+                let data_dir = self.config.data_dir.join("remotes").join(&manifest.name);
+                let fonts = self.fonts;
+                if let Some(entry) = self.entries.get_mut(alias)
+                    && let Some(running) = &entry.running
+                {
+                    running.init(scope, data_dir, fonts);
+                    entry.initialised = true;
+                    self.live.bind_assigned(&self.plan, &manifest.name);
+                }
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::error!(remote = manifest.name, code = failure.code, "{}", failure.message);
+                if let Some(entry) = self.entries.get_mut(alias) {
+                    entry.refused = Some(Arc::new(failure));
+                    entry.running = None;
+                }
+            }
+        }
+    }
+
+    /// One interface for each shared crate of `name`; `None` while a provider is not loaded yet.
+    fn scope_for(
+        &mut self,
+        name: &str,
+        consumer: &Consumer,
+    ) -> Result<Option<Vec<Interface>>, Failure> {
+        let mut scope = Vec::new();
+        for assignment in self.plan.assignments_of(name) {
+            let (key, provider) = (&*assignment.key, &*assignment.provider);
+            let interface = if provider == self.plan.host() {
+                (key == STORE.1).then(|| {
+                    Interface::new(key, env!("CARGO_PKG_VERSION"), self.table.bind(consumer.clone()))
+                })
+            } else {
+                let provider = self.entries.values_mut().find(|e| {
+                    e.found.as_ref().is_ok_and(|f| f.manifest.name == provider)
+                });
+                match provider.and_then(|e| e.running.as_mut()).and_then(Remote::offers) {
+                    None => return Ok(None),
+                    Some(offers) => offers.iter().find(|m| m.key == key).map(|m| m.bind(consumer.clone())),
+                }
+            };
+            let interface = interface.ok_or_else(|| {
+                let text = format!(
+                    "`{provider}` offers `{key}` in its manifest, and its build has no such crate; \
+                     add it to `export!` or take it out of the manifest"
+                );
+                Failure::new(Stage::Init, "shared-missing", text)
+            })?;
+            scope.push(interface.provided_by(provider));
+        }
+        Ok(Some(scope))
+    }
+
+    /// Points the host at the store that the plan gives it.
+    fn bind_host_store(&mut self) {
+        if self.store.is_some() {
+            return;
+        }
+        let host = self.plan.host().to_owned();
+        let wake = Arc::clone(&self.wake);
+        let consumer = Consumer {
+            name: host.as_str().into(),
+            grants: Vec::new().into(),
+            all: true,
+            notify: notify_fn(move || wake(Duration::ZERO)),
+        };
+        let provider = self.plan.assignment(&host, STORE.0, STORE.1).map(|a| a.provider.clone());
+        let cells = match provider {
+            Some(provider) if *provider != *host => {
+                let provider =
+                    self.entries.values_mut().find(|e| e.found.as_ref().is_ok_and(|f| *f.manifest.name == *provider));
+                let offers = provider.and_then(|e| e.running.as_mut()).and_then(Remote::offers);
+                let Some(offers) = offers else { return };
+                let Some(module) = offers.iter().find(|m| m.key == STORE.1) else { return };
+                match module.bind(consumer).get::<CellsArc>() {
+                    Ok(cells) => cells,
+                    Err(error) => {
+                        let failure = Failure::new(Stage::Init, "shared-layout", error);
+                        tracing::error!(code = failure.code, "{}", failure.message);
+                        self.problems.push(Arc::new(failure));
+                        return;
+                    }
+                }
+            }
+            // Without an entry of its own the host still has its copy.
+            _ => self.table.bind(consumer),
+        };
+        self.store = Some(Store::from_cells(cells));
+        self.live.bind_assigned(&self.plan, &host);
+    }
+
+    /// Opens an expose of a remote that is [`Status::Active`].
+    pub fn open(&mut self, alias: &str, expose: &str) -> Option<Result<Surface, SharedFailure>> {
+        let entry = self.entries.get(alias)?;
+        let found = entry.found.as_ref().ok()?;
+        let running = entry.running.as_ref().filter(|r| matches!(r.state(), State::Active))?;
+        let Some(known) = found.manifest.exposes.get(expose) else {
+            let names: Vec<_> = found.manifest.exposes.keys().map(String::as_str).collect();
+            let text = format!("`{alias}` has no expose `{expose}`; it has {}", names.join(", "));
+            return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
+        };
+        self.next += 1;
+        Some(Ok(running.open(self.next, expose, &known.title, None)))
+    }
+
+    /// Starts again from what is on the disk now: finds, reads, plans and loads the remote anew.
+    pub fn retry(&mut self, alias: &str) {
+        let Some(mut entry) = self.entries.remove(alias) else { return };
+        let name = entry.found.as_ref().ok().map(|f| f.manifest.name.clone());
+        if let Some(running) = entry.running.take() {
+            let pinned = name.as_deref().is_some_and(|n| self.live.users_of(n).next().is_some());
+            if pinned {
+                // Others use its copy of a shared crate: its library must stay.
+                running.begin_shutdown();
+                drop(running);
+            } else if let Err(failure) = running.retire(SHUTDOWN_LIMIT) {
+                tracing::warn!(remote = alias, code = failure.code, "{}", failure.message);
+            }
+        }
+        if let Some(name) = name {
+            self.live.release(&name);
+            self.excluded.retain(|slot| *slot.participant != *name);
+        }
+        let mut fresh = match &entry.found {
+            Ok(Found { code: Source::Linked(_), .. }) => {
+                Entry { running: None, refused: None, initialised: false, ..entry }
+            }
+            _ => Entry::new(&self.config, alias, &entry.reference),
+        };
+        fresh.wanted = true;
+        self.entries.insert(alias.to_owned(), fresh);
+        self.replan();
+    }
+
+    /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`].
+    pub fn shutdown(&mut self) {
+        self.store = None;
+        // Those that use a copy of another first.
+        let providers: BTreeSet<String> =
+            self.live.bindings().filter(|(s, c)| *s.participant != *c.provider).map(|(_, c)| c.provider.to_string()).collect();
+        let (last, first): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
+            .into_values()
+            .filter_map(|e| Some((e.found.ok()?.manifest.name.clone(), e.running?)))
+            .partition(|(name, _)| providers.contains(name));
+        for group in [first, last] {
+            group.iter().for_each(|(_, remote)| remote.begin_shutdown());
+            for (name, remote) in group {
+                match remote.retire(SHUTDOWN_LIMIT) {
+                    Ok(unloaded) => tracing::debug!(remote = name, ?unloaded, "retired"),
+                    Err(failure) => tracing::warn!(remote = name, code = failure.code, "{}", failure.message),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Federation {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Entry {
+    fn empty(reference: &RemoteRef) -> Self {
+        let missing = Failure::new(Stage::Discover, "manifest-missing", "not looked for yet");
+        Self {
+            reference: reference.clone(),
+            found: Err(Arc::new(missing)),
+            refused: None,
+            running: None,
+            initialised: false,
+            wanted: false,
+        }
+    }
+
+    fn new(config: &Config, alias: &str, reference: &RemoteRef) -> Self {
+        let found = config.locate(alias, reference).map(|located| Found {
+            manifest: Arc::new(located.manifest),
+            code: Source::Library(located.library),
+            looked: located.looked,
+        });
+        let found = found.map_err(|failure| {
+            tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
+            Arc::new(failure)
+        });
+        Self { found, ..Self::empty(reference) }
+    }
+
+    /// What the remote says about itself.
+    pub fn manifest(&self) -> Option<&RemoteManifest> {
+        self.found.as_ref().ok().map(|f| &*f.manifest)
+    }
+
+    /// The name to show.
+    pub fn title(&self) -> &str {
+        self.manifest().map_or(&self.reference.name, RemoteManifest::display_name)
+    }
+
+    /// What it exposes.
+    pub fn exposes(&self) -> impl Iterator<Item = (&str, &Expose)> {
+        self.manifest().into_iter().flat_map(|m| m.exposes.iter().map(|(name, e)| (name.as_str(), e)))
+    }
+
+    /// Its library.
+    pub fn library(&self) -> Option<&Path> {
+        match &self.found.as_ref().ok()?.code {
+            Source::Library(path) => Some(path),
+            Source::Linked(_) => None,
+        }
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        let found = match &self.found {
+            Ok(found) => found,
+            Err(failure) => return Status::Failed(Arc::clone(failure)),
+        };
+        if let Some(failure) = &self.refused {
+            return Status::Failed(Arc::clone(failure));
+        }
+        match self.running.as_ref().map(Remote::state) {
+            None => Status::Ready,
+            Some(State::Active) => Status::Active,
+            Some(State::Failed(failure)) if failure.code == "library-missing" && !found.looked.is_empty() => {
+                let looked: Vec<_> = found.looked.iter().map(|p| format!("  {}", p.display())).collect();
+                let details = format!("Looked for the library here, in this order:\n{}", looked.join("\n"));
+                Status::Failed(Arc::new(Failure::clone(&failure).with_details(details)))
+            }
+            Some(State::Failed(failure)) => Status::Failed(failure),
+            Some(State::Ended) => {
+                let text = "the remote has ended; press Retry to start it again";
+                Status::Failed(Arc::new(Failure::new(Stage::Retire, "ended", text)))
+            }
+            Some(_) => Status::Starting,
+        }
+    }
+
+    /// How long each stage took.
+    pub fn times(&self) -> remote::Times {
+        self.running.as_ref().map(Remote::times).unwrap_or_default()
+    }
+}
+
+/// The host's manifest as this build really is: it has one shared crate, in one version.
+fn with_true_host(mut config: Config) -> (Config, Vec<SharedFailure>) {
+    let mut problems = Vec::new();
+    let mut say = |code: &str, text: String| {
+        tracing::warn!(code, "{text}");
+        problems.push(Arc::new(Failure::new(Stage::Plan, code, text)));
+    };
+    let linked: semver::Version = match <shared_store::Shared as SharedCrate>::VERSION.parse() {
+        Ok(version) => version,
+        Err(_) => unreachable!("cargo has parsed the version of this package"),
+    };
+    config.host.shared.retain(|key, shared| {
+        let known = key == STORE.1;
+        if !known && shared.offered().is_some() {
+            let text = format!("host.json offers `{key}`, which this shell does not have; take it out of `shared`");
+            say("host-shared-unknown", text);
+            return false;
+        }
+        if known && shared.offered().is_some_and(|v| *v != linked) {
+            let text = format!("host.json states another version of `{key}` than the shell has; set it to {linked}");
+            say("host-shared-version", text);
+            shared.version = Some(linked.clone());
+        }
+        true
+    });
+    (config, problems)
+}
+
+fn make_plan(config: &Config, entries: &BTreeMap<String, Entry>, live: &Live, excluded: &BTreeSet<Slot>) -> Plan {
+    let host = Participant::host(&config.host);
+    let remotes: Vec<Participant> = entries
+        .values()
+        .filter_map(|e| Some(Participant::remote(e.manifest()?).loaded(e.initialised)))
+        .collect();
+    resolver::resolve(&Request { live, excluded, ..Request::new(&host, &remotes, config.host.share_strategy) })
+}
+
+/// What a remote may use: what its manifest asks for and the host grants.
+///
+/// Without `grants` in the host's manifest, everything may be read but the token, and atoms named after the
+/// remote may be written.
+fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> plugin_api::shared::Grants {
+    let granted = |atom: &str, asked: AtomAccess| match &config.host.grants {
+        Some(grants) => grants.get(alias).and_then(|g| g.get(atom)).is_some_and(|g| g.includes(asked)),
+        None => match asked {
+            AtomAccess::Read => atom != shared_store::AUTH_TOKEN.name(),
+            AtomAccess::Write => atom.strip_prefix(&manifest.name).is_some_and(|rest| rest.starts_with('.')),
+        },
+    };
+    let mut out = Vec::new();
+    for (atom, asked) in &manifest.atoms {
+        if granted(atom, *asked) {
+            out.push(Grant { name: atom.as_str().into(), write: *asked == AtomAccess::Write });
+        } else {
+            tracing::warn!(remote = manifest.name, atom, code = "atom-not-granted", "asked for and not granted");
+        }
+    }
+    out.into()
+}
+
+/// A path in a folder of this process that no library was loaded from before.
+fn private_copy(copies: &mut Option<tempfile::TempDir>, library: &Path, number: u64) -> Result<PathBuf, Failure> {
+    if copies.is_none() {
+        let made = tempfile::Builder::new().prefix("pulse-").tempdir();
+        *copies = Some(made.map_err(|e| {
+            let text = format!("there is no room for a private copy of the library ({e}); free the temporary folder");
+            Failure::new(Stage::Load, "copy-failed", text)
+        })?);
+    }
+    let folder = copies.as_ref().map_or(Path::new(""), tempfile::TempDir::path);
+    let stem = library.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(folder.join(format!("{stem}-{number}{}", std::env::consts::DLL_SUFFIX)))
+}

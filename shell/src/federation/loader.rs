@@ -1,0 +1,372 @@
+//! Libraries of remotes: read without running them, loaded from a private copy, unloaded for real.
+//!
+//! [`inspect`] reads a library's manifest section and never runs code.
+//! [`Library::load`] is the one place where the decision to trust a library is made.
+// Loading foreign code and reading its entry point cannot be expressed in safe Rust.
+#![allow(unsafe_code)]
+
+use std::{
+    fs::{self, File},
+    io,
+    mem::ManuallyDrop,
+    path::{Path, PathBuf},
+};
+
+use abi_stable::{
+    StableAbi,
+    abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
+    library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
+};
+use object::{Object, ObjectSection, ReadCache};
+use plugin_api::{
+    abi::{ABI_REVISION, RemoteEntryRef},
+    embed::{self, EmbedError},
+    manifest::{ManifestError, RemoteManifest},
+};
+
+/// Why a library cannot be used. The path stands last in every message.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LibraryError {
+    /// There is no file.
+    #[error("the library is missing; build the remote or correct its location: {0}")]
+    Missing(PathBuf),
+    /// The file system refuses.
+    #[error("the library cannot be read ({0}): {1}")]
+    Unreadable(io::Error, PathBuf),
+    /// Not a library of any platform.
+    #[error("this file is not a library: {0}")]
+    NotALibrary(PathBuf),
+    /// A library that ends too early or contradicts itself.
+    #[error("the library is damaged or was copied only in part ({0}); copy it again: {1}")]
+    Damaged(String, PathBuf),
+    /// For another operating system or processor.
+    #[error("the library is for {found}, and this shell runs on {here}; build the remote for it: {path}")]
+    OtherPlatform {
+        /// What the library is for.
+        found: String,
+        /// What this shell is.
+        here: String,
+        /// The library.
+        path: PathBuf,
+    },
+    /// A library without a remote's manifest or entry point.
+    #[error("the library is no Pulse plugin ({0}); does it call `plugin_api::export!`? {1}")]
+    NotAPlugin(String, PathBuf),
+    /// Built with another revision of the contract.
+    #[error(
+        "the library was built for revision {found} of the plugin contract, and this shell speaks revision {}; \
+         rebuild it with a matching `plugin-api`: {path}", ABI_REVISION
+    )]
+    Revision {
+        /// The library's revision.
+        found: u32,
+        /// The library.
+        path: PathBuf,
+    },
+    /// The system's loader refuses it.
+    #[error("the system cannot load the library ({0}): {1}")]
+    Refused(String, PathBuf),
+    /// The layouts of the contract differ although the revision is the same.
+    #[error("the library's plugin contract is laid out differently: {0}; rebuild it with this `plugin-api`: {1}")]
+    Layout(String, PathBuf),
+    /// The embedded manifest is wrong.
+    #[error("the manifest inside of the library is wrong: {0}: {1}")]
+    Manifest(ManifestError, PathBuf),
+    /// The running library says something else than the manifest that was planned with.
+    #[error(
+        "the library's own manifest differs from the one that was planned with ({0}); rebuild the library or \
+         correct the manifest: {1}"
+    )]
+    Descriptor(String, PathBuf),
+}
+
+impl LibraryError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "library-missing",
+            Self::Unreadable(..) => "library-unreadable",
+            Self::NotALibrary(_) => "library-not-a-library",
+            Self::Damaged(..) => "library-damaged",
+            Self::OtherPlatform { .. } => "library-other-platform",
+            Self::NotAPlugin(..) => "library-not-a-plugin",
+            Self::Revision { .. } => "abi-revision",
+            Self::Refused(..) => "library-refused",
+            Self::Layout(..) => "abi-layout",
+            Self::Manifest(error, _) => error.code(),
+            Self::Descriptor(..) => "descriptor-mismatch",
+        }
+    }
+
+    fn io(error: io::Error, path: &Path) -> Self {
+        if error.kind() == io::ErrorKind::NotFound {
+            Self::Missing(path.to_owned())
+        } else {
+            Self::Unreadable(error, path.to_owned())
+        }
+    }
+}
+
+/// The manifest inside of the library at `path`. Runs none of its code.
+///
+/// # Errors
+/// See [`LibraryError`].
+pub fn inspect(path: &Path) -> Result<RemoteManifest, LibraryError> {
+    parse(&section_text(path)?, path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
+    RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
+}
+
+fn section_text(path: &Path) -> Result<String, LibraryError> {
+    let file = File::open(path).map_err(|e| LibraryError::io(e, path))?;
+    if file.metadata().is_ok_and(|m| m.is_dir()) {
+        return Err(LibraryError::NotALibrary(path.to_owned()));
+    }
+    let cache = ReadCache::new(file);
+    object::FileKind::parse(&cache).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
+    let damaged = |e: object::Error| LibraryError::Damaged(e.to_string(), path.to_owned());
+    let library = object::File::parse(&cache).map_err(damaged)?;
+    let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
+    let found = platform(library.format(), library.architecture());
+    let here = platform(native_format(), native_architecture());
+    if found != here {
+        return Err(LibraryError::OtherPlatform { found, here, path: path.to_owned() });
+    }
+    if library.kind() != object::ObjectKind::Dynamic {
+        return Err(LibraryError::NotALibrary(path.to_owned()));
+    }
+    let section = embed::SECTIONS.iter().find_map(|name| library.section_by_name(name));
+    let section = section.ok_or_else(|| {
+        LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned())
+    })?;
+    let (revision, text) = embed::parse(section.data().map_err(damaged)?).map_err(|e| match e {
+        EmbedError::Magic => LibraryError::NotAPlugin(e.to_string(), path.to_owned()),
+        _ => LibraryError::Damaged(e.to_string(), path.to_owned()),
+    })?;
+    if revision != ABI_REVISION {
+        return Err(LibraryError::Revision { found: revision, path: path.to_owned() });
+    }
+    Ok(text.to_owned())
+}
+
+const fn native_format() -> object::BinaryFormat {
+    if cfg!(windows) {
+        object::BinaryFormat::Coff
+    } else if cfg!(target_vendor = "apple") {
+        object::BinaryFormat::MachO
+    } else {
+        object::BinaryFormat::Elf
+    }
+}
+
+const fn native_architecture() -> object::Architecture {
+    if cfg!(target_arch = "x86_64") {
+        object::Architecture::X86_64
+    } else if cfg!(target_arch = "aarch64") {
+        object::Architecture::Aarch64
+    } else if cfg!(target_arch = "x86") {
+        object::Architecture::I386
+    } else if cfg!(target_arch = "riscv64") {
+        object::Architecture::Riscv64
+    } else {
+        object::Architecture::Unknown
+    }
+}
+
+/// A remote's code in this process.
+///
+/// Nothing that came out of it (values, errors, trait objects) may outlive [`Library::unload`].
+/// Dropping it keeps the code mapped for ever.
+pub struct Library {
+    entry: RemoteEntryRef,
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
+    /// Closed by [`Library::unload`] only: dropping it may happen while a thread still runs its code.
+    library: ManuallyDrop<libloading::Library>,
+    copy: PathBuf,
+}
+
+/// What became of a library that was let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unloaded {
+    /// Its mapping is gone.
+    Gone,
+    /// The system keeps it mapped: something still uses it.
+    Kept,
+    /// It is part of this executable.
+    Linked,
+}
+
+impl Library {
+    /// A remote that is linked into this executable.
+    pub fn linked(entry: RemoteEntryRef) -> Self {
+        Self { entry, loaded: None }
+    }
+
+    /// [`load`](Self::load) for a library that the host's manifest or the user has named: that is the decision
+    /// to trust it.
+    ///
+    /// # Errors
+    /// See [`LibraryError`].
+    pub fn open(path: &Path, copy: PathBuf, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+        // SAFETY: whoever configures a remote trusts it with this process, as with any native plugin.
+        unsafe { Self::load(path, copy, planned) }
+    }
+
+    /// Loads the library at `path` from a private copy called `copy`, after the checks of the contract.
+    ///
+    /// The copy has its own name, because the system takes a path that it has seen for the library that it
+    /// has; and the file that a build writes to is never mapped, because overwriting it would end the process.
+    ///
+    /// # Safety
+    /// This runs the code of whoever built the library, from its constructors on, with all rights of this
+    /// process. The caller has decided to trust it.
+    ///
+    /// # Errors
+    /// See [`LibraryError`].
+    pub unsafe fn load(path: &Path, copy: PathBuf, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+        fs::copy(path, &copy).map_err(|e| LibraryError::io(e, path))?;
+        // SAFETY: passed on to the caller.
+        let result = unsafe { Self::load_copy(path, &copy, planned) };
+        if result.is_err() {
+            // Nothing more can be done about a private copy that cannot be removed; its folder goes at exit.
+            let _ = fs::remove_file(&copy);
+        }
+        result
+    }
+
+    /// # Safety
+    /// As for [`load`](Self::load).
+    unsafe fn load_copy(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+        // Again, on the copy: the file may have changed since it was planned with.
+        let text = section_text(copy).map_err(|e| relocate(e, path))?;
+        same_manifest(planned, &parse(&text, path)?, path)?;
+        sign(copy);
+        // SAFETY: the caller trusts the library, its constructors included.
+        let library = unsafe { libloading::Library::new(copy) }
+            .map_err(|e| LibraryError::Refused(describe(&e), path.to_owned()))?;
+        // SAFETY: under this name `abi_stable` exports a static whose first bytes are an `AbiHeader`; a handle
+        // on it is a pointer to it.
+        let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+        let header = *header.map_err(|e| LibraryError::NotAPlugin(describe(&e), path.to_owned()))?;
+        let header = header
+            .upgrade()
+            .map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
+        let layout = header.layout().ok_or_else(|| {
+            LibraryError::Layout("it was built without layout information".to_owned(), path.to_owned())
+        })?;
+        // Own globals for each load: the process-wide ones would keep references into this library beyond its
+        // end, and the next check would read them.
+        check_layout_compatibility_with_globals(RemoteEntryRef::LAYOUT, layout, &CheckingGlobals::new())
+            .map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
+        // SAFETY: the layout was just checked.
+        let entry = unsafe { header.init_root_module_with_unchecked_layout::<RemoteEntryRef>() }
+            .map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
+        if entry.abi_revision() != ABI_REVISION {
+            return Err(LibraryError::Revision { found: entry.abi_revision(), path: path.to_owned() });
+        }
+        let descriptor = entry.descriptor()();
+        if descriptor.as_str() != text {
+            // Two manifests in one library: which one is meant is not for the host to guess.
+            return Err(LibraryError::Descriptor("its code and its section disagree".to_owned(), path.to_owned()));
+        }
+        Ok(Self { entry, loaded: Some(Loaded { library: ManuallyDrop::new(library), copy: copy.to_owned() }) })
+    }
+
+    /// The remote's entry point.
+    pub fn entry(&self) -> RemoteEntryRef {
+        self.entry
+    }
+
+    /// Unloads the library and looks whether it is gone.
+    ///
+    /// To be called after the thread that ran its code has ended: thread-local values of a living thread keep a
+    /// library mapped.
+    pub fn unload(self) -> Unloaded {
+        let Some(Loaded { library, copy }) = self.loaded else { return Unloaded::Linked };
+        // A failure shows in what is mapped.
+        let _ = ManuallyDrop::into_inner(library).close();
+        let gone = !is_mapped(&copy);
+        let _ = fs::remove_file(&copy);
+        if gone { Unloaded::Gone } else { Unloaded::Kept }
+    }
+}
+
+fn relocate(error: LibraryError, path: &Path) -> LibraryError {
+    let path = path.to_owned();
+    match error {
+        LibraryError::Missing(_) => LibraryError::Missing(path),
+        LibraryError::Unreadable(e, _) => LibraryError::Unreadable(e, path),
+        LibraryError::NotALibrary(_) => LibraryError::NotALibrary(path),
+        LibraryError::Damaged(e, _) => LibraryError::Damaged(e, path),
+        LibraryError::OtherPlatform { found, here, .. } => LibraryError::OtherPlatform { found, here, path },
+        LibraryError::NotAPlugin(e, _) => LibraryError::NotAPlugin(e, path),
+        LibraryError::Revision { found, .. } => LibraryError::Revision { found, path },
+        other => other,
+    }
+}
+
+fn describe(error: &libloading::Error) -> String {
+    let source = std::error::Error::source(error).map(|s| format!(": {s}")).unwrap_or_default();
+    one_line(&format!("{error}{source}"))
+}
+
+/// The part of a multi-line explanation that fits a sentence.
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(400) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
+
+/// What is said beside the schema's place must be the same; layout and order of the text are not part of it.
+fn same_manifest(planned: &RemoteManifest, found: &RemoteManifest, path: &Path) -> Result<(), LibraryError> {
+    let plain = |m: &RemoteManifest| RemoteManifest { schema: None, ..m.clone() };
+    let (planned, found) = (plain(planned), plain(found));
+    if planned == found {
+        return Ok(());
+    }
+    // Both were read from JSON and can be written as JSON again; without it the sentence is merely less precise.
+    let text = |m| serde_json::to_string_pretty(m).unwrap_or_default();
+    let (a, b) = (text(&planned), text(&found));
+    let difference = match a.lines().zip(b.lines()).find(|(a, b)| a != b) {
+        Some((a, b)) => format!("planned with `{}`, the library says `{}`", a.trim(), b.trim()),
+        None => "one says more than the other".to_owned(),
+    };
+    Err(LibraryError::Descriptor(difference, path.to_owned()))
+}
+
+#[cfg(target_os = "linux")]
+fn is_mapped(copy: &Path) -> bool {
+    let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return true };
+    let name = copy.to_string_lossy();
+    maps.lines().any(|line| line.contains(&*name))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_mapped(copy: &Path) -> bool {
+    // A handle without loading: there is one only while the library is mapped.
+    #[cfg(unix)]
+    // SAFETY: `RTLD_NOLOAD` runs no code of the library.
+    let found = unsafe {
+        use libloading::os::unix::Library as Unix;
+        Unix::open(Some(copy), libloading::os::unix::RTLD_LAZY | 0x10).is_ok()
+    };
+    #[cfg(windows)]
+    let found = libloading::os::windows::Library::open_already_loaded(copy).is_ok();
+    found
+}
+
+/// macOS runs only signed code, and a copy has lost its signature's place: sign it ad hoc.
+fn sign(copy: &Path) {
+    if cfg!(target_os = "macos") {
+        // Without the tool the system's loader refuses the copy and says so.
+        let _ = std::process::Command::new("codesign").args(["--force", "--sign", "-"]).arg(copy).output();
+    }
+}

@@ -1,0 +1,479 @@
+//! A remote while it lives: its thread, its stages, its surfaces.
+//!
+//! Every call into a remote happens on the one thread that belongs to it, so plugin code is single-threaded by
+//! construction, a hang never blocks the shell, and unloading is real.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RArc, ROption, RStr},
+};
+use parking_lot::{Condvar, Mutex};
+use plugin_api::{
+    abi::{
+        FrameInput, Fonts, HostServices, HostServices_TO, InitContext, RemoteBox, RemoteEntryRef, RemoteError,
+        Services, SurfaceBox, SurfaceContext,
+    },
+    manifest::RemoteManifest,
+    shared::{Consumer, Interface},
+};
+
+use super::loader::{Library, Unloaded};
+use crate::{
+    compositor::{
+        self, Mailbox,
+        frame::{FrameError, Quota, Validator},
+    },
+    failure::{Failure, SharedFailure, Stage},
+};
+
+/// How long a remote has to close its surfaces and end its threads.
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Where a remote's code comes from.
+#[derive(Clone)]
+pub enum Code {
+    /// A library, and the private copy of it that is loaded.
+    Library {
+        /// What was configured.
+        path: PathBuf,
+        /// A name that no library was loaded under before.
+        copy: PathBuf,
+    },
+    /// Linked into this executable.
+    Linked(RemoteEntryRef),
+}
+
+/// A copy of a shared crate that a loaded remote offers.
+#[derive(Clone)]
+pub struct Module {
+    /// Key in the share scope.
+    pub key: String,
+    /// Version.
+    pub version: String,
+    bind: extern "C" fn(Consumer) -> Interface,
+}
+
+impl Module {
+    /// This module, bound for `consumer`.
+    pub fn bind(&self, consumer: Consumer) -> Interface {
+        (self.bind)(consumer)
+    }
+}
+
+/// How far a remote is.
+#[derive(Clone)]
+pub enum State {
+    /// Its library is being loaded.
+    Loading,
+    /// Loaded; waits for the providers of what it shares.
+    Loaded(Arc<[Module]>),
+    /// Its `init` runs.
+    Initialising,
+    /// Ready for surfaces.
+    Active,
+    /// It does not run.
+    Failed(SharedFailure),
+    /// It has ended in good order.
+    Ended,
+}
+
+/// Duration of each stage, in the order in which they happened.
+pub type Times = Vec<(&'static str, Duration)>;
+
+/// The shell's end of a remote. `[window's thread]`
+pub struct Remote {
+    calls: mpsc::Sender<Call>,
+    shared: Arc<Shared>,
+    thread: Option<thread::JoinHandle<Option<Library>>>,
+    offers: Option<Arc<[Module]>>,
+}
+
+struct Shared {
+    name: String,
+    state: Mutex<State>,
+    times: Mutex<Times>,
+    ended: Condvar,
+    mailboxes: Mutex<HashMap<u64, Weak<Mailbox>>>,
+    changed: AtomicBool,
+    wake: Wake,
+}
+
+/// Makes the window draw again after a while. `[thread-safe]`
+pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
+
+enum Call {
+    Init { scope: Vec<Interface>, data_dir: PathBuf, fonts: Fonts },
+    Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },
+    Frame { surface: u64, input: FrameInput },
+    Changed,
+    Close { surface: u64 },
+    Shutdown,
+}
+
+impl Remote {
+    /// Starts the remote's thread, which begins to load `code`.
+    pub fn start(manifest: Arc<RemoteManifest>, code: Code, wake: Wake) -> Self {
+        let (calls, inbox) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            name: manifest.name.clone(),
+            state: Mutex::new(State::Loading),
+            times: Mutex::default(),
+            ended: Condvar::new(),
+            mailboxes: Mutex::default(),
+            changed: AtomicBool::new(false),
+            wake,
+        });
+        let run = {
+            let shared = Arc::clone(&shared);
+            move || {
+                let library = Thread { shared: Arc::clone(&shared), inbox, surfaces: BTreeMap::new() }
+                    .run(&code, &manifest);
+                shared.ended.notify_all();
+                library
+            }
+        };
+        let thread = thread::Builder::new().name(format!("remote:{}", shared.name)).spawn(run);
+        let thread = thread
+            .map_err(|e| {
+                let text = format!("the system gives no thread for the remote ({e}); close something and retry");
+                shared.set(State::Failed(Arc::new(Failure::new(Stage::Load, "no-thread", text))));
+            })
+            .ok();
+        Self { calls, shared, thread, offers: None }
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> State {
+        self.shared.state.lock().clone()
+    }
+
+    /// How long its stages took.
+    pub fn times(&self) -> Times {
+        self.shared.times.lock().clone()
+    }
+
+    /// The shared crates that its library offers; `None` until it is loaded.
+    pub fn offers(&mut self) -> Option<&Arc<[Module]>> {
+        if self.offers.is_none()
+            && let State::Loaded(modules) = &*self.shared.state.lock()
+        {
+            self.offers = Some(Arc::clone(modules));
+        }
+        self.offers.as_ref()
+    }
+
+    /// Runs `init` with one interface for each shared crate.
+    pub fn init(&self, scope: Vec<Interface>, data_dir: PathBuf, fonts: Fonts) {
+        self.shared.set(State::Initialising);
+        // A thread that is gone has left its reason in the state.
+        let _ = self.calls.send(Call::Init { scope, data_dir, fonts });
+    }
+
+    /// Tells the remote that shared state has changed; calls that come faster than it runs are one.
+    pub fn notifier(&self) -> impl Fn() + Send + Sync + Clone + 'static {
+        let (calls, shared) = (self.calls.clone(), Arc::downgrade(&self.shared));
+        move || {
+            if let Some(shared) = shared.upgrade()
+                && !shared.changed.swap(true, Ordering::AcqRel)
+            {
+                let _ = calls.send(Call::Changed);
+            }
+        }
+    }
+
+    /// Opens `expose` as surface `id`. Its first reply arrives like a frame, when it fails.
+    pub fn open(&self, id: u64, expose: &str, title: &str, state: Option<Vec<u8>>) -> compositor::Surface {
+        let mailbox = Mailbox::new(Arc::clone(&self.shared.wake));
+        self.shared.mailboxes.lock().insert(id, Arc::downgrade(&mailbox));
+        let open = Call::Open { expose: expose.to_owned(), surface: id, state, mailbox: Arc::clone(&mailbox) };
+        let _ = self.calls.send(open);
+        let calls = self.calls.clone();
+        let request = move |input| calls.send(Call::Frame { surface: id, input }).is_ok();
+        compositor::Surface::new(id, title.to_owned(), mailbox, Box::new(request))
+    }
+
+    /// Closes surface `id`.
+    pub fn close(&self, id: u64) {
+        self.shared.mailboxes.lock().remove(&id);
+        let _ = self.calls.send(Call::Close { surface: id });
+    }
+
+    /// Asks the remote to end, without waiting.
+    pub fn begin_shutdown(&self) {
+        let _ = self.calls.send(Call::Shutdown);
+    }
+
+    /// Ends the remote and unloads its library.
+    ///
+    /// A remote that does not end within `limit` keeps its thread and its library: unmapping code that may
+    /// still run would end the process.
+    pub fn retire(mut self, limit: Duration) -> Result<Unloaded, Failure> {
+        self.begin_shutdown();
+        let Some(thread) = self.thread.take() else { return Ok(Unloaded::Linked) };
+        let deadline = Instant::now() + limit;
+        let mut state = self.shared.state.lock();
+        while matches!(*state, State::Loading | State::Loaded(_) | State::Initialising | State::Active) {
+            if self.shared.ended.wait_until(&mut state, deadline).timed_out() {
+                drop(state);
+                return Err(Failure::new(
+                    Stage::Retire,
+                    "retire-hung",
+                    format!("`{}` did not end within {limit:?}; its thread and library are kept", self.shared.name),
+                ));
+            }
+        }
+        drop(state);
+        match thread.join() {
+            Ok(Some(library)) => Ok(library.unload()),
+            Ok(None) => Ok(Unloaded::Gone),
+            Err(_) => Err(Failure::new(Stage::Retire, "retire-panicked", "the remote's thread panicked; its library is kept")),
+        }
+    }
+}
+
+impl Shared {
+    fn set(&self, state: State) {
+        *self.state.lock() = state;
+        (self.wake)(Duration::ZERO);
+    }
+
+    fn fail(&self, failure: Failure) -> SharedFailure {
+        tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code, "{}", failure.message);
+        let failure = Arc::new(failure);
+        self.set(State::Failed(Arc::clone(&failure)));
+        failure
+    }
+
+    /// Runs one stage and notes how long it took.
+    fn timed<T>(&self, stage: &'static str, f: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = f();
+        self.times.lock().push((stage, start.elapsed()));
+        result
+    }
+}
+
+/// What the remote may ask of the host. Holds nothing that keeps a surface or the remote alive.
+#[derive(Clone)]
+struct ServicesOf(Weak<Shared>);
+
+impl HostServices for ServicesOf {
+    fn log(&self, level: u32, target: RStr<'_>, message: RStr<'_>) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let (remote, target) = (shared.name.as_str(), target.as_str());
+        match level {
+            1 => tracing::error!(remote, target, "{message}"),
+            2 => tracing::warn!(remote, target, "{message}"),
+            3 => tracing::info!(remote, target, "{message}"),
+            4 => tracing::debug!(remote, target, "{message}"),
+            _ => tracing::trace!(remote, target, "{message}"),
+        }
+    }
+
+    fn request_repaint(&self, surface: u64, nanoseconds: u64) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let mailbox = shared.mailboxes.lock().get(&surface).and_then(Weak::upgrade);
+        if let Some(mailbox) = mailbox {
+            // A day is as good as for ever, and no sum of times overflows.
+            mailbox.request(Duration::from_nanos(nanoseconds).min(Duration::from_secs(86_400)));
+        }
+    }
+}
+
+/// The remote's thread.
+struct Thread {
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Call>,
+    surfaces: BTreeMap<u64, Open>,
+}
+
+struct Open {
+    surface: SurfaceBox,
+    validator: Validator,
+    mailbox: Arc<Mailbox>,
+    drawn: bool,
+}
+
+impl Thread {
+    /// Lives the remote's life; returns what is to be unloaded once this thread is gone.
+    fn run(mut self, code: &Code, manifest: &RemoteManifest) -> Option<Library> {
+        let shared = Arc::clone(&self.shared);
+        let library = match code {
+            Code::Linked(entry) => Library::linked(*entry),
+            // The one place where a remote is trusted with this process: its library was named by the host's
+            // manifest or by the user, and its manifest has been planned with.
+            Code::Library { path, copy } => {
+                match shared.timed("load", || Library::open(path, copy.clone(), manifest)) {
+                    Ok(library) => library,
+                    Err(error) => {
+                        shared.fail(Failure::new(Stage::Load, error.code(), error));
+                        return None;
+                    }
+                }
+            }
+        };
+        let modules: Vec<Module> = library.entry().shared()()
+            .iter()
+            .map(|m| Module { key: m.key.to_string(), version: m.version.to_string(), bind: m.bind })
+            .collect();
+        shared.set(State::Loaded(modules.into()));
+        if let Some(mut remote) = self.init(&library) {
+            let failure = self.serve(&mut remote);
+            self.surfaces.clear();
+            let ended = remote.shutdown().into_result();
+            drop(remote);
+            match ended {
+                Err(error) => drop(shared.fail(copied(Stage::Retire, error))),
+                Ok(()) if failure.is_none() => shared.set(State::Ended),
+                Ok(()) => {}
+            }
+        }
+        Some(library)
+    }
+
+    fn init(&self, library: &Library) -> Option<RemoteBox> {
+        let (scope, data_dir, fonts) = loop {
+            match self.inbox.recv() {
+                Ok(Call::Init { scope, data_dir, fonts }) => break (scope, data_dir, fonts),
+                Ok(Call::Shutdown) | Err(_) => {
+                    self.shared.set(State::Ended);
+                    return None;
+                }
+                // Nothing else is sent before `init`.
+                Ok(_) => {}
+            }
+        };
+        let shared = &self.shared;
+        if let Err(error) = std::fs::create_dir_all(&data_dir) {
+            let text = format!("the remote's folder cannot be made ({error}): {}", data_dir.display());
+            shared.fail(Failure::new(Stage::Init, "data-dir", text));
+            return None;
+        }
+        let services: Services =
+            HostServices_TO::from_ptr(RArc::new(ServicesOf(Arc::downgrade(shared))), TD_Opaque);
+        let context = InitContext {
+            services,
+            scope: scope.into(),
+            data_dir: data_dir.to_string_lossy().into_owned().into(),
+            fonts,
+        };
+        match shared.timed("init", || library.entry().init()(context)).into_result() {
+            Ok(remote) => {
+                shared.set(State::Active);
+                Some(remote)
+            }
+            Err(error) => {
+                shared.fail(copied(Stage::Init, error));
+                None
+            }
+        }
+    }
+
+    /// Answers calls until the remote is to end, or fails as a whole.
+    fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
+        while let Ok(call) = self.inbox.recv() {
+            match call {
+                Call::Open { expose, surface, state, mailbox } => {
+                    self.open(remote, &expose, surface, state, mailbox);
+                }
+                Call::Frame { surface, input } => self.frame(surface, input),
+                Call::Close { surface } => {
+                    self.surfaces.remove(&surface);
+                }
+                Call::Changed => {
+                    self.shared.changed.store(false, Ordering::Release);
+                    if let Err(error) = remote.changed().into_result() {
+                        return Some(self.shared.fail(copied(Stage::Frame, error)));
+                    }
+                }
+                Call::Init { .. } => {}
+                Call::Shutdown => break,
+            }
+        }
+        None
+    }
+
+    fn open(
+        &mut self,
+        remote: &mut RemoteBox,
+        expose: &str,
+        surface: u64,
+        state: Option<Vec<u8>>,
+        mailbox: Arc<Mailbox>,
+    ) {
+        let context =
+            SurfaceContext { id: surface, state: state.map_or(ROption::RNone, |s| ROption::RSome(s.into())) };
+        let opened = self.shared.timed("open", || remote.get(RStr::from_str(expose), context));
+        match opened.into_result() {
+            Ok(opened) => {
+                let validator = Validator::new(Quota::default(), compositor::MAX_TEXTURE_SIDE);
+                self.surfaces.insert(surface, Open { surface: opened, validator, mailbox, drawn: false });
+            }
+            Err(error) => mailbox.put(Err(self.report(copied(Stage::Open, error)))),
+        }
+    }
+
+    fn frame(&mut self, id: u64, input: FrameInput) {
+        let Some(open) = self.surfaces.get_mut(&id) else { return };
+        let start = Instant::now();
+        let result = open.surface.frame(input).into_result();
+        let result = match result {
+            Ok(frame) => open.validator.accept(frame).map_err(|error| {
+                Failure::new(Stage::Frame, FrameError::CODE, error)
+            }),
+            Err(error) => Err(copied(Stage::Frame, error)),
+        };
+        let took = start.elapsed();
+        if !std::mem::replace(&mut open.drawn, true) {
+            self.shared.times.lock().push(("first frame", took));
+        }
+        let mailbox = Arc::clone(&open.mailbox);
+        mailbox.put(match result {
+            Ok(mut frame) => {
+                frame.took = took;
+                Ok(frame)
+            }
+            Err(failure) => {
+                self.surfaces.remove(&id);
+                Err(self.report(failure))
+            }
+        });
+    }
+
+    /// A failure of one surface: logged here, shown in its slot.
+    fn report(&self, failure: Failure) -> SharedFailure {
+        tracing::error!(
+            remote = self.shared.name,
+            stage = %failure.stage,
+            code = failure.code,
+            "{}", failure.message
+        );
+        Arc::new(failure)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // A panic in the author's `Drop` was caught on the other side; the surface is gone either way.
+        if let Err(error) = self.surface.close().into_result() {
+            tracing::warn!(code = %error.code, "closing a surface: {}", error.message);
+        }
+    }
+}
+
+/// The failure with its strings copied out of the remote's memory, which is freed here.
+fn copied(stage: Stage, error: RemoteError) -> Failure {
+    Failure::from_remote(stage, &error)
+}

@@ -1,0 +1,94 @@
+//! Negotiation of shared crates: who provides which crate to whom, decided before any remote runs.
+//!
+//! [`resolve`] is a pure function of what manifests say and of what is in use already.
+//! Its result does not depend on the order in which remotes are given, and a remote that cannot
+//! be served is a [`Refusal`] in the [`Plan`], never the failure of another.
+//!
+//! Words: a *participant* is the host or a remote; an *offer* is the copy of a crate that it
+//! brings; a *demand* is what it needs of that crate; a *share scope* is a wall that no offer
+//! crosses; a *singleton* is a crate of which one copy serves all of its scope, as soon as any
+//! participant says so.
+//!
+//! The rules, in short:
+//! - A singleton in use stays where it is.
+//!   Otherwise the highest version that satisfies every demand wins; failing that, one that the
+//!   host can work with and that leaves the fewest strict demands, then the fewest demands, unsatisfied.
+//! - A remote with `strictVersion` whose demand the singleton does not satisfy is refused.
+//!   Those refused at one time are withdrawn together and the rest is decided again, until
+//!   nobody is refused; then each of them, by name, is let in again if that refuses nobody.
+//! - What is not a singleton comes from the highest offer that fits the consumer, else from its own copy.
+//! - Equal versions: the copy in use, else the host's, else an eager one, else the smallest name.
+//! - Under `loaded-first` copies that are loaded already go before others that would satisfy too.
+
+mod build;
+mod diagnostic;
+mod explain;
+mod group;
+mod live;
+mod participant;
+mod plan;
+mod solve;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use plugin_api::manifest::ShareStrategy;
+
+pub use diagnostic::{Code, Diagnostic, Severity};
+pub use explain::{Candidate, Explanation, Outcome};
+pub use live::{Live, LiveCopy};
+pub use participant::Participant;
+pub use plan::{Assignment, Plan, Refusal};
+pub use view::{DemandView, KeyView, OfferView};
+
+/// One participant's side of one crate in one share scope.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// Name of the participant.
+    pub participant: Arc<str>,
+    /// The share scope.
+    pub scope: Arc<str>,
+    /// Name of the shared crate.
+    pub key: Arc<str>,
+}
+
+impl Slot {
+    /// The slot of `participant` for `key` in `scope`.
+    pub fn new(participant: &str, scope: &str, key: &str) -> Self {
+        Self { participant: participant.into(), scope: scope.into(), key: key.into() }
+    }
+}
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The host; it is never refused.
+    pub host: &'a Participant,
+    /// The remotes, in any order.
+    pub remotes: &'a [Participant],
+    /// How providers are chosen.
+    pub strategy: ShareStrategy,
+    /// What is in use already.
+    pub live: &'a Live,
+    /// Offers that must not be used, because the copy was found not to be what its version says.
+    pub excluded: &'a BTreeSet<Slot>,
+}
+
+impl<'a> Request<'a> {
+    /// A request for a federation in which nothing is in use yet and every offer counts.
+    pub fn new(host: &'a Participant, remotes: &'a [Participant], strategy: ShareStrategy) -> Self {
+        static NOTHING_LIVE: Live = Live::new();
+        static NOTHING_EXCLUDED: BTreeSet<Slot> = BTreeSet::new();
+        Self { host, remotes, strategy, live: &NOTHING_LIVE, excluded: &NOTHING_EXCLUDED }
+    }
+}
+
+/// Decides who provides each shared crate to whom, and who is refused.
+///
+/// Pure: equal requests, in whatever order their remotes stand, give equal plans.
+pub fn resolve(request: &Request<'_>) -> Plan {
+    plan::Plan::of(solve::Federation::settled(request))
+}

@@ -1,0 +1,327 @@
+//! What a plan has to say: one stable code, one sentence, and what to do next.
+
+use std::fmt;
+use std::sync::Arc;
+
+use plugin_api::manifest::{DEFAULT_SCOPE, Requirement};
+use semver::Version;
+use serde::Serialize;
+
+use super::group::{Gets, Group};
+
+/// The kinds of things that a plan says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// A remote cannot be admitted because another would then be refused.
+    Conflict,
+    /// Several participants have one name.
+    DuplicateName,
+    /// The host does not get what it strictly needs; the shell starts nevertheless.
+    HostUnsatisfied,
+    /// A remote without a copy of its own needs a crate that nobody offers.
+    NoProvider,
+    /// A running participant keeps another copy than the singleton, which was declared after it was loaded.
+    NotShared,
+    /// A participant uses its own copy of a crate while others use another.
+    OwnCopy,
+    /// The only copies that would do are of refused participants, or must not be used.
+    ProviderRefused,
+    /// A singleton is one only within its share scope, and other scopes have the crate too.
+    SeparateScopes,
+    /// A participant uses a singleton outside the versions that it asks for.
+    VersionMismatch,
+    /// A remote is refused because the singleton is outside the versions that it insists on.
+    VersionMismatchStrict,
+}
+
+impl Code {
+    /// The stable, kebab-case name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::DuplicateName => "duplicate-name",
+            Self::HostUnsatisfied => "host-unsatisfied",
+            Self::NoProvider => "no-provider",
+            Self::NotShared => "not-shared",
+            Self::OwnCopy => "own-copy",
+            Self::ProviderRefused => "provider-refused",
+            Self::SeparateScopes => "separate-scopes",
+            Self::VersionMismatch => "version-mismatch",
+            Self::VersionMismatchStrict => "version-mismatch-strict",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How much a diagnostic matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Somebody does not get what it cannot do without.
+    Error,
+    /// Worth knowing; nothing is wrong.
+    Info,
+    /// It runs, perhaps not as meant.
+    Warning,
+}
+
+impl Severity {
+    /// The word in JSON and in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Info => "info",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Something that a plan says about one participant and one crate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnostic {
+    /// What kind of thing it is.
+    pub code: Code,
+    /// The participant concerned.
+    pub participant: Arc<str>,
+    /// The share scope; empty where no crate is concerned.
+    pub scope: Arc<str>,
+    /// Name of the crate; empty where no crate is concerned.
+    pub key: Arc<str>,
+    detail: Detail,
+}
+
+/// What the sentence is made of; it is written when it is read, because most never are.
+#[derive(Debug, Clone, PartialEq)]
+enum Detail {
+    Mismatch { required: Arc<Requirement>, copy: Copy },
+    Nothing { required: Arc<Requirement>, offered: Vec<Copy>, more: usize },
+    Unusable { required: Arc<Requirement>, copy: Copy, excluded: bool },
+    Own { required: Arc<Requirement>, version: Version, satisfied: bool, other: Copy },
+    Bound { copy: Copy, singleton: Copy },
+    Walls { others: Vec<Arc<str>> },
+    Conflict { victim: Arc<str>, required: Arc<Requirement>, copy: Option<Copy> },
+    Duplicate { host: bool },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Copy {
+    provider: Arc<str>,
+    version: Version,
+}
+
+impl Copy {
+    fn of(group: &Group, offer: usize) -> Self {
+        let offer = &group.offers[offer];
+        Self { provider: offer.provider.clone(), version: offer.version.clone() }
+    }
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of `{}`", self.version, self.provider)
+    }
+}
+
+impl Diagnostic {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match (self.code, &self.detail) {
+            (Code::OwnCopy, Detail::Own { satisfied: true, .. }) | (Code::SeparateScopes, _) => Severity::Info,
+            (Code::OwnCopy | Code::NotShared | Code::VersionMismatch, _) => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// One sentence: what it is, and what to do next.
+    pub fn message(&self) -> String {
+        self.to_string()
+    }
+
+    /// `demand` is not met by what `group` has to give.
+    pub(super) fn unmet(group: &Group, demand: usize, participant: Arc<str>, host: usize) -> Self {
+        let winner = if group.is_singleton() { group.winner() } else { None };
+        let required = group.demands[demand].required.clone();
+        let (code, detail) = match group.gets(demand, winner) {
+            Gets::Mismatch { offer } | Gets::Offer { offer, .. } => {
+                (Code::VersionMismatchStrict, Detail::Mismatch { required, copy: Copy::of(group, offer) })
+            }
+            Gets::Nothing => {
+                let would_do = |&at: &usize| !group.offers[at].available() && group.fits(demand, at);
+                match (0..group.offers.len()).find(would_do) {
+                    Some(at) => {
+                        let excluded = group.offers[at].excluded;
+                        (
+                            Code::ProviderRefused,
+                            Detail::Unusable { required, copy: Copy::of(group, at), excluded },
+                        )
+                    }
+                    None => (Code::NoProvider, Detail::nothing(group, required)),
+                }
+            }
+        };
+        let code = if group.demands[demand].participant == host { Code::HostUnsatisfied } else { code };
+        Self::about(group, participant, code, detail)
+    }
+
+    /// The singleton `offer` is used although it is outside what is asked for.
+    pub(super) fn mismatch(group: &Group, demand: usize, offer: usize, participant: Arc<str>) -> Self {
+        let required = group.demands[demand].required.clone();
+        let detail = Detail::Mismatch { required, copy: Copy::of(group, offer) };
+        Self::about(group, participant, Code::VersionMismatch, detail)
+    }
+
+    /// The own copy `offer` is used, and somebody else uses `other`.
+    pub(super) fn own_copy(
+        group: &Group,
+        demand: usize,
+        (offer, satisfied): (usize, bool),
+        other: usize,
+        participant: Arc<str>,
+    ) -> Self {
+        let required = group.demands[demand].required.clone();
+        let version = group.offers[offer].version.clone();
+        let detail = Detail::Own { required, version, satisfied, other: Copy::of(group, other) };
+        Self::about(group, participant, Code::OwnCopy, detail)
+    }
+
+    /// A running participant keeps `offer` although `singleton` serves all others.
+    pub(super) fn bound(group: &Group, offer: usize, singleton: usize, participant: Arc<str>) -> Self {
+        let detail = Detail::Bound { copy: Copy::of(group, offer), singleton: Copy::of(group, singleton) };
+        Self::about(group, participant, Code::NotShared, detail)
+    }
+
+    /// `declarer` wants one copy, and other scopes have copies of their own.
+    pub(super) fn walls(group: &Group, others: Vec<Arc<str>>, declarer: Arc<str>) -> Self {
+        Self::about(group, declarer, Code::SeparateScopes, Detail::Walls { others })
+    }
+
+    /// Letting `participant` in would leave the `victim`'s demand unmet.
+    pub(super) fn conflict(group: &Group, demand: usize, [participant, victim]: [Arc<str>; 2]) -> Self {
+        let winner = if group.is_singleton() { group.winner() } else { None };
+        let required = group.demands[demand].required.clone();
+        let copy = winner.map(|offer| Copy::of(group, offer));
+        Self::about(group, participant, Code::Conflict, Detail::Conflict { victim, required, copy })
+    }
+
+    /// Several remotes have this name, or a remote has the host's.
+    pub(super) fn duplicate(name: Arc<str>, host: bool) -> Self {
+        let none: Arc<str> = "".into();
+        let detail = Detail::Duplicate { host };
+        Self { code: Code::DuplicateName, participant: name, scope: none.clone(), key: none, detail }
+    }
+
+    fn about(group: &Group, participant: Arc<str>, code: Code, detail: Detail) -> Self {
+        Self { code, participant, scope: group.scope.clone(), key: group.key.clone(), detail }
+    }
+}
+
+impl Detail {
+    fn nothing(group: &Group, required: Arc<Requirement>) -> Self {
+        const NAMED: usize = 3;
+        let available: Vec<usize> =
+            (0..group.offers.len()).filter(|&at| group.offers[at].available()).collect();
+        let offered = available.iter().take(NAMED).map(|&at| Copy::of(group, at)).collect();
+        Self::Nothing { required, offered, more: available.len().saturating_sub(NAMED) }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { participant, scope, key, code, detail } = self;
+        let krate = if **scope == *DEFAULT_SCOPE {
+            format!("`{key}`")
+        } else {
+            format!("`{key}` in the scope `{scope}`")
+        };
+        let strictly = if *code == Code::VersionMismatch { "" } else { ", and insists on it" };
+        match detail {
+            Detail::Mismatch { required, copy } if copy.provider == *participant => write!(
+                f,
+                "`{participant}` needs {required} of {krate}{strictly}, but everybody uses its own copy, {}: \
+                 build it with a version within {required}, or widen its `requiredVersion`",
+                copy.version
+            ),
+            Detail::Mismatch { required, copy } => write!(
+                f,
+                "`{participant}` needs {required} of {krate}{strictly}, but everybody uses {copy}: \
+                 let `{}` or another participant bring a version within {required}, \
+                 or widen `requiredVersion` in the manifest of `{participant}`",
+                copy.provider
+            ),
+            Detail::Nothing { required, offered, more } => {
+                write!(f, "`{participant}` needs {required} of {krate} from somebody else, but ")?;
+                match offered.as_slice() {
+                    [] => write!(f, "nobody offers it")?,
+                    offered => {
+                        let offered: Vec<String> = offered.iter().map(Copy::to_string).collect();
+                        write!(f, "only {}", offered.join(", "))?;
+                        if *more > 0 {
+                            write!(f, " and {more} more")?;
+                        }
+                        write!(f, " can be had")?;
+                    }
+                }
+                write!(f, ": add a participant that offers it, or let `{participant}` bring its own copy")
+            }
+            Detail::Unusable { required, copy, excluded } => {
+                let reason =
+                    if *excluded { "whose interface contradicts its version" } else { "which is refused" };
+                write!(
+                    f,
+                    "`{participant}` needs {required} of {krate}, and the best that would do is {copy}, {reason}: \
+                     repair `{}`, or add another participant that offers such a version",
+                    copy.provider
+                )
+            }
+            Detail::Own { required, version, satisfied: true, other } => write!(
+                f,
+                "`{participant}` uses its own copy of {krate}, {version}, and shares no state with the users of \
+                 {other}: declare `singleton` if all should use one copy, or let both sides accept one version \
+                 (`{participant}` asks for {required})"
+            ),
+            Detail::Own { required, version, satisfied: false, other } => write!(
+                f,
+                "`{participant}` needs {required} of {krate}, which nobody offers, so it uses its own copy, {version}, \
+                 and shares no state with the users of {other}: build it with a version within {required}, or \
+                 widen its `requiredVersion`"
+            ),
+            Detail::Bound { copy, singleton } => write!(
+                f,
+                "`{participant}` keeps {copy} of {krate}, which it has used since it was loaded, while everybody else \
+                 uses {singleton}: restart the shell to share one copy"
+            ),
+            Detail::Walls { others } => write!(
+                f,
+                "`{participant}` wants one copy of `{key}`, which holds in the scope `{scope}` only, and {} {} \
+                 another: give all the same `shareScope` to share it",
+                others.iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(", "),
+                if others.len() == 1 { "has" } else { "have" }
+            ),
+            Detail::Conflict { victim, required, copy: Some(copy) } => write!(
+                f,
+                "with `{participant}` everybody would use {copy} of {krate}, and `{victim}` insists on {required}: \
+                 let the two agree on a version, or do without one of them"
+            ),
+            Detail::Conflict { victim, required, copy: None } => write!(
+                f,
+                "with `{participant}` nothing would be left for `{victim}`, which needs {required} of {krate}: \
+                 let another participant offer it, or do without one of the two"
+            ),
+            Detail::Duplicate { host: false } => {
+                write!(
+                    f,
+                    "several remotes are called `{participant}`, so none of them is used: rename all but one"
+                )
+            }
+            Detail::Duplicate { host: true } => {
+                write!(f, "a remote is called `{participant}`, which is the host's name: rename the remote")
+            }
+        }
+    }
+}

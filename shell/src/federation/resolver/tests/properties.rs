@@ -1,0 +1,284 @@
+//! What holds for every federation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plugin_api::manifest::{Requirement, ShareStrategy, Shared};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use semver::Version;
+
+use super::oracle::{self, Assigned, Person, World};
+use super::{host, participant, remote};
+use crate::federation::resolver::{Live, Outcome, Participant, Plan, Request, Slot, resolve};
+
+const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "host", "gone"];
+const KEYS: [&str; 3] = ["charts", "store", "telemetry"];
+const SCOPES: [&str; 2] = ["default", "legacy"];
+const VERSIONS: [&str; 10] = [
+    "0.3.1",
+    "0.4.0",
+    "1.0.0",
+    "1.0.0+build",
+    "1.1.0",
+    "1.2.3",
+    "1.3.0-rc.1",
+    "1.9.0",
+    "2.0.0",
+    "3.0.0-beta.1",
+];
+const RANGES: [&str; 11] = [
+    "^1.0",
+    "^1.1.0",
+    ">=1.1, <3",
+    "~1.2.3",
+    "*",
+    "^2",
+    ">1.2.3",
+    "^3.0.0-beta.1",
+    "^0.3.1",
+    "<=2.0.0",
+    "=1.0.0",
+];
+
+fn version() -> impl Strategy<Value = Version> {
+    select(&VERSIONS[..]).prop_map(|text| text.parse().unwrap())
+}
+
+fn entry() -> impl Strategy<Value = Shared> {
+    let required = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(Requirement::Any)),
+        8 => select(&RANGES[..]).prop_map(|text| Some(Requirement::Range(text.parse().unwrap()))),
+    ];
+    let flags = [0.3, 0.3, 0.4, 0.2].map(prop::bool::weighted);
+    (version(), required, flags, prop::bool::weighted(0.2)).prop_map(
+        |(version, required_version, [singleton, eager, strict_version, without], legacy)| Shared {
+            version: Some(version),
+            required_version,
+            singleton,
+            eager,
+            strict_version,
+            import: !without,
+            share_scope: SCOPES[usize::from(legacy)].to_owned(),
+        },
+    )
+}
+
+fn shared() -> impl Strategy<Value = BTreeMap<String, Shared>> {
+    btree_map(select(&KEYS[..]).prop_map(str::to_owned), entry(), 0..=KEYS.len())
+}
+
+/// A federation at its start: nothing is live, nothing is excluded.
+fn fresh() -> impl Strategy<Value = World> {
+    let strategy = select(&[ShareStrategy::VersionFirst, ShareStrategy::LoadedFirst][..]);
+    (strategy, vec(shared(), 1..7)).prop_map(|(strategy, shared)| {
+        let person = |(at, shared): (usize, BTreeMap<String, Shared>)| Person {
+            name: if at == 0 { "host".to_owned() } else { NAMES[at - 1].to_owned() },
+            loaded: at == 0,
+            shared,
+        };
+        let people = shared.into_iter().enumerate().map(person).collect();
+        World { strategy, people, live: BTreeMap::new(), excluded: BTreeSet::new() }
+    })
+}
+
+/// A federation at any moment, even one that no history leads to.
+fn any_world() -> impl Strategy<Value = World> {
+    let slot = || {
+        (select(&NAMES[..]), select(&SCOPES[..]), select(&KEYS[..]))
+            .prop_map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()))
+    };
+    let copy = (select(&NAMES[..]).prop_map(str::to_owned), version());
+    let live = prop_oneof![1 => Just(BTreeMap::new()), 1 => btree_map(slot(), copy, 0..6)];
+    (fresh(), vec(any::<bool>(), 7), live, btree_set(slot(), 0..3)).prop_map(
+        |(mut world, loaded, live, excluded)| {
+            for (person, loaded) in world.people.iter_mut().skip(1).zip(loaded) {
+                person.loaded = loaded;
+            }
+            World { live, excluded, ..world }
+        },
+    )
+}
+
+fn participants(world: &World) -> Vec<Participant> {
+    let remote = |person: &Person| {
+        Participant::remote(&remote(&person.name, person.shared.clone())).loaded(person.loaded)
+    };
+    let host = Participant::host(&host(world.people[0].shared.clone()));
+    std::iter::once(host).chain(world.people[1..].iter().map(remote)).collect()
+}
+
+fn plan(world: &World) -> Plan {
+    plan_in_order(world, &participants(world))
+}
+
+fn plan_in_order(world: &World, people: &[Participant]) -> Plan {
+    let mut live = Live::new();
+    for ((consumer, scope, key), (provider, version)) in &world.live {
+        live.bind(Slot::new(consumer, scope, key), provider, version.clone());
+    }
+    let excluded: BTreeSet<Slot> =
+        world.excluded.iter().map(|(name, scope, key)| Slot::new(name, scope, key)).collect();
+    let request =
+        Request { live: &live, excluded: &excluded, ..Request::new(&people[0], &people[1..], world.strategy) };
+    resolve(&request)
+}
+
+fn assigned(plan: &Plan) -> Assigned {
+    let slot = |known: &crate::federation::resolver::Assignment| {
+        (known.consumer.to_string(), known.scope.to_string(), known.key.to_string())
+    };
+    let copy = |known: &crate::federation::resolver::Assignment| {
+        (known.provider.to_string(), known.version.clone(), known.satisfied)
+    };
+    plan.assignments().iter().map(|known| (slot(known), copy(known))).collect()
+}
+
+fn refused(plan: &Plan) -> BTreeSet<String> {
+    plan.refused().iter().map(|refusal| refusal.participant.to_string()).collect()
+}
+
+/// Everything that a plan says, the reasons included.
+fn everything(plan: &Plan) -> (serde_json::Value, Vec<String>) {
+    let reasons = plan
+        .assignments()
+        .iter()
+        .map(|known| format!("{:?}", plan.explain(&known.scope, &known.key, &known.consumer)));
+    (plan.to_json(), reasons.collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_plan_is_the_one_that_the_rules_give(world in any_world()) {
+        let plan = plan(&world);
+        let (expected, out) = oracle::plan(&world);
+        prop_assert_eq!(refused(&plan), out);
+        prop_assert_eq!(assigned(&plan), expected);
+    }
+
+    #[test]
+    fn the_order_of_remotes_does_not_matter(world in any_world(), shuffle in vec(any::<Index>(), 8)) {
+        let people = participants(&world);
+        let mut shuffled = people.clone();
+        for (at, with) in shuffle.iter().enumerate().take(people.len().saturating_sub(1)) {
+            let with = 1 + with.index(people.len() - 1);
+            shuffled.swap(1 + at, with);
+        }
+        prop_assert_eq!(everything(&plan_in_order(&world, &people)), everything(&plan_in_order(&world, &shuffled)));
+    }
+
+    #[test]
+    fn who_is_admitted_has_what_it_insists_on(world in fresh()) {
+        let plan = plan(&world);
+        for known in plan.assignments() {
+            let person = world.people.iter().find(|person| *person.name == *known.consumer).unwrap();
+            let strict = person.shared[&*known.key].strict_version;
+            prop_assert!(known.satisfied || !strict || !known.singleton || *known.consumer == *plan.host());
+        }
+        for person in world.people.iter().filter(|person| !refused(&plan).contains(&person.name)) {
+            prop_assert_eq!(plan.assignments_of(&person.name).len(), person.shared.len());
+        }
+    }
+
+    #[test]
+    fn a_singleton_has_one_provider_in_its_scope(world in fresh()) {
+        let plan = plan(&world);
+        let mut providers = BTreeMap::new();
+        for known in plan.assignments().iter().filter(|known| known.singleton) {
+            let copy = (known.provider.clone(), known.version.clone());
+            let first = providers.entry((known.scope.clone(), known.key.clone())).or_insert(copy.clone());
+            prop_assert_eq!(&*first, &copy);
+        }
+    }
+
+    #[test]
+    fn a_remote_that_shares_nothing_with_the_others_changes_nothing_for_them(world in any_world()) {
+        let before = plan(&world);
+        let mut people = participants(&world);
+        people.push(participant("zz: unrelated 1.0.0 singleton strict; elsewhere 1.0.0 in=elsewhere"));
+        let after = plan_in_order(&world, &people);
+        let mut assigned_after = assigned(&after);
+        assigned_after.retain(|(consumer, _, _), _| consumer != "zz");
+        prop_assert_eq!(assigned(&before), assigned_after);
+        prop_assert_eq!(refused(&before), refused(&after));
+        prop_assert_eq!(before.diagnostics(), after.diagnostics());
+    }
+
+    #[test]
+    fn what_runs_stays_as_it_is_whoever_joins(world in fresh(), late in vec(shared(), 0..3)) {
+        let first = plan(&world);
+        let mut live = Live::new();
+        let mut people = participants(&world);
+        live.bind_assigned(&first, "host");
+        for name in first.admitted() {
+            live.bind_assigned(&first, name);
+        }
+        people = people.into_iter().map(|person| {
+            let runs = !first.is_refused(person.name());
+            person.loaded(runs)
+        }).collect();
+        people.extend(late.into_iter().enumerate().map(|(at, shared)| {
+            Participant::remote(&remote(&format!("late{at}"), shared))
+        }));
+        let request = Request { live: &live, ..Request::new(&people[0], &people[1..], world.strategy) };
+        let second = resolve(&request);
+        for known in first.assignments() {
+            let now = second.assignment(&known.consumer, &known.scope, &known.key).unwrap();
+            prop_assert_eq!((&now.provider, &now.version), (&known.provider, &known.version));
+        }
+    }
+
+    #[test]
+    fn an_explanation_agrees_with_the_plan(world in any_world()) {
+        let plan = plan(&world);
+        for key in plan.keys() {
+            for demand in key.demands {
+                let why = plan.explain(&key.scope, &key.key, &demand.participant).unwrap();
+                prop_assert_eq!(&why.outcome, &demand.outcome);
+                prop_assert_eq!(why.candidates.len(), key.offers.len());
+                let won: Vec<_> = why.candidates.iter().filter(|one| one.won).collect();
+                let known = plan.assignment(&demand.participant, &key.scope, &key.key);
+                prop_assert!(why.candidates.iter().all(|one| !one.reason.is_empty()));
+                if let Some(known) = known {
+                    prop_assert_eq!(won.len(), 1);
+                    prop_assert_eq!((&won[0].provider, &won[0].version), (&known.provider, &known.version));
+                    let uses = matches!(why.outcome, Outcome::Uses { satisfied, .. } if satisfied == known.satisfied);
+                    prop_assert!(uses);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_said_in_a_sentence(world in any_world()) {
+        let plan = plan(&world);
+        for refusal in plan.refused() {
+            prop_assert!(!refusal.causes.is_empty());
+            for cause in &refusal.causes {
+                prop_assert_eq!(&cause.participant, &refusal.participant);
+                let words = format!("`{}`", refusal.participant);
+                prop_assert!(cause.message().contains(&words) && cause.message().contains(": "), "{}", cause);
+            }
+        }
+        let mut said: Vec<_> = plan.diagnostics().iter().map(|one| (one.code, &one.participant, &one.scope, &one.key)).collect();
+        let all = said.len();
+        said.dedup();
+        prop_assert_eq!(said.len(), all, "something is said twice");
+    }
+
+    #[test]
+    fn whoever_provides_to_others_is_loaded_at_the_start(world in any_world()) {
+        let plan = plan(&world);
+        let order = plan.bootstrap();
+        let provides: BTreeSet<_> = plan.assignments().iter()
+            .filter(|known| !known.is_own_copy() && !known.live)
+            .map(|known| known.provider.clone())
+            .filter(|name| world.people[1..].iter().any(|person| *person.name == **name && !person.loaded))
+            .collect();
+        prop_assert_eq!(order.len(), provides.len());
+        prop_assert_eq!(order.into_iter().collect::<BTreeSet<_>>(), provides);
+    }
+}

@@ -1,0 +1,19 @@
+//! The Pulse desktop shell: loads remotes at run time, negotiates what they share, and shows their surfaces.
+//!
+//! - [`federation`]: manifests, the resolver, the loader, the life of a remote.
+//! - [`compositor`]: surfaces, their frames, input and accessibility.
+//! - [`auth`]: who is signed in.
+//! - [`failure`]: what went wrong with a remote, as a value.
+//! - [`config`]: which remotes from where, and which folders.
+//! - [`app`] and [`standalone`]: the windows; only these know eframe.
+//! - [`cli`]: the command line.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod compositor;
+pub mod config;
+pub mod failure;
+pub mod federation;
+pub mod standalone;
+pub mod theme;

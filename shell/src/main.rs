@@ -1,0 +1,7 @@
+//! The `pulse` binary; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pulse::cli::main()
+}

@@ -1,0 +1,169 @@
+//! The standalone harness: one remote alone in a window, with its own store and no host.
+//!
+//! ```no_run
+//! # fn remote_entry() -> plugin_api::abi::RemoteEntryRef { unimplemented!() }
+//! // `examples/standalone.rs` of a plugin:
+//! pulse::standalone::main(remote_entry());
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use egui::{Context, Margin, Panel, Ui, Vec2};
+use plugin_api::{
+    abi::RemoteEntryRef,
+    manifest::{HostManifest, RemoteRef},
+    theme::{caption, color},
+};
+
+use crate::{
+    app::{self, WindowError, slot::Slot, waker, window},
+    compositor::Scene,
+    config::{Config, ConfigError, Options},
+    failure::{Failure, Stage},
+    federation::{Federation, loader},
+    theme,
+};
+
+/// Why a remote cannot be shown alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StandaloneError {
+    /// No folders to work in.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The remote cannot be found or read.
+    #[error(transparent)]
+    Remote(#[from] Failure),
+    /// No window.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+}
+
+impl StandaloneError {
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Config(error) => error.code(),
+            Self::Remote(error) => &error.code,
+            Self::Window(error) => error.code(),
+        }
+    }
+}
+
+/// `main` of a plugin's `standalone` example: shows the remote that is linked in.
+///
+/// `--data-dir DIR` names the folder for its data.
+pub fn main(entry: RemoteEntryRef) -> ExitCode {
+    crate::cli::init_log();
+    let mut arguments = std::env::args_os().skip(1);
+    let mut options = Options::default();
+    while let Some(argument) = arguments.next() {
+        match (argument.to_str(), arguments.next()) {
+            (Some("--data-dir"), Some(folder)) => options.data_dir = Some(folder.into()),
+            _ => {
+                eprintln!("usage: standalone [--data-dir DIR]");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let run = || -> Result<(), StandaloneError> {
+        let config = alone(&options, BTreeMap::new())?;
+        show(move |ctx| Federation::linked(config, entry, theme::fonts(), waker(ctx)))
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error} [{}]", error.code());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows the remote of a library or of a manifest alone in a window; returns when that is closed.
+///
+/// # Errors
+/// See [`StandaloneError`].
+pub fn run(path: &Path, options: &Options) -> Result<(), StandaloneError> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let name = name_of(&path)?;
+    let reference = RemoteRef { name: name.clone(), location: path.to_string_lossy().into_owned() };
+    let config = alone(options, BTreeMap::from([(name, reference)]))?;
+    show(move |ctx| Ok(Federation::start(config, theme::fonts(), waker(ctx))))
+}
+
+/// The name that the file itself states, so that the reference to it is right by construction.
+fn name_of(path: &Path) -> Result<String, Failure> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+        let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
+        let text = std::fs::read(path)
+            .map_err(|e| fail("manifest-unreadable", format!("the manifest cannot be read ({e}): {}", path.display())))?;
+        plugin_api::manifest::RemoteManifest::from_slice(&text)
+            .map(|m| m.name)
+            .map_err(|e| fail(e.code(), format!("{e}: {}", path.display())))
+    } else {
+        loader::inspect(path).map(|m| m.name).map_err(|e| Failure::new(Stage::Discover, e.code(), e))
+    }
+}
+
+/// A host that offers nothing: the remote uses its own copies.
+fn alone(options: &Options, remotes: BTreeMap<String, RemoteRef>) -> Result<Config, ConfigError> {
+    let config = Config::folders(options)?;
+    let host = HostManifest {
+        name: "standalone".to_owned(),
+        shared: BTreeMap::new(),
+        remotes,
+        ..config.host
+    };
+    Ok(Config { host, data_dir: config.data_dir.join("standalone"), ..config })
+}
+
+fn show(make: impl FnOnce(&Context) -> Result<Federation, Failure>) -> Result<(), StandaloneError> {
+    let ctx = Context::default();
+    theme::install_fonts(&ctx);
+    let federation = make(&ctx)?;
+    let title = federation.entries().values().next().map_or("Pulse", |e| e.title()).to_owned();
+    window::run_with(&ctx, &title, Vec2::new(1048.0, 800.0), Box::new(Alone { federation, slot: Slot::default() }))?;
+    Ok(())
+}
+
+struct Alone {
+    federation: Federation,
+    slot: Slot,
+}
+
+impl eframe::App for Alone {
+    fn logic(&mut self, _: &Context, _: &mut eframe::Frame) {
+        self.federation.poll();
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        let deadline = Instant::now() + app::FRAME_BUDGET;
+        let tokens = theme::Preference::System.tokens(ui.ctx().system_theme());
+        plugin_api::theme::apply(ui.ctx(), tokens);
+        let frame = egui::Frame::new().fill(color(tokens.panel)).inner_margin(Margin::symmetric(16, 5));
+        Panel::bottom("standalone").frame(frame).show(ui, |ui| {
+            let path = self.federation.entries().values().next().and_then(|e| e.library().map(PathBuf::from));
+            let from = path.map_or_else(|| "linked into this program".to_owned(), |p| p.display().to_string());
+            ui.label(caption(tokens, format!("Standalone, without a host: {from}")));
+        });
+        egui::CentralPanel::default().frame(egui::Frame::new().fill(color(tokens.background))).show(ui, |ui| {
+            let first = self.federation.entries().iter().next().map(|(alias, entry)| {
+                (alias.clone(), entry.exposes().next().map(|(name, _)| name.to_owned()).unwrap_or_default())
+            });
+            if let Some((alias, expose)) = first {
+                let scene = Scene { tokens: *tokens, deadline };
+                self.slot.ui(ui, &scene, &mut self.federation, &alias, &expose);
+            }
+        });
+    }
+
+    fn on_exit(&mut self) {
+        self.slot = Slot::default();
+        self.federation.shutdown();
+    }
+}

@@ -1,0 +1,63 @@
+//! The shell's fonts and its choice of palette.
+
+use abi_stable::std_types::RSlice;
+use plugin_api::{
+    abi::Fonts,
+    tokens::{DARK, LIGHT, Tokens},
+};
+use serde::{Deserialize, Serialize};
+
+const REGULAR: &[u8] = include_bytes!("../assets/fonts/Inter-Regular.ttf");
+const STRONG: &[u8] = include_bytes!("../assets/fonts/Inter-SemiBold.ttf");
+
+/// The fonts that the shell draws with and hands to remotes: one copy of the bytes for all.
+pub fn fonts() -> Fonts {
+    Fonts { regular: RSlice::from_slice(REGULAR), strong: RSlice::from_slice(STRONG) }
+}
+
+/// Gives `ctx` the shell's fonts.
+pub fn install_fonts(ctx: &egui::Context) {
+    plugin_api::theme::set_fonts(ctx, REGULAR, STRONG);
+}
+
+/// Which palette the user wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preference {
+    /// What the system says; light where it says nothing.
+    #[default]
+    System,
+    /// Always light.
+    Light,
+    /// Always dark.
+    Dark,
+}
+
+impl Preference {
+    /// The next one when the user goes round.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::System => Self::Light,
+            Self::Light => Self::Dark,
+            Self::Dark => Self::System,
+        }
+    }
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "System",
+            Self::Light => "Light",
+            Self::Dark => "Dark",
+        }
+    }
+
+    /// The palette, given what the system says.
+    pub const fn tokens(self, system: Option<egui::Theme>) -> &'static Tokens {
+        match (self, system) {
+            (Self::Dark, _) | (Self::System, Some(egui::Theme::Dark)) => &DARK,
+            _ => &LIGHT,
+        }
+    }
+}

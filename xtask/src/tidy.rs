@@ -1,0 +1,263 @@
+//! Rules about the repository as text, as tests. Rules are functions of one file, so that
+//! `rules_bite` can show that they complain when they should.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+const LINES: usize = 600;
+
+/// Files with `unsafe` in them, and why. No other file may have any, nor opt out of the lint.
+const UNSAFE: &[(&str, &str)] = &[
+    ("plugin-api/src/abi.rs", "the shims that abi_stable generates"),
+    ("plugin-api/src/abi/frame.rs", "vertices as plain bytes"),
+    ("plugin-api/src/sdk/export.rs", "the exported symbol and the manifest's section"),
+    ("plugin-api/src/shared.rs", "interfaces of shared crates, as pointers that know their layout"),
+    ("shared-store/src/api.rs", "the shims that abi_stable generates"),
+    ("shell/src/federation/loader.rs", "running the code of a library, and unloading it"),
+];
+
+/// Where colours are given by number. All other code names a token.
+const COLOURS: &[&str] = &["plugin-api/src/tokens.rs", "plugin-api/src/theme.rs", "shell/src/theme.rs"];
+
+/// Names that say nothing about what is inside, and so attract everything.
+const VAGUE: &[&str] = &["common", "core", "utils", "manager"];
+
+/// The rules' own examples.
+const THIS_FILE: &str = "xtask/src/tidy.rs";
+
+/// Whether a line of a file breaks the rule.
+type Rule = fn(path: &str, line: &str) -> bool;
+
+#[test]
+fn unsafe_stays_where_it_is_argued_for() {
+    let files = files();
+    check(has_unsafe, &files);
+    for (path, _reason) in UNSAFE {
+        let needed = files.get(*path).is_some_and(|text| text.contains("unsafe"));
+        assert!(needed, "{path} is on the list of files with `unsafe` and has none");
+    }
+}
+
+#[test]
+fn colours_are_tokens() {
+    let mut product = files();
+    for text in product.values_mut() {
+        text.truncate(text.find("#[cfg(test)]\nmod ").unwrap_or(text.len()));
+    }
+    check(has_colour, &product);
+}
+
+#[test]
+fn no_path_of_somebodys_machine() {
+    check(has_home, &files());
+}
+
+#[test]
+fn source_files_stay_readable() {
+    let long = |(path, text): (String, String)| {
+        let lines = text.lines().count();
+        (is_rust(&path) && lines > LINES).then(|| format!("{path}: {lines} lines"))
+    };
+    assert_eq!(files().into_iter().filter_map(long).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn names_say_what_is_inside() {
+    let metadata = metadata();
+    let packages = packages(&metadata).map(|package| text(&package["name"]));
+    let names = files().into_keys().chain(packages);
+    assert_eq!(names.filter(|name| is_vague(name)).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn the_shell_has_no_cargo_edge_to_a_remote() {
+    assert_eq!(edge_to_remote(&metadata(), "pulse"), None);
+}
+
+#[test]
+fn the_overviews_mention_every_crate() {
+    let (metadata, files) = (metadata(), files());
+    for name in ["README.md", "ARCHITECTURE.md"] {
+        let Some(overview) = files.get(name) else { continue };
+        for folder in packages(&metadata).map(folder) {
+            assert!(overview.contains(&folder), "{name} does not mention `{folder}`");
+        }
+    }
+}
+
+#[test]
+fn rules_bite() {
+    let bites = |rule: Rule, line| assert!(rule("a.rs", line), "{line}");
+    let passes = |rule: Rule, line| assert!(!rule("a.rs", line), "{line}");
+    bites(has_unsafe, "let x = unsafe { f() };");
+    bites(has_unsafe, "#[expect(unsafe_code, reason = \"\")]");
+    passes(has_unsafe, "\"unsafe is denied\"");
+    passes(has_unsafe, "// unsafe { f() }");
+    bites(has_colour, "Color32::from_rgb(1, 2, 3)");
+    bites(has_colour, "Color32::from_gray( 0x10)");
+    bites(has_colour, "Color32::LIGHT_RED,");
+    bites(has_colour, "f(\"#a0B1c2\")");
+    passes(has_colour, "Color32::from_rgb(p[0], p[1], p[2])");
+    passes(has_colour, "Color32::TRANSPARENT");
+    assert!(!has_colour(COLOURS[0], "Color32::RED"));
+    bites(has_home, "see /home/ada/x");
+    bites(has_home, "\"C:\\Users\\ada\"");
+    bites(has_home, "file:///root/x");
+    passes(has_home, "https://example.org/home/ada or ~/home/ada");
+    assert!(is_vague("shell/tests/common/mod.rs") && is_vague("task_manager.rs"));
+    assert!(!is_vague("shell/src/score.rs") && !is_vague("commonplace"));
+}
+
+#[test]
+fn a_cargo_edge_to_a_remote_is_found_through_others() {
+    let edge = |kind: &str| {
+        let package = |name: &str, dependency: &str, kind: Value| {
+            serde_json::json!({
+                "name": name,
+                "manifest_path": crate::root().join(name).join("Cargo.toml"),
+                "dependencies": [{ "name": dependency, "kind": kind }],
+            })
+        };
+        let a = package("a", "b", Value::Null);
+        let b = package("b", "plugins/c", serde_json::from_str(kind).expect("JSON"));
+        let c = package("plugins/c", "d", Value::Null);
+        edge_to_remote(&serde_json::json!({ "packages": [a, b, c] }), "a")
+    };
+    assert_eq!(edge("null").as_deref(), Some("b -> plugins/c"));
+    assert_eq!(edge("\"build\"").as_deref(), Some("b -> plugins/c"));
+    assert_eq!(edge("\"dev\""), None);
+}
+
+fn has_unsafe(path: &str, line: &str) -> bool {
+    let opens = |rest: &str| {
+        let starts = ["{", "fn ", "impl", "extern", "trait ", "("];
+        starts.iter().any(|start| rest.trim_start().starts_with(start))
+    };
+    let listed = UNSAFE.iter().any(|(file, _)| *file == path);
+    let token = line.match_indices("unsafe").any(|(at, found)| opens(&line[at + found.len()..]));
+    is_code(path, line) && !listed && (token || line.contains("unsafe_code"))
+}
+
+fn has_colour(path: &str, line: &str) -> bool {
+    if !is_code(path, line) || COLOURS.contains(&path) || path.contains("/tests") {
+        return false;
+    }
+    let mut after = line.match_indices("Color32::").map(|(at, found)| &line[at + found.len()..]);
+    let colour = after.any(|rest| {
+        let name_end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (name, rest) = rest.split_at(name_end);
+        let argument = rest.trim_start_matches(['(', ' ']);
+        // White leaves a texture as it is; these three mean the same in every theme.
+        let neutral = ["TRANSPARENT", "PLACEHOLDER", "WHITE"].contains(&name);
+        let constant = name.len() > 2 && !name.contains(|c: char| c.is_lowercase());
+        let number = argument.starts_with(|c: char| c.is_ascii_digit());
+        constant && !neutral || name.starts_with("from_") && number
+    });
+    let hex = |quoted: &str| {
+        quoted.strip_prefix('#').is_some_and(|digits| {
+            matches!(digits.len(), 6 | 8) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        })
+    };
+    colour || line.split('"').any(hex)
+}
+
+fn has_home(_: &str, line: &str) -> bool {
+    let within_another = |before: &str| {
+        let inside = |c: char| c.is_alphanumeric() || "~.-_/}".contains(c);
+        before.ends_with(inside) && !before.ends_with("file://")
+    };
+    ["/home/", "/Users/", "/root/", ":\\Users\\"].iter().any(|home| {
+        let mut places = line.match_indices(home);
+        places.any(|(at, _)| home.starts_with(':') || !within_another(&line[..at]))
+    })
+}
+
+fn is_vague(name: &str) -> bool {
+    name.split(['/', '.', '-', '_']).any(|word| VAGUE.contains(&word))
+}
+
+/// The first edge into `plugins/` that can be reached from a package by dependencies that end up
+/// in it. What comes from a registry cannot depend on what is here.
+fn edge_to_remote(metadata: &Value, from: &str) -> Option<String> {
+    let by_name: BTreeMap<_, _> = packages(metadata).map(|p| (text(&p["name"]), p)).collect();
+    let mut reached = vec![from.to_owned()];
+    let mut next = 0;
+    while let Some(package) = reached.get(next).map(|name| by_name[name]) {
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let name = text(&dependency["name"]);
+            match by_name.get(&name).filter(|_| dependency["kind"] != "dev") {
+                Some(target) if folder(target).starts_with("plugins/") => {
+                    return Some(format!("{} -> {name}", reached[next]));
+                }
+                Some(_) if !reached.contains(&name) => reached.push(name),
+                _ => {}
+            }
+        }
+        next += 1;
+    }
+    None
+}
+
+fn check(rule: Rule, files: &BTreeMap<String, String>) {
+    let mut found = Vec::new();
+    for (path, text) in files.iter().filter(|(path, _)| *path != THIS_FILE) {
+        let lines = text.lines().enumerate().filter(|(_, line)| rule(path, line));
+        found.extend(lines.map(|(index, line)| format!("{path}:{}: {line}", index + 1)));
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
+}
+
+/// Whether a line is Rust and not a comment.
+fn is_code(path: &str, line: &str) -> bool {
+    is_rust(path) && !line.trim_start().starts_with("//")
+}
+
+/// Every text file of the checkout by its path from the root, without what was built or fetched.
+fn files() -> BTreeMap<String, String> {
+    let root = crate::root();
+    let (mut folders, mut found) = (vec![root.clone()], BTreeMap::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the checkout") {
+            let entry = entry.expect("an entry of the checkout");
+            let built = [".git", "target"].iter().any(|name| entry.file_name() == *name);
+            if entry.path().is_dir() && !built {
+                folders.push(entry.path());
+            } else if let Ok(text) = fs::read_to_string(entry.path()) {
+                found.insert(relative(&entry.path()), text);
+            }
+        }
+    }
+    found
+}
+
+/// The workspace as declared, for every platform and feature; needs no network.
+fn metadata() -> Value {
+    let mut cargo = crate::cargo(&["metadata", "--no-deps", "--format-version", "1"], &[]);
+    let output = cargo.output().expect("cargo runs");
+    serde_json::from_slice(&output.stdout).expect("JSON from cargo")
+}
+
+fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
+    metadata["packages"].as_array().expect("a list of packages").iter()
+}
+
+fn folder(package: &Value) -> String {
+    let manifest = text(&package["manifest_path"]);
+    relative(Path::new(&manifest).parent().expect("a file in a folder"))
+}
+
+fn relative(path: &Path) -> String {
+    let path = path.strip_prefix(crate::root()).expect("a path below the root");
+    path.to_string_lossy().replace('\\', "/")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a string").to_owned()
+}
