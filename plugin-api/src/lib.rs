@@ -4,6 +4,7 @@
 //!   without a toolkit.
 //! - [`manifest`] is what a remote and a host say about themselves, read before any code runs.
 //! - [`embed`] puts a manifest into a library and finds it there again.
+//! - [`entry`] is what a remote's library exports.
 //! - [`shared`] is what makes a crate shareable between images.
 //! - [`tokens`] are the design tokens.
 //! - `theme` and `bridge` (feature `egui`) say what tokens, events and cursors are in egui.
@@ -15,6 +16,7 @@ pub mod abi;
 #[cfg(feature = "egui")]
 pub mod bridge;
 pub mod embed;
+pub mod entry;
 pub mod manifest;
 #[cfg(feature = "sdk")]
 pub mod sdk;

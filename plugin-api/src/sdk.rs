@@ -23,7 +23,7 @@ mod remote;
 mod surface;
 
 #[doc(hidden)]
-pub use export::{ExposeEntry, Root, SharedEntry, entry, root, same};
+pub use export::{ExposeEntry, SharedEntry};
 #[doc(hidden)]
 pub use remote::init;
 #[doc(hidden)]

@@ -133,9 +133,11 @@ impl eframe::App for Shell {
         Panel::left("sidebar")
             .exact_size(232.0)
             .resizable(false)
+            .show_separator_line(false)
             .frame(panel(tokens, Margin::same(12)))
             .show(ui, |ui| self.sidebar_ui(ui, tokens));
         Panel::bottom("status")
+            .show_separator_line(false)
             .frame(panel(tokens, Margin::symmetric(16, 5)))
             .show(ui, |ui| self.statusbar_ui(ui, tokens));
         egui::CentralPanel::default()

@@ -7,7 +7,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use plugin_api::{
@@ -48,6 +49,8 @@ pub struct Federation {
     fonts: Fonts,
     wake: Wake,
     next: u64,
+    /// Remotes that are ending.
+    retiring: Vec<thread::JoinHandle<()>>,
     /// What to say about the host itself.
     problems: Vec<SharedFailure>,
 }
@@ -59,6 +62,8 @@ pub struct Entry {
     refused: Option<SharedFailure>,
     running: Option<Remote>,
     initialised: bool,
+    /// The library's file as it was when it was loaded.
+    stamp: Option<(SystemTime, u64)>,
     /// Somebody wants to see one of its exposes.
     wanted: bool,
 }
@@ -136,6 +141,7 @@ impl Federation {
             fonts,
             wake,
             next: 0,
+            retiring: Vec::new(),
             problems,
         };
         federation.adopt_plan();
@@ -219,6 +225,8 @@ impl Federation {
             }
         };
         entry.initialised = false;
+        entry.stamp = entry.library().and_then(stamp);
+        let Ok(found) = &entry.found else { return };
         entry.running = Some(Remote::start(Arc::clone(&found.manifest), code, Arc::clone(&self.wake)));
     }
 
@@ -394,8 +402,11 @@ impl Federation {
                 // Others use its copy of a shared crate: its library must stay.
                 running.begin_shutdown();
                 drop(running);
-            } else if let Err(failure) = running.retire(SHUTDOWN_LIMIT) {
-                tracing::warn!(remote = alias, code = failure.code, "{}", failure.message);
+            } else {
+                // Beside the window: a remote that hangs must not hang the shell.
+                let alias = alias.to_owned();
+                self.retiring.retain(|thread| !thread.is_finished());
+                self.retiring.push(thread::spawn(move || retire(&alias, running)));
             }
         }
         if let Some(name) = name {
@@ -426,11 +437,12 @@ impl Federation {
         for group in [first, last] {
             group.iter().for_each(|(_, remote)| remote.begin_shutdown());
             for (name, remote) in group {
-                match remote.retire(SHUTDOWN_LIMIT) {
-                    Ok(unloaded) => tracing::debug!(remote = name, ?unloaded, "retired"),
-                    Err(failure) => tracing::warn!(remote = name, code = failure.code, "{}", failure.message),
-                }
+                retire(&name, remote);
             }
+        }
+        for thread in std::mem::take(&mut self.retiring) {
+            // It ends within the limit, and its own panic is no reason not to end here.
+            let _ = thread.join();
         }
     }
 }
@@ -450,6 +462,7 @@ impl Entry {
             refused: None,
             running: None,
             initialised: false,
+            stamp: None,
             wanted: false,
         }
     }
@@ -516,10 +529,29 @@ impl Entry {
         }
     }
 
+    /// Whether another library stands where this one was loaded from.
+    pub fn is_outdated(&self) -> bool {
+        self.running.is_some() && self.library().is_some_and(|path| stamp(path) != self.stamp)
+    }
+
     /// How long each stage took.
     pub fn times(&self) -> remote::Times {
         self.running.as_ref().map(Remote::times).unwrap_or_default()
     }
+}
+
+/// Ends a remote and says how that went. Waits.
+fn retire(name: &str, remote: Remote) {
+    match remote.retire(SHUTDOWN_LIMIT) {
+        Ok(unloaded) => tracing::debug!(remote = name, ?unloaded, "retired"),
+        Err(failure) => tracing::warn!(remote = name, code = failure.code, "{}", failure.message),
+    }
+}
+
+/// When and how long a file was last written.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let about = path.metadata().ok()?;
+    Some((about.modified().ok()?, about.len()))
 }
 
 /// The host's manifest as this build really is: it has one shared crate, in one version.
@@ -585,7 +617,8 @@ fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> plugin_api
 /// A path in a folder of this process that no library was loaded from before.
 fn private_copy(copies: &mut Option<tempfile::TempDir>, library: &Path, number: u64) -> Result<PathBuf, Failure> {
     if copies.is_none() {
-        let made = tempfile::Builder::new().prefix("pulse-").tempdir();
+        remove_abandoned_copies();
+        let made = tempfile::Builder::new().prefix(&format!("pulse-{}-", std::process::id())).tempdir();
         *copies = Some(made.map_err(|e| {
             let text = format!("there is no room for a private copy of the library ({e}); free the temporary folder");
             Failure::new(Stage::Load, "copy-failed", text)
@@ -594,4 +627,21 @@ fn private_copy(copies: &mut Option<tempfile::TempDir>, library: &Path, number: 
     let folder = copies.as_ref().map_or(Path::new(""), tempfile::TempDir::path);
     let stem = library.file_stem().unwrap_or_default().to_string_lossy();
     Ok(folder.join(format!("{stem}-{number}{}", std::env::consts::DLL_SUFFIX)))
+}
+
+/// Removes the private copies of shells that were killed. Their folders carry their process ids.
+fn remove_abandoned_copies() {
+    // Only where it can be told for sure that the process is gone.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let Ok(entries) = std::env::temp_dir().read_dir() else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix("pulse-")?.split_once('-')?.0.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            // Another shell may be at it too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }

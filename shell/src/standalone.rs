@@ -146,7 +146,7 @@ impl eframe::App for Alone {
         let tokens = theme::Preference::System.tokens(ui.ctx().system_theme());
         plugin_api::theme::apply(ui.ctx(), tokens);
         let frame = egui::Frame::new().fill(color(tokens.panel)).inner_margin(Margin::symmetric(16, 5));
-        Panel::bottom("standalone").frame(frame).show(ui, |ui| {
+        Panel::bottom("standalone").frame(frame).show_separator_line(false).show(ui, |ui| {
             let path = self.federation.entries().values().next().and_then(|e| e.library().map(PathBuf::from));
             let from = path.map_or_else(|| "linked into this program".to_owned(), |p| p.display().to_string());
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));

@@ -13,7 +13,7 @@ const LINES: usize = 600;
 const UNSAFE: &[(&str, &str)] = &[
     ("plugin-api/src/abi.rs", "the shims that abi_stable generates"),
     ("plugin-api/src/abi/frame.rs", "vertices as plain bytes"),
-    ("plugin-api/src/sdk/export.rs", "the exported symbol and the manifest's section"),
+    ("plugin-api/src/entry.rs", "the exported symbol and the manifest's section"),
     ("plugin-api/src/shared.rs", "interfaces of shared crates, as pointers that know their layout"),
     ("shared-store/src/api.rs", "the shims that abi_stable generates"),
     ("shell/src/federation/loader.rs", "running the code of a library, and unloading it"),

@@ -1,16 +1,8 @@
 //! `export!`: everything that makes a crate a remote.
 
-use abi_stable::{
-    prefix_type::WithMetadata,
-    std_types::{RResult, RStr, RVec},
-};
-
 use super::Cx;
 use crate::{
-    abi::{
-        ABI_REVISION, Fonts, InitContext, RemoteBox, RemoteEntry, RemoteEntryRef, RemoteError, SharedModule,
-        SurfaceBox, SurfaceContext,
-    },
+    abi::{Fonts, RemoteError, SharedModule, SurfaceBox, SurfaceContext},
     shared::{Consumer, InstallError, Interface},
 };
 
@@ -55,23 +47,6 @@ impl SharedEntry {
     pub fn bind(&self, consumer: Consumer) -> Interface {
         ((self.module)().bind)(consumer)
     }
-}
-
-/// The root module of a remote, with what `abi_stable` adds to it.
-pub type Root = WithMetadata<RemoteEntry>;
-
-/// The root module with the three functions of a remote.
-pub const fn root(
-    descriptor: extern "C" fn() -> RStr<'static>,
-    shared: extern "C" fn() -> RVec<SharedModule>,
-    init: extern "C" fn(InitContext) -> RResult<RemoteBox, RemoteError>,
-) -> Root {
-    WithMetadata::new(RemoteEntry { abi_revision: ABI_REVISION, descriptor, shared, init })
-}
-
-/// What the host sees of a root module.
-pub fn entry(root: &'static Root) -> RemoteEntryRef {
-    RemoteEntryRef(root.static_as_prefix())
 }
 
 /// Makes the crate a remote: embeds its manifest, checks it against the crates that are linked, and exports
@@ -131,46 +106,10 @@ macro_rules! export {
             const EXPOSES: &[$crate::sdk::ExposeEntry] = &[
                 $($crate::sdk::ExposeEntry { name: $name, open: $crate::sdk::open::<$expose> }),+
             ];
-            const ROOT: &$crate::sdk::Root = &$crate::sdk::root(descriptor, shared, init);
-            $crate::sdk::entry(ROOT)
+            const ROOT: &$crate::entry::Root = &$crate::entry::root(descriptor, shared, init);
+            $crate::entry::entry(ROOT)
         }
 
-        const _: () = {
-            const SIZE: usize = $crate::embed::HEADER + MANIFEST.len();
-            #[used]
-            #[cfg_attr(
-                not(any(target_os = "macos", target_os = "ios", windows)),
-                unsafe(link_section = ".pulse.manifest")
-            )]
-            #[cfg_attr(any(target_os = "macos", target_os = "ios"), unsafe(link_section = "__DATA,__pulse"))]
-            #[cfg_attr(windows, unsafe(link_section = ".pulse"))]
-            static EMBEDDED: [u8; SIZE] = $crate::embed::frame::<SIZE>(MANIFEST);
-
-            extern "C" fn root() -> $crate::__abi_stable::library::RootModuleResult {
-                $crate::__abi_stable::library::__call_root_module_loader(remote_entry)
-            }
-            const NAME: &str = "_1as_0lib_1header_0root_bmodule_bloader";
-            const _: () = assert!($crate::sdk::same(NAME, $crate::__abi_stable::library::ROOT_MODULE_LOADER_NAME));
-            // SAFETY (name): the symbol is the one that `abi_stable` looks up, and a library has one remote.
-            #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
-            pub static HEADER: $crate::__abi_stable::library::LibHeader =
-                // SAFETY: `root` returns the prefix of a `RemoteEntryRef`, the module named here.
-                unsafe {
-                    $crate::__abi_stable::library::LibHeader::from_constructor::<$crate::abi::RemoteEntryRef>(
-                        root,
-                        $crate::__abi_stable::library::CheckTypeLayout::Yes,
-                    )
-                };
-        };
+        $crate::export_entry! { manifest: MANIFEST, entry: remote_entry }
     };
-}
-
-/// Whether two strings are equal, at compile time.
-pub const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let mut i = 0;
-    while i < a.len() && i < b.len() && a[i] == b[i] {
-        i += 1;
-    }
-    a.len() == b.len() && i == a.len()
 }

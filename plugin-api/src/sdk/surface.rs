@@ -54,7 +54,7 @@ pub fn open<E: Expose>(cx: Cx, context: SurfaceContext, fonts: Fonts) -> Result<
         let text = format!("the saved state is not taken over: {} [{}]", error.0.message, error.0.code);
         cx.log(Level::Warn, &text);
     }
-    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake };
+    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake, tab: Tab::No };
     Ok(Surface_TO::from_value(surface, TD_Opaque))
 }
 
@@ -71,6 +71,17 @@ struct EguiSurface<E> {
     expose: Option<E>,
     cx: Cx,
     wake: Arc<Wake>,
+    tab: Tab,
+}
+
+/// Whether Tab is leading out of the surface.
+#[derive(Clone, Copy, PartialEq)]
+enum Tab {
+    No,
+    /// Pressed with a control in focus; forward, or back with Shift.
+    Pressed { forward: bool },
+    /// It led out: nothing is to keep the focus.
+    Left,
 }
 
 impl<E: Expose> Surface for EguiSurface<E> {
@@ -115,7 +126,7 @@ impl<E: Expose> EguiSurface<E> {
     }
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
-        let Self { ctx, expose, cx, .. } = self;
+        let Self { ctx, expose, cx, tab, .. } = self;
         let expose = expose
             .as_mut()
             .ok_or_else(|| RemoteError::new(RemoteError::FAILED, "the surface has failed before or is closed"))?;
@@ -146,10 +157,49 @@ impl<E: Expose> EguiSurface<E> {
                 .map_or(NEVER, |v| nanoseconds(v.repaint_delay)),
             ..Frame::default()
         };
+        if let Some(forward) = follow_tab(tab, ctx, input) {
+            let leave = Command { kind: CommandKind::FOCUS_LEFT, flag: forward, text: "".into() };
+            frame.commands.push(leave);
+        }
         push_meshes(&mut frame.meshes, ctx, shapes, ppp, false);
         push_meshes(&mut frame.meshes, ctx, above, ppp, true);
         platform(&mut frame, ctx, output);
         Ok(frame)
+    }
+}
+
+/// Notes Tab while a control has the focus; `Some(forward)` when it has led out of the last or first one.
+///
+/// egui says nothing of it: the focus is just gone, forwards in the same pass and backwards in the next.
+fn follow_tab(tab: &mut Tab, ctx: &Context, input: &FrameInput) -> Option<bool> {
+    let focused = ctx.memory(egui::Memory::focused);
+    if *tab == Tab::Left && !input.focused {
+        // On the way round egui gives the focus to the first control; it belongs to the shell now.
+        focused.into_iter().for_each(|id| ctx.memory_mut(|m| m.surrender_focus(id)));
+        return None;
+    }
+    let pressed = input
+        .events
+        .iter()
+        .find(|e| e.kind == crate::abi::EventKind::KEY && e.pressed && e.text == "Tab")
+        .map(|e| e.modifiers & crate::abi::modifiers::SHIFT == 0);
+    match (pressed, *tab, focused) {
+        (Some(true), _, None) | (None, Tab::Pressed { .. }, None) => {
+            let forward = pressed.unwrap_or(matches!(tab, Tab::Pressed { forward: true }));
+            *tab = Tab::Left;
+            Some(forward)
+        }
+        (Some(forward), ..) => {
+            *tab = Tab::Pressed { forward };
+            if !forward {
+                ctx.request_repaint();
+            }
+            None
+        }
+        _ => {
+            *tab = Tab::No;
+            None
+        }
     }
 }
 
@@ -263,7 +313,7 @@ fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
         .ime
         .map(|ime| Ime { field: rect(ime.rect), cursor: rect(ime.cursor_rect) })
         .into();
-    frame.commands = platform
+    let commands = platform
         .commands
         .into_iter()
         .filter_map(|command| {
@@ -274,8 +324,8 @@ fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
                 OutputCommand::CopyImage(_) => return None,
             };
             Some(Command { kind, flag, text: text.into() })
-        })
-        .collect();
+        });
+    frame.commands.extend(commands);
     if let Some(update) = platform.accesskit_update {
         // Serialising a tree of plain values does not fail; without it the surface is merely not accessible.
         frame.access = serde_json::to_string(&update).unwrap_or_default().into();

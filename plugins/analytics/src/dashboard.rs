@@ -93,7 +93,9 @@ impl Source {
 fn start(folder: &std::path::Path, wake: &Wake, range: Range) -> Result<Worker, Failure> {
     Worker::spawn(folder.to_owned(), range, Arc::clone(wake)).map_err(|error| Failure {
         code: "worker-not-started",
-        message: format!("the system gave no thread to read the flights with ({error}); close something, then retry"),
+        message: format!(
+            "the system gave no thread to read the flights with ({error}); close something, then retry"
+        ),
     })
 }
 
@@ -134,8 +136,14 @@ impl Dashboard {
     fn content_ui(&mut self, ui: &mut egui::Ui, look: &Look, view: &View, viewer: Option<&str>, height: f32) {
         let report = view.report.as_deref();
         header::title_ui(ui, look, report.map(Report::as_of), viewer);
-        let shown = report.filter(|report| report.range == self.choice.range);
-        if let Some(range) = header::range_ui(ui, look, self.choice.range, shown) {
+        let dates = match report {
+            Some(report) if report.range == self.choice.range => {
+                format::dates(report.current.first, report.current.days.len())
+            }
+            Some(_) if view.phase == Phase::Ready => "Updating…".to_owned(),
+            _ => String::new(),
+        };
+        if let Some(range) = header::range_ui(ui, look, self.choice.range, &dates) {
             self.choose_range(range);
         }
         if let Some(path) = view.set_aside.as_deref().filter(|_| !self.notice_closed) {
@@ -172,14 +180,18 @@ impl Dashboard {
         let gap = ui.spacing().item_spacing.x;
         let whole = ui.available_rect_before_wrap();
         let table_height = table::height(look, report.carriers.len());
-        let left = (whole.width() - gap) * 0.58;
-        let chart = egui::Rect::from_min_size(whole.min, Vec2::new(left, table_height));
+        // As high as the table, unless its dates would then be below the fold.
+        let above = whole.top() - ui.min_rect().top();
+        let fold = height - above - 2.0 * look.t.space[5];
+        let chart_height = table_height.min(fold.max(360.0));
+        let left = (whole.width() - gap) * 0.57;
+        let chart = egui::Rect::from_min_size(whole.min, Vec2::new(left, chart_height));
         let table = egui::Rect::from_min_max(
             egui::pos2(chart.right() + gap, whole.top()),
-            egui::pos2(whole.right(), chart.bottom()),
+            egui::pos2(whole.right(), whole.top() + table_height),
         );
         ui.scope_builder(UiBuilder::new().max_rect(chart), |ui| {
-            chart::chart_ui(ui, look, report, *measure, table_height - chart::FRAME_HEIGHT);
+            chart::chart_ui(ui, look, report, *measure, chart_height - chart::FRAME_HEIGHT);
         });
         ui.scope_builder(UiBuilder::new().max_rect(table), |ui| {
             table::table_ui(ui, look, &report.carriers, sort);
@@ -204,17 +216,19 @@ impl Dashboard {
     /// Fields that are missing or not understood keep what is chosen now.
     pub fn restore(&mut self, saved: &[u8]) -> Result<(), RestoreError> {
         let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(saved)?;
-        fn take<T: for<'a> Deserialize<'a>>(value: Option<&serde_json::Value>, into: &mut T) {
-            if let Some(known) = value.and_then(|value| T::deserialize(value).ok()) {
-                *into = known;
-            }
-        }
         let mut range = self.choice.range;
         take(fields.get("range"), &mut range);
         take(fields.get("measure"), &mut self.choice.measure);
         take(fields.get("sort"), &mut self.choice.sort);
         self.choose_range(range);
         Ok(())
+    }
+}
+
+/// Overwrites `into` with `value`, if that is there and is understood.
+fn take<T: for<'a> Deserialize<'a>>(value: Option<&serde_json::Value>, into: &mut T) {
+    if let Some(known) = value.and_then(|value| T::deserialize(value).ok()) {
+        *into = known;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The flights in SQLite: one file in the plugin's data folder, written once and then only read.
+//! The flights in `SQLite`: one file in the plugin's data folder, written once and then only read.
 //!
 //! The file's name holds the schema version and the identity of the data set, so a newer plugin
 //! never writes to the file that an older one reads.
@@ -8,7 +8,7 @@
 //! A lock file lets one importer through at a time, across processes and across copies of this
 //! library in one process; the others wait and find the work done.
 //!
-//! The journal is SQLite's rollback journal, not a write-ahead log: there is one write in the
+//! The journal is `SQLite`'s rollback journal, not a write-ahead log: there is one write in the
 //! life of the file, and a log would need a shared-memory file for every reader, even in a
 //! folder that cannot be written.
 
@@ -60,10 +60,10 @@ pub enum DatabaseError {
         /// The database.
         path: PathBuf,
     },
-    /// SQLite refused for another reason.
+    /// `SQLite` refused for another reason.
     #[error("the database cannot be read or written ({source}); retry: {}", path.display())]
     Sqlite {
-        /// What SQLite said.
+        /// What `SQLite` said.
         source: rusqlite::Error,
         /// The database.
         path: PathBuf,
@@ -86,29 +86,24 @@ impl DatabaseError {
         }
     }
 
-    /// Sorts an SQLite error by what can be done about it.
+    /// Sorts an `SQLite` error by what can be done about it.
     pub(crate) fn sqlite(source: rusqlite::Error, path: &Path) -> Self {
         use rusqlite::ErrorCode as Code;
         let path = path.to_owned();
         match source.sqlite_error_code() {
             Some(Code::OperationInterrupted) => Self::Cancelled,
             Some(Code::DiskFull) => Self::Full { path },
-            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Damaged { path },
-            // A table or a column that is not there: the file was changed from outside.
-            Some(Code::Unknown) => Self::Damaged { path },
-            Some(Code::CannotOpen | Code::ReadOnly | Code::PermissionDenied) => Self::Folder {
-                source: io::Error::other(source),
-                path,
-            },
+            // Unknown is a table or a column that is not there: the file was changed from outside.
+            Some(Code::DatabaseCorrupt | Code::NotADatabase | Code::Unknown) => Self::Damaged { path },
+            Some(Code::CannotOpen | Code::ReadOnly | Code::PermissionDenied) => {
+                Self::Folder { source: io::Error::other(source), path }
+            }
             _ => Self::Sqlite { source, path },
         }
     }
 
     fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
-        |source| Self::Folder {
-            source,
-            path: path.to_owned(),
-        }
+        |source| Self::Folder { source, path: path.to_owned() }
     }
 }
 
@@ -146,11 +141,7 @@ pub struct Control<'a> {
 
 impl Control<'_> {
     fn check(&self) -> Result<(), DatabaseError> {
-        if self.stop.load(Ordering::Relaxed) {
-            Err(DatabaseError::Cancelled)
-        } else {
-            Ok(())
-        }
+        if self.stop.load(Ordering::Relaxed) { Err(DatabaseError::Cancelled) } else { Ok(()) }
     }
 }
 
@@ -164,7 +155,12 @@ pub struct Database {
 impl Database {
     /// Opens the database in `folder`, importing the compressed data set `file` when it is not
     /// there yet. A damaged database is renamed to end in `.damaged` and imported again.
-    pub fn open(folder: &Path, file: &[u8], check: Check, control: &Control<'_>) -> Result<Self, DatabaseError> {
+    pub fn open(
+        folder: &Path,
+        file: &[u8],
+        check: Check,
+        control: &Control<'_>,
+    ) -> Result<Self, DatabaseError> {
         let path = folder.join(file_name(file)?);
         if check == Check::Quick
             && let Ok(Some(database)) = Self::open_existing(&path, check)
@@ -174,10 +170,7 @@ impl Database {
         let set_aside = import::ensure(&path, file, check, control)?;
         let database = Self::open_existing(&path, Check::Quick)?;
         let missing = || DatabaseError::Damaged { path: path.clone() };
-        Ok(Self {
-            set_aside,
-            ..database.ok_or_else(missing)?
-        })
+        Ok(Self { set_aside, ..database.ok_or_else(missing)? })
     }
 
     /// The file, or `None` when there is none.
@@ -192,11 +185,7 @@ impl Database {
         if !whole {
             return Err(DatabaseError::Damaged { path: path.to_owned() });
         }
-        Ok(Some(Self {
-            connection,
-            path: path.to_owned(),
-            set_aside: None,
-        }))
+        Ok(Some(Self { connection, path: path.to_owned(), set_aside: None }))
     }
 
     /// Where a damaged database went when this one replaced it.
@@ -217,10 +206,8 @@ impl Database {
 
 /// `flights-v<schema>-<data set>.sqlite3`.
 fn file_name(file: &[u8]) -> Result<String, DatabaseError> {
-    let identity = dataset::identity(file).ok_or(DatasetError::Format {
-        what: "a file too short",
-        at: file.len(),
-    })?;
+    let identity =
+        dataset::identity(file).ok_or(DatasetError::Format { what: "a file too short", at: file.len() })?;
     Ok(format!("flights-v{SCHEMA_VERSION}-{identity}.sqlite3"))
 }
 

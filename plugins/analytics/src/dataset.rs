@@ -18,7 +18,7 @@ mod reader;
 pub const BUNDLED: &[u8] = include_bytes!("../data/flights.bin.gz");
 
 /// Flights in [`BUNDLED`], known before it is decoded so that progress can name it.
-pub const BUNDLED_FLIGHTS: u64 = 336_776;
+pub const BUNDLED_FLIGHTS: i64 = 336_776;
 
 const MAGIC: &[u8; 8] = b"NYCFLT01";
 
@@ -128,10 +128,7 @@ pub fn identity(file: &[u8]) -> Option<String> {
 /// Decodes a compressed file. `[any thread]`, some tens of milliseconds for [`BUNDLED`].
 pub fn decode(file: &[u8]) -> Result<Dataset, DatasetError> {
     let mut content = Vec::new();
-    GzDecoder::new(file)
-        .take(MAX_CONTENT)
-        .read_to_end(&mut content)
-        .map_err(DatasetError::Compression)?;
+    GzDecoder::new(file).take(MAX_CONTENT).read_to_end(&mut content).map_err(DatasetError::Compression)?;
     parse(&content)
 }
 
@@ -147,44 +144,22 @@ fn parse(content: &[u8]) -> Result<Dataset, DatasetError> {
     let days = reader.u16()?;
     let count = reader.u32()? as usize;
 
-    let airlines = (0..reader.u16()?)
-        .map(|_| named(&mut reader))
-        .collect::<Result<Vec<_>, _>>()?;
-    let airports = (0..reader.u16()?)
-        .map(|_| named(&mut reader))
-        .collect::<Result<Vec<_>, _>>()?;
-    let routes = (0..reader.u16()?)
-        .map(|_| route(&mut reader, airports.len()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let tails = (0..reader.u16()?)
-        .map(|_| reader.text())
-        .collect::<Result<Vec<_>, _>>()?;
+    let airlines = (0..reader.u16()?).map(|_| named(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+    let airports = (0..reader.u16()?).map(|_| named(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+    let routes =
+        (0..reader.u16()?).map(|_| route(&mut reader, airports.len())).collect::<Result<Vec<_>, _>>()?;
+    let tails = (0..reader.u16()?).map(|_| reader.text()).collect::<Result<Vec<_>, _>>()?;
     let flights = flights(&mut reader, count, days, [airlines.len(), routes.len(), tails.len()])?;
     reader.end()?;
-    Ok(Dataset {
-        first_day,
-        days,
-        airlines,
-        airports,
-        routes,
-        tails,
-        flights,
-    })
+    Ok(Dataset { first_day, days, airlines, airports, routes, tails, flights })
 }
 
 fn named(reader: &mut Reader<'_>) -> Result<Named, DatasetError> {
-    Ok(Named {
-        code: reader.text()?,
-        name: reader.text()?,
-    })
+    Ok(Named { code: reader.text()?, name: reader.text()? })
 }
 
 fn route(reader: &mut Reader<'_>, airports: usize) -> Result<Route, DatasetError> {
-    let route = Route {
-        origin: reader.u8()?,
-        destination: reader.u8()?,
-        distance: reader.u16()?,
-    };
+    let route = Route { origin: reader.u8()?, destination: reader.u8()?, distance: reader.u16()? };
     if usize::from(route.origin.max(route.destination)) >= airports {
         return Err(reader.error("a route to an unknown airport"));
     }

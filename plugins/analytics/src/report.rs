@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use jiff::{ToSpan, civil::Date};
+use jiff::{Span, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, DatabaseError, EPOCH};
@@ -156,13 +156,18 @@ pub struct Report {
 impl Report {
     /// The last day of the data.
     pub fn as_of(&self) -> Date {
-        day_after(self.current.first, self.current.days.len() as i64 - 1)
+        day_after(self.current.first, self.current.days.len().saturating_sub(1))
     }
 }
 
 /// The date `days` after `first`; the end of the calendar stops it.
-pub fn day_after(first: Date, days: i64) -> Date {
-    first.saturating_add(days.days())
+pub fn day_after(first: Date, days: usize) -> Date {
+    shifted(first, i64::try_from(days).unwrap_or(i64::MAX))
+}
+
+/// The same for any number, such as one from a file that something else has written to.
+fn shifted(first: Date, days: i64) -> Date {
+    Span::new().try_days(days).map_or(first, |span| first.saturating_add(span))
 }
 
 impl Database {
@@ -175,17 +180,16 @@ impl Database {
     fn read_report(&self, range: Range) -> rusqlite::Result<Report> {
         let (connection, _) = self.parts();
         let (oldest, last): (Option<i64>, Option<i64>) =
-            connection.query_row("SELECT min(day), max(day) FROM daily", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            connection
+                .query_row("SELECT min(day), max(day) FROM daily", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let (oldest, last) = (oldest.unwrap_or(0), last.unwrap_or(0));
         let days = i64::from(range.days());
-        let first = last - days + 1;
-        let previous = first - days;
+        let first = last.saturating_sub(days - 1);
+        let previous = first.saturating_sub(days);
         Ok(Report {
             range,
             current: self.read_period(first, days)?,
-            previous: (previous >= oldest)
-                .then(|| self.read_period(previous, days))
-                .transpose()?,
+            previous: (previous >= oldest).then(|| self.read_period(previous, days)).transpose()?,
             carriers: self.read_carriers(first, last)?,
         })
     }
@@ -193,7 +197,7 @@ impl Database {
     fn read_period(&self, first: i64, count: i64) -> rusqlite::Result<Period> {
         let (connection, _) = self.parts();
         let mut period = Period {
-            first: day_after(EPOCH, first),
+            first: shifted(EPOCH, first),
             days: vec![Totals::default(); count as usize],
             totals: Totals::default(),
         };
@@ -213,12 +217,8 @@ impl Database {
     fn read_carriers(&self, first: i64, last: i64) -> rusqlite::Result<Vec<Carrier>> {
         let (connection, _) = self.parts();
         let mut query = connection.prepare_cached(&BY_CARRIER)?;
-        let rows = query.query_map([first, last], |row| {
-            Ok(Carrier {
-                name: row.get(0)?,
-                totals: read_totals(row)?,
-            })
-        })?;
+        let rows = query
+            .query_map([first, last], |row| Ok(Carrier { name: row.get(0)?, totals: read_totals(row)? }))?;
         rows.collect()
     }
 }

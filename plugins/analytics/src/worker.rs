@@ -97,7 +97,8 @@ impl Worker {
             wake,
         });
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("analytics-data".to_owned()).spawn(move || theirs.run(&folder))?;
+        let thread =
+            thread::Builder::new().name("analytics-data".to_owned()).spawn(move || theirs.run(&folder))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -162,7 +163,8 @@ impl Shared {
                 }
                 Err(_) => {
                     database = None;
-                    let message = "the code that reads the flights has a fault; retry, and report it if it returns";
+                    let message =
+                        "the code that reads the flights has a fault; retry, and report it if it returns";
                     Failure { code: "worker-panicked", message: message.to_owned() }
                 }
             };

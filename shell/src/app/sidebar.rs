@@ -1,7 +1,7 @@
 //! The sidebar: product mark, one entry for each expose, the user card.
 
 use egui::{
-    Align, CornerRadius, Layout, Painter, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui,
+    CornerRadius, Painter, Panel, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui,
     Vec2, WidgetInfo,
 };
 use plugin_api::{
@@ -11,27 +11,24 @@ use plugin_api::{
 use shared_store::AUTH;
 
 use super::{Key, Shell};
-use crate::{auth::AuthStatus, federation::Status};
+use crate::{
+    auth::{AuthService, AuthStatus},
+    federation::Status,
+};
 
 impl Shell {
     pub(super) fn sidebar_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        Panel::bottom("user").frame(egui::Frame::NONE).show_separator_line(false).show(ui, |ui| self.user_ui(ui, t));
         mark_ui(ui, t);
         ui.add_space(t.space[3]);
-        for (key, title, icon, status) in self.items() {
-            let selected = self.selected.as_ref() == Some(&key);
-            if entry_ui(ui, t, &title, icon.as_deref(), &status, selected).clicked() {
-                self.selected = Some(key);
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = t.space[0];
+            for (key, title, icon, status) in self.items() {
+                let selected = self.selected.as_ref() == Some(&key);
+                if entry_ui(ui, t, &title, icon.as_deref(), &status, selected).clicked() {
+                    self.selected = Some(key);
+                }
             }
-        }
-        ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
-            ui.spacing_mut().item_spacing.y = 0.0;
-            // Bottom up needs the height first: the card is laid out top down inside.
-            let height = self.card_height(t);
-            ui.allocate_ui_with_layout(
-                Vec2::new(ui.available_width(), height),
-                Layout::top_down(Align::Min),
-                |ui| self.user_ui(ui, t),
-            );
         });
         let edge = ui.max_rect().expand(12.0);
         ui.painter().vline(edge.right() - 0.5, edge.y_range(), Stroke::new(1.0, color(t.border)));
@@ -54,12 +51,6 @@ impl Shell {
         items
     }
 
-    fn card_height(&self, t: &Tokens) -> f32 {
-        let failed = matches!(self.auth.as_ref().map(crate::auth::AuthService::status), Some(AuthStatus::Failed(_)));
-        // Divider, avatar row, button; and the reason, where there is one to give.
-        1.0 + t.space[2] + 40.0 + t.space[2] + 32.0 + if failed { 120.0 } else { 0.0 }
-    }
-
     fn user_ui(&mut self, ui: &mut Ui, t: &Tokens) {
         let (line, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 1.0), Sense::hover());
         ui.painter().hline(line.x_range(), line.center().y, Stroke::new(1.0, color(t.border)));
@@ -72,7 +63,7 @@ impl Shell {
             }
         });
         let user = auth.as_ref().and_then(|a| a.user.as_ref());
-        let status = self.auth.as_ref().map(crate::auth::AuthService::status);
+        let status = self.auth.as_ref().map(AuthService::status);
         let (name, role) = match (user, &status) {
             (Some(user), _) => (user.name.clone(), user.role.clone()),
             (None, Some(AuthStatus::SigningIn { attempt })) if *attempt > 1 => {
@@ -99,23 +90,14 @@ impl Shell {
             });
             ui.add_space(t.space[1]);
         }
-        let wide = |text| egui::Button::new(text).min_size(Vec2::new(ui.available_width(), 30.0));
-        match &status {
-            Some(AuthStatus::Failed(_)) => {
-                if ui.add(wide("Retry")).clicked() {
-                    service.retry();
-                }
-            }
-            Some(AuthStatus::SignedOut) => {
-                if ui.add(wide("Sign in")).clicked() {
-                    service.sign_in();
-                }
-            }
-            _ => {
-                if ui.add(wide("Sign out")).clicked() {
-                    service.sign_out();
-                }
-            }
+        let (word, act): (_, fn(&AuthService)) = match &status {
+            Some(AuthStatus::Failed(_)) => ("Retry", AuthService::retry),
+            Some(AuthStatus::SignedOut) => ("Sign in", AuthService::sign_in),
+            Some(AuthStatus::SigningIn { .. }) => ("Cancel", AuthService::sign_out),
+            _ => ("Sign out", AuthService::sign_out),
+        };
+        if ui.vertical_centered_justified(|ui| ui.button(word)).inner.clicked() {
+            act(service);
         }
     }
 }

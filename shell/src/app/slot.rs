@@ -32,6 +32,11 @@ impl Slot {
                 None => {}
             }
         }
+        if self.surface.as_ref().is_some_and(Surface::is_gone) {
+            // The remote was started anew; the next frame opens a surface of it.
+            self.surface = None;
+            ui.ctx().request_repaint();
+        }
         let area = ui.available_rect_before_wrap();
         if let Some(surface) = &mut self.surface {
             surface.ui(ui, scene);
@@ -41,6 +46,7 @@ impl Slot {
         } else if matches!(status, Some(Status::Ready | Status::Starting | Status::Active)) {
             skeleton_ui(ui, &scene.tokens, area);
         }
+        let active = matches!(status, Some(Status::Active));
         let failure = match status {
             Some(Status::Failed(failure)) => Some(failure),
             _ => self.failure.clone().or_else(|| self.surface.as_ref().and_then(Surface::failure).cloned()),
@@ -50,7 +56,11 @@ impl Slot {
         let title = federation.entries().get(alias).map_or(alias, |e| e.title()).to_owned();
         if failure_ui(ui, &scene.tokens, area, &title, &failure, stale) {
             *self = Self::default();
-            federation.retry(alias);
+            let outdated = federation.entries().get(alias).is_some_and(|e| e.is_outdated());
+            // A surface that failed alone gets another one of the same remote, whose other surfaces go on.
+            if !active || outdated {
+                federation.retry(alias);
+            }
             ui.ctx().request_repaint();
         }
     }

@@ -8,6 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use egui::{Color32, ColorImage, Pos2, Rect, TextureOptions, epaint};
 use plugin_api::abi;
 
+mod tree;
+
 /// What one surface may ask for. Far above what a screen full of controls needs, far below what hurts.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
@@ -19,7 +21,7 @@ pub struct Quota {
     pub meshes: usize,
     /// Textures alive at once.
     pub textures: usize,
-    /// Texels of all textures together.
+    /// Texels of all textures together, and of all changes in a frame.
     pub texels: u64,
     /// Commands in a frame.
     pub commands: usize,
@@ -160,6 +162,7 @@ impl Validator {
             serde_json::from_str(&frame.access)
                 .inspect_err(|e| tracing::debug!("an accessibility tree was not readable: {e}"))
                 .ok()
+                .and_then(tree::sound)
         };
         self.sizes = sizes;
         Ok(Frame {
@@ -189,6 +192,7 @@ impl Validator {
     ) -> Result<(Vec<TextureUpdate>, Vec<u64>), FrameError> {
         let mut out = Vec::new();
         let mut freed = Vec::new();
+        let mut changed = 0;
         for update in updates {
             let id = update.texture;
             if update.free {
@@ -207,6 +211,13 @@ impl Validator {
             if update.pixels.len() as u64 != texels * 4 {
                 return bad(format!("texture {id} of {width}×{height} with {} bytes", update.pixels.len()));
             }
+            if texels == 0 {
+                return bad(format!("texture {id} without texels"));
+            }
+            changed += texels;
+            if changed > self.quota.texels {
+                return bad(format!("changes of {changed} texels in all, more than {}", self.quota.texels));
+            }
             let pos = if update.partial {
                 let Some(whole) = sizes.get(&id).filter(|_| !freed.contains(&id)) else {
                     return bad(format!("a part of texture {id}, which there is not"));
@@ -219,20 +230,17 @@ impl Validator {
                 }
                 Some([update.pos[0] as usize, update.pos[1] as usize])
             } else {
-                if texels == 0 {
-                    return bad(format!("texture {id} without texels"));
-                }
                 freed.retain(|f| *f != id);
                 sizes.insert(id, update.size);
+                if sizes.len() > self.quota.textures {
+                    return bad(format!("{} textures, more than {}", sizes.len(), self.quota.textures));
+                }
                 None
             };
             let options = if update.nearest { TextureOptions::NEAREST } else { TextureOptions::LINEAR };
             let pixels: Vec<Color32> = bytemuck::cast_slice(&update.pixels).to_vec();
             let image = ColorImage::new([width as usize, height as usize], pixels);
             out.push(TextureUpdate::Set { texture: id, pos, image, options });
-        }
-        if sizes.len() > self.quota.textures {
-            return bad(format!("{} textures, more than {}", sizes.len(), self.quota.textures));
         }
         let texels: u64 = sizes.values().map(|[w, h]| u64::from(*w) * u64::from(*h)).sum();
         if texels > self.quota.texels {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Event, EventFilter, Id, Pos2, Rect, Response, Sense, Ui, Vec2};
+use egui::{Event, EventFilter, FocusDirection, Id, Pos2, Rect, Response, Sense, Ui, Vec2};
 use parking_lot::{Condvar, Mutex};
 use plugin_api::{
     abi::{self, CommandKind, EventKind, FrameInput},
@@ -118,6 +118,7 @@ pub struct Surface {
     picture: Option<Picture>,
     failure: Option<SharedFailure>,
     in_flight: bool,
+    gone: bool,
     asked: Option<Asked>,
     pointer_inside: bool,
     /// Pressed inside: all pointer events are this surface's until every button is up.
@@ -151,6 +152,7 @@ impl Surface {
             picture: None,
             failure: None,
             in_flight: false,
+            gone: false,
             asked: None,
             pointer_inside: false,
             buttons: 0,
@@ -162,6 +164,11 @@ impl Surface {
     /// Why it no longer runs; the last good picture may still be there.
     pub fn failure(&self) -> Option<&SharedFailure> {
         self.failure.as_ref()
+    }
+
+    /// Whether its remote has ended: another surface has to be opened.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Whether there is a picture to show.
@@ -212,23 +219,23 @@ impl Surface {
             return;
         }
         if self.in_flight {
-            // One frame at a time; what happens meanwhile is asked for afterwards.
+            // One frame at a time; what happens meanwhile is asked for when it has arrived, and a late frame
+            // is not waited for again.
             if due {
                 self.mailbox.dirty.store(true, Ordering::Release);
             }
-        } else if self.send(ui, ask) {
-            self.asked = Some(ask);
-            self.in_flight = true;
-        } else {
             return;
         }
+        self.gone = !self.send(ui, ask);
+        if self.gone {
+            return;
+        }
+        self.asked = Some(ask);
+        self.in_flight = true;
         if self.picture.is_some() {
             for reply in self.mailbox.take_until(scene.deadline) {
                 self.arrive(ui, reply);
             }
-        }
-        if !self.in_flight && !self.pending.is_empty() {
-            ui.ctx().request_repaint();
         }
     }
 
@@ -279,6 +286,9 @@ impl Surface {
             CommandKind::OPEN_URL => {
                 tracing::warn!(remote = self.name, url = text, "not opened: only http, https and mailto are");
             }
+            CommandKind::FOCUS_LEFT => ui.memory_mut(|m| {
+                m.move_focus(if command.flag { FocusDirection::Next } else { FocusDirection::Previous });
+            }),
             CommandKind::SELECTION => ui.ctx().output_mut(|o| {
                 o.commands.push(egui::OutputCommand::TextSelectionSettled(text.to_owned()));
             }),
@@ -336,6 +346,13 @@ impl Surface {
         self.pointer_inside = inside;
         if grab {
             response.request_focus();
+        } else if response.gained_focus() {
+            // Tab led here: on to the first control, or to the last.
+            let shift = ui.input(|i| i.modifiers.shift);
+            let modifiers = if shift { abi::modifiers::SHIFT } else { 0 };
+            let tab = abi::Event { text: "Tab".into(), modifiers, ..abi::Event::new(EventKind::KEY) };
+            self.pending.push(abi::Event { pressed: true, ..tab.clone() });
+            self.pending.push(tab);
         }
     }
 
@@ -369,3 +386,6 @@ fn is_web(url: &str) -> bool {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     matches!(scheme.as_str(), "http" | "https" | "mailto")
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,17 +121,17 @@ fn change_ui(ui: &Ui, look: &Look, inner: Rect, change: Option<&format::Change>,
     let indent = if change.up.is_some() { size + look.t.space[0] } else { 0.0 };
     let figure = if change.up.is_some() { &*change.text } else { "No change" };
     let figure = line(ui, figure, look.strong(0), color, inner.width() - indent);
-    let rest = inner.width() - indent - figure.size().x;
+    let room = inner.width() - indent - figure.size().x;
     let fitting = [format!(" vs {versus}"), format!(" vs {}", versus.replace("previous", "prev."))]
         .map(|text| line(ui, text, look.caption.clone(), look.weak, f32::INFINITY))
         .into_iter()
-        .find(|text| text.size().x <= rest);
-    let rect = put(ui, figure, Align2::LEFT_BOTTOM, base + vec2(indent, 0.0), color);
+        .find(|text| text.size().x <= room);
+    let painted = put(ui, figure, Align2::LEFT_BOTTOM, base + vec2(indent, 0.0), color);
     if let Some(text) = fitting {
-        put(ui, text, Align2::LEFT_BOTTOM, rect.right_bottom(), look.weak);
+        put(ui, text, Align2::LEFT_BOTTOM, painted.right_bottom(), look.weak);
     }
     if let Some(up) = change.up {
-        let center = pos2(base.x + size / 2.0, rect.center().y);
+        let center = pos2(base.x + size / 2.0, painted.center().y);
         ui.painter().add(triangle(center, size, up, color));
     }
 }
@@ -162,10 +162,7 @@ fn sparkline(period: &Period, measure: Measure, rect: Rect, color: egui::Color32
     };
     let line: Vec<_> = values.iter().enumerate().map(point).collect();
     let end = line.last().copied().unwrap_or(rect.center());
-    vec![
-        Shape::line(line, Stroke::new(1.5, faded(color, 0.9))),
-        Shape::circle_filled(end, 2.5, color),
-    ]
+    vec![Shape::line(line, Stroke::new(1.5, faded(color, 0.9))), Shape::circle_filled(end, 2.5, color)]
 }
 
 /// Where the text of a card will be, for the loading state.

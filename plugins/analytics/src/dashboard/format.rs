@@ -15,7 +15,7 @@ pub(super) fn count(number: i64) -> String {
         text.push('-');
     }
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -121,7 +121,7 @@ pub(super) fn date(day: Date) -> String {
 
 /// `2 – 31 Dec 2013`, `3 Oct – 31 Dec 2013`.
 pub(super) fn dates(first: Date, days: usize) -> String {
-    let last = day_after(first, days as i64 - 1);
+    let last = day_after(first, days.saturating_sub(1));
     let start = if first.year() != last.year() {
         "%-d %b %Y"
     } else if first.month() != last.month() {

@@ -2,7 +2,9 @@
 
 use jiff::civil::Date;
 use plugin_api::{
-    egui::{self, Align2, CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2},
+    egui::{
+        self, Align2, CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+    },
     theme,
 };
 
@@ -10,7 +12,7 @@ use super::{
     format,
     look::{Look, line, put},
 };
-use crate::report::{Range, Report};
+use crate::report::Range;
 
 const PILL_HEIGHT: f32 = 26.0;
 const CONTROL_HEIGHT: f32 = 32.0;
@@ -39,7 +41,8 @@ pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Op
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &subtitle));
     put(ui, below, Align2::LEFT_TOP, line_below.min, look.weak);
 
-    let room = Rect::from_min_max(pos2(left.right() + space[3], rect.top()), pos2(rect.right(), rect.top() + row));
+    let room =
+        Rect::from_min_max(pos2(left.right() + space[3], rect.top()), pos2(rect.right(), rect.top() + row));
     badge_ui(ui, look, room, viewer);
 }
 
@@ -64,21 +67,18 @@ fn badge_ui(ui: &mut Ui, look: &Look, room: Rect, viewer: Option<&str>) {
     }
 }
 
-/// The range selector, and the dates that are shown; returns what was clicked.
-pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, shown: Option<&Report>) -> Option<Range> {
+/// The range selector, and beside or below it the `dates` that are shown; returns what was clicked.
+pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> Option<Range> {
     let width = ui.available_width();
     let padding = look.t.space[3];
-    let measure = |text: &str| line(ui, text, look.body.clone(), look.text, f32::INFINITY).size().x + 2.0 * padding;
+    let measure =
+        |text: &str| line(ui, text, look.body.clone(), look.text, f32::INFINITY).size().x + 2.0 * padding;
     let full: f32 = Range::ALL.map(|range| measure(format::range(range))).iter().sum();
     let label = if full <= width { format::range } else { format::short_range };
     let widths = Range::ALL.map(|range| measure(label(range)));
     let track_width = widths.iter().sum::<f32>().min(width);
 
-    let dates = match shown {
-        Some(report) => format::dates(report.current.first, report.current.days.len()),
-        None => "Updating…".to_owned(),
-    };
-    let dates_galley = line(ui, &*dates, look.body.clone(), look.weak, width);
+    let dates_galley = line(ui, dates, look.body.clone(), look.weak, width);
     let beside = track_width + padding + dates_galley.size().x <= width;
     let gap = look.t.space[1];
     let height = if beside { CONTROL_HEIGHT } else { CONTROL_HEIGHT + gap + dates_galley.size().y };
@@ -90,7 +90,8 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, shown: Option<&R
     ui.painter().rect(track, radius, look.card, Stroke::new(1.0, look.border_strong), StrokeKind::Inside);
     let mut left = track.left();
     for (range, width) in Range::ALL.into_iter().zip(widths) {
-        let rect = Rect::from_min_size(pos2(left, track.top()), Vec2::new(width, CONTROL_HEIGHT)).intersect(track);
+        let rect =
+            Rect::from_min_size(pos2(left, track.top()), Vec2::new(width, CONTROL_HEIGHT)).intersect(track);
         left += width;
         let response = ui.interact(rect, look.id(("range", range.days())), Sense::click());
         let selected = range == chosen;
@@ -111,13 +112,16 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, shown: Option<&R
         }
     }
 
+    if dates.is_empty() {
+        return clicked;
+    }
     let at = if beside {
         Align2::RIGHT_CENTER.anchor_size(track.with_max_x(whole.right()).right_center(), dates_galley.size())
     } else {
         Align2::LEFT_BOTTOM.anchor_size(whole.left_bottom(), dates_galley.size())
     };
     let response = ui.interact(at, look.id("dates"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &dates));
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, dates));
     put(ui, dates_galley, Align2::LEFT_TOP, at.min, look.weak);
     clicked
 }

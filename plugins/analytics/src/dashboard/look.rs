@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use plugin_api::{
     egui::{
-        self, Align2, Color32, CornerRadius, FontId, Galley, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Ui,
-        Vec2,
+        self, Align2, Color32, CornerRadius, FontId, Galley, Painter, Pos2, Rect, Shape, Stroke, StrokeKind,
+        Ui, Vec2,
         text::{LayoutJob, TextWrapping},
     },
     theme,
@@ -27,7 +27,6 @@ pub(super) struct Look {
     pub(super) weak: Color32,
     pub(super) accent: Color32,
     pub(super) on_accent: Color32,
-    pub(super) accent_weak: Color32,
     pub(super) success: Color32,
     pub(super) danger: Color32,
     pub(super) ghost: Color32,
@@ -49,7 +48,6 @@ impl Look {
             weak: theme::color(t.text_weak),
             accent: theme::color(t.accent),
             on_accent: theme::color(t.on_accent),
-            accent_weak: theme::color(t.accent_weak),
             success: theme::color(t.success),
             danger: theme::color(t.danger),
             ghost: theme::color(t.ghost),
@@ -127,10 +125,7 @@ pub(super) fn put(ui: &Ui, galley: Arc<Galley>, anchor: Align2, at: Pos2, color:
 pub(super) fn triangle(center: Pos2, size: f32, up: bool, color: Color32) -> Shape {
     let half = size / 2.0;
     let tip = if up { -half } else { half } * 0.85;
-    let points = vec![
-        center + Vec2::new(-half, -tip),
-        center + Vec2::new(half, -tip),
-        center + Vec2::new(0.0, tip),
-    ];
+    let points =
+        vec![center + Vec2::new(-half, -tip), center + Vec2::new(half, -tip), center + Vec2::new(0.0, tip)];
     Shape::convex_polygon(points, color, Stroke::NONE)
 }

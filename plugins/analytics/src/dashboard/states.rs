@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use plugin_api::{
-    egui::{self, Align, CornerRadius, Frame, Layout, Rect, RichText, Role, Sense, Stroke, Ui, WidgetInfo, vec2},
+    egui::{
+        self, Align, CornerRadius, Frame, Layout, Rect, RichText, Role, Sense, Stroke, Ui, WidgetInfo, vec2,
+    },
     theme,
 };
 
@@ -16,7 +18,7 @@ use crate::{
 
 /// The shape of the page, and how far the work is.
 pub(super) fn loading_ui(ui: &mut Ui, look: &Look, phase: &Phase) {
-    let flights = super::format::count(BUNDLED_FLIGHTS as i64);
+    let flights = super::format::count(BUNDLED_FLIGHTS);
     let (text, fraction) = match phase {
         Phase::Importing(Progress::Waiting) => ("Another window is importing the flights…".to_owned(), None),
         Phase::Importing(Progress::Importing { fraction, rebuilding }) => {
@@ -30,7 +32,7 @@ pub(super) fn loading_ui(ui: &mut Ui, look: &Look, phase: &Phase) {
         ui.set_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = look.t.space[1];
         ui.label(RichText::new(&text).color(look.text));
-        progress_ui(ui, look, &text, fraction.unwrap_or(0.0));
+        progress_ui(ui, look, fraction.unwrap_or(0.0));
         if fraction.is_some() {
             let once = "This happens once; later starts use the database.";
             ui.label(theme::caption(&look.t, once));
@@ -60,9 +62,9 @@ pub(super) fn loading_ui(ui: &mut Ui, look: &Look, phase: &Phase) {
     }
 }
 
-fn progress_ui(ui: &mut Ui, look: &Look, text: &str, fraction: f32) {
+fn progress_ui(ui: &mut Ui, look: &Look, fraction: f32) {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 6.0), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, text));
+    response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, "Import progress"));
     ui.ctx().accesskit_node_builder(response.id, |node| {
         node.set_min_numeric_value(0.0);
         node.set_max_numeric_value(1.0);
@@ -78,7 +80,8 @@ fn progress_ui(ui: &mut Ui, look: &Look, text: &str, fraction: f32) {
 
 /// What failed, with its code; true when a person wants to try again.
 pub(super) fn failure_ui(ui: &mut Ui, look: &Look, failure: &Failure) -> bool {
-    let frame = theme::card(&look.t).fill(theme::color(look.t.danger_weak)).stroke(Stroke::new(1.0, look.danger));
+    let frame =
+        theme::card(&look.t).fill(theme::color(look.t.danger_weak)).stroke(Stroke::new(1.0, look.danger));
     let shown = frame.show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = look.t.space[1];
@@ -112,14 +115,21 @@ pub(super) fn notice_ui(ui: &mut Ui, look: &Look, set_aside: &Path) -> bool {
     let frame = Frame::new().fill(ground).corner_radius(look.card_radius()).inner_margin(look.t.space[2]);
     let shown = frame.show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let closed = look.button_ui(ui, "Dismiss", false).clicked();
-            let name = set_aside.file_name().unwrap_or_default().to_string_lossy();
-            let message = format!("The database was damaged and has been rebuilt. The damaged file was kept: {name}");
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                ui.add(egui::Label::new(RichText::new(message).color(text)).wrap());
+        let name = set_aside.file_name().unwrap_or_default().to_string_lossy();
+        let message =
+            format!("The database was damaged and has been rebuilt. The damaged file was kept: {name}");
+        ui.horizontal(|ui| {
+            let room = ui.available_width() - 100.0;
+            let label = egui::Label::new(RichText::new(message).color(text)).wrap();
+            ui.scope(|ui| {
+                ui.set_max_width(room);
+                ui.set_min_width(room);
+                ui.add(label);
             });
-            closed
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                look.button_ui(ui, "Dismiss", false).clicked()
+            })
+            .inner
         })
         .inner
     });

@@ -137,7 +137,8 @@ fn layout(look: &Look, whole: egui::Rangef) -> [egui::Rangef; 5] {
     let gap = look.t.space[1];
     let numbers = match whole.span() {
         ..440.0 => [54.0, 54.0, 60.0, 68.0],
-        ..560.0 => [80.0; 4],
+        ..520.0 => [56.0, 56.0, 62.0, 68.0],
+        ..560.0 => [72.0; 4],
         ..760.0 => [84.0, 84.0, 84.0, 124.0],
         _ => [132.0, 132.0, 132.0, 148.0],
     };
@@ -159,8 +160,11 @@ fn head_ui(ui: &mut Ui, look: &Look, rect: Rect, column: Column, sort: Sort) -> 
     let sorted = sort.column == column;
     if sorted {
         use accesskit::SortDirection::{Ascending, Descending};
-        let (direction, spoken) =
-            if sort.descending { (Descending, "sorted, largest first") } else { (Ascending, "sorted, smallest first") };
+        let (direction, spoken) = if sort.descending {
+            (Descending, "sorted, largest first")
+        } else {
+            (Ascending, "sorted, smallest first")
+        };
         ui.ctx().accesskit_node_builder(response.id, |node| {
             node.set_sort_direction(direction);
             node.set_description(spoken);
@@ -186,14 +190,7 @@ fn head_ui(ui: &mut Ui, look: &Look, rect: Rect, column: Column, sort: Sort) -> 
     response.on_hover_cursor(CursorIcon::PointingHand).clicked()
 }
 
-fn row_ui(
-    ui: &mut Ui,
-    look: &Look,
-    row: Rect,
-    columns: &[egui::Rangef; 5],
-    carrier: &Carrier,
-    wide: bool,
-) {
+fn row_ui(ui: &mut Ui, look: &Look, row: Rect, columns: &[egui::Rangef; 5], carrier: &Carrier, wide: bool) {
     let response = ui.interact(row, look.id(("carrier", &carrier.name)), Sense::hover());
     response.widget_info(|| {
         let text = |column: Column| column.text(carrier, true);
@@ -235,7 +232,10 @@ mod tests {
     use crate::report::Totals;
 
     fn carrier(name: &str, flights: i64, departed: i64, on_time: i64) -> Carrier {
-        Carrier { name: name.to_owned(), totals: Totals { flights, departed, on_time, departure_delay: flights } }
+        Carrier {
+            name: name.to_owned(),
+            totals: Totals { flights, departed, on_time, departure_delay: flights },
+        }
     }
 
     fn order(sort: Sort) -> String {

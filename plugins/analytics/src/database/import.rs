@@ -154,28 +154,18 @@ fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> R
     let mut connection = Connection::open(path).map_err(sqlite)?;
     // Room for the whole file: nothing is written before the commit.
     connection.pragma_update(None, "cache_size", -65_536).map_err(sqlite)?;
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(sqlite)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
     transaction.execute_batch(SCHEMA).map_err(sqlite)?;
     tables(&transaction, &data).map_err(sqlite)?;
-    flights(&transaction, &data, path, control, &report)?;
+    let flights = flights(&transaction, &data, path, control, &report)?;
     transaction.execute(DAILY, []).map_err(sqlite)?;
     control.check()?;
     report(0.97);
     let meta = "INSERT INTO meta VALUES (?1, ?2)";
-    transaction
-        .execute(meta, params!["flights", data.flights.len() as i64])
-        .map_err(sqlite)?;
-    transaction
-        .execute(meta, params!["dataset", dataset::identity(file)])
-        .map_err(sqlite)?;
-    transaction
-        .pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(sqlite)?;
-    transaction
-        .pragma_update(None, "user_version", SCHEMA_VERSION)
-        .map_err(sqlite)?;
+    transaction.execute(meta, params!["flights", flights]).map_err(sqlite)?;
+    transaction.execute(meta, params!["dataset", dataset::identity(file)]).map_err(sqlite)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)?;
     connection.close().map_err(|(_, error)| sqlite(error))?;
     report(1.0);
@@ -184,42 +174,44 @@ fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> R
 
 fn tables(transaction: &Transaction<'_>, data: &Dataset) -> rusqlite::Result<()> {
     let mut airline = transaction.prepare("INSERT INTO airline VALUES (?1, ?2, ?3)")?;
-    for (id, named) in data.airlines.iter().enumerate() {
-        airline.execute(params![id as i64, named.code, named.name])?;
+    for (id, named) in (0_i64..).zip(&data.airlines) {
+        airline.execute(params![id, named.code, named.name])?;
     }
     let mut airport = transaction.prepare("INSERT INTO airport VALUES (?1, ?2, ?3)")?;
-    for (id, named) in data.airports.iter().enumerate() {
-        airport.execute(params![id as i64, named.code, named.name])?;
+    for (id, named) in (0_i64..).zip(&data.airports) {
+        airport.execute(params![id, named.code, named.name])?;
     }
     let mut route = transaction.prepare("INSERT INTO route VALUES (?1, ?2, ?3, ?4)")?;
-    for (id, entry) in data.routes.iter().enumerate() {
-        route.execute(params![id as i64, entry.origin, entry.destination, entry.distance])?;
+    for (id, entry) in (0_i64..).zip(&data.routes) {
+        route.execute(params![id, entry.origin, entry.destination, entry.distance])?;
     }
     let mut tail = transaction.prepare("INSERT INTO tail VALUES (?1, ?2)")?;
-    for (id, number) in data.tails.iter().enumerate().skip(1) {
-        tail.execute(params![id as i64, number])?;
+    for (id, number) in (0_i64..).zip(&data.tails).skip(1) {
+        tail.execute(params![id, number])?;
     }
     Ok(())
 }
 
+/// Writes the rows and says how many they are.
 fn flights(
     transaction: &Transaction<'_>,
     data: &Dataset,
     path: &Path,
     control: &Control<'_>,
     report: &dyn Fn(f32),
-) -> Result<(), DatabaseError> {
+) -> Result<i64, DatabaseError> {
     let sqlite = |error| DatabaseError::sqlite(error, path);
     let first = days_since_epoch(data.first_day);
     let mut insert = transaction.prepare(FLIGHT).map_err(sqlite)?;
-    for (index, flight) in data.flights.iter().enumerate() {
+    let mut written = 0;
+    for (index, flight) in (0_i64..).zip(&data.flights) {
         if index % 2048 == 0 {
             control.check()?;
             report(DECODED + (WRITTEN - DECODED) * index as f32 / data.flights.len() as f32);
         }
         insert
             .execute(params![
-                index as i64 + 1,
+                index + 1,
                 first + i64::from(flight.day),
                 flight.scheduled,
                 flight.departure_delay,
@@ -231,9 +223,10 @@ fn flights(
                 (flight.tail != 0).then_some(flight.tail),
             ])
             .map_err(sqlite)?;
+        written = index + 1;
     }
     report(WRITTEN);
-    Ok(())
+    Ok(written)
 }
 
 /// Days from 1970-01-01 to `day`.

@@ -18,10 +18,7 @@ fn open(folder: &Path, check: Check) -> (Result<Database, DatabaseError>, Vec<Pr
         folder,
         BUNDLED,
         check,
-        &Control {
-            stop: &NEVER,
-            progress: &|progress| seen.lock().unwrap().push(progress),
-        },
+        &Control { stop: &NEVER, progress: &|progress| seen.lock().unwrap().push(progress) },
     );
     (result, seen.into_inner().unwrap())
 }
@@ -30,13 +27,13 @@ fn database_file(folder: &Path) -> PathBuf {
     folder.join(file_name(BUNDLED).unwrap())
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
+/// The endings of the files in a folder.
+fn endings(folder: &Path) -> Vec<String> {
+    let path = |entry: io::Result<fs::DirEntry>| entry.unwrap().path();
+    let ending = |path: PathBuf| path.extension().unwrap().to_str().unwrap().to_owned();
+    let mut endings: Vec<_> = fs::read_dir(folder).unwrap().map(path).map(ending).collect();
+    endings.sort();
+    endings
 }
 
 fn count(database: &Database, sql: &str) -> i64 {
@@ -94,8 +91,7 @@ fn a_stopped_import_leaves_nothing() {
     };
     let result = Database::open(folder.path(), BUNDLED, Check::Quick, &control);
     assert_eq!(result.err().unwrap().code(), "cancelled");
-    let left = names(folder.path());
-    assert!(left.iter().all(|name| name.ends_with(".lock")), "{left:?}");
+    assert_eq!(endings(folder.path()), ["lock"]);
 }
 
 #[test]
@@ -152,13 +148,14 @@ fn a_damaged_data_set_is_a_typed_error() {
 fn a_killed_import_leaves_nothing_half_done() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = importer(folder.path());
-    assert!(names(folder.path()).iter().any(|name| name.ends_with(".importing")));
+    assert!(endings(folder.path()).contains(&"importing".to_owned()));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!database_file(folder.path()).exists());
     let (database, seen) = open(folder.path(), Check::Quick);
     assert_eq!(count(&database.unwrap(), "SELECT count(*) FROM flight"), 336_776);
     assert!(!seen.is_empty());
+    assert_eq!(endings(folder.path()), ["lock", "sqlite3"]);
 }
 
 #[test]
@@ -168,11 +165,9 @@ fn a_second_process_waits_for_the_first() {
     let (told, telling) = mpsc::channel();
     let path = folder.path().to_owned();
     let waiter = std::thread::spawn(move || {
-        let control = Control {
-            stop: &NEVER,
-            progress: &|progress| told.send(progress).unwrap(),
-        };
-        Database::open(&path, BUNDLED, Check::Quick, &control).map(|database| count(&database, "SELECT count(*) FROM flight"))
+        let control = Control { stop: &NEVER, progress: &|progress| told.send(progress).unwrap() };
+        Database::open(&path, BUNDLED, Check::Quick, &control)
+            .map(|database| count(&database, "SELECT count(*) FROM flight"))
     });
     assert_eq!(telling.recv().unwrap(), Progress::Waiting);
     child.stdin.take().unwrap().write_all(b"go on\n").unwrap();

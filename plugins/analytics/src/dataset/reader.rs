@@ -22,10 +22,7 @@ impl<'a> Reader<'a> {
 
     /// What is wrong, at the current place.
     pub(super) fn error(&self, what: &'static str) -> DatasetError {
-        DatasetError::Format {
-            what,
-            at: self.base + self.at,
-        }
+        DatasetError::Format { what, at: self.base + self.at }
     }
 
     pub(super) fn remaining(&self) -> usize {
@@ -34,18 +31,13 @@ impl<'a> Reader<'a> {
 
     /// An error unless everything was read.
     pub(super) fn end(&self) -> Result<(), DatasetError> {
-        if self.remaining() == 0 {
-            Ok(())
-        } else {
-            Err(self.error("bytes too many"))
-        }
+        if self.remaining() == 0 { Ok(()) } else { Err(self.error("bytes too many")) }
     }
 
     pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DatasetError> {
         let end = self.at.checked_add(count);
-        let bytes = end
-            .and_then(|end| self.data.get(self.at..end))
-            .ok_or_else(|| self.error("a sudden end"))?;
+        let bytes =
+            end.and_then(|end| self.data.get(self.at..end)).ok_or_else(|| self.error("a sudden end"))?;
         self.at += count;
         Ok(bytes)
     }
@@ -72,20 +64,14 @@ impl<'a> Reader<'a> {
     /// An index below `limit`.
     pub(super) fn index(&mut self, limit: usize) -> Result<u8, DatasetError> {
         let index = self.u8()?;
-        if usize::from(index) < limit {
-            Ok(index)
-        } else {
-            Err(self.error("an index out of range"))
-        }
+        if usize::from(index) < limit { Ok(index) } else { Err(self.error("an index out of range")) }
     }
 
     /// A string with its length before it.
     pub(super) fn text(&mut self) -> Result<String, DatasetError> {
         let length = usize::from(self.u8()?);
         let bytes = self.bytes(length)?;
-        std::str::from_utf8(bytes)
-            .map(str::to_owned)
-            .map_err(|_| self.error("text that is not UTF-8"))
+        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| self.error("text that is not UTF-8"))
     }
 
     /// Seven bits a byte, the lowest first.
@@ -139,6 +125,5 @@ impl Planes<'_> {
 }
 
 fn from_zigzag(value: u32) -> i32 {
-    // 28 bits at most: both halves fit.
-    (value >> 1) as i32 ^ -((value & 1) as i32)
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }

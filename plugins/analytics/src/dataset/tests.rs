@@ -17,7 +17,7 @@ fn find<'a>(data: &'a [Named], code: &str) -> &'a str {
 #[test]
 fn holds_every_flight() {
     let data = decode(BUNDLED).unwrap();
-    assert_eq!(data.flights.len() as u64, BUNDLED_FLIGHTS);
+    assert_eq!(i64::try_from(data.flights.len()).unwrap(), BUNDLED_FLIGHTS);
     assert_eq!((data.first_day.to_string().as_str(), data.days), ("2013-01-01", 365));
     assert_eq!((data.airlines.len(), data.airports.len()), (16, 107));
     assert_eq!(find(&data.airlines, "B6"), "JetBlue Airways");

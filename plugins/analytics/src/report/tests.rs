@@ -10,10 +10,7 @@ use crate::{
 };
 
 fn database(folder: &tempfile::TempDir) -> Database {
-    let control = Control {
-        stop: &AtomicBool::new(false),
-        progress: &|_| {},
-    };
+    let control = Control { stop: &AtomicBool::new(false), progress: &|_| {} };
     Database::open(folder.path(), BUNDLED, Check::Quick, &control).unwrap()
 }
 
@@ -97,7 +94,8 @@ fn figures_of_every_range() {
 fn measures_of_the_year() {
     let folder = tempfile::tempdir().unwrap();
     let year = database(&folder).report(Range::Year).unwrap().current.totals;
-    let close = |value: Option<f64>, expected: f64| assert!((value.unwrap() - expected).abs() < 5e-5, "{value:?}");
+    let close =
+        |value: Option<f64>, expected: f64| assert!((value.unwrap() - expected).abs() < 5e-5, "{value:?}");
     close(year.on_time_share(), 0.734_16);
     close(year.average_delay(), 12.639_07);
     close(year.cancelled_share(), 0.024_51);

@@ -173,8 +173,10 @@ impl Why<'_> {
                 "is the host's"
             } else if winner.eager != copy.eager {
                 "is eager"
-            } else {
+            } else if winner.provider != copy.provider {
                 "has the smaller name"
+            } else {
+                "is a later build"
             };
             return format!("the same version as that of `{}`, which {reason}", winner.provider);
         }

@@ -147,7 +147,10 @@ impl Group {
         strategy: ShareStrategy,
     ) -> Self {
         let mut order: Vec<_> = offers.iter().enumerate().map(|(at, offer)| (offer.preference(), at)).collect();
-        order.sort_unstable();
+        // Providers that take no part any more may have one rank, and two generations of one provider may
+        // be in use whose versions differ in build metadata only.
+        let finer = |a: &Offer, b: &Offer| a.provider.cmp(&b.provider).then_with(|| b.version.cmp(&a.version));
+        order.sort_unstable_by(|(a, i), (b, j)| a.cmp(b).then_with(|| finer(&offers[*i], &offers[*j])));
         let mut place = vec![0; offers.len()];
         let mut unsorted: Vec<Option<Offer>> = offers.into_iter().map(Some).collect();
         let mut offers = Vec::with_capacity(order.len());
@@ -380,7 +383,7 @@ impl Group {
 }
 
 impl Offer {
-    /// Smaller is better; no two offers of a group are equal in this.
+    /// Smaller is better.
     fn preference(&self) -> (Reverse<usize>, usize) {
         let equal = [!self.live, !self.host, !self.eager]
             .into_iter()

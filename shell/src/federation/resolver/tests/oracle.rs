@@ -83,6 +83,7 @@ fn unmet(world: &World, out: &BTreeSet<String>) -> (Assigned, BTreeSet<(String, 
 }
 
 #[derive(Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "what the rules look at")]
 struct Copy {
     provider: String,
     version: Version,
@@ -184,7 +185,11 @@ fn best(copies: &[Copy]) -> Option<Copy> {
         let better = best.is_none_or(|best| {
             let preference =
                 |copy: &Copy| (copy.live, copy.host, copy.eager, std::cmp::Reverse(copy.provider.clone()));
-            copy.version.cmp_precedence(&best.version).then(preference(copy).cmp(&preference(best))).is_gt()
+            copy.version
+                .cmp_precedence(&best.version)
+                .then(preference(copy).cmp(&preference(best)))
+                .then(copy.version.cmp(&best.version))
+                .is_gt()
         });
         if better {
             best = Some(copy);

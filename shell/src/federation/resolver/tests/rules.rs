@@ -234,6 +234,26 @@ fn who_would_push_another_out_stays_out() {
 }
 
 #[test]
+fn nobody_is_let_in_again_at_the_host_s_expense() {
+    // c, and a with it, are out after the first round. With a the host's table, which serves the
+    // host alone and does not satisfy it, would become a singleton that the host insists against.
+    let plan = check(
+        &[
+            "host: charts 1.0.0 singleton; table 0.4.0 ^1 strict",
+            "a: store 1.0.0 strict singleton; table noimport any singleton",
+            "c: store 3.0.0 strict; charts 2.0.0 strict",
+        ],
+        &[
+            "host charts: 1.0.0 of host",
+            "host table: 0.4.0 of host!",
+            "a refused: conflict table",
+            "c refused: version-mismatch-strict charts",
+        ],
+    );
+    says(&plan, Code::Conflict, Severity::Error, "a", &["0.4.0 of `host`", "`host` insists on ^1"]);
+}
+
+#[test]
 fn what_is_not_a_singleton_comes_from_the_highest_that_fits() {
     let plan = check(
         &["host: store 1.0.0", "a: store 1.2.0 =1.2.0", "b: store 1.4.0", "c: store 2.0.0 ^3"],
@@ -526,4 +546,17 @@ fn a_live_copy_wins_among_equals() {
     live.bind(Slot::new("a", "default", "store"), "a", version("1.0.0"));
     let plan = resolve(&Request { live: &live, ..Request::new(&host, &remotes, VersionFirst) });
     assert_eq!(lines(&plan), ["a store: 1.0.0 of a", "b store: 1.0.0 of a", "host store: 1.0.0 of a"]);
+}
+
+#[test]
+fn copies_of_providers_that_are_gone_are_told_apart_by_name_and_build() {
+    let host = participant("host: store 0.3.1 singleton");
+    let mut live = Live::new();
+    live.bind(Slot::new("x", "default", "store"), "b", version("1.0.0+build"));
+    live.bind(Slot::new("y", "default", "store"), "a", version("1.0.0+1"));
+    live.bind(Slot::new("z", "default", "store"), "a", version("1.0.0+2"));
+    let plan = resolve(&Request { live: &live, ..Request::new(&host, &[], VersionFirst) });
+    assert_eq!(lines(&plan), ["host store: 1.0.0+2 of a!"]);
+    let candidates = plan.explain("default", "store", "host").unwrap().candidates;
+    assert_eq!(candidates.iter().filter(|candidate| candidate.won).count(), 1);
 }

@@ -1,0 +1,130 @@
+//! The contract's layout, as a text that is checked in: whoever changes it sees what hosts and remotes that
+//! are already built would no longer agree on.
+//!
+//! The text is made from the descriptions that `abi_stable` compares when a library is loaded, so no type that
+//! crosses can be forgotten.
+#![cfg(target_pointer_width = "64")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::Path,
+};
+
+use abi_stable::{
+    StableAbi,
+    type_layout::{TLData, TLField, TLFields, TypeLayout},
+};
+use plugin_api::abi::{ABI_REVISION, RemoteEntryRef};
+
+#[test]
+fn the_layout_is_that_of_its_revision() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/abi_layout.txt");
+    let now = describe();
+    if env::var_os("PULSE_BLESS").is_some() {
+        fs::write(&file, &now).expect("the description can be written");
+    }
+    let known = fs::read_to_string(&file).expect("the description is checked in");
+    if known == now {
+        return;
+    }
+    let difference = difference(&known, &now);
+    assert!(
+        known.lines().next() != now.lines().next(),
+        "the contract's layout has changed, and its revision has not: bump ABI_REVISION in plugin-api/src/abi.rs, \
+         say in CHANGELOG.md what changed, then run this test with PULSE_BLESS=1\n{difference}"
+    );
+    panic!("the contract has a new revision: run this test with PULSE_BLESS=1 to write down its layout\n{difference}");
+}
+
+#[test]
+fn the_description_covers_what_crosses() {
+    let text = describe();
+    for name in [
+        "ClippedMesh", "Command", "Consumer", "Event", "EventKind", "Fonts", "Frame", "FrameInput", "Grant", "Ime",
+        "InitContext", "Interface", "RemoteError", "SharedModule", "SurfaceContext", "TextureUpdate", "Tokens",
+        "Vertex",
+    ] {
+        assert!(text.contains(&format!("::{name}: ")), "`{name}` is not described");
+    }
+    // The rule that offsets are computed by, against the compiler.
+    let offset = std::mem::offset_of!(plugin_api::abi::FrameInput, tokens);
+    assert!(text.contains(&format!("\n{offset:>6} tokens: Tokens\n")), "{text}");
+}
+
+/// Lines that only one of the two has.
+fn difference(known: &str, now: &str) -> String {
+    let (before, after): (BTreeSet<_>, BTreeSet<_>) = (known.lines().collect(), now.lines().collect());
+    let gone = before.difference(&after).map(|line| format!("- {line}\n"));
+    let come = after.difference(&before).map(|line| format!("+ {line}\n"));
+    gone.chain(come).collect()
+}
+
+fn describe() -> String {
+    let mut described = BTreeMap::new();
+    visit(<RemoteEntryRef as StableAbi>::LAYOUT, &mut BTreeSet::new(), &mut described);
+    let types: String = described.into_values().collect();
+    format!("ABI revision {ABI_REVISION}\n\n{types}")
+}
+
+/// Describes the types of this package that `layout` leads to, by path and name.
+fn visit(layout: &'static TypeLayout, seen: &mut BTreeSet<usize>, out: &mut BTreeMap<String, String>) {
+    if !seen.insert(std::ptr::from_ref(layout).addr()) {
+        return;
+    }
+    let name = format!("{}::{}", layout.mod_path(), layout.full_type());
+    // Types of `abi_stable` are told apart by its own version, which is checked too.
+    if layout.package() == "plugin-api" {
+        let text = format!("{name}: {} bytes, aligned to {}\n", layout.size(), layout.alignment());
+        out.insert(name, text + &fields(layout) + "\n");
+    }
+    let below = layout.get_fields().into_iter().chain([layout.phantom_fields()]);
+    for field in below.flat_map(|fields| fields.iter().collect::<Vec<_>>()) {
+        visit(field.layout(), seen, out);
+        for function in field.function_range().iter() {
+            let parameters = function.param_type_layouts.iter();
+            for layout in parameters.chain(function.return_type_layout()) {
+                visit(layout(), seen, out);
+            }
+        }
+    }
+    for parameter in layout.generics().type_params() {
+        visit(parameter(), seen, out);
+    }
+}
+
+fn fields(layout: &'static TypeLayout) -> String {
+    match layout.data() {
+        TLData::Struct { fields } => struct_fields(layout, fields),
+        TLData::PrefixType(prefix) => struct_fields(layout, prefix.fields),
+        // Nothing that crosses is one; should it become so, its shape is part of the text.
+        TLData::Enum(_) | TLData::Union { .. } | TLData::Primitive(_) | TLData::Opaque => {
+            format!("       {:?}\n", layout.data_discriminant())
+        }
+    }
+}
+
+/// Offset, name and type of each field, laid out as `repr(C)` and `repr(transparent)` say.
+fn struct_fields(layout: &'static TypeLayout, fields: TLFields) -> String {
+    let mut end = 0_usize;
+    let mut text = String::new();
+    for field in fields.iter() {
+        let start = end.next_multiple_of(field.layout().alignment());
+        end = start + field.layout().size();
+        text.push_str(&format!("{start:>6} {}: {}\n", field.name(), type_of(&field)));
+    }
+    if !layout.is_prefix_kind() {
+        assert_eq!(end.next_multiple_of(layout.alignment()), layout.size(), "{}\n{text}", layout.full_type());
+    }
+    text
+}
+
+fn type_of(field: &TLField) -> String {
+    match field.function_range().iter().next() {
+        Some(function) if field.is_function() => {
+            // Lifetimes stand on lines of their own and say nothing about bytes.
+            function.to_string().lines().next().unwrap_or_default().to_owned()
+        }
+        _ => field.full_type().to_string(),
+    }
+}

@@ -1,0 +1,83 @@
+//! The day under the pointer: its points, its date and its values.
+
+use std::sync::Arc;
+
+use egui_plot::{PlotPoint, PlotTransform};
+use jiff::civil::Date;
+use plugin_api::egui::{Align2, Galley, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2, pos2, vec2};
+
+use super::{
+    super::{
+        format,
+        look::{Look, line, put},
+    },
+    smooth,
+};
+use crate::report::{Measure, Report, Totals, day_after};
+
+/// Marks `day`, an index into the report's days, and tells its values.
+pub(super) fn day_ui(
+    ui: &Ui,
+    look: &Look,
+    report: &Report,
+    measure: Measure,
+    day: usize,
+    transform: &PlotTransform,
+) {
+    let Some(totals) = report.current.days.get(day) else { return };
+    let before = report.previous.as_ref().and_then(|period| Some((period, period.days.get(day)?)));
+    let position = |value: f64| transform.position_from_point(&PlotPoint::new(day as f64, value));
+    // The dashed line is a mean where there are many days: the day itself is not on it.
+    let ghost = before.filter(|_| !smooth(report)).and_then(|(_, totals)| totals.value(measure));
+    for (value, color) in [(ghost, look.ghost), (totals.value(measure), look.accent)] {
+        if let Some(value) = value {
+            ui.painter().circle(position(value), 4.0, color, Stroke::new(1.5, look.card));
+        }
+    }
+    let anchor = position(totals.value(measure).unwrap_or(0.0));
+    let now = tooltip_row(report.current.first, day, totals, measure);
+    let rows = match before {
+        Some((period, totals)) => vec![now, tooltip_row(period.first, day, totals, measure)],
+        None => vec![now],
+    };
+    tooltip_ui(ui, look, *transform.frame(), anchor, &rows);
+}
+
+fn tooltip_row(first: Date, day: usize, totals: &Totals, measure: Measure) -> [String; 2] {
+    let date = day_after(first, day);
+    [date.strftime("%a %-d %b %Y").to_string(), format::value(totals, measure)]
+}
+
+/// A box beside `anchor` and inside `frame`: dates at the left, values at the right.
+fn tooltip_ui(ui: &Ui, look: &Look, frame: Rect, anchor: Pos2, rows: &[[String; 2]]) {
+    let padding = Vec2::new(look.t.space[2], look.t.space[1]);
+    let gap = look.t.space[3];
+    let colors = [look.accent, look.ghost];
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|[date, value]| {
+            let date = line(ui, &**date, look.caption.clone(), look.weak, f32::INFINITY);
+            let value = line(ui, &**value, look.strong(0), look.text, f32::INFINITY);
+            (date, value)
+        })
+        .collect();
+    let dot = look.t.space[2];
+    let height = cells.iter().map(|(date, value)| date.size().y.max(value.size().y)).fold(0.0, f32::max) + 4.0;
+    let widest =
+        |pick: fn(&(_, _)) -> &Arc<Galley>| cells.iter().map(|cell| pick(cell).size().x).fold(0.0, f32::max);
+    let width = dot + widest(|cell| &cell.0) + gap + widest(|cell| &cell.1);
+    let size = vec2(width, height * rows.len() as f32) + 2.0 * padding;
+    let right = anchor.x + gap + size.x <= frame.right();
+    let left = if right { anchor.x + gap } else { (anchor.x - gap - size.x).max(frame.left()) };
+    let top = (anchor.y - size.y / 2.0).clamp(frame.top(), (frame.bottom() - size.y).max(frame.top()));
+    let rect = Rect::from_min_size(pos2(left, top), size);
+    let radius = look.control_radius();
+    ui.painter().rect(rect, radius, look.card, Stroke::new(1.0, look.border_strong), StrokeKind::Inside);
+    for (index, (date, value)) in cells.into_iter().enumerate() {
+        let middle = rect.top() + padding.y + height * (index as f32 + 0.5);
+        let left = rect.left() + padding.x;
+        ui.painter().circle_filled(pos2(left + 3.0, middle), 3.0, colors[index.min(1)]);
+        put(ui, date, Align2::LEFT_CENTER, pos2(left + dot, middle), look.weak);
+        put(ui, value, Align2::RIGHT_CENTER, pos2(rect.right() - padding.x, middle), look.text);
+    }
+}

@@ -1,0 +1,524 @@
+//! What a remote may send, what it may not, and that nothing it sends does harm.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use abi_stable::std_types::ROption;
+use plugin_api::abi::{ClippedMesh, Command, CommandKind, Ime, NEVER, Vertex};
+use proptest::prelude::*;
+
+use super::*;
+
+/// Small enough that a test reaches each limit.
+const QUOTA: Quota =
+    Quota { vertices: 64, indices: 96, meshes: 8, textures: 4, texels: 400, commands: 4, text: 64 };
+const SIDE: u32 = 16;
+
+fn texture(id: u64, size: [u32; 2]) -> abi::TextureUpdate {
+    abi::TextureUpdate {
+        texture: id,
+        free: false,
+        partial: false,
+        nearest: false,
+        pos: [0; 2],
+        size,
+        pixels: vec![200; (size[0] * size[1] * 4) as usize].into(),
+    }
+}
+
+fn part(id: u64, pos: [u32; 2], size: [u32; 2]) -> abi::TextureUpdate {
+    abi::TextureUpdate { partial: true, pos, ..texture(id, size) }
+}
+
+fn free(id: u64) -> abi::TextureUpdate {
+    abi::TextureUpdate { free: true, ..texture(id, [0; 2]) }
+}
+
+fn triangle(texture: u64) -> ClippedMesh {
+    let corner = |x, y| Vertex { pos: [x, y], uv: [0.5; 2], color: [255; 4] };
+    ClippedMesh {
+        clip: [0.0, 0.0, 9.0, 9.0],
+        texture,
+        overlay: false,
+        indices: vec![0, 1, 2].into(),
+        vertices: vec![corner(0.0, 0.0), corner(9.0, 0.0), corner(0.0, 9.0)].into(),
+    }
+}
+
+fn good() -> abi::Frame {
+    abi::Frame {
+        meshes: vec![triangle(1)].into(),
+        textures: vec![texture(1, [8, 8])].into(),
+        cursor: "pointer".into(),
+        repaint_after: NEVER,
+        ..abi::Frame::default()
+    }
+}
+
+fn with(change: impl FnOnce(&mut abi::Frame)) -> abi::Frame {
+    let mut frame = good();
+    change(&mut frame);
+    frame
+}
+
+/// Expects `frame`, as the second one of a surface, to be refused with a message that says `expected`, and
+/// the surface to go on as if it had not been.
+fn refused(frame: abi::Frame, expected: &str) {
+    let mut validator = Validator::new(QUOTA, SIDE);
+    validator.accept(good()).unwrap();
+    let before = validator.sizes.clone();
+    let error = validator.accept(frame).expect_err(expected).to_string();
+    assert!(error.contains(expected), "`{error}` does not say `{expected}`");
+    assert_eq!(validator.sizes, before, "{expected}");
+    validator.accept(good()).unwrap();
+}
+
+/// Expects `frame` to be accepted as the second one of a surface.
+fn accepted(frame: abi::Frame) -> Frame {
+    let mut validator = Validator::new(QUOTA, SIDE);
+    validator.accept(good()).unwrap();
+    validator.accept(frame).unwrap()
+}
+
+#[test]
+fn a_good_frame_is_taken_over_as_it_is() {
+    let frame = accepted(with(|f| {
+        f.commands = vec![Command { kind: CommandKind::COPY_TEXT, flag: false, text: "copied".into() }].into();
+        f.overlays = vec![[1.0, 2.0, 3.0, 4.0]].into();
+        f.ime = ROption::RSome(Ime { field: [0.0, 0.0, 50.0, 10.0], cursor: [5.0, 0.0, 6.0, 10.0] });
+        f.wants_keyboard = true;
+        f.repaint_after = 1_500;
+        f.meshes[0].overlay = true;
+    }));
+    let mesh = &frame.meshes[0];
+    assert_eq!((mesh.texture, mesh.overlay, &mesh.indices[..]), (1, true, &[0, 1, 2][..]));
+    assert_eq!(mesh.clip, Rect::from_min_max(Pos2::ZERO, Pos2::new(9.0, 9.0)));
+    assert_eq!((mesh.vertices[1].pos, mesh.vertices[1].color), (Pos2::new(9.0, 0.0), Color32::WHITE));
+    assert_eq!(frame.overlays, [Rect::from_min_max(Pos2::new(1.0, 2.0), Pos2::new(3.0, 4.0))]);
+    assert_eq!(frame.commands[0].text, "copied");
+    assert_eq!(frame.cursor, egui::CursorIcon::PointingHand);
+    assert_eq!(frame.ime.unwrap().0.max, Pos2::new(50.0, 10.0));
+    assert!(frame.wants_keyboard);
+    assert_eq!(frame.repaint_after, Some(Duration::from_nanos(1_500)));
+    assert_eq!(accepted(good()).repaint_after, None);
+}
+
+#[test]
+fn meshes_are_checked() {
+    refused(with(|f| f.meshes[0].indices[2] = 3), "index 3 of 3 vertices");
+    refused(with(|f| f.meshes[0].indices[0] = u32::MAX), "index 4294967295");
+    refused(with(|f| f.meshes[0].vertices = vec![].into()), "index 0 of 0 vertices");
+    refused(with(|f| f.meshes[0].indices.push(0)), "4 indices do not make triangles");
+    refused(with(|f| f.meshes[0].texture = 2), "a mesh with texture 2, which there is not");
+    for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        refused(with(|f| f.meshes[0].vertices[1].pos[1] = wrong), "not a finite number");
+        refused(with(|f| f.meshes[0].vertices[2].uv[0] = wrong), "not a finite number");
+    }
+    refused(with(|f| f.meshes[0].clip[3] = f32::NAN), "a rectangle that is not a number");
+    refused(with(|f| f.overlays.push([f32::NAN; 4])), "a rectangle that is not a number");
+    let nan = Ime { field: [0.0; 4], cursor: [f32::NAN; 4] };
+    refused(with(|f| f.ime = ROption::RSome(nan)), "a rectangle that is not a number");
+}
+
+#[test]
+fn rectangles_without_end_are_brought_within_reach() {
+    let frame = accepted(with(|f| f.meshes[0].clip = [f32::NEG_INFINITY, 0.0, f32::INFINITY, f32::MAX]));
+    let clip = frame.meshes[0].clip;
+    assert!(clip.is_finite() && clip.width() > 100_000.0, "{clip}");
+}
+
+#[test]
+fn quotas_are_kept() {
+    refused(with(|f| f.meshes = vec![triangle(1); 9].into()), "9 meshes");
+    let many = |f: &mut abi::Frame| f.meshes[0].vertices = vec![f.meshes[0].vertices[0]; 65].into();
+    refused(with(many), "65 vertices");
+    refused(with(|f| f.meshes[0].indices = vec![0; 99].into()), "99 indices");
+    refused(with(|f| f.overlays = vec![[0.0; 4]; 9].into()), "9 layers");
+    let command = Command { kind: CommandKind(77), flag: false, text: "x".into() };
+    refused(with(|f| f.commands = vec![command.clone(); 5].into()), "5 commands");
+    let long = Command { text: "x".repeat(65).into(), ..command };
+    refused(with(|f| f.commands = vec![long].into()), "a text of 65 bytes");
+    refused(with(|f| f.cursor = "x".repeat(65).into()), "a text of 65 bytes");
+    refused(with(|f| f.access = "x".repeat(65).into()), "a text of 65 bytes");
+    refused(with(|f| f.textures = (2..6).map(|id| texture(id, [1, 1])).collect()), "5 textures");
+    // No more is left at the end, but all of it would be held until the frame is shown.
+    refused(with(|f| f.textures = vec![texture(1, [8, 8]); 7].into()), "changes of 448 texels");
+    let mut validator = Validator::new(QUOTA, SIDE);
+    validator.accept(good()).unwrap();
+    validator.accept(with(|f| f.textures = vec![texture(2, [16, 16])].into())).unwrap();
+    let full = validator.accept(with(|f| f.textures = vec![texture(3, [16, 16])].into())).unwrap_err();
+    assert!(full.to_string().contains("textures of 576 texels"), "{full}");
+}
+
+#[test]
+fn textures_are_checked() {
+    let one = |update: abi::TextureUpdate| with(|f| f.textures = vec![update].into());
+    refused(one(texture(2, [17, 1])), "over 16 a side");
+    refused(one(abi::TextureUpdate { size: [u32::MAX; 2], ..texture(2, [1, 1]) }), "over 16 a side");
+    refused(one(texture(2, [0, 4])), "without texels");
+    refused(one(part(1, [0, 0], [0, 4])), "without texels");
+    refused(one(abi::TextureUpdate { size: [2, 2], ..texture(2, [2, 1]) }), "texture 2 of 2×2 with 8 bytes");
+    refused(one(part(2, [0, 0], [1, 1])), "a part of texture 2, which there is not");
+    refused(one(part(1, [1, 0], [8, 1])), "a part of texture 1 outside of it");
+    refused(one(part(1, [0, 8], [1, 1])), "a part of texture 1 outside of it");
+    refused(one(part(1, [u32::MAX, 0], [2, 1])), "a part of texture 1 outside of it");
+    refused(one(free(2)), "it frees texture 2, which there is not");
+    refused(with(|f| f.textures = vec![free(1), free(1)].into()), "it frees texture 1, which there is not");
+    let after = vec![free(1), part(1, [0, 0], [1, 1])];
+    refused(with(|f| f.textures = after.into()), "a part of texture 1, which there is not");
+    let frame = accepted(one(part(1, [7, 7], [1, 1])));
+    assert!(matches!(frame.textures[0], TextureUpdate::Set { texture: 1, pos: Some([7, 7]), .. }));
+}
+
+#[test]
+fn a_freed_texture_serves_for_one_more_frame() {
+    let mut validator = Validator::new(QUOTA, SIDE);
+    validator.accept(good()).unwrap();
+    validator.accept(with(|f| f.textures = vec![free(1)].into())).unwrap();
+    let late = validator.accept(with(|f| f.textures = vec![].into())).unwrap_err();
+    assert!(late.to_string().contains("texture 1, which there is not"), "{late}");
+    // Its name may be used again, in the frame that frees it too.
+    validator.accept(good()).unwrap();
+    validator.accept(with(|f| f.textures = vec![free(1), texture(1, [2, 2])].into())).unwrap();
+    assert_eq!(validator.sizes[&1], [2, 2]);
+}
+
+#[test]
+fn what_a_host_does_not_know_is_skipped() {
+    let frame = accepted(with(|f| {
+        f.cursor = "hologram".into();
+        f.access = "{\"nodes\":".into();
+        f.commands = vec![Command { kind: CommandKind(4_000), flag: true, text: "?".into() }].into();
+    }));
+    assert_eq!(frame.cursor, egui::CursorIcon::Default);
+    assert!(frame.access.is_none());
+    assert_eq!(frame.meshes.len(), 1);
+}
+
+/// Mostly good numbers, and now and then one that is not.
+fn number() -> impl Strategy<Value = f32> {
+    prop_oneof![20 => -50.0..50.0_f32, 1 => any::<f32>(), 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
+}
+
+fn rectangle() -> impl Strategy<Value = abi::Rect> {
+    [number(), number(), number(), number()]
+}
+
+prop_compose! {
+    fn some_mesh()(
+        count in 0..8_usize,
+        texture in 0..4_u64,
+        overlay: bool,
+        clip in rectangle(),
+    )(
+        vertices in prop::collection::vec(([number(), number()], [number(), number()], any::<[u8; 4]>()), count),
+        indices in prop::collection::vec(
+            prop_oneof![40 => 0..u32::try_from(count).unwrap().max(1), 1 => any::<u32>()], 0..10),
+        whole in prop::bool::weighted(0.9),
+        texture in Just(texture), overlay in Just(overlay), clip in Just(clip),
+    ) -> ClippedMesh {
+        let mut indices = indices;
+        if whole {
+            indices.truncate(indices.len() / 3 * 3);
+        }
+        let vertices = vertices.into_iter().map(|(pos, uv, color)| Vertex { pos, uv, color });
+        ClippedMesh { clip, texture, overlay, indices: indices.into(), vertices: vertices.collect() }
+    }
+}
+
+prop_compose! {
+    fn some_texture()(
+        id in 0..4_u64,
+        free in prop::bool::weighted(0.15),
+        partial in prop::bool::weighted(0.4),
+        nearest: bool,
+        pos in prop_oneof![9 => [0..6_u32, 0..6_u32], 1 => any::<[u32; 2]>()],
+        size in prop_oneof![9 => [0..10_u32, 0..10_u32], 1 => [0..20_u32, 0..20_u32], 1 => any::<[u32; 2]>()],
+        missing in prop_oneof![9 => Just(0), 1 => 0..9_u64],
+    ) -> abi::TextureUpdate {
+        let bytes = u64::from(size[0]) * u64::from(size[1]) * 4;
+        let pixels = vec![7; usize::try_from(bytes.saturating_sub(missing).min(2_000)).unwrap()];
+        abi::TextureUpdate { texture: id, free, partial, nearest, pos, size, pixels: pixels.into() }
+    }
+}
+
+prop_compose! {
+    fn some_frame()(
+        meshes in prop::collection::vec(some_mesh(), 0..4),
+        overlays in prop::collection::vec(rectangle(), 0..3),
+        textures in prop::collection::vec(some_texture(), 0..5),
+        commands in prop::collection::vec((any::<u32>(), any::<bool>(), ".{0,20}"), 0..6),
+        cursor in ".{0,12}",
+        ime in prop::option::of((rectangle(), rectangle())),
+        wants_keyboard: bool,
+        repaint_after: u64,
+        access in ".{0,20}",
+    ) -> abi::Frame {
+        let commands = commands.into_iter().map(|(kind, flag, text)| {
+            Command { kind: CommandKind(kind), flag, text: text.into() }
+        });
+        abi::Frame {
+            meshes: meshes.into(),
+            overlays: overlays.into(),
+            textures: textures.into(),
+            commands: commands.collect(),
+            cursor: cursor.into(),
+            ime: ime.map(|(field, cursor)| Ime { field, cursor }).into(),
+            wants_keyboard,
+            repaint_after,
+            access: access.into(),
+        }
+    }
+}
+
+/// The textures as whoever paints would have them.
+#[derive(Default)]
+struct Painter {
+    textures: BTreeMap<u64, [usize; 2]>,
+    freed: Vec<u64>,
+}
+
+impl Painter {
+    /// Does what the compositor will do with an accepted frame, and looks that it can be done.
+    fn show(&mut self, frame: &Frame) {
+        for id in self.freed.drain(..) {
+            self.textures.remove(&id);
+        }
+        for update in &frame.textures {
+            match update {
+                TextureUpdate::Set { texture, pos: None, image, .. } => {
+                    assert!(image.size.iter().all(|side| (1..=SIDE as usize).contains(side)));
+                    self.freed.retain(|id| id != texture);
+                    self.textures.insert(*texture, image.size);
+                }
+                TextureUpdate::Set { texture, pos: Some(pos), image, .. } => {
+                    let whole = self.textures[texture];
+                    assert!(!self.freed.contains(texture));
+                    assert!((0..2).all(|axis| image.size[axis] > 0 && pos[axis] + image.size[axis] <= whole[axis]));
+                }
+                TextureUpdate::Free(texture) => {
+                    assert!(self.textures.contains_key(texture) && !self.freed.contains(texture));
+                    self.freed.push(*texture);
+                }
+            }
+            if let TextureUpdate::Set { image, .. } = update {
+                assert_eq!(image.pixels.len(), image.size[0] * image.size[1]);
+            }
+        }
+        for mesh in &frame.meshes {
+            assert!(self.textures.contains_key(&mesh.texture));
+            assert_eq!(mesh.indices.len() % 3, 0);
+            assert!(mesh.indices.iter().all(|index| (*index as usize) < mesh.vertices.len()));
+            assert!(mesh.vertices.iter().all(|v| v.pos.is_finite() && v.uv.is_finite()));
+            assert!(mesh.clip.is_finite());
+        }
+        let rectangles = frame.overlays.iter().copied().chain(frame.ime.into_iter().flat_map(|(a, b)| [a, b]));
+        assert!(rectangles.into_iter().all(|r| r.min.is_finite() && r.max.is_finite()));
+        assert!(frame.commands.len() <= QUOTA.commands && frame.meshes.len() <= QUOTA.meshes);
+        assert!(frame.meshes.iter().map(|m| m.vertices.len()).sum::<usize>() <= QUOTA.vertices);
+        assert!(frame.meshes.iter().map(|m| m.indices.len()).sum::<usize>() <= QUOTA.indices);
+    }
+
+    /// What is left for the next frame.
+    fn kept(&self) -> BTreeMap<u64, [u32; 2]> {
+        let kept = self.textures.iter().filter(|(id, _)| !self.freed.contains(id));
+        kept.map(|(id, size)| (*id, size.map(|side| u32::try_from(side).unwrap()))).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_accepted_can_be_painted(frames in prop::collection::vec(some_frame(), 1..8)) {
+        let mut validator = Validator::new(QUOTA, SIDE);
+        let mut painter = Painter::default();
+        for frame in frames {
+            let before = validator.sizes.clone();
+            match validator.accept(frame) {
+                Ok(frame) => {
+                    painter.show(&frame);
+                    prop_assert_eq!(&validator.sizes, &painter.kept());
+                    prop_assert!(validator.sizes.len() <= QUOTA.textures);
+                }
+                Err(error) => {
+                    prop_assert!(error.to_string().len() < 500);
+                    prop_assert_eq!(&validator.sizes, &before);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_property_test_sees_both_good_and_bad_frames() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let mut validator = Validator::new(QUOTA, SIDE);
+    let (mut accepted, mut meshes) = (0, 0);
+    for _ in 0..500 {
+        let frame = some_frame().new_tree(&mut runner).unwrap().current();
+        if let Ok(frame) = validator.accept(frame) {
+            accepted += 1;
+            meshes += frame.meshes.len();
+        }
+    }
+    assert!((25..475).contains(&accepted) && meshes > 10, "{accepted} of 500 accepted, with {meshes} meshes");
+}
+
+mod trees {
+    use egui::accesskit::{Node, NodeId, Rect as Bounds, Role, TextPosition, TextSelection, Tree, TreeId, TreeUpdate};
+    use egui_kittest::kittest;
+    use proptest::prelude::*;
+
+    use super::super::tree::sound;
+
+    fn update(root: u64, nodes: Vec<(u64, Node)>) -> TreeUpdate {
+        TreeUpdate {
+            nodes: nodes.into_iter().map(|(id, node)| (NodeId(id), node)).collect(),
+            tree: Some(Tree::new(NodeId(root))),
+            tree_id: TreeId::ROOT,
+            focus: NodeId(root),
+        }
+    }
+
+    fn node(role: Role, children: &[u64]) -> Node {
+        let mut node = Node::new(role);
+        node.set_children(children.iter().map(|id| NodeId(*id)).collect::<Vec<_>>());
+        node
+    }
+
+    fn run(text: &str) -> Node {
+        let mut node = Node::new(Role::TextRun);
+        node.set_value(text);
+        node.set_character_lengths(text.chars().map(|c| u8::try_from(c.len_utf8()).unwrap()).collect::<Vec<_>>());
+        node.set_bounds(Bounds { x0: 0.0, y0: 0.0, x1: 9.0, y1: 9.0 });
+        node
+    }
+
+    fn ids(update: &TreeUpdate) -> Vec<u64> {
+        update.nodes.iter().map(|(id, _)| id.0).collect()
+    }
+
+    #[test]
+    fn a_good_tree_stays_as_it_is() {
+        let mut field = node(Role::TextInput, &[3, 4]);
+        let end = TextPosition { node: NodeId(4), character_index: 2 };
+        field.set_text_selection(TextSelection { anchor: end, focus: end });
+        let (mut first, mut second) = (run("Grä"), run("ce"));
+        first.set_next_on_line(NodeId(4));
+        second.set_previous_on_line(NodeId(3));
+        let good = update(1, vec![(1, node(Role::Window, &[2])), (2, field), (3, first), (4, second)]);
+        assert_eq!(sound(good.clone()), Some(good));
+    }
+
+    #[test]
+    fn what_is_no_tree_is_left_out() {
+        let twice = vec![(1, node(Role::Window, &[2, 2, 3])), (2, node(Role::Group, &[3])), (3, node(Role::Label, &[]))];
+        assert_eq!(ids(&sound(update(1, twice)).unwrap()), [1, 2, 3]);
+        let circle = vec![(1, node(Role::Window, &[2])), (2, node(Role::Group, &[1, 2, 9]))];
+        let circle = sound(update(1, circle)).unwrap();
+        assert!(circle.nodes[1].1.children().is_empty(), "{circle:?}");
+        let orphan = vec![(1, node(Role::Window, &[])), (2, node(Role::Label, &[]))];
+        assert_eq!(ids(&sound(update(1, orphan)).unwrap()), [1]);
+        assert!(sound(update(7, vec![(1, node(Role::Window, &[]))])).is_none());
+        assert!(sound(TreeUpdate { tree: None, ..update(1, vec![(1, node(Role::Window, &[]))]) }).is_none());
+        let deep = (0..5_000).map(|id| (id, node(Role::Group, &[id + 1]))).collect();
+        assert!(sound(update(0, deep)).unwrap().nodes.len() < 500);
+    }
+
+    #[test]
+    fn text_that_contradicts_itself_is_a_label() {
+        let mut short = run("Grä");
+        short.set_character_lengths([1, 1, 1]);
+        let mut around = run("round");
+        around.set_next_on_line(NodeId(3));
+        let mut field = node(Role::TextInput, &[2, 3]);
+        let outside = TextPosition { node: NodeId(3), character_index: 6 };
+        field.set_text_selection(TextSelection { anchor: outside, focus: outside });
+        let tree = sound(update(1, vec![(1, field), (2, short), (3, around)])).unwrap();
+        assert_eq!(tree.nodes[1].1.role(), Role::Label);
+        assert_eq!((tree.nodes[2].1.role(), tree.nodes[2].1.next_on_line()), (Role::TextRun, None));
+        assert_eq!(tree.nodes[0].1.text_selection(), None);
+    }
+
+    prop_compose! {
+        fn some_node()(
+            role in prop::sample::select(vec![Role::Group, Role::Label, Role::TextInput, Role::TextRun]),
+            children in prop::collection::vec(0..8_u64, 0..4),
+            value in prop::option::of("[aä€]{0,3}"),
+            lengths in prop::option::of(prop::collection::vec(0..4_u8, 0..4)),
+            bounded: bool,
+            grafted in prop::bool::weighted(0.1),
+            line in (prop::option::of(0..8_u64), prop::option::of(0..8_u64)),
+            selection in prop::option::of((0..8_u64, 0..4_usize, 0..8_u64, 0..4_usize)),
+        ) -> Node {
+            // Runs are leaves mostly, so that some are good.
+            let mut made = match (&value, lengths) {
+                (Some(text), None) if role == Role::TextRun => run(text),
+                (_, lengths) => {
+                    let mut made = node(role, &children);
+                    made.set_character_lengths(lengths.unwrap_or_default());
+                    made
+                }
+            };
+            if let Some(text) = value {
+                made.set_value(text);
+            }
+            if bounded {
+                made.set_bounds(Bounds { x0: 0.0, y0: 0.0, x1: 9.0, y1: 9.0 });
+            }
+            if grafted {
+                made.set_tree_id(TreeId::ROOT);
+            }
+            if let Some(id) = line.0 {
+                made.set_next_on_line(NodeId(id));
+            }
+            if let Some(id) = line.1 {
+                made.set_previous_on_line(NodeId(id));
+            }
+            if let Some((anchor, from, focus, to)) = selection {
+                made.set_text_selection(TextSelection {
+                    anchor: TextPosition { node: NodeId(anchor), character_index: from },
+                    focus: TextPosition { node: NodeId(focus), character_index: to },
+                });
+            }
+            made
+        }
+    }
+
+    /// Reads all of a tree, as assistive technology does.
+    fn read(node: &kittest::AccessKitNode<'_>) -> usize {
+        if node.supports_text_ranges() {
+            let range = node.document_range();
+            let mut text = String::new();
+            range.write_text(&mut text).unwrap();
+            for position in [range.start(), range.end()].into_iter().chain(node.text_selection_focus()) {
+                let _ = (position.to_global_usv_index(), position.to_global_utf16_index());
+                let _ = (position.forward_to_line_end(), position.backward_to_line_start());
+            }
+            let _ = range.bounding_boxes();
+        }
+        let _ = (node.label(), node.value());
+        node.children().map(|child| read(&child)).sum::<usize>() + 1
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_is_sound_can_be_read(
+            first in prop::collection::vec((0..8_u64, some_node()), 0..10),
+            second in prop::collection::vec((0..8_u64, some_node()), 0..10),
+        ) {
+            let mut updates = [first, second].into_iter().filter_map(|nodes| sound(update(0, nodes)));
+            if let Some(first) = updates.next() {
+                let count = first.nodes.len();
+                let mut state = kittest::State::new(first);
+                prop_assert_eq!(read(&state.root()), count);
+                for next in updates {
+                    state.update(next);
+                    read(&state.root());
+                }
+            }
+        }
+    }
+}

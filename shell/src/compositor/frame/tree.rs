@@ -1,0 +1,86 @@
+//! Accessibility trees of remotes, made sound.
+//!
+//! Whoever reads the window's tree trusts its shape: a node with two parents, or a line of text that leads back
+//! to itself, would end or hang the shell. What is not sound is left out, and the rest is shown.
+
+use std::collections::BTreeMap;
+
+use egui::accesskit::{Node, NodeId, Role, TreeUpdate};
+
+/// How deep a tree may be: its readers descend by recursion.
+const DEPTH: usize = 200;
+
+/// The part of `update` that is a tree below its root; `None` when it names no root that is there.
+///
+/// The nodes stand in the order in which they are read.
+pub(super) fn sound(update: TreeUpdate) -> Option<TreeUpdate> {
+    let root = update.tree.as_ref()?.root;
+    let mut found = BTreeMap::new();
+    for (id, node) in update.nodes {
+        found.entry(id).or_insert(node);
+    }
+    let mut nodes: Vec<(NodeId, Node)> = Vec::new();
+    let mut open = vec![(root, found.remove(&root)?, 0)];
+    while let Some((id, mut node, depth)) = open.pop() {
+        // The first parent that names a node has it.
+        let below: Vec<_> = if depth < DEPTH {
+            node.children().iter().filter_map(|child| Some((*child, found.remove(child)?, depth + 1))).collect()
+        } else {
+            Vec::new()
+        };
+        node.set_children(below.iter().map(|(child, ..)| *child).collect::<Vec<_>>());
+        node.clear_tree_id();
+        if node.role() == Role::TextRun && !is_run(&node) {
+            node.set_role(Role::Label);
+        }
+        nodes.push((id, node));
+        open.extend(below.into_iter().rev());
+    }
+    check_text(&mut nodes);
+    Some(TreeUpdate { nodes, ..update })
+}
+
+/// Whether a run of text says of each of its characters where it is.
+fn is_run(node: &Node) -> bool {
+    let Some(text) = node.value() else { return false };
+    let lengths = node.character_lengths();
+    let mut end = 0;
+    let whole = lengths.iter().all(|length| {
+        end += usize::from(*length);
+        *length > 0 && text.is_char_boundary(end)
+    });
+    let as_many = |numbers: Option<&[f32]>| numbers.is_none_or(|numbers| numbers.len() == lengths.len());
+    whole
+        && end == text.len()
+        && as_many(node.character_positions())
+        && as_many(node.character_widths())
+        && node.bounds().is_some()
+        && node.children().is_empty()
+}
+
+/// Drops what leads from a run of text to something else, backwards, or outside of it.
+fn check_text(nodes: &mut [(NodeId, Node)]) {
+    // Place in the order of reading, and number of characters.
+    let runs: BTreeMap<NodeId, (usize, usize)> = nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, node))| node.role() == Role::TextRun)
+        .map(|(at, (id, node))| (*id, (at, node.character_lengths().len())))
+        .collect();
+    for (at, (_, node)) in nodes.iter_mut().enumerate() {
+        let place = |id: Option<NodeId>| id.map(|id| runs.get(&id).map(|(at, _)| *at));
+        let run = node.role() == Role::TextRun;
+        if place(node.next_on_line()).is_some_and(|next| !run || next.is_none_or(|next| next <= at)) {
+            node.clear_next_on_line();
+        }
+        if place(node.previous_on_line()).is_some_and(|previous| !run || previous.is_none_or(|p| p >= at)) {
+            node.clear_previous_on_line();
+        }
+        let inside = |position: egui::accesskit::TextPosition| {
+            runs.get(&position.node).is_some_and(|(_, characters)| position.character_index <= *characters)
+        };
+        if node.text_selection().is_some_and(|s| !inside(s.anchor) || !inside(s.focus)) {
+            node.clear_text_selection();
+        }
+    }
+}

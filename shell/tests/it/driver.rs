@@ -1,0 +1,519 @@
+//! Drives a program of this workspace in a real window, the way a browser driver drives a page.
+//!
+//! The program runs on a virtual screen of its own and is asked over egui's inspection protocol for its
+//! accessibility tree and its pixels, and told what a person does.
+//! Every request makes the window draw a frame, so waiting is asking again until what is awaited is there.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{self, BufRead, BufReader, Read},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use egui::{
+    Event, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, Rect, TouchPhase, Vec2,
+    accesskit::{Action, ActionRequest, Affine, Node, NodeId, Role, Toggled, TreeId, TreeUpdate},
+};
+use egui_inspection::protocol::{Request, Response, read_handshake, read_message, write_message};
+use tempfile::{NamedTempFile, TempDir};
+use x11rb::{
+    connection::Connection,
+    protocol::xproto::{AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, InputFocus},
+};
+
+/// How long anything may take before a test gives up; far more than it takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A screen and a home of one's own: what a program finds of its user and leaves behind.
+pub(crate) struct Desktop {
+    folder: TempDir,
+    screen: Screen,
+}
+
+impl Desktop {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("pulse-desktop-").tempdir().expect("a temporary folder");
+        for name in ["config", "data", "runtime"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder in it");
+        }
+        Self { folder, screen: Screen::start() }
+    }
+
+    /// Where pulse and its remotes keep their data on this desktop.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data").join("pulse")
+    }
+
+    /// `program`, to be run on this desktop.
+    pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            let of_a_session = name.starts_with("WAYLAND_") || name.starts_with("PULSE_");
+            if of_a_session || name.starts_with("EGUI_") {
+                command.env_remove(&*name);
+            }
+        }
+        let home = self.folder.path();
+        command
+            .current_dir(home)
+            .env("DISPLAY", &self.screen.display)
+            .env("HOME", home)
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .env("XDG_DATA_HOME", home.join("data"))
+            .env("XDG_RUNTIME_DIR", home.join("runtime"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `command` and waits for its window.
+    pub(crate) fn open(&self, mut command: Command) -> Window {
+        // The port is free when it is chosen and may be taken when the program comes to bind it.
+        for _ in 0..3 {
+            let errors = NamedTempFile::new_in(self.folder.path()).expect("a file for what it says");
+            let port = free_port();
+            command
+                .env("EGUI_INSPECTION", port.to_string())
+                .stdout(Stdio::null())
+                .stderr(errors.reopen().expect("a second handle of a file"));
+            let mut process = command.spawn().unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
+            if let Some(stream) = connect(port, &mut process, &errors) {
+                let name = thread::current().name().unwrap_or("window").replace("::", "-");
+                return Window { name, process, stream, errors, display: self.screen.display.clone() };
+            }
+            end(&mut process);
+        }
+        panic!("no port for {command:?} in three tries");
+    }
+}
+
+/// A virtual screen; it ends with this value.
+struct Screen {
+    server: Child,
+    /// The value for `DISPLAY`.
+    display: String,
+}
+
+impl Screen {
+    fn start() -> Self {
+        let mut command = Command::new("Xvfb");
+        command
+            .args(["-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let server = command.spawn().unwrap_or_else(|e| {
+            panic!("Xvfb does not start ({e}); `cargo xtask test` installs it, and what else windows need")
+        });
+        let mut screen = Self { server, display: String::new() };
+        // The server chooses a free number, and writes it when it takes connections.
+        let mut number = String::new();
+        let output = screen.server.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut number).expect("the number of a display");
+        assert!(!number.trim().is_empty(), "Xvfb ended instead of giving the number of its display");
+        screen.display = format!(":{}", number.trim());
+        screen
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        end(&mut self.server);
+    }
+}
+
+/// Ends a process of this test, if it has not ended by itself.
+fn end(process: &mut Child) {
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("the address of a listener")
+}
+
+/// `None` when it is somebody else who answers there.
+fn connect(port: SocketAddr, process: &mut Child, errors: &NamedTempFile) -> Option<TcpStream> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(port) {
+            stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            stream.set_nodelay(true).expect("no delay");
+            return read_handshake(&mut stream).is_ok().then_some(stream);
+        }
+        if let Some(status) = process.try_wait().expect("the state of a child") {
+            panic!("the program ended ({status}) instead of opening a window:\n{}", said(errors));
+        }
+        assert!(Instant::now() < deadline, "no window after {PATIENCE:?}:\n{}", said(errors));
+        // Nothing tells that a port has begun to listen.
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn said(errors: &NamedTempFile) -> String {
+    let text = fs::read(errors.path()).unwrap_or_default();
+    format!("--- its standard error ---\n{}--- end ---", String::from_utf8_lossy(&text))
+}
+
+/// A running program and its window; the program ends with this value.
+pub(crate) struct Window {
+    /// The test's, for pictures.
+    name: String,
+    process: Child,
+    stream: TcpStream,
+    errors: NamedTempFile,
+    display: String,
+}
+
+impl Window {
+    /// What the program has written to standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        said(&self.errors)
+    }
+
+    /// The window as a screen reader has it, of a frame that is drawn now.
+    pub(crate) fn tree(&mut self) -> Tree {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match self.ask(&Request::GetTree) {
+                Response::Tree { step, accesskit: Some(update), .. } => return Tree::new(step, update),
+                Response::Tree { .. } => {}
+                other => panic!("no tree: {other:?}"),
+            }
+        }
+        panic!("no accessibility tree after {PATIENCE:?}")
+    }
+
+    /// Waits until `look` finds what `what` says.
+    pub(crate) fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Tree) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let tree = self.tree();
+            if let Some(found) = look(&tree) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}; the window has\n{tree}");
+        }
+    }
+
+    /// Waits for the element of this name.
+    pub(crate) fn wait_for(&mut self, name: &str) -> Item {
+        self.until(&format!("`{name}`"), |tree| tree.find(name).cloned())
+    }
+
+    /// Waits for an element whose name has all these parts.
+    pub(crate) fn wait_for_parts(&mut self, parts: &[&str]) -> Item {
+        self.until(&format!("{parts:?}"), |tree| tree.find_parts(parts).cloned())
+    }
+
+    /// Waits until no element has this name.
+    pub(crate) fn gone(&mut self, name: &str) {
+        self.until(&format!("`{name}` to go"), |tree| tree.find(name).is_none().then_some(()));
+    }
+
+    /// Waits for the element to lie still inside of the window, and says where its middle is.
+    fn aim(&mut self, name: &str) -> Pos2 {
+        let window = Rect::from_min_size(Pos2::ZERO, self.size());
+        let mut before = None;
+        self.until(&format!("`{name}` to lie still in the window"), |tree| {
+            let found = tree.find(name)?;
+            let still = before.replace(found.bounds) == Some(found.bounds);
+            let at = found.bounds.center();
+            (still && window.contains(at)).then_some(at)
+        })
+    }
+
+    /// Presses and releases the primary button in the middle of the element of this name.
+    ///
+    /// Returns when the frame that saw the release is drawn.
+    pub(crate) fn click(&mut self, name: &str) {
+        let pos = self.hover(name);
+        for pressed in [true, false] {
+            let (button, modifiers) = (PointerButton::Primary, Modifiers::NONE);
+            self.event(Event::PointerButton { pos, button, pressed, modifiers });
+        }
+    }
+
+    /// Moves the pointer over the middle of the element of this name, which it returns.
+    pub(crate) fn hover(&mut self, name: &str) -> Pos2 {
+        let pos = self.aim(name);
+        self.event(Event::PointerMoved(pos));
+        pos
+    }
+
+    /// Turns the wheel where the pointer is: what is below it moves by `delta` points.
+    pub(crate) fn wheel(&mut self, delta: Vec2) {
+        self.event(Event::MouseWheel {
+            unit: MouseWheelUnit::Point,
+            delta,
+            phase: TouchPhase::Move,
+            source: egui::MouseWheelSource::Unknown,
+            modifiers: Modifiers::NONE,
+        });
+    }
+
+    /// Presses and releases a key.
+    pub(crate) fn key(&mut self, key: Key) {
+        for pressed in [true, false] {
+            let modifiers = Modifiers::NONE;
+            self.event(Event::Key { key, physical_key: None, pressed, repeat: false, modifiers });
+        }
+    }
+
+    /// Does what a screen reader does to the element of this name.
+    pub(crate) fn act(&mut self, name: &str, action: Action) {
+        let target_node = self.wait_for(name).id;
+        let request = ActionRequest { action, target_tree: TreeId::ROOT, target_node, data: None };
+        self.event(Event::AccessKitActionRequest(request));
+    }
+
+    fn event(&mut self, event: Event) {
+        let reply = self.ask(&Request::ApplyEvents { events: vec![event] });
+        assert!(matches!(reply, Response::Done), "{reply:?}");
+    }
+
+    /// Makes the window this many points large.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        let reply = self.ask(&Request::Resize { width, height });
+        assert!(matches!(reply, Response::Done), "{reply:?}");
+        let deadline = Instant::now() + PATIENCE;
+        // A picture of that size is of a frame that was laid out for it.
+        while self.picture().0.size() != [width as usize, height as usize] {
+            assert!(Instant::now() < deadline, "no window of {width} by {height} points after {PATIENCE:?}");
+        }
+    }
+
+    /// The inside of the window, in points; the virtual screen has one pixel for each.
+    pub(crate) fn size(&self) -> Vec2 {
+        let (x11, window) = self.x11();
+        let geometry = x11.get_geometry(window).expect("a request").reply().expect("the size of a window");
+        Vec2::new(geometry.width.into(), geometry.height.into())
+    }
+
+    /// Waits until the window asks for no more frames; says how many it drew before.
+    pub(crate) fn settle(&mut self) -> u64 {
+        match self.ask(&Request::Settle { max_steps: 500 }) {
+            Response::Settled { settled: true, steps } => steps,
+            other => panic!("the window does not come to rest: {other:?}"),
+        }
+    }
+
+    /// What is on the screen; also kept as a file of this name in cargo's folder for files of tests.
+    pub(crate) fn screenshot(&mut self, file: &str) -> Picture {
+        let (picture, png) = self.picture();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        fs::write(&path, png).unwrap_or_else(|e| panic!("{e}: {}", path.display()));
+        picture
+    }
+
+    fn picture(&mut self) -> (Picture, Vec<u8>) {
+        match self.ask(&Request::GetScreenshot { pixels_per_point: Some(1.0) }) {
+            Response::Screenshot(png) => (Picture::decode(&png.bytes), png.bytes),
+            other => panic!("no screenshot: {other:?}"),
+        }
+    }
+
+    fn ask(&mut self, request: &Request) -> Response {
+        let reply = write_message(&mut self.stream, request).and_then(|()| read_message(&mut self.stream));
+        reply.unwrap_or_else(|e| {
+            let state = self.process.try_wait();
+            panic!("the program does not answer to {request:?} ({e}); its state is {state:?}")
+        })
+    }
+
+    /// Gives the window the keyboard, which without a window manager nobody else does.
+    pub(crate) fn focus(&mut self) {
+        let (x11, window) = self.x11();
+        x11.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME).expect("a request").check().expect("focus");
+    }
+
+    /// Closes the window as its close button does, and waits for the end of the program.
+    pub(crate) fn close(mut self) -> (ExitStatus, String) {
+        let (x11, window) = self.x11();
+        let [protocols, delete] = ["WM_PROTOCOLS", "WM_DELETE_WINDOW"].map(|name| atom(&x11, name));
+        let message = ClientMessageEvent::new(32, window, protocols, [delete, x11rb::CURRENT_TIME, 0, 0, 0]);
+        x11.send_event(false, window, EventMask::NO_EVENT, message).expect("a request").check().expect("a message");
+        // The connection ends with the process.
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                panic!("the window was closed {PATIENCE:?} ago, and the program goes on")
+            }
+            _ => {}
+        }
+        let status = self.process.wait().expect("the state of a child");
+        (status, self.stderr())
+    }
+
+    /// A connection to the screen, and the window there that can be closed.
+    fn x11(&self) -> (impl Connection + use<>, u32) {
+        let (x11, screen) = x11rb::connect(Some(&self.display)).expect("a connection to the screen");
+        let root = x11.setup().roots[screen].root;
+        let protocols = atom(&x11, "WM_PROTOCOLS");
+        let windows = x11.query_tree(root).expect("a request").reply().expect("the windows").children;
+        let window = windows.into_iter().find(|window| {
+            let list = x11.get_property(false, *window, protocols, AtomEnum::ATOM, 0, 8);
+            list.expect("a request").reply().is_ok_and(|list| list.value_len > 0)
+        });
+        (x11, window.expect("a window on the screen"))
+    }
+}
+
+fn atom(x11: &impl Connection, name: &str) -> u32 {
+    x11.intern_atom(false, name.as_bytes()).expect("a request").reply().expect("an atom").atom
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Whatever can still be had of it helps; nothing here may panic a second time.
+            let _ = self.stream.set_read_timeout(Some(Duration::from_secs(10)));
+            let shot = Request::GetScreenshot { pixels_per_point: None };
+            let reply = write_message(&mut self.stream, &shot).and_then(|()| read_message(&mut self.stream));
+            if let Ok(Response::Screenshot(png)) = reply {
+                let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("failed-{}.png", self.name));
+                if fs::write(&path, png.bytes).is_ok() {
+                    eprintln!("the window when the test failed: {}", path.display());
+                }
+            }
+            eprintln!("{}", self.stderr());
+        }
+        end(&mut self.process);
+    }
+}
+
+/// What a screen reader knows of the window.
+pub(crate) struct Tree {
+    /// The number of the frame.
+    pub(crate) step: u64,
+    /// In the order of the tree; the first is the window.
+    items: Vec<Item>,
+}
+
+/// One element.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) id: NodeId,
+    pub(crate) role: Role,
+    /// Its label, or the text it shows.
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) selected: bool,
+    /// In points, from the left top of the window.
+    pub(crate) bounds: Rect,
+    depth: usize,
+}
+
+impl Tree {
+    fn new(step: u64, update: TreeUpdate) -> Self {
+        let root = update.tree.map_or(NodeId(0), |tree| tree.root);
+        let mut nodes: BTreeMap<NodeId, Node> = update.nodes.into_iter().collect();
+        let mut items = Vec::new();
+        // The root's own transform is the scale of pixels.
+        let mut next = vec![(root, Affine::IDENTITY, 0)];
+        while let Some((id, outer, depth)) = next.pop() {
+            // Taken out: a node that two others claim is found once.
+            let Some(node) = nodes.remove(&id) else { continue };
+            let own = node.transform().filter(|_| depth > 0).map_or(Affine::IDENTITY, |t| *t);
+            let transform = outer * own;
+            next.extend(node.children().iter().rev().map(|child| (*child, transform, depth + 1)));
+            items.push(Item::new(id, &node, transform, depth));
+        }
+        Self { step, items }
+    }
+
+    /// The first element of this name.
+    pub(crate) fn find(&self, name: &str) -> Option<&Item> {
+        self.items.iter().find(|item| item.name == name)
+    }
+
+    /// The first element whose name has all these parts.
+    pub(crate) fn find_parts(&self, parts: &[&str]) -> Option<&Item> {
+        self.items.iter().find(|item| parts.iter().all(|part| item.name.contains(part)))
+    }
+
+    /// All elements of this role.
+    pub(crate) fn of_role(&self, role: Role) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(move |item| item.role == role)
+    }
+
+    /// Everything that stands below `parent` in the tree.
+    pub(crate) fn below(&self, parent: &Item) -> impl Iterator<Item = &Item> {
+        let from = self.items.iter().position(|item| item.id == parent.id).map_or(self.items.len(), |at| at + 1);
+        let depth = parent.depth;
+        self.items[from..].iter().take_while(move |item| item.depth > depth)
+    }
+}
+
+impl std::fmt::Display for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for item in self.items.iter().filter(|item| !item.name.is_empty()) {
+            writeln!(f, "{:depth$}{:?} {:?} {:?}", "", item.role, item.name, item.bounds, depth = 2 * item.depth)?;
+        }
+        Ok(())
+    }
+}
+
+impl Item {
+    fn new(id: NodeId, node: &Node, transform: Affine, depth: usize) -> Self {
+        let bounds = node.bounds().map_or(Rect::NOTHING, |bounds| {
+            let b = transform.transform_rect_bbox(bounds);
+            Rect::from_min_max(Pos2::new(b.x0 as f32, b.y0 as f32), Pos2::new(b.x1 as f32, b.y1 as f32))
+        });
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Self {
+            id,
+            role: node.role(),
+            name: text(node.label().or(node.value())),
+            description: text(node.description()),
+            selected: node.toggled() == Some(Toggled::True),
+            bounds,
+            depth,
+        }
+    }
+}
+
+/// A screenshot, one pixel for each point.
+pub(crate) struct Picture {
+    width: usize,
+    rgba: Vec<u8>,
+}
+
+impl Picture {
+    fn decode(png: &[u8]) -> Self {
+        let image = eframe::icon_data::from_png_bytes(png).expect("a PNG");
+        assert_eq!(image.rgba.len(), 4 * image.width as usize * image.height as usize);
+        Self { width: image.width as usize, rgba: image.rgba }
+    }
+
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.width, self.rgba.len() / (4 * self.width)]
+    }
+
+    /// Every pixel within `area`.
+    pub(crate) fn pixels(&self, area: Rect) -> impl Iterator<Item = [u8; 3]> {
+        let [width, height] = self.size();
+        let span = |from: f32, to: f32, end: usize| (from.ceil().max(0.0) as usize)..(to.max(0.0) as usize).min(end);
+        span(area.top(), area.bottom(), height)
+            .flat_map(move |y| span(area.left(), area.right(), width).map(move |x| (x, y)))
+            .map(|(x, y)| {
+                let at = 4 * (y * self.width + x);
+                [self.rgba[at], self.rgba[at + 1], self.rgba[at + 2]]
+            })
+    }
+
+    /// The mean luminance of all pixels, 0 to 255.
+    pub(crate) fn luminance(&self) -> f32 {
+        let sum: f64 = self
+            .pixels(Rect::EVERYTHING)
+            .map(|[r, g, b]| 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b))
+            .sum();
+        (sum / (self.rgba.len() / 4) as f64) as f32
+    }
+}

@@ -1,0 +1,6 @@
+//! The shell against real libraries, real servers and a real window.
+
+mod bad_input;
+mod driver;
+mod support;
+mod window;

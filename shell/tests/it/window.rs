@@ -1,0 +1,552 @@
+//! The release binary in a window, used as a person uses it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use egui::{Key, Rect, Vec2, accesskit::Action, accesskit::Role};
+use serde_json::{Value, json};
+
+use crate::{
+    driver::{Desktop, Item, Picture, Tree, Window},
+    support::{Installation, libraries, manifest_of},
+};
+
+const GRACE: &str = "Viewing as: Grace Hopper";
+const NOBODY: &str = "Not authenticated";
+/// Where the surfaces begin, in points from the left.
+const SIDEBAR: f32 = 232.0;
+
+/// What the four cards say of the whole year.
+const YEAR: [&[&str]; 4] = [
+    &["Flights 336,776"],
+    &["On-time arrivals", "73.4"],
+    &["Average departure delay", "12.6"],
+    &["Cancelled", "8,255"],
+];
+
+fn pulse(desktop: &Desktop) -> Command {
+    desktop.command(env!("CARGO_BIN_EXE_pulse"))
+}
+
+fn shell(desktop: &Desktop, installation: &Installation) -> Command {
+    let mut command = pulse(desktop);
+    command.arg("--config").arg(installation.path("host.json"));
+    command
+}
+
+/// A shell with the analytics remote.
+fn analytics() -> Installation {
+    let mut installation = Installation::new();
+    installation.add(&libraries().analytics);
+    installation
+}
+
+fn wait_for_the_year(window: &mut Window) -> [Item; 4] {
+    YEAR.map(|parts| window.wait_for_parts(parts))
+}
+
+/// The surface's node in the shell's tree, and what is below it.
+fn surface<'a>(tree: &'a Tree, title: &str) -> (&'a Item, Vec<&'a Item>) {
+    let pane = tree.of_role(Role::Pane).find(|item| item.name == title).expect("the surface's pane");
+    (pane, tree.below(pane).collect())
+}
+
+/// The picture is one of a window with text in it.
+fn assert_plausible(picture: &Picture, size: Vec2) {
+    assert_eq!(picture.size(), [size.x as usize, size.y as usize]);
+    let mut colors: Vec<_> = picture.pixels(Rect::EVERYTHING).collect();
+    colors.sort_unstable();
+    colors.dedup();
+    assert!(colors.len() > 100, "text is anti-aliased; these are {} colours", colors.len());
+}
+
+/// The colour that most of `area` has.
+fn ground(picture: &Picture, area: Rect) -> [u8; 3] {
+    let mut pixels: Vec<_> = picture.pixels(area).collect();
+    pixels.sort_unstable();
+    let runs = pixels.chunk_by(|a, b| a == b).max_by_key(|run| run.len());
+    runs.expect("the area is on the picture")[0]
+}
+
+fn assert_green(picture: &Picture, badge: &Item) {
+    let [r, g, b] = ground(picture, badge.bounds);
+    assert!(g > r && g > b, "the ground of the badge is {:?}", [r, g, b]);
+}
+
+fn assert_amber(picture: &Picture, badge: &Item) {
+    let [r, g, b] = ground(picture, badge.bounds);
+    assert!(r > g && g > b, "the ground of the badge is {:?}", [r, g, b]);
+}
+
+#[test]
+fn the_dashboard_of_who_is_signed_in_now_and_after_a_restart() {
+    let (desktop, installation) = (Desktop::new(), analytics());
+    let mut window = desktop.open(shell(&desktop, &installation));
+    let badge = window.wait_for(GRACE);
+    let cards = wait_for_the_year(&mut window);
+
+    let name = window.wait_for("Grace Hopper");
+    let role = window.wait_for("admin");
+    assert!(role.bounds.top() >= name.bounds.bottom() - 1.0, "{role:?} is below {name:?}");
+    assert!(name.bounds.right() < SIDEBAR, "the user card is in the sidebar: {name:?}");
+    let tree = window.tree();
+    let (pane, remote) = surface(&tree, "Analytics");
+    assert!((pane.bounds.left() - SIDEBAR).abs() < 1.0 && pane.bounds.right() <= window.size().x, "{pane:?}");
+    for item in remote.iter().filter(|item| item.bounds.is_positive()) {
+        assert!(pane.bounds.x_range().contains(item.bounds.left()), "{item:?} begins within {:?}", pane.bounds);
+        assert!(pane.bounds.x_range().contains(item.bounds.right()), "{item:?} ends within {:?}", pane.bounds);
+    }
+    for item in [&badge].into_iter().chain(&cards) {
+        assert!(remote.iter().any(|inner| inner.id == item.id), "{item:?} is the remote's");
+    }
+    assert_eq!(remote.iter().filter(|item| item.role == Role::Row).count(), 16, "carriers");
+
+    window.settle();
+    let before = window.tree().step;
+    // That nothing happens is no event; a slow machine makes this weaker, never wrong.
+    thread::sleep(Duration::from_millis(600));
+    let frames = window.tree().step - before;
+    assert!(frames <= 4, "{frames} frames were drawn of a window in which nothing happens");
+
+    window.click("Theme: System");
+    window.wait_for("Theme: Light");
+    window.settle();
+    let light = window.screenshot("window-light.png");
+    assert_plausible(&light, window.size());
+    assert_green(&light, &badge);
+    window.click("Theme: Light");
+    window.wait_for("Theme: Dark");
+    window.settle();
+    let dark = window.screenshot("window-dark.png");
+    assert_plausible(&dark, window.size());
+    assert_green(&dark, &badge);
+    let (bright, dim) = (light.luminance(), dark.luminance());
+    assert!(bright > 200.0 && dim < 60.0, "light has a luminance of {bright}, dark of {dim}");
+
+    window.resize(1100, 820);
+    window.tree();
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+    assert!(!stderr.contains("ERROR"), "{stderr}");
+    assert!(desktop.data_dir().join("window.json").is_file(), "the state of the window is saved");
+
+    let folder = desktop.data_dir().join("remotes").join("remoteAnalytics");
+    let databases = |folder: &Path| -> Vec<_> {
+        let files = fs::read_dir(folder).expect("the remote's data").map(|entry| entry.expect("a file"));
+        let sizeable = files.filter(|file| file.metadata().is_ok_and(|about| about.len() > 1_000_000));
+        sizeable.map(|file| (file.file_name(), file.metadata().and_then(|about| about.created()).ok())).collect()
+    };
+    let imported = databases(&folder);
+    assert_eq!(imported.len(), 1, "the flights were imported: {imported:?}");
+    let mut window = desktop.open(shell(&desktop, &installation));
+    window.until("the figures, with no import on the way", |tree| {
+        assert!(tree.find_parts(&["Importing"]).is_none(), "the flights are imported a second time");
+        tree.find("Flights 336,776").map(drop)
+    });
+    window.wait_for("Theme: Dark");
+    assert_eq!(window.size(), Vec2::new(1100.0, 820.0), "the window is as large as it was");
+    assert_eq!(databases(&folder), imported);
+}
+
+#[test]
+fn what_a_person_does_reaches_the_remote() {
+    let (desktop, installation) = (Desktop::new(), analytics());
+    let mut window = desktop.open(shell(&desktop, &installation));
+    wait_for_the_year(&mut window);
+    window.wait_for(GRACE);
+    signs_out_and_in(&mut window);
+    chooses_range_and_measure(&mut window);
+    uses_keyboard_and_screen_reader(&mut window);
+    scrolls_and_points(&mut window);
+    resizes(&mut window);
+}
+
+fn signs_out_and_in(window: &mut Window) {
+    // The remote has a few milliseconds to answer, so that a busy machine may need a frame more: the best counts.
+    let mut best = u64::MAX;
+    for _ in 0..5 {
+        window.click("Sign out");
+        let first = window.tree();
+        let is_out = |tree: &Tree| tree.find(NOBODY).is_some() && tree.find("Grace Hopper").is_none();
+        let out = if is_out(&first) {
+            first.step
+        } else {
+            window.until("nobody signed in", |tree| is_out(tree).then_some(tree.step))
+        };
+        assert!(window.tree().find(GRACE).is_none(), "there is one badge");
+        best = best.min(out - first.step);
+        if best == 0 {
+            let picture = window.screenshot("window-signed-out.png");
+            assert_amber(&picture, &window.wait_for(NOBODY));
+        }
+        window.click("Sign in");
+        window.wait_for(GRACE);
+        window.wait_for("Grace Hopper");
+        window.gone(NOBODY);
+        if best == 0 {
+            return;
+        }
+    }
+    assert!(best <= 1, "the badge follows in the next frame, not {best} frames after it");
+}
+
+fn chooses_range_and_measure(window: &mut Window) {
+    window.click("Last 30 days");
+    let flights = window.wait_for("Flights 27,148");
+    assert!(flights.selected, "the measure stays: {flights:?}");
+    assert_eq!(flights.description, "▼ 0.4 % vs previous 30 days");
+    window.wait_for_parts(&["On-time arrivals", "63.2"]);
+    window.wait_for_parts(&["Average departure delay", "16.9"]);
+    let cancelled = window.wait_for_parts(&["Cancelled", "1,019"]);
+    let selected = |tree: &Tree, name: &str| tree.find(name).is_some_and(|item| item.selected);
+    window.until("the range to be chosen", |t| (selected(t, "Last 30 days") && !selected(t, "Year")).then_some(()));
+
+    window.click(&cancelled.name);
+    window.wait_for("Cancelled per day");
+    window.gone("Flights per day");
+    let tree = window.tree();
+    assert!(selected(&tree, &cancelled.name) && !selected(&tree, "Flights 27,148"));
+}
+
+fn uses_keyboard_and_screen_reader(window: &mut Window) {
+    window.act("Last 7 days", Action::Click);
+    window.wait_for("Flights 6,064");
+
+    // A click gives the surface the keyboard; the first control in it is the first range, the third the last but one.
+    window.focus();
+    window.click("Cancelled per day");
+    for key in [Key::Tab, Key::Tab, Key::Tab, Key::Enter] {
+        window.key(key);
+    }
+    window.wait_for("Flights 82,352");
+}
+
+fn scrolls_and_points(window: &mut Window) {
+    const PLOT: &[&str] = &["Cancelled per day, "];
+    let row = |tree: &Tree| tree.of_role(Role::Row).next().map(|row| row.bounds.top());
+    let plot = window.wait_for_parts(PLOT);
+    window.settle();
+    let before = window.screenshot("window-chart.png");
+    window.hover(&plot.name);
+    window.settle();
+    let after = window.screenshot("window-chart-hovered.png");
+    let changed = before.pixels(plot.bounds).zip(after.pixels(plot.bounds)).filter(|(a, b)| a != b).count();
+    assert!(changed > 500, "a card with the values of the day appears: {changed} pixels are new");
+
+    let top = window.until("a row", row);
+    window.wheel(Vec2::new(0.0, -150.0));
+    window.until("the table to move up", |tree| row(tree).filter(|now| *now < top - 100.0));
+    window.wheel(Vec2::new(0.0, 1000.0));
+    window.until("the table to be back", |tree| row(tree).filter(|now| (*now - top).abs() < 1.0));
+}
+
+fn resizes(window: &mut Window) {
+    window.click("Year");
+    let wide = wait_for_the_year(window).map(|card| card.bounds);
+    assert!(wide.iter().all(|card| (card.top() - wide[0].top()).abs() < 1.0), "side by side: {wide:?}");
+    window.resize(700, 600);
+    window.until("four cards in two rows, within the window", |tree| {
+        let cards = YEAR.map(|parts| tree.find_parts(parts).map_or(Rect::NOTHING, |card| card.bounds));
+        let within = cards.iter().all(|card| card.left() > SIDEBAR && card.right() < 700.0);
+        let apart = (0..4).all(|one| (0..one).all(|other| !cards[one].intersects(cards[other])));
+        (within && apart && cards[2].top() > cards[0].bottom()).then_some(())
+    });
+    for name in ["Sign out", "Theme: System"] {
+        let bounds = window.wait_for(name).bounds;
+        assert!(bounds.right() <= 700.0 && bounds.bottom() <= 600.0, "`{name}` is in the window: {bounds:?}");
+    }
+    window.settle();
+    let small = window.screenshot("window-small.png");
+    assert_plausible(&small, Vec2::new(700.0, 600.0));
+    let badge = window.wait_for(GRACE);
+    assert_green(&small, &badge);
+    window.resize(1280, 800);
+    window.until("the cards where they were", |tree| {
+        let cards = YEAR.map(|parts| tree.find_parts(parts).map_or(Rect::NOTHING, |card| card.bounds));
+        (cards == wide).then_some(())
+    });
+}
+
+#[test]
+fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
+    let desktop = Desktop::new();
+    let mut installation = analytics();
+    let provider = Provider::start();
+    installation.edit_host(|host| host["auth"] = json!({ "provider": "http", "base": provider.base() }));
+
+    let mut window = desktop.open(shell(&desktop, &installation));
+    window.wait_for_parts(&["auth-unauthorized"]);
+    wait_for_the_year(&mut window);
+    let badge = window.wait_for(NOBODY);
+    window.settle();
+    let picture = window.screenshot("window-sign-in-failed.png");
+    assert_amber(&picture, &badge);
+
+    provider.good.store(true, Ordering::SeqCst);
+    window.click("Retry");
+    let badge = window.wait_for("Viewing as: Ada Lovelace");
+    let name = window.wait_for("Ada Lovelace");
+    let role = window.wait_for("engineer");
+    assert!(role.bounds.top() >= name.bounds.bottom() - 1.0, "{role:?} is below {name:?}");
+    window.gone("Retry");
+    assert!(window.tree().find_parts(&["auth-unauthorized"]).is_none());
+    window.settle();
+    assert_green(&window.screenshot("window-http.png"), &badge);
+}
+
+#[test]
+fn a_broken_remote_stands_beside_a_good_one_until_it_is_repaired() {
+    let desktop = Desktop::new();
+    let mut installation = analytics();
+    let library = &libraries().fixtures;
+    let file = library.file_name().expect("a file").to_string_lossy().into_owned();
+    let manifest = manifest_of(library);
+    let name = manifest["name"].as_str().expect("a name");
+    let broken = installation.write(&format!("plugins/{file}"), "This is a text about a library.\n");
+    installation.configure(name, &format!("{name}@plugins/{file}"));
+
+    let mut window = desktop.open(shell(&desktop, &installation));
+    wait_for_the_year(&mut window);
+    window.click(name);
+    window.wait_for_parts(&["library-not-a-library"]);
+    window.wait_for("Retry");
+    window.settle();
+    window.screenshot("window-broken.png");
+    window.click("Analytics");
+    wait_for_the_year(&mut window);
+    window.click("Last 7 days");
+    window.wait_for("Flights 6,064");
+    window.click(name);
+    window.wait_for("Retry");
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+    assert!(stderr.contains("library-not-a-library"), "it is in the log too: {stderr}");
+
+    let mut window = desktop.open(shell(&desktop, &installation));
+    window.wait_for_parts(&["library-not-a-library"]);
+    assert!(window.wait_for(name).selected, "what was shown last is shown first");
+    fs::copy(library, &broken).expect("the library can be put there");
+    window.click("Retry");
+    let titles: Vec<_> = manifest["exposes"].as_object().expect("exposes").values().collect();
+    let titles: Vec<_> = titles.iter().filter_map(|about| about["title"].as_str()).collect();
+    window.until("a surface of the repaired remote", |tree| {
+        tree.of_role(Role::Pane).find(|pane| titles.contains(&pane.name.as_str())).map(drop)
+    });
+    window.gone("Retry");
+}
+
+#[test]
+fn a_strict_mismatch_is_shown_and_mended_without_a_restart() {
+    let desktop = Desktop::new();
+    let mut installation = Installation::new();
+    let mut good = Value::Null;
+    let alias = installation.add_with(&libraries().analytics, |manifest| {
+        good = manifest.clone();
+        let shared = &mut manifest["shared"]["shared-store"];
+        shared["requiredVersion"] = "^99.0".into();
+        shared["strictVersion"] = true.into();
+    });
+
+    let mut window = desktop.open(shell(&desktop, &installation));
+    window.wait_for_parts(&["version-mismatch-strict"]);
+    window.wait_for_parts(&["remoteAnalytics", "shared-store", "^99", "1.0.0", "pulse"]);
+    window.wait_for("Grace Hopper");
+    window.settle();
+    let picture = window.screenshot("window-refused.png");
+    assert_plausible(&picture, window.size());
+
+    installation.write(&format!("{alias}.json"), good.to_string());
+    window.click("Retry");
+    window.wait_for(GRACE);
+    wait_for_the_year(&mut window);
+    assert!(window.tree().find_parts(&["version-mismatch-strict"]).is_none());
+}
+
+#[test]
+fn the_remote_alone_has_its_data_and_no_user() {
+    let (desktop, installation) = (Desktop::new(), analytics());
+    let library = libraries().analytics.clone();
+    let example = Path::new(env!("CARGO_BIN_EXE_pulse")).with_file_name("examples");
+    let example = example.join(format!("standalone{}", std::env::consts::EXE_SUFFIX));
+    let standalone = |path: PathBuf| {
+        let mut command = pulse(&desktop);
+        command.arg("standalone").arg(path);
+        command
+    };
+    for (file, command) in [
+        ("standalone-library.png", standalone(library)),
+        ("standalone-manifest.png", standalone(installation.path("remoteAnalytics.json"))),
+        ("standalone-example.png", desktop.command(example)),
+    ] {
+        let mut window = desktop.open(command);
+        let badge = window.wait_for(NOBODY);
+        wait_for_the_year(&mut window);
+        let tree = window.tree();
+        assert!(tree.find("Sign out").is_none() && tree.find("Sign in").is_none(), "no host:\n{tree}");
+        window.settle();
+        let picture = window.screenshot(file);
+        assert_plausible(&picture, window.size());
+        assert_amber(&picture, &badge);
+        let (status, stderr) = window.close();
+        assert!(status.success(), "{status}: {stderr}");
+    }
+}
+
+fn run(command: &mut Command, args: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.args(args).output().expect("pulse starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn without_a_display_it_says_so() {
+    let (desktop, installation) = (Desktop::new(), analytics());
+    let library = libraries().analytics.to_string_lossy().into_owned();
+    let host = installation.path("host.json").to_string_lossy().into_owned();
+    for args in [&["--config", &*host][..], &["standalone", &*library]] {
+        let (code, stdout, stderr) = run(pulse(&desktop).env_remove("DISPLAY"), args);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        assert!(stderr.contains("there is no display") && stderr.contains("[window-no-display]"), "{stderr}");
+    }
+}
+
+#[test]
+fn the_command_line_answers_and_exits_as_it_says() {
+    let desktop = Desktop::new();
+    let mut installation = analytics();
+    let library = libraries().analytics.to_string_lossy().into_owned();
+    let path = |name: &str| installation.path(name).to_string_lossy().into_owned();
+    let (host, good, missing) = (path("host.json"), path("remoteAnalytics.json"), path("missing.json"));
+    let pulse = |args: &[&str]| run(&mut pulse(&desktop), args);
+
+    let (code, help, _) = pulse(&["--help"]);
+    assert_eq!(code, Some(0));
+    for part in ["Usage: pulse", "plan", "inspect", "standalone", "Examples:", "--config"] {
+        assert!(help.contains(part), "{part} is in\n{help}");
+    }
+    for args in [&["no-such-command"][..], &["plan", "--no-such-flag"], &["inspect"]] {
+        assert_eq!(pulse(args).0, Some(2), "{args:?}");
+    }
+    for args in [
+        &["inspect", &*missing][..],
+        &["plan", "--host", &*host, &*missing],
+        &["plan", "--host", &*missing],
+        &["--config", &*missing],
+        &["standalone", &*missing],
+    ] {
+        let (code, stdout, stderr) = pulse(args);
+        assert_eq!((code, stdout.contains("remote")), (Some(6), false), "{args:?}: {stderr}");
+        assert!(stderr.contains("-missing]") && stderr.contains("missing.json"), "{args:?}: {stderr}");
+        assert_eq!(stderr.matches("-missing]").count(), 1, "{args:?}: {stderr}");
+    }
+    let text = installation.write("text.so", "not a library").to_string_lossy().into_owned();
+    let (code, _, stderr) = pulse(&["inspect", &*text]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("[library-not-a-library]"), "{stderr}");
+
+    let read = |text: &str| -> Value { serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}")) };
+    for file in [&library, &good] {
+        let (code, text, _) = pulse(&["inspect", &**file]);
+        assert_eq!(code, Some(0));
+        assert!(text.contains("remoteAnalytics 1.0.0") && text.contains("./analytics-dashboard"), "{text}");
+        let (code, json, _) = pulse(&["inspect", &**file, "--json"]);
+        assert_eq!((code, &read(&json)), (Some(0), &manifest_of(&libraries().analytics)));
+    }
+
+    for remotes in [&[][..], &[&*good], &[&*library]] {
+        let args = [&["plan", "--host", &*host, "--json"], remotes].concat();
+        let (code, json, stderr) = pulse(&args);
+        let plan = read(&json);
+        assert_eq!((code, &plan["refused"]), (Some(0), &json!([])), "{stderr}");
+        let assigned = plan["assignments"].as_array().expect("assignments");
+        let remote = assigned.iter().find(|a| a["consumer"] == "remoteAnalytics").expect("the remote's");
+        assert_eq!((&remote["provider"], &remote["version"]), (&json!("pulse"), &json!("1.0.0")));
+    }
+    let (code, text, _) = pulse(&["plan", "--host", &*host, &*good]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("shared-store") && text.contains("remoteAnalytics"), "{text}");
+    assert!(read_fails(&text), "without --json it is for people: {text}");
+
+    installation.add_with(&libraries().analytics, |manifest| {
+        manifest["shared"]["shared-store"]["requiredVersion"] = "^99.0".into();
+        manifest["shared"]["shared-store"]["strictVersion"] = true.into();
+    });
+    for form in [&["--json"][..], &[]] {
+        let (code, text, _) = run(&mut self::pulse(&desktop), &[&["plan", "--host", &*host, &*good], form].concat());
+        assert_eq!(code, Some(3), "{text}");
+        for part in ["version-mismatch-strict", "remoteAnalytics", "^99"] {
+            assert!(text.contains(part), "{part} is in\n{text}");
+        }
+    }
+}
+
+fn read_fails(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_err()
+}
+
+/// An identity provider on loopback that accepts nobody until it is told otherwise; ends with this value.
+struct Provider {
+    address: SocketAddr,
+    good: Arc<AtomicBool>,
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Provider {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (good, ending) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let [is_good, is_ending] = [&good, &ending].map(Arc::clone);
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if is_ending.load(Ordering::SeqCst) {
+                    return;
+                }
+                // A client may hang up at any time.
+                let _ = stream.and_then(|stream| answer(stream, is_good.load(Ordering::SeqCst)));
+            }
+        });
+        Self { address, good, ending, thread: Some(thread) }
+    }
+
+    fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn answer(mut stream: TcpStream, good: bool) -> std::io::Result<()> {
+    let mut head = String::new();
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head)? > 0 {}
+    let (status, body) = match (head.starts_with("GET /api/users/me "), good) {
+        (true, true) => ("200 OK", r#"{ "id": "ada", "name": "Ada Lovelace", "role": "engineer" }"#),
+        (true, false) => ("401 Unauthorized", "{}"),
+        (false, _) => ("404 Not Found", "{}"),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::SeqCst);
+        // Wakes the thread; where that fails it has ended already.
+        let _ = TcpStream::connect(self.address);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
