@@ -26,7 +26,7 @@
 // `#[sabi_trait]` and `StableAbi` generate unsafe shims and undocumented items; the items written here are
 // documented, and no unsafe code is written here by hand.
 #![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
-#![allow(clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::undocumented_unsafe_blocks, clippy::mem_forget)]
 
 use abi_stable::{
     StableAbi, declare_root_module_statics,

@@ -59,10 +59,16 @@ pub fn cursor_icon(name: &str) -> CursorIcon {
 
 /// Bits of [`bits`] for egui's modifiers.
 pub fn modifiers_to_bits(m: Modifiers) -> u32 {
-    [(m.alt, bits::ALT), (m.ctrl, bits::CTRL), (m.shift, bits::SHIFT), (m.mac_cmd, bits::MAC_CMD), (m.command, bits::COMMAND)]
-        .into_iter()
-        .filter_map(|(on, bit)| on.then_some(bit))
-        .sum()
+    [
+        (m.alt, bits::ALT),
+        (m.ctrl, bits::CTRL),
+        (m.shift, bits::SHIFT),
+        (m.mac_cmd, bits::MAC_CMD),
+        (m.command, bits::COMMAND),
+    ]
+    .into_iter()
+    .filter_map(|(on, bit)| on.then_some(bit))
+    .sum()
 }
 
 /// egui's modifiers for bits of [`bits`].

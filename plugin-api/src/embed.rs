@@ -64,9 +64,8 @@ const fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
 /// See [`EmbedError`].
 pub fn parse(section: &[u8]) -> Result<(u32, &str), EmbedError> {
     let rest = section.strip_prefix(&MAGIC).ok_or(EmbedError::Magic)?;
-    let number = |at: usize| -> Option<u32> {
-        Some(u32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?))
-    };
+    let number =
+        |at: usize| -> Option<u32> { Some(u32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?)) };
     let (Some(revision), Some(length)) = (number(0), number(4)) else {
         return Err(EmbedError::Length(section.len()));
     };
@@ -128,9 +127,8 @@ const fn skip_value(json: &[u8], mut at: usize) -> usize {
                 }
             }
             b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth == 0 => return at,
+            b'}' | b']' | b',' if depth == 0 => return at,
             b'}' | b']' => depth -= 1,
-            b',' if depth == 0 => return at,
             _ => {}
         }
         at += 1;

@@ -6,7 +6,7 @@
 //! resulting [`Interface`], which the crate's facade is pointed at before it is used for the first time.
 // The `unsafe` of this module is the type erasure of `Interface`; see there.
 #![allow(unsafe_code)]
-#![allow(missing_docs, non_local_definitions, clippy::all, clippy::pedantic)]
+#![allow(missing_docs, non_local_definitions, clippy::all, clippy::pedantic, clippy::mem_forget)]
 
 use abi_stable::{
     StableAbi,
@@ -72,7 +72,9 @@ pub struct SourceError {
 #[non_exhaustive]
 pub enum InstallError {
     /// The crate was used before it was negotiated.
-    #[error("`{key}` was used before it was negotiated; use it only after `init`, not in statics or constructors")]
+    #[error(
+        "`{key}` was used before it was negotiated; use it only after `init`, not in statics or constructors"
+    )]
     Used { key: &'static str },
     /// No interface was handed over for a crate that this image links.
     #[error("the host assigned no provider for `{key}`; add it to `shared` in the remote's manifest")]
@@ -234,7 +236,6 @@ where
     C: SharedCrate,
     C::Interface: Clone,
 {
-    let interface =
-        scope.iter().find(|i| i.key() == C::NAME).ok_or(InstallError::Missing { key: C::NAME })?;
+    let interface = scope.iter().find(|i| i.key() == C::NAME).ok_or(InstallError::Missing { key: C::NAME })?;
     C::install(interface.get::<C::Interface>()?)
 }

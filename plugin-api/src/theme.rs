@@ -104,10 +104,7 @@ pub fn apply(ctx: &egui::Context, tokens: &Tokens) {
 
 fn style(t: &Tokens) -> egui::Style {
     let [caption, body, heading, ..] = t.font_size;
-    let mut style = egui::Style {
-        visuals: visuals(t),
-        ..egui::Style::default()
-    };
+    let mut style = egui::Style { visuals: visuals(t), ..egui::Style::default() };
     style.text_styles = [
         (TextStyle::Small, FontId::proportional(caption)),
         (TextStyle::Body, FontId::proportional(body)),

@@ -112,7 +112,7 @@ pub const DARK: Tokens = Tokens {
     warning_weak: rgb(0x3B_2B_0C),
     danger: rgb(0xFF_93_89),
     danger_weak: rgb(0x40_1C_1A),
-    ghost: rgb(0x56_62_74),
+    ghost: rgb(0x6E_7B_8F),
     ..LIGHT
 };
 

@@ -34,15 +34,32 @@ fn the_layout_is_that_of_its_revision() {
         "the contract's layout has changed, and its revision has not: bump ABI_REVISION in plugin-api/src/abi.rs, \
          say in CHANGELOG.md what changed, then run this test with PULSE_BLESS=1\n{difference}"
     );
-    panic!("the contract has a new revision: run this test with PULSE_BLESS=1 to write down its layout\n{difference}");
+    panic!(
+        "the contract has a new revision: run this test with PULSE_BLESS=1 to write down its layout\n{difference}"
+    );
 }
 
 #[test]
 fn the_description_covers_what_crosses() {
     let text = describe();
     for name in [
-        "ClippedMesh", "Command", "Consumer", "Event", "EventKind", "Fonts", "Frame", "FrameInput", "Grant", "Ime",
-        "InitContext", "Interface", "RemoteError", "SharedModule", "SurfaceContext", "TextureUpdate", "Tokens",
+        "ClippedMesh",
+        "Command",
+        "Consumer",
+        "Event",
+        "EventKind",
+        "Fonts",
+        "Frame",
+        "FrameInput",
+        "Grant",
+        "Ime",
+        "InitContext",
+        "Interface",
+        "RemoteError",
+        "SharedModule",
+        "SurfaceContext",
+        "TextureUpdate",
+        "Tokens",
         "Vertex",
     ] {
         assert!(text.contains(&format!("::{name}: ")), "`{name}` is not described");

@@ -2,7 +2,7 @@
 // `#[sabi_trait]` and `StableAbi` generate unsafe shims and undocumented items; no unsafe code is written here
 // by hand.
 #![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
-#![allow(clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::undocumented_unsafe_blocks, clippy::mem_forget)]
 
 use std::sync::atomic::AtomicU64;
 

@@ -78,8 +78,8 @@ impl Drop for Bound {
 
 impl Bound {
     fn check(&self, name: &str, write: bool) -> Result<(), Fault> {
-        let granted = self.consumer.all
-            || self.consumer.grants.iter().any(|g| g.name == name && (g.write || !write));
+        let granted =
+            self.consumer.all || self.consumer.grants.iter().any(|g| g.name == name && (g.write || !write));
         if granted {
             return Ok(());
         }
@@ -114,7 +114,12 @@ impl Bound {
     }
 
     /// Runs `f` on a cell that this binding may use.
-    fn with<R>(&self, cell: u64, write: bool, f: impl FnOnce(&mut Slot) -> Result<R, Fault>) -> Result<R, Fault> {
+    fn with<R>(
+        &self,
+        cell: u64,
+        write: bool,
+        f: impl FnOnce(&mut Slot) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
         let mut inner = self.table.0.lock();
         let slot = usize::try_from(cell).ok().and_then(|i| inner.cells.get_mut(i));
         let slot = slot.ok_or_else(|| Fault {
@@ -171,7 +176,9 @@ impl Cells for Binding {
         // Outside of the lock: whoever is notified may come back at once.
         written
             .map(|(epoch, notify)| {
-                notify.iter().for_each(|n| n.notify());
+                for consumer in &notify {
+                    consumer.notify();
+                }
                 epoch
             })
             .into()

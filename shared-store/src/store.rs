@@ -301,7 +301,9 @@ impl Store {
     pub fn deliver(&self) {
         let mut open: Vec<_> = self.0.open.lock().values().cloned().collect();
         open.sort_by_key(|local| local.name);
-        open.iter().for_each(|local| deliver(local));
+        for local in &open {
+            deliver(local);
+        }
     }
 }
 

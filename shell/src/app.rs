@@ -8,10 +8,7 @@ use std::{
 };
 
 use egui::{Context, Margin, Panel, Ui};
-use plugin_api::{
-    theme::color,
-    tokens::Tokens,
-};
+use plugin_api::{theme::color, tokens::Tokens};
 use shared_store::{AUTH, AUTH_TOKEN, Auth, Store, Token};
 
 use crate::{
@@ -63,8 +60,7 @@ impl Shell {
     fn new(config: Config, state: State, ctx: &Context) -> Self {
         theme::install_fonts(ctx);
         let federation = Federation::start(config, theme::fonts(), waker(ctx));
-        let mut shell =
-            Self { federation, auth: None, slots: BTreeMap::new(), selected: None, state };
+        let mut shell = Self { federation, auth: None, slots: BTreeMap::new(), selected: None, state };
         shell.selected = shell.first();
         // Loading goes on while the window is being made.
         if let Some((alias, _)) = shell.selected.clone() {
@@ -127,9 +123,7 @@ impl eframe::App for Shell {
         let deadline = Instant::now() + FRAME_BUDGET;
         let tokens = self.state.theme.tokens(ui.ctx().system_theme());
         plugin_api::theme::apply(ui.ctx(), tokens);
-        let panel = |tokens: &Tokens, margin| {
-            egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin)
-        };
+        let panel = |tokens: &Tokens, margin| egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin);
         Panel::left("sidebar")
             .exact_size(232.0)
             .resizable(false)

@@ -10,14 +10,14 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use plugin_api::manifest::{HostManifest, RemoteManifest};
+use plugin_api::manifest::{AtomAccess, HostManifest, RemoteManifest};
 
 use crate::{
     app,
-    config::{Config, Options},
+    config::{Config, Options, read_manifest},
     failure::Failure,
     federation::{
-        loader, plan_text,
+        plan_text,
         resolver::{self, Participant, Request},
     },
     standalone,
@@ -145,9 +145,9 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run(args),
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Inspect { file, json }) => inspect(&file, json),
-        Some(Command::Standalone { path, folders }) => standalone::run(&path, &folders.options(None))
-            .map(|()| 0)
-            .map_err(|e| Exit::of(e.code(), &e)),
+        Some(Command::Standalone { path, folders }) => {
+            standalone::run(&path, &folders.options(None)).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
+        }
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -161,7 +161,7 @@ pub fn main() -> ExitCode {
 /// Sends the log to standard error, filtered by `PULSE_LOG`.
 pub fn init_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PULSE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,pulse=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,winit=error,pulse=info"));
     // A second call, by a test or an example, leaves the first subscriber in place.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -171,8 +171,7 @@ pub fn init_log() {
 }
 
 fn run(args: RunArgs) -> Result<u8, Exit> {
-    let config = Config::load(&args.folders.options(args.config))
-        .map_err(|e| Exit::of(e.code(), &e))?;
+    let config = Config::load(&args.folders.options(args.config)).map_err(|e| Exit::of(e.code(), &e))?;
     app::run(config).map_err(|e| Exit::of(e.code(), &e))?;
     Ok(0)
 }
@@ -214,32 +213,20 @@ fn plan(args: PlanArgs) -> Result<u8, Exit> {
     }
 }
 
-/// The manifest of a JSON file or of a library, without running it.
-fn read_manifest(path: &Path) -> Result<RemoteManifest, Failure> {
-    use crate::failure::Stage::Discover;
-    if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-        return loader::inspect(path).map_err(|e| Failure::new(Discover, e.code(), e));
-    }
-    let text = std::fs::read(path).map_err(|e| {
-        let code = if e.kind() == io::ErrorKind::NotFound { "manifest-missing" } else { "manifest-unreadable" };
-        Failure::new(Discover, code, format!("the manifest cannot be read ({e}): {}", path.display()))
-    })?;
-    RemoteManifest::from_slice(&text)
-        .map_err(|e| Failure::new(Discover, e.code(), format!("{e}: {}", path.display())))
-}
-
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
     let manifest = read_manifest(path)?;
-    let as_json = serde_json::to_string_pretty(&manifest)
-        .map_err(|e| Exit::new(Exit::FAILURE, "manifest-invalid", e))?;
+    let as_json =
+        serde_json::to_string_pretty(&manifest).map_err(|e| Exit::new(Exit::FAILURE, "manifest-invalid", e))?;
     if json {
         print(&as_json)?;
         return Ok(0);
     }
-    let mut text = format!("{} {} ({})\n", manifest.name, manifest.version, manifest.display_name());
-    text.push_str(&format!("library   {}\n", manifest.remote_entry));
+    let mut lines = vec![
+        format!("{} {} ({})", manifest.name, manifest.version, manifest.display_name()),
+        format!("library   {}", manifest.remote_entry),
+    ];
     for (name, expose) in &manifest.exposes {
-        text.push_str(&format!("exposes   {name}  “{}”\n", expose.title));
+        lines.push(format!("exposes   {name}  “{}”", expose.title));
     }
     for (key, shared) in &manifest.shared {
         let copy = shared.offered().map_or_else(|| "no copy of its own".to_owned(), |v| format!("has {v}"));
@@ -251,12 +238,14 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
         ] {
             flags.push_str(if on { word } else { "" });
         }
-        text.push_str(&format!("shares    {key}@{}  {copy}, needs {}{flags}\n", shared.share_scope, shared.requirement()));
+        let (scope, needs) = (&shared.share_scope, shared.requirement());
+        lines.push(format!("shares    {key}@{scope}  {copy}, needs {needs}{flags}"));
     }
     for (atom, access) in &manifest.atoms {
-        text.push_str(&format!("atom      {atom}  {access:?}\n").to_lowercase());
+        lines
+            .push(format!("atom      {atom}  {}", if *access == AtomAccess::Write { "write" } else { "read" }));
     }
-    print(text.trim_end())?;
+    print(&lines.join("\n"))?;
     Ok(0)
 }
 

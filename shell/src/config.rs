@@ -43,6 +43,7 @@ impl ConfigError {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Unreadable(error, _) if error.kind() == io::ErrorKind::NotFound => "config-missing",
             Self::Unreadable(..) => "config-unreadable",
             Self::Manifest(error, _) => error.code(),
             Self::NoHome => "config-no-home",
@@ -121,12 +122,11 @@ impl Config {
         }
         let base = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
         let path = base.join(location);
-        let located = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-            self.from_manifest(alias, &path)?
+        let located = if is_json(&path) {
+            self.locate_by_manifest(&path)?
         } else {
             let library = self.find_library(&path);
-            let manifest = loader::inspect(&library).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
-            Located { manifest, library, origin: path, looked: Vec::new() }
+            Located { manifest: read_manifest(&library)?, library, origin: path, looked: Vec::new() }
         };
         if located.manifest.name != reference.name {
             let text = format!(
@@ -140,19 +140,8 @@ impl Config {
         Ok(located)
     }
 
-    fn from_manifest(&self, alias: &str, path: &Path) -> Result<Located, Failure> {
-        let text = fs::read(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                let text = format!("the manifest of `{alias}` is missing; put it back or correct host.json: {}", path.display());
-                Failure::new(Stage::Discover, "manifest-missing", text)
-            }
-            _ => {
-                let text = format!("the manifest of `{alias}` cannot be read ({error}): {}", path.display());
-                Failure::new(Stage::Discover, "manifest-unreadable", text)
-            }
-        })?;
-        let manifest = RemoteManifest::from_slice(&text)
-            .map_err(|e| Failure::new(Stage::Discover, e.code(), format!("{e}: {}", path.display())))?;
+    fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
+        let manifest = read_manifest(path)?;
         let beside = path.parent().unwrap_or(Path::new("."));
         let (library, looked) = self.find_entry(&manifest.remote_entry, beside);
         Ok(Located { manifest, library, origin: path.to_owned(), looked })
@@ -161,8 +150,11 @@ impl Config {
     /// The first place where the library called `base` is, else the first place where it could be.
     fn find_entry(&self, base: &str, beside: &Path) -> (PathBuf, Vec<PathBuf>) {
         let name = format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
-        let looked: Vec<_> =
-            [beside].into_iter().chain(self.plugin_dirs.iter().map(PathBuf::as_path)).map(|d| d.join(&name)).collect();
+        let looked: Vec<_> = [beside]
+            .into_iter()
+            .chain(self.plugin_dirs.iter().map(PathBuf::as_path))
+            .map(|d| d.join(&name))
+            .collect();
         let found = looked.iter().find(|p| p.is_file()).unwrap_or(&looked[0]).clone();
         (found, looked)
     }
@@ -175,6 +167,30 @@ impl Config {
         };
         if path.exists() { path.to_owned() } else { elsewhere().unwrap_or_else(|| path.to_owned()) }
     }
+}
+
+/// The manifest of a JSON file or, by any other ending, the one inside of a library; runs no code.
+///
+/// # Errors
+/// Names the file, and the place in it.
+pub fn read_manifest(path: &Path) -> Result<RemoteManifest, Failure> {
+    if !is_json(path) {
+        return loader::inspect(path).map_err(|e| Failure::new(Stage::Discover, e.code(), e));
+    }
+    let text = fs::read(path).map_err(|error| {
+        let (code, what) = if error.kind() == io::ErrorKind::NotFound {
+            ("manifest-missing", "is missing; put it back or correct what names it".to_owned())
+        } else {
+            ("manifest-unreadable", format!("cannot be read ({error})"))
+        };
+        Failure::new(Stage::Discover, code, format!("the manifest {what}: {}", path.display()))
+    })?;
+    RemoteManifest::from_slice(&text)
+        .map_err(|e| Failure::new(Stage::Discover, e.code(), format!("{e}: {}", path.display())))
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
 /// A remote's manifest, and where its library is or should be.

@@ -88,7 +88,8 @@ impl Failure {
 
     /// Everything, as text for a clipboard.
     pub fn report(&self, remote: &str) -> String {
-        let mut text = format!("remote: {remote}\nstage: {}\ncode: {}\n{}\n", self.stage, self.code, self.message);
+        let mut text =
+            format!("remote: {remote}\nstage: {}\ncode: {}\n{}\n", self.stage, self.code, self.message);
         if !self.details.is_empty() {
             text.push('\n');
             text.push_str(&self.details);

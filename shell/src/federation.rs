@@ -115,8 +115,8 @@ impl Federation {
         wake: Wake,
     ) -> Result<Self, Failure> {
         let text = entry.descriptor()();
-        let manifest = RemoteManifest::from_json(text.as_str())
-            .map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
+        let manifest =
+            RemoteManifest::from_json(text.as_str()).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
         let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
         let alias = manifest.name.clone();
         let found = Found { manifest: Arc::new(manifest), code: Source::Linked(entry), looked: Vec::new() };
@@ -217,7 +217,12 @@ impl Federation {
                 match private_copy(&mut self.copies, path, self.next) {
                     Ok(copy) => Code::Library { path: path.clone(), copy },
                     Err(failure) => {
-                        tracing::error!(remote = found.manifest.name, code = failure.code, "{}", failure.message);
+                        tracing::error!(
+                            remote = found.manifest.name,
+                            code = failure.code,
+                            "{}",
+                            failure.message
+                        );
                         entry.found = Err(Arc::new(failure));
                         return;
                     }
@@ -235,7 +240,9 @@ impl Federation {
         let failed: Vec<String> = self
             .entries
             .values()
-            .filter(|e| !e.initialised && matches!(e.running.as_ref().map(Remote::state), Some(State::Failed(_))))
+            .filter(|e| {
+                !e.initialised && matches!(e.running.as_ref().map(Remote::state), Some(State::Failed(_)))
+            })
             .filter_map(|e| Some(e.found.as_ref().ok()?.manifest.name.clone()))
             .filter(|name| self.provides_for_others(name))
             .collect();
@@ -307,22 +314,18 @@ impl Federation {
     }
 
     /// One interface for each shared crate of `name`; `None` while a provider is not loaded yet.
-    fn scope_for(
-        &mut self,
-        name: &str,
-        consumer: &Consumer,
-    ) -> Result<Option<Vec<Interface>>, Failure> {
+    fn scope_for(&mut self, name: &str, consumer: &Consumer) -> Result<Option<Vec<Interface>>, Failure> {
         let mut scope = Vec::new();
         for assignment in self.plan.assignments_of(name) {
             let (key, provider) = (&*assignment.key, &*assignment.provider);
             let interface = if provider == self.plan.host() {
-                (key == STORE.1).then(|| {
-                    Interface::new(key, env!("CARGO_PKG_VERSION"), self.table.bind(consumer.clone()))
-                })
+                (key == STORE.1)
+                    .then(|| Interface::new(key, env!("CARGO_PKG_VERSION"), self.table.bind(consumer.clone())))
             } else {
-                let provider = self.entries.values_mut().find(|e| {
-                    e.found.as_ref().is_ok_and(|f| f.manifest.name == provider)
-                });
+                let provider = self
+                    .entries
+                    .values_mut()
+                    .find(|e| e.found.as_ref().is_ok_and(|f| f.manifest.name == provider));
                 match provider.and_then(|e| e.running.as_mut()).and_then(Remote::offers) {
                     None => return Ok(None),
                     Some(offers) => offers.iter().find(|m| m.key == key).map(|m| m.bind(consumer.clone())),
@@ -356,8 +359,10 @@ impl Federation {
         let provider = self.plan.assignment(&host, STORE.0, STORE.1).map(|a| a.provider.clone());
         let cells = match provider {
             Some(provider) if *provider != *host => {
-                let provider =
-                    self.entries.values_mut().find(|e| e.found.as_ref().is_ok_and(|f| *f.manifest.name == *provider));
+                let provider = self
+                    .entries
+                    .values_mut()
+                    .find(|e| e.found.as_ref().is_ok_and(|f| *f.manifest.name == *provider));
                 let offers = provider.and_then(|e| e.running.as_mut()).and_then(Remote::offers);
                 let Some(offers) = offers else { return };
                 let Some(module) = offers.iter().find(|m| m.key == STORE.1) else { return };
@@ -428,14 +433,20 @@ impl Federation {
     pub fn shutdown(&mut self) {
         self.store = None;
         // Those that use a copy of another first.
-        let providers: BTreeSet<String> =
-            self.live.bindings().filter(|(s, c)| *s.participant != *c.provider).map(|(_, c)| c.provider.to_string()).collect();
+        let providers: BTreeSet<String> = self
+            .live
+            .bindings()
+            .filter(|(s, c)| *s.participant != *c.provider)
+            .map(|(_, c)| c.provider.to_string())
+            .collect();
         let (last, first): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
             .into_values()
             .filter_map(|e| Some((e.found.ok()?.manifest.name.clone(), e.running?)))
             .partition(|(name, _)| providers.contains(name));
         for group in [first, last] {
-            group.iter().for_each(|(_, remote)| remote.begin_shutdown());
+            for (_, remote) in &group {
+                remote.begin_shutdown();
+            }
             for (name, remote) in group {
                 retire(&name, remote);
             }
@@ -568,12 +579,14 @@ fn with_true_host(mut config: Config) -> (Config, Vec<SharedFailure>) {
     config.host.shared.retain(|key, shared| {
         let known = key == STORE.1;
         if !known && shared.offered().is_some() {
-            let text = format!("host.json offers `{key}`, which this shell does not have; take it out of `shared`");
+            let text =
+                format!("host.json offers `{key}`, which this shell does not have; take it out of `shared`");
             say("host-shared-unknown", text);
             return false;
         }
         if known && shared.offered().is_some_and(|v| *v != linked) {
-            let text = format!("host.json states another version of `{key}` than the shell has; set it to {linked}");
+            let text =
+                format!("host.json states another version of `{key}` than the shell has; set it to {linked}");
             say("host-shared-version", text);
             shared.version = Some(linked.clone());
         }
@@ -582,7 +595,12 @@ fn with_true_host(mut config: Config) -> (Config, Vec<SharedFailure>) {
     (config, problems)
 }
 
-fn make_plan(config: &Config, entries: &BTreeMap<String, Entry>, live: &Live, excluded: &BTreeSet<Slot>) -> Plan {
+fn make_plan(
+    config: &Config,
+    entries: &BTreeMap<String, Entry>,
+    live: &Live,
+    excluded: &BTreeSet<Slot>,
+) -> Plan {
     let host = Participant::host(&config.host);
     let remotes: Vec<Participant> = entries
         .values()
@@ -608,19 +626,29 @@ fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> plugin_api
         if granted(atom, *asked) {
             out.push(Grant { name: atom.as_str().into(), write: *asked == AtomAccess::Write });
         } else {
-            tracing::warn!(remote = manifest.name, atom, code = "atom-not-granted", "asked for and not granted");
+            tracing::warn!(
+                remote = manifest.name,
+                atom,
+                code = "atom-not-granted",
+                "asked for and not granted"
+            );
         }
     }
     out.into()
 }
 
 /// A path in a folder of this process that no library was loaded from before.
-fn private_copy(copies: &mut Option<tempfile::TempDir>, library: &Path, number: u64) -> Result<PathBuf, Failure> {
+fn private_copy(
+    copies: &mut Option<tempfile::TempDir>,
+    library: &Path,
+    number: u64,
+) -> Result<PathBuf, Failure> {
     if copies.is_none() {
         remove_abandoned_copies();
         let made = tempfile::Builder::new().prefix(&format!("pulse-{}-", std::process::id())).tempdir();
         *copies = Some(made.map_err(|e| {
-            let text = format!("there is no room for a private copy of the library ({e}); free the temporary folder");
+            let text =
+                format!("there is no room for a private copy of the library ({e}); free the temporary folder");
             Failure::new(Stage::Load, "copy-failed", text)
         })?);
     }

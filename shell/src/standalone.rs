@@ -22,10 +22,11 @@ use plugin_api::{
 
 use crate::{
     app::{self, WindowError, slot::Slot, waker, window},
+    cli,
     compositor::Scene,
-    config::{Config, ConfigError, Options},
-    failure::{Failure, Stage},
-    federation::{Federation, loader},
+    config::{Config, ConfigError, Options, read_manifest},
+    failure::Failure,
+    federation::Federation,
     theme,
 };
 
@@ -37,7 +38,7 @@ pub enum StandaloneError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The remote cannot be found or read.
-    #[error(transparent)]
+    #[error("{}", .0.message)]
     Remote(#[from] Failure),
     /// No window.
     #[error(transparent)]
@@ -59,17 +60,15 @@ impl StandaloneError {
 ///
 /// `--data-dir DIR` names the folder for its data.
 pub fn main(entry: RemoteEntryRef) -> ExitCode {
-    crate::cli::init_log();
+    cli::init_log();
     let mut arguments = std::env::args_os().skip(1);
     let mut options = Options::default();
     while let Some(argument) = arguments.next() {
-        match (argument.to_str(), arguments.next()) {
-            (Some("--data-dir"), Some(folder)) => options.data_dir = Some(folder.into()),
-            _ => {
-                eprintln!("usage: standalone [--data-dir DIR]");
-                return ExitCode::from(2);
-            }
-        }
+        let (true, Some(folder)) = (argument == "--data-dir", arguments.next()) else {
+            eprintln!("usage: standalone [--data-dir DIR]");
+            return ExitCode::from(2);
+        };
+        options.data_dir = Some(folder.into());
     }
     let run = || -> Result<(), StandaloneError> {
         let config = alone(&options, BTreeMap::new())?;
@@ -90,35 +89,17 @@ pub fn main(entry: RemoteEntryRef) -> ExitCode {
 /// See [`StandaloneError`].
 pub fn run(path: &Path, options: &Options) -> Result<(), StandaloneError> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let name = name_of(&path)?;
+    // The name that the file itself states: the reference to it is right by construction.
+    let name = read_manifest(&path)?.name;
     let reference = RemoteRef { name: name.clone(), location: path.to_string_lossy().into_owned() };
     let config = alone(options, BTreeMap::from([(name, reference)]))?;
     show(move |ctx| Ok(Federation::start(config, theme::fonts(), waker(ctx))))
 }
 
-/// The name that the file itself states, so that the reference to it is right by construction.
-fn name_of(path: &Path) -> Result<String, Failure> {
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-        let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
-        let text = std::fs::read(path)
-            .map_err(|e| fail("manifest-unreadable", format!("the manifest cannot be read ({e}): {}", path.display())))?;
-        plugin_api::manifest::RemoteManifest::from_slice(&text)
-            .map(|m| m.name)
-            .map_err(|e| fail(e.code(), format!("{e}: {}", path.display())))
-    } else {
-        loader::inspect(path).map(|m| m.name).map_err(|e| Failure::new(Stage::Discover, e.code(), e))
-    }
-}
-
 /// A host that offers nothing: the remote uses its own copies.
 fn alone(options: &Options, remotes: BTreeMap<String, RemoteRef>) -> Result<Config, ConfigError> {
     let config = Config::folders(options)?;
-    let host = HostManifest {
-        name: "standalone".to_owned(),
-        shared: BTreeMap::new(),
-        remotes,
-        ..config.host
-    };
+    let host = HostManifest { name: "standalone".to_owned(), shared: BTreeMap::new(), remotes, ..config.host };
     Ok(Config { host, data_dir: config.data_dir.join("standalone"), ..config })
 }
 
@@ -127,7 +108,12 @@ fn show(make: impl FnOnce(&Context) -> Result<Federation, Failure>) -> Result<()
     theme::install_fonts(&ctx);
     let federation = make(&ctx)?;
     let title = federation.entries().values().next().map_or("Pulse", |e| e.title()).to_owned();
-    window::run_with(&ctx, &title, Vec2::new(1048.0, 800.0), Box::new(Alone { federation, slot: Slot::default() }))?;
+    window::run_with(
+        &ctx,
+        &title,
+        Vec2::new(1048.0, 800.0),
+        Box::new(Alone { federation, slot: Slot::default() }),
+    )?;
     Ok(())
 }
 
@@ -147,6 +133,8 @@ impl eframe::App for Alone {
         plugin_api::theme::apply(ui.ctx(), tokens);
         let frame = egui::Frame::new().fill(color(tokens.panel)).inner_margin(Margin::symmetric(16, 5));
         Panel::bottom("standalone").frame(frame).show_separator_line(false).show(ui, |ui| {
+            let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
+            ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(tokens.border)));
             let path = self.federation.entries().values().next().and_then(|e| e.library().map(PathBuf::from));
             let from = path.map_or_else(|| "linked into this program".to_owned(), |p| p.display().to_string());
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));

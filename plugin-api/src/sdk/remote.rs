@@ -59,7 +59,7 @@ impl Remote for Container {
             })?;
             let cx =
                 Cx::new(self.services.clone(), context.id, self.data_dir.clone(), Rc::clone(&self.watches));
-            (entry.open)(cx, context, self.fonts)
+            (entry.open)(cx, &context, self.fonts)
         })
         .into()
     }

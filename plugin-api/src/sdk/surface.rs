@@ -23,14 +23,14 @@ use egui::{
 use super::{Cx, Expose, Level, guard::guard};
 use crate::{
     abi::{
-        ClippedMesh, Command, CommandKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError, Surface, Surface_TO,
-        SurfaceBox, SurfaceContext, TextureUpdate, Vertex,
+        ClippedMesh, Command, CommandKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError, Surface,
+        Surface_TO, SurfaceBox, SurfaceContext, TextureUpdate, Vertex,
     },
     bridge, theme,
 };
 
 /// Makes a surface of `E`.
-pub fn open<E: Expose>(cx: Cx, context: SurfaceContext, fonts: Fonts) -> Result<SurfaceBox, RemoteError> {
+pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: Fonts) -> Result<SurfaceBox, RemoteError> {
     let ctx = Context::default();
     ctx.set_embed_viewports(true);
     ctx.options_mut(|o| o.zoom_with_keyboard = false);
@@ -79,7 +79,9 @@ struct EguiSurface<E> {
 enum Tab {
     No,
     /// Pressed with a control in focus; forward, or back with Shift.
-    Pressed { forward: bool },
+    Pressed {
+        forward: bool,
+    },
     /// It led out: nothing is to keep the focus.
     Left,
 }
@@ -93,7 +95,8 @@ impl<E: Expose> Surface for EguiSurface<E> {
         match &mut result {
             Ok(frame) if self.wake.asked.swap(false, Ordering::AcqRel) => {
                 // Asked by another thread while the frame ran: egui may have missed it.
-                frame.repaint_after = frame.repaint_after.min(if frame.repaint_after == NEVER { 0 } else { NEVER });
+                frame.repaint_after =
+                    frame.repaint_after.min(if frame.repaint_after == NEVER { 0 } else { NEVER });
             }
             Ok(_) => {}
             Err(_) => self.drop_expose(),
@@ -127,9 +130,9 @@ impl<E: Expose> EguiSurface<E> {
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
         let Self { ctx, expose, cx, tab, .. } = self;
-        let expose = expose
-            .as_mut()
-            .ok_or_else(|| RemoteError::new(RemoteError::FAILED, "the surface has failed before or is closed"))?;
+        let expose = expose.as_mut().ok_or_else(|| {
+            RemoteError::new(RemoteError::FAILED, "the surface has failed before or is closed")
+        })?;
         theme::apply(ctx, &input.tokens);
         if input.accessibility {
             ctx.enable_accesskit();
@@ -138,7 +141,7 @@ impl<E: Expose> EguiSurface<E> {
         }
         let slot = Rect::from_min_size(Pos2::ZERO, Vec2::from(input.size));
         let mut background = 0;
-        let mut output = ctx.run_ui(raw_input(input), |ui| {
+        let mut output = ctx.run_ui(raw_input(ctx, input), |ui| {
             ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
                 ui.set_clip_rect(slot);
                 expose.ui(ui, cx);
@@ -175,7 +178,9 @@ fn follow_tab(tab: &mut Tab, ctx: &Context, input: &FrameInput) -> Option<bool> 
     let focused = ctx.memory(egui::Memory::focused);
     if *tab == Tab::Left && !input.focused {
         // On the way round egui gives the focus to the first control; it belongs to the shell now.
-        focused.into_iter().for_each(|id| ctx.memory_mut(|m| m.surrender_focus(id)));
+        if let Some(id) = focused {
+            ctx.memory_mut(|m| m.surrender_focus(id));
+        }
         return None;
     }
     let pressed = input
@@ -207,7 +212,7 @@ fn nanoseconds(delay: Duration) -> u64 {
     u64::try_from(delay.as_nanos()).unwrap_or(NEVER)
 }
 
-fn raw_input(input: &FrameInput) -> RawInput {
+fn raw_input(ctx: &Context, input: &FrameInput) -> RawInput {
     let [left, top, right, bottom] = input.window;
     let mut raw = RawInput {
         screen_rect: Some(Rect::from_min_max(Pos2::new(left, top), Pos2::new(right, bottom))),
@@ -220,7 +225,11 @@ fn raw_input(input: &FrameInput) -> RawInput {
         ..RawInput::default()
     };
     // egui takes the modifiers from events; after a click elsewhere there may be none.
-    raw.events.insert(0, egui::Event::ModifiersChanged(bridge::modifiers_from_bits(input.modifiers)));
+    // Only a change of them: egui draws another frame after every event.
+    let modifiers = bridge::modifiers_from_bits(input.modifiers);
+    if ctx.input(|i| i.modifiers) != modifiers {
+        raw.events.insert(0, egui::Event::ModifiersChanged(modifiers));
+    }
     if let Some(viewport) = raw.viewports.get_mut(&ViewportId::ROOT) {
         viewport.native_pixels_per_point = Some(input.pixels_per_point);
         viewport.focused = Some(input.focused);
@@ -309,22 +318,16 @@ fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
     let platform = output.platform_output;
     frame.cursor = bridge::cursor_name(platform.cursor_icon).into();
     frame.wants_keyboard = ctx.egui_wants_keyboard_input();
-    frame.ime = platform
-        .ime
-        .map(|ime| Ime { field: rect(ime.rect), cursor: rect(ime.cursor_rect) })
-        .into();
-    let commands = platform
-        .commands
-        .into_iter()
-        .filter_map(|command| {
-            let (kind, flag, text) = match command {
-                OutputCommand::CopyText(text) => (CommandKind::COPY_TEXT, false, text),
-                OutputCommand::OpenUrl(url) => (CommandKind::OPEN_URL, url.new_tab, url.url),
-                OutputCommand::TextSelectionSettled(text) => (CommandKind::SELECTION, false, text),
-                OutputCommand::CopyImage(_) => return None,
-            };
-            Some(Command { kind, flag, text: text.into() })
-        });
+    frame.ime = platform.ime.map(|ime| Ime { field: rect(ime.rect), cursor: rect(ime.cursor_rect) }).into();
+    let commands = platform.commands.into_iter().filter_map(|command| {
+        let (kind, flag, text) = match command {
+            OutputCommand::CopyText(text) => (CommandKind::COPY_TEXT, false, text),
+            OutputCommand::OpenUrl(url) => (CommandKind::OPEN_URL, url.new_tab, url.url),
+            OutputCommand::TextSelectionSettled(text) => (CommandKind::SELECTION, false, text),
+            OutputCommand::CopyImage(_) => return None,
+        };
+        Some(Command { kind, flag, text: text.into() })
+    });
     frame.commands.extend(commands);
     if let Some(update) = platform.accesskit_update {
         // Serialising a tree of plain values does not fail; without it the surface is merely not accessible.

@@ -3,6 +3,7 @@
 //!
 //! `cargo xtask bench`, or `cargo bench -p pulse-analytics --bench boundary` after
 //! `cargo build --release -p pulse-analytics`.
+#![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 use std::{
     env,
@@ -40,7 +41,10 @@ fn main() -> Outcome<()> {
         return Ok(());
     }
     let home = tempfile::tempdir()?;
-    println!("One frame of the dashboard at {} × {}, release, {FRAMES} frames each, interleaved", SIZE.x, SIZE.y);
+    println!(
+        "One frame of the dashboard at {} × {}, release, {FRAMES} frames each, interleaved",
+        SIZE.x, SIZE.y
+    );
     frames(home.path())?;
     println!("\nLoading the remote, {LOADS} times, each from a fresh private copy");
     loads(home.path())
@@ -64,7 +68,9 @@ fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     let mut config = Config::load(&Options { plugin_dirs: vec![libraries()?], ..options(home) })?;
     config.auth = plugin_api::manifest::AuthConfig::Local;
     let (wake, woken) = mpsc::channel();
-    let wake = move |_| drop(wake.send(()));
+    let wake = move |_| {
+        let _ = wake.send(());
+    };
     let mut federation = Federation::start(config, pulse::theme::fonts(), Arc::new(wake));
     federation.want(ALIAS);
     loop {
@@ -118,7 +124,12 @@ fn frames(home: &Path) -> Outcome<()> {
     let (wake, woken) = mpsc::channel();
     let data = home.join("linked");
     fs::create_dir_all(&data)?;
-    let mut dashboard = Dashboard::new(data, Arc::new(move || drop(wake.send(()))));
+    let mut dashboard = Dashboard::new(
+        data,
+        Arc::new(move || {
+            let _ = wake.send(());
+        }),
+    );
     let mut linked = Window::new();
     let (mut federation, remote_woken) = federation(home)?;
     let mut surface: Surface = federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??;
@@ -167,7 +178,9 @@ fn frames(home: &Path) -> Outcome<()> {
     }
     let after = surface.counts();
     let base = median(&mut times[0].clone());
-    for (name, samples) in ["linked, active", "remote, active", "linked, idle", "remote, retained"].iter().zip(&mut times) {
+    for (name, samples) in
+        ["linked, active", "remote, active", "linked, idle", "remote, retained"].iter().zip(&mut times)
+    {
         report(name, samples, Some(base));
     }
     println!("while idle the remote was asked for {} of {} frames", after.0 - before.0, WARM_UP + FRAMES);
@@ -185,7 +198,9 @@ fn loads(home: &Path) -> Outcome<()> {
         let mut window = Window::new();
         while !surface.has_picture() {
             window.frame(vec![], |ui| {
-                drop(surface.ui(ui, &Scene { tokens: LIGHT, deadline: Instant::now() + Duration::from_secs(5) }));
+                drop(
+                    surface.ui(ui, &Scene { tokens: LIGHT, deadline: Instant::now() + Duration::from_secs(5) }),
+                );
             });
             if let Some(failure) = surface.failure() {
                 return Err(failure.to_string().into());
@@ -220,6 +235,7 @@ fn report(name: &str, samples: &mut [Duration], base: Option<Duration>) {
     let middle = median(samples);
     let p99 = samples[(samples.len() * 99 / 100).min(samples.len() - 1)];
     let ms = |d: Duration| d.as_secs_f64() * 1e3;
-    let ratio = base.map(|b| format!("   {:5.2} ×", middle.as_secs_f64() / b.as_secs_f64())).unwrap_or_default();
+    let ratio =
+        base.map(|b| format!("   {:5.2} ×", middle.as_secs_f64() / b.as_secs_f64())).unwrap_or_default();
     println!("{name:34} median {:8.3} ms   p99 {:8.3} ms{ratio}", ms(middle), ms(p99));
 }

@@ -90,14 +90,14 @@ fn changes_by_others_arrive_with_deliver_and_only_once() {
     }));
     let writer = Store::from_cells(table.bind(consumer("writer", &[("count", true)])));
     let (seen, f) = recorder();
-    let _listening = reader.listen(&COUNT, f).unwrap();
+    let listening = reader.listen(&COUNT, f).unwrap();
     writer.set(&COUNT, &1).unwrap();
     assert_eq!(told.load(Ordering::SeqCst), 1, "the reader is notified");
     assert!(seen.lock().is_empty(), "its listeners run on its own thread, by `deliver`");
     reader.deliver();
     reader.deliver();
     assert_eq!(*seen.lock(), [1]);
-    drop((reader, _listening));
+    drop((reader, listening));
     writer.set(&COUNT, &2).unwrap();
     assert_eq!(told.load(Ordering::SeqCst), 1, "nobody is notified who is gone");
 }

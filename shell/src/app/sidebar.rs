@@ -1,8 +1,7 @@
 //! The sidebar: product mark, one entry for each expose, the user card.
 
 use egui::{
-    CornerRadius, Painter, Panel, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui,
-    Vec2, WidgetInfo,
+    CornerRadius, Painter, Panel, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo,
 };
 use plugin_api::{
     theme::{caption, color, strong, strong_font},
@@ -18,7 +17,10 @@ use crate::{
 
 impl Shell {
     pub(super) fn sidebar_ui(&mut self, ui: &mut Ui, t: &Tokens) {
-        Panel::bottom("user").frame(egui::Frame::NONE).show_separator_line(false).show(ui, |ui| self.user_ui(ui, t));
+        Panel::bottom("user")
+            .frame(egui::Frame::NONE)
+            .show_separator_line(false)
+            .show(ui, |ui| self.user_ui(ui, t));
         mark_ui(ui, t);
         ui.add_space(t.space[3]);
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -52,6 +54,7 @@ impl Shell {
     }
 
     fn user_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        ui.spacing_mut().item_spacing.y = 0.0;
         let (line, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 1.0), Sense::hover());
         ui.painter().hline(line.x_range(), line.center().y, Stroke::new(1.0, color(t.border)));
         ui.add_space(t.space[2]);
@@ -116,7 +119,14 @@ fn mark_ui(ui: &mut Ui, t: &Tokens) {
     });
 }
 
-fn entry_ui(ui: &mut Ui, t: &Tokens, title: &str, icon: Option<&str>, status: &Status, selected: bool) -> Response {
+fn entry_ui(
+    ui: &mut Ui,
+    t: &Tokens,
+    title: &str,
+    icon: Option<&str>,
+    status: &Status,
+    selected: bool,
+) -> Response {
     let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 36.0), Sense::click());
     let (word, dot) = match status {
         Status::Ready => ("not loaded yet", t.ghost),
@@ -135,7 +145,12 @@ fn entry_ui(ui: &mut Ui, t: &Tokens, title: &str, icon: Option<&str>, status: &S
         painter.rect_stroke(rect, CornerRadius::same(t.radius[0] as u8), ring, StrokeKind::Inside);
     }
     let ink = if selected { t.accent } else { t.text_weak };
-    icon_ui(painter, Rect::from_center_size(Pos2::new(rect.left() + 20.0, rect.center().y), Vec2::splat(16.0)), icon, ink);
+    icon_ui(
+        painter,
+        Rect::from_center_size(Pos2::new(rect.left() + 20.0, rect.center().y), Vec2::splat(16.0)),
+        icon,
+        ink,
+    );
     let font = if selected { strong_font(t.font_size[1]) } else { egui::FontId::proportional(t.font_size[1]) };
     let galley = painter.layout(title.to_owned(), font, color(t.text), rect.width() - 64.0);
     let at = Pos2::new(rect.left() + 38.0, rect.center().y - galley.size().y / 2.0);
@@ -170,8 +185,12 @@ fn avatar_ui(ui: &mut Ui, t: &Tokens, name: &str) {
     let signed_in = !name.is_empty();
     let (ground, ink) = if signed_in { (t.accent_weak, t.accent) } else { (t.hover, t.text_weak) };
     ui.painter().circle_filled(rect.center(), 20.0, color(ground));
-    let initials: String =
-        name.split_whitespace().filter_map(|word| word.chars().next()).take(2).flat_map(char::to_uppercase).collect();
+    let initials: String = name
+        .split_whitespace()
+        .filter_map(|word| word.chars().next())
+        .take(2)
+        .flat_map(char::to_uppercase)
+        .collect();
     if signed_in {
         ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, initials, strong_font(14.0), color(ink));
     } else {

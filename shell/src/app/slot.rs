@@ -10,7 +10,7 @@ use crate::{
     compositor::{Scene, Surface},
     config::Config,
     failure::SharedFailure,
-    federation::{Federation, Status},
+    federation::{Entry, Federation, Status},
 };
 
 /// What a slot shows, and the failure that it shows instead.
@@ -22,9 +22,16 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Shows `expose` of `alias` in all of `ui`'s space.
-    pub(crate) fn ui(&mut self, ui: &mut Ui, scene: &Scene, federation: &mut Federation, alias: &str, expose: &str) {
+    pub(crate) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        scene: &Scene,
+        federation: &mut Federation,
+        alias: &str,
+        expose: &str,
+    ) {
         federation.want(alias);
-        let status = federation.entries().get(alias).map(crate::federation::Entry::status);
+        let status = federation.entries().get(alias).map(Entry::status);
         if self.surface.is_none() && self.failure.is_none() && matches!(status, Some(Status::Active)) {
             match federation.open(alias, expose) {
                 Some(Ok(surface)) => self.surface = Some(surface),
@@ -53,10 +60,10 @@ impl Slot {
         };
         let Some(failure) = failure else { return };
         let stale = self.surface.as_ref().is_some_and(Surface::has_picture);
-        let title = federation.entries().get(alias).map_or(alias, |e| e.title()).to_owned();
+        let title = federation.entries().get(alias).map_or(alias, Entry::title).to_owned();
         if failure_ui(ui, &scene.tokens, area, &title, &failure, stale) {
             *self = Self::default();
-            let outdated = federation.entries().get(alias).is_some_and(|e| e.is_outdated());
+            let outdated = federation.entries().get(alias).is_some_and(Entry::is_outdated);
             // A surface that failed alone gets another one of the same remote, whose other surfaces go on.
             if !active || outdated {
                 federation.retry(alias);
@@ -70,7 +77,10 @@ impl Slot {
 fn middle(area: Rect, width: f32) -> Rect {
     let width = width.min(area.width() - 32.0).max(200.0);
     let top = area.top() + (area.height() * 0.22).max(16.0);
-    Rect::from_min_max(Pos2::new(area.center().x - width / 2.0, top), Pos2::new(area.center().x + width / 2.0, area.bottom() - 16.0))
+    Rect::from_min_max(
+        Pos2::new(area.center().x - width / 2.0, top),
+        Pos2::new(area.center().x + width / 2.0, area.bottom() - 16.0),
+    )
 }
 
 /// What failed, why, and what can be done; true when Retry was pressed.
@@ -124,7 +134,8 @@ fn failure_ui(ui: &mut Ui, t: &Tokens, area: Rect, title: &str, failure: &Shared
 /// The shape of what will be there, while it is being loaded.
 fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect) {
     let area = area.shrink(t.space[4]);
-    let bar = |rect: Rect, ground| ui.painter().rect_filled(rect, CornerRadius::same(t.radius[0] as u8), ground);
+    let bar =
+        |rect: Rect, ground| ui.painter().rect_filled(rect, CornerRadius::same(t.radius[0] as u8), ground);
     let ground = color(t.border).gamma_multiply(0.6);
     bar(Rect::from_min_size(area.min, Vec2::new(220.0, 24.0)), ground);
     let width = (area.width() - 3.0 * t.space[3]) / 4.0;

@@ -22,7 +22,8 @@ impl Shell {
                     Status::Ready | Status::Starting => waiting += 1,
                 }
             }
-            let of = |n: usize, word: &str| format!("{n} {}{word}", if n == 1 { "remote " } else { "remotes " });
+            let of =
+                |n: usize, word: &str| format!("{n} {}{word}", if n == 1 { "remote " } else { "remotes " });
             ui.label(caption(t, of(active, "running")));
             if waiting > 0 {
                 ui.label(caption(t, of(waiting, "waiting")));
@@ -30,13 +31,19 @@ impl Shell {
             if failed > 0 {
                 ui.label(caption(t, of(failed, "not available")).color(color(t.danger)));
             }
-            let warnings: Vec<_> =
-                self.federation.plan().diagnostics().iter().filter(|d| d.severity() == Severity::Warning).collect();
+            let warnings: Vec<_> = self
+                .federation
+                .plan()
+                .diagnostics()
+                .iter()
+                .filter(|d| d.severity() == Severity::Warning)
+                .collect();
             let problems = self.federation.problems();
             let count = warnings.len() + problems.len();
             if count > 0 {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
-                let lines = warnings.iter().map(|d| d.message()).chain(problems.iter().map(|p| p.message.clone()));
+                let lines =
+                    warnings.iter().map(|d| d.message()).chain(problems.iter().map(|p| p.message.clone()));
                 let hover = lines.collect::<Vec<_>>().join("\n\n");
                 ui.label(caption(t, text).color(color(t.warning))).on_hover_text(hover);
             }

@@ -54,8 +54,9 @@ impl Access {
         let map = |id: NodeId| self.id(id).accesskit_id();
         let known = |id: &NodeId| self.back.contains_key(&map(*id));
         let root = self.nodes.iter().find(|(id, _)| Some(*id) == self.root);
-        let top: Vec<NodeId> =
-            root.map(|(_, n)| n.children().iter().copied().filter(known).map(map).collect()).unwrap_or_default();
+        let top: Vec<NodeId> = root
+            .map(|(_, n)| n.children().iter().copied().filter(known).map(map).collect())
+            .unwrap_or_default();
         let shown = ctx.accesskit_node_builder(pane, |node| {
             node.set_role(Role::Pane);
             node.set_label(name);

@@ -143,7 +143,8 @@ impl Validator {
         if frame.commands.len() > self.quota.commands {
             return bad(format!("{} commands, more than {}", frame.commands.len(), self.quota.commands));
         }
-        let longest = frame.commands.iter().map(|c| c.text.len()).chain([frame.access.len(), frame.cursor.len()]);
+        let longest =
+            frame.commands.iter().map(|c| c.text.len()).chain([frame.access.len(), frame.cursor.len()]);
         if let Some(length) = longest.max().filter(|l| *l > self.quota.text) {
             return bad(format!("a text of {length} bytes"));
         }
@@ -259,7 +260,8 @@ impl Validator {
         for mesh in meshes {
             vertices += mesh.vertices.len();
             indices += mesh.indices.len();
-            if vertices > self.quota.vertices || indices > self.quota.indices || out.len() >= self.quota.meshes {
+            if vertices > self.quota.vertices || indices > self.quota.indices || out.len() >= self.quota.meshes
+            {
                 return bad(format!("{vertices} vertices and {indices} indices in {} meshes", out.len() + 1));
             }
             if !sizes.contains_key(&mesh.texture) {

@@ -83,12 +83,11 @@ impl Picture {
             }
             TextureUpdate::Set { texture, pos: None, image, options } => {
                 self.freed.retain(|freed| *freed != texture);
-                match self.textures.get_mut(&texture) {
-                    Some(handle) => handle.set(image, options),
-                    None => {
-                        let name = format!("{} {texture}", self.name);
-                        self.textures.insert(texture, ctx.load_texture(name, image, options));
-                    }
+                if let Some(handle) = self.textures.get_mut(&texture) {
+                    handle.set(image, options);
+                } else {
+                    let name = format!("{} {texture}", self.name);
+                    self.textures.insert(texture, ctx.load_texture(name, image, options));
                 }
             }
             TextureUpdate::Free(texture) => self.freed.push(texture),

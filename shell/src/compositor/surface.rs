@@ -322,9 +322,12 @@ impl Surface {
                         held
                     }
                     Event::MouseWheel { .. } | Event::Zoom(_) => inside,
-                    Event::Copy | Event::Cut | Event::Paste(_) | Event::Text(_) | Event::Key { .. } | Event::Ime(_) => {
-                        focused
-                    }
+                    Event::Copy
+                    | Event::Cut
+                    | Event::Paste(_)
+                    | Event::Text(_)
+                    | Event::Key { .. }
+                    | Event::Ime(_) => focused,
                     Event::AccessKitActionRequest(request) => {
                         if let Some(request) = self.access.action(request) {
                             self.pending

@@ -17,7 +17,7 @@ use abi_stable::{
     abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
     library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
 };
-use object::{Object, ObjectSection, ReadCache};
+use object::{FileKind, Object, ObjectSection, ReadCache};
 use plugin_api::{
     abi::{ABI_REVISION, RemoteEntryRef},
     embed::{self, EmbedError},
@@ -56,7 +56,8 @@ pub enum LibraryError {
     /// Built with another revision of the contract.
     #[error(
         "the library was built for revision {found} of the plugin contract, and this shell speaks revision {}; \
-         rebuild it with a matching `plugin-api`: {path}", ABI_REVISION
+         rebuild it with a matching `plugin-api`: {path}",
+        ABI_REVISION
     )]
     Revision {
         /// The library's revision.
@@ -68,7 +69,9 @@ pub enum LibraryError {
     #[error("the system cannot load the library ({0}): {1}")]
     Refused(String, PathBuf),
     /// The layouts of the contract differ although the revision is the same.
-    #[error("the library's plugin contract is laid out differently: {0}; rebuild it with this `plugin-api`: {1}")]
+    #[error(
+        "the library's plugin contract is laid out differently: {0}; rebuild it with this `plugin-api`: {1}"
+    )]
     Layout(String, PathBuf),
     /// The embedded manifest is wrong.
     #[error("the manifest inside of the library is wrong: {0}: {1}")]
@@ -126,22 +129,33 @@ fn section_text(path: &Path) -> Result<String, LibraryError> {
         return Err(LibraryError::NotALibrary(path.to_owned()));
     }
     let cache = ReadCache::new(file);
-    object::FileKind::parse(&cache).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
+    let kind = object::FileKind::parse(&cache).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
+    let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
+    let here = platform(native_format(), native_architecture());
+    let other = |found| LibraryError::OtherPlatform { found, here: here.clone(), path: path.to_owned() };
+    match kind {
+        FileKind::Elf32
+        | FileKind::Elf64
+        | FileKind::MachO32
+        | FileKind::MachO64
+        | FileKind::Pe32
+        | FileKind::Pe64 => {}
+        // Several libraries in one file: none of them is looked into.
+        FileKind::MachOFat32 | FileKind::MachOFat64 => return Err(other("macho universal".to_owned())),
+        _ => return Err(LibraryError::NotALibrary(path.to_owned())),
+    }
     let damaged = |e: object::Error| LibraryError::Damaged(e.to_string(), path.to_owned());
     let library = object::File::parse(&cache).map_err(damaged)?;
-    let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
     let found = platform(library.format(), library.architecture());
-    let here = platform(native_format(), native_architecture());
     if found != here {
-        return Err(LibraryError::OtherPlatform { found, here, path: path.to_owned() });
+        return Err(other(found));
     }
     if library.kind() != object::ObjectKind::Dynamic {
         return Err(LibraryError::NotALibrary(path.to_owned()));
     }
     let section = embed::SECTIONS.iter().find_map(|name| library.section_by_name(name));
-    let section = section.ok_or_else(|| {
-        LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned())
-    })?;
+    let section = section
+        .ok_or_else(|| LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned()))?;
     let (revision, text) = embed::parse(section.data().map_err(damaged)?).map_err(|e| match e {
         EmbedError::Magic => LibraryError::NotAPlugin(e.to_string(), path.to_owned()),
         _ => LibraryError::Damaged(e.to_string(), path.to_owned()),
@@ -213,7 +227,7 @@ impl Library {
     ///
     /// # Errors
     /// See [`LibraryError`].
-    pub fn open(path: &Path, copy: PathBuf, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+    pub fn open(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
         // SAFETY: whoever configures a remote trusts it with this process, as with any native plugin.
         unsafe { Self::load(path, copy, planned) }
     }
@@ -229,13 +243,13 @@ impl Library {
     ///
     /// # Errors
     /// See [`LibraryError`].
-    pub unsafe fn load(path: &Path, copy: PathBuf, planned: &RemoteManifest) -> Result<Self, LibraryError> {
-        fs::copy(path, &copy).map_err(|e| LibraryError::io(e, path))?;
+    pub unsafe fn load(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+        fs::copy(path, copy).map_err(|e| LibraryError::io(e, path))?;
         // SAFETY: passed on to the caller.
-        let result = unsafe { Self::load_copy(path, &copy, planned) };
+        let result = unsafe { Self::load_copy(path, copy, planned) };
         if result.is_err() {
             // Nothing more can be done about a private copy that cannot be removed; its folder goes at exit.
-            let _ = fs::remove_file(&copy);
+            let _ = fs::remove_file(copy);
         }
         result
     }
@@ -254,9 +268,8 @@ impl Library {
         // on it is a pointer to it.
         let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
         let header = *header.map_err(|e| LibraryError::NotAPlugin(describe(&e), path.to_owned()))?;
-        let header = header
-            .upgrade()
-            .map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
+        let header =
+            header.upgrade().map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
         let layout = header.layout().ok_or_else(|| {
             LibraryError::Layout("it was built without layout information".to_owned(), path.to_owned())
         })?;
@@ -273,7 +286,10 @@ impl Library {
         let descriptor = entry.descriptor()();
         if descriptor.as_str() != text {
             // Two manifests in one library: which one is meant is not for the host to guess.
-            return Err(LibraryError::Descriptor("its code and its section disagree".to_owned(), path.to_owned()));
+            return Err(LibraryError::Descriptor(
+                "its code and its section disagree".to_owned(),
+                path.to_owned(),
+            ));
         }
         Ok(Self { entry, loaded: Some(Loaded { library: ManuallyDrop::new(library), copy: copy.to_owned() }) })
     }

@@ -22,7 +22,7 @@ use abi_stable::{
 use parking_lot::{Condvar, Mutex};
 use plugin_api::{
     abi::{
-        FrameInput, Fonts, HostServices, HostServices_TO, InitContext, RemoteBox, RemoteEntryRef, RemoteError,
+        Fonts, FrameInput, HostServices, HostServices_TO, InitContext, RemoteBox, RemoteEntryRef, RemoteError,
         Services, SurfaceBox, SurfaceContext,
     },
     manifest::RemoteManifest,
@@ -147,7 +147,8 @@ impl Remote {
         let thread = thread::Builder::new().name(format!("remote:{}", shared.name)).spawn(run);
         let thread = thread
             .map_err(|e| {
-                let text = format!("the system gives no thread for the remote ({e}); close something and retry");
+                let text =
+                    format!("the system gives no thread for the remote ({e}); close something and retry");
                 shared.set(State::Failed(Arc::new(Failure::new(Stage::Load, "no-thread", text))));
             })
             .ok();
@@ -230,7 +231,10 @@ impl Remote {
                 return Err(Failure::new(
                     Stage::Retire,
                     "retire-hung",
-                    format!("`{}` did not end within {limit:?}; its thread and library are kept", self.shared.name),
+                    format!(
+                        "`{}` did not end within {limit:?}; its thread and library are kept",
+                        self.shared.name
+                    ),
                 ));
             }
         }
@@ -238,7 +242,11 @@ impl Remote {
         match thread.join() {
             Ok(Some(library)) => Ok(library.unload()),
             Ok(None) => Ok(Unloaded::Gone),
-            Err(_) => Err(Failure::new(Stage::Retire, "retire-panicked", "the remote's thread panicked; its library is kept")),
+            Err(_) => Err(Failure::new(
+                Stage::Retire,
+                "retire-panicked",
+                "the remote's thread panicked; its library is kept",
+            )),
         }
     }
 }
@@ -287,7 +295,7 @@ impl HostServices for ServicesOf {
         let mailbox = shared.mailboxes.lock().get(&surface).and_then(Weak::upgrade);
         if let Some(mailbox) = mailbox {
             // A day is as good as for ever, and no sum of times overflows.
-            mailbox.request(Duration::from_nanos(nanoseconds).min(Duration::from_secs(86_400)));
+            mailbox.request(Duration::from_nanos(nanoseconds).min(Duration::from_hours(24)));
         }
     }
 }
@@ -315,7 +323,7 @@ impl Thread {
             // The one place where a remote is trusted with this process: its library was named by the host's
             // manifest or by the user, and its manifest has been planned with.
             Code::Library { path, copy } => {
-                match shared.timed("load", || Library::open(path, copy.clone(), manifest)) {
+                match shared.timed("load", || Library::open(path, copy, manifest)) {
                     Ok(library) => library,
                     Err(error) => {
                         shared.fail(Failure::new(Stage::Load, error.code(), error));
@@ -430,9 +438,10 @@ impl Thread {
         let start = Instant::now();
         let result = open.surface.frame(input).into_result();
         let result = match result {
-            Ok(frame) => open.validator.accept(frame).map_err(|error| {
-                Failure::new(Stage::Frame, FrameError::CODE, error)
-            }),
+            Ok(frame) => open
+                .validator
+                .accept(frame)
+                .map_err(|error| Failure::new(Stage::Frame, FrameError::CODE, error)),
             Err(error) => Err(copied(Stage::Frame, error)),
         };
         let took = start.elapsed();
@@ -474,6 +483,7 @@ impl Drop for Open {
 }
 
 /// The failure with its strings copied out of the remote's memory, which is freed here.
+#[expect(clippy::needless_pass_by_value, reason = "to free them here is the point")]
 fn copied(stage: Stage, error: RemoteError) -> Failure {
     Failure::from_remote(stage, &error)
 }

@@ -103,7 +103,8 @@ impl Screen {
     fn start() -> Self {
         let mut command = Command::new("Xvfb");
         command
-            .args(["-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp"])
+            // Without `-noreset` it starts anew when the last client leaves, and refuses those that come meanwhile.
+            .args(["-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp", "-noreset"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
@@ -330,7 +331,10 @@ impl Window {
     /// Gives the window the keyboard, which without a window manager nobody else does.
     pub(crate) fn focus(&mut self) {
         let (x11, window) = self.x11();
-        x11.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME).expect("a request").check().expect("focus");
+        x11.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME)
+            .expect("a request")
+            .check()
+            .expect("focus");
     }
 
     /// Closes the window as its close button does, and waits for the end of the program.
@@ -338,7 +342,10 @@ impl Window {
         let (x11, window) = self.x11();
         let [protocols, delete] = ["WM_PROTOCOLS", "WM_DELETE_WINDOW"].map(|name| atom(&x11, name));
         let message = ClientMessageEvent::new(32, window, protocols, [delete, x11rb::CURRENT_TIME, 0, 0, 0]);
-        x11.send_event(false, window, EventMask::NO_EVENT, message).expect("a request").check().expect("a message");
+        x11.send_event(false, window, EventMask::NO_EVENT, message)
+            .expect("a request")
+            .check()
+            .expect("a message");
         // The connection ends with the process.
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
@@ -445,7 +452,8 @@ impl Tree {
 
     /// Everything that stands below `parent` in the tree.
     pub(crate) fn below(&self, parent: &Item) -> impl Iterator<Item = &Item> {
-        let from = self.items.iter().position(|item| item.id == parent.id).map_or(self.items.len(), |at| at + 1);
+        let from =
+            self.items.iter().position(|item| item.id == parent.id).map_or(self.items.len(), |at| at + 1);
         let depth = parent.depth;
         self.items[from..].iter().take_while(move |item| item.depth > depth)
     }
@@ -454,7 +462,15 @@ impl Tree {
 impl std::fmt::Display for Tree {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for item in self.items.iter().filter(|item| !item.name.is_empty()) {
-            writeln!(f, "{:depth$}{:?} {:?} {:?}", "", item.role, item.name, item.bounds, depth = 2 * item.depth)?;
+            writeln!(
+                f,
+                "{:depth$}{:?} {:?} {:?}",
+                "",
+                item.role,
+                item.name,
+                item.bounds,
+                depth = 2 * item.depth
+            )?;
         }
         Ok(())
     }
@@ -499,7 +515,8 @@ impl Picture {
     /// Every pixel within `area`.
     pub(crate) fn pixels(&self, area: Rect) -> impl Iterator<Item = [u8; 3]> {
         let [width, height] = self.size();
-        let span = |from: f32, to: f32, end: usize| (from.ceil().max(0.0) as usize)..(to.max(0.0) as usize).min(end);
+        let span =
+            |from: f32, to: f32, end: usize| (from.ceil().max(0.0) as usize)..(to.max(0.0) as usize).min(end);
         span(area.top(), area.bottom(), height)
             .flat_map(move |y| span(area.left(), area.right(), width).map(move |x| (x, y)))
             .map(|(x, y)| {

@@ -87,7 +87,8 @@ fn build() -> BTreeMap<String, PathBuf> {
             continue;
         }
         let files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let library = files.map(Path::new).find(|file| file.to_string_lossy().ends_with(env::consts::DLL_SUFFIX));
+        let library =
+            files.map(Path::new).find(|file| file.to_string_lossy().ends_with(env::consts::DLL_SUFFIX));
         if let (Some(library), Some(name)) = (library, message["target"]["name"].as_str()) {
             libraries.insert(name.replace('-', "_"), library.to_owned());
         }

@@ -206,7 +206,7 @@ prop_compose! {
     fn some_mesh()(
         count in 0..8_usize,
         texture in 0..4_u64,
-        overlay: bool,
+        overlay in any::<bool>(),
         clip in rectangle(),
     )(
         vertices in prop::collection::vec(([number(), number()], [number(), number()], any::<[u8; 4]>()), count),
@@ -229,7 +229,7 @@ prop_compose! {
         id in 0..4_u64,
         free in prop::bool::weighted(0.15),
         partial in prop::bool::weighted(0.4),
-        nearest: bool,
+        nearest in any::<bool>(),
         pos in prop_oneof![9 => [0..6_u32, 0..6_u32], 1 => any::<[u32; 2]>()],
         size in prop_oneof![9 => [0..10_u32, 0..10_u32], 1 => [0..20_u32, 0..20_u32], 1 => any::<[u32; 2]>()],
         missing in prop_oneof![9 => Just(0), 1 => 0..9_u64],
@@ -292,7 +292,9 @@ impl Painter {
                 TextureUpdate::Set { texture, pos: Some(pos), image, .. } => {
                     let whole = self.textures[texture];
                     assert!(!self.freed.contains(texture));
-                    assert!((0..2).all(|axis| image.size[axis] > 0 && pos[axis] + image.size[axis] <= whole[axis]));
+                    assert!(
+                        (0..2).all(|axis| image.size[axis] > 0 && pos[axis] + image.size[axis] <= whole[axis])
+                    );
                 }
                 TextureUpdate::Free(texture) => {
                     assert!(self.textures.contains_key(texture) && !self.freed.contains(texture));
@@ -365,7 +367,9 @@ fn the_property_test_sees_both_good_and_bad_frames() {
 }
 
 mod trees {
-    use egui::accesskit::{Node, NodeId, Rect as Bounds, Role, TextPosition, TextSelection, Tree, TreeId, TreeUpdate};
+    use egui::accesskit::{
+        Node, NodeId, Rect as Bounds, Role, TextPosition, TextSelection, TreeId, TreeInfo, TreeUpdate,
+    };
     use egui_kittest::kittest;
     use proptest::prelude::*;
 
@@ -374,7 +378,7 @@ mod trees {
     fn update(root: u64, nodes: Vec<(u64, Node)>) -> TreeUpdate {
         TreeUpdate {
             nodes: nodes.into_iter().map(|(id, node)| (NodeId(id), node)).collect(),
-            tree: Some(Tree::new(NodeId(root))),
+            tree: Some(TreeInfo::new(NodeId(root))),
             tree_id: TreeId::ROOT,
             focus: NodeId(root),
         }
@@ -389,7 +393,9 @@ mod trees {
     fn run(text: &str) -> Node {
         let mut node = Node::new(Role::TextRun);
         node.set_value(text);
-        node.set_character_lengths(text.chars().map(|c| u8::try_from(c.len_utf8()).unwrap()).collect::<Vec<_>>());
+        node.set_character_lengths(
+            text.chars().map(|c| u8::try_from(c.len_utf8()).unwrap()).collect::<Vec<_>>(),
+        );
         node.set_bounds(Bounds { x0: 0.0, y0: 0.0, x1: 9.0, y1: 9.0 });
         node
     }
@@ -412,7 +418,11 @@ mod trees {
 
     #[test]
     fn what_is_no_tree_is_left_out() {
-        let twice = vec![(1, node(Role::Window, &[2, 2, 3])), (2, node(Role::Group, &[3])), (3, node(Role::Label, &[]))];
+        let twice = vec![
+            (1, node(Role::Window, &[2, 2, 3])),
+            (2, node(Role::Group, &[3])),
+            (3, node(Role::Label, &[])),
+        ];
         assert_eq!(ids(&sound(update(1, twice)).unwrap()), [1, 2, 3]);
         let circle = vec![(1, node(Role::Window, &[2])), (2, node(Role::Group, &[1, 2, 9]))];
         let circle = sound(update(1, circle)).unwrap();

@@ -119,7 +119,7 @@ fn a_new_look_and_a_request_are_reasons_to_call() {
 fn the_pointer_arrives_in_slot_coordinates_and_leaves_once() {
     let mut bench = Bench::settled();
     let asked = bench.frame(vec![Event::PointerMoved(INSIDE)]);
-    assert_eq!(asked[0].events[0].pos, [50.0, 30.0]);
+    assert_eq!(Pos2::from(asked[0].events[0].pos), Pos2::new(50.0, 30.0));
     bench.answer(picture());
     let asked = bench.frame(vec![Event::PointerMoved(OUTSIDE)]);
     assert_eq!(kinds(&asked[0]), [EventKind::POINTER_GONE]);
@@ -138,9 +138,12 @@ fn a_press_inside_owns_the_pointer_until_it_is_released_anywhere() {
     let asked = bench.frame(vec![press(OUTSIDE, false)]);
     assert_eq!(asked[0].events[0].kind, EventKind::POINTER_BUTTON);
     bench.answer(picture());
-    assert!(bench.frame(vec![press(OUTSIDE, true), press(OUTSIDE, false)]).iter().all(|i| {
-        !kinds(i).contains(&EventKind::POINTER_BUTTON)
-    }));
+    assert!(
+        bench
+            .frame(vec![press(OUTSIDE, true), press(OUTSIDE, false)])
+            .iter()
+            .all(|i| { !kinds(i).contains(&EventKind::POINTER_BUTTON) })
+    );
 }
 
 #[test]
@@ -208,7 +211,9 @@ fn only_web_addresses_and_mail_are_opened() {
 
 #[test]
 fn nodes_of_a_remote_stand_in_the_shells_tree_at_their_true_place() {
-    use egui::accesskit::{Action, ActionRequest, Node, NodeId, Rect as Bounds, Role, TreeId, TreeInfo, TreeUpdate};
+    use egui::accesskit::{
+        Action, ActionRequest, Node, NodeId, Rect as Bounds, Role, TreeId, TreeInfo, TreeUpdate,
+    };
     let mut button = Node::new(Role::Button);
     button.set_label("Press me");
     button.set_bounds(Bounds { x0: 10.0, y0: 20.0, x1: 30.0, y1: 40.0 });
@@ -238,11 +243,13 @@ fn nodes_of_a_remote_stand_in_the_shells_tree_at_their_true_place() {
     assert_eq!(button.bounds(), Some(Bounds { x0: 110.0, y0: 70.0, x1: 130.0, y1: 90.0 }));
     let (pane_id, pane) = node("Test");
     assert_eq!((pane.role(), pane.children()), (Role::Pane, &[*id][..]));
-    let parents: Vec<_> = update.nodes.iter().filter(|(_, n)| n.children().contains(id)).map(|(p, _)| *p).collect();
+    let parents: Vec<_> =
+        update.nodes.iter().filter(|(_, n)| n.children().contains(id)).map(|(p, _)| *p).collect();
     assert_eq!(parents, [*pane_id], "one parent");
 
     // And an action on it finds its way back.
-    let request = ActionRequest { action: Action::Click, target_tree: TreeId::ROOT, target_node: *id, data: None };
+    let request =
+        ActionRequest { action: Action::Click, target_tree: TreeId::ROOT, target_node: *id, data: None };
     let asked = bench.frame(vec![Event::AccessKitActionRequest(request)]);
     let event = &asked[0].events[0];
     assert_eq!(event.kind, EventKind::ACCESS_ACTION);

@@ -1,0 +1,411 @@
+//! What is wrong with one remote is said in its slot and in the log, under a stable code, and is nobody else's
+//! concern: the shell, the other remotes and the store go on, and Retry works once it is repaired.
+
+use std::fs;
+
+use egui::{Event, Pos2};
+use plugin_api::{
+    abi::ABI_REVISION,
+    embed::{HEADER, MAGIC},
+};
+use serde_json::{Value, json};
+use shared_store::{AUTH, Auth, User};
+
+use crate::support::{Headless, Installation, libraries, log, manifest_of};
+
+mod running;
+mod unload;
+
+/// The remote that is bad, and the expose of it that is looked at.
+const BAD: (&str, &str) = ("remoteFixtures", "./calm");
+/// The remote beside it.
+const GOOD: (&str, &str) = ("remoteBare", "./triangles");
+
+/// Breaks a good installation of [`BAD`] with `break_it`, and expects the failure `code`, whose message says
+/// all of `says` and names the folder of the installation; then puts it right and expects Retry to work.
+fn check(code: &str, says: &[&str], break_it: impl FnOnce(&mut Installation)) {
+    let mut installation = Installation::new();
+    installation.add(&libraries().bare);
+    installation.add(&libraries().fixtures);
+    break_it(&mut installation);
+
+    let mut shell = installation.start();
+    shell.show(BAD.0, BAD.1);
+    shell.show(GOOD.0, GOOD.1);
+    shell.drive("one remote has failed and the other is seen", |shell| {
+        shell.failure(BAD.0).is_some() && shell.has_picture(GOOD.0, GOOD.1)
+    });
+    let failure = shell.failure(BAD.0).expect("it has just been seen");
+    let place = installation.folder().to_string_lossy().into_owned();
+    assert_eq!(failure.code, code, "{failure}");
+    for part in says.iter().copied().chain([&*place]) {
+        assert!(failure.message.contains(part), "`{part}` is not in: {failure}");
+    }
+    assert!(!failure.message.contains('\n'), "a sentence: {failure}");
+    assert_logged(code, &place);
+    others_go_on(&mut shell);
+
+    let _ = fs::remove_dir_all(installation.path("remoteFixtures.json"));
+    let _ = fs::remove_dir_all(installation.path(&library()));
+    installation.add(&libraries().fixtures);
+    shell.retry(BAD.0);
+    shell.drive("it runs after Retry", |shell| shell.has_picture(BAD.0, BAD.1));
+    assert!(shell.failure(BAD.0).is_none(), "{}", shell.describe());
+}
+
+fn assert_logged(code: &str, part: &str) {
+    let found = log().into_iter().any(|line| {
+        line.level == tracing::Level::ERROR
+            && line.text.contains(&format!("code={code} "))
+            && line.text.contains(part)
+    });
+    assert!(found, "the log has no error with code={code} and `{part}`");
+}
+
+/// The good remote runs and draws, and the store keeps what is written to it.
+fn others_go_on(shell: &mut Headless) {
+    assert!(shell.is_active(GOOD.0), "{}", shell.describe());
+    assert!(shell.slot_failure(GOOD.0, GOOD.1).is_none(), "{}", shell.describe());
+    let frames = shell.frames(GOOD.0, GOOD.1);
+    // Slots stand in the order of their names, so this one is the leftmost.
+    for x in [20.0, 30.0] {
+        shell.frame(vec![Event::PointerMoved(Pos2::new(x, 400.0))]);
+    }
+    shell.drive("the other remote answers the pointer", |shell| shell.frames(GOOD.0, GOOD.1) > frames);
+    let user = User { name: "Grace Hopper".to_owned(), ..User::default() };
+    let signed_in = Auth { user: Some(user), is_authenticated: true };
+    let store = shell.federation.store().expect("the host has a store");
+    store.set(&AUTH, &signed_in).expect("the host may write");
+    assert_eq!(*store.get(&AUTH).expect("the host may read"), signed_in);
+}
+
+fn library() -> String {
+    crate::support::library_file("pulse_fixtures")
+}
+
+/// Puts a changed copy of the library in place.
+fn with_library(change: impl FnOnce(&mut Vec<u8>)) -> impl FnOnce(&mut Installation) {
+    move |installation| {
+        let path = installation.path(&library());
+        let mut bytes = fs::read(&path).expect("the library was installed");
+        change(&mut bytes);
+        fs::write(path, bytes).expect("the library can be replaced");
+    }
+}
+
+/// Puts a changed manifest beside the library.
+fn with_manifest(change: impl FnOnce(&mut Value)) -> impl FnOnce(&mut Installation) {
+    move |installation| {
+        let mut manifest = manifest_of(&libraries().fixtures);
+        change(&mut manifest);
+        installation.write("remoteFixtures.json", manifest.to_string());
+    }
+}
+
+fn with_manifest_text(text: impl AsRef<[u8]>) -> impl FnOnce(&mut Installation) {
+    move |installation| drop(installation.write("remoteFixtures.json", text))
+}
+
+/// Overwrites every `from` with `to`, which is as long.
+fn overwrite(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    assert_eq!(from.len(), to.len());
+    let places: Vec<_> =
+        bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "the library has no {:?}", String::from_utf8_lossy(from));
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+}
+
+/// The manifest's section in a library.
+fn section(bytes: &mut [u8]) -> &mut [u8] {
+    let mut mark = MAGIC.to_vec();
+    mark.extend(ABI_REVISION.to_le_bytes());
+    let at = bytes.windows(mark.len()).position(|window| *window == mark).expect("there is a manifest");
+    let length = u32::from_le_bytes(bytes[at + HEADER - 4..at + HEADER].try_into().expect("four bytes"));
+    &mut bytes[at..at + HEADER + length as usize]
+}
+
+#[test]
+fn a_library_that_is_missing() {
+    check("library-missing", &["build the remote or correct its location", &library()], |installation| {
+        fs::remove_file(installation.path(&library())).expect("it was there");
+    });
+}
+
+#[test]
+fn a_missing_library_was_looked_for_in_all_of_these_places() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().fixtures);
+    fs::remove_file(installation.path(&library())).expect("it was there");
+    let mut shell = installation.start();
+    shell.show(BAD.0, BAD.1);
+    shell.drive("it is missed", |shell| shell.failure(BAD.0).is_some());
+    let details = shell.failure(BAD.0).expect("it has failed").details.clone();
+    for place in [installation.path(&library()), installation.path("plugins").join(library())] {
+        assert!(details.contains(&*place.to_string_lossy()), "{} is not in {details}", place.display());
+    }
+}
+
+#[test]
+fn a_text_file_with_the_name_of_a_library() {
+    let text = "This is not a library, however it is called.\n".repeat(20);
+    check("library-not-a-library", &["not a library"], with_library(|bytes| *bytes = text.into_bytes()));
+    check("library-not-a-library", &["not a library"], with_library(Vec::clear));
+    check(
+        "library-not-a-library",
+        &["not a library"],
+        with_library(|bytes| {
+            *bytes = b"!<arch>\n".to_vec();
+            bytes.extend(b"member.o/       0           0     0     100644  4         `\nabcd");
+        }),
+    );
+}
+
+#[test]
+fn a_folder_with_the_name_of_a_library() {
+    check("library-unreadable", &["cannot be read"], |installation| {
+        let path = installation.path(&library());
+        fs::remove_file(&path).expect("it was there");
+        fs::create_dir(&path).expect("a folder can be made");
+    });
+}
+
+#[test]
+fn a_truncated_library() {
+    check("library-not-a-library", &[], with_library(|bytes| bytes.truncate(10)));
+    for part in [30, 60, 100, 5_000] {
+        check("library-damaged", &["copied only in part", "copy it again"], with_library(|b| b.truncate(part)));
+    }
+    check("library-damaged", &["copied only in part"], with_library(|b| b.truncate(b.len() / 2)));
+    // An ELF file ends with the headers of its sections, of 64 bytes each.
+    if cfg!(target_os = "linux") {
+        check("library-damaged", &["copied only in part"], with_library(|b| b.truncate(b.len() - 64)));
+        check("library-damaged", &["copied only in part"], with_library(|b| b.truncate(b.len() - 1)));
+    }
+}
+
+#[test]
+fn a_library_for_another_platform() {
+    let says = &["and this shell runs on", std::env::consts::ARCH, "build the remote for it"];
+    // The header of an ARM library for macOS.
+    let mut mac = [0xFEED_FACF_u32, 0x0100_000C, 0, 6, 0, 0, 0, 0].map(u32::to_le_bytes).concat();
+    mac.resize(4_096, 0);
+    // And of one for Windows: the old header, which says where the new one is, and an optional one.
+    let mut windows = vec![0; 4_096];
+    windows[..2].copy_from_slice(b"MZ");
+    windows[60] = 64;
+    windows[64..68].copy_from_slice(b"PE\0\0");
+    windows[68..70].copy_from_slice(&0x8664_u16.to_le_bytes());
+    windows[84..86].copy_from_slice(&240_u16.to_le_bytes());
+    windows[86..88].copy_from_slice(&0x2022_u16.to_le_bytes());
+    windows[88..90].copy_from_slice(&0x020B_u16.to_le_bytes());
+    // And of a universal one.
+    let mut universal = [0xCAFE_BABE_u32, 1, 0x0100_0007, 3, 4_096, 64, 12].map(u32::to_be_bytes).concat();
+    universal.resize(8_192, 0);
+    if cfg!(target_os = "linux") {
+        let other = if cfg!(target_arch = "aarch64") { 62_u16 } else { 183 };
+        let machine = with_library(|bytes| bytes[18..20].copy_from_slice(&other.to_le_bytes()));
+        check("library-other-platform", says, machine);
+        check("library-other-platform", says, with_library(|bytes| *bytes = mac));
+        check("library-other-platform", says, with_library(|bytes| *bytes = universal));
+        check("library-other-platform", says, with_library(|bytes| *bytes = windows));
+    }
+}
+
+#[test]
+fn a_library_that_is_no_plugin() {
+    let says = &["no Pulse plugin", "export!"];
+    check("library-not-a-plugin", says, with_library(|b| overwrite(b, b".pulse.manifest", b".other.manifest")));
+    check("library-not-a-plugin", says, with_library(|b| overwrite(b, &MAGIC, b"ANOTHER-MANIFEST")));
+    check(
+        "library-not-a-plugin",
+        says,
+        with_library(|b| {
+            overwrite(
+                b,
+                b"_1as_0lib_1header_0root_bmodule_bloader",
+                b"_1as_0lib_1header_0root_bmodule_bXXXXXX",
+            );
+        }),
+    );
+    let program = std::env::current_exe().expect("this test has a file");
+    check("library-not-a-plugin", says, with_library(|b| *b = fs::read(program).expect("it can be read")));
+}
+
+#[test]
+fn another_revision_of_the_contract() {
+    let other = ABI_REVISION + 1;
+    let says = [format!("revision {other}"), format!("this shell speaks revision {ABI_REVISION}")];
+    let change = with_library(|bytes| {
+        section(bytes)[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&other.to_le_bytes())
+    });
+    check("abi-revision", &[&says[0], &says[1], "rebuild it"], change);
+}
+
+#[test]
+fn another_layout_of_the_contract() {
+    // The name of a field, as the library describes it.
+    let field = with_library(|bytes| overwrite(bytes, b"predicted_dt", b"predicted_df"));
+    check("abi-layout", &["laid out differently", "predicted_df", "rebuild it"], field);
+    let header =
+        with_library(|bytes| overwrite(bytes, b"abi stable library for Rust", b"ABI stable library for Rust"));
+    check("abi-layout", &["laid out differently"], header);
+}
+
+#[test]
+fn a_manifest_inside_of_the_library_that_is_wrong() {
+    let says = &["the manifest inside of the library is wrong"];
+    check("manifest-not-json", says, with_library(|bytes| section(bytes)[HEADER] = b'?'));
+    check(
+        "manifest-invalid",
+        says,
+        with_library(|bytes| overwrite(section(bytes), b"\"remoteEntry\"", b"\"remoteExitus\"")),
+    );
+    check("library-damaged", &[], with_library(|bytes| section(bytes)[HEADER - 1] = 0xFF));
+    check("library-damaged", &["not UTF-8"], with_library(|bytes| section(bytes)[HEADER + 5] = 0xFF));
+}
+
+#[test]
+fn a_manifest_that_is_missing_or_unreadable() {
+    check("manifest-missing", &["put it back or correct host.json"], |installation| {
+        fs::remove_file(installation.path("remoteFixtures.json")).expect("it was there");
+    });
+    check("manifest-unreadable", &["cannot be read"], |installation| {
+        let path = installation.path("remoteFixtures.json");
+        fs::remove_file(&path).expect("it was there");
+        fs::create_dir(&path).expect("a folder can be made");
+    });
+}
+
+#[test]
+fn a_manifest_that_is_not_json() {
+    check("manifest-not-json", &["line 2, column"], with_manifest_text("{\n  name: remoteFixtures }"));
+    check("manifest-not-json", &["line 1"], with_manifest_text(""));
+    check("manifest-not-json", &[], with_manifest_text(b"\xFF\xFE{}"));
+    check(
+        "manifest-too-large",
+        &["check that this is the right file"],
+        with_manifest_text(vec![b' '; 3 << 20]),
+    );
+}
+
+#[test]
+fn a_manifest_with_unknown_keys() {
+    check("manifest-invalid", &["colour"], with_manifest(|manifest| manifest["colour"] = json!("red")));
+    let deep = with_manifest(|manifest| manifest["shared"]["shared-store"]["singelton"] = json!(true));
+    check("manifest-invalid", &["singelton", "/shared/shared-store"], deep);
+}
+
+#[test]
+fn a_manifest_with_wrong_types() {
+    check("manifest-invalid", &["/exposes"], with_manifest(|manifest| manifest["exposes"] = json!(["./calm"])));
+    check("manifest-invalid", &["/name"], with_manifest(|manifest| manifest["name"] = json!(7)));
+    check(
+        "manifest-invalid",
+        &["/atoms/auth"],
+        with_manifest(|manifest| manifest["atoms"]["auth"] = json!("own")),
+    );
+    check(
+        "manifest-invalid",
+        &["remoteEntry"],
+        with_manifest(|manifest| manifest["remoteEntry"] = Value::Null),
+    );
+    check("manifest-invalid", &[], with_manifest_text("[]"));
+}
+
+#[test]
+fn a_manifest_with_a_bare_version_as_requirement() {
+    let bare = with_manifest(|manifest| manifest["shared"]["shared-store"]["requiredVersion"] = json!("1.2.3"));
+    check("manifest-invalid", &["/shared/shared-store/requiredVersion", "=1.2.3", "^1.2.3"], bare);
+}
+
+#[test]
+fn a_manifest_of_a_later_format() {
+    let later = with_manifest(|manifest| manifest["manifestVersion"] = json!(2));
+    check("manifest-version", &["manifestVersion 2 is unknown"], later);
+}
+
+#[test]
+fn a_manifest_of_another_remote() {
+    let other = with_manifest(|manifest| manifest["name"] = json!("remoteOther"));
+    check("manifest-name", &["remoteFixtures", "remoteOther", "correct one of them"], other);
+}
+
+#[test]
+fn a_descriptor_that_differs_from_the_manifest() {
+    let says = &["differs from the one that was planned with"];
+    let version = with_manifest(|manifest| manifest["version"] = json!("1.0.1"));
+    check("descriptor-mismatch", &[says[0], "1.0.1", "1.0.0"], version);
+    let expose = with_manifest(|manifest| manifest["exposes"]["./new"] = json!({ "title": "New" }));
+    check("descriptor-mismatch", says, expose);
+    let atom = with_manifest(|manifest| manifest["atoms"]["auth.token"] = json!("read"));
+    check("descriptor-mismatch", says, atom);
+    // Both the file and the section say something else than the code.
+    check("descriptor-mismatch", &["its code and its section disagree"], |installation| {
+        with_manifest(|manifest| manifest["title"] = json!("Fixturez"))(installation);
+        with_library(|bytes| overwrite(section(bytes), b"\"Fixtures\"", b"\"Fixturez\""))(installation);
+    });
+}
+
+#[test]
+fn a_location_that_is_a_url() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().bare);
+    installation.configure(BAD.0, "remoteFixtures@https://example.org/fixtures.json");
+    let mut shell = installation.start();
+    shell.show(BAD.0, BAD.1);
+    shell.show(GOOD.0, GOOD.1);
+    shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
+    let failure = shell.failure(BAD.0).expect("it is refused");
+    assert_eq!(failure.code, "location-unsupported");
+    assert!(failure.message.contains("https://example.org/fixtures.json"), "{failure}");
+    assert!(failure.message.contains("host.json"), "{failure}");
+    others_go_on(&mut shell);
+}
+
+#[test]
+fn a_shared_crate_that_nobody_has_in_the_version_that_is_needed() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().bare);
+    installation.add_with(&libraries().fixtures, |manifest| {
+        let shared = &mut manifest["shared"]["shared-store"];
+        shared["requiredVersion"] = json!("^99");
+        shared["strictVersion"] = json!(true);
+    });
+    let mut shell = installation.start();
+    shell.show(BAD.0, BAD.1);
+    shell.show(GOOD.0, GOOD.1);
+    shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
+    let failure = shell.failure(BAD.0).expect("it is refused");
+    assert_eq!(failure.stage, pulse::failure::Stage::Plan, "{failure}");
+    assert!(failure.message.contains("shared-store") && failure.message.contains("^99"), "{failure}");
+    others_go_on(&mut shell);
+}
+
+#[test]
+fn a_library_without_a_manifest_beside_it_is_enough() {
+    let mut installation = Installation::new();
+    installation.copy(&libraries().fixtures);
+    installation.configure(BAD.0, &format!("remoteFixtures@{}", library()));
+    let mut shell = installation.start();
+    shell.show(BAD.0, BAD.1);
+    shell.drive("it is seen", |shell| shell.has_picture(BAD.0, BAD.1));
+}
+
+#[test]
+fn one_remote_under_two_names() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().bare);
+    installation.add(&libraries().fixtures);
+    installation.configure("again", "remoteFixtures@remoteFixtures.json");
+    let mut shell = installation.start();
+    shell.show(BAD.0, BAD.1);
+    shell.show("again", BAD.1);
+    shell.show(GOOD.0, GOOD.1);
+    let settled = |shell: &Headless, alias| shell.failure(alias).is_some() || shell.has_picture(alias, BAD.1);
+    shell.drive("each is seen or says why not", |shell| {
+        settled(shell, BAD.0) && settled(shell, "again") && shell.has_picture(GOOD.0, GOOD.1)
+    });
+    others_go_on(&mut shell);
+}

@@ -1,0 +1,153 @@
+//! Libraries are loaded and unloaded for real, and kept where unloading would end the process.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RArc, ROption, RStr, RVec},
+};
+use plugin_api::{
+    abi::{
+        Frame, FrameInput, HostServices, HostServices_TO, InitContext, NEVER, RemoteEntryRef, SurfaceContext,
+    },
+    shared::{Consumer, Grant, Interface, SharedCrate, notify_fn},
+    tokens,
+};
+use pulse::{
+    federation::loader::{self, Library, Unloaded},
+    theme,
+};
+use shared_store::bundled::Table;
+
+use crate::support::libraries;
+
+/// A host that does nothing for anybody.
+#[derive(Clone)]
+struct Deaf;
+
+impl HostServices for Deaf {
+    fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
+    fn request_repaint(&self, _: u64, _: u64) {}
+}
+
+fn consumer(grants: &[&str]) -> Consumer {
+    let grants = grants.iter().map(|name| Grant { name: (*name).into(), write: true });
+    Consumer { name: "test".into(), grants: grants.collect(), all: false, notify: notify_fn(|| ()) }
+}
+
+fn input(time: f64) -> FrameInput {
+    FrameInput {
+        time,
+        predicted_dt: 0.016,
+        size: [400.0, 300.0],
+        window: [0.0, 0.0, 400.0, 300.0],
+        pixels_per_point: 1.0,
+        max_texture_side: 2048,
+        focused: true,
+        accessibility: true,
+        modifiers: 0,
+        tokens: tokens::DARK,
+        events: RVec::new(),
+    }
+}
+
+/// The whole life of a remote: init, a surface of `expose`, some frames, shutdown.
+fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) -> Frame {
+    let store = Interface::new(
+        <shared_store::Shared as SharedCrate>::NAME,
+        <shared_store::Shared as SharedCrate>::VERSION,
+        Table::new().bind(consumer(&["auth"])),
+    );
+    let own = entry.shared()();
+    let own = own.iter().filter(|module| module.key != store.key()).map(|module| (module.bind)(consumer(&[])));
+    let mut scope: Vec<Interface> = own.collect();
+    scope.push(store);
+    let context = InitContext {
+        services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
+        scope: scope.into(),
+        data_dir: folder.to_string_lossy().into_owned().into(),
+        fonts: theme::fonts(),
+    };
+    let mut remote = entry.init()(context).into_result().expect("init");
+    let surface = remote.get(expose.into(), SurfaceContext { id: 1, state: ROption::RNone });
+    let mut surface = surface.into_result().expect("get");
+    let first = surface.frame(input(0.0)).into_result().expect("a first frame");
+    assert!(!first.meshes.is_empty() && !first.textures.is_empty());
+    surface.frame(input(0.1)).into_result().expect("a second frame");
+    surface.save().into_result().expect("its state");
+    remote.changed().into_result().expect("a change");
+    surface.close().into_result().expect("close");
+    remote.shutdown().into_result().expect("shutdown");
+    // A copy: what the remote has allocated goes with its library.
+    Frame { repaint_after: first.repaint_after, wants_keyboard: first.wants_keyboard, ..Frame::default() }
+}
+
+/// Loads `library` from a private copy, has it live on a thread of its own, and unloads it.
+fn round(library: &Path, copy: PathBuf, expose: &'static str, folder: &Path) -> Unloaded {
+    let (library, folder) = (library.to_owned(), folder.to_owned());
+    let run = move || {
+        let manifest = loader::inspect(&library).expect("a good library");
+        let loaded = Library::open(&library, copy, &manifest).expect("a good library");
+        let seen = live(loaded.entry(), expose, &folder);
+        assert!(!seen.wants_keyboard && seen.repaint_after <= NEVER);
+        loaded
+    };
+    thread::spawn(run).join().expect("a life without a panic").unload()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("pulse-unload-").tempdir().expect("a temporary folder")
+}
+
+/// Lines of this process's memory map that name `folder`.
+fn mapped(folder: &Path) -> Vec<String> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    maps.lines().filter(|line| line.contains(&*folder.to_string_lossy())).map(str::to_owned).collect()
+}
+
+#[test]
+fn fifty_lives_leave_nothing_mapped() {
+    let folder = folder();
+    for (library, expose) in [(&libraries().fixtures, "./calm"), (&libraries().bare, "./triangles")] {
+        for number in 0..50 {
+            let copy = folder.path().join(format!("{}-{number}.copy", expose.trim_start_matches("./")));
+            let unloaded = round(library, copy.clone(), expose, folder.path());
+            assert_eq!(unloaded, Unloaded::Gone, "{expose}, life {number}: {:?}", mapped(folder.path()));
+            assert!(!copy.exists(), "the private copy is removed");
+        }
+    }
+    assert_eq!(mapped(folder.path()), [""; 0]);
+}
+
+#[test]
+fn a_library_with_a_running_thread_is_kept() {
+    let folder = folder();
+    let copy = folder.path().join("thread.copy");
+    let unloaded = round(&libraries().fixtures, copy, "./thread", folder.path());
+    assert_eq!(unloaded, Unloaded::Kept);
+    // It runs code of the library, and ends as if nothing had happened.
+    fs::write(folder.path().join("end-thread"), "").expect("a file can be written");
+}
+
+#[test]
+fn a_library_whose_value_a_living_thread_still_has_is_kept() {
+    let folder = folder();
+    let (library, copy) = (libraries().fixtures.clone(), folder.path().join("value.copy"));
+    // The window's thread, as it were: it binds the shared crates that remotes offer.
+    let window = thread::spawn(move || {
+        let manifest = loader::inspect(&library).expect("a good library");
+        let loaded = thread::spawn(move || Library::open(&library, copy, &manifest).expect("a good library"));
+        let loaded = loaded.join().expect("it loads");
+        let modules = loaded.entry().shared()();
+        let trap = modules.iter().find(|module| module.key == "fixture-trap").expect("it offers a trap");
+        drop((trap.bind)(consumer(&["fixtures.hold-thread"])));
+        drop(modules);
+        loaded.unload()
+    });
+    // Afterwards that thread ends, and runs a destructor of the library.
+    assert_eq!(window.join().expect("no panic"), Unloaded::Kept);
+}
