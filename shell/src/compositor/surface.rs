@@ -123,6 +123,8 @@ pub struct Surface {
     pointer_inside: bool,
     /// Pressed inside: all pointer events are this surface's until every button is up.
     buttons: u8,
+    /// The focus comes from a press, not from Tab.
+    grabbed: bool,
     pending: Vec<abi::Event>,
     /// Frames taken from the remote, and frames of the window that needed none.
     counts: (u64, u64),
@@ -156,6 +158,7 @@ impl Surface {
             asked: None,
             pointer_inside: false,
             buttons: 0,
+            grabbed: false,
             pending: Vec::new(),
             counts: (0, 0),
         }
@@ -349,7 +352,8 @@ impl Surface {
         self.pointer_inside = inside;
         if grab {
             response.request_focus();
-        } else if response.gained_focus() {
+            self.grabbed = true;
+        } else if response.gained_focus() && !std::mem::take(&mut self.grabbed) {
             // Tab led here: on to the first control, or to the last.
             let shift = ui.input(|i| i.modifiers.shift);
             let modifiers = if shift { abi::modifiers::SHIFT } else { 0 };
