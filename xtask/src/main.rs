@@ -141,7 +141,9 @@ fn ci() -> Result<()> {
 
 fn bench(args: &[OsString]) -> Result<()> {
     packages::ensure(Purpose::Tests)?;
-    // Only the bench targets: libtest, which the others run under, refuses criterion's arguments.
+    // The libraries that are loaded, beside the programs that load them.
+    step("build", cargo(&["build"], &[]).args(TESTED))?;
+    // Only the bench targets: libtest, which the others run under, would run every test.
     step("bench", cargo(&["bench", "--workspace", "--bench", "*", "--"], &[]).args(args))
 }
 

@@ -91,7 +91,7 @@ fn round(library: &Path, copy: PathBuf, expose: &'static str, folder: &Path) -> 
     let (library, folder) = (library.to_owned(), folder.to_owned());
     let run = move || {
         let manifest = loader::inspect(&library).expect("a good library");
-        let loaded = Library::open(&library, copy, &manifest).expect("a good library");
+        let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
         let seen = live(loaded.entry(), expose, &folder);
         assert!(!seen.wants_keyboard && seen.repaint_after <= NEVER);
         loaded
@@ -140,7 +140,7 @@ fn a_library_whose_value_a_living_thread_still_has_is_kept() {
     // The window's thread, as it were: it binds the shared crates that remotes offer.
     let window = thread::spawn(move || {
         let manifest = loader::inspect(&library).expect("a good library");
-        let loaded = thread::spawn(move || Library::open(&library, copy, &manifest).expect("a good library"));
+        let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
         let trap = modules.iter().find(|module| module.key == "fixture-trap").expect("it offers a trap");

@@ -1,0 +1,52 @@
+//! From starting the program to the first complete dashboard, in a real window under Xvfb.
+//!
+//! `cargo xtask bench`, or `cargo bench -p pulse --bench start` after `cargo build --release -p pulse-analytics`.
+//! The window is watched over the inspection protocol, whose port is tried every 10 ms: that is the resolution.
+#![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/it/driver.rs"]
+mod driver;
+
+use std::{
+    env,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+const STARTS: usize = 20;
+
+fn main() {
+    // `cargo test --benches` only asks whether this starts.
+    if env::args().any(|a| a == "--test") {
+        return;
+    }
+    let desktop = driver::Desktop::new();
+    let start = || {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/host.json");
+        let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
+        command.arg("--config").arg(manifest);
+        let began = Instant::now();
+        let mut window = desktop.open(command);
+        let opened = began.elapsed();
+        window.wait_for("Viewing as: Grace Hopper");
+        window.wait_for("Flights 336,776");
+        (opened, began.elapsed())
+    };
+    println!("From starting `pulse` to the dashboard with its figures, software rendering");
+    let (_, first) = start();
+    println!("first start, with the import of the data      {:8.1} ms", ms(first));
+    let samples: Vec<_> = (0..STARTS).map(|_| start()).collect();
+    report("later starts, to the window's first frame", samples.iter().map(|s| s.0).collect());
+    report("later starts, to the complete dashboard", samples.iter().map(|s| s.1).collect());
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn report(name: &str, mut samples: Vec<Duration>) {
+    samples.sort();
+    let (median, last) = (samples[samples.len() / 2], samples[samples.len() - 1]);
+    println!("{name:45} {:8.1} ms median, {:8.1} ms slowest of {}", ms(median), ms(last), samples.len());
+}
