@@ -5,16 +5,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use plugin_api::{
     abi::Fonts,
-    manifest::{AtomAccess, Expose, RemoteManifest, RemoteRef},
-    shared::{Consumer, Grant, Interface, SharedCrate, notify_fn},
+    manifest::{RemoteManifest, RemoteRef},
+    shared::{Consumer, Interface, notify_fn},
 };
 use shared_store::{Store, api::CellsArc, bundled::Table};
 
@@ -24,16 +23,20 @@ use crate::{
     failure::{Failure, SharedFailure, Stage},
 };
 
+mod copies;
+mod entry;
+mod host;
 pub mod loader;
 pub mod plan_text;
 pub mod remote;
 pub mod resolver;
 
+use copies::Copies;
+pub use entry::{Entry, Status};
+use entry::{Found, Source, stamp};
+use host::{STORE, grants, with_true_host};
 use remote::{Code, Remote, SHUTDOWN_LIMIT, State, Wake};
 use resolver::{Live, Participant, Plan, Request, Slot};
-
-/// The share scope and key of the atom store.
-const STORE: (&str, &str) = (plugin_api::manifest::DEFAULT_SCOPE, <shared_store::Shared as SharedCrate>::NAME);
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
@@ -45,7 +48,7 @@ pub struct Federation {
     excluded: BTreeSet<Slot>,
     table: Table,
     store: Option<Store>,
-    copies: Option<tempfile::TempDir>,
+    copies: Copies,
     fonts: Fonts,
     wake: Wake,
     next: u64,
@@ -53,43 +56,6 @@ pub struct Federation {
     retiring: Vec<thread::JoinHandle<()>>,
     /// What to say about the host itself.
     problems: Vec<SharedFailure>,
-}
-
-/// One configured remote.
-pub struct Entry {
-    reference: RemoteRef,
-    found: Result<Found, SharedFailure>,
-    refused: Option<SharedFailure>,
-    running: Option<Remote>,
-    initialised: bool,
-    /// The library's file as it was when it was loaded.
-    stamp: Option<(SystemTime, u64)>,
-    /// Somebody wants to see one of its exposes.
-    wanted: bool,
-}
-
-struct Found {
-    manifest: Arc<RemoteManifest>,
-    code: Source,
-    looked: Vec<PathBuf>,
-}
-
-enum Source {
-    Library(PathBuf),
-    Linked(plugin_api::abi::RemoteEntryRef),
-}
-
-/// How a remote is, in one word and, where it does not run, with the reason.
-#[derive(Clone)]
-pub enum Status {
-    /// Found and planned; loads when it is first shown.
-    Ready,
-    /// On its way.
-    Starting,
-    /// Runs.
-    Active,
-    /// Does not run.
-    Failed(SharedFailure),
 }
 
 impl Federation {
@@ -137,7 +103,7 @@ impl Federation {
             excluded,
             table: Table::new(),
             store: None,
-            copies: None,
+            copies: Copies::default(),
             fonts,
             wake,
             next: 0,
@@ -212,22 +178,14 @@ impl Federation {
         let Ok(found) = &entry.found else { return };
         let code = match &found.code {
             Source::Linked(remote) => Code::Linked(*remote),
-            Source::Library(path) => {
-                self.next += 1;
-                match private_copy(&mut self.copies, path, self.next) {
-                    Ok(copy) => Code::Library { path: path.clone(), copy },
-                    Err(failure) => {
-                        tracing::error!(
-                            remote = found.manifest.name,
-                            code = failure.code,
-                            "{}",
-                            failure.message
-                        );
-                        entry.found = Err(Arc::new(failure));
-                        return;
-                    }
+            Source::Library(path) => match self.copies.next(path) {
+                Ok(copy) => Code::Library { path: path.clone(), copy },
+                Err(failure) => {
+                    tracing::error!(remote = found.manifest.name, code = failure.code, "{}", failure.message);
+                    entry.found = Err(Arc::new(failure));
+                    return;
                 }
-            }
+            },
         };
         entry.initialised = false;
         entry.stamp = entry.library().and_then(stamp);
@@ -464,135 +422,12 @@ impl Drop for Federation {
     }
 }
 
-impl Entry {
-    fn empty(reference: &RemoteRef) -> Self {
-        let missing = Failure::new(Stage::Discover, "manifest-missing", "not looked for yet");
-        Self {
-            reference: reference.clone(),
-            found: Err(Arc::new(missing)),
-            refused: None,
-            running: None,
-            initialised: false,
-            stamp: None,
-            wanted: false,
-        }
-    }
-
-    fn new(config: &Config, alias: &str, reference: &RemoteRef) -> Self {
-        let found = config.locate(alias, reference).map(|located| Found {
-            manifest: Arc::new(located.manifest),
-            code: Source::Library(located.library),
-            looked: located.looked,
-        });
-        let found = found.map_err(|failure| {
-            tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
-            Arc::new(failure)
-        });
-        Self { found, ..Self::empty(reference) }
-    }
-
-    /// What the remote says about itself.
-    pub fn manifest(&self) -> Option<&RemoteManifest> {
-        self.found.as_ref().ok().map(|f| &*f.manifest)
-    }
-
-    /// The name to show.
-    pub fn title(&self) -> &str {
-        self.manifest().map_or(&self.reference.name, RemoteManifest::display_name)
-    }
-
-    /// What it exposes.
-    pub fn exposes(&self) -> impl Iterator<Item = (&str, &Expose)> {
-        self.manifest().into_iter().flat_map(|m| m.exposes.iter().map(|(name, e)| (name.as_str(), e)))
-    }
-
-    /// Its library.
-    pub fn library(&self) -> Option<&Path> {
-        match &self.found.as_ref().ok()?.code {
-            Source::Library(path) => Some(path),
-            Source::Linked(_) => None,
-        }
-    }
-
-    /// How it is.
-    pub fn status(&self) -> Status {
-        let found = match &self.found {
-            Ok(found) => found,
-            Err(failure) => return Status::Failed(Arc::clone(failure)),
-        };
-        if let Some(failure) = &self.refused {
-            return Status::Failed(Arc::clone(failure));
-        }
-        match self.running.as_ref().map(Remote::state) {
-            None => Status::Ready,
-            Some(State::Active) => Status::Active,
-            Some(State::Failed(failure)) if failure.code == "library-missing" && !found.looked.is_empty() => {
-                let looked: Vec<_> = found.looked.iter().map(|p| format!("  {}", p.display())).collect();
-                let details = format!("Looked for the library here, in this order:\n{}", looked.join("\n"));
-                Status::Failed(Arc::new(Failure::clone(&failure).with_details(details)))
-            }
-            Some(State::Failed(failure)) => Status::Failed(failure),
-            Some(State::Ended) => {
-                let text = "the remote has ended; press Retry to start it again";
-                Status::Failed(Arc::new(Failure::new(Stage::Retire, "ended", text)))
-            }
-            Some(_) => Status::Starting,
-        }
-    }
-
-    /// Whether another library stands where this one was loaded from.
-    pub fn is_outdated(&self) -> bool {
-        self.running.is_some() && self.library().is_some_and(|path| stamp(path) != self.stamp)
-    }
-
-    /// How long each stage took.
-    pub fn times(&self) -> remote::Times {
-        self.running.as_ref().map(Remote::times).unwrap_or_default()
-    }
-}
-
 /// Ends a remote and says how that went. Waits.
 fn retire(name: &str, remote: Remote) {
     match remote.retire(SHUTDOWN_LIMIT) {
         Ok(unloaded) => tracing::debug!(remote = name, ?unloaded, "retired"),
         Err(failure) => tracing::warn!(remote = name, code = failure.code, "{}", failure.message),
     }
-}
-
-/// When and how long a file was last written.
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let about = path.metadata().ok()?;
-    Some((about.modified().ok()?, about.len()))
-}
-
-/// The host's manifest as this build really is: it has one shared crate, in one version.
-fn with_true_host(mut config: Config) -> (Config, Vec<SharedFailure>) {
-    let mut problems = Vec::new();
-    let mut say = |code: &str, text: String| {
-        tracing::warn!(code, "{text}");
-        problems.push(Arc::new(Failure::new(Stage::Plan, code, text)));
-    };
-    let linked: semver::Version = match <shared_store::Shared as SharedCrate>::VERSION.parse() {
-        Ok(version) => version,
-        Err(_) => unreachable!("cargo has parsed the version of this package"),
-    };
-    config.host.shared.retain(|key, shared| {
-        let known = key == STORE.1;
-        if !known && shared.offered().is_some() {
-            let text =
-                format!("host.json offers `{key}`, which this shell does not have; take it out of `shared`");
-            say("host-shared-unknown", text);
-            return false;
-        }
-        if known && shared.offered().is_some_and(|v| *v != linked) {
-            let text =
-                format!("host.json states another version of `{key}` than the shell has; set it to {linked}");
-            say("host-shared-version", text);
-            shared.version = Some(linked.clone());
-        }
-        true
-    });
-    (config, problems)
 }
 
 fn make_plan(
@@ -607,69 +442,4 @@ fn make_plan(
         .filter_map(|e| Some(Participant::remote(e.manifest()?).loaded(e.initialised)))
         .collect();
     resolver::resolve(&Request { live, excluded, ..Request::new(&host, &remotes, config.host.share_strategy) })
-}
-
-/// What a remote may use: what its manifest asks for and the host grants.
-///
-/// Without `grants` in the host's manifest, everything may be read but the token, and atoms named after the
-/// remote may be written.
-fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> plugin_api::shared::Grants {
-    let granted = |atom: &str, asked: AtomAccess| match &config.host.grants {
-        Some(grants) => grants.get(alias).and_then(|g| g.get(atom)).is_some_and(|g| g.includes(asked)),
-        None => match asked {
-            AtomAccess::Read => atom != shared_store::AUTH_TOKEN.name(),
-            AtomAccess::Write => atom.strip_prefix(&manifest.name).is_some_and(|rest| rest.starts_with('.')),
-        },
-    };
-    let mut out = Vec::new();
-    for (atom, asked) in &manifest.atoms {
-        if granted(atom, *asked) {
-            out.push(Grant { name: atom.as_str().into(), write: *asked == AtomAccess::Write });
-        } else {
-            tracing::warn!(
-                remote = manifest.name,
-                atom,
-                code = "atom-not-granted",
-                "asked for and not granted"
-            );
-        }
-    }
-    out.into()
-}
-
-/// A path in a folder of this process that no library was loaded from before.
-fn private_copy(
-    copies: &mut Option<tempfile::TempDir>,
-    library: &Path,
-    number: u64,
-) -> Result<PathBuf, Failure> {
-    if copies.is_none() {
-        remove_abandoned_copies();
-        let made = tempfile::Builder::new().prefix(&format!("pulse-{}-", std::process::id())).tempdir();
-        *copies = Some(made.map_err(|e| {
-            let text =
-                format!("there is no room for a private copy of the library ({e}); free the temporary folder");
-            Failure::new(Stage::Load, "copy-failed", text)
-        })?);
-    }
-    let folder = copies.as_ref().map_or(Path::new(""), tempfile::TempDir::path);
-    let stem = library.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(folder.join(format!("{stem}-{number}{}", std::env::consts::DLL_SUFFIX)))
-}
-
-/// Removes the private copies of shells that were killed. Their folders carry their process ids.
-fn remove_abandoned_copies() {
-    // Only where it can be told for sure that the process is gone.
-    if !cfg!(target_os = "linux") {
-        return;
-    }
-    let Ok(entries) = std::env::temp_dir().read_dir() else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|n| n.strip_prefix("pulse-")?.split_once('-')?.0.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            // Another shell may be at it too.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
 }

@@ -118,7 +118,16 @@ impl Screen {
         BufReader::new(output).read_line(&mut number).expect("the number of a display");
         assert!(!number.trim().is_empty(), "Xvfb ended instead of giving the number of its display");
         screen.display = format!(":{}", number.trim());
+        screen.move_pointer_away();
         screen
+    }
+
+    /// The pointer begins in the middle, where windows are, and would point at something.
+    fn move_pointer_away(&self) {
+        let (x11, screen) = x11rb::connect(Some(&self.display)).expect("a connection to the screen");
+        let root = x11.setup().roots[screen].root;
+        let [x, y] = [i16::MAX; 2];
+        x11.warp_pointer(x11rb::NONE, root, 0, 0, 0, 0, x, y).expect("a request").check().expect("a pointer");
     }
 }
 

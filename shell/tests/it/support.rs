@@ -31,7 +31,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How long a test waits for an event before it gives up. Only a failing test ever waits as long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The remotes' libraries, as cargo built them. Copy them; never load or change these files.
 pub(crate) struct Libraries {
@@ -121,7 +121,7 @@ pub(crate) fn library_file(base: &str) -> String {
 /// data/  config/  plugins/
 /// ```
 pub(crate) struct Installation {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     host: Value,
 }
 
@@ -140,7 +140,7 @@ impl Installation {
             // Said here, so that the user's own configuration is not asked.
             "auth": { "provider": "local" },
         });
-        let installation = Self { folder, host };
+        let installation = Self { folder: Arc::new(folder), host };
         installation.write_host();
         installation
     }
@@ -226,7 +226,7 @@ impl Installation {
 
     /// Starts a shell without a window.
     pub(crate) fn start(&self) -> Headless {
-        Headless::new(self.config())
+        Headless::new(self.config(), Arc::clone(&self.folder))
     }
 }
 
@@ -238,6 +238,8 @@ pub(crate) struct Headless {
     ctx: Context,
     started: Instant,
     output: Screen,
+    /// Goes after everything that runs from it.
+    _folder: Arc<tempfile::TempDir>,
 }
 
 /// One slot in the window: as the shell's, it opens its expose when the remote is active.
@@ -261,7 +263,7 @@ pub(crate) struct Screen {
 const WINDOW: Vec2 = Vec2::new(1200.0, 800.0);
 
 impl Headless {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, folder: Arc<tempfile::TempDir>) -> Self {
         log();
         let (sender, wakes) = mpsc::channel();
         let sender = Mutex::new(sender);
@@ -279,7 +281,15 @@ impl Headless {
         let federation = Federation::start(config, theme::fonts(), wake);
         theme::install_fonts(&ctx);
         let started = Instant::now();
-        Self { slots: BTreeMap::new(), federation, wakes, ctx, started, output: Screen::default() }
+        Self {
+            slots: BTreeMap::new(),
+            federation,
+            wakes,
+            ctx,
+            started,
+            output: Screen::default(),
+            _folder: folder,
+        }
     }
 
     /// Shows an expose from now on, beside what is shown already.

@@ -310,23 +310,26 @@ fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
 }
 
 #[test]
-fn a_broken_remote_stands_beside_a_good_one_until_it_is_repaired() {
+fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
+    const TEXT: &str = "This is a text about a library.\n";
     let desktop = Desktop::new();
     let mut installation = analytics();
-    let library = &libraries().fixtures;
-    let file = library.file_name().expect("a file").to_string_lossy().into_owned();
-    let manifest = manifest_of(library);
+    let fixtures = &libraries().fixtures;
+    let file = fixtures.file_name().expect("a file").to_string_lossy().into_owned();
+    let manifest = manifest_of(fixtures);
     let name = manifest["name"].as_str().expect("a name");
-    let broken = installation.write(&format!("plugins/{file}"), "This is a text about a library.\n");
-    installation.configure(name, &format!("{name}@plugins/{file}"));
+    let broken = installation.write(&format!("libraries/{file}"), TEXT);
+    installation.configure(name, &format!("{name}@libraries/{file}"));
 
     let mut window = desktop.open(shell(&desktop, &installation));
     wait_for_the_year(&mut window);
     window.click(name);
     window.wait_for_parts(&["library-not-a-library"]);
-    window.wait_for("Retry");
+    window.wait_for_parts(&[&*file]);
     window.settle();
     window.screenshot("window-broken.png");
+    window.click("Retry");
+    window.wait_for_parts(&["library-not-a-library"]);
     window.click("Analytics");
     wait_for_the_year(&mut window);
     window.click("Last 7 days");
@@ -337,15 +340,25 @@ fn a_broken_remote_stands_beside_a_good_one_until_it_is_repaired() {
     assert!(status.success(), "{status}: {stderr}");
     assert!(stderr.contains("library-not-a-library"), "it is in the log too: {stderr}");
 
+    let library = installation.copy(&libraries().analytics);
+    fs::write(&library, TEXT).expect("the library can be overwritten");
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for_parts(&["library-not-a-library"]);
     assert!(window.wait_for(name).selected, "what was shown last is shown first");
-    fs::copy(library, &broken).expect("the library can be put there");
+    window.click("Analytics");
+    window.wait_for("Analytics is not available");
+    window.wait_for_parts(&["library-not-a-library"]);
+    installation.copy(&libraries().analytics);
     window.click("Retry");
-    let titles: Vec<_> = manifest["exposes"].as_object().expect("exposes").values().collect();
-    let titles: Vec<_> = titles.iter().filter_map(|about| about["title"].as_str()).collect();
+    window.wait_for(GRACE);
+    wait_for_the_year(&mut window);
+
+    fs::copy(fixtures, &broken).expect("the library can be put there");
+    window.click(name);
+    window.click("Retry");
+    window.click("Calm");
     window.until("a surface of the repaired remote", |tree| {
-        tree.of_role(Role::Pane).find(|pane| titles.contains(&pane.name.as_str())).map(drop)
+        tree.of_role(Role::Pane).find(|pane| pane.name == "Calm").map(drop)
     });
     window.gone("Retry");
 }
