@@ -13,9 +13,9 @@ use std::{
 use plugin_api::{
     abi::Fonts,
     manifest::{RemoteManifest, RemoteRef},
-    shared::{Consumer, Interface, notify_fn},
+    shared::{Consumer, Interface, SharedCrate, notify_fn},
 };
-use shared_store::{Store, api::CellsArc, bundled::Table};
+use shared_store::{Shared as StoreCrate, Store, api::CellsArc, bundled::Table};
 
 use crate::{
     compositor::Surface,
@@ -278,7 +278,7 @@ impl Federation {
             let (key, provider) = (&*assignment.key, &*assignment.provider);
             let interface = if provider == self.plan.host() {
                 (key == STORE.1)
-                    .then(|| Interface::new(key, env!("CARGO_PKG_VERSION"), self.table.bind(consumer.clone())))
+                    .then(|| Interface::new(key, StoreCrate::VERSION, self.table.bind(consumer.clone())))
             } else {
                 let provider = self
                     .entries
