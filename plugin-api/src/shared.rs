@@ -9,14 +9,12 @@
 #![allow(missing_docs, non_local_definitions, clippy::all, clippy::pedantic, clippy::mem_forget)]
 
 use abi_stable::{
-    StableAbi,
-    abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
-    sabi_trait,
+    StableAbi, sabi_trait,
     std_types::{RArc, RString, RVec},
     type_layout::TypeLayout,
 };
 
-use crate::abi::SharedModule;
+use crate::{abi::SharedModule, layout};
 
 /// A crate that participants can share.
 pub trait SharedCrate: 'static {
@@ -196,16 +194,12 @@ impl Interface {
     /// # Errors
     /// [`InstallError::Layout`] when the provider's type differs from `T` structurally.
     pub fn get<T: StableAbi + Clone + Send + Sync + 'static>(&self) -> Result<T, InstallError> {
-        // Own globals for each check: the shared ones would keep references into libraries that get unloaded.
-        let globals = CheckingGlobals::new();
-        check_layout_compatibility_with_globals(<T as StableAbi>::LAYOUT, self.layout, &globals).map_err(
-            |errors| InstallError::Layout {
-                key: self.key.to_string(),
-                version: self.version.to_string(),
-                provider: self.provider.to_string(),
-                difference: errors.to_string(),
-            },
-        )?;
+        layout::check(<T as StableAbi>::LAYOUT, self.layout).map_err(|difference| InstallError::Layout {
+            key: self.key.to_string(),
+            version: self.version.to_string(),
+            provider: self.provider.to_string(),
+            difference,
+        })?;
         // SAFETY: by the invariant `value` is live and of a type with the layout `self.layout`, which was just
         // found compatible with `T`'s.
         Ok(unsafe { &*self.value.cast::<T>() }.clone())

@@ -67,6 +67,7 @@ fn the_description_covers_what_crosses() {
     // The rule that offsets are computed by, against the compiler.
     let offset = std::mem::offset_of!(plugin_api::abi::FrameInput, tokens);
     assert!(text.contains(&format!("\n{offset:>6} tokens: Tokens\n")), "{text}");
+    assert!(text.contains(" meshes: RVec<ClippedMesh>\n"), "{text}");
 }
 
 /// Lines that only one of the two has.
@@ -137,11 +138,38 @@ fn struct_fields(layout: &'static TypeLayout, fields: TLFields) -> String {
 }
 
 fn type_of(field: &TLField) -> String {
-    match field.function_range().iter().next() {
-        Some(function) if field.is_function() => {
-            // Lifetimes stand on lines of their own and say nothing about bytes.
-            function.to_string().lines().next().unwrap_or_default().to_owned()
+    let Some(function) = field.function_range().iter().next().filter(|_| field.is_function()) else {
+        return shown(field.layout());
+    };
+    let parameters: Vec<_> = function.param_type_layouts.iter().map(|layout| shown(layout())).collect();
+    let returned = function.return_type_layout().map(|layout| format!(" -> {}", shown(layout())));
+    format!("fn({}){}", parameters.join(", "), returned.unwrap_or_default())
+}
+
+/// The type's name, with the types that it holds: `abi_stable` leaves those out.
+fn shown(layout: &'static TypeLayout) -> String {
+    let held: Vec<&str> = match layout.name() {
+        "RVec" => vec!["buffer"],
+        "RSlice" => vec!["data"],
+        "ROption" => vec!["field_0"],
+        "RResult" => {
+            layout.get_fields().iter().flat_map(|f| f.iter().map(|f| f.name()).collect::<Vec<_>>()).collect()
         }
-        _ => field.full_type().to_string(),
+        _ => return layout.full_type().to_string().trim_end().to_owned(),
+    };
+    let fields = layout.get_fields().into_iter().flat_map(|fields| fields.iter().collect::<Vec<_>>());
+    let held: Vec<_> =
+        fields.filter(|f| held.contains(&f.name())).map(|f| shown(pointee(f.layout()))).collect();
+    assert!(!held.is_empty(), "what `{}` holds is known: {:?}", layout.full_type(), layout.get_fields());
+    format!("{}<{}>", layout.name(), held.join(", "))
+}
+
+/// What a pointer points to, and anything else itself.
+fn pointee(layout: &'static TypeLayout) -> &'static TypeLayout {
+    match (layout.name(), layout.generics().type_params(), layout.get_fields().and_then(|fields| fields.get(0)))
+    {
+        ("NonNull", _, Some(pointer)) => pointee(pointer.layout()),
+        ("*const" | "*mut", [to], _) => to(),
+        _ => layout,
     }
 }

@@ -4,9 +4,11 @@
 //! The window is watched over the inspection protocol, whose port is tried every 10 ms: that is the resolution.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
-#[expect(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/it/driver.rs"]
-mod driver;
+#[path = "../tests/it"]
+mod it {
+    #[expect(dead_code, reason = "the tests use more of it")]
+    pub(crate) mod driver;
+}
 
 use std::{
     env,
@@ -21,7 +23,7 @@ fn main() {
     if env::args().any(|a| a == "--test") {
         return;
     }
-    let desktop = driver::Desktop::new();
+    let desktop = it::driver::Desktop::new();
     let start = || {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/host.json");
         let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));

@@ -151,7 +151,20 @@ impl eframe::App for Shell {
 }
 
 impl Shell {
+    /// A remote whose manifest could not be read has one nameless slot; once it can, its first expose takes over.
+    fn select_what_there_is(&mut self) {
+        let Some((alias, expose)) = &mut self.selected else { return };
+        let Some(entry) = self.federation.entries().get(alias) else { return };
+        let mut exposes = entry.exposes().map(|(name, _)| name).peekable();
+        if let Some(first) = exposes.peek().copied()
+            && !exposes.any(|name| name == expose)
+        {
+            first.clone_into(expose);
+        }
+    }
+
     fn main_ui(&mut self, ui: &mut Ui, scene: &Scene) {
+        self.select_what_there_is();
         let Some(key) = self.selected.clone() else {
             slot::empty_ui(ui, &scene.tokens, self.federation.config());
             return;

@@ -107,5 +107,15 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// A message, which in a log follows a colon, as a sentence of its own.
+pub fn sentence(message: impl fmt::Display) -> String {
+    let text = message.to_string();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => text,
+    }
+}
+
 /// A failure that is shown in more than one place.
 pub type SharedFailure = Arc<Failure>;

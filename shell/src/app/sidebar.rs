@@ -12,6 +12,7 @@ use shared_store::AUTH;
 use super::{Key, Shell};
 use crate::{
     auth::{AuthService, AuthStatus},
+    failure::sentence,
     federation::Status,
 };
 
@@ -73,7 +74,9 @@ impl Shell {
                 ("Signing in…".to_owned(), format!("Try {attempt} of 3"))
             }
             (None, Some(AuthStatus::SigningIn { .. }) | None) => ("Signing in…".to_owned(), String::new()),
-            (None, Some(AuthStatus::Failed(_))) => ("Sign-in failed".to_owned(), String::new()),
+            (None, Some(AuthStatus::Failed(_))) => {
+                ("Sign-in failed".to_owned(), "No one is signed in".to_owned())
+            }
             (None, Some(_)) => ("Signed out".to_owned(), "No one is signed in".to_owned()),
         };
         ui.horizontal(|ui| {
@@ -89,9 +92,9 @@ impl Shell {
         let Some(service) = &self.auth else { return };
         if let Some(AuthStatus::Failed(error)) = &status {
             egui::ScrollArea::vertical().max_height(104.0).show(ui, |ui| {
-                ui.label(caption(t, format!("{error} [{}]", error.code())).color(color(t.danger)));
+                ui.label(caption(t, format!("{} [{}]", sentence(error), error.code())).color(color(t.danger)));
             });
-            ui.add_space(t.space[1]);
+            ui.add_space(t.space[2]);
         }
         let (word, act): (_, fn(&AuthService)) = match &status {
             Some(AuthStatus::Failed(_)) => ("Retry", AuthService::retry),
@@ -152,12 +155,14 @@ fn entry_ui(
         ink,
     );
     let font = if selected { strong_font(t.font_size[1]) } else { egui::FontId::proportional(t.font_size[1]) };
-    let galley = painter.layout(title.to_owned(), font, color(t.text), rect.width() - 64.0);
+    let text = egui::WidgetText::from(egui::RichText::new(title).font(font).color(color(t.text)));
+    let galley =
+        text.into_galley(ui, Some(egui::TextWrapMode::Truncate), rect.width() - 64.0, egui::TextStyle::Body);
     let at = Pos2::new(rect.left() + 38.0, rect.center().y - galley.size().y / 2.0);
     painter.with_clip_rect(rect).galley(at, galley, color(t.text));
     painter.circle_filled(Pos2::new(rect.right() - 14.0, rect.center().y), 3.5, color(dot));
     let text = match status {
-        Status::Failed(failure) => format!("{title}: {word}\n{}", failure.message),
+        Status::Failed(failure) => format!("{title}: {word}\n{}", sentence(&failure.message)),
         _ => format!("{title}: {word}"),
     };
     response.on_hover_text(text)

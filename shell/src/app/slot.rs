@@ -9,7 +9,7 @@ use plugin_api::{
 use crate::{
     compositor::{Scene, Surface},
     config::Config,
-    failure::SharedFailure,
+    failure::{SharedFailure, sentence},
     federation::{Entry, Federation, Status},
 };
 
@@ -50,7 +50,7 @@ impl Slot {
             if !surface.has_picture() && surface.failure().is_none() {
                 skeleton_ui(ui, &scene.tokens, area);
             }
-        } else if matches!(status, Some(Status::Ready | Status::Starting | Status::Active)) {
+        } else if self.failure.is_none() && !matches!(status, None | Some(Status::Failed(_))) {
             skeleton_ui(ui, &scene.tokens, area);
         }
         let active = matches!(status, Some(Status::Active));
@@ -100,7 +100,7 @@ fn failure_ui(ui: &mut Ui, t: &Tokens, area: Rect, title: &str, failure: &Shared
                     pill_ui(ui, "Last picture", t.warning, t.warning_weak);
                 }
             });
-            ui.label(RichText::new(&failure.message).color(color(t.text)));
+            ui.label(RichText::new(sentence(&failure.message)).color(color(t.text)));
             ui.label(
                 RichText::new(format!("{} · while: {}", failure.code, failure.stage))
                     .monospace()

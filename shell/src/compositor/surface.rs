@@ -109,6 +109,7 @@ pub struct Scene {
 }
 
 /// One slot on the screen.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the last frame")]
 pub struct Surface {
     id: u64,
     name: String,

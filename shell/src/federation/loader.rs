@@ -14,13 +14,13 @@ use std::{
 
 use abi_stable::{
     StableAbi,
-    abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
     library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
 };
 use object::{FileKind, Object, ObjectSection, ReadCache};
 use plugin_api::{
     abi::{ABI_REVISION, RemoteEntryRef},
     embed::{self, EmbedError},
+    layout,
     manifest::{ManifestError, RemoteManifest},
 };
 
@@ -270,13 +270,11 @@ impl Library {
         let header = *header.map_err(|e| LibraryError::NotAPlugin(describe(&e), path.to_owned()))?;
         let header =
             header.upgrade().map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
-        let layout = header.layout().ok_or_else(|| {
+        let found = header.layout().ok_or_else(|| {
             LibraryError::Layout("it was built without layout information".to_owned(), path.to_owned())
         })?;
-        // Own globals for each load: the process-wide ones would keep references into this library beyond its
-        // end, and the next check would read them.
-        check_layout_compatibility_with_globals(RemoteEntryRef::LAYOUT, layout, &CheckingGlobals::new())
-            .map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
+        layout::check(RemoteEntryRef::LAYOUT, found)
+            .map_err(|difference| LibraryError::Layout(difference, path.to_owned()))?;
         // SAFETY: the layout was just checked.
         let entry = unsafe { header.init_root_module_with_unchecked_layout::<RemoteEntryRef>() }
             .map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;

@@ -5,7 +5,6 @@
 //! Every request makes the window draw a frame, so waiting is asking again until what is awaited is there.
 
 use std::{
-    collections::BTreeMap,
     env, fs,
     io::{self, BufRead, BufReader, Read},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -17,7 +16,7 @@ use std::{
 
 use egui::{
     Event, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, Rect, TouchPhase, Vec2,
-    accesskit::{Action, ActionRequest, Affine, Node, NodeId, Role, Toggled, TreeId, TreeUpdate},
+    accesskit::{Action, ActionRequest, TreeId},
 };
 use egui_inspection::protocol::{Request, Response, read_handshake, read_message, write_message};
 use tempfile::{NamedTempFile, TempDir};
@@ -26,8 +25,14 @@ use x11rb::{
     protocol::xproto::{AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, InputFocus},
 };
 
+mod picture;
+mod tree;
+
+pub(crate) use picture::Picture;
+pub(crate) use tree::{Item, Tree};
+
 /// How long anything may take before a test gives up; far more than it takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A screen and a home of one's own: what a program finds of its user and leaves behind.
 pub(crate) struct Desktop {
@@ -306,12 +311,13 @@ impl Window {
         Vec2::new(geometry.width.into(), geometry.height.into())
     }
 
-    /// Waits until the window asks for no more frames; says how many it drew before.
-    pub(crate) fn settle(&mut self) -> u64 {
-        match self.ask(&Request::Settle { max_steps: 500 }) {
-            Response::Settled { settled: true, steps } => steps,
-            other => panic!("the window does not come to rest: {other:?}"),
-        }
+    /// Waits until the window asks for no more frames.
+    pub(crate) fn settle(&mut self) {
+        let reply = self.ask(&Request::Settle { max_steps: 500 });
+        assert!(
+            matches!(reply, Response::Settled { settled: true, .. }),
+            "the window does not rest: {reply:?}"
+        );
     }
 
     /// What is on the screen; also kept as a file of this name in cargo's folder for files of tests.
@@ -401,145 +407,5 @@ impl Drop for Window {
             eprintln!("{}", self.stderr());
         }
         end(&mut self.process);
-    }
-}
-
-/// What a screen reader knows of the window.
-pub(crate) struct Tree {
-    /// The number of the frame.
-    pub(crate) step: u64,
-    /// In the order of the tree; the first is the window.
-    items: Vec<Item>,
-}
-
-/// One element.
-#[derive(Clone, Debug)]
-pub(crate) struct Item {
-    pub(crate) id: NodeId,
-    pub(crate) role: Role,
-    /// Its label, or the text it shows.
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) selected: bool,
-    /// In points, from the left top of the window.
-    pub(crate) bounds: Rect,
-    depth: usize,
-}
-
-impl Tree {
-    fn new(step: u64, update: TreeUpdate) -> Self {
-        let root = update.tree.map_or(NodeId(0), |tree| tree.root);
-        let mut nodes: BTreeMap<NodeId, Node> = update.nodes.into_iter().collect();
-        let mut items = Vec::new();
-        // The root's own transform is the scale of pixels.
-        let mut next = vec![(root, Affine::IDENTITY, 0)];
-        while let Some((id, outer, depth)) = next.pop() {
-            // Taken out: a node that two others claim is found once.
-            let Some(node) = nodes.remove(&id) else { continue };
-            let own = node.transform().filter(|_| depth > 0).map_or(Affine::IDENTITY, |t| *t);
-            let transform = outer * own;
-            next.extend(node.children().iter().rev().map(|child| (*child, transform, depth + 1)));
-            items.push(Item::new(id, &node, transform, depth));
-        }
-        Self { step, items }
-    }
-
-    /// The first element of this name.
-    pub(crate) fn find(&self, name: &str) -> Option<&Item> {
-        self.items.iter().find(|item| item.name == name)
-    }
-
-    /// The first element whose name has all these parts.
-    pub(crate) fn find_parts(&self, parts: &[&str]) -> Option<&Item> {
-        self.items.iter().find(|item| parts.iter().all(|part| item.name.contains(part)))
-    }
-
-    /// All elements of this role.
-    pub(crate) fn of_role(&self, role: Role) -> impl Iterator<Item = &Item> {
-        self.items.iter().filter(move |item| item.role == role)
-    }
-
-    /// Everything that stands below `parent` in the tree.
-    pub(crate) fn below(&self, parent: &Item) -> impl Iterator<Item = &Item> {
-        let from =
-            self.items.iter().position(|item| item.id == parent.id).map_or(self.items.len(), |at| at + 1);
-        let depth = parent.depth;
-        self.items[from..].iter().take_while(move |item| item.depth > depth)
-    }
-}
-
-impl std::fmt::Display for Tree {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for item in self.items.iter().filter(|item| !item.name.is_empty()) {
-            writeln!(
-                f,
-                "{:depth$}{:?} {:?} {:?}",
-                "",
-                item.role,
-                item.name,
-                item.bounds,
-                depth = 2 * item.depth
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl Item {
-    fn new(id: NodeId, node: &Node, transform: Affine, depth: usize) -> Self {
-        let bounds = node.bounds().map_or(Rect::NOTHING, |bounds| {
-            let b = transform.transform_rect_bbox(bounds);
-            Rect::from_min_max(Pos2::new(b.x0 as f32, b.y0 as f32), Pos2::new(b.x1 as f32, b.y1 as f32))
-        });
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        Self {
-            id,
-            role: node.role(),
-            name: text(node.label().or(node.value())),
-            description: text(node.description()),
-            selected: node.toggled() == Some(Toggled::True),
-            bounds,
-            depth,
-        }
-    }
-}
-
-/// A screenshot, one pixel for each point.
-pub(crate) struct Picture {
-    width: usize,
-    rgba: Vec<u8>,
-}
-
-impl Picture {
-    fn decode(png: &[u8]) -> Self {
-        let image = eframe::icon_data::from_png_bytes(png).expect("a PNG");
-        assert_eq!(image.rgba.len(), 4 * image.width as usize * image.height as usize);
-        Self { width: image.width as usize, rgba: image.rgba }
-    }
-
-    pub(crate) fn size(&self) -> [usize; 2] {
-        [self.width, self.rgba.len() / (4 * self.width)]
-    }
-
-    /// Every pixel within `area`.
-    pub(crate) fn pixels(&self, area: Rect) -> impl Iterator<Item = [u8; 3]> {
-        let [width, height] = self.size();
-        let span =
-            |from: f32, to: f32, end: usize| (from.ceil().max(0.0) as usize)..(to.max(0.0) as usize).min(end);
-        span(area.top(), area.bottom(), height)
-            .flat_map(move |y| span(area.left(), area.right(), width).map(move |x| (x, y)))
-            .map(|(x, y)| {
-                let at = 4 * (y * self.width + x);
-                [self.rgba[at], self.rgba[at + 1], self.rgba[at + 2]]
-            })
-    }
-
-    /// The mean luminance of all pixels, 0 to 255.
-    pub(crate) fn luminance(&self) -> f32 {
-        let sum: f64 = self
-            .pixels(Rect::EVERYTHING)
-            .map(|[r, g, b]| 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b))
-            .sum();
-        (sum / (self.rgba.len() / 4) as f64) as f32
     }
 }

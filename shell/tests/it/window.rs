@@ -2,15 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    process::Command,
+    thread,
     time::Duration,
 };
 
@@ -21,6 +15,11 @@ use crate::{
     driver::{Desktop, Item, Picture, Tree, Window},
     support::{Installation, libraries, manifest_of},
 };
+
+mod command_line;
+mod provider;
+
+use provider::Provider;
 
 const GRACE: &str = "Viewing as: Grace Hopper";
 const NOBODY: &str = "Not authenticated";
@@ -43,6 +42,12 @@ fn shell(desktop: &Desktop, installation: &Installation) -> Command {
     let mut command = pulse(desktop);
     command.arg("--config").arg(installation.path("host.json"));
     command
+}
+
+/// Lets the shell begin with a small window, where the test is not about how it looks: the processor draws it all.
+fn begin_small(desktop: &Desktop) {
+    fs::create_dir_all(desktop.data_dir()).expect("a folder");
+    fs::write(desktop.data_dir().join("window.json"), r#"{ "window": [800, 600] }"#).expect("a file");
 }
 
 /// A shell with the analytics remote.
@@ -286,6 +291,7 @@ fn resizes(window: &mut Window) {
 fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
     let desktop = Desktop::new();
     let mut installation = analytics();
+    begin_small(&desktop);
     let provider = Provider::start();
     installation.edit_host(|host| host["auth"] = json!({ "provider": "http", "base": provider.base() }));
 
@@ -297,7 +303,7 @@ fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
     let picture = window.screenshot("window-sign-in-failed.png");
     assert_amber(&picture, &badge);
 
-    provider.good.store(true, Ordering::SeqCst);
+    provider.accept();
     window.click("Retry");
     let badge = window.wait_for("Viewing as: Ada Lovelace");
     let name = window.wait_for("Ada Lovelace");
@@ -313,6 +319,7 @@ fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
 fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
     const TEXT: &str = "This is a text about a library.\n";
     let desktop = Desktop::new();
+    begin_small(&desktop);
     let mut installation = analytics();
     let fixtures = &libraries().fixtures;
     let file = fixtures.file_name().expect("a file").to_string_lossy().into_owned();
@@ -366,6 +373,7 @@ fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
 #[test]
 fn a_strict_mismatch_is_shown_and_mended_without_a_restart() {
     let desktop = Desktop::new();
+    begin_small(&desktop);
     let mut installation = Installation::new();
     let mut good = Value::Null;
     let alias = installation.add_with(&libraries().analytics, |manifest| {
@@ -417,154 +425,5 @@ fn the_remote_alone_has_its_data_and_no_user() {
         assert_amber(&picture, &badge);
         let (status, stderr) = window.close();
         assert!(status.success(), "{status}: {stderr}");
-    }
-}
-
-fn run(command: &mut Command, args: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.args(args).output().expect("pulse starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    (status.code(), text(stdout), text(stderr))
-}
-
-#[test]
-fn without_a_display_it_says_so() {
-    let (desktop, installation) = (Desktop::new(), analytics());
-    let library = libraries().analytics.to_string_lossy().into_owned();
-    let host = installation.path("host.json").to_string_lossy().into_owned();
-    for args in [&["--config", &*host][..], &["standalone", &*library]] {
-        let (code, stdout, stderr) = run(pulse(&desktop).env_remove("DISPLAY"), args);
-        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
-        assert!(stderr.contains("there is no display") && stderr.contains("[window-no-display]"), "{stderr}");
-    }
-}
-
-#[test]
-fn the_command_line_answers_and_exits_as_it_says() {
-    let desktop = Desktop::new();
-    let mut installation = analytics();
-    let library = libraries().analytics.to_string_lossy().into_owned();
-    let path = |name: &str| installation.path(name).to_string_lossy().into_owned();
-    let (host, good, missing) = (path("host.json"), path("remoteAnalytics.json"), path("missing.json"));
-    let pulse = |args: &[&str]| run(&mut pulse(&desktop), args);
-
-    let (code, help, _) = pulse(&["--help"]);
-    assert_eq!(code, Some(0));
-    for part in ["Usage: pulse", "plan", "inspect", "standalone", "Examples:", "--config"] {
-        assert!(help.contains(part), "{part} is in\n{help}");
-    }
-    for args in [&["no-such-command"][..], &["plan", "--no-such-flag"], &["inspect"]] {
-        assert_eq!(pulse(args).0, Some(2), "{args:?}");
-    }
-    for args in [
-        &["inspect", &*missing][..],
-        &["plan", "--host", &*host, &*missing],
-        &["plan", "--host", &*missing],
-        &["--config", &*missing],
-        &["standalone", &*missing],
-    ] {
-        let (code, _, stderr) = pulse(args);
-        assert_eq!(code, Some(6), "{args:?}: {stderr}");
-        assert!(stderr.contains("-missing]") && stderr.contains("missing.json"), "{args:?}: {stderr}");
-        assert_eq!(stderr.matches("-missing]").count(), 1, "{args:?}: {stderr}");
-    }
-    let text = installation.write("text.so", "not a library").to_string_lossy().into_owned();
-    let (code, _, stderr) = pulse(&["inspect", &*text]);
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("[library-not-a-library]"), "{stderr}");
-
-    let read = |text: &str| -> Value { serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}")) };
-    for file in [&library, &good] {
-        let (code, text, _) = pulse(&["inspect", &**file]);
-        assert_eq!(code, Some(0));
-        assert!(text.contains("remoteAnalytics 1.0.0") && text.contains("./analytics-dashboard"), "{text}");
-        let (code, json, _) = pulse(&["inspect", &**file, "--json"]);
-        assert_eq!((code, &read(&json)), (Some(0), &manifest_of(&libraries().analytics)));
-    }
-
-    for remotes in [&[][..], &[&*good], &[&*library]] {
-        let args = [&["plan", "--host", &*host, "--json"], remotes].concat();
-        let (code, json, stderr) = pulse(&args);
-        let plan = read(&json);
-        assert_eq!((code, &plan["refused"]), (Some(0), &json!([])), "{stderr}");
-        let assigned = plan["assignments"].as_array().expect("assignments");
-        let remote = assigned.iter().find(|a| a["consumer"] == "remoteAnalytics").expect("the remote's");
-        assert_eq!((&remote["provider"], &remote["version"]), (&json!("pulse"), &json!("1.0.0")));
-    }
-    let (code, text, _) = pulse(&["plan", "--host", &*host, &*good]);
-    assert_eq!(code, Some(0));
-    assert!(text.contains("shared-store") && text.contains("remoteAnalytics"), "{text}");
-    assert!(read_fails(&text), "without --json it is for people: {text}");
-
-    installation.add_with(&libraries().analytics, |manifest| {
-        manifest["shared"]["shared-store"]["requiredVersion"] = "^99.0".into();
-        manifest["shared"]["shared-store"]["strictVersion"] = true.into();
-    });
-    for form in [&["--json"][..], &[]] {
-        let (code, text, _) =
-            run(&mut self::pulse(&desktop), &[&["plan", "--host", &*host, &*good], form].concat());
-        assert_eq!(code, Some(3), "{text}");
-        for part in ["version-mismatch-strict", "remoteAnalytics", "^99"] {
-            assert!(text.contains(part), "{part} is in\n{text}");
-        }
-    }
-}
-
-fn read_fails(text: &str) -> bool {
-    serde_json::from_str::<Value>(text).is_err()
-}
-
-/// An identity provider on loopback that accepts nobody until it is told otherwise; ends with this value.
-struct Provider {
-    address: SocketAddr,
-    good: Arc<AtomicBool>,
-    ending: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Provider {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let (good, ending) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let [is_good, is_ending] = [&good, &ending].map(Arc::clone);
-        let thread = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if is_ending.load(Ordering::SeqCst) {
-                    return;
-                }
-                // A client may hang up at any time.
-                let _ = stream.and_then(|stream| answer(stream, is_good.load(Ordering::SeqCst)));
-            }
-        });
-        Self { address, good, ending, thread: Some(thread) }
-    }
-
-    fn base(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-fn answer(mut stream: TcpStream, good: bool) -> std::io::Result<()> {
-    let mut head = String::new();
-    let mut reader = BufReader::new(stream.try_clone()?);
-    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head)? > 0 {}
-    let (status, body) = match (head.starts_with("GET /api/users/me "), good) {
-        (true, true) => ("200 OK", r#"{ "id": "ada", "name": "Ada Lovelace", "role": "engineer" }"#),
-        (true, false) => ("401 Unauthorized", "{}"),
-        (false, _) => ("404 Not Found", "{}"),
-    };
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.ending.store(true, Ordering::SeqCst);
-        // Wakes the thread; where that fails it has ended already.
-        let _ = TcpStream::connect(self.address);
-        self.thread.take().map(JoinHandle::join);
     }
 }

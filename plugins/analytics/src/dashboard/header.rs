@@ -86,6 +86,7 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
 
     let track = Rect::from_min_size(whole.min, vec2(track_width, CONTROL_HEIGHT));
     let mut clicked = None;
+    let mut focused = None;
     let radius = look.control_radius();
     ui.painter().rect(track, radius, look.card, Stroke::new(1.0, look.border_strong), StrokeKind::Inside);
     let mut left = track.left();
@@ -106,10 +107,16 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
         ui.painter().rect_filled(inside, inner, ground);
         let galley = line(ui, label(range), look.body.clone(), text, inside.width());
         put(ui, galley, Align2::CENTER_CENTER, rect.center(), text);
-        look.paint_focus(ui, &response, radius);
+        if response.has_focus() {
+            focused = Some(response.clone());
+        }
         if response.on_hover_cursor(egui::CursorIcon::PointingHand).clicked() {
             clicked = Some(range);
         }
+    }
+    if let Some(response) = focused {
+        // Above its neighbours.
+        look.paint_focus(ui, &response, radius);
     }
 
     if dates.is_empty() {

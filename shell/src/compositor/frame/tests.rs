@@ -195,7 +195,7 @@ fn what_a_host_does_not_know_is_skipped() {
 
 /// Mostly good numbers, and now and then one that is not.
 fn number() -> impl Strategy<Value = f32> {
-    prop_oneof![20 => -50.0..50.0_f32, 1 => any::<f32>(), 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
+    prop_oneof![500 => -50.0..50.0_f32, 1 => any::<f32>(), 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
 }
 
 fn rectangle() -> impl Strategy<Value = abi::Rect> {
@@ -205,14 +205,14 @@ fn rectangle() -> impl Strategy<Value = abi::Rect> {
 prop_compose! {
     fn some_mesh()(
         count in 0..8_usize,
-        texture in 0..4_u64,
+        texture in prop_oneof![9 => 0..2_u64, 1 => 0..4_u64],
         overlay in any::<bool>(),
         clip in rectangle(),
     )(
         vertices in prop::collection::vec(([number(), number()], [number(), number()], any::<[u8; 4]>()), count),
         indices in prop::collection::vec(
-            prop_oneof![40 => 0..u32::try_from(count).unwrap().max(1), 1 => any::<u32>()], 0..10),
-        whole in prop::bool::weighted(0.9),
+            prop_oneof![400 => 0..u32::try_from(count).unwrap().max(1), 1 => any::<u32>()], 0..10),
+        whole in prop::bool::weighted(0.95),
         texture in Just(texture), overlay in Just(overlay), clip in Just(clip),
     ) -> ClippedMesh {
         let mut indices = indices;
@@ -227,12 +227,12 @@ prop_compose! {
 prop_compose! {
     fn some_texture()(
         id in 0..4_u64,
-        free in prop::bool::weighted(0.15),
-        partial in prop::bool::weighted(0.4),
+        free in prop::bool::weighted(0.05),
+        partial in prop::bool::weighted(0.25),
         nearest in any::<bool>(),
-        pos in prop_oneof![9 => [0..6_u32, 0..6_u32], 1 => any::<[u32; 2]>()],
-        size in prop_oneof![9 => [0..10_u32, 0..10_u32], 1 => [0..20_u32, 0..20_u32], 1 => any::<[u32; 2]>()],
-        missing in prop_oneof![9 => Just(0), 1 => 0..9_u64],
+        pos in prop_oneof![40 => [0..4_u32, 0..4_u32], 1 => any::<[u32; 2]>()],
+        size in prop_oneof![80 => [1..10_u32, 1..10_u32], 2 => [0..20_u32, 0..20_u32], 1 => any::<[u32; 2]>()],
+        missing in prop_oneof![40 => Just(0), 1 => 0..9_u64],
     ) -> abi::TextureUpdate {
         let bytes = u64::from(size[0]) * u64::from(size[1]) * 4;
         let pixels = vec![7; usize::try_from(bytes.saturating_sub(missing).min(2_000)).unwrap()];
@@ -245,7 +245,7 @@ prop_compose! {
         meshes in prop::collection::vec(some_mesh(), 0..4),
         overlays in prop::collection::vec(rectangle(), 0..3),
         textures in prop::collection::vec(some_texture(), 0..5),
-        commands in prop::collection::vec((any::<u32>(), any::<bool>(), ".{0,20}"), 0..6),
+        commands in prop::collection::vec((any::<u32>(), any::<bool>(), ".{0,17}"), 0..6),
         cursor in ".{0,12}",
         ime in prop::option::of((rectangle(), rectangle())),
         wants_keyboard: bool,
@@ -363,7 +363,7 @@ fn the_property_test_sees_both_good_and_bad_frames() {
             meshes += frame.meshes.len();
         }
     }
-    assert!((25..475).contains(&accepted) && meshes > 10, "{accepted} of 500 accepted, with {meshes} meshes");
+    assert!((50..450).contains(&accepted) && meshes > 50, "{accepted} of 500 accepted, with {meshes} meshes");
 }
 
 mod trees {
@@ -414,6 +414,29 @@ mod trees {
         second.set_previous_on_line(NodeId(3));
         let good = update(1, vec![(1, node(Role::Window, &[2])), (2, field), (3, first), (4, second)]);
         assert_eq!(sound(good.clone()), Some(good));
+    }
+
+    #[test]
+    fn the_trees_of_egui_stay_as_they_are() {
+        let ctx = egui::Context::default();
+        ctx.enable_accesskit();
+        let mut text = "Größe\nand wörds that are wrapped when the field is narrow".to_owned();
+        let mut last = None;
+        for _ in 0..3 {
+            let mut output = ctx.run_ui(egui::RawInput::default(), |ui| {
+                ui.heading("A heading");
+                ui.horizontal(|ui| (ui.label("Name"), ui.button("Press"), ui.checkbox(&mut true, "On")));
+                ui.add(egui::TextEdit::multiline(&mut text).desired_width(80.0)).request_focus();
+                ui.collapsing("More", |ui| ui.label("hidden"));
+            });
+            output.textures_delta.clear();
+            last = output.platform_output.accesskit_update;
+        }
+        let tree = last.unwrap();
+        let by_id = |update: TreeUpdate| update.nodes.into_iter().collect::<std::collections::BTreeMap<_, _>>();
+        let sound = by_id(sound(tree.clone()).unwrap());
+        assert!(sound.values().filter(|node| node.role() == Role::TextRun).count() > 3);
+        assert_eq!(sound, by_id(tree));
     }
 
     #[test]

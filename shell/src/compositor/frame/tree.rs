@@ -28,7 +28,10 @@ pub(super) fn sound(update: TreeUpdate) -> Option<TreeUpdate> {
         } else {
             Vec::new()
         };
-        node.set_children(below.iter().map(|(child, ..)| *child).collect::<Vec<_>>());
+        if below.len() < node.children().len() {
+            node.set_children(below.iter().map(|(child, ..)| *child).collect::<Vec<_>>());
+        }
+        // Trees of others are not grafted in.
         node.clear_tree_id();
         if node.role() == Role::TextRun && !is_run(&node) {
             node.set_role(Role::Label);
