@@ -99,7 +99,7 @@ fn visit(layout: &'static TypeLayout, seen: &mut BTreeSet<usize>, out: &mut BTre
     let below = layout.get_fields().into_iter().chain([layout.phantom_fields()]);
     for field in below.flat_map(|fields| fields.iter().collect::<Vec<_>>()) {
         visit(field.layout(), seen, out);
-        for function in field.function_range().iter() {
+        for function in field.function_range() {
             let parameters = function.param_type_layouts.iter();
             for layout in parameters.chain(function.return_type_layout()) {
                 visit(layout(), seen, out);
@@ -129,7 +129,7 @@ fn struct_fields(layout: &'static TypeLayout, fields: TLFields) -> String {
     for field in fields.iter() {
         let start = end.next_multiple_of(field.layout().alignment());
         end = start + field.layout().size();
-        text.push_str(&format!("{start:>6} {}: {}\n", field.name(), type_of(&field)));
+        text.extend([format!("{start:>6} {}: {}\n", field.name(), type_of(&field))]);
     }
     if !layout.is_prefix_kind() {
         assert_eq!(end.next_multiple_of(layout.alignment()), layout.size(), "{}\n{text}", layout.full_type());

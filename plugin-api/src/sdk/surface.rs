@@ -337,3 +337,6 @@ fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
 
 // `Rc` in `Cx` keeps surfaces on the remote's thread.
 const _: fn(&Cx) -> &Rc<std::cell::RefCell<Vec<super::Watch>>> = |cx| &cx.watches;
+
+#[cfg(test)]
+mod tests;

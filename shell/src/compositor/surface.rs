@@ -210,7 +210,9 @@ impl Surface {
             size: slot.size(),
             window: ui.ctx().content_rect().translate(-slot.min.to_vec2()),
             pixels_per_point: ui.ctx().pixels_per_point(),
-            focused: response.has_focus() && ui.input(|i| i.focused),
+            // Whether the window has the keyboard is for the platform: keys arrive only when it has, or when
+            // somebody drives it.
+            focused: response.has_focus(),
             accessibility: super::access::is_enabled(ui.ctx(), response.id),
             modifiers: ui.input(|i| bridge::modifiers_to_bits(i.modifiers)),
             tokens: scene.tokens,

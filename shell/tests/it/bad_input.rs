@@ -238,7 +238,7 @@ fn another_revision_of_the_contract() {
     let other = ABI_REVISION + 1;
     let says = [format!("revision {other}"), format!("this shell speaks revision {ABI_REVISION}")];
     let change = with_library(|bytes| {
-        section(bytes)[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&other.to_le_bytes())
+        section(bytes)[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&other.to_le_bytes());
     });
     check("abi-revision", &[&says[0], &says[1], "rebuild it"], change);
 }

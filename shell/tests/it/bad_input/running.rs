@@ -8,7 +8,7 @@ use serde_json::json;
 use shared_store::{AUTH, Auth, User};
 
 use super::{BAD, GOOD, assert_logged, others_go_on};
-use crate::support::{Headless, Installation, libraries, log, manifest_of};
+use crate::support::{Headless, Installation, Line, libraries, log, manifest_of};
 
 /// Both fixtures, with the host's manifest as `edit` leaves it.
 fn both(edit: impl FnOnce(&mut serde_json::Value)) -> Installation {
@@ -182,7 +182,9 @@ fn frames_that_break_a_rule() {
     let mut installation = Installation::new();
     installation.add(&libraries().bare);
     let mut shell = installation.start();
-    hostile.iter().for_each(|expose| shell.show(GOOD.0, expose));
+    for expose in &hostile {
+        shell.show(GOOD.0, expose);
+    }
     shell.show(GOOD.0, "./odd");
     shell.show(GOOD.0, GOOD.1);
     shell.drive("all of them were found out", |shell| {
@@ -249,9 +251,7 @@ fn an_atom_that_is_not_granted() {
     shell.drive("it is seen", |shell| shell.screen().says("Not authenticated"));
     others_go_on(&mut shell);
     assert!(shell.screen().says("Not authenticated"), "{}", shell.describe());
-    let warned = |line: &crate::support::Line| {
-        line.text.contains("atom-not-granted") && line.text.contains("atom=\"auth\"")
-    };
+    let warned = |line: &Line| line.text.contains("atom-not-granted") && line.text.contains("atom=\"auth\"");
     assert!(log().iter().any(|line| warned(line) || line.text.contains("atom=auth ")), "the log says so");
 }
 

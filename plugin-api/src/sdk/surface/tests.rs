@@ -1,0 +1,101 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+use abi_stable::std_types::{RArc, RStr};
+
+use super::*;
+use crate::{
+    PluginError,
+    abi::{Event, EventKind, HostServices, HostServices_TO, modifiers},
+    sdk::Watches,
+    tokens::LIGHT,
+};
+
+#[derive(Clone)]
+struct Nobody;
+
+impl HostServices for Nobody {
+    fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
+    fn request_repaint(&self, _: u64, _: u64) {}
+}
+
+/// Three buttons.
+struct Buttons;
+
+impl Expose for Buttons {
+    fn new(_: &Cx) -> Result<Self, PluginError> {
+        Ok(Self)
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _: &Cx) {
+        for name in ["one", "two", "three"] {
+            let _ = ui.button(name);
+        }
+    }
+}
+
+struct Driver {
+    surface: SurfaceBox,
+    time: f64,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let services = HostServices_TO::from_ptr(RArc::new(Nobody), TD_Opaque);
+        let cx = Cx::new(services, 1, std::path::PathBuf::new(), Watches::default());
+        let context = SurfaceContext { id: 1, state: ROption::RNone };
+        let none: &'static [u8] = &[];
+        let fonts = Fonts { regular: none.into(), strong: none.into() };
+        Self { surface: open::<Buttons>(cx, &context, fonts).unwrap(), time: 0.0 }
+    }
+
+    fn frame(&mut self, focused: bool, events: Vec<Event>) -> Frame {
+        self.time += 0.1;
+        let input = FrameInput {
+            time: self.time,
+            predicted_dt: 0.1,
+            size: [300.0, 200.0],
+            window: [-10.0, -10.0, 400.0, 300.0],
+            pixels_per_point: 1.0,
+            max_texture_side: 2048,
+            focused,
+            accessibility: true,
+            modifiers: 0,
+            tokens: LIGHT,
+            events: events.into(),
+        };
+        self.surface.frame(input).unwrap()
+    }
+
+    /// Presses Tab and runs until the surface is quiet; the label in focus, and whether Tab has led out.
+    fn tab(&mut self, modifiers: u32) -> (Option<String>, Option<bool>) {
+        let key = Event { text: "Tab".into(), modifiers, ..Event::new(EventKind::KEY) };
+        let mut frame = self.frame(true, vec![Event { pressed: true, ..key.clone() }, key]);
+        let mut left = None;
+        for _ in 0..5 {
+            let leave = frame.commands.iter().find(|c| c.kind == CommandKind::FOCUS_LEFT);
+            left = left.or(leave.map(|c| c.flag));
+            frame = self.frame(true, vec![]);
+        }
+        (focus(&frame), left)
+    }
+}
+
+fn focus(frame: &Frame) -> Option<String> {
+    let tree: egui::accesskit::TreeUpdate = serde_json::from_str(&frame.access).unwrap();
+    let node = tree.nodes.iter().find(|(id, _)| *id == tree.focus).map(|(_, node)| node);
+    node.and_then(|n| n.label()).map(str::to_owned)
+}
+
+#[test]
+fn tab_goes_through_the_controls_and_out() {
+    let mut driver = Driver::new();
+    driver.frame(true, vec![]);
+    let named = |name: &str| (Some(name.to_owned()), None);
+    assert_eq!(driver.tab(0), named("one"));
+    assert_eq!(driver.tab(0), named("two"));
+    assert_eq!(driver.tab(0), named("three"));
+    assert_eq!(driver.tab(0).1, Some(true), "out of the last one, forwards");
+    assert_eq!(focus(&driver.frame(false, vec![])), None, "nothing keeps the focus");
+
+    assert_eq!(driver.tab(0), named("one"), "and in again");
+    assert_eq!(driver.tab(modifiers::SHIFT).1, Some(false), "out of the first one, backwards");
+}

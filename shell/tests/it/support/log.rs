@@ -1,0 +1,46 @@
+//! What the shell and its remotes have logged.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// One line of the log: its level, its message and its fields, as `key=value`.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) level: tracing::Level,
+    pub(crate) text: String,
+}
+
+/// Everything that was logged in this process so far. Tests run side by side: look for what only yours says.
+pub(crate) fn log() -> Vec<Line> {
+    static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+
+    struct Collect;
+    impl<S: tracing::Subscriber> Layer<S> for Collect {
+        fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+            if !event.metadata().target().starts_with("pulse") {
+                return;
+            }
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            let line = Line { level: *event.metadata().level(), text: text.0 };
+            LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+    }
+
+    struct Text(String);
+    impl Visit for Text {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            self.0.extend([format!("{field}={value} ")]);
+        }
+
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0.extend([format!("{field}={value:?} ")]);
+        }
+    }
+
+    INSTALLED.get_or_init(|| tracing_subscriber::registry().with(Collect).init());
+    LINES.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
