@@ -108,8 +108,8 @@ pub struct SharedModule {
     pub key: RString,
     /// Version of the copy.
     pub version: RString,
-    /// Makes the interface through which one consumer uses this copy.
-    pub bind: extern "C" fn(Consumer) -> Interface,
+    /// Makes the interface through which one consumer uses this copy. `[any thread]`
+    pub bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
 }
 
 /// A remote that was initialised.

@@ -18,6 +18,7 @@ pub mod abi;
 pub mod bridge;
 pub mod embed;
 pub mod entry;
+mod guard;
 pub mod layout;
 pub mod manifest;
 #[cfg(feature = "sdk")]

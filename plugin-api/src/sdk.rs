@@ -18,7 +18,6 @@ use crate::{
 };
 
 mod export;
-mod guard;
 mod remote;
 mod surface;
 

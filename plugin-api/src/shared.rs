@@ -10,11 +10,15 @@
 
 use abi_stable::{
     StableAbi, sabi_trait,
-    std_types::{RArc, RString, RVec},
+    std_types::{RArc, RResult, RString, RVec},
     type_layout::TypeLayout,
 };
 
-use crate::{abi::SharedModule, layout};
+use crate::{
+    abi::{RemoteError, SharedModule},
+    guard::guard,
+    layout,
+};
 
 /// A crate that participants can share.
 pub trait SharedCrate: 'static {
@@ -215,8 +219,8 @@ impl Drop for Interface {
 
 /// This image's own copy of `C`, as an offer.
 pub fn module<C: SharedCrate>() -> SharedModule {
-    extern "C" fn bind<C: SharedCrate>(consumer: Consumer) -> Interface {
-        Interface::new(C::NAME, C::VERSION, C::bundled(consumer))
+    extern "C" fn bind<C: SharedCrate>(consumer: Consumer) -> RResult<Interface, RemoteError> {
+        guard(|| Ok(Interface::new(C::NAME, C::VERSION, C::bundled(consumer)))).into()
     }
     SharedModule { key: C::NAME.into(), version: C::VERSION.into(), bind: bind::<C> }
 }

@@ -35,7 +35,7 @@ use copies::Copies;
 pub use entry::{Entry, Status};
 use entry::{Found, Source, stamp};
 use host::{STORE, grants, with_true_host};
-use remote::{Code, Remote, SHUTDOWN_LIMIT, State, Wake};
+use remote::{Bind, Code, Remote, SHUTDOWN_LIMIT, State, Wake};
 use resolver::{Live, Participant, Plan, Request, Slot};
 
 /// All remotes, their plan and their store. `[window's thread]`
@@ -271,32 +271,34 @@ impl Federation {
         }
     }
 
-    /// One interface for each shared crate of `name`; `None` while a provider is not loaded yet.
-    fn scope_for(&mut self, name: &str, consumer: &Consumer) -> Result<Option<Vec<Interface>>, Failure> {
-        let mut scope = Vec::new();
+    /// How to make one interface for each shared crate of `name`; `None` while a provider is not loaded yet.
+    fn scope_for(&mut self, name: &str, consumer: &Consumer) -> Result<Option<Vec<Bind>>, Failure> {
+        let mut scope: Vec<Bind> = Vec::new();
         for assignment in self.plan.assignments_of(name) {
-            let (key, provider) = (&*assignment.key, &*assignment.provider);
-            let interface = if provider == self.plan.host() {
-                (key == STORE.1)
-                    .then(|| Interface::new(key, StoreCrate::VERSION, self.table.bind(consumer.clone())))
+            let (key, provider) = (&*assignment.key, assignment.provider.clone());
+            let consumer = consumer.clone();
+            let bind: Option<Bind> = if *provider == *self.plan.host() {
+                let table = self.table.clone();
+                let made = move || {
+                    let cells = table.bind(consumer);
+                    Ok(Interface::new(STORE.1, StoreCrate::VERSION, cells).provided_by(&provider))
+                };
+                (key == STORE.1).then(|| Box::new(made) as Bind)
             } else {
-                let provider = self
-                    .entries
-                    .values_mut()
-                    .find(|e| e.found.as_ref().is_ok_and(|f| f.manifest.name == provider));
-                match provider.and_then(|e| e.running.as_mut()).and_then(Remote::offers) {
-                    None => return Ok(None),
-                    Some(offers) => offers.iter().find(|m| m.key == key).map(|m| m.bind(consumer.clone())),
-                }
+                let is_it = |e: &&mut Entry| e.found.as_ref().is_ok_and(|f| *f.manifest.name == *provider);
+                let running = self.entries.values_mut().find(is_it).and_then(|e| e.running.as_mut());
+                let Some(offers) = running.and_then(Remote::offers) else { return Ok(None) };
+                let module = offers.iter().find(|m| m.key == key).cloned();
+                module.map(|m| Box::new(move || Ok(m.bind(consumer)?.provided_by(&provider))) as Bind)
             };
-            let interface = interface.ok_or_else(|| {
+            let provider = &assignment.provider;
+            scope.push(bind.ok_or_else(|| {
                 let text = format!(
                     "`{provider}` offers `{key}` in its manifest, and its build has no such crate; \
                      add it to `export!` or take it out of the manifest"
                 );
                 Failure::new(Stage::Init, "shared-missing", text)
-            })?;
-            scope.push(interface.provided_by(provider));
+            })?);
         }
         Ok(Some(scope))
     }
@@ -324,10 +326,14 @@ impl Federation {
                 let offers = provider.and_then(|e| e.running.as_mut()).and_then(Remote::offers);
                 let Some(offers) = offers else { return };
                 let Some(module) = offers.iter().find(|m| m.key == STORE.1) else { return };
-                match module.bind(consumer).get::<CellsArc>() {
+                let cells = module.bind(consumer).and_then(|interface| {
+                    interface
+                        .get::<CellsArc>()
+                        .map_err(|error| Failure::new(Stage::Init, "shared-layout", error))
+                });
+                match cells {
                     Ok(cells) => cells,
-                    Err(error) => {
-                        let failure = Failure::new(Stage::Init, "shared-layout", error);
+                    Err(failure) => {
                         tracing::error!(code = failure.code, "{}", failure.message);
                         self.problems.push(Arc::new(failure));
                         return;

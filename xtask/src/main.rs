@@ -147,11 +147,14 @@ fn bench(args: &[OsString]) -> Result<()> {
     step("bench", cargo(&["bench", "--workspace", "--bench", "*", "--"], &[]).args(args))
 }
 
-/// The test that compares the schemas with the manifest types writes them when told to, so that
-/// this crate need not compile those types.
+/// The tests that compare the schemas with the manifest types, and the contract's layout with what is written
+/// down, write when told to, so that this crate need not compile those types.
 fn bless() -> Result<()> {
-    let mut test = cargo(&["test", "--release", "-p", "plugin-api", "--lib", "schema_files_are_current"], &[]);
-    step("bless", test.env("PULSE_BLESS", "1"))
+    for golden in [["--lib", "schema_files_are_current"], ["--test", "abi_layout"]] {
+        let mut test = cargo(&["test", "--release", "-p", "plugin-api"], &[]);
+        step("bless", test.args(golden).env("PULSE_BLESS", "1"))?;
+    }
+    Ok(())
 }
 
 /// Builds the shell and the remotes; returns the path of `pulse`, wherever cargo put it.

@@ -3,7 +3,7 @@
 use super::Cx;
 use crate::{
     abi::{Fonts, RemoteError, SharedModule, SurfaceBox, SurfaceContext},
-    shared::{Consumer, InstallError, Interface},
+    shared::{InstallError, Interface},
 };
 
 /// An expose of a remote: its name and how a surface of it is made.
@@ -41,11 +41,6 @@ impl SharedEntry {
             changed: C::changed,
             uninstall: C::uninstall,
         }
-    }
-
-    /// Binds the remote's own copy; used where there is no host.
-    pub fn bind(&self, consumer: Consumer) -> Interface {
-        ((self.module)().bind)(consumer)
     }
 }
 

@@ -7,10 +7,11 @@ use abi_stable::{
     std_types::{RBox, RResult, RStr},
 };
 
-use super::{Cx, ExposeEntry, SharedEntry, Watches, guard::guard};
+use super::{Cx, ExposeEntry, SharedEntry, Watches};
 use crate::abi::{
     Fonts, InitContext, Remote, Remote_TO, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
 };
+use crate::guard::guard;
 
 /// [`crate::abi::RemoteEntry::init`] for the remotes that `export!` makes.
 pub fn init(

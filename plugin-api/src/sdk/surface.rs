@@ -20,13 +20,15 @@ use egui::{
     epaint::{ClippedPrimitive, ClippedShape, ImageData, Primitive, textures::TextureFilter},
 };
 
-use super::{Cx, Expose, Level, guard::guard};
+use super::{Cx, Expose, Level};
 use crate::{
     abi::{
-        ClippedMesh, Command, CommandKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError, Surface,
-        Surface_TO, SurfaceBox, SurfaceContext, TextureUpdate, Vertex,
+        ClippedMesh, Command, CommandKind, EventKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError,
+        Surface, Surface_TO, SurfaceBox, SurfaceContext, TextureUpdate, Vertex, modifiers,
     },
-    bridge, theme,
+    bridge,
+    guard::guard,
+    theme,
 };
 
 /// Makes a surface of `E`.
@@ -54,7 +56,7 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: Fonts) -> Result
         let text = format!("the saved state is not taken over: {} [{}]", error.0.message, error.0.code);
         cx.log(Level::Warn, &text);
     }
-    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake, tab: Tab::No };
+    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake };
     Ok(Surface_TO::from_value(surface, TD_Opaque))
 }
 
@@ -71,19 +73,6 @@ struct EguiSurface<E> {
     expose: Option<E>,
     cx: Cx,
     wake: Arc<Wake>,
-    tab: Tab,
-}
-
-/// Whether Tab is leading out of the surface.
-#[derive(Clone, Copy, PartialEq)]
-enum Tab {
-    No,
-    /// Pressed with a control in focus; forward, or back with Shift.
-    Pressed {
-        forward: bool,
-    },
-    /// It led out: nothing is to keep the focus.
-    Left,
 }
 
 impl<E: Expose> Surface for EguiSurface<E> {
@@ -129,7 +118,7 @@ impl<E: Expose> EguiSurface<E> {
     }
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
-        let Self { ctx, expose, cx, tab, .. } = self;
+        let Self { ctx, expose, cx, .. } = self;
         let expose = expose.as_mut().ok_or_else(|| {
             RemoteError::new(RemoteError::FAILED, "the surface has failed before or is closed")
         })?;
@@ -141,7 +130,13 @@ impl<E: Expose> EguiSurface<E> {
         }
         let slot = Rect::from_min_size(Pos2::ZERO, Vec2::from(input.size));
         let mut background = 0;
-        let mut output = ctx.run_ui(raw_input(ctx, input), |ui| {
+        let mut raw = raw_input(ctx, input);
+        let left = tab_leads_out(ctx, input);
+        if left.is_some() {
+            raw.events.retain(|e| !matches!(e, egui::Event::Key { key: egui::Key::Tab, .. }));
+            ctx.memory_mut(|m| m.focused().into_iter().for_each(|id| m.surrender_focus(id)));
+        }
+        let mut output = ctx.run_ui(raw, |ui| {
             ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
                 ui.set_clip_rect(slot);
                 expose.ui(ui, cx);
@@ -160,9 +155,8 @@ impl<E: Expose> EguiSurface<E> {
                 .map_or(NEVER, |v| nanoseconds(v.repaint_delay)),
             ..Frame::default()
         };
-        if let Some(forward) = follow_tab(tab, ctx, input) {
-            let leave = Command { kind: CommandKind::FOCUS_LEFT, flag: forward, text: "".into() };
-            frame.commands.push(leave);
+        if let Some(flag) = left {
+            frame.commands.push(Command { kind: CommandKind::FOCUS_LEFT, flag, text: "".into() });
         }
         push_meshes(&mut frame.meshes, ctx, shapes, ppp, false);
         push_meshes(&mut frame.meshes, ctx, above, ppp, true);
@@ -171,41 +165,19 @@ impl<E: Expose> EguiSurface<E> {
     }
 }
 
-/// Notes Tab while a control has the focus; `Some(forward)` when it has led out of the last or first one.
+/// Whether Tab leads out of the last control (true) or, with Shift, out of the first (false).
 ///
-/// egui says nothing of it: the focus is just gone, forwards in the same pass and backwards in the next.
-fn follow_tab(tab: &mut Tab, ctx: &Context, input: &FrameInput) -> Option<bool> {
-    let focused = ctx.memory(egui::Memory::focused);
-    if *tab == Tab::Left && !input.focused {
-        // On the way round egui gives the focus to the first control; it belongs to the shell now.
-        if let Some(id) = focused {
-            ctx.memory_mut(|m| m.surrender_focus(id));
-        }
-        return None;
-    }
-    let pressed = input
-        .events
-        .iter()
-        .find(|e| e.kind == crate::abi::EventKind::KEY && e.pressed && e.text == "Tab")
-        .map(|e| e.modifiers & crate::abi::modifiers::SHIFT == 0);
-    match (pressed, *tab, focused) {
-        (Some(true), _, None) | (None, Tab::Pressed { .. }, None) => {
-            let forward = pressed.unwrap_or(matches!(tab, Tab::Pressed { forward: true }));
-            *tab = Tab::Left;
-            Some(forward)
-        }
-        (Some(forward), ..) => {
-            *tab = Tab::Pressed { forward };
-            if !forward {
-                ctx.request_repaint();
-            }
-            None
-        }
-        _ => {
-            *tab = Tab::No;
-            None
-        }
-    }
+/// Decided before the pass: egui itself would go round to the other end.
+fn tab_leads_out(ctx: &Context, input: &FrameInput) -> Option<bool> {
+    let tab = input.events.iter().find(|e| e.kind == EventKind::KEY && e.pressed && e.text == "Tab")?;
+    let forward = tab.modifiers & modifiers::SHIFT == 0;
+    let focused = ctx.memory(egui::Memory::focused)?;
+    let edge = ctx.viewport(|v| {
+        let widgets = v.prev_pass.widgets.get_layer(LayerId::background());
+        let mut controls = widgets.filter(|w| w.enabled && w.sense.is_focusable()).map(|w| w.id);
+        if forward { controls.last() } else { controls.next() }
+    });
+    (edge == Some(focused)).then_some(forward)
 }
 
 fn nanoseconds(delay: Duration) -> u64 {

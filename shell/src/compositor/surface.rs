@@ -210,9 +210,7 @@ impl Surface {
             size: slot.size(),
             window: ui.ctx().content_rect().translate(-slot.min.to_vec2()),
             pixels_per_point: ui.ctx().pixels_per_point(),
-            // Whether the window has the keyboard is for the platform: keys arrive only when it has, or when
-            // somebody drives it.
-            focused: response.has_focus(),
+            focused: owns_keyboard(response),
             accessibility: super::access::is_enabled(ui.ctx(), response.id),
             modifiers: ui.input(|i| bridge::modifiers_to_bits(i.modifiers)),
             tokens: scene.tokens,
@@ -305,7 +303,7 @@ impl Surface {
     fn route_input(&mut self, ui: &Ui, response: &Response, slot: Rect) {
         let origin = slot.min.to_vec2();
         let inside = response.contains_pointer();
-        let focused = response.has_focus();
+        let focused = owns_keyboard(response);
         if focused {
             // Tab and arrows are the remote's; Escape gives the keyboard back to the shell.
             let filter =
@@ -372,7 +370,7 @@ impl Surface {
         if self.pointer_inside {
             ui.ctx().set_cursor_icon(picture.cursor());
         }
-        if response.has_focus()
+        if owns_keyboard(response)
             && let Some((field, cursor)) = picture.ime()
         {
             let origin = slot.min.to_vec2();
@@ -386,9 +384,17 @@ impl Surface {
             });
         }
         if self.failure.is_none() {
-            self.access.show(ui.ctx(), response.id, slot, &self.name, response.has_focus());
+            self.access.show(ui.ctx(), response.id, slot, &self.name, owns_keyboard(response));
         }
     }
+}
+
+/// Whether keys are for this surface.
+///
+/// Unlike egui's own question, also while the window is in the background: keys arrive there only from somebody
+/// who drives it.
+fn owns_keyboard(response: &Response) -> bool {
+    response.ctx.memory(|m| m.has_focus(response.id))
 }
 
 /// Whether a remote may open this: not `file:` or a scheme that starts a program.

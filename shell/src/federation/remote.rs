@@ -17,7 +17,7 @@ use std::{
 
 use abi_stable::{
     sabi_trait::TD_Opaque,
-    std_types::{RArc, ROption, RStr},
+    std_types::{RArc, ROption, RResult, RStr},
 };
 use parking_lot::{Condvar, Mutex};
 use plugin_api::{
@@ -62,13 +62,19 @@ pub struct Module {
     pub key: String,
     /// Version.
     pub version: String,
-    bind: extern "C" fn(Consumer) -> Interface,
+    bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
 }
+
+/// Makes one interface of a share scope; run on the thread of the remote that it is for.
+pub type Bind = Box<dyn FnOnce() -> Result<Interface, Failure> + Send>;
 
 impl Module {
     /// This module, bound for `consumer`.
-    pub fn bind(&self, consumer: Consumer) -> Interface {
-        (self.bind)(consumer)
+    ///
+    /// # Errors
+    /// When the provider's code panics.
+    pub fn bind(&self, consumer: Consumer) -> Result<Interface, Failure> {
+        (self.bind)(consumer).into_result().map_err(|error| copied(Stage::Init, error))
     }
 }
 
@@ -114,7 +120,7 @@ struct Shared {
 pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
 
 enum Call {
-    Init { scope: Vec<Interface>, data_dir: PathBuf, fonts: Fonts },
+    Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Fonts },
     Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },
     Frame { surface: u64, input: FrameInput },
     Changed,
@@ -176,7 +182,7 @@ impl Remote {
     }
 
     /// Runs `init` with one interface for each shared crate.
-    pub fn init(&self, scope: Vec<Interface>, data_dir: PathBuf, fonts: Fonts) {
+    pub fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Fonts) {
         self.shared.set(State::Initialising);
         // A thread that is gone has left its reason in the state.
         let _ = self.calls.send(Call::Init { scope, data_dir, fonts });
@@ -200,15 +206,9 @@ impl Remote {
         self.shared.mailboxes.lock().insert(id, Arc::downgrade(&mailbox));
         let open = Call::Open { expose: expose.to_owned(), surface: id, state, mailbox: Arc::clone(&mailbox) };
         let _ = self.calls.send(open);
-        let calls = self.calls.clone();
-        let request = move |input| calls.send(Call::Frame { surface: id, input }).is_ok();
+        let link = Link { calls: self.calls.clone(), shared: Arc::clone(&self.shared), id };
+        let request = move |input| link.calls.send(Call::Frame { surface: link.id, input }).is_ok();
         compositor::Surface::new(id, title.to_owned(), mailbox, Box::new(request))
-    }
-
-    /// Closes surface `id`.
-    pub fn close(&self, id: u64) {
-        self.shared.mailboxes.lock().remove(&id);
-        let _ = self.calls.send(Call::Close { surface: id });
     }
 
     /// Asks the remote to end, without waiting.
@@ -248,6 +248,21 @@ impl Remote {
                 "the remote's thread panicked; its library is kept",
             )),
         }
+    }
+}
+
+/// A surface's way to its remote; the remote closes the surface when this goes.
+struct Link {
+    calls: mpsc::Sender<Call>,
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shared.mailboxes.lock().remove(&self.id);
+        // A remote that has ended has closed its surfaces.
+        let _ = self.calls.send(Call::Close { surface: self.id });
     }
 }
 
@@ -364,6 +379,13 @@ impl Thread {
             }
         };
         let shared = &self.shared;
+        let scope: Vec<Interface> = match scope.into_iter().map(|bind| bind()).collect() {
+            Ok(scope) => scope,
+            Err(failure) => {
+                shared.fail(failure);
+                return None;
+            }
+        };
         if let Err(error) = std::fs::create_dir_all(&data_dir) {
             let text = format!("the remote's folder cannot be made ({error}): {}", data_dir.display());
             shared.fail(Failure::new(Stage::Init, "data-dir", text));

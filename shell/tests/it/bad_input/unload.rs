@@ -61,7 +61,10 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
         Table::new().bind(consumer(&["auth"])),
     );
     let own = entry.shared()();
-    let own = own.iter().filter(|module| module.key != store.key()).map(|module| (module.bind)(consumer(&[])));
+    let own = own
+        .iter()
+        .filter(|module| module.key != store.key())
+        .map(|module| (module.bind)(consumer(&[])).unwrap());
     let mut scope: Vec<Interface> = own.collect();
     scope.push(store);
     let context = InitContext {
