@@ -1,6 +1,6 @@
 //! The implementation that every image carries.
 //!
-//! One table of named cells; each participant sees it through a [`Binding`] that knows what it may use.
+//! One table of named cells; each participant sees it through a binding that knows what it may use.
 
 use std::{
     collections::BTreeMap,

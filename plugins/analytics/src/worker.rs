@@ -1,10 +1,10 @@
 //! The thread that owns the database: it opens or imports it, then answers the newest request.
 //!
-//! The UI asks with [`Worker::request`] and looks with [`Worker::view`]; neither waits for the
+//! The UI asks with `Worker::request` and looks with `Worker::view`; neither waits for the
 //! disk.
 //! A request replaces the one before it: a query that is running for an older one is
 //! interrupted, and its result is never shown.
-//! Dropping the [`Worker`] stops an import or a query and joins the thread, because a library
+//! Dropping the `Worker` stops an import or a query and joins the thread, because a library
 //! with a running thread cannot be unloaded.
 
 use std::{
