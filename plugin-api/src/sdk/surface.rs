@@ -159,7 +159,9 @@ impl<E: Expose> EguiSurface<E> {
             frame.commands.push(Command { kind: CommandKind::FOCUS_LEFT, flag, text: "".into() });
         }
         push_meshes(&mut frame.meshes, ctx, shapes, ppp, false);
-        push_meshes(&mut frame.meshes, ctx, above, ppp, true);
+        if !above.is_empty() {
+            push_meshes(&mut frame.meshes, ctx, above, ppp, true);
+        }
         platform(&mut frame, ctx, output);
         Ok(frame)
     }
@@ -244,7 +246,7 @@ fn push_meshes(out: &mut RVec<ClippedMesh>, ctx: &Context, shapes: Vec<ClippedSh
             texture,
             overlay,
             indices: mesh.indices.into(),
-            vertices: bytemuck::cast_slice::<_, Vertex>(&mesh.vertices).to_vec().into(),
+            vertices: bytemuck::cast_vec::<_, Vertex>(mesh.vertices).into(),
         });
     }
 }
