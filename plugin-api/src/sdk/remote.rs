@@ -4,7 +4,7 @@ use std::{path::PathBuf, rc::Rc};
 
 use abi_stable::{
     sabi_trait::TD_Opaque,
-    std_types::{RBox, RResult, RStr},
+    std_types::{RResult, RStr},
 };
 
 use super::{Cx, ExposeEntry, SharedEntry, Watches};
@@ -88,6 +88,3 @@ impl Remote for Container {
         .into()
     }
 }
-
-// `RBox` is the pointer behind `RemoteBox`.
-const _: fn(Container) -> Remote_TO<'static, RBox<()>> = |c| Remote_TO::from_value(c, TD_Opaque);

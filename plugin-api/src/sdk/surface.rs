@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -78,15 +77,12 @@ struct EguiSurface<E> {
 impl<E: Expose> Surface for EguiSurface<E> {
     fn frame(&mut self, input: FrameInput) -> RResult<Frame, RemoteError> {
         self.wake.running.store(true, Ordering::Release);
-        let result = guard(|| self.run(&input));
+        let mut result = guard(|| self.run(&input));
         self.wake.running.store(false, Ordering::Release);
-        let mut result = result;
+        let asked = self.wake.asked.swap(false, Ordering::AcqRel);
         match &mut result {
-            Ok(frame) if self.wake.asked.swap(false, Ordering::AcqRel) => {
-                // Asked by another thread while the frame ran: egui may have missed it.
-                frame.repaint_after =
-                    frame.repaint_after.min(if frame.repaint_after == NEVER { 0 } else { NEVER });
-            }
+            // Another thread asked while the frame ran, and egui took no notice.
+            Ok(frame) if asked && frame.repaint_after == NEVER => frame.repaint_after = 0,
             Ok(_) => {}
             Err(_) => self.drop_expose(),
         }
@@ -308,9 +304,6 @@ fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
         frame.access = serde_json::to_string(&update).unwrap_or_default().into();
     }
 }
-
-// `Rc` in `Cx` keeps surfaces on the remote's thread.
-const _: fn(&Cx) -> &Rc<std::cell::RefCell<Vec<super::Watch>>> = |cx| &cx.watches;
 
 #[cfg(test)]
 mod tests;

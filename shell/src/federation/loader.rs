@@ -35,7 +35,7 @@ pub enum LibraryError {
     #[error("the library cannot be read ({0}): {1}")]
     Unreadable(io::Error, PathBuf),
     /// Not a library of any platform.
-    #[error("this file is not a library: {0}")]
+    #[error("this file is not a library; put the remote's library there, or correct its location: {0}")]
     NotALibrary(PathBuf),
     /// A library that ends too early or contradicts itself.
     #[error("the library is damaged or was copied only in part ({0}); copy it again: {1}")]
