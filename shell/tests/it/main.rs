@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod driver;
+mod provider;
 mod support;
 mod window;
