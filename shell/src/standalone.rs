@@ -1,9 +1,10 @@
 //! The standalone harness: one remote alone in a window, with its own store and no host.
 //!
 //! ```no_run
-//! # fn remote_entry() -> plugin_api::abi::RemoteEntryRef { unimplemented!() }
+//! # fn example(remote_entry: fn() -> plugin_api::abi::RemoteEntryRef) {
 //! // `examples/standalone.rs` of a plugin:
 //! pulse::standalone::main(remote_entry());
+//! # }
 //! ```
 
 use std::{
