@@ -35,7 +35,7 @@ use copies::Copies;
 pub use entry::{Entry, Status};
 use entry::{Found, Source, stamp};
 use host::{STORE, grants, with_true_host};
-use remote::{Bind, Code, Remote, SHUTDOWN_LIMIT, State, Wake};
+use remote::{Bind, Code, Module, Remote, SHUTDOWN_LIMIT, State, Wake};
 use resolver::{Live, Participant, Plan, Request, Slot};
 
 /// All remotes, their plan and their store. `[window's thread]`
@@ -164,7 +164,7 @@ impl Federation {
     }
 
     fn alias_of(&self, name: &str) -> Option<String> {
-        let is = |e: &Entry| e.found.as_ref().is_ok_and(|f| f.manifest.name == name);
+        let is = |e: &Entry| e.manifest().is_some_and(|m| m.name == name);
         self.entries.iter().find(|(_, e)| is(e)).map(|(alias, _)| alias.clone())
     }
 
@@ -176,12 +176,13 @@ impl Federation {
             return;
         }
         let Ok(found) = &entry.found else { return };
+        let manifest = Arc::clone(&found.manifest);
         let code = match &found.code {
             Source::Linked(remote) => Code::Linked(*remote),
             Source::Library(path) => match self.copies.next(path) {
                 Ok(copy) => Code::Library { path: path.clone(), copy },
                 Err(failure) => {
-                    tracing::error!(remote = found.manifest.name, code = failure.code, "{}", failure.message);
+                    tracing::error!(remote = manifest.name, code = failure.code, "{}", failure.message);
                     entry.found = Err(Arc::new(failure));
                     return;
                 }
@@ -189,8 +190,7 @@ impl Federation {
         };
         entry.initialised = false;
         entry.stamp = entry.library().and_then(stamp);
-        let Ok(found) = &entry.found else { return };
-        entry.running = Some(Remote::start(Arc::clone(&found.manifest), code, Arc::clone(&self.wake)));
+        entry.running = Some(Remote::start(manifest, code, Arc::clone(&self.wake)));
     }
 
     /// Goes on with what has become possible since the last call. Never waits.
@@ -263,9 +263,10 @@ impl Federation {
             Ok(None) => {}
             Err(failure) => {
                 tracing::error!(remote = manifest.name, code = failure.code, "{}", failure.message);
-                if let Some(entry) = self.entries.get_mut(alias) {
-                    entry.refused = Some(Arc::new(failure));
-                    entry.running = None;
+                let Some(entry) = self.entries.get_mut(alias) else { return };
+                entry.refused = Some(Arc::new(failure));
+                if let Some(running) = entry.running.take() {
+                    self.retire_beside(alias, running);
                 }
             }
         }
@@ -285,20 +286,11 @@ impl Federation {
                 };
                 (key == STORE.1).then(|| Box::new(made) as Bind)
             } else {
-                let is_it = |e: &&mut Entry| e.found.as_ref().is_ok_and(|f| *f.manifest.name == *provider);
-                let running = self.entries.values_mut().find(is_it).and_then(|e| e.running.as_mut());
-                let Some(offers) = running.and_then(Remote::offers) else { return Ok(None) };
+                let Some(offers) = offers_of(&mut self.entries, &provider) else { return Ok(None) };
                 let module = offers.iter().find(|m| m.key == key).cloned();
                 module.map(|m| Box::new(move || Ok(m.bind(consumer)?.provided_by(&provider))) as Bind)
             };
-            let provider = &assignment.provider;
-            scope.push(bind.ok_or_else(|| {
-                let text = format!(
-                    "`{provider}` offers `{key}` in its manifest, and its build has no such crate; \
-                     add it to `export!` or take it out of the manifest"
-                );
-                Failure::new(Stage::Init, "shared-missing", text)
-            })?);
+            scope.push(bind.ok_or_else(|| not_in_build(&assignment.provider, key))?);
         }
         Ok(Some(scope))
     }
@@ -319,23 +311,21 @@ impl Federation {
         let provider = self.plan.assignment(&host, STORE.0, STORE.1).map(|a| a.provider.clone());
         let cells = match provider {
             Some(provider) if *provider != *host => {
-                let provider = self
-                    .entries
-                    .values_mut()
-                    .find(|e| e.found.as_ref().is_ok_and(|f| *f.manifest.name == *provider));
-                let offers = provider.and_then(|e| e.running.as_mut()).and_then(Remote::offers);
-                let Some(offers) = offers else { return };
-                let Some(module) = offers.iter().find(|m| m.key == STORE.1) else { return };
-                let cells = module.bind(consumer).and_then(|interface| {
-                    interface
-                        .get::<CellsArc>()
-                        .map_err(|error| Failure::new(Stage::Init, "shared-layout", error))
+                let Some(offers) = offers_of(&mut self.entries, &provider) else { return };
+                let module = offers.iter().find(|m| m.key == STORE.1);
+                let cells = module.ok_or_else(|| not_in_build(&provider, STORE.1)).and_then(|module| {
+                    let interface = module.bind(consumer)?;
+                    let layout = |error| Failure::new(Stage::Init, "shared-layout", error);
+                    interface.get::<CellsArc>().map_err(layout)
                 });
                 match cells {
                     Ok(cells) => cells,
                     Err(failure) => {
                         tracing::error!(code = failure.code, "{}", failure.message);
                         self.problems.push(Arc::new(failure));
+                        // Said once: the plan is made again without this offer.
+                        self.excluded.insert(Slot::new(&provider, STORE.0, STORE.1));
+                        self.replan();
                         return;
                     }
                 }
@@ -372,10 +362,7 @@ impl Federation {
                 running.begin_shutdown();
                 drop(running);
             } else {
-                // Beside the window: a remote that hangs must not hang the shell.
-                let alias = alias.to_owned();
-                self.retiring.retain(|thread| !thread.is_finished());
-                self.retiring.push(thread::spawn(move || retire(&alias, running)));
+                self.retire_beside(alias, running);
             }
         }
         if let Some(name) = name {
@@ -391,6 +378,13 @@ impl Federation {
         fresh.wanted = true;
         self.entries.insert(alias.to_owned(), fresh);
         self.replan();
+    }
+
+    /// Ends a remote on a thread of its own: one that hangs must not hang the window.
+    fn retire_beside(&mut self, alias: &str, running: Remote) {
+        let alias = alias.to_owned();
+        self.retiring.retain(|thread| !thread.is_finished());
+        self.retiring.push(thread::spawn(move || retire(&alias, running)));
     }
 
     /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`].
@@ -426,6 +420,20 @@ impl Drop for Federation {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// The shared crates of the remote called `name`; `None` while it is not loaded.
+fn offers_of<'a>(entries: &'a mut BTreeMap<String, Entry>, name: &str) -> Option<&'a Arc<[Module]>> {
+    let entry = entries.values_mut().find(|e| e.manifest().is_some_and(|m| m.name == name))?;
+    entry.running.as_mut()?.offers()
+}
+
+fn not_in_build(provider: &str, key: &str) -> Failure {
+    let text = format!(
+        "`{provider}` offers `{key}` in its manifest, and its build has no such crate; add it to `export!` or take \
+         it out of the manifest"
+    );
+    Failure::new(Stage::Init, "shared-missing", text)
 }
 
 /// Ends a remote and says how that went. Waits.

@@ -1,11 +1,15 @@
 //! Remotes that provide the store for the host and for each other.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{Arc, mpsc},
+};
 
+use pulse::{federation::Federation, theme};
 use serde_json::json;
 use shared_store::{AUTH, Auth, User};
 
-use crate::support::{Headless, Installation, libraries};
+use crate::support::{Headless, Installation, PATIENCE, libraries};
 
 const ANALYTICS: (&str, &str) = ("remoteAnalytics", "./analytics-dashboard");
 const CALM: (&str, &str) = ("remoteFixtures", "./calm");
@@ -60,4 +64,56 @@ fn when_the_provider_does_not_load_another_one_provides() {
     shell.show(CALM.0, CALM.1);
     sign_in(&shell);
     shell.drive("the second one is seen", |shell| shell.has_picture(CALM.0, CALM.1));
+}
+
+/// A remote whose manifest offers a crate that its build does not have.
+mod liar {
+    use abi_stable::std_types::{RResult, RStr, RVec};
+    use plugin_api::{
+        abi::{InitContext, RemoteBox, RemoteEntryRef, RemoteError, SharedModule},
+        entry::{Root, entry, root},
+    };
+
+    pub(super) fn remote_entry() -> RemoteEntryRef {
+        const ROOT: &Root = &root(descriptor, shared, init);
+        entry(ROOT)
+    }
+
+    extern "C" fn descriptor() -> RStr<'static> {
+        RStr::from_str(
+            r#"{ "manifestVersion": 1, "name": "liar", "version": "1.0.0", "remoteEntry": "liar",
+                 "shared": { "shared-store": { "version": "1.0.0", "singleton": true } } }"#,
+        )
+    }
+
+    extern "C" fn shared() -> RVec<SharedModule> {
+        RVec::new()
+    }
+
+    extern "C" fn init(_: InitContext) -> RResult<RemoteBox, RemoteError> {
+        RResult::RErr(RemoteError::new("unused", "it is never started"))
+    }
+}
+
+#[test]
+fn a_provider_without_the_crate_that_it_offers_is_said_once_and_planned_without() {
+    let config = without_a_store().config();
+    let (wake, woken) = mpsc::channel();
+    let wake = move |_| {
+        let _ = wake.send(());
+    };
+    let mut federation = Federation::linked(config, liar::remote_entry(), theme::fonts(), Arc::new(wake))
+        .expect("its manifest is well-formed");
+    assert_eq!(&*federation.plan().bootstrap(), &["liar".into()], "it is to provide for the host");
+    while federation.store().is_none() {
+        federation.poll();
+        if federation.store().is_none() {
+            woken.recv_timeout(PATIENCE).expect("the provider loads");
+        }
+    }
+    for _ in 0..10 {
+        federation.poll();
+    }
+    let codes: Vec<_> = federation.problems().iter().map(|p| p.code.as_str()).collect();
+    assert_eq!(codes, ["shared-missing"]);
 }
