@@ -72,13 +72,7 @@ impl Shell {
 
     /// What to show first: what was shown last, else the first expose that there is.
     fn first(&self) -> Option<Key> {
-        let keys = self.federation.entries().iter().flat_map(|(alias, entry)| {
-            let exposes: Vec<Key> =
-                entry.exposes().map(|(expose, _)| (alias.clone(), expose.to_owned())).collect();
-            // A remote without a readable manifest has one slot, for the reason.
-            if exposes.is_empty() { vec![(alias.clone(), String::new())] } else { exposes }
-        });
-        let keys: Vec<Key> = keys.collect();
+        let keys: Vec<Key> = self.items().into_iter().map(|(key, ..)| key).collect();
         keys.iter().find(|k| Some(*k) == self.state.selected.as_ref()).or(keys.first()).cloned()
     }
 

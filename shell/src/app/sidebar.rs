@@ -38,7 +38,7 @@ impl Shell {
     }
 
     /// What the sidebar lists; a remote whose exposes are not known has one entry for the reason.
-    fn items(&self) -> Vec<(Key, String, Option<String>, Status)> {
+    pub(super) fn items(&self) -> Vec<(Key, String, Option<String>, Status)> {
         let mut items = Vec::new();
         for (alias, entry) in self.federation.entries() {
             let status = entry.status();
