@@ -34,6 +34,7 @@ use abi_stable::{
     package_version_strings, sabi_trait,
     sabi_types::VersionStrings,
     std_types::{ROption, RResult, RSlice, RStr, RString, RVec},
+    type_layout::TypeLayout,
 };
 
 mod frame;
@@ -48,7 +49,7 @@ use crate::shared::{Consumer, Interface};
 ///
 /// A host loads remotes of exactly this revision; it reads the number from the library's manifest section
 /// before running any of its code.
-pub const ABI_REVISION: u32 = 1;
+pub const ABI_REVISION: u32 = 2;
 
 /// An axis-aligned rectangle in logical points: left, top, right, bottom.
 pub type Rect = [f32; 4];
@@ -62,7 +63,7 @@ pub struct RemoteEntry {
     pub abi_revision: u32,
     /// The manifest's text, byte for byte what is embedded in the library.
     pub descriptor: extern "C" fn() -> RStr<'static>,
-    /// The copies of shared crates that are linked into this library.
+    /// The shared crates that are linked into this library.
     pub shared: extern "C" fn() -> RVec<SharedModule>,
     /// Starts the remote. Called once for each load, on the remote's thread.
     #[sabi(last_prefix_field)]
@@ -100,7 +101,7 @@ pub struct Fonts {
     pub strong: RSlice<'static, u8>,
 }
 
-/// A copy of a shared crate that an image offers.
+/// A shared crate that is linked into an image: what the image offers to others, and what it expects of them.
 #[repr(C)]
 #[derive(Clone, StableAbi)]
 pub struct SharedModule {
@@ -108,6 +109,8 @@ pub struct SharedModule {
     pub key: RString,
     /// Version of the copy.
     pub version: RString,
+    /// Layout of the crate's interface as this image was built with it.
+    pub layout: &'static TypeLayout,
     /// Makes the interface through which one consumer uses this copy. `[any thread]`
     pub bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
 }
@@ -191,8 +194,6 @@ impl RemoteError {
     pub const PANICKED: &'static str = "panicked";
     /// There is no such expose.
     pub const EXPOSE_UNKNOWN: &'static str = "expose-unknown";
-    /// A shared crate was used before it was installed, or cannot be installed.
-    pub const SHARED: &'static str = "shared-crate";
     /// The author's code returned an error.
     pub const FAILED: &'static str = "failed";
 

@@ -80,16 +80,34 @@ pub fn parse(section: &[u8]) -> Result<(u32, &str), EmbedError> {
 /// For manifests: strings without escapes, as names and versions are.
 pub const fn states(json: &str, path: &[&str], expected: &str) -> bool {
     let json = json.as_bytes();
-    let mut at = skip_space(json, 0);
-    let mut depth = 0;
-    while depth < path.len() {
-        at = member(json, at, path[depth].as_bytes());
-        if at == NOT_FOUND {
+    let at = value(json, path);
+    at != NOT_FOUND && is_string(json, at, expected.as_bytes())
+}
+
+/// Whether the JSON object `json` holds `false` at `path`; evaluated at compile time.
+pub const fn denies(json: &str, path: &[&str]) -> bool {
+    const FALSE: &[u8] = b"false";
+    let json = json.as_bytes();
+    let at = value(json, path);
+    let mut i = 0;
+    while i < FALSE.len() {
+        if at == NOT_FOUND || at + i >= json.len() || json[at + i] != FALSE[i] {
             return false;
         }
+        i += 1;
+    }
+    true
+}
+
+/// Index of the value at `path` in the object `json`.
+const fn value(json: &[u8], path: &[&str]) -> usize {
+    let mut at = skip_space(json, 0);
+    let mut depth = 0;
+    while depth < path.len() && at != NOT_FOUND {
+        at = member(json, at, path[depth].as_bytes());
         depth += 1;
     }
-    is_string(json, at, expected.as_bytes())
+    at
 }
 
 const NOT_FOUND: usize = usize::MAX;
@@ -203,5 +221,16 @@ mod tests {
             assert!(!states(MANIFEST, path, version), "{path:?} is not {version}");
         }
         assert!(!states("{\"a\": \"", &["a"], ""), "a cut-off text");
+    }
+
+    #[test]
+    fn a_crate_that_is_not_imported_is_seen_at_compile_time() {
+        const LEDGER: &str = r#"{ "shared": { "ledger": { "import": false }, "other": { "import": true } } }"#;
+        const { assert!(denies(LEDGER, &["shared", "ledger", "import"])) }
+        for path in [&["shared", "other", "import"][..], &["shared", "ledger"], &["shared", "third", "import"]]
+        {
+            assert!(!denies(LEDGER, path), "{path:?}");
+        }
+        assert!(!denies("{\"a\": fals", &["a"]), "a cut-off text");
     }
 }

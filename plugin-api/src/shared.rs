@@ -29,7 +29,8 @@ pub trait SharedCrate: 'static {
     /// What crosses between images.
     type Interface: StableAbi + Send + Sync + 'static;
 
-    /// Binds this image's own copy for `consumer`. `[any thread]`
+    /// Binds this image's own copy for `consumer`, one that is [`isolated`](Consumer::isolated) to a fresh
+    /// instance. `[any thread]`
     fn bundled(consumer: Consumer) -> Self::Interface;
 
     /// Points this image's facade at `interface`. `[remote's thread]`
@@ -86,6 +87,17 @@ pub enum InstallError {
     Layout { key: String, version: String, provider: String, difference: String },
 }
 
+impl InstallError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Used { .. } => "shared-used",
+            Self::Missing { .. } => "shared-missing",
+            Self::Layout { .. } => "shared-layout",
+        }
+    }
+}
+
 /// The participant that a shared copy is bound for.
 #[repr(C)]
 #[derive(Clone, StableAbi)]
@@ -96,6 +108,9 @@ pub struct Consumer {
     pub grants: Grants,
     /// Whether it may use everything: the host.
     pub all: bool,
+    /// Whether it gets an instance that nobody else uses: the crate is no singleton in its scope, so that
+    /// participants share its code and not its state.
+    pub isolated: bool,
     /// Tells the consumer that something it uses has changed.
     pub notify: NotifyArc,
 }
@@ -217,12 +232,17 @@ impl Drop for Interface {
     }
 }
 
-/// This image's own copy of `C`, as an offer.
+/// `C` as it is linked into this image.
 pub fn module<C: SharedCrate>() -> SharedModule {
     extern "C" fn bind<C: SharedCrate>(consumer: Consumer) -> RResult<Interface, RemoteError> {
         guard(|| Ok(Interface::new(C::NAME, C::VERSION, C::bundled(consumer)))).into()
     }
-    SharedModule { key: C::NAME.into(), version: C::VERSION.into(), bind: bind::<C> }
+    SharedModule {
+        key: C::NAME.into(),
+        version: C::VERSION.into(),
+        layout: <C::Interface as StableAbi>::LAYOUT,
+        bind: bind::<C>,
+    }
 }
 
 /// Points this image's `C` at the interface that `scope` holds for it.

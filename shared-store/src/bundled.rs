@@ -47,14 +47,16 @@ impl Table {
         Self::default()
     }
 
-    /// Binds the table for `consumer`; it is notified until the last clone of the binding is dropped.
+    /// Binds the table, or for an isolated consumer one of its own, for `consumer`; it is notified until the last
+    /// clone of the binding is dropped.
     pub fn bind(&self, consumer: Consumer) -> CellsArc {
+        let table = if consumer.isolated { Self::new() } else { self.clone() };
         let id = {
-            let mut inner = self.0.lock();
+            let mut inner = table.0.lock();
             inner.bindings += 1;
             inner.bindings
         };
-        let binding = Binding(Arc::new(Bound { table: self.clone(), consumer, id }));
+        let binding = Binding(Arc::new(Bound { table, consumer, id }));
         Cells_TO::from_ptr(RArc::new(binding), TD_Opaque)
     }
 }

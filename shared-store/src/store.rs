@@ -152,8 +152,13 @@ impl Default for Store {
 impl Store {
     /// A store of its own, shared with nobody.
     pub fn new() -> Self {
-        let consumer =
-            Consumer { name: "local".into(), grants: Vec::new().into(), all: true, notify: notify_fn(|| {}) };
+        let consumer = Consumer {
+            name: "local".into(),
+            grants: Vec::new().into(),
+            all: true,
+            isolated: false,
+            notify: notify_fn(|| {}),
+        };
         Self::from_cells(Table::new().bind(consumer))
     }
 

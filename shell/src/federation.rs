@@ -13,9 +13,9 @@ use std::{
 use plugin_api::{
     abi::Fonts,
     manifest::{RemoteManifest, RemoteRef},
-    shared::{Consumer, Interface, SharedCrate, notify_fn},
+    shared::{Consumer, InstallError, notify_fn},
 };
-use shared_store::{Shared as StoreCrate, Store, api::CellsArc, bundled::Table};
+use shared_store::Store;
 
 use crate::{
     compositor::Surface,
@@ -27,6 +27,8 @@ mod copies;
 mod entry;
 mod host;
 pub mod loader;
+mod module;
+mod notices;
 pub mod plan_text;
 pub mod remote;
 pub mod resolver;
@@ -34,9 +36,11 @@ pub mod resolver;
 use copies::Copies;
 pub use entry::{Entry, Status};
 use entry::{Found, Source, stamp};
-use host::{STORE, grants, with_true_host};
-use remote::{Bind, Code, Module, Remote, SHUTDOWN_LIMIT, State, Wake};
-use resolver::{Live, Participant, Plan, Request, Slot};
+use host::{Host, grants};
+pub use module::Module;
+use notices::Notices;
+use remote::{Bind, Code, Remote, SHUTDOWN_LIMIT, State, Wake};
+use resolver::{Assignment, Diagnostic, Live, Participant, Plan, Request, Severity, Slot};
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
@@ -46,8 +50,8 @@ pub struct Federation {
     live: Live,
     /// Offers of libraries that turned out not to be usable.
     excluded: BTreeSet<Slot>,
-    table: Table,
-    store: Option<Store>,
+    host: Host,
+    notices: Notices,
     copies: Copies,
     fonts: Fonts,
     wake: Wake,
@@ -91,7 +95,8 @@ impl Federation {
     }
 
     fn with_entries(config: Config, entries: BTreeMap<String, Entry>, fonts: Fonts, wake: Wake) -> Self {
-        let (config, problems) = with_true_host(config);
+        let host = Host::new();
+        let (config, problems) = host.with_true_manifest(config);
         let live = Live::new();
         let excluded = BTreeSet::new();
         let plan = make_plan(&config, &entries, &live, &excluded);
@@ -101,8 +106,8 @@ impl Federation {
             plan,
             live,
             excluded,
-            table: Table::new(),
-            store: None,
+            host,
+            notices: Notices::default(),
             copies: Copies::default(),
             fonts,
             wake,
@@ -131,7 +136,22 @@ impl Federation {
 
     /// The host's view of the store, once its provider is known and loaded.
     pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
+        self.host.store()
+    }
+
+    /// What the plan warns of about `alias`, and in how many plans of this run it did.
+    pub fn warnings(&self, alias: &str) -> impl Iterator<Item = (&Diagnostic, u32)> {
+        let name = self.entries.get(alias).and_then(Entry::manifest).map(|manifest| manifest.name.as_str());
+        let about =
+            move |said: &&Diagnostic| said.severity() == Severity::Warning && Some(&*said.participant) == name;
+        let counted = |said| (said, self.notices.count(&self.plan, said));
+        self.plan.diagnostics().iter().filter(about).map(counted)
+    }
+
+    /// Who uses copies of `alias`; while anybody does, its library stays.
+    pub fn users_of(&self, alias: &str) -> impl Iterator<Item = &Slot> {
+        let name = self.entries.get(alias).and_then(Entry::manifest).map(|manifest| manifest.name.as_str());
+        self.live.users_of(name.unwrap_or_default())
     }
 
     /// Every remote by alias.
@@ -147,20 +167,15 @@ impl Federation {
             let Some(refusal) = self.plan.refusal(&found.manifest.name) else { continue };
             let cause = refusal.cause();
             let failure = Failure::new(Stage::Plan, cause.code.as_str(), cause.message());
-            tracing::error!(remote = found.manifest.name, code = failure.code, "{}", failure.message);
             entry.refused = Some(Arc::new(failure));
         }
-        for said in self.plan.diagnostics() {
-            if said.severity() == resolver::Severity::Warning {
-                tracing::warn!(remote = &*said.participant, code = said.code.as_str(), "{}", said.message());
-            }
-        }
+        self.notices.take(&self.plan);
         for name in self.plan.bootstrap() {
             if let Some(alias) = self.alias_of(&name) {
                 self.want(&alias);
             }
         }
-        self.bind_host_store();
+        self.bind_host();
     }
 
     fn alias_of(&self, name: &str) -> Option<String> {
@@ -172,7 +187,7 @@ impl Federation {
     pub fn want(&mut self, alias: &str) {
         let Some(entry) = self.entries.get_mut(alias) else { return };
         entry.wanted = true;
-        if entry.running.is_some() || entry.refused.is_some() {
+        if entry.running.is_some() || entry.refused.is_some() || entry.unbound.is_some() {
             return;
         }
         let Ok(found) = &entry.found else { return };
@@ -213,7 +228,7 @@ impl Federation {
             }
             self.replan();
         }
-        self.bind_host_store();
+        self.bind_host();
         let aliases: Vec<String> = self.entries.keys().cloned().collect();
         for alias in aliases {
             self.initialise(&alias);
@@ -246,9 +261,10 @@ impl Federation {
             name: manifest.name.as_str().into(),
             grants: grants(&self.config, alias, &manifest),
             all: false,
+            isolated: false,
             notify: notify_fn(notify),
         };
-        match self.scope_for(&manifest.name, &consumer) {
+        match self.scope_for(&consumer) {
             Ok(Some(scope)) => {
                 let data_dir = self.config.data_dir.join("remotes").join(&manifest.name);
                 let fonts = self.fonts;
@@ -261,80 +277,142 @@ impl Federation {
                 }
             }
             Ok(None) => {}
-            Err(failure) => {
-                tracing::error!(remote = manifest.name, code = failure.code, "{}", failure.message);
-                let Some(entry) = self.entries.get_mut(alias) else { return };
-                entry.refused = Some(Arc::new(failure));
-                if let Some(running) = entry.running.take() {
-                    self.retire_beside(alias, running);
-                }
-            }
+            Err(unusable) => self.plan_without(unusable),
         }
     }
 
-    /// How to make one interface for each shared crate of `name`; `None` while a provider is not loaded yet.
-    fn scope_for(&mut self, name: &str, consumer: &Consumer) -> Result<Option<Vec<Bind>>, Failure> {
+    /// How to make one interface for each shared crate of a remote; `None` while a provider is not loaded yet.
+    fn scope_for(&mut self, consumer: &Consumer) -> Result<Option<Vec<Bind>>, Unusable> {
         let mut scope: Vec<Bind> = Vec::new();
-        for assignment in self.plan.assignments_of(name) {
-            let (key, provider) = (&*assignment.key, assignment.provider.clone());
-            let consumer = consumer.clone();
-            let bind: Option<Bind> = if *provider == *self.plan.host() {
-                let table = self.table.clone();
-                let made = move || {
-                    let cells = table.bind(consumer);
-                    Ok(Interface::new(STORE.1, StoreCrate::VERSION, cells).provided_by(&provider))
-                };
-                (key == STORE.1).then(|| Box::new(made) as Bind)
-            } else {
-                let Some(offers) = offers_of(&mut self.entries, &provider) else { return Ok(None) };
-                let module = offers.iter().find(|m| m.key == key).cloned();
-                module.map(|m| Box::new(move || Ok(m.bind(consumer)?.provided_by(&provider))) as Bind)
-            };
-            scope.push(bind.ok_or_else(|| not_in_build(&assignment.provider, key))?);
+        for assignment in self.plan.assignments_of(&consumer.name).to_vec() {
+            let Some(linked) = self.modules_of(&consumer.name) else { return Ok(None) };
+            let expected = linked.iter().find(|module| module.key == *assignment.key);
+            let Some(module) = self.provided(&assignment, expected)? else { return Ok(None) };
+            let consumer = Consumer { isolated: !assignment.singleton, ..consumer.clone() };
+            scope.push(Box::new(move || Ok(module.bind(consumer)?.provided_by(&assignment.provider))));
         }
         Ok(Some(scope))
     }
 
-    /// Points the host at the store that the plan gives it.
-    fn bind_host_store(&mut self) {
-        if self.store.is_some() {
-            return;
+    /// Points the host at the copies that the plan gives it.
+    fn bind_host(&mut self) {
+        for own in self.host.unbound() {
+            if let Err(unusable) = self.bind_host_to(own) {
+                return self.plan_without(unusable);
+            }
         }
+    }
+
+    fn bind_host_to(&mut self, own: Module) -> Result<(), Unusable> {
         let host = self.plan.host().to_owned();
+        let assignment = self.plan.assignments_of(&host).iter().find(|known| *known.key == own.key).cloned();
+        let module = match &assignment {
+            Some(assignment) => match self.provided(assignment, Some(&own))? {
+                Some(module) => module,
+                None => return Ok(()),
+            },
+            // Without an entry of its own the host still has its copy.
+            None => own,
+        };
         let wake = Arc::clone(&self.wake);
         let consumer = Consumer {
             name: host.as_str().into(),
             grants: Vec::new().into(),
             all: true,
+            isolated: assignment.as_ref().is_some_and(|known| !known.singleton),
             notify: notify_fn(move || wake(Duration::ZERO)),
         };
-        let provider = self.plan.assignment(&host, STORE.0, STORE.1).map(|a| a.provider.clone());
-        let cells = match provider {
-            Some(provider) if *provider != *host => {
-                let Some(offers) = offers_of(&mut self.entries, &provider) else { return };
-                let module = offers.iter().find(|m| m.key == STORE.1);
-                let cells = module.ok_or_else(|| not_in_build(&provider, STORE.1)).and_then(|module| {
-                    let interface = module.bind(consumer)?;
-                    let layout = |error| Failure::new(Stage::Init, "shared-layout", error);
-                    interface.get::<CellsArc>().map_err(layout)
-                });
-                match cells {
-                    Ok(cells) => cells,
-                    Err(failure) => {
-                        tracing::error!(code = failure.code, "{}", failure.message);
-                        self.problems.push(Arc::new(failure));
-                        // Said once: the plan is made again without this offer.
-                        self.excluded.insert(Slot::new(&provider, STORE.0, STORE.1));
-                        self.replan();
-                        return;
+        let installed = module.bind(consumer).and_then(|interface| {
+            let unusable = |error: InstallError| Failure::new(Stage::Init, error.code(), error);
+            self.host.install(&interface).map_err(unusable)
+        });
+        match (installed, assignment) {
+            (Ok(()), Some(known)) => self.live.bind(known.slot(), &known.provider, known.version),
+            (Ok(()), None) => {}
+            (Err(failure), Some(known)) => {
+                return Err(Unusable { fault: Fault::Offer(known.offer()), failure });
+            }
+            // The host's own copy is the one that it was built with.
+            (Err(failure), None) => self.problems.push(Arc::new(failure)),
+        }
+        Ok(())
+    }
+
+    /// The copy that `assignment` speaks of, for an image that was built with `expected`; `None` while its
+    /// library is not loaded yet.
+    fn provided(
+        &mut self,
+        assignment: &Assignment,
+        expected: Option<&Module>,
+    ) -> Result<Option<Module>, Unusable> {
+        let Assignment { consumer, provider, key, version, .. } = assignment;
+        let Some(modules) = self.modules_of(provider) else { return Ok(None) };
+        let Some(module) = modules.iter().find(|module| module.key == **key) else {
+            let text = format!(
+                "`{provider}` offers `{key}` in its manifest, and its build has no such crate; add it to `export!` \
+                 or take it out of the manifest"
+            );
+            let failure = Failure::new(Stage::Init, "shared-missing", text);
+            return Err(Unusable { fault: Fault::Offer(assignment.offer()), failure });
+        };
+        let Some(Err(difference)) = expected.map(|expected| expected.can_use(module)) else {
+            return Ok(Some(module.clone()));
+        };
+        let host = self.plan.host();
+        let in_use =
+            self.live.users_of(provider).any(|user| user.key == *key && user.scope == assignment.scope);
+        // Who keeps what the version promises cannot be told from two layouts. A copy that works for others, or
+        // is the host's, is taken for good, and so is one that never promised to fit.
+        let (fault, text) = if **provider != *host && (**consumer == *host || (assignment.satisfied && !in_use))
+        {
+            let text = format!(
+                "`{provider}` offers `{key}` {version}, whose interface is not the one that `{consumer}` was built \
+                 with, although the versions agree: {difference}; rebuild `{provider}` with the true `{key}` \
+                 {version}, or give its copy a new major version"
+            );
+            (Fault::Offer(assignment.offer()), text)
+        } else {
+            let text = format!(
+                "`{consumer}` was built with another interface of `{key}` than {version} of `{provider}` has, \
+                 which is in use: {difference}; rebuild `{consumer}` with a `{key}` that is compatible with \
+                 {version}"
+            );
+            (Fault::Consumer(consumer.to_string()), text)
+        };
+        Err(Unusable { fault, failure: Failure::new(Stage::Init, "shared-layout", text) })
+    }
+
+    /// The shared crates in the image of `participant`; `None` while it is not loaded.
+    fn modules_of(&mut self, participant: &str) -> Option<Arc<[Module]>> {
+        if *participant == *self.plan.host() {
+            return Some(Arc::clone(self.host.modules()));
+        }
+        let alias = self.alias_of(participant)?;
+        self.entries.get_mut(&alias)?.running.as_mut()?.offers().cloned()
+    }
+
+    /// Goes on without a copy that cannot be used, or without a remote that cannot use what it is given.
+    fn plan_without(&mut self, unusable: Unusable) {
+        let Unusable { fault, failure } = unusable;
+        tracing::error!(code = failure.code, "{}", failure.message);
+        let failure = Arc::new(failure);
+        match fault {
+            Fault::Offer(slot) => {
+                self.excluded.insert(slot);
+                self.problems.push(failure);
+            }
+            Fault::Consumer(name) => {
+                if let Some(alias) = self.alias_of(&name)
+                    && let Some(entry) = self.entries.get_mut(&alias)
+                {
+                    entry.unbound = Some(failure);
+                    if let Some(running) = entry.running.take() {
+                        self.retire_beside(&alias, running);
                     }
                 }
             }
-            // Without an entry of its own the host still has its copy.
-            _ => self.table.bind(consumer),
-        };
-        self.store = Some(Store::from_cells(cells));
-        self.live.bind_assigned(&self.plan, &host);
+        }
+        self.replan();
     }
 
     /// Opens an expose of a remote that is [`Status::Active`].
@@ -371,7 +449,7 @@ impl Federation {
         }
         let mut fresh = match &entry.found {
             Ok(Found { code: Source::Linked(_), .. }) => {
-                Entry { running: None, refused: None, initialised: false, ..entry }
+                Entry { running: None, refused: None, unbound: None, initialised: false, ..entry }
             }
             _ => Entry::new(&self.config, alias, &entry.reference),
         };
@@ -389,7 +467,7 @@ impl Federation {
 
     /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`].
     pub fn shutdown(&mut self) {
-        self.store = None;
+        self.host.uninstall();
         // Those that use a copy of another first.
         let providers: BTreeSet<String> = self
             .live
@@ -422,18 +500,17 @@ impl Drop for Federation {
     }
 }
 
-/// The shared crates of the remote called `name`; `None` while it is not loaded.
-fn offers_of<'a>(entries: &'a mut BTreeMap<String, Entry>, name: &str) -> Option<&'a Arc<[Module]>> {
-    let entry = entries.values_mut().find(|e| e.manifest().is_some_and(|m| m.name == name))?;
-    entry.running.as_mut()?.offers()
+/// Why a participant cannot be pointed at the copy that the plan gives it.
+struct Unusable {
+    fault: Fault,
+    failure: Failure,
 }
 
-fn not_in_build(provider: &str, key: &str) -> Failure {
-    let text = format!(
-        "`{provider}` offers `{key}` in its manifest, and its build has no such crate; add it to `export!` or take \
-         it out of the manifest"
-    );
-    Failure::new(Stage::Init, "shared-missing", text)
+enum Fault {
+    /// The copy is not what its manifest says.
+    Offer(Slot),
+    /// The remote of this name is not what its manifest says.
+    Consumer(String),
 }
 
 /// Ends a remote and says how that went. Waits.
@@ -453,6 +530,7 @@ fn make_plan(
     let host = Participant::host(&config.host);
     let remotes: Vec<Participant> = entries
         .values()
+        .filter(|entry| entry.unbound.is_none())
         .filter_map(|e| Some(Participant::remote(e.manifest()?).loaded(e.initialised)))
         .collect();
     resolver::resolve(&Request { live, excluded, ..Request::new(&host, &remotes, config.host.share_strategy) })

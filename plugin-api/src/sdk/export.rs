@@ -67,17 +67,18 @@ macro_rules! export {
         pub const MANIFEST: &str = include_str!($manifest);
 
         const _: () = {
-            use $crate::embed::states;
+            use $crate::embed::{denies, states};
             use $crate::shared::SharedCrate;
             assert!(
                 states(MANIFEST, &["version"], env!("CARGO_PKG_VERSION")),
                 "`version` in the manifest is not the version of this package",
             );
             $(assert!(
-                states(MANIFEST, &["shared", $shared::Shared::NAME, "version"], $shared::Shared::VERSION),
+                states(MANIFEST, &["shared", $shared::Shared::NAME, "version"], $shared::Shared::VERSION)
+                    || denies(MANIFEST, &["shared", $shared::Shared::NAME, "import"]),
                 concat!(
                     "the manifest does not state the version of `", stringify!($shared), "` that is linked: ",
-                    "set its `version` under `shared`",
+                    "set its `version` under `shared`, or `import` to false",
                 ),
             );)*
         };

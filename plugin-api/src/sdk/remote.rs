@@ -23,7 +23,7 @@ pub fn init(
         for (done, entry) in shared.iter().enumerate() {
             if let Err(error) = (entry.install)(&context.scope) {
                 shared[..done].iter().for_each(|entry| (entry.uninstall)());
-                return Err(RemoteError::new(RemoteError::SHARED, error.to_string()));
+                return Err(RemoteError::new(error.code(), error.to_string()));
             }
         }
         let container = Container {

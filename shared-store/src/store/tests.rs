@@ -14,6 +14,7 @@ fn consumer(name: &str, grants: &[(&str, bool)]) -> Consumer {
         name: name.into(),
         grants: grants.iter().map(|(n, write)| Grant { name: (*n).into(), write: *write }).collect(),
         all: false,
+        isolated: false,
         notify: notify_fn(|| {}),
     }
 }

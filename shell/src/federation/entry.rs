@@ -22,6 +22,8 @@ pub struct Entry {
     pub(super) reference: RemoteRef,
     pub(super) found: Result<Found, SharedFailure>,
     pub(super) refused: Option<SharedFailure>,
+    /// Why it cannot be pointed at what the plan gave it; it takes no part in plans until it is retried.
+    pub(super) unbound: Option<SharedFailure>,
     pub(super) running: Option<Remote>,
     pub(super) initialised: bool,
     /// The library's file as it was when it was loaded.
@@ -61,6 +63,7 @@ impl Entry {
             reference: reference.clone(),
             found: Err(Arc::new(missing)),
             refused: None,
+            unbound: None,
             running: None,
             initialised: false,
             stamp: None,
@@ -110,7 +113,7 @@ impl Entry {
             Ok(found) => found,
             Err(failure) => return Status::Failed(Arc::clone(failure)),
         };
-        if let Some(failure) = &self.refused {
+        if let Some(failure) = self.unbound.as_ref().or(self.refused.as_ref()) {
             return Status::Failed(Arc::clone(failure));
         }
         match self.running.as_ref().map(Remote::state) {

@@ -1,48 +1,91 @@
-//! The host as a participant: what it really shares, and what it lets remotes use.
+//! The host as a participant: the shared crates that it has and uses, and what it lets remotes use.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use plugin_api::{
-    manifest::{AtomAccess, DEFAULT_SCOPE, RemoteManifest},
-    shared::{Grant, Grants, SharedCrate},
+    manifest::{AtomAccess, RemoteManifest},
+    shared::{Grant, Grants, InstallError, Interface, SharedCrate},
 };
+use shared_store::{Store, bundled::Table};
 
+use super::module::Module;
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage},
 };
 
-/// The share scope and key of the atom store.
-pub(super) const STORE: (&str, &str) = (DEFAULT_SCOPE, <shared_store::Shared as SharedCrate>::NAME);
+/// The host's copies of shared crates, and the copies that it was pointed at.
+pub(super) struct Host {
+    modules: Arc<[Module]>,
+    bound: BTreeSet<String>,
+    store: Option<Store>,
+}
 
-/// The host's manifest as this build really is: it has one shared crate, in one version.
-pub(super) fn with_true_host(mut config: Config) -> (Config, Vec<SharedFailure>) {
-    let mut problems = Vec::new();
-    let mut say = |code: &str, text: String| {
-        tracing::warn!(code, "{text}");
-        problems.push(Arc::new(Failure::new(Stage::Plan, code, text)));
-    };
-    let linked: semver::Version = match <shared_store::Shared as SharedCrate>::VERSION.parse() {
-        Ok(version) => version,
-        Err(_) => unreachable!("cargo has parsed the version of this package"),
-    };
-    config.host.shared.retain(|key, shared| {
-        let known = key == STORE.1;
-        if !known && shared.offered().is_some() {
-            let text =
-                format!("host.json offers `{key}`, which this shell does not have; take it out of `shared`");
-            say("host-shared-unknown", text);
-            return false;
+impl Host {
+    /// A host that uses nothing yet.
+    pub(super) fn new() -> Self {
+        let table = Table::new();
+        let store = Module::of_host::<shared_store::Shared>(move |consumer| table.bind(consumer));
+        Self { modules: Arc::new([store]), bound: BTreeSet::new(), store: None }
+    }
+
+    /// What it has.
+    pub(super) fn modules(&self) -> &Arc<[Module]> {
+        &self.modules
+    }
+
+    /// What it has not been pointed at yet.
+    pub(super) fn unbound(&self) -> Vec<Module> {
+        self.modules.iter().filter(|module| !self.bound.contains(&module.key)).cloned().collect()
+    }
+
+    /// Points the host at the copy that `interface` is of.
+    pub(super) fn install(&mut self, interface: &Interface) -> Result<(), InstallError> {
+        if interface.key() == <shared_store::Shared as SharedCrate>::NAME {
+            self.store = Some(Store::from_cells(interface.get()?));
         }
-        if known && shared.offered().is_some_and(|v| *v != linked) {
-            let text =
-                format!("host.json states another version of `{key}` than the shell has; set it to {linked}");
-            say("host-shared-version", text);
-            shared.version = Some(linked.clone());
-        }
-        true
-    });
-    (config, problems)
+        self.bound.insert(interface.key().to_owned());
+        Ok(())
+    }
+
+    /// Its view of the store.
+    pub(super) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// Lets go of everything that may be a remote's.
+    pub(super) fn uninstall(&mut self) {
+        self.store = None;
+    }
+
+    /// The host's manifest as this build really is: it has its crates in one version each.
+    pub(super) fn with_true_manifest(&self, mut config: Config) -> (Config, Vec<SharedFailure>) {
+        let mut problems = Vec::new();
+        let mut say = |code: &str, text: String| {
+            tracing::warn!(code, "{text}");
+            problems.push(Arc::new(Failure::new(Stage::Plan, code, text)));
+        };
+        config.host.shared.retain(|key, shared| {
+            let Some(offered) = shared.offered() else { return true };
+            let Some(linked) = self.modules.iter().find(|module| module.key == *key) else {
+                let text = format!(
+                    "host.json offers `{key}`, which this shell does not have; take it out of `shared`"
+                );
+                say("host-shared-unknown", text);
+                return false;
+            };
+            if offered.to_string() != linked.version {
+                let text = format!(
+                    "host.json states another version of `{key}` than the shell has; set it to {}",
+                    linked.version
+                );
+                say("host-shared-version", text);
+                shared.version = linked.version.parse().ok();
+            }
+            true
+        });
+        (config, problems)
+    }
 }
 
 /// What a remote may use: what its manifest asks for and the host grants.

@@ -17,7 +17,7 @@ use std::{
 
 use abi_stable::{
     sabi_trait::TD_Opaque,
-    std_types::{RArc, ROption, RResult, RStr},
+    std_types::{RArc, ROption, RStr},
 };
 use parking_lot::{Condvar, Mutex};
 use plugin_api::{
@@ -26,10 +26,13 @@ use plugin_api::{
         Services, SurfaceBox, SurfaceContext,
     },
     manifest::RemoteManifest,
-    shared::{Consumer, Interface},
+    shared::Interface,
 };
 
-use super::loader::{Library, Unloaded};
+use super::{
+    loader::{Library, Unloaded},
+    module::Module,
+};
 use crate::{
     compositor::{
         self, Mailbox,
@@ -55,28 +58,8 @@ pub enum Code {
     Linked(RemoteEntryRef),
 }
 
-/// A copy of a shared crate that a loaded remote offers.
-#[derive(Clone)]
-pub struct Module {
-    /// Key in the share scope.
-    pub key: String,
-    /// Version.
-    pub version: String,
-    bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
-}
-
 /// Makes one interface of a share scope; run on the thread of the remote that it is for.
 pub type Bind = Box<dyn FnOnce() -> Result<Interface, Failure> + Send>;
-
-impl Module {
-    /// This module, bound for `consumer`.
-    ///
-    /// # Errors
-    /// When the provider's code panics.
-    pub fn bind(&self, consumer: Consumer) -> Result<Interface, Failure> {
-        (self.bind)(consumer).into_result().map_err(|error| copied(Stage::Init, error))
-    }
-}
 
 /// How far a remote is.
 #[derive(Clone)]
@@ -347,10 +330,7 @@ impl Thread {
                 }
             }
         };
-        let modules: Vec<Module> = library.entry().shared()()
-            .iter()
-            .map(|m| Module { key: m.key.to_string(), version: m.version.to_string(), bind: m.bind })
-            .collect();
+        let modules: Vec<Module> = library.entry().shared()().iter().map(Module::of_remote).collect();
         shared.set(State::Loaded(modules.into()));
         if let Some(mut remote) = self.init(&library) {
             let failure = self.serve(&mut remote);

@@ -53,6 +53,11 @@ impl Assignment {
         self.provider == self.consumer
     }
 
+    /// The provider's side of it.
+    pub fn offer(&self) -> Slot {
+        Slot { participant: self.provider.clone(), ..self.slot() }
+    }
+
     /// The consumer's side of it.
     pub fn slot(&self) -> Slot {
         Slot { participant: self.consumer.clone(), scope: self.scope.clone(), key: self.key.clone() }

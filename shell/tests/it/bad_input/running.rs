@@ -61,7 +61,7 @@ fn error_in_init() {
         host["grants"] = json!({ BAD.0: { "fixtures.fail-install": "write" } });
     };
     let mut shell = showing(&both(grant), BAD.1);
-    slot_fails(&mut shell, BAD.1, "shared-crate", "fixture-trap");
+    slot_fails(&mut shell, BAD.1, "shared-used", "fixture-trap");
 }
 
 #[test]

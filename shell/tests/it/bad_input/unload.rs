@@ -34,7 +34,13 @@ impl HostServices for Deaf {
 
 fn consumer(grants: &[&str]) -> Consumer {
     let grants = grants.iter().map(|name| Grant { name: (*name).into(), write: true });
-    Consumer { name: "test".into(), grants: grants.collect(), all: false, notify: notify_fn(|| ()) }
+    Consumer {
+        name: "test".into(),
+        grants: grants.collect(),
+        all: false,
+        isolated: false,
+        notify: notify_fn(|| ()),
+    }
 }
 
 fn input(time: f64) -> FrameInput {

@@ -1,0 +1,66 @@
+//! Copies of shared crates that participants have, and how one is bound for another participant.
+
+use std::sync::Arc;
+
+use abi_stable::{StableAbi, type_layout::TypeLayout};
+use plugin_api::{
+    abi::SharedModule,
+    layout,
+    shared::{Consumer, Interface, SharedCrate},
+};
+
+use crate::failure::{Failure, Stage};
+
+/// A shared crate that is linked into a participant's image.
+///
+/// That of a remote is looked at and called only as long as its library is mapped.
+#[derive(Clone)]
+pub struct Module {
+    /// Key in the share scope.
+    pub key: String,
+    /// Version of the copy.
+    pub version: String,
+    layout: &'static TypeLayout,
+    bind: Arc<dyn Fn(Consumer) -> Result<Interface, Failure> + Send + Sync>,
+}
+
+impl Module {
+    /// The host's copy of `C`.
+    pub fn of_host<C: SharedCrate>(bind: impl Fn(Consumer) -> C::Interface + Send + Sync + 'static) -> Self {
+        Self {
+            key: C::NAME.to_owned(),
+            version: C::VERSION.to_owned(),
+            layout: <C::Interface as StableAbi>::LAYOUT,
+            bind: Arc::new(move |consumer| Ok(Interface::new(C::NAME, C::VERSION, bind(consumer)))),
+        }
+    }
+
+    /// A copy in a remote's library.
+    pub fn of_remote(module: &SharedModule) -> Self {
+        let bind = module.bind;
+        Self {
+            key: module.key.to_string(),
+            version: module.version.to_string(),
+            layout: module.layout,
+            bind: Arc::new(move |consumer| {
+                bind(consumer).into_result().map_err(|error| Failure::from_remote(Stage::Init, &error))
+            }),
+        }
+    }
+
+    /// This copy, bound for `consumer`.
+    ///
+    /// # Errors
+    /// When the provider's code panics.
+    pub fn bind(&self, consumer: Consumer) -> Result<Interface, Failure> {
+        (self.bind)(consumer)
+    }
+
+    /// Whether an image that was built with this module can use `provided`.
+    ///
+    /// # Errors
+    /// The first difference between the two interfaces, as a part of a sentence.
+    pub fn can_use(&self, provided: &Self) -> Result<(), String> {
+        layout::check(self.layout, provided.layout)
+    }
+}
