@@ -7,13 +7,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use plugin_api::{
     abi::Fonts,
     manifest::{RemoteManifest, RemoteRef},
-    shared::{Consumer, InstallError, notify_fn},
+    shared::{Consumer, notify_fn},
 };
 use shared_store::Store;
 
@@ -23,6 +22,7 @@ use crate::{
     failure::{Failure, SharedFailure, Stage},
 };
 
+mod binding;
 mod copies;
 mod entry;
 mod host;
@@ -39,8 +39,8 @@ use entry::{Found, Source, stamp};
 use host::{Host, grants};
 pub use module::Module;
 use notices::Notices;
-use remote::{Bind, Code, Remote, SHUTDOWN_LIMIT, State, Wake};
-use resolver::{Assignment, Diagnostic, Live, Participant, Plan, Request, Severity, Slot};
+use remote::{Code, Remote, SHUTDOWN_LIMIT, State, Wake};
+use resolver::{Diagnostic, Live, Participant, Plan, Request, Severity, Slot};
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
@@ -50,6 +50,9 @@ pub struct Federation {
     live: Live,
     /// Offers of libraries that turned out not to be usable.
     excluded: BTreeSet<Slot>,
+    /// The copies that `live` speaks of, by provider; the provider may be an earlier generation of the remote
+    /// that now has its name.
+    in_use: BTreeMap<Slot, Module>,
     host: Host,
     notices: Notices,
     copies: Copies,
@@ -106,6 +109,7 @@ impl Federation {
             plan,
             live,
             excluded,
+            in_use: BTreeMap::new(),
             host,
             notices: Notices::default(),
             copies: Copies::default(),
@@ -281,140 +285,6 @@ impl Federation {
         }
     }
 
-    /// How to make one interface for each shared crate of a remote; `None` while a provider is not loaded yet.
-    fn scope_for(&mut self, consumer: &Consumer) -> Result<Option<Vec<Bind>>, Unusable> {
-        let mut scope: Vec<Bind> = Vec::new();
-        for assignment in self.plan.assignments_of(&consumer.name).to_vec() {
-            let Some(linked) = self.modules_of(&consumer.name) else { return Ok(None) };
-            let expected = linked.iter().find(|module| module.key == *assignment.key);
-            let Some(module) = self.provided(&assignment, expected)? else { return Ok(None) };
-            let consumer = Consumer { isolated: !assignment.singleton, ..consumer.clone() };
-            scope.push(Box::new(move || Ok(module.bind(consumer)?.provided_by(&assignment.provider))));
-        }
-        Ok(Some(scope))
-    }
-
-    /// Points the host at the copies that the plan gives it.
-    fn bind_host(&mut self) {
-        for own in self.host.unbound() {
-            if let Err(unusable) = self.bind_host_to(own) {
-                return self.plan_without(unusable);
-            }
-        }
-    }
-
-    fn bind_host_to(&mut self, own: Module) -> Result<(), Unusable> {
-        let host = self.plan.host().to_owned();
-        let assignment = self.plan.assignments_of(&host).iter().find(|known| *known.key == own.key).cloned();
-        let module = match &assignment {
-            Some(assignment) => match self.provided(assignment, Some(&own))? {
-                Some(module) => module,
-                None => return Ok(()),
-            },
-            // Without an entry of its own the host still has its copy.
-            None => own,
-        };
-        let wake = Arc::clone(&self.wake);
-        let consumer = Consumer {
-            name: host.as_str().into(),
-            grants: Vec::new().into(),
-            all: true,
-            isolated: assignment.as_ref().is_some_and(|known| !known.singleton),
-            notify: notify_fn(move || wake(Duration::ZERO)),
-        };
-        let installed = module.bind(consumer).and_then(|interface| {
-            let unusable = |error: InstallError| Failure::new(Stage::Init, error.code(), error);
-            self.host.install(&interface).map_err(unusable)
-        });
-        match (installed, assignment) {
-            (Ok(()), Some(known)) => self.live.bind(known.slot(), &known.provider, known.version),
-            (Ok(()), None) => {}
-            (Err(failure), Some(known)) => {
-                return Err(Unusable { fault: Fault::Offer(known.offer()), failure });
-            }
-            // The host's own copy is the one that it was built with.
-            (Err(failure), None) => self.problems.push(Arc::new(failure)),
-        }
-        Ok(())
-    }
-
-    /// The copy that `assignment` speaks of, for an image that was built with `expected`; `None` while its
-    /// library is not loaded yet.
-    fn provided(
-        &mut self,
-        assignment: &Assignment,
-        expected: Option<&Module>,
-    ) -> Result<Option<Module>, Unusable> {
-        let Assignment { consumer, provider, key, version, .. } = assignment;
-        let Some(modules) = self.modules_of(provider) else { return Ok(None) };
-        let Some(module) = modules.iter().find(|module| module.key == **key) else {
-            let text = format!(
-                "`{provider}` offers `{key}` in its manifest, and its build has no such crate; add it to `export!` \
-                 or take it out of the manifest"
-            );
-            let failure = Failure::new(Stage::Init, "shared-missing", text);
-            return Err(Unusable { fault: Fault::Offer(assignment.offer()), failure });
-        };
-        let Some(Err(difference)) = expected.map(|expected| expected.can_use(module)) else {
-            return Ok(Some(module.clone()));
-        };
-        let host = self.plan.host();
-        let in_use =
-            self.live.users_of(provider).any(|user| user.key == *key && user.scope == assignment.scope);
-        // Who keeps what the version promises cannot be told from two layouts. A copy that works for others, or
-        // is the host's, is taken for good, and so is one that never promised to fit.
-        let (fault, text) = if **provider != *host && (**consumer == *host || (assignment.satisfied && !in_use))
-        {
-            let text = format!(
-                "`{provider}` offers `{key}` {version}, whose interface is not the one that `{consumer}` was built \
-                 with, although the versions agree: {difference}; rebuild `{provider}` with the true `{key}` \
-                 {version}, or give its copy a new major version"
-            );
-            (Fault::Offer(assignment.offer()), text)
-        } else {
-            let text = format!(
-                "`{consumer}` was built with another interface of `{key}` than {version} of `{provider}` has, \
-                 which is in use: {difference}; rebuild `{consumer}` with a `{key}` that is compatible with \
-                 {version}"
-            );
-            (Fault::Consumer(consumer.to_string()), text)
-        };
-        Err(Unusable { fault, failure: Failure::new(Stage::Init, "shared-layout", text) })
-    }
-
-    /// The shared crates in the image of `participant`; `None` while it is not loaded.
-    fn modules_of(&mut self, participant: &str) -> Option<Arc<[Module]>> {
-        if *participant == *self.plan.host() {
-            return Some(Arc::clone(self.host.modules()));
-        }
-        let alias = self.alias_of(participant)?;
-        self.entries.get_mut(&alias)?.running.as_mut()?.offers().cloned()
-    }
-
-    /// Goes on without a copy that cannot be used, or without a remote that cannot use what it is given.
-    fn plan_without(&mut self, unusable: Unusable) {
-        let Unusable { fault, failure } = unusable;
-        tracing::error!(code = failure.code, "{}", failure.message);
-        let failure = Arc::new(failure);
-        match fault {
-            Fault::Offer(slot) => {
-                self.excluded.insert(slot);
-                self.problems.push(failure);
-            }
-            Fault::Consumer(name) => {
-                if let Some(alias) = self.alias_of(&name)
-                    && let Some(entry) = self.entries.get_mut(&alias)
-                {
-                    entry.unbound = Some(failure);
-                    if let Some(running) = entry.running.take() {
-                        self.retire_beside(&alias, running);
-                    }
-                }
-            }
-        }
-        self.replan();
-    }
-
     /// Opens an expose of a remote that is [`Status::Active`].
     pub fn open(&mut self, alias: &str, expose: &str) -> Option<Result<Surface, SharedFailure>> {
         let entry = self.entries.get(alias)?;
@@ -446,6 +316,10 @@ impl Federation {
         if let Some(name) = name {
             self.live.release(&name);
             self.excluded.retain(|slot| *slot.participant != *name);
+            if self.live.users_of(&name).next().is_none() {
+                // Before its library goes.
+                self.in_use.retain(|slot, _| *slot.participant != *name);
+            }
         }
         let mut fresh = match &entry.found {
             Ok(Found { code: Source::Linked(_), .. }) => {
@@ -498,19 +372,6 @@ impl Drop for Federation {
     fn drop(&mut self) {
         self.shutdown();
     }
-}
-
-/// Why a participant cannot be pointed at the copy that the plan gives it.
-struct Unusable {
-    fault: Fault,
-    failure: Failure,
-}
-
-enum Fault {
-    /// The copy is not what its manifest says.
-    Offer(Slot),
-    /// The remote of this name is not what its manifest says.
-    Consumer(String),
 }
 
 /// Ends a remote and says how that went. Waits.

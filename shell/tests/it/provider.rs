@@ -13,6 +13,9 @@ use crate::support::{Headless, Installation, PATIENCE, libraries};
 
 const ANALYTICS: (&str, &str) = ("remoteAnalytics", "./analytics-dashboard");
 const CALM: (&str, &str) = ("remoteFixtures", "./calm");
+const NEXT: (&str, &str) = ("remoteNext", "./calm");
+const PEER: (&str, &str) = ("remotePeer", "./sum");
+const LIAR: &str = "remoteLiar";
 
 /// A host without a store of its own, which two remotes have.
 fn without_a_store() -> Installation {
@@ -28,8 +31,18 @@ fn without_a_store() -> Installation {
 
 fn provider(shell: &Headless) -> String {
     let plan = shell.federation.plan();
-    let assignment = plan.assignment(plan.host(), "default", "shared-store").expect("the host wants a store");
-    assignment.provider.to_string()
+    provider_of(shell, plan.host(), "shared-store").0
+}
+
+/// Whose copy of which version `consumer` is to use.
+fn provider_of(shell: &Headless, consumer: &str, key: &str) -> (String, String) {
+    let assignment = shell.federation.plan().assignment(consumer, "default", key).expect("it wants the crate");
+    (assignment.provider.to_string(), assignment.version.to_string())
+}
+
+/// How many surfaces say `text`.
+fn saying(shell: &Headless, text: &str) -> usize {
+    shell.screen().texts().filter(|said| *said == text).count()
 }
 
 fn sign_in(shell: &Headless) {
@@ -116,4 +129,123 @@ fn a_provider_without_the_crate_that_it_offers_is_said_once_and_planned_without(
     }
     let codes: Vec<_> = federation.problems().iter().map(|p| p.code.as_str()).collect();
     assert_eq!(codes, ["shared-missing"]);
+}
+
+/// A host with shared-store 1.0, and remotes that were built with 1.1 and with 1.0.
+fn three_generations() -> Installation {
+    let mut installation = Installation::new();
+    installation.add(&libraries().next);
+    installation.add(&libraries().fixtures);
+    installation
+}
+
+#[test]
+fn a_remote_with_a_later_store_provides_it_to_the_host_and_to_others() {
+    let mut shell = three_generations().start();
+    assert_eq!(&*shell.federation.plan().bootstrap(), &[NEXT.0.into()], "it loads before it is shown");
+    for consumer in ["pulse", NEXT.0, CALM.0] {
+        let expected = (NEXT.0.to_owned(), "1.1.0".to_owned());
+        assert_eq!(provider_of(&shell, consumer, "shared-store"), expected, "{consumer}");
+    }
+    shell.drive("the host has the remote's store", |shell| shell.federation.store().is_some());
+    shell.show(NEXT.0, NEXT.1);
+    shell.show(CALM.0, CALM.1);
+    sign_in(&shell);
+    shell.drive("both read what the host wrote", |shell| saying(shell, "Viewing as: Ada") == 2);
+
+    let users: Vec<_> = shell.federation.users_of(NEXT.0).map(|user| user.participant.to_string()).collect();
+    assert_eq!(users, ["pulse", CALM.0], "it is pinned by those who use its copy");
+}
+
+#[test]
+fn a_provider_that_is_started_anew_goes_on_providing_what_is_in_use() {
+    let mut shell = three_generations().start();
+    shell.show(NEXT.0, NEXT.1);
+    sign_in_when_there_is_a_store(&mut shell);
+    shell.drive("it runs", |shell| saying(shell, "Viewing as: Ada") == 1);
+    shell.federation.retry(NEXT.0);
+    shell.show(NEXT.0, NEXT.1);
+    shell.show(CALM.0, CALM.1);
+    shell.drive("its next generation and a late joiner use the first one's store", |shell| {
+        saying(shell, "Viewing as: Ada") == 2
+    });
+    let store = shell.federation.store().expect("the host has a store");
+    store.set(&AUTH, &Auth::default()).expect("the host may write");
+    shell.drive("which is still the host's", |shell| saying(shell, "Not authenticated") == 2);
+}
+
+fn sign_in_when_there_is_a_store(shell: &mut Headless) {
+    shell.drive("the host has a store", |shell| shell.federation.store().is_some());
+    sign_in(shell);
+}
+
+#[test]
+fn a_crate_that_the_shell_does_not_know_is_shared_all_the_same() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().next);
+    installation.add(&libraries().peer);
+    let mut shell = installation.start();
+    assert_eq!(provider_of(&shell, PEER.0, "ledger"), (NEXT.0.to_owned(), "1.0.0".to_owned()));
+    shell.show(PEER.0, PEER.1);
+    shell.show(NEXT.0, "./sum");
+    shell.drive("both show the sum", |shell| saying(shell, "Sum 0") == 2);
+    shell.press("Add");
+    shell.drive("both show the same sum", |shell| saying(shell, "Sum 1") == 2);
+}
+
+#[test]
+fn a_crate_that_nobody_has_is_missed_and_found_again() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().peer);
+    let shell = installation.start();
+    let failure = shell.failure(PEER.0).expect("nobody has a ledger");
+    assert_eq!(failure.code, "no-provider");
+    assert!(failure.message.contains("ledger") && failure.message.contains("nobody offers it"), "{failure}");
+}
+
+#[test]
+fn a_copy_whose_layout_contradicts_its_version_is_not_used_and_the_others_agree_without_it() {
+    let mut installation = three_generations();
+    installation.add(&libraries().liar);
+    installation.add(&libraries().peer);
+    let mut shell = installation.start();
+    let liar = (LIAR.to_owned(), "1.2.0".to_owned());
+    assert_eq!(provider_of(&shell, "pulse", "shared-store"), liar, "by its manifest it is the best");
+    assert_eq!(provider_of(&shell, PEER.0, "ledger"), liar);
+
+    shell.show(CALM.0, CALM.1);
+    shell.show(PEER.0, PEER.1);
+    sign_in_when_there_is_a_store(&mut shell);
+    shell.drive("the others agree on the next best copies", |shell| {
+        saying(shell, "Viewing as: Ada") == 1 && saying(shell, "Sum 0") == 1
+    });
+    for (consumer, key) in [("pulse", "shared-store"), (CALM.0, "shared-store"), (PEER.0, "ledger")] {
+        assert_eq!(provider_of(&shell, consumer, key).0, NEXT.0, "{consumer}, {key}");
+    }
+    let problems: Vec<String> = shell.federation.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2, "each contradiction is said once: {problems:?}");
+    for (key, difference) in [("shared-store", "RString"), ("ledger", "`i16` instead of a `i32`")] {
+        let said = problems.iter().find(|said| said.contains(&format!("`{key}` 1.2.0"))).expect("it is said");
+        for part in ["`remoteLiar`", difference, "rebuild", "[shared-layout]"] {
+            assert!(said.contains(part), "{part} is in: {said}");
+        }
+    }
+    shell.drive("the liar itself cannot use what the others use", |shell| shell.failure(LIAR).is_some());
+    assert_eq!(shell.failure(LIAR).expect("it has just been seen").code, "shared-layout");
+}
+
+#[test]
+fn without_a_singleton_each_has_a_state_of_its_own() {
+    let mut installation = Installation::new();
+    installation.edit_host(|host| host["shared"]["shared-store"]["singleton"] = false.into());
+    let alias = installation.add_edited(
+        &libraries().fixtures,
+        r#""requiredVersion": "^1.0", "singleton": true,"#,
+        r#""requiredVersion": "^1.0", "singleton":false,"#,
+    );
+    let mut shell = installation.start();
+    assert_eq!(provider_of(&shell, &alias, "shared-store").0, "pulse", "the code is shared");
+    shell.show(CALM.0, CALM.1);
+    sign_in_when_there_is_a_store(&mut shell);
+    shell.drive("the remote does not see who is signed in", |shell| saying(shell, "Not authenticated") == 1);
 }

@@ -36,6 +36,12 @@ pub(crate) struct Libraries {
     pub(crate) fixtures: PathBuf,
     /// The remote that is written over the bare contract.
     pub(crate) bare: PathBuf,
+    /// A remote with a later `shared-store` than the host's, and with a `ledger`.
+    pub(crate) next: PathBuf,
+    /// A remote that uses a `ledger` and has none.
+    pub(crate) peer: PathBuf,
+    /// A remote whose shared crates are not what their versions promise.
+    pub(crate) liar: PathBuf,
 }
 
 /// Builds the libraries, once per process.
@@ -51,6 +57,9 @@ pub(crate) fn libraries() -> &'static Libraries {
             analytics: find("pulse_analytics"),
             fixtures: find("pulse_fixtures"),
             bare: find("pulse_fixtures_bare"),
+            next: find("pulse_fixtures_next"),
+            peer: find("pulse_fixtures_peer"),
+            liar: find("pulse_fixtures_liar"),
         }
     })
 }
@@ -178,6 +187,25 @@ impl Installation {
         self.copy(library);
         self.write(&format!("{alias}.json"), manifest.to_string());
         self.configure(&alias, &format!("{alias}@{alias}.json"));
+        alias
+    }
+
+    /// Installs `library` with `from` replaced by `to`, which is as long, in the manifest that it carries: the
+    /// build of an author who has written that. Returns the alias.
+    pub(crate) fn add_edited(&mut self, library: &Path, from: &str, to: &str) -> String {
+        assert_eq!(from.len(), to.len(), "the library's layout stays");
+        let copy = self.copy(library);
+        let mut bytes = fs::read(&copy).expect("libraries can be read");
+        let places: Vec<usize> =
+            (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from.as_bytes())).collect();
+        assert!(!places.is_empty(), "`{from}` is in the library");
+        for at in places {
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        }
+        fs::write(&copy, bytes).expect("libraries can be written");
+        let alias = manifest_of(&copy)["name"].as_str().expect("a manifest has a name").to_owned();
+        let file = copy.file_name().expect("a library is a file").to_string_lossy().into_owned();
+        self.configure(&alias, &format!("{alias}@{file}"));
         alias
     }
 

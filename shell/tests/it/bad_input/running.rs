@@ -65,6 +65,15 @@ fn error_in_init() {
 }
 
 #[test]
+fn a_shared_crate_that_is_used_before_it_was_negotiated() {
+    let grant = |host: &mut serde_json::Value| {
+        host["grants"] = json!({ BAD.0: { "fixtures.use-store": "write" } });
+    };
+    let mut shell = showing(&both(grant), BAD.1);
+    slot_fails(&mut shell, BAD.1, "shared-used", "`shared-store` was used before it was negotiated");
+}
+
+#[test]
 fn error_in_init_of_a_remote_without_the_sdk() {
     let installation = both(|_| ());
     installation.tell(GOOD.0, "refuse-init");

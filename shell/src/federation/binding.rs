@@ -1,0 +1,201 @@
+//! Pointing participants at the copies of shared crates that the plan gives them.
+//!
+//! Versions say what is promised, layouts say what is true: a copy whose interface contradicts its version is not
+//! used, and the plan is made again without it.
+
+use std::{sync::Arc, time::Duration};
+
+use plugin_api::shared::{Consumer, InstallError, notify_fn};
+
+use super::{
+    Federation, Module,
+    remote::{Bind, Remote},
+    resolver::{Assignment, Slot},
+};
+use crate::failure::{Failure, Stage};
+
+/// Why a participant cannot be pointed at the copy that the plan gives it.
+pub(super) struct Unusable {
+    fault: Fault,
+    failure: Failure,
+}
+
+pub(super) enum Fault {
+    /// The copy is not what its manifest says.
+    Offer(Slot),
+    /// The remote of this name is not what its manifest says.
+    Consumer(String),
+}
+
+impl Federation {
+    /// How to make one interface for each shared crate of a remote; `None` while a provider is not loaded yet.
+    pub(super) fn scope_for(&mut self, consumer: &Consumer) -> Result<Option<Vec<Bind>>, Unusable> {
+        let mut scope: Vec<Bind> = Vec::new();
+        for assignment in self.plan.assignments_of(&consumer.name).to_vec() {
+            let Some(linked) = self.modules_of(&consumer.name) else { return Ok(None) };
+            let expected = linked.iter().find(|module| module.key == *assignment.key);
+            let Some(module) = self.provided(&assignment, expected)? else { return Ok(None) };
+            let consumer = Consumer { isolated: !assignment.singleton, ..consumer.clone() };
+            self.in_use.insert(assignment.offer(), module.clone());
+            scope.push(Box::new(move || Ok(module.bind(consumer)?.provided_by(&assignment.provider))));
+        }
+        Ok(Some(scope))
+    }
+
+    /// Points the host at the copies that the plan gives it.
+    pub(super) fn bind_host(&mut self) {
+        for own in self.host.unbound() {
+            if let Err(unusable) = self.bind_host_to(own) {
+                return self.plan_without(unusable);
+            }
+        }
+    }
+
+    fn bind_host_to(&mut self, own: Module) -> Result<(), Unusable> {
+        let host = self.plan.host().to_owned();
+        let assignment = self.plan.assignments_of(&host).iter().find(|known| *known.key == own.key).cloned();
+        let module = match &assignment {
+            Some(assignment) => match self.provided(assignment, Some(&own))? {
+                Some(module) => module,
+                None => return Ok(()),
+            },
+            // Without an entry of its own the host still has its copy.
+            None => own,
+        };
+        let kept = module.clone();
+        let wake = Arc::clone(&self.wake);
+        let consumer = Consumer {
+            name: host.as_str().into(),
+            grants: Vec::new().into(),
+            all: true,
+            isolated: assignment.as_ref().is_some_and(|known| !known.singleton),
+            notify: notify_fn(move || wake(Duration::ZERO)),
+        };
+        let installed = module.bind(consumer).and_then(|interface| {
+            let unusable = |error: InstallError| Failure::new(Stage::Init, error.code(), error);
+            self.host.install(&interface).map_err(unusable)
+        });
+        match (installed, assignment) {
+            (Ok(()), Some(known)) => {
+                self.in_use.insert(known.offer(), kept);
+                self.live.bind(known.slot(), &known.provider, known.version);
+            }
+            (Ok(()), None) => {}
+            (Err(failure), Some(known)) => {
+                return Err(Unusable { fault: Fault::Offer(known.offer()), failure });
+            }
+            // The host's own copy is the one that it was built with.
+            (Err(failure), None) => self.problems.push(Arc::new(failure)),
+        }
+        Ok(())
+    }
+
+    /// The copy that `assignment` speaks of, for an image that was built with `expected`; `None` while its
+    /// library is not loaded yet.
+    fn provided(
+        &mut self,
+        assignment: &Assignment,
+        expected: Option<&Module>,
+    ) -> Result<Option<Module>, Unusable> {
+        let Assignment { consumer, provider, key, version, .. } = assignment;
+        let kept = self.in_use.get(&assignment.offer()).filter(|_| assignment.live).cloned();
+        let modules = match kept {
+            Some(module) => Arc::new([module]),
+            None => match self.modules_of(provider) {
+                Some(modules) => modules,
+                None => return Ok(None),
+            },
+        };
+        let Some(module) = modules.iter().find(|module| module.key == **key) else {
+            let text = format!(
+                "`{provider}` offers `{key}` in its manifest, and its build has no such crate; add it to `export!` \
+                 or take it out of the manifest"
+            );
+            let failure = Failure::new(Stage::Init, "shared-missing", text);
+            return Err(Unusable { fault: Fault::Offer(assignment.offer()), failure });
+        };
+        let Some(expected) = expected else { return Ok(Some(module.clone())) };
+        let Err(difference) = expected.can_use(module) else { return Ok(Some(module.clone())) };
+        let module = module.clone();
+        let at_fault = if self.is_taken_for_good(assignment, &module, expected) {
+            Fault::Consumer(consumer.to_string())
+        } else {
+            Fault::Offer(assignment.offer())
+        };
+        let text = match &at_fault {
+            Fault::Offer(_) => format!(
+                "`{provider}` offers `{key}` {version}, whose interface is not the one that `{consumer}` was built \
+                 with, although the versions agree: {difference}; rebuild `{provider}` with the true `{key}` \
+                 {version}, or give its copy a new major version"
+            ),
+            Fault::Consumer(_) => format!(
+                "`{consumer}` was built with another interface of `{key}` than that of {version} of `{provider}`, \
+                 which the others use: {difference}; rebuild `{consumer}` with a `{key}` that is compatible with \
+                 {version}"
+            ),
+        };
+        Err(Unusable { fault: at_fault, failure: Failure::new(Stage::Init, "shared-layout", text) })
+    }
+
+    /// Whether of two layouts that contradict each other the provider's is right.
+    ///
+    /// Two layouts alone do not tell who keeps what the versions promise. The host knows what it was built with,
+    /// a copy that works for others is good, and so is one that never promised to fit; otherwise the images that
+    /// are loaded and link the crate too are asked whom they agree with.
+    fn is_taken_for_good(&mut self, assignment: &Assignment, provided: &Module, expected: &Module) -> bool {
+        let Assignment { consumer, provider, key, scope, .. } = assignment;
+        let host = self.plan.host();
+        if **consumer == *host || **provider == *host {
+            return **provider == *host;
+        }
+        let in_use = self.live.users_of(provider).any(|user| user.key == *key && user.scope == *scope);
+        if in_use || !assignment.satisfied || self.excluded.contains(&Slot::new(consumer, scope, key)) {
+            return true;
+        }
+        let mut witnesses: Vec<Module> = self.host.modules().to_vec();
+        for entry in self.entries.values_mut() {
+            let name = entry.manifest().map(|manifest| manifest.name.clone());
+            if name.is_some_and(|name| name != **consumer && name != **provider)
+                && let Some(modules) = entry.running.as_mut().and_then(Remote::offers)
+            {
+                witnesses.extend(modules.iter().cloned());
+            }
+        }
+        witnesses.retain(|witness| witness.key == **key);
+        let agree = |with: &Module| witnesses.iter().filter(|witness| witness.can_use(with).is_ok()).count();
+        agree(provided) > agree(expected)
+    }
+
+    /// The shared crates in the image of `participant`; `None` while it is not loaded.
+    fn modules_of(&mut self, participant: &str) -> Option<Arc<[Module]>> {
+        if *participant == *self.plan.host() {
+            return Some(Arc::clone(self.host.modules()));
+        }
+        let alias = self.alias_of(participant)?;
+        self.entries.get_mut(&alias)?.running.as_mut()?.offers().cloned()
+    }
+
+    /// Goes on without a copy that cannot be used, or without a remote that cannot use what it is given.
+    pub(super) fn plan_without(&mut self, unusable: Unusable) {
+        let Unusable { fault, failure } = unusable;
+        tracing::error!(code = failure.code, "{}", failure.message);
+        let failure = Arc::new(failure);
+        match fault {
+            Fault::Offer(slot) => {
+                self.excluded.insert(slot);
+                self.problems.push(failure);
+            }
+            Fault::Consumer(name) => {
+                if let Some(alias) = self.alias_of(&name)
+                    && let Some(entry) = self.entries.get_mut(&alias)
+                {
+                    entry.unbound = Some(failure);
+                    if let Some(running) = entry.running.take() {
+                        self.retire_beside(&alias, running);
+                    }
+                }
+            }
+        }
+        self.replan();
+    }
+}
