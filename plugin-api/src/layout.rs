@@ -26,8 +26,10 @@ fn describe(errors: &AbiInstabilityErrors) -> String {
         return "it is not said where".to_owned();
     };
     let path: Vec<_> = error.stack_trace.iter().map(|step| name(&step.expected)).collect();
-    let at = path.last().copied().unwrap_or(errors.interface.name());
-    format!("in `{at}` there is {}", difference(what))
+    match path.last() {
+        Some(at) => format!("in `{at}` there is {}", difference(what)),
+        None => format!("there is {}", difference(what)),
+    }
 }
 
 fn name(step: &TLFieldOrFunction) -> &str {

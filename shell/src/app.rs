@@ -19,6 +19,7 @@ use crate::{
     theme,
 };
 
+mod inspector;
 mod sidebar;
 pub(crate) mod slot;
 mod state;
@@ -27,6 +28,7 @@ pub(crate) mod window;
 
 pub use window::WindowError;
 
+use inspector::Inspector;
 use slot::Slot;
 use state::State;
 
@@ -53,6 +55,7 @@ struct Shell {
     auth: Option<AuthService>,
     slots: BTreeMap<Key, Slot>,
     selected: Option<Key>,
+    inspector: Inspector,
     state: State,
 }
 
@@ -60,7 +63,14 @@ impl Shell {
     fn new(config: Config, state: State, ctx: &Context) -> Self {
         theme::install_fonts(ctx);
         let federation = Federation::start(config, theme::fonts(), waker(ctx));
-        let mut shell = Self { federation, auth: None, slots: BTreeMap::new(), selected: None, state };
+        let mut shell = Self {
+            federation,
+            auth: None,
+            slots: BTreeMap::new(),
+            selected: None,
+            inspector: Inspector::default(),
+            state,
+        };
         shell.selected = shell.first();
         // Loading goes on while the window is being made.
         if let Some((alias, _)) = shell.selected.clone() {
@@ -128,6 +138,7 @@ impl eframe::App for Shell {
             .show_separator_line(false)
             .frame(panel(tokens, Margin::symmetric(16, 5)))
             .show(ui, |ui| self.statusbar_ui(ui, tokens));
+        self.inspector_ui(ui, tokens);
         egui::CentralPanel::default()
             .frame(egui::Frame::new().fill(color(tokens.background)))
             .show(ui, |ui| self.main_ui(ui, &Scene { tokens: *tokens, deadline }));

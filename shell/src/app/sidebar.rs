@@ -28,7 +28,9 @@ impl Shell {
             ui.spacing_mut().item_spacing.y = t.space[0];
             for (key, title, icon, status) in self.items() {
                 let selected = self.selected.as_ref() == Some(&key);
-                if entry_ui(ui, t, &title, icon.as_deref(), &status, selected).clicked() {
+                let warnings: Vec<String> =
+                    self.federation.warnings(&key.0).map(|(said, _)| sentence(said)).collect();
+                if entry_ui(ui, t, (&title, icon.as_deref()), &status, &warnings, selected).clicked() {
                     self.selected = Some(key);
                 }
             }
@@ -125,17 +127,17 @@ fn mark_ui(ui: &mut Ui, t: &Tokens) {
 fn entry_ui(
     ui: &mut Ui,
     t: &Tokens,
-    title: &str,
-    icon: Option<&str>,
+    (title, icon): (&str, Option<&str>),
     status: &Status,
+    warnings: &[String],
     selected: bool,
 ) -> Response {
     let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 36.0), Sense::click());
-    let (word, dot) = match status {
-        Status::Ready => ("not loaded yet", t.ghost),
-        Status::Starting => ("starting", t.accent),
-        Status::Active => ("running", t.success),
-        Status::Failed(_) => ("not available", t.danger),
+    let dot = match status {
+        Status::Ready => t.ghost,
+        Status::Starting => t.accent,
+        Status::Active => t.success,
+        Status::Failed(_) => t.danger,
     };
     response.widget_info(|| WidgetInfo::selected(egui::Role::Button, true, selected, title));
     let painter = ui.painter();
@@ -156,16 +158,36 @@ fn entry_ui(
     );
     let font = if selected { strong_font(t.font_size[1]) } else { egui::FontId::proportional(t.font_size[1]) };
     let text = egui::WidgetText::from(egui::RichText::new(title).font(font).color(color(t.text)));
-    let galley =
-        text.into_galley(ui, Some(egui::TextWrapMode::Truncate), rect.width() - 64.0, egui::TextStyle::Body);
+    let galley = text.into_galley(
+        ui,
+        Some(egui::TextWrapMode::Truncate),
+        rect.width() - if warnings.is_empty() { 64.0 } else { 84.0 },
+        egui::TextStyle::Body,
+    );
     let at = Pos2::new(rect.left() + 38.0, rect.center().y - galley.size().y / 2.0);
     painter.with_clip_rect(rect).galley(at, galley, color(t.text));
     painter.circle_filled(Pos2::new(rect.right() - 14.0, rect.center().y), 3.5, color(dot));
-    let text = match status {
-        Status::Failed(failure) => format!("{title}: {word}\n{}", sentence(&failure.message)),
-        _ => format!("{title}: {word}"),
-    };
+    let mut text = format!("{title}: {}", status.word());
+    let failure = if let Status::Failed(failure) = status { Some(sentence(&failure.message)) } else { None };
+    for line in failure.iter().chain(warnings) {
+        text.extend(["\n", line]);
+    }
+    if !warnings.is_empty() {
+        warning_ui(painter, Pos2::new(rect.right() - 32.0, rect.center().y), t);
+    }
+    // Assistive technology is told what the dot and the mark say.
+    ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(text.as_str()));
     response.on_hover_text(text)
+}
+
+/// A small amber mark, by its shape too.
+fn warning_ui(painter: &Painter, center: Pos2, t: &Tokens) {
+    let corner = |x: f32, y: f32| center + Vec2::new(x, y);
+    let triangle = vec![corner(0.0, -6.0), corner(6.5, 5.0), corner(-6.5, 5.0)];
+    painter.add(egui::Shape::convex_polygon(triangle, color(t.warning), Stroke::NONE));
+    let ink = Stroke::new(1.5, color(t.panel));
+    painter.line_segment([corner(0.0, -2.5), corner(0.0, 1.5)], ink);
+    painter.circle_filled(corner(0.0, 3.2), 0.8, color(t.panel));
 }
 
 /// The icons that a manifest may name; anything else is a plain square.

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Slot {
     surface: Option<Surface>,
     failure: Option<SharedFailure>,
+    /// Warnings that the person has read.
+    dismissed: Vec<String>,
 }
 
 impl Slot {
@@ -43,6 +45,14 @@ impl Slot {
             // The remote was started anew; the next frame opens a surface of it.
             self.surface = None;
             ui.ctx().request_repaint();
+        }
+        if !matches!(status, None | Some(Status::Failed(_))) {
+            let warnings = federation.warnings(alias).map(|(said, _)| (said.code.as_str(), sentence(said)));
+            for (code, text) in warnings {
+                if !self.dismissed.contains(&text) && warning_ui(ui, &scene.tokens, code, &text) {
+                    self.dismissed.push(text);
+                }
+            }
         }
         let area = ui.available_rect_before_wrap();
         if let Some(surface) = &mut self.surface {
@@ -129,6 +139,28 @@ fn failure_ui(ui: &mut Ui, t: &Tokens, area: Rect, title: &str, failure: &Shared
         });
     });
     retry
+}
+
+/// A warning above the surface; true when it was dismissed.
+fn warning_ui(ui: &mut Ui, t: &Tokens, code: &str, text: &str) -> bool {
+    let margin = egui::Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
+    let strip = egui::Frame::new().fill(color(t.warning_weak)).inner_margin(margin);
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let dismissed = strip.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let dismissed = ui.button("Dismiss").clicked();
+            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                ui.add(
+                    egui::Label::new(RichText::new(text).size(t.font_size[0]).color(color(t.warning))).wrap(),
+                );
+                ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(t.warning)));
+            });
+            dismissed
+        })
+        .inner
+    });
+    dismissed.inner
 }
 
 /// The shape of what will be there, while it is being loaded.

@@ -24,37 +24,39 @@ impl Shell {
             }
             let of =
                 |n: usize, word: &str| format!("{n} {}{word}", if n == 1 { "remote " } else { "remotes " });
-            ui.label(caption(t, of(active, "running")));
+            let mut pressed = quiet_button_ui(ui, caption(t, of(active, "running"))).clicked();
             if waiting > 0 {
-                ui.label(caption(t, of(waiting, "waiting")));
+                pressed |= quiet_button_ui(ui, caption(t, of(waiting, "waiting"))).clicked();
             }
             if failed > 0 {
-                ui.label(caption(t, of(failed, "not available")).color(color(t.danger)));
+                let text = caption(t, of(failed, "not available")).color(color(t.danger));
+                pressed |= quiet_button_ui(ui, text).clicked();
             }
-            let warnings: Vec<_> = self
-                .federation
-                .plan()
-                .diagnostics()
-                .iter()
-                .filter(|d| d.severity() == Severity::Warning)
-                .collect();
-            let problems = self.federation.problems();
-            let count = warnings.len() + problems.len();
+            let diagnostics = self.federation.plan().diagnostics().iter();
+            let warnings = diagnostics.filter(|said| said.severity() == Severity::Warning).count();
+            let count = warnings + self.federation.problems().len();
             if count > 0 {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
-                let lines =
-                    warnings.iter().map(|d| d.message()).chain(problems.iter().map(|p| p.message.clone()));
-                let hover = lines.collect::<Vec<_>>().join("\n\n");
-                ui.label(caption(t, text).color(color(t.warning))).on_hover_text(hover);
+                pressed |= quiet_button_ui(ui, caption(t, text).color(color(t.warning))).clicked();
+            }
+            if pressed {
+                self.inspector.toggle();
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let text = RichText::new(format!("Theme: {}", self.state.theme.as_str())).size(t.font_size[0]);
-                let button = egui::Button::new(text.color(color(t.text_weak))).frame(false);
-                if ui.add(button).on_hover_text("System, light or dark").clicked() {
+                if quiet_button_ui(ui, text.color(color(t.text_weak)))
+                    .on_hover_text("System, light or dark")
+                    .clicked()
+                {
                     self.state.theme = self.state.theme.next();
                     ui.ctx().request_repaint();
                 }
             });
         });
     }
+}
+
+/// A button that looks like text.
+fn quiet_button_ui(ui: &mut Ui, text: RichText) -> egui::Response {
+    ui.add(egui::Button::new(text).frame(false))
 }

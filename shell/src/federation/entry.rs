@@ -56,6 +56,18 @@ pub enum Status {
     Failed(SharedFailure),
 }
 
+impl Status {
+    /// The word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ready => "not loaded yet",
+            Self::Starting => "starting",
+            Self::Active => "running",
+            Self::Failed(_) => "not available",
+        }
+    }
+}
+
 impl Entry {
     pub(super) fn empty(reference: &RemoteRef) -> Self {
         let missing = Failure::new(Stage::Discover, "manifest-missing", "not looked for yet");

@@ -1,0 +1,252 @@
+//! The inspector: every remote with what it uses, provides and complains about, and every shared crate with
+//! who offers it, who needs it, who gets which copy and why.
+
+use egui::{Align, Key, Layout, Modifiers, Panel, RichText, ScrollArea, Ui};
+use plugin_api::{
+    manifest::DEFAULT_SCOPE,
+    theme::{caption, card, color, pill_ui, strong},
+    tokens::{Rgba, Tokens},
+};
+
+use super::Shell;
+use crate::{
+    failure::{Failure, sentence},
+    federation::{
+        Entry, Federation, Status,
+        resolver::{Candidate, KeyView, Outcome},
+    },
+};
+
+/// What the inspector shows, if anything.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Inspector {
+    #[default]
+    Closed,
+    Remotes,
+    Shared,
+}
+
+const KEY: egui::KeyboardShortcut = egui::KeyboardShortcut::new(Modifiers::NONE, Key::F12);
+
+impl Inspector {
+    /// Opens it, or closes it where it is open.
+    pub(super) fn toggle(&mut self) {
+        *self = if *self == Self::Closed { Self::Remotes } else { Self::Closed };
+    }
+}
+
+impl Shell {
+    /// The panel at the right of the window, while it is open.
+    pub(super) fn inspector_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        if ui.input_mut(|input| input.consume_shortcut(&KEY)) {
+            self.inspector.toggle();
+        }
+        if self.inspector == Inspector::Closed {
+            return;
+        }
+        let frame = egui::Frame::new().fill(color(t.panel)).inner_margin(t.space[3]);
+        let width = (ui.available_width() - 320.0).clamp(240.0, 400.0);
+        let panel = Panel::right("inspector").default_size(width).size_range(240.0..=560.0).frame(frame);
+        panel.show(ui, |ui| {
+            self.tabs_ui(ui, t);
+            ui.add_space(t.space[1]);
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.inspector {
+                Inspector::Closed => {}
+                Inspector::Remotes => self.remotes_ui(ui, t),
+                Inspector::Shared => shared_ui(ui, t, &self.federation),
+            });
+        });
+    }
+
+    fn tabs_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        ui.horizontal(|ui| {
+            for (tab, name) in [(Inspector::Remotes, "Remotes"), (Inspector::Shared, "Shared crates")] {
+                let text =
+                    RichText::new(name).color(color(if self.inspector == tab { t.accent } else { t.text }));
+                ui.selectable_value(&mut self.inspector, tab, text);
+            }
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if ui.button("Close").on_hover_text("Close the inspector (F12)").clicked() {
+                    self.inspector = Inspector::Closed;
+                }
+            });
+        });
+    }
+
+    fn remotes_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        let problems = self.federation.problems();
+        if !problems.is_empty() {
+            card(t).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.label(strong(t, self.federation.plan().host(), t.font_size[1]));
+                for problem in problems {
+                    remark_ui(ui, t, t.warning, &problem.code, &sentence(&problem.message));
+                }
+            });
+        }
+        let mut retry = None;
+        for (alias, entry) in self.federation.entries() {
+            card(t).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                if remote_ui(ui, t, &self.federation, alias, entry) {
+                    retry = Some(alias.clone());
+                }
+            });
+        }
+        if let Some(alias) = retry {
+            self.slots.retain(|(of, _), _| *of != alias);
+            self.federation.retry(&alias);
+        }
+        if self.federation.entries().is_empty() {
+            ui.label(caption(t, "The host's manifest lists no remotes."));
+        }
+    }
+}
+
+/// One remote; true when Retry was pressed.
+fn remote_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, entry: &Entry) -> bool {
+    let status = entry.status();
+    let failure = if let Status::Failed(failure) = &status { Some(failure) } else { None };
+    ui.horizontal(|ui| {
+        ui.label(strong(t, entry.title(), t.font_size[1]));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let (ink, ground) = match &status {
+                Status::Active => (t.success, t.success_weak),
+                Status::Failed(_) => (t.danger, t.danger_weak),
+                Status::Ready | Status::Starting => (t.text_weak, t.hover),
+            };
+            pill_ui(ui, status.word(), ink, ground);
+        });
+    });
+    let name = entry.manifest().map(|manifest| manifest.name.as_str());
+    if let Some(manifest) = entry.manifest() {
+        ui.label(caption(t, format!("{} {}", manifest.name, manifest.version)));
+    }
+    if let Some(library) = entry.library() {
+        let file = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        ui.add(egui::Label::new(caption(t, file)).truncate()).on_hover_text(library.display().to_string());
+    }
+    if let Some(name) = name {
+        shares_ui(ui, t, federation, alias, name);
+    }
+    let times: Vec<String> = entry
+        .times()
+        .iter()
+        .map(|(stage, took)| format!("{stage} {:.1} ms", took.as_secs_f64() * 1e3))
+        .collect();
+    if !times.is_empty() {
+        ui.label(caption(t, times.join(" · ")));
+    }
+    for (said, count) in federation.warnings(alias) {
+        let times = if count > 1 { format!(" (in {count} plans)") } else { String::new() };
+        remark_ui(ui, t, t.warning, said.code.as_str(), &format!("{}{times}", sentence(said)));
+    }
+    let Some(failure) = failure else { return false };
+    let Failure { code, message, .. } = &**failure;
+    remark_ui(ui, t, t.danger, code, &sentence(message));
+    ui.button("Retry").on_hover_text("Start again from what is on the disk now").clicked()
+}
+
+/// Whose copies of shared crates it uses, and who uses its own.
+fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, name: &str) {
+    let plan = federation.plan();
+    for known in plan.assignments_of(name) {
+        let whose = if known.is_own_copy() { "its own".to_owned() } else { format!("of {}", known.provider) };
+        let state = if known.singleton || known.is_own_copy() { "" } else { ", with a state of its own" };
+        let text = format!("Uses {} {} {whose}{state}", krate(&known.key, &known.scope), known.version);
+        let ink = if known.satisfied { t.text } else { t.warning };
+        let label = ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
+        if let Some(why) = plan.explain(&known.scope, &known.key, name)
+            && let Some(won) = why.candidates.iter().find(|candidate| candidate.won)
+        {
+            label.on_hover_text(format!("Needs {}. {}.", why.required, sentence(&won.reason)));
+        }
+    }
+    let mut provided: Vec<_> =
+        plan.assignments().iter().filter(|known| *known.provider == *name && !known.is_own_copy()).collect();
+    provided.sort_by_key(|known| (&known.scope, &known.key));
+    let pinned = federation.users_of(alias).next().is_some();
+    for users in provided.chunk_by(|a, b| (&a.scope, &a.key) == (&b.scope, &b.key)) {
+        let names: Vec<&str> = users.iter().map(|known| &*known.consumer).collect();
+        let pin = if pinned { "; pinned: its library stays while they run" } else { "" };
+        let text = format!(
+            "Provides {} {} to {}{pin}",
+            krate(&users[0].key, &users[0].scope),
+            users[0].version,
+            names.join(", ")
+        );
+        ui.label(RichText::new(text).size(t.font_size[0]).color(color(t.accent)));
+    }
+}
+
+/// Every shared crate of the plan in force.
+fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
+    let plan = federation.plan();
+    let mut any = false;
+    for key in plan.keys() {
+        any = true;
+        card(t).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.label(strong(t, krate(&key.key, &key.scope), t.font_size[1]));
+            let kind = if key.singleton {
+                format!("One copy for all; declared a singleton by {}", key.declared_by.join(", "))
+            } else {
+                "Not a singleton: code may be shared, state is not".to_owned()
+            };
+            ui.label(caption(t, kind));
+            demands_ui(ui, t, &key);
+            let admitted = |outcome: &Outcome| matches!(outcome, Outcome::Uses { .. });
+            let first = key.demands.iter().find(|demand| admitted(&demand.outcome));
+            let why = first.and_then(|demand| plan.explain(&key.scope, &key.key, &demand.participant));
+            // Without a singleton each has reasons of its own; they are told with each remote.
+            for candidate in why.iter().filter(|why| why.singleton).flat_map(|why| &why.candidates) {
+                candidate_ui(ui, t, candidate);
+            }
+        });
+    }
+    if !any {
+        ui.label(caption(t, "Nobody shares a crate."));
+    }
+}
+
+fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
+    ui.spacing_mut().interact_size.y = t.font_size[0];
+    egui::Grid::new((&*key.scope, &*key.key)).num_columns(4).spacing([t.space[2], t.space[0]]).show(ui, |ui| {
+        for head in ["participant", "has", "needs", "gets"] {
+            ui.label(caption(t, head));
+        }
+        ui.end_row();
+        for demand in &key.demands {
+            let cell = |text: String, ink| RichText::new(text).size(t.font_size[0]).color(color(ink));
+            ui.label(cell(demand.participant.to_string(), t.text));
+            ui.label(cell(demand.own.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string), t.text));
+            let strict = if demand.strict { " strictly" } else { "" };
+            ui.label(cell(format!("{}{strict}", demand.required), t.text));
+            let (gets, ink) = match &demand.outcome {
+                Outcome::Uses { provider, version, own, satisfied } => {
+                    let whose = if *own { "its own".to_owned() } else { format!("of {provider}") };
+                    (format!("{version} {whose}"), if *satisfied { t.success } else { t.warning })
+                }
+                Outcome::Refused { code } => (format!("refused ({code})"), t.danger),
+            };
+            ui.label(cell(gets, ink));
+            ui.end_row();
+        }
+    });
+}
+
+fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate) {
+    let (word, ink) = if candidate.won { ("won", t.success) } else { ("lost", t.text_weak) };
+    let text = format!("{} of {} {word}: {}", candidate.version, candidate.provider, candidate.reason);
+    ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
+}
+
+/// A sentence with its code.
+fn remark_ui(ui: &mut Ui, t: &Tokens, ink: Rgba, code: &str, text: &str) {
+    ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
+    ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(t.text_weak)));
+}
+
+fn krate(key: &str, scope: &str) -> String {
+    if scope == DEFAULT_SCOPE { key.to_owned() } else { format!("{key} in scope {scope}") }
+}
