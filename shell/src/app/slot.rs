@@ -148,15 +148,16 @@ fn warning_ui(ui: &mut Ui, t: &Tokens, code: &str, text: &str) -> bool {
     ui.spacing_mut().item_spacing.y = 0.0;
     let dismissed = strip.show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let dismissed = ui.button("Dismiss").clicked();
-            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+        ui.horizontal_top(|ui| {
+            let width = (ui.available_width() - 88.0).max(120.0);
+            ui.vertical(|ui| {
+                ui.set_width(width);
                 ui.add(
                     egui::Label::new(RichText::new(text).size(t.font_size[0]).color(color(t.warning))).wrap(),
                 );
                 ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(t.warning)));
             });
-            dismissed
+            ui.button("Dismiss").clicked()
         })
         .inner
     });

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod command_line;
+mod negotiation;
 mod provider;
 
 use provider::Provider;

@@ -1,0 +1,90 @@
+//! What the window says of who provides what to whom, and of what does not fit.
+
+use egui::Key;
+
+use super::{GRACE, NOBODY, analytics, assert_amber, assert_plausible, begin_small, shell};
+use crate::{
+    driver::{Desktop, Window},
+    support::{Installation, libraries},
+};
+
+/// A shell with the analytics remote as its author would build it with `to` in place of `from` in its manifest.
+fn analytics_with(from: &str, to: &str) -> Installation {
+    let mut installation = Installation::new();
+    installation.add_edited(&libraries().analytics, from, to);
+    installation
+}
+
+/// The sidebar's entry of the dashboard, and the text that hovering it shows.
+fn entry(window: &mut Window) -> String {
+    window.wait_for("Analytics").description
+}
+
+#[test]
+fn a_remote_that_provides_says_so_in_its_details() {
+    let desktop = Desktop::new();
+    let mut installation = analytics();
+    installation.add(&libraries().next);
+    let mut window = desktop.open(shell(&desktop, &installation));
+    window.wait_for(GRACE);
+    window.key(Key::F12);
+    window.wait_for_parts(&["Provides shared-store 1.1.0 to pulse, remoteAnalytics", "pinned"]);
+    window.wait_for("Uses shared-store 1.1.0 of remoteNext");
+    window.settle();
+    let picture = window.screenshot("inspector-remotes.png");
+    assert_plausible(&picture, window.size());
+
+    window.click("Shared crates");
+    window.wait_for_parts(&["1.1.0 of remoteNext won"]);
+    window.wait_for_parts(&["1.0.0 of pulse lost"]);
+    window.settle();
+    window.screenshot("inspector-shared.png");
+    window.click("Close");
+    window.gone("Shared crates");
+    window.wait_for(GRACE);
+}
+
+#[test]
+fn a_warning_is_a_mark_on_the_entry_and_a_strip_in_the_slot() {
+    let desktop = Desktop::new();
+    begin_small(&desktop);
+    let installation = analytics_with(r#""requiredVersion": "^1.0""#, r#""requiredVersion": "^9.0""#);
+    let mut window = desktop.open(shell(&desktop, &installation));
+    window.wait_for(GRACE);
+    for part in ["Analytics: running", "needs ^9.0 of `shared-store`", "1.0.0 of `pulse`"] {
+        assert!(entry(&mut window).contains(part), "{part} is in {}", entry(&mut window));
+    }
+    let strip = window.wait_for("version-mismatch");
+    let badge = window.wait_for(GRACE);
+    assert!(
+        badge.bounds.top() > strip.bounds.bottom() && badge.bounds.bottom() < 300.0,
+        "{badge:?}, {strip:?}"
+    );
+    window.wait_for("1 warning");
+    window.settle();
+    let picture = window.screenshot("warning.png");
+    assert_plausible(&picture, window.size());
+    window.click("Dismiss");
+    window.gone("version-mismatch");
+    assert!(entry(&mut window).contains("^9.0"), "the mark stays");
+}
+
+#[test]
+fn without_a_singleton_the_badge_is_amber_and_the_slot_says_why() {
+    let desktop = Desktop::new();
+    let mut installation = analytics_with(
+        r#""requiredVersion": "^1.0", "singleton": true,"#,
+        r#""requiredVersion": "^1.0", "singleton":false,"#,
+    );
+    installation.edit_host(|host| host["shared"]["shared-store"]["singleton"] = false.into());
+    let mut window = desktop.open(shell(&desktop, &installation));
+    let badge = window.wait_for(NOBODY);
+    window.wait_for("Grace Hopper");
+    window.wait_for("not-singleton");
+    window.wait_for_parts(&["`remoteAnalytics`", "`shared-store`", "/shared/shared-store/singleton"]);
+    window.settle();
+    let picture = window.screenshot("not-a-singleton.png");
+    assert_amber(&picture, &badge);
+    let (_, stderr) = window.close();
+    assert_eq!(stderr.matches("not-singleton").count(), 1, "it is logged once:\n{stderr}");
+}
