@@ -65,3 +65,6 @@ pub mod replay;
 
 pub use facade::Shared;
 pub use tracing;
+
+#[cfg(test)]
+mod tests;

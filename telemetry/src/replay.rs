@@ -279,4 +279,27 @@ impl Error for Told {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use tracing::dispatcher::with_default;
+    use tracing_subscriber::{layer::SubscriberExt, registry};
+
+    use super::*;
+    use crate::{
+        bundled::Switch,
+        tests::{Collect, bound, remote},
+    };
+
+    #[test]
+    fn without_room_for_its_callsite_an_event_is_a_message_of_its_values() {
+        let (switch, collect) = (Switch::new(), Collect::default());
+        let host = Target::Given(Dispatch::new(registry().with(collect.clone())));
+        let no_room = Box::leak(Box::new(Sites::new(0)));
+        assert!(bound(&switch, "host", true, false).attach(output(host, no_room)));
+        let (_, forward) = remote(bound(&switch, "remoteTest", false, false));
+        let error: &(dyn Error + 'static) = &fmt::Error;
+        with_default(&forward, || tracing::warn!(rows = 3, name = "a", ?collect, error, "imported"));
+        let [taken] = &collect.take()[..] else { panic!("there was one event") };
+        assert_eq!(taken.text("message"), format!("imported 3 a {collect:?} {error}"));
+        assert_eq!(taken.text("remote"), "remoteTest");
+    }
+}

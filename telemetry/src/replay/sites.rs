@@ -223,3 +223,71 @@ impl Table {
         (number, Some(site))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use abi_stable::std_types::{ROption, RSlice, RStr};
+
+    use super::*;
+
+    fn number(sites: &'static Sites, remote: &str, name: &str, level: u32) -> u64 {
+        let fields = ["rows", "message"].map(RStr::from_str);
+        sites.number(
+            remote,
+            &Callsite {
+                name: name.into(),
+                target: "target".into(),
+                level,
+                file: ROption::RNone,
+                line: ROption::RSome(7),
+                module_path: ROption::RNone,
+                fields: RSlice::from_slice(&fields),
+            },
+        )
+    }
+
+    fn sites(limit: usize) -> &'static Sites {
+        Box::leak(Box::new(Sites::new(limit)))
+    }
+
+    #[test]
+    fn a_callsite_is_made_once_for_its_content() {
+        let sites = sites(100);
+        let first = number(sites, "one", "a", 1);
+        assert_eq!(number(sites, "one", "a", 1), first);
+        let others = [("one", "a", 2), ("one", "b", 1), ("two", "a", 1)];
+        assert_eq!(others.map(|(remote, name, level)| number(sites, remote, name, level)), [1, 2, 3]);
+        assert_eq!(sites.table.read().map(|table| table.sites.len()).ok(), Some(4));
+    }
+
+    #[test]
+    fn a_remote_has_no_use_for_the_callsites_of_another() {
+        let sites = sites(100);
+        let (one, two) = (number(sites, "one", "a", 1), number(sites, "two", "a", 1));
+        assert!(sites.get(one, "one").is_some() && sites.get(two, "two").is_some());
+        assert!(sites.get(one, "two").is_none() && sites.get(two, "one").is_none());
+        assert!(sites.get(99, "one").is_none() && sites.get(u64::MAX, "one").is_none());
+    }
+
+    #[test]
+    fn beyond_the_limit_callsites_are_coarser_and_then_no_more() {
+        let sites = sites(16);
+        let numbers: Vec<_> = (0..1_000).map(|i| number(sites, "greedy", &i.to_string(), 3)).collect();
+        assert_eq!(numbers[..16], (0..16).collect::<Vec<_>>());
+        assert_eq!(numbers[16..], [16; 984]);
+        let coarse = sites.get(16, "greedy").map(Site::metadata);
+        let fields = coarse.map(|m| m.fields().iter().map(|field| field.name()).collect::<Vec<_>>());
+        assert_eq!(fields.as_deref(), Some(&["message", "spans", "remote"][..]));
+        assert_eq!(coarse.map(|m| (m.target(), *m.level())), Some(("greedy", Level::INFO)));
+        // What was there before is found again.
+        assert_eq!(number(sites, "greedy", "3", 3), 3);
+        // Coarse ones are bounded too, as long as there are levels.
+        for remote in 0..100 {
+            for level in 0..7 {
+                let number = number(sites, &remote.to_string(), "a", level);
+                assert!(sites.get(number, &remote.to_string()).is_some());
+            }
+        }
+        assert_eq!(sites.table.read().map(|table| table.sites.len()).ok(), Some(18 + 5));
+    }
+}
