@@ -390,6 +390,29 @@ fn a_line_that_was_cut_drops_events_and_can_be_connected_again() {
 }
 
 #[test]
+fn no_event_is_lost_or_doubled_while_the_output_changes() {
+    let switch = Switch::new();
+    let collects = [(); 2].map(|()| Collect::default());
+    let outputs = collects.clone().map(|collect| replay::into(Dispatch::new(registry().with(collect))));
+    let host = bound(&switch, "host", true, false);
+    assert!(host.attach(outputs[0].clone()));
+    let (_, forward) = remote(bound(&switch, "remoteTest", false, false));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| with_default(&forward, || (0..500).for_each(|i| tracing::info!("{i}"))));
+        }
+        for output in outputs.iter().cycle().take(200) {
+            assert!(host.attach(output.clone()));
+        }
+    });
+    let mut messages: Vec<_> = collects.iter().flat_map(Collect::messages).collect();
+    messages.sort_unstable();
+    let mut expected: Vec<_> = (0..4 * 500).map(|i| (i / 4).to_string()).collect();
+    expected.sort_unstable();
+    assert_eq!(messages, expected);
+}
+
+#[test]
 fn an_event_with_too_many_fields_keeps_the_first() {
     let names: Vec<&str> = (0..MAX_FIELDS + 8).map(|i| &*format!("f{i}").leak()).collect();
     let names: &'static [&'static str] = names.leak();
