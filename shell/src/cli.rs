@@ -158,10 +158,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Sends the log to standard error, filtered by `PULSE_LOG`.
+/// Sends the log to standard error, filtered by `PULSE_LOG`; without it, remotes are heard like the shell itself.
 pub fn init_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PULSE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,winit=error,pulse=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,winit=error,pulse=info,[{remote}]=info"));
     // A second call, by a test or an example, leaves the first subscriber in place.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

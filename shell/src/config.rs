@@ -69,7 +69,7 @@ pub struct Config {
 }
 
 /// The host's manifest for a shell that is started without one: no remotes.
-const BUILT_IN: &str = r#"{ "manifestVersion": 1, "name": "pulse", "shared": { "shared-store": { "version": "1.0.0", "singleton": true, "eager": true } } }"#;
+const BUILT_IN: &str = r#"{ "manifestVersion": 1, "name": "pulse", "shared": { "shared-store": { "version": "1.0.0", "singleton": true, "eager": true }, "telemetry": { "version": "1.0.0", "singleton": true, "eager": true } } }"#;
 
 impl Config {
     /// Reads the configuration.

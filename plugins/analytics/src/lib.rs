@@ -41,6 +41,6 @@ impl Expose for Panel {
 
 export! {
     manifest: "../../../manifests/analytics.json",
-    shared: [shared_store],
+    shared: [shared_store, telemetry],
     exposes: { "./analytics-dashboard" => Panel },
 }

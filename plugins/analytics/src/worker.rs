@@ -8,6 +8,7 @@
 //! with a running thread cannot be unloaded.
 
 use std::{
+    error::Error,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -20,6 +21,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::InterruptHandle;
+use telemetry::tracing;
 
 use crate::{
     database::{Check, Control, Database, DatabaseError, Progress},
@@ -159,6 +161,12 @@ impl Shared {
                     if !matches!(error, DatabaseError::Sqlite { .. }) {
                         database = None;
                     }
+                    tracing::error!(
+                        code = error.code(),
+                        error = &error as &dyn Error,
+                        ?range,
+                        "the flights cannot be shown"
+                    );
                     Failure { code: error.code(), message: error.to_string() }
                 }
                 Err(_) => {

@@ -7,6 +7,7 @@ use plugin_api::{
     shared::{Grant, Grants, InstallError, Interface, SharedCrate},
 };
 use shared_store::{Store, bundled::Table};
+use telemetry::{api::HubArc, bundled::Switch, replay};
 
 use super::module::Module;
 use crate::{
@@ -26,7 +27,9 @@ impl Host {
     pub(super) fn new() -> Self {
         let table = Table::new();
         let store = Module::of_host::<shared_store::Shared>(move |consumer| table.bind(consumer));
-        Self { modules: Arc::new([store]), bound: BTreeSet::new(), store: None }
+        let switch = Switch::new();
+        let telemetry = Module::of_host::<telemetry::Shared>(move |consumer| switch.bind(consumer));
+        Self { modules: Arc::new([store, telemetry]), bound: BTreeSet::new(), store: None }
     }
 
     /// What it has.
@@ -43,6 +46,10 @@ impl Host {
     pub(super) fn install(&mut self, interface: &Interface) -> Result<(), InstallError> {
         if interface.key() == <shared_store::Shared as SharedCrate>::NAME {
             self.store = Some(Store::from_cells(interface.get()?));
+        } else if interface.key() == <telemetry::Shared as SharedCrate>::NAME {
+            // For as long as the provider lives, so that remotes are heard until they have ended; nothing of the
+            // provider is kept.
+            interface.get::<HubArc>()?.attach(replay::into_default());
         }
         self.bound.insert(interface.key().to_owned());
         Ok(())

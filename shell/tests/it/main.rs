@@ -4,4 +4,5 @@ mod bad_input;
 mod driver;
 mod provider;
 mod support;
+mod telemetry;
 mod window;

@@ -140,6 +140,8 @@ impl Installation {
             "shared": {
                 "shared-store":
                     { "version": "1.0.0", "requiredVersion": "^1.0", "singleton": true, "eager": true },
+                "telemetry":
+                    { "version": "1.0.0", "requiredVersion": "^1.0", "singleton": true, "eager": true },
             },
             // Said here, so that the user's own configuration is not asked.
             "auth": { "provider": "local" },

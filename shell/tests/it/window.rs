@@ -24,6 +24,10 @@ use provider::Provider;
 
 const GRACE: &str = "Viewing as: Grace Hopper";
 const NOBODY: &str = "Not authenticated";
+/// How a remote's event begins in the log; its message and fields follow.
+const IMPORTED: &str = " INFO pulse_analytics::database::import: imported the flights rows=336776 ";
+/// How it ends, unless the remote is linked into the program whose log it is.
+const OF_ANALYTICS: &str = r#" remote="remoteAnalytics""#;
 /// Where the surfaces begin, in points from the left.
 const SIDEBAR: f32 = 232.0;
 
@@ -145,6 +149,7 @@ fn the_dashboard_of_who_is_signed_in_now_and_after_a_restart() {
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
     assert!(!stderr.contains("ERROR"), "{stderr}");
+    assert!(stderr.lines().any(|l| l.contains(IMPORTED) && l.ends_with(OF_ANALYTICS)), "{stderr}");
     assert!(desktop.data_dir().join("window.json").is_file(), "the state of the window is saved");
 
     let folder = desktop.data_dir().join("remotes").join("remoteAnalytics");
@@ -410,11 +415,13 @@ fn the_remote_alone_has_its_data_and_no_user() {
         command.arg("standalone").arg(path);
         command
     };
-    for (file, command) in [
-        ("standalone-library.png", standalone(library)),
-        ("standalone-manifest.png", standalone(installation.path("remoteAnalytics.json"))),
-        ("standalone-example.png", desktop.command(example)),
+    for (file, command, of_remote) in [
+        ("standalone-library.png", standalone(library), OF_ANALYTICS),
+        ("standalone-manifest.png", standalone(installation.path("remoteAnalytics.json")), OF_ANALYTICS),
+        ("standalone-example.png", desktop.command(example), ""),
     ] {
+        // The flights are imported each time.
+        let _ = fs::remove_dir_all(desktop.data_dir());
         let mut window = desktop.open(command);
         let badge = window.wait_for(NOBODY);
         wait_for_the_year(&mut window);
@@ -426,5 +433,6 @@ fn the_remote_alone_has_its_data_and_no_user() {
         assert_amber(&picture, &badge);
         let (status, stderr) = window.close();
         assert!(status.success(), "{status}: {stderr}");
+        assert!(stderr.lines().any(|l| l.contains(IMPORTED) && l.ends_with(of_remote)), "{stderr}");
     }
 }

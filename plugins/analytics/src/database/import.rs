@@ -4,11 +4,12 @@ use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::civil::{Date, date};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use telemetry::tracing;
 
 use super::{APPLICATION_ID, Check, Control, Database, DatabaseError, Progress, SCHEMA_VERSION};
 use crate::dataset::{self, Dataset};
@@ -85,16 +86,26 @@ pub(super) fn ensure(
         Err(DatabaseError::Damaged { .. }) => Some(set_aside(path)?),
         Err(error) => return Err(error),
     };
+    if let Some(damaged) = &set_aside {
+        tracing::warn!(path = %damaged.display(), "set a damaged database aside");
+    }
+    let start = Instant::now();
     let temporary = path.with_extension("importing");
     remove(&temporary)?;
     let result = write(&temporary, file, set_aside.is_some(), control);
-    let result = result.and_then(|()| fs::rename(&temporary, path).map_err(DatabaseError::folder(path)));
-    if let Err(error) = result {
-        // The reason of the failure matters more than a leftover, which the next import removes.
-        let _ = remove(&temporary);
-        return Err(error);
+    let moved = |rows| fs::rename(&temporary, path).map(|()| rows).map_err(DatabaseError::folder(path));
+    match result.and_then(moved) {
+        Ok(rows) => {
+            let milliseconds = start.elapsed().as_millis() as u64;
+            tracing::info!(rows, milliseconds, "imported the flights");
+            Ok(set_aside)
+        }
+        Err(error) => {
+            // The reason of the failure matters more than a leftover, which the next import removes.
+            let _ = remove(&temporary);
+            Err(error)
+        }
     }
-    Ok(set_aside)
 }
 
 fn lock(path: &Path, control: &Control<'_>) -> Result<Option<File>, DatabaseError> {
@@ -143,7 +154,8 @@ fn remove(temporary: &Path) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> Result<(), DatabaseError> {
+/// Makes the database at `path` and says how many flights are in it.
+fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> Result<i64, DatabaseError> {
     let report = |fraction| (control.progress)(Progress::Importing { fraction, rebuilding });
     report(0.0);
     let data = dataset::decode(file)?;
@@ -169,7 +181,7 @@ fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> R
     transaction.commit().map_err(sqlite)?;
     connection.close().map_err(|(_, error)| sqlite(error))?;
     report(1.0);
-    Ok(())
+    Ok(flights)
 }
 
 fn tables(transaction: &Transaction<'_>, data: &Dataset) -> rusqlite::Result<()> {

@@ -20,6 +20,7 @@ use pulse::{
     theme,
 };
 use shared_store::bundled::Table;
+use telemetry::{api::HubArc, bundled::Switch, replay};
 
 use crate::support::libraries;
 
@@ -66,13 +67,21 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
         <shared_store::Shared as SharedCrate>::VERSION,
         Table::new().bind(consumer(&["auth"])),
     );
+    let switch = Switch::new();
+    assert!(switch.bind(Consumer { all: true, ..consumer(&[]) }).attach(replay::into_default()));
+    let telemetry = Interface::new(
+        <telemetry::Shared as SharedCrate>::NAME,
+        <telemetry::Shared as SharedCrate>::VERSION,
+        switch.bind(consumer(&[])),
+    );
+    let provided = [store, telemetry];
     let own = entry.shared()();
     let own = own
         .iter()
-        .filter(|module| module.key != store.key())
+        .filter(|module| provided.iter().all(|interface| module.key != interface.key()))
         .map(|module| (module.bind)(consumer(&[])).unwrap());
     let mut scope: Vec<Interface> = own.collect();
-    scope.push(store);
+    scope.extend(provided);
     let context = InitContext {
         services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
         scope: scope.into(),
@@ -116,7 +125,12 @@ fn mapped(folder: &Path) -> Vec<String> {
 #[test]
 fn fifty_lives_leave_nothing_mapped() {
     let folder = folder();
-    for (library, expose) in [(&libraries().fixtures, "./calm"), (&libraries().bare, "./triangles")] {
+    let remotes = [
+        (&libraries().fixtures, "./calm"),
+        (&libraries().fixtures, "./chatty"),
+        (&libraries().bare, "./triangles"),
+    ];
+    for (library, expose) in remotes {
         for number in 0..50 {
             let copy = folder.path().join(format!("{}-{number}.copy", expose.trim_start_matches("./")));
             let unloaded = round(library, copy.clone(), expose, folder.path());
@@ -154,4 +168,25 @@ fn a_library_whose_value_a_living_thread_still_has_is_kept() {
     });
     // Afterwards that thread ends, and runs a destructor of the library.
     assert_eq!(window.join().expect("no panic"), Unloaded::Kept);
+}
+
+#[test]
+fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
+    let folder = folder();
+    let (library, copy) = (libraries().fixtures.clone(), folder.path().join("telemetry.copy"));
+    // The window's thread again: the host takes what the hub of a remote gets.
+    let window = thread::spawn(move || {
+        let manifest = loader::inspect(&library).expect("a good library");
+        let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
+        let loaded = loaded.join().expect("it loads");
+        let modules = loaded.entry().shared()();
+        let telemetry = modules.iter().find(|module| module.key == "telemetry").expect("it offers telemetry");
+        let host = Consumer { all: true, ..consumer(&[]) };
+        let interface = (telemetry.bind)(host).into_result().expect("it binds");
+        assert!(interface.get::<HubArc>().expect("the same layout").attach(replay::into_default()));
+        drop(interface);
+        drop(modules);
+        loaded.unload()
+    });
+    assert_eq!(window.join().expect("no panic"), Unloaded::Gone);
 }

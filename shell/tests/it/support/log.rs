@@ -5,10 +5,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// One line of the log: its level, its message and its fields, as `key=value`.
+/// One line of the log: its level, its target, and its message and fields as `key=value`.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) level: tracing::Level,
+    pub(crate) target: String,
     pub(crate) text: String,
 }
 
@@ -20,12 +21,14 @@ pub(crate) fn log() -> Vec<Line> {
     struct Collect;
     impl<S: tracing::Subscriber> Layer<S> for Collect {
         fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-            if !event.metadata().target().starts_with("pulse") {
+            let metadata = event.metadata();
+            if !metadata.target().starts_with("pulse") && metadata.fields().field("remote").is_none() {
                 return;
             }
             let mut text = Text(String::new());
             event.record(&mut text);
-            let line = Line { level: *event.metadata().level(), text: text.0 };
+            let (level, target) = (*metadata.level(), metadata.target().to_owned());
+            let line = Line { level, target, text: text.0 };
             LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
     }

@@ -1,0 +1,92 @@
+//! Events of remotes in the host's log, whoever provides the crate that carries them.
+
+use std::sync::Mutex;
+
+use serde_json::json;
+use tracing::Level;
+
+use crate::support::{Headless, Installation, Line, libraries, log};
+
+const ANALYTICS: (&str, &str) = ("remoteAnalytics", "./analytics-dashboard");
+const CHATTY: (&str, &str) = ("remoteFixtures", "./chatty");
+
+/// The chatty remote says the same in every test: they count their lines one after the other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn provider(shell: &Headless) -> String {
+    let plan = shell.federation.plan();
+    plan.assignment(plan.host(), "default", "telemetry").expect("the host wants telemetry").provider.to_string()
+}
+
+/// Lines of a remote in which all of `parts` occur.
+fn lines(remote: &str, parts: &[&str]) -> Vec<Line> {
+    let remote = format!("remote={remote} ");
+    let has = |line: &Line| line.text.contains(&remote) && parts.iter().all(|part| line.text.contains(part));
+    log().into_iter().filter(has).collect()
+}
+
+#[test]
+fn the_import_of_the_flights_is_in_the_hosts_log() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().analytics);
+    let mut shell = installation.start();
+    assert_eq!(provider(&shell), "pulse");
+    shell.show(ANALYTICS.0, ANALYTICS.1);
+    let parts = ["message=imported the flights ", "rows=336776 ", "milliseconds="];
+    shell.drive("the import is in the log", |_| !lines(ANALYTICS.0, &parts).is_empty());
+    let found = lines(ANALYTICS.0, &parts);
+    assert!(found.iter().all(|l| l.level == Level::INFO && l.target == "pulse_analytics::database::import"));
+}
+
+/// Opens the chatty expose, closes the shell, and expects every line once more than before.
+fn every_event_is_heard(installation: &Installation, provided_by: &str) {
+    let _one = ONE_AT_A_TIME.lock();
+    let fixtures = "pulse_fixtures";
+    let expected: [(Level, &str, &[&str]); 6] = [
+        (Level::ERROR, fixtures, &["message=an error ", "error=invalid digit found in string "]),
+        (
+            Level::WARN,
+            fixtures,
+            &["message=a warning ", "yes=true ", "small=-1 ", "large=18446744073709551615 ", "half=0.5 "],
+        ),
+        (Level::INFO, fixtures, &["an information ", "text=a\nb ", "shown=shown ", "debugged=Some(\"text\") "]),
+        (Level::DEBUG, "chatty", &["message=a detail ", "spans=work{step=7} "]),
+        (
+            Level::TRACE,
+            fixtures,
+            &["message=a trace ", "wide=-170141183460469231731687303715884105728 ", "bytes=[00 ff] "],
+        ),
+        (Level::INFO, fixtures, &["message=the last words "]),
+    ];
+    let counts = || expected.map(|(_, _, parts)| lines(CHATTY.0, parts).len());
+    let before = counts();
+    let mut shell = installation.start();
+    shell.show(CHATTY.0, CHATTY.1);
+    shell.drive("it has said it all", |shell| shell.screen().says("Said it all"));
+    assert_eq!(provider(&shell), provided_by);
+    // The last words are said while the remote ends.
+    drop(shell);
+    assert_eq!(counts(), before.map(|count| count + 1), "{:?}", lines(CHATTY.0, &[]));
+    for (level, target, parts) in expected {
+        let found = lines(CHATTY.0, parts);
+        assert!(found.iter().all(|l| (l.level, &*l.target) == (level, target)), "{parts:?}: {found:?}");
+    }
+}
+
+#[test]
+fn what_a_remote_logs_is_the_hosts_with_level_target_and_fields() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().fixtures);
+    every_event_is_heard(&installation, "pulse");
+}
+
+#[test]
+fn a_remote_that_provides_telemetry_hands_everything_to_the_host() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().analytics);
+    installation.add(&libraries().fixtures);
+    installation.edit_host(|host| {
+        host["shared"]["telemetry"] = json!({ "requiredVersion": "^1.0", "import": false, "singleton": true });
+    });
+    every_event_is_heard(&installation, ANALYTICS.0);
+}

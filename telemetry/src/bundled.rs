@@ -1,0 +1,91 @@
+//! The implementation that every image carries: who takes the events of all participants.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RArc, RStr},
+};
+use plugin_api::shared::Consumer;
+use tracing::{Dispatch, level_filters::LevelFilter};
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, registry};
+
+use crate::{
+    api::{Hub, Hub_TO, HubArc, OutputArc, SinkArc},
+    replay,
+};
+
+/// Leads the events of participants to one output; without one that was attached, to standard error.
+#[derive(Clone, Default)]
+pub struct Switch(Arc<Inner>);
+
+struct Inner {
+    output: RwLock<Option<OutputArc>>,
+    epoch: RArc<AtomicU64>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { output: RwLock::default(), epoch: RArc::new(AtomicU64::new(0)) }
+    }
+}
+
+impl Switch {
+    /// A switch that nobody is attached to.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Binds the switch, or for an isolated consumer one of its own, for `consumer`.
+    pub fn bind(&self, consumer: Consumer) -> HubArc {
+        let switch = if consumer.isolated { Self::new() } else { self.clone() };
+        Hub_TO::from_ptr(RArc::new(Binding { switch, consumer }), TD_Opaque)
+    }
+}
+
+#[derive(Clone)]
+struct Binding {
+    switch: Switch,
+    consumer: Consumer,
+}
+
+impl Hub for Binding {
+    fn epoch(&self) -> RArc<AtomicU64> {
+        self.switch.0.epoch.clone()
+    }
+
+    fn sink(&self) -> SinkArc {
+        let attached = self.switch.0.output.read().unwrap_or_else(PoisonError::into_inner).clone();
+        // The guard is gone before somebody else's code runs.
+        let output = attached.unwrap_or_else(|| standard_error().clone());
+        output.bind(RStr::from_str(&self.consumer.name))
+    }
+
+    fn attach(&self, output: OutputArc) -> bool {
+        if self.consumer.all {
+            let inner = &self.switch.0;
+            let before = inner.output.write().unwrap_or_else(PoisonError::into_inner).replace(output);
+            inner.epoch.fetch_add(1, Ordering::AcqRel);
+            drop(before);
+        }
+        self.consumer.all
+    }
+}
+
+/// This image's own output, filtered by `PULSE_LOG` (`TARGET=LEVEL,…`), or else from `info` on.
+fn standard_error() -> &'static OutputArc {
+    static OUTPUT: OnceLock<OutputArc> = OnceLock::new();
+    OUTPUT.get_or_init(|| {
+        let chosen = env::var("PULSE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+        let filter = chosen.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+        let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        replay::into(Dispatch::new(registry().with(lines).with(filter)))
+    })
+}

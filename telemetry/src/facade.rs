@@ -1,0 +1,56 @@
+//! This crate, as a shared crate.
+
+use std::sync::{Once, OnceLock};
+
+use plugin_api::shared::{Consumer, InstallError, SharedCrate};
+use tracing::{Dispatch, dispatcher, subscriber::NoSubscriber};
+
+use crate::{
+    api::HubArc,
+    bundled::Switch,
+    forward::{Forward, Line},
+};
+
+/// This crate, as a shared crate.
+#[derive(Debug)]
+pub struct Shared;
+
+/// The line of this image. `tracing` lets go of no global subscriber, so that subscriber stays and its line is
+/// connected and cut.
+fn line() -> &'static Line {
+    static LINE: OnceLock<Line> = OnceLock::new();
+    LINE.get_or_init(Line::default)
+}
+
+impl SharedCrate for Shared {
+    const NAME: &'static str = "telemetry";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    type Interface = HubArc;
+
+    fn bundled(consumer: Consumer) -> HubArc {
+        static SWITCH: OnceLock<Switch> = OnceLock::new();
+        SWITCH.get_or_init(Switch::new).bind(consumer)
+    }
+
+    /// Never fails: an event before it is dropped by `tracing` itself, as in any program that has no subscriber
+    /// yet.
+    fn install(hub: HubArc) -> Result<(), InstallError> {
+        static SUBSCRIBER: Once = Once::new();
+        line().connect(hub);
+        SUBSCRIBER.call_once(|| {
+            // A remote that is linked into a program has that program's subscriber, which sees its events as they
+            // are.
+            if dispatcher::get_default(Dispatch::is::<NoSubscriber>) {
+                let _ = dispatcher::set_global_default(Dispatch::new(Forward::new(line().clone())));
+            }
+        });
+        Ok(())
+    }
+
+    /// Nothing to do: the filter is asked for each event.
+    fn changed() {}
+
+    fn uninstall() {
+        line().cut();
+    }
+}

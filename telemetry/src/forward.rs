@@ -1,0 +1,208 @@
+//! A remote's side: a subscriber that hands events on to whom the provider names.
+//!
+//! Nothing is formatted before the other side has said that it wants the event, and it is asked anew for every
+//! event, so that a filter may change at any time.
+//! `tracing` calls some methods of a subscriber under its own locks; those stay in this image.
+//! No thread is left with a value that has a destructor: a library with such threads cannot be unloaded.
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use abi_stable::std_types::{RArc, RSlice, RStr};
+use tracing::{Event, Level, Metadata, Subscriber, callsite::Identifier, span, subscriber::Interest};
+use tracing_core::span::Current;
+
+mod record;
+mod spans;
+
+use self::{record::Record, spans::Spans};
+use crate::{
+    api::{Callsite, HubArc, SinkArc},
+    limits::MAX_FIELDS,
+};
+
+/// A way to a hub that can be connected and cut. `[thread-safe]`
+#[derive(Clone, Default)]
+pub(crate) struct Line(Arc<RwLock<Option<Arc<Connection>>>>);
+
+struct Connection {
+    hub: HubArc,
+    epoch: RArc<AtomicU64>,
+    /// The epoch that `sink` is of.
+    seen: u64,
+    sink: SinkArc,
+    numbers: RwLock<HashMap<Identifier, u64>>,
+}
+
+impl Line {
+    pub(crate) fn connect(&self, hub: HubArc) {
+        let connection = Arc::new(Connection::new(hub));
+        self.set(Some(connection));
+    }
+
+    pub(crate) fn cut(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, connection: Option<Arc<Connection>>) {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *slot, connection);
+        drop(slot);
+        // Another image's code runs here.
+        drop(before);
+    }
+
+    fn get(&self) -> Option<Arc<Connection>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The connection, to where the hub sends events now.
+    fn connection(&self) -> Option<Arc<Connection>> {
+        let connection = self.get()?;
+        if connection.epoch.load(Ordering::Acquire) == connection.seen {
+            return Some(connection);
+        }
+        let fresh = Arc::new(Connection::new(connection.hub.clone()));
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Unless it was cut in the meantime, or connected by somebody else.
+        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &connection)) {
+            *slot = Some(fresh);
+        }
+        slot.clone()
+    }
+}
+
+impl Connection {
+    fn new(hub: HubArc) -> Self {
+        let epoch = hub.epoch();
+        // Before the sink: when another output comes in between, the next event notices.
+        let seen = epoch.load(Ordering::Acquire);
+        let sink = hub.sink();
+        Self { hub, epoch, seen, sink, numbers: RwLock::default() }
+    }
+
+    /// The sink's number for a callsite.
+    fn number(&self, metadata: &Metadata<'_>) -> u64 {
+        let known =
+            self.numbers.read().unwrap_or_else(PoisonError::into_inner).get(&metadata.callsite()).copied();
+        known.unwrap_or_else(|| {
+            let names: Vec<_> =
+                metadata.fields().iter().take(MAX_FIELDS).map(|field| RStr::from_str(field.name())).collect();
+            let number = self.sink.register(Callsite {
+                name: metadata.name().into(),
+                target: metadata.target().into(),
+                level: number_of(*metadata.level()),
+                file: metadata.file().map(RStr::from_str).into(),
+                line: metadata.line().into(),
+                module_path: metadata.module_path().map(RStr::from_str).into(),
+                fields: RSlice::from_slice(&names),
+            });
+            self.numbers.write().unwrap_or_else(PoisonError::into_inner).insert(metadata.callsite(), number);
+            number
+        })
+    }
+}
+
+/// A level as it crosses.
+fn number_of(level: Level) -> u32 {
+    match level {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 3,
+        Level::DEBUG => 4,
+        Level::TRACE => 5,
+    }
+}
+
+/// Calls another image, unless that is what this thread is doing already.
+///
+/// Where host and remote are one program, its subscriber may be this one: what it logs about an event would be an
+/// event again, for ever.
+fn call_out<R>(f: impl FnOnce() -> Option<R>) -> Option<R> {
+    thread_local! {
+        static OUT: Cell<bool> = const { Cell::new(false) };
+    }
+    if OUT.replace(true) {
+        return None;
+    }
+    // Nothing in there panics: what is called catches its own.
+    let result = f();
+    OUT.set(false);
+    result
+}
+
+/// The subscriber.
+pub(crate) struct Forward {
+    line: Line,
+    spans: Spans,
+}
+
+impl Forward {
+    pub(crate) fn new(line: Line) -> Self {
+        Self { line, spans: Spans::default() }
+    }
+}
+
+impl Subscriber for Forward {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let asked = call_out(|| {
+            let connection = self.line.connection()?;
+            Some(connection.sink.enabled(connection.number(metadata)))
+        });
+        asked.unwrap_or(false)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        // The author's code, which may log in turn.
+        let record = Record::of(|visit| event.record(visit));
+        let spans = self.spans.around(event);
+        call_out(|| {
+            let connection = self.line.connection()?;
+            let number = connection.number(event.metadata());
+            let values: Vec<_> = record.values().collect();
+            connection.sink.emit(number, RStr::from_str(&spans), RSlice::from_slice(&values));
+            Some(())
+        });
+    }
+
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        self.spans.open(attributes)
+    }
+
+    fn record(&self, span: &span::Id, values: &span::Record<'_>) {
+        self.spans.record(span, values);
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, span: &span::Id) {
+        self.spans.enter(span);
+    }
+
+    fn exit(&self, span: &span::Id) {
+        self.spans.exit(span);
+    }
+
+    fn clone_span(&self, span: &span::Id) -> span::Id {
+        self.spans.clone_handle(span);
+        span.clone()
+    }
+
+    fn try_close(&self, span: span::Id) -> bool {
+        self.spans.drop_handle(&span)
+    }
+
+    fn current_span(&self) -> Current {
+        self.spans.current()
+    }
+}
