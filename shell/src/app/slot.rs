@@ -13,6 +13,9 @@ use crate::{
     federation::{Entry, Federation, Status},
 };
 
+/// How many warnings stand above a surface at a time; the next comes when one was dismissed.
+const MAX_WARNINGS: usize = 2;
+
 /// What a slot shows, and the failure that it shows instead.
 #[derive(Default)]
 pub(crate) struct Slot {
@@ -48,8 +51,9 @@ impl Slot {
         }
         if !matches!(status, None | Some(Status::Failed(_))) {
             let warnings = federation.warnings(alias).map(|(said, _)| (said.code.as_str(), sentence(said)));
-            for (code, text) in warnings {
-                if !self.dismissed.contains(&text) && warning_ui(ui, &scene.tokens, code, &text) {
+            let unread: Vec<_> = warnings.filter(|(_, text)| !self.dismissed.contains(text)).collect();
+            for (code, text) in unread.into_iter().take(MAX_WARNINGS) {
+                if warning_ui(ui, &scene.tokens, code, &text) {
                     self.dismissed.push(text);
                 }
             }

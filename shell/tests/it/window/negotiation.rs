@@ -48,7 +48,10 @@ fn a_remote_that_provides_says_so_in_its_details() {
 fn a_warning_is_a_mark_on_the_entry_and_a_strip_in_the_slot() {
     let desktop = Desktop::new();
     begin_small(&desktop);
-    let installation = analytics_with(r#""requiredVersion": "^1.0""#, r#""requiredVersion": "^9.0""#);
+    let installation = analytics_with(
+        r#""shared-store": { "version": "1.0.0", "requiredVersion": "^1.0""#,
+        r#""shared-store": { "version": "1.0.0", "requiredVersion": "^9.0""#,
+    );
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for(GRACE);
     for part in ["Analytics: running", "needs ^9.0 of `shared-store`", "1.0.0 of `pulse`"] {
@@ -73,8 +76,8 @@ fn a_warning_is_a_mark_on_the_entry_and_a_strip_in_the_slot() {
 fn without_a_singleton_the_badge_is_amber_and_the_slot_says_why() {
     let desktop = Desktop::new();
     let mut installation = analytics_with(
-        r#""requiredVersion": "^1.0", "singleton": true,"#,
-        r#""requiredVersion": "^1.0", "singleton":false,"#,
+        r#""shared-store": { "version": "1.0.0", "requiredVersion": "^1.0", "singleton": true,"#,
+        r#""shared-store": { "version": "1.0.0", "requiredVersion": "^1.0", "singleton":false,"#,
     );
     installation.edit_host(|host| host["shared"]["shared-store"]["singleton"] = false.into());
     let mut window = desktop.open(shell(&desktop, &installation));
