@@ -28,8 +28,10 @@ mod entry;
 mod host;
 pub mod loader;
 pub mod plan_text;
+pub mod rehearsal;
 pub mod remote;
 pub mod resolver;
+pub mod why;
 
 use copies::Copies;
 pub use entry::{Entry, Status};
