@@ -129,16 +129,19 @@ impl Text<'_> {
             self.paper.table(2, &rows);
             return;
         }
-        let mut won: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut won: BTreeMap<[String; 2], Vec<String>> = BTreeMap::new();
         for why in explained() {
-            if let Some(winner) = why.candidates.iter().find(|candidate| candidate.won) {
-                let line = format!("{} of {}: {}", winner.version, winner.provider, winner.reason);
-                won.entry(line).or_default().push(why.consumer.to_string());
+            if let Some(winner) = why.candidates.into_iter().find(|candidate| candidate.won) {
+                let copy = format!("{} of {}", winner.version, winner.provider);
+                won.entry([copy, winner.reason]).or_default().push(why.consumer.to_string());
             }
         }
-        for (line, consumers) in won {
-            self.paper.line(2, 4, &[good(listed(&consumers)), plain(format!("  {line}"))]);
-        }
+        let row = |([copy, reason], consumers): ([String; 2], Vec<String>)| {
+            let copy = format!("{copy} for {}", listed(&consumers));
+            [vec![good("won")], vec![plain(copy)], vec![plain(reason)]]
+        };
+        let rows: Vec<_> = won.into_iter().map(row).collect();
+        self.paper.table(2, &rows);
     }
 
     fn refused(&mut self) {

@@ -1,5 +1,8 @@
 //! A plan before anything runs: manifests as they are written, and what is taken to be running already.
 
+#[cfg(test)]
+pub(super) mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

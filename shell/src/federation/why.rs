@@ -5,6 +5,8 @@
 //! nothing from the host.
 
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -245,7 +247,8 @@ impl Search<'_> {
 
     fn repairs(&self, mut reached: Vec<Tried>) -> Vec<Repair> {
         let new_warnings = |tried: &Tried| warnings(&tried.plan).saturating_sub(self.goal.warnings);
-        reached.sort_by_key(|tried| (self.elsewhere(tried), new_warnings(tried)));
+        let builds = |tried: &Tried| tried.steps.iter().filter(|step| step.builds).count();
+        reached.sort_by_key(|tried| (self.elsewhere(tried), builds(tried), new_warnings(tried)));
         reached.truncate(Why::MAX_REPAIRS);
         let repair = |tried: Tried| Repair {
             changes: tried

@@ -3,7 +3,7 @@
 use super::paper::{Cell, Look, Paper, Style};
 use super::{bad, bold, candidates, code, fix, good, needs, plain, title, uses, weak};
 use crate::federation::rehearsal::Rehearsal;
-use crate::federation::resolver::{DemandView, Diagnostic, Explanation, KeyView, Plan};
+use crate::federation::resolver::{DemandView, Diagnostic, Explanation, KeyView, Outcome, Plan};
 use crate::federation::why::{Repair, Why};
 
 /// For each consumer of a crate: what it gets, by which rule, and why each copy won or lost.
@@ -24,7 +24,8 @@ pub fn explain(rehearsal: &Rehearsal, plan: &Plan, key: &KeyView, look: Look) ->
         paper.blank();
         let row = |demand: &&DemandView| -> [Cell; 3] {
             let needs = [vec![weak("needs ")], needs(demand)].concat();
-            [vec![bold(&*demand.participant)], needs, vec![weak("uses "), uses(&demand.outcome)]]
+            let verb = if matches!(demand.outcome, Outcome::Uses { .. }) { "uses " } else { "gets " };
+            [vec![bold(&*demand.participant)], needs, vec![weak(verb), uses(&demand.outcome)]]
         };
         paper.table(2, &demands.iter().map(row).collect::<Vec<_>>());
         paper.line(4, 6, &[weak(why.rule.as_str()), plain(format!("  {}", why.rule.sentence()))]);

@@ -17,6 +17,8 @@ pub(super) struct Step {
     pub(super) edit: Edit,
     /// What it comes to, in a few words.
     pub(super) summary: String,
+    /// Whether a library has to be built with another copy of a crate, too.
+    pub(super) builds: bool,
 }
 
 impl Step {
@@ -64,7 +66,7 @@ impl Rehearsal {
         }
         let step = |party| {
             let summary = format!("call one of those called `{}` {}", said.participant, edit.value);
-            Step { party, edit: edit.clone(), summary }
+            Step { party, edit: edit.clone(), summary, builds: false }
         };
         parties.into_iter().rev().map(step).collect()
     }
@@ -96,8 +98,9 @@ impl Krate<'_> {
             self.accept(demand, version);
         }
         if demand.strict {
-            let name = &demand.participant;
-            self.put(name, "strictVersion", false, format!("let `{name}` not insist on {}", demand.required));
+            let (name, key) = (&demand.participant, &self.view.key);
+            let summary = format!("let `{name}` not insist on {} of `{key}`", demand.required);
+            self.put(name, "strictVersion", false, summary);
         }
         if let Some(lowest) = demand.required.lowest() {
             self.bring(&demand.participant, &demand.required, &lowest);
@@ -172,7 +175,7 @@ impl Krate<'_> {
                 Some(_) => (shared_pointer(key, Some("version")), text),
             };
             let summary = format!("let `{name}` bring {version} of `{key}`");
-            self.steps.push(Step { party, edit: Edit::new(name, pointer, value), summary });
+            self.steps.push(Step { party, edit: Edit::new(name, pointer, value), summary, builds: true });
         }
     }
 
@@ -187,7 +190,7 @@ impl Krate<'_> {
     fn put(&mut self, name: &str, field: &str, value: impl Into<Value>, summary: String) {
         let edit = Edit::new(name, shared_pointer(&self.view.key, Some(field)), value);
         for party in self.rehearsal.editable(name) {
-            self.steps.push(Step { party, edit: edit.clone(), summary: summary.clone() });
+            self.steps.push(Step { party, edit: edit.clone(), summary: summary.clone(), builds: false });
         }
     }
 }
