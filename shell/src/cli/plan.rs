@@ -28,17 +28,24 @@ mod inputs;
 use inputs::Inputs;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  pulse plan                                    the remotes that the host's manifest lists
-  pulse plan manifests/ target/release/         every remote in these folders
-  pulse plan --host my/host.json a.json b.json  another host, and these remotes
-  pulse plan --live remoteA=old/a.json new/     remoteA runs already; these join
-  pulse plan --explain shared-store             why everybody gets the copy that it gets
-  pulse plan --explain charts@legacy --json     the same of one share scope, as JSON
-  pulse plan --why remoteA                      what refuses remoteA, and the smallest change that admits it
+  pulse plan                               the remotes of the host's manifest
+  pulse plan manifests/ target/release/    every remote in these folders
+  pulse plan --host my/host.json a.json    another host, and this remote
+  pulse plan --live remoteA=old/a.json new/
+                                           remoteA runs already; these join
+  pulse plan --explain shared-store        who gets which copy, and why
+  pulse plan --explain charts@legacy --json
+                                           the same of one scope, as JSON
+  pulse plan --why remoteA                 what refuses remoteA, and the
+                                           smallest change that admits it
 
-Exit status: 0 when everybody is served; 1 when a manifest cannot be used; 2 for a wrong command line; 3 when
-anyone is refused or the host lacks something (with --why: when that remote is refused); 6 when a file, a crate
-or a remote is not there.";
+Exit status:
+  0 when everybody is served; with --why, when that remote is
+  1 when a manifest cannot be used
+  2 for a wrong command line
+  3 when anyone is refused or the host lacks something; with --why, when that
+    remote is refused
+  6 when a file, a crate or a remote is not there";
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
@@ -59,7 +66,7 @@ pub(super) struct PlanArgs {
     /// The plan as JSON; explanations are further keys of it.
     #[arg(long)]
     json: bool,
-    /// When to use colours; `auto` is on a terminal, unless NO_COLOR is set.
+    /// When to use colours; `auto` is on a terminal, unless `NO_COLOR` is set.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 }

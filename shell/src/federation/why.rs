@@ -195,7 +195,7 @@ impl Search<'_> {
             // The last edit is worth trying only with those that came closest; some plans are kept for that.
             let budget =
                 Why::MAX_PLANS - (Why::MAX_PLANS - self.plans) / 3 * usize::from(edits < Why::MAX_EDITS);
-            let (mut reached, mut missed) = (Vec::new(), Vec::new());
+            let (mut reached, mut others) = (Vec::new(), Vec::new());
             let mut seen = BTreeSet::new();
             'level: for tried in &open {
                 for step in self.steps(tried) {
@@ -212,15 +212,15 @@ impl Search<'_> {
                     let edits = steps.iter().map(|step| (step.party, &step.edit));
                     let Some(plan) = self.rehearsal.plan_with(edits) else { continue };
                     let misses = self.goal.misses(&plan).len();
-                    let list = if misses == 0 { &mut reached } else { &mut missed };
+                    let list = if misses == 0 { &mut reached } else { &mut others };
                     list.push(Tried { steps, plan, misses });
                 }
             }
             if !reached.is_empty() {
                 return (self.repairs(reached), self.plans);
             }
-            missed.sort_by_key(|tried| (tried.misses, self.elsewhere(tried)));
-            open = missed;
+            others.sort_by_key(|tried| (tried.misses, self.elsewhere(tried)));
+            open = others;
         }
         (Vec::new(), self.plans)
     }

@@ -3,7 +3,7 @@
 use super::paper::{Cell, Look, Paper, Style};
 use super::{bad, bold, candidates, code, fix, good, needs, plain, title, uses, weak};
 use crate::federation::rehearsal::Rehearsal;
-use crate::federation::resolver::{DemandView, Diagnostic, Explanation, KeyView, Outcome, Plan};
+use crate::federation::resolver::{DemandView, Diagnostic, Explanation, KeyView, Outcome, Plan, Rule};
 use crate::federation::why::{Repair, Why};
 
 /// For each consumer of a crate: what it gets, by which rule, and why each copy won or lost.
@@ -28,6 +28,10 @@ pub fn explain(rehearsal: &Rehearsal, plan: &Plan, key: &KeyView, look: Look) ->
             [vec![bold(&*demand.participant)], needs, vec![weak(verb), uses(&demand.outcome)]]
         };
         paper.table(2, &demands.iter().map(row).collect::<Vec<_>>());
+        let refused = demands.iter().all(|demand| matches!(demand.outcome, Outcome::Refused { .. }));
+        if refused && why.rule != Rule::NothingFits {
+            paper.line(4, 6, &[weak("if it were admitted:")]);
+        }
         paper.line(4, 6, &[weak(why.rule.as_str()), plain(format!("  {}", why.rule.sentence()))]);
         paper.table(4, &candidates(&why.candidates));
         let concerned = |said: &&Diagnostic| {

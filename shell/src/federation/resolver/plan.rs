@@ -285,7 +285,7 @@ fn refusals(federation: &Federation) -> Vec<Refusal> {
 /// A name like `name` that no participant has.
 fn free_name(federation: &Federation, name: &str) -> String {
     let taken = |free: &str| federation.participant(free).is_some() || federation.duplicates.contains(free);
-    (2..).map(|number| format!("{name}{number}")).find(|free| !taken(free)).unwrap_or_default()
+    (2..usize::MAX).map(|number| format!("{name}{number}")).find(|free| !taken(free)).unwrap_or_default()
 }
 
 /// What is not a refusal: mismatches that are tolerated, copies that are not shared, and state that is not.
@@ -309,17 +309,13 @@ fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>], said: &mut Ve
                     said.push(Diagnostic::bound(group, offer, winner, participant));
                 }
                 Some(_) if !satisfied => said.push(Diagnostic::mismatch(group, demand, offer, participant)),
-                None if group.demands[demand].own != Some(offer) => {
-                    if several {
-                        said.push(Diagnostic::not_singleton(group, offer, participant));
-                    }
-                }
-                None => {
+                None if group.demands[demand].own == Some(offer) => {
                     let other = used.iter().find(|other| **other != offer);
                     said.extend(other.map(|&other| {
                         Diagnostic::own_copy(group, demand, (offer, satisfied), other, participant)
                     }));
                 }
+                None if several => said.push(Diagnostic::not_singleton(group, offer, participant)),
                 _ => {}
             }
         }

@@ -100,7 +100,7 @@ impl Krate<'_> {
         if demand.strict {
             let (name, key) = (&demand.participant, &self.view.key);
             let summary = format!("let `{name}` not insist on {} of `{key}`", demand.required);
-            self.put(name, "strictVersion", false, summary);
+            self.put(name, "strictVersion", false, &summary);
         }
         if let Some(lowest) = demand.required.lowest() {
             self.bring(&demand.participant, &demand.required, &lowest);
@@ -110,7 +110,7 @@ impl Krate<'_> {
     /// Another participant brings what `demand` asks for, and others accept what does.
     fn let_others_bring(&mut self, demand: &DemandView) {
         let Some(lowest) = demand.required.lowest() else { return };
-        let host = &*self.rehearsal.host_name();
+        let host = self.rehearsal.host_name();
         let providers = self.view.offers.iter().map(|offer| &*offer.provider);
         let others = self.view.demands.iter().map(|other| &*other.participant);
         let mut names = vec![host];
@@ -136,7 +136,7 @@ impl Krate<'_> {
             let (name, key) = (&demand.participant, &self.view.key);
             let range = Requirement::written_for(version).to_string();
             let summary = format!("let `{name}` work with {range} of `{key}`");
-            self.put(name, "requiredVersion", range, summary);
+            self.put(name, "requiredVersion", range, &summary);
         }
     }
 
@@ -183,14 +183,14 @@ impl Krate<'_> {
     fn undeclare(&mut self, name: &str) {
         if self.view.demands.iter().any(|demand| *demand.participant == *name && demand.singleton) {
             let summary = format!("let `{name}` not ask for one copy of `{}` for all", self.view.key);
-            self.put(name, "singleton", false, summary);
+            self.put(name, "singleton", false, &summary);
         }
     }
 
-    fn put(&mut self, name: &str, field: &str, value: impl Into<Value>, summary: String) {
+    fn put(&mut self, name: &str, field: &str, value: impl Into<Value>, summary: &str) {
         let edit = Edit::new(name, shared_pointer(&self.view.key, Some(field)), value);
         for party in self.rehearsal.editable(name) {
-            self.steps.push(Step { party, edit: edit.clone(), summary: summary.clone(), builds: false });
+            self.steps.push(Step { party, edit: edit.clone(), summary: summary.to_owned(), builds: false });
         }
     }
 }
