@@ -259,7 +259,8 @@ impl Origin {
     pub fn file(&self) -> String {
         let here = env::current_dir().ok();
         let near = here.and_then(|here| self.path.strip_prefix(here).ok());
-        near.unwrap_or(&self.path).display().to_string()
+        let file = near.unwrap_or(&self.path);
+        file.strip_prefix(".").unwrap_or(file).display().to_string()
     }
 
     /// Line and column, both from 1, of the value of a JSON pointer, or of where it belongs.

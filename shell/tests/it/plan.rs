@@ -111,7 +111,7 @@ fn a_refusal_names_the_line_to_change() {
     let release = Release::new();
     release.remote("remoteA.json", "remoteA", &strict());
     let fix = "    fix: remoteA.json:7:26  /shared/shared-store/requiredVersion: \"^99.0\" -> \"^1.0\"\n";
-    for args in [&[][..], &["remoteA.json"], &["remoteA.json", "./remoteA.json", "."]] {
+    for args in [&[][..], &["remoteA.json"], &["remoteA.json", "./remoteA.json", "."], &["."]] {
         let said = release.plan(args);
         assert_eq!(said.code, Some(3), "{}", said.err);
         assert!(said.out.contains("Plan of pulse (version-first, 1 remote): 1 refused\n"), "{}", said.out);
