@@ -10,24 +10,23 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use plugin_api::manifest::{AtomAccess, HostManifest, RemoteManifest};
+use plugin_api::manifest::AtomAccess;
 
 use crate::{
     app,
     config::{Config, Options, read_manifest},
     failure::Failure,
-    federation::{
-        plan_text,
-        resolver::{self, Participant, Request},
-    },
     standalone,
 };
+
+mod plan;
 
 const RUN_EXAMPLES: &str = "Examples:
   pulse                                    the shell, with manifests/host.json
   pulse --config my/host.json              another list of remotes
   pulse run --plugin-dir target/debug      libraries of another build
   pulse plan                               will these remotes agree?
+  pulse plan --why remoteAnalytics         why not, and what would change it?
   pulse inspect target/release/libpulse_analytics.so
   pulse standalone manifests/analytics.json
 
@@ -49,10 +48,8 @@ enum Command {
     #[command(after_help = "Example:\n  pulse run --config manifests/host.json --plugin-dir target/release")]
     Run(RunArgs),
     /// Says who would provide each shared crate to whom, without loading anything.
-    #[command(
-        after_help = "Examples:\n  pulse plan\n  pulse plan --host manifests/host.json manifests/analytics.json --json\n\nExit status: 0 when everybody is served, 3 when anyone is refused."
-    )]
-    Plan(PlanArgs),
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(plan::PlanArgs),
     /// Prints the manifest of a library or JSON file, without running any of its code.
     #[command(after_help = "Example:\n  pulse inspect target/release/libpulse_analytics.so --json")]
     Inspect {
@@ -89,18 +86,6 @@ struct Folders {
     /// The folder for data of shell and remotes.
     #[arg(long, value_name = "DIR", env = "PULSE_DATA_DIR")]
     data_dir: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct PlanArgs {
-    /// The host's manifest; without it the one that `pulse` would start with.
-    #[arg(long, value_name = "FILE")]
-    host: Option<PathBuf>,
-    /// Manifests or libraries of remotes; without any, those that the host's manifest lists.
-    manifests: Vec<PathBuf>,
-    /// The plan as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Folders {
@@ -143,7 +128,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => run(cli.run),
         Some(Command::Run(args)) => run(args),
-        Some(Command::Plan(args)) => plan(args),
+        Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Inspect { file, json }) => inspect(&file, json),
         Some(Command::Standalone { path, folders }) => {
             standalone::run(&path, &folders.options(None)).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
@@ -176,45 +161,8 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     Ok(0)
 }
 
-fn plan(args: PlanArgs) -> Result<u8, Exit> {
-    let options = Options { config: args.host, ..Options::default() };
-    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
-    let mut unreadable = Vec::new();
-    let mut remotes = Vec::new();
-    let mut take = |read: Result<RemoteManifest, Failure>| match read {
-        Ok(manifest) => remotes.push(Participant::remote(&manifest)),
-        Err(failure) => unreadable.push(failure),
-    };
-    if args.manifests.is_empty() {
-        for (alias, reference) in &config.host.remotes {
-            take(config.locate(alias, reference).map(|l| l.manifest));
-        }
-    } else {
-        for path in &args.manifests {
-            take(read_manifest(path));
-        }
-    }
-    let host: &HostManifest = &config.host;
-    let plan = resolver::resolve(&Request::new(&Participant::host(host), &remotes, host.share_strategy));
-    if args.json {
-        print(&format!("{:#}", plan.to_json()))?;
-    } else {
-        print(&plan_text::render(&plan, io::stdout().is_terminal()))?;
-    }
-    for failure in &unreadable {
-        eprintln!("error: {failure}");
-    }
-    if !plan.refused().is_empty() {
-        return Ok(Exit::INCOMPATIBLE);
-    }
-    match unreadable.into_iter().next() {
-        Some(failure) => Ok(Exit::from(failure).code),
-        None => Ok(0),
-    }
-}
-
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
-    let manifest = read_manifest(path)?;
+    let manifest = read_manifest(path)?.manifest;
     let as_json =
         serde_json::to_string_pretty(&manifest).map_err(|e| Exit::new(Exit::FAILURE, "manifest-invalid", e))?;
     if json {

@@ -3,14 +3,15 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use etcetera::{BaseStrategy, choose_base_strategy};
-use plugin_api::manifest::{AuthConfig, HostManifest, ManifestError, RemoteManifest, RemoteRef};
+use plugin_api::manifest::{AuthConfig, HostManifest, ManifestError, Place, RemoteManifest, RemoteRef, utf8};
 
 use crate::{
     failure::{Failure, Stage},
-    federation::loader,
+    federation::loader::{self, LibraryError},
 };
 
 /// What the command line and the environment say.
@@ -56,6 +57,8 @@ impl ConfigError {
 pub struct Config {
     /// The host's manifest.
     pub host: HostManifest,
+    /// Its text, and where that was read.
+    pub origin: Origin,
     /// The file it came from; `None` for the one that is built in.
     pub file: Option<PathBuf>,
     /// Who signs people in.
@@ -83,7 +86,8 @@ impl Config {
         let mut config = Self::folders(options)?;
         let file = options.config.clone().or_else(|| find_manifest(&config.config_dir)).map(|f| absolute(&f));
         if let Some(file) = &file {
-            config.host = read_host(file)?;
+            let Written { manifest, origin } = read_host(file)?;
+            (config.host, config.origin) = (manifest, origin);
         }
         config.auth = auth(&config.host, file.as_deref(), &config.config_dir)?;
         config.file = file;
@@ -104,7 +108,8 @@ impl Config {
         plugin_dirs.extend(env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)));
         plugin_dirs.push(data_dir.join("plugins"));
         let auth = AuthConfig::default();
-        Ok(Self { host, file: None, auth, data_dir, config_dir, plugin_dirs })
+        let origin = Origin::new("", BUILT_IN, true);
+        Ok(Self { host, origin, file: None, auth, data_dir, config_dir, plugin_dirs })
     }
 
     /// Finds manifest and library of a remote.
@@ -126,14 +131,15 @@ impl Config {
             self.locate_by_manifest(&path)?
         } else {
             let library = self.find_library(&path);
-            Located { manifest: read_manifest(&library)?, library, origin: path, looked: Vec::new() }
+            let Written { manifest, origin } = read_manifest(&library)?;
+            Located { manifest, library, origin, looked: Vec::new() }
         };
         if located.manifest.name != reference.name {
             let text = format!(
                 "host.json expects `{}` for `{alias}`, and this manifest is of `{}`; correct one of them: {}",
                 reference.name,
                 located.manifest.name,
-                located.origin.display()
+                located.origin.path().display()
             );
             return Err(Failure::new(Stage::Discover, "manifest-name", text));
         }
@@ -141,10 +147,10 @@ impl Config {
     }
 
     fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
-        let manifest = read_manifest(path)?;
+        let Written { manifest, origin } = read_manifest(path)?;
         let beside = path.parent().unwrap_or(Path::new("."));
         let (library, looked) = self.find_entry(&manifest.remote_entry, beside);
-        Ok(Located { manifest, library, origin: path.to_owned(), looked })
+        Ok(Located { manifest, library, origin, looked })
     }
 
     /// The first place where the library called `base` is, else the first place where it could be.
@@ -173,24 +179,94 @@ impl Config {
 ///
 /// # Errors
 /// Names the file, and the place in it.
-pub fn read_manifest(path: &Path) -> Result<RemoteManifest, Failure> {
-    if !is_json(path) {
-        return loader::inspect(path).map_err(|e| Failure::new(Stage::Discover, e.code(), e));
+pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
+    let embedded = !is_json(path);
+    let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
+    if embedded {
+        let text = loader::section_text(path).map_err(|e| fail(e.code(), e.to_string()))?;
+        return remote(&text, path, embedded)
+            .map_err(|e| LibraryError::Manifest(e, path.to_owned()))
+            .map_err(|e| fail(e.code(), e.to_string()));
     }
-    let text = fs::read(path).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| {
         let (code, what) = if error.kind() == io::ErrorKind::NotFound {
             ("manifest-missing", "is missing; put it back or correct what names it".to_owned())
         } else {
             ("manifest-unreadable", format!("cannot be read ({error})"))
         };
-        Failure::new(Stage::Discover, code, format!("the manifest {what}: {}", path.display()))
+        fail(code, format!("the manifest {what}: {}", path.display()))
     })?;
-    RemoteManifest::from_slice(&text)
-        .map_err(|e| Failure::new(Stage::Discover, e.code(), format!("{e}: {}", path.display())))
+    utf8(&bytes)
+        .and_then(|text| remote(text, path, embedded))
+        .map_err(|e| fail(e.code(), format!("{e}: {}", path.display())))
 }
 
-fn is_json(path: &Path) -> bool {
+/// Whether a manifest is to be read from this file as it is, and not out of a library.
+pub(crate) fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
+}
+
+/// A manifest with the text that it was read from.
+#[derive(Clone, Debug)]
+pub struct Written<M> {
+    /// What it says.
+    pub manifest: M,
+    /// How and where it says so.
+    pub origin: Origin,
+}
+
+fn remote(text: &str, path: &Path, embedded: bool) -> Result<Written<RemoteManifest>, ManifestError> {
+    Ok(Written { manifest: RemoteManifest::from_json(text)?, origin: Origin::new(path, text, embedded) })
+}
+
+/// The text of a manifest, and the file that it is in.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    path: PathBuf,
+    text: Arc<str>,
+    embedded: bool,
+}
+
+impl Origin {
+    /// The text of a manifest, read from this file as it is or, if it is `embedded`, out of this library.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<Arc<str>>, embedded: bool) -> Self {
+        Self { path: path.into(), text: text.into(), embedded }
+    }
+
+    /// The file: JSON, or a library; empty for the host's manifest that is built in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The manifest as it is written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the value of a JSON pointer stands, or belongs, as people and editors read it:
+    /// `manifests/analytics.json:14:21`.
+    pub fn place(&self, pointer: &str) -> String {
+        let (line, column) = self.line_column(pointer);
+        let file = self.file();
+        match (self.embedded, file.is_empty()) {
+            (false, _) => format!("{file}:{line}:{column}"),
+            (true, false) => format!("{file} (embedded manifest, line {line})"),
+            (true, true) => "the host's manifest that is built in".to_owned(),
+        }
+    }
+
+    /// The file's name, seen from the working folder.
+    pub fn file(&self) -> String {
+        let here = env::current_dir().ok();
+        let near = here.and_then(|here| self.path.strip_prefix(here).ok());
+        let file = near.unwrap_or(&self.path);
+        file.strip_prefix(".").unwrap_or(file).display().to_string()
+    }
+
+    /// Line and column, both from 1, of the value of a JSON pointer, or of where it belongs.
+    pub fn line_column(&self, pointer: &str) -> (usize, usize) {
+        Place::of(&self.text, pointer).map_or((1, 1), |place| (place.line, place.column))
+    }
 }
 
 /// A remote's manifest, and where its library is or should be.
@@ -200,8 +276,8 @@ pub struct Located {
     pub manifest: RemoteManifest,
     /// The library.
     pub library: PathBuf,
-    /// The file that was configured.
-    pub origin: PathBuf,
+    /// Where the manifest was read.
+    pub origin: Origin,
     /// Where the library was looked for; empty when its path was given.
     pub looked: Vec<PathBuf>,
 }
@@ -222,7 +298,7 @@ fn auth(host: &HostManifest, file: Option<&Path>, config_dir: &Path) -> Result<A
     let own = config_dir.join("host.json");
     let (auth, beside) = match &host.auth {
         Some(auth) => (Some(auth.clone()), file.and_then(Path::parent)),
-        None if own.is_file() => (read_host(&own)?.auth, Some(config_dir)),
+        None if own.is_file() => (read_host(&own)?.manifest.auth, Some(config_dir)),
         None => (None, None),
     };
     let mut auth = auth.unwrap_or_default();
@@ -233,7 +309,10 @@ fn auth(host: &HostManifest, file: Option<&Path>, config_dir: &Path) -> Result<A
     Ok(auth)
 }
 
-fn read_host(file: &Path) -> Result<HostManifest, ConfigError> {
-    let text = fs::read(file).map_err(|e| ConfigError::Unreadable(e, file.to_owned()))?;
-    HostManifest::from_slice(&text).map_err(|e| ConfigError::Manifest(e, file.to_owned()))
+fn read_host(file: &Path) -> Result<Written<HostManifest>, ConfigError> {
+    let bytes = fs::read(file).map_err(|e| ConfigError::Unreadable(e, file.to_owned()))?;
+    let read = |text: &str| {
+        Ok(Written { manifest: HostManifest::from_json(text)?, origin: Origin::new(file, text, false) })
+    };
+    utf8(&bytes).and_then(read).map_err(|e| ConfigError::Manifest(e, file.to_owned()))
 }

@@ -30,8 +30,10 @@ pub mod loader;
 mod module;
 mod notices;
 pub mod plan_text;
+pub mod rehearsal;
 pub mod remote;
 pub mod resolver;
+pub mod why;
 
 use copies::Copies;
 pub use entry::{Entry, Status};

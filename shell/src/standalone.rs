@@ -91,7 +91,7 @@ pub fn main(entry: RemoteEntryRef) -> ExitCode {
 pub fn run(path: &Path, options: &Options) -> Result<(), StandaloneError> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     // The name that the file itself states: the reference to it is right by construction.
-    let name = read_manifest(&path)?.name;
+    let name = read_manifest(&path)?.manifest.name;
     let reference = RemoteRef { name: name.clone(), location: path.to_string_lossy().into_owned() };
     let config = alone(options, BTreeMap::from([(name, reference)]))?;
     show(move |ctx| Ok(Federation::start(config, theme::fonts(), waker(ctx))))

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::error::Place;
+
 /// A JSON document; an object keeps its members in order, repeated ones too.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
@@ -82,6 +84,35 @@ impl<'de> Visitor<'de> for JsonVisitor {
             members.push(member);
         }
         Ok(Json::Object(members))
+    }
+}
+
+impl Place {
+    /// Where the value of `pointer` (RFC 6901) stands in `text`; where it is absent, the nearest value around it
+    /// that is there, whose pointer the place then carries.
+    ///
+    /// None when `text` is not JSON.
+    pub fn of(text: &str, pointer: &str) -> Option<Self> {
+        let root: Json = serde_json::from_str(text).ok()?;
+        let (mut value, mut steps, mut found) = (&root, Vec::new(), 0);
+        for segment in pointer.split('/').skip(1) {
+            let name = segment.replace("~1", "/").replace("~0", "~");
+            let child = match value {
+                Json::Object(members) => members.iter().position(|(key, _)| *key == name),
+                Json::Array(items) => name.parse().ok().filter(|at| *at < items.len()),
+                _ => None,
+            };
+            let Some(at) = child else { break };
+            value = match value {
+                Json::Object(members) => &members[at].1,
+                Json::Array(items) => &items[at],
+                _ => break,
+            };
+            steps.push(at);
+            found += 1 + segment.len();
+        }
+        let (line, column) = line_column(text, locate(text, &steps, false));
+        Some(Self { pointer: pointer[..found].to_owned(), line, column })
     }
 }
 

@@ -24,8 +24,11 @@ pub(super) fn document<T>(
     version(&root).and_then(|()| decode(&root.object(keys)?)).map_err(|fault| fault.located(text))
 }
 
-/// Text of a manifest out of bytes that may not even be text.
-pub(super) fn utf8(bytes: &[u8]) -> Result<&str, ManifestError> {
+/// The text of a manifest out of bytes that may not even be text.
+///
+/// # Errors
+/// [`ManifestError::NotJson`], with the place of the first byte that is not UTF-8.
+pub fn utf8(bytes: &[u8]) -> Result<&str, ManifestError> {
     std::str::from_utf8(bytes).map_err(|error| {
         let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
         let (line, column) = json::line_column(valid, valid.len());

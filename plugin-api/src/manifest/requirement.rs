@@ -31,6 +31,44 @@ impl Requirement {
         Self::Range(Range { req: VersionReq { comparators: vec![comparator] }, text })
     }
 
+    /// The range that an author writes for `version`: `^1.2` for 1.2.3, with more numbers where Cargo needs them.
+    pub fn written_for(version: &Version) -> Self {
+        let Version { major, minor, pre, .. } = version;
+        let short = format!("^{major}.{minor}");
+        match short.parse() {
+            Ok(range) if pre.is_empty() && (*major, *minor) != (0, 0) => Self::Range(range),
+            _ => Self::compatible_with(version),
+        }
+    }
+
+    /// The lowest version that a range names or begins at; 1.0.0 or below it where the range has no lower end.
+    ///
+    /// None for a range that no version fits.
+    pub fn lowest(&self) -> Option<Version> {
+        let floor =
+            [Version::new(1, 0, 0), Version::new(0, 1, 0), Version::new(0, 0, 1), Version::new(0, 0, 0)];
+        let Self::Range(range) = self else { return Some(floor[0].clone()) };
+        let mut begins = Vec::new();
+        for Comparator { op, major, minor, patch, pre } in &range.req.comparators {
+            let named = Version::new(*major, minor.unwrap_or_default(), patch.unwrap_or_default());
+            match op {
+                Op::Greater => {
+                    let Version { major, minor, patch, .. } = named;
+                    begins.extend([
+                        Version::new(major, minor, patch), // above its prereleases
+                        Version::new(major, minor, patch.saturating_add(1)),
+                        Version::new(major, minor.saturating_add(1), 0),
+                        Version::new(major.saturating_add(1), 0, 0),
+                    ]);
+                }
+                Op::Less | Op::LessEq => {}
+                _ => begins.push(Version { pre: pre.clone(), ..named }),
+            }
+        }
+        begins.sort();
+        begins.into_iter().chain(floor).find(|version| range.req.matches(version))
+    }
+
     /// Whether `version` fits, by Cargo's rules: a prerelease fits a range only where a comparator
     /// of the range names a prerelease of that same version.
     pub fn matches(&self, version: &Version) -> bool {

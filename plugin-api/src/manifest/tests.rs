@@ -369,6 +369,57 @@ fn version() -> impl Strategy<Value = Version> {
         .prop_map(|text| Version::parse(&text).unwrap())
 }
 
+#[test]
+fn a_range_for_a_version_and_a_version_for_a_range() {
+    let written = |version: &str| Requirement::written_for(&version.parse().unwrap()).to_string();
+    for (version, range) in [
+        ("1.0.0", "^1.0"),
+        ("1.2.3+b", "^1.2"),
+        ("0.3.1", "^0.3"),
+        ("0.0.3", "^0.0.3"),
+        ("2.0.0-rc.1", "^2.0.0-rc.1"),
+    ] {
+        assert_eq!(written(version), range);
+    }
+    for (range, version) in [
+        ("^99.0", "99.0.0"),
+        (">1.2.3", "1.2.4"),
+        (">1.2", "1.3.0"),
+        (">1", "2.0.0"),
+        (">1.0.0-rc.1", "1.0.0"),
+        (">=1.1, <3", "1.1.0"),
+        ("<3, >=1, >1.5.0", "1.5.1"),
+        ("=1.0.0-rc.1", "1.0.0-rc.1"),
+        ("1.*", "1.0.0"),
+        ("*", "1.0.0"),
+        ("<1", "0.1.0"),
+    ] {
+        let lowest = Requirement::Range(range.parse().unwrap()).lowest();
+        assert_eq!(lowest, Some(version.parse().unwrap()), "{range}");
+    }
+    assert_eq!(Requirement::Range(">2, <1".parse().unwrap()).lowest(), None);
+}
+
+/// The place of `pointer` in `text` is that of `found`.
+#[track_caller]
+fn check_place(text: &str, pointer: &str, found: &str, line_column: (usize, usize)) {
+    let place = Place::of(text, pointer).unwrap();
+    assert_eq!((place.pointer.as_str(), (place.line, place.column)), (found, line_column));
+}
+
+#[test]
+fn a_pointer_has_a_place_in_the_text() {
+    let text = "{\n  \"é\": 1, \"a/b~\": { \"c\": [1,\n    { \"d\": true }] }\n}";
+    check_place(text, "", "", (1, 1));
+    check_place(text, "/é", "/é", (2, 8));
+    check_place(text, "/a~1b~0/c/1/d", "/a~1b~0/c/1/d", (3, 12));
+    // What is not there stands where it belongs.
+    check_place(text, "/a~1b~0/x/y", "/a~1b~0", (2, 19));
+    check_place(text, "/a~1b~0/c/7", "/a~1b~0/c", (2, 26));
+    check_place(text, "/é/x", "/é", (2, 8));
+    assert_eq!(Place::of("{", "/a"), None);
+}
+
 fn requirement() -> impl Strategy<Value = Requirement> {
     let range = "(\\^|~|=|<|>=|> )[0-9](\\.[0-9]){0,2}(, <[0-9])?|\\*|[1-9]\\.\\*";
     prop_oneof![Just(Requirement::Any), range.prop_map(|text| Requirement::Range(text.parse().unwrap())),]

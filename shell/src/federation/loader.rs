@@ -123,7 +123,8 @@ fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
     RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
 }
 
-fn section_text(path: &Path) -> Result<String, LibraryError> {
+/// The text of the manifest inside of the library at `path`. Runs none of its code.
+pub(crate) fn section_text(path: &Path) -> Result<String, LibraryError> {
     let file = File::open(path).map_err(|e| LibraryError::io(e, path))?;
     if file.metadata().is_ok_and(|m| m.is_dir()) {
         return Err(LibraryError::NotALibrary(path.to_owned()));

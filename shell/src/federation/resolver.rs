@@ -22,6 +22,7 @@
 
 mod build;
 mod diagnostic;
+mod edit;
 mod explain;
 mod group;
 mod live;
@@ -38,7 +39,8 @@ use std::sync::Arc;
 use plugin_api::manifest::ShareStrategy;
 
 pub use diagnostic::{Code, Diagnostic, Severity};
-pub use explain::{Candidate, Explanation, Outcome};
+pub use edit::{Edit, shared_pointer};
+pub use explain::{Candidate, Explanation, Outcome, Rule};
 pub use live::{Live, LiveCopy};
 pub use participant::Participant;
 pub use plan::{Assignment, Plan, Refusal};

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod driver;
+mod plan;
 mod provider;
 mod support;
 mod telemetry;

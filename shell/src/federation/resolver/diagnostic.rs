@@ -7,6 +7,7 @@ use plugin_api::manifest::{DEFAULT_SCOPE, Requirement};
 use semver::Version;
 use serde::Serialize;
 
+use super::edit::{Edit, shared_pointer};
 use super::group::{Gets, Group};
 
 /// The kinds of things that a plan says.
@@ -23,6 +24,8 @@ pub enum Code {
     NoProvider,
     /// A running participant keeps another copy than the singleton, which was declared after it was loaded.
     NotShared,
+    /// A participant uses another's copy of a crate that is no singleton, with a state of its own.
+    NotSingleton,
     /// A participant uses its own copy of a crate while others use another.
     OwnCopy,
     /// The only copies that would do are of refused participants, or must not be used.
@@ -44,6 +47,7 @@ impl Code {
             Self::HostUnsatisfied => "host-unsatisfied",
             Self::NoProvider => "no-provider",
             Self::NotShared => "not-shared",
+            Self::NotSingleton => "not-singleton",
             Self::OwnCopy => "own-copy",
             Self::ProviderRefused => "provider-refused",
             Self::SeparateScopes => "separate-scopes",
@@ -103,10 +107,11 @@ enum Detail {
     Nothing { required: Arc<Requirement>, offered: Vec<Copy>, more: usize },
     Unusable { required: Arc<Requirement>, copy: Copy, excluded: bool },
     Own { required: Arc<Requirement>, version: Version, satisfied: bool, other: Copy },
+    Instance { copy: Copy },
     Bound { copy: Copy, singleton: Copy },
     Walls { others: Vec<Arc<str>> },
     Conflict { victim: Arc<str>, required: Arc<Requirement>, copy: Option<Copy> },
-    Duplicate { host: bool },
+    Duplicate { host: bool, free: String },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -131,16 +136,73 @@ impl fmt::Display for Copy {
 impl Diagnostic {
     /// How much it matters.
     pub fn severity(&self) -> Severity {
-        match (self.code, &self.detail) {
-            (Code::OwnCopy, Detail::Own { satisfied: true, .. }) | (Code::SeparateScopes, _) => Severity::Info,
-            (Code::OwnCopy | Code::NotShared | Code::VersionMismatch, _) => Severity::Warning,
-            _ => Severity::Error,
+        match self.code {
+            Code::SeparateScopes => Severity::Info,
+            Code::NotShared | Code::NotSingleton | Code::OwnCopy | Code::VersionMismatch => Severity::Warning,
+            Code::Conflict
+            | Code::DuplicateName
+            | Code::HostUnsatisfied
+            | Code::NoProvider
+            | Code::ProviderRefused
+            | Code::VersionMismatchStrict => Severity::Error,
         }
     }
 
     /// One sentence: what it is, and what to do next.
     pub fn message(&self) -> String {
         self.to_string()
+    }
+
+    /// The one line of a manifest that would remedy it, as far as this diagnostic alone can tell.
+    ///
+    /// None where it takes another library, another scope or more than one line.
+    pub fn fix(&self) -> Option<Edit> {
+        let edit = |participant: &str, field, value: serde_json::Value| {
+            Some(Edit::new(participant, shared_pointer(&self.key, Some(field)), value))
+        };
+        let accept = |participant: &str, version: &Version| {
+            edit(participant, "requiredVersion", Requirement::written_for(version).to_string().into())
+        };
+        match &self.detail {
+            Detail::Mismatch { copy, .. } => accept(&self.participant, &copy.version),
+            Detail::Nothing { offered, .. } => accept(&self.participant, &offered.first()?.version),
+            Detail::Own { version, satisfied: false, .. } => accept(&self.participant, version),
+            Detail::Own { satisfied: true, .. } | Detail::Instance { .. } => {
+                edit(&self.participant, "singleton", true.into())
+            }
+            Detail::Conflict { victim, copy, .. } => accept(victim, &copy.as_ref()?.version),
+            Detail::Walls { others } if *self.scope != *DEFAULT_SCOPE => {
+                let default = others.iter().find(|scope| ***scope == *DEFAULT_SCOPE)?;
+                edit(&self.participant, "shareScope", (**default).into())
+            }
+            Detail::Duplicate { free, .. } => Some(Edit::new(&self.participant, "/name", &**free)),
+            Detail::Unusable { .. } | Detail::Bound { .. } | Detail::Walls { .. } => None,
+        }
+    }
+
+    /// Where what it is about is written: participant and JSON pointer; of a conflict, both sides.
+    pub fn written_at(&self) -> Vec<(&str, String)> {
+        if matches!(self.detail, Detail::Duplicate { .. }) {
+            return vec![(&self.participant, "/name".to_owned())];
+        }
+        let names = [Some(&self.participant), self.victim()].into_iter().flatten();
+        names.map(|name| (&**name, shared_pointer(&self.key, None))).collect()
+    }
+
+    /// The refused participant whose copy would have done.
+    pub fn refused_provider(&self) -> Option<&Arc<str>> {
+        match &self.detail {
+            Detail::Unusable { copy, excluded: false, .. } => Some(&copy.provider),
+            _ => None,
+        }
+    }
+
+    /// Who would lose what it needs.
+    pub fn victim(&self) -> Option<&Arc<str>> {
+        match &self.detail {
+            Detail::Conflict { victim, .. } => Some(victim),
+            _ => None,
+        }
     }
 
     /// `demand` is not met by what `group` has to give.
@@ -190,6 +252,11 @@ impl Diagnostic {
         Self::about(group, participant, Code::OwnCopy, detail)
     }
 
+    /// The copy `offer` of another is used, of which each user has an instance of its own.
+    pub(super) fn not_singleton(group: &Group, offer: usize, participant: Arc<str>) -> Self {
+        Self::about(group, participant, Code::NotSingleton, Detail::Instance { copy: Copy::of(group, offer) })
+    }
+
     /// A running participant keeps `offer` although `singleton` serves all others.
     pub(super) fn bound(group: &Group, offer: usize, singleton: usize, participant: Arc<str>) -> Self {
         let detail = Detail::Bound { copy: Copy::of(group, offer), singleton: Copy::of(group, singleton) };
@@ -209,10 +276,10 @@ impl Diagnostic {
         Self::about(group, participant, Code::Conflict, Detail::Conflict { victim, required, copy })
     }
 
-    /// Several remotes have this name, or a remote has the host's.
-    pub(super) fn duplicate(name: Arc<str>, host: bool) -> Self {
+    /// Several remotes have this name, or a remote has the host's; `free` is a name that nobody has.
+    pub(super) fn duplicate(name: Arc<str>, host: bool, free: String) -> Self {
         let none: Arc<str> = "".into();
-        let detail = Detail::Duplicate { host };
+        let detail = Detail::Duplicate { host, free };
         Self { code: Code::DuplicateName, participant: name, scope: none.clone(), key: none, detail }
     }
 
@@ -282,14 +349,22 @@ impl fmt::Display for Diagnostic {
             Detail::Own { required, version, satisfied: true, other } => write!(
                 f,
                 "`{participant}` uses its own copy of {krate}, {version}, and shares no state with the users of \
-                 {other}: declare `singleton` if all should use one copy, or let both sides accept one version \
-                 (`{participant}` asks for {required})"
+                 {other}, because nobody in the scope declares `singleton`: if all should use one copy, set \
+                 `singleton` to true at {} in the manifest of `{participant}`, which asks for {required}",
+                shared_pointer(key, None)
             ),
             Detail::Own { required, version, satisfied: false, other } => write!(
                 f,
                 "`{participant}` needs {required} of {krate}, which nobody offers, so it uses its own copy, {version}, \
                  and shares no state with the users of {other}: build it with a version within {required}, or \
                  widen its `requiredVersion`"
+            ),
+            Detail::Instance { copy } => write!(
+                f,
+                "`{participant}` uses {copy} for {krate}, with a state of its own, because nobody in the scope \
+                 declares `singleton`: what others write there it does not see; set `singleton` to true at {} in \
+                 the manifest of `{participant}`",
+                shared_pointer(key, None)
             ),
             Detail::Bound { copy, singleton } => write!(
                 f,
@@ -313,13 +388,13 @@ impl fmt::Display for Diagnostic {
                 "with `{participant}` nothing would be left for `{victim}`, which needs {required} of {krate}: \
                  let another participant offer it, or do without one of the two"
             ),
-            Detail::Duplicate { host: false } => {
+            Detail::Duplicate { host: false, .. } => {
                 write!(
                     f,
                     "several remotes are called `{participant}`, so none of them is used: rename all but one"
                 )
             }
-            Detail::Duplicate { host: true } => {
+            Detail::Duplicate { host: true, .. } => {
                 write!(f, "a remote is called `{participant}`, which is the host's name: rename the remote")
             }
         }

@@ -22,8 +22,67 @@ pub struct Explanation {
     pub declared_by: Vec<Arc<str>>,
     /// What it gets.
     pub outcome: Outcome,
+    /// What decided it.
+    pub rule: Rule,
     /// Every copy there is, best version first.
     pub candidates: Vec<Candidate>,
+}
+
+/// What decides which copy a participant gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// A participant that runs keeps what it uses.
+    KeepsItsCopy,
+    /// A singleton in use does not move.
+    SingletonInUse,
+    /// Of the versions that satisfy everybody, the highest is the singleton.
+    HighestCompatible,
+    /// No version satisfies everybody: the host goes first, then the strict, then the many, then the highest.
+    FewestUnsatisfied,
+    /// Of a crate that is no singleton, each takes the highest version that fits.
+    HighestFitting,
+    /// Of a crate that is no singleton nothing fits, so a participant takes its own copy.
+    OwnCopy,
+    /// There is nothing to give.
+    NothingFits,
+}
+
+impl Rule {
+    /// The stable, kebab-case name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepsItsCopy => "keeps-its-copy",
+            Self::SingletonInUse => "singleton-in-use",
+            Self::HighestCompatible => "highest-compatible",
+            Self::FewestUnsatisfied => "fewest-unsatisfied",
+            Self::HighestFitting => "highest-fitting",
+            Self::OwnCopy => "own-copy",
+            Self::NothingFits => "nothing-fits",
+        }
+    }
+
+    /// The rule in a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::KeepsItsCopy => "a participant that runs keeps the copy that it uses",
+            Self::SingletonInUse => "a singleton in use does not move",
+            Self::HighestCompatible => "of the versions that satisfy everybody, the highest is the singleton",
+            Self::FewestUnsatisfied => {
+                "no version satisfies everybody: the host goes first, then the fewest strict demands left \
+                 unsatisfied, then the fewest demands, then the highest version"
+            }
+            Self::HighestFitting => {
+                "the crate is not a singleton: each takes the highest version that fits it, with a state of its own"
+            }
+            Self::OwnCopy => {
+                "the crate is not a singleton and nothing that is offered fits: it takes its own copy"
+            }
+            Self::NothingFits => {
+                "nothing that is offered fits, and there is no copy of its own to fall back on"
+            }
+        }
+    }
 }
 
 /// What a participant gets of a crate.
@@ -79,6 +138,7 @@ impl Plan {
             singleton: group.is_singleton(),
             declared_by: self.declared_by(group),
             outcome: self.outcome(group, at, winner),
+            rule: why.rule(),
             candidates: (0..group.offers.len())
                 .map(|offer| {
                     let won = chosen == Some(offer);
@@ -100,6 +160,21 @@ struct Why<'a> {
 }
 
 impl Why<'_> {
+    fn rule(&self) -> Rule {
+        let group = self.group;
+        match self.chosen {
+            None => Rule::NothingFits,
+            Some(_) if self.consumer().bound.is_some() => Rule::KeepsItsCopy,
+            Some(offer) if group.is_singleton() => match group.unsatisfied_by(offer) {
+                _ if group.offers[offer].live => Rule::SingletonInUse,
+                (0, _) => Rule::HighestCompatible,
+                _ => Rule::FewestUnsatisfied,
+            },
+            Some(offer) if group.fits(self.demand, offer) => Rule::HighestFitting,
+            Some(_) => Rule::OwnCopy,
+        }
+    }
+
     fn won(&self, offer: usize) -> String {
         let group = self.group;
         let copy = &group.offers[offer];

@@ -274,7 +274,8 @@ fn refusals(federation: &Federation) -> Vec<Refusal> {
     }
     for name in &federation.duplicates {
         let host = *name == federation.names[federation.host];
-        refused.entry(name.clone()).or_default().push(Diagnostic::duplicate(name.clone(), host));
+        let diagnostic = Diagnostic::duplicate(name.clone(), host, free_name(federation, name));
+        refused.entry(name.clone()).or_default().push(diagnostic);
     }
     for &(at, demand) in &federation.places[federation.host] {
         let group = &federation.groups[at];
@@ -286,7 +287,15 @@ fn refusals(federation: &Federation) -> Vec<Refusal> {
     refused.into_iter().map(|(participant, causes)| Refusal { participant, causes }).collect()
 }
 
-/// What is not a refusal: mismatches that are tolerated, and copies that are not shared.
+/// A name like `name` that no participant has.
+fn free_name(federation: &Federation, name: &str) -> String {
+    let taken = |free: &str| federation.participant(free).is_some() || federation.duplicates.contains(free);
+    (2..usize::MAX).map(|number| format!("{name}{number}")).find(|free| !taken(free)).unwrap_or_default()
+}
+
+/// What is not a refusal: mismatches that are tolerated, copies that are not shared, and state that is not.
+///
+/// A crate that is no singleton shares code and no state: each of its users has an instance of its own.
 fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>], said: &mut Vec<Diagnostic>) {
     let mut scopes: BTreeMap<&Arc<str>, Vec<&Group>> = BTreeMap::new();
     for (group, decided) in federation.groups.iter().zip(decided) {
@@ -295,6 +304,7 @@ fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>], said: &mut Ve
             Some(Gets::Offer { offer, satisfied }) => Some((*offer, *satisfied)),
             _ => None,
         };
+        let several = group.admitted().nth(1).is_some();
         let used: BTreeSet<usize> = decided.iter().filter_map(offer_of).map(|(offer, _)| offer).collect();
         for (demand, gets) in decided.iter().enumerate() {
             let Some((offer, satisfied)) = offer_of(gets) else { continue };
@@ -310,6 +320,7 @@ fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>], said: &mut Ve
                         Diagnostic::own_copy(group, demand, (offer, satisfied), other, participant)
                     }));
                 }
+                None if several => said.push(Diagnostic::not_singleton(group, offer, participant)),
                 _ => {}
             }
         }

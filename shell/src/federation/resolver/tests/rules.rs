@@ -8,7 +8,7 @@ use semver::Version;
 use super::{lines, participant};
 use crate::federation::resolver::{Code, Live, Outcome, Participant, Plan, Request, Severity, Slot, resolve};
 
-fn plan_of(strategy: ShareStrategy, people: &[&str]) -> Plan {
+pub(super) fn plan_of(strategy: ShareStrategy, people: &[&str]) -> Plan {
     let people: Vec<Participant> = people.iter().map(|line| participant(line)).collect();
     resolve(&Request::new(&people[0], &people[1..], strategy))
 }
@@ -22,13 +22,13 @@ fn check_with(strategy: ShareStrategy, people: &[&str], expected: &[&str]) -> Pl
 }
 
 #[track_caller]
-fn check(people: &[&str], expected: &[&str]) -> Plan {
+pub(super) fn check(people: &[&str], expected: &[&str]) -> Plan {
     check_with(VersionFirst, people, expected)
 }
 
 /// The plan says this about that participant, and the sentence contains all of `words`.
 #[track_caller]
-fn says(plan: &Plan, code: Code, severity: Severity, participant: &str, words: &[&str]) {
+pub(super) fn says(plan: &Plan, code: Code, severity: Severity, participant: &str, words: &[&str]) {
     let said: Vec<_> = plan
         .diagnostics()
         .iter()
@@ -259,13 +259,8 @@ fn what_is_not_a_singleton_comes_from_the_highest_that_fits() {
         &["host: store 1.0.0", "a: store 1.2.0 =1.2.0", "b: store 1.4.0", "c: store 2.0.0 ^3"],
         &["a store: 1.2.0 of a", "b store: 1.4.0 of b", "c store: 2.0.0 of c!", "host store: 1.4.0 of b"],
     );
-    says(
-        &plan,
-        Code::OwnCopy,
-        Severity::Info,
-        "a",
-        &["its own copy", "1.2.0", "shares no state", "`singleton`"],
-    );
+    let words = ["its own copy", "1.2.0", "shares no state", "`singleton` to true at /shared/store"];
+    says(&plan, Code::OwnCopy, Severity::Warning, "a", &words);
     says(&plan, Code::OwnCopy, Severity::Warning, "c", &["needs ^3", "nobody offers", "2.0.0"]);
     assert!(plan.is_compatible());
 }

@@ -1,0 +1,256 @@
+//! `pulse plan`: will these manifests agree? Nothing is loaded, no code of a remote runs.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
+
+use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
+use plugin_api::manifest::{RemoteManifest, near_miss};
+use serde_json::{Value, json};
+
+use super::{Cli, Exit, print};
+use crate::{
+    config::{Config, Options, Written, read_manifest},
+    failure::{Failure, Stage},
+    federation::{
+        plan_text::{self, Look},
+        rehearsal::Rehearsal,
+        resolver::{KeyView, Outcome, Plan},
+        why::Why,
+    },
+};
+
+mod inputs;
+
+use inputs::Inputs;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  pulse plan                               the remotes of the host's manifest
+  pulse plan manifests/ target/release/    every remote in these folders
+  pulse plan --host my/host.json a.json    another host, and this remote
+  pulse plan --live remoteA=old/a.json new/
+                                           remoteA runs already; these join
+  pulse plan --explain shared-store        who gets which copy, and why
+  pulse plan --explain charts@legacy --json
+                                           the same of one scope, as JSON
+  pulse plan --why remoteA                 what refuses remoteA, and the
+                                           smallest change that admits it
+
+Exit status:
+  0 when everybody is served; with --why, when that remote is
+  1 when a manifest cannot be used
+  2 for a wrong command line
+  3 when anyone is refused or the host lacks something; with --why, when that
+    remote is refused
+  6 when a file, a crate or a remote is not there";
+
+#[derive(Args)]
+pub(super) struct PlanArgs {
+    /// The host's manifest; without it the one that `pulse` would start with.
+    #[arg(long, value_name = "FILE")]
+    host: Option<PathBuf>,
+    /// Manifests, libraries or folders with some of both; without any, the remotes that the host's manifest lists.
+    manifests: Vec<PathBuf>,
+    /// A remote that runs already, as this manifest says; it may be older than one of that name that joins.
+    #[arg(long, value_name = "NAME=MANIFEST", value_parser = live)]
+    live: Vec<(String, PathBuf)>,
+    /// Explains who gets which copy of a crate, candidate by candidate; may be given more than once.
+    #[arg(long, value_name = "KEY[@SCOPE]")]
+    explain: Vec<String>,
+    /// Says what refuses a remote, and the smallest change of manifests that would admit it.
+    #[arg(long, value_name = "REMOTE")]
+    why: Option<String>,
+    /// The plan as JSON; explanations are further keys of it.
+    #[arg(long)]
+    json: bool,
+    /// When to use colours; `auto` is on a terminal, unless `NO_COLOR` is set.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+fn live(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("write the remote's name, `=` and its manifest, such as `remoteA=old/a.json`".to_owned()),
+    }
+}
+
+/// Plans, answers what is asked, and says with its code whether all is well.
+pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
+    let options = Options { config: args.host.clone(), ..Options::default() };
+    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
+    let running = running(&args.live)?;
+    let inputs = if args.manifests.is_empty() {
+        Inputs::of_host(&config, &args.live.iter().map(|(name, _)| name.as_str()).collect())
+    } else {
+        Inputs::of_paths(&args.manifests)
+    };
+    let Inputs { remotes, failures, notes } = inputs;
+    for note in notes {
+        eprintln!("{note}");
+    }
+    for failure in &failures {
+        eprintln!("error: {failure}");
+    }
+    let host = Written { manifest: config.host, origin: config.origin };
+    let rehearsal = Rehearsal::join(host, running, remotes);
+    let plan = rehearsal.plan();
+    let keys = keys(&plan, &args.explain)?;
+    let why = args.why.as_deref().map(|name| why(&rehearsal, &plan, name)).transpose()?;
+
+    if args.json {
+        let mut json = plan.to_json();
+        if !keys.is_empty() {
+            json["explain"] = keys.iter().map(|key| explained(&plan, key)).collect();
+        }
+        if let Some(why) = &why {
+            json["why"] = why.to_json();
+        }
+        print(&format!("{json:#}"))?;
+    } else {
+        let look = args.color.look();
+        let mut answers: Vec<String> =
+            keys.iter().map(|key| plan_text::explain(&rehearsal, &plan, key, look)).collect();
+        answers.extend(why.as_ref().map(|why| plan_text::why(&rehearsal, why, look)));
+        if answers.is_empty() {
+            answers.push(plan_text::render(&rehearsal, &plan, look));
+        }
+        print(answers.join("\n").trim_end())?;
+    }
+    if why.map_or(!plan.is_compatible(), |why| why.refused) {
+        return Ok(Exit::INCOMPATIBLE);
+    }
+    Ok(failures.into_iter().next().map_or(0, |failure| Exit::from(failure).code))
+}
+
+/// The remotes that run already.
+fn running(live: &[(String, PathBuf)]) -> Result<Vec<Written<RemoteManifest>>, Exit> {
+    let mut names = BTreeSet::new();
+    let mut running = Vec::new();
+    for (name, path) in live {
+        if !names.insert(name) {
+            let text = format!("`{name}` is given with --live more than once; one remote runs once");
+            Cli::command().error(ErrorKind::ArgumentConflict, text).exit();
+        }
+        let read = read_manifest(path)?;
+        if read.manifest.name != *name {
+            let text = format!(
+                "--live names `{name}`, and this manifest is of `{}`; correct one of them: {}",
+                read.manifest.name,
+                path.display()
+            );
+            return Err(Failure::new(Stage::Discover, "manifest-name", text).into());
+        }
+        running.push(read);
+    }
+    Ok(running)
+}
+
+/// The crates that are asked for as `KEY` or `KEY@SCOPE`.
+fn keys(plan: &Plan, asked: &[String]) -> Result<Vec<KeyView>, Exit> {
+    let mut found = Vec::new();
+    for text in asked {
+        let (key, scope) =
+            text.split_once('@').map_or((text.as_str(), None), |(key, scope)| (key, Some(scope)));
+        let of_key: Vec<KeyView> = plan.keys().filter(|view| *view.key == *key).collect();
+        if of_key.is_empty() {
+            let known: BTreeSet<_> = plan.keys().map(|view| view.key).collect();
+            let known: Vec<&str> = known.iter().map(|key| &**key).collect();
+            return Err(unknown("crate-unknown", &format!("nobody shares a crate `{key}`"), key, &known));
+        }
+        let scopes: Vec<_> = of_key.iter().map(|view| view.scope.clone()).collect();
+        let count = found.len();
+        found.extend(of_key.into_iter().filter(|view| scope.is_none_or(|scope| *view.scope == *scope)));
+        if let Some(scope) = scope
+            && found.len() == count
+        {
+            let known: Vec<&str> = scopes.iter().map(|scope| &**scope).collect();
+            let what = format!("`{key}` is not shared in a scope `{scope}`");
+            return Err(unknown("scope-unknown", &what, scope, &known));
+        }
+    }
+    Ok(found)
+}
+
+fn why(rehearsal: &Rehearsal, plan: &Plan, name: &str) -> Result<Why, Exit> {
+    rehearsal.why(plan, name).ok_or_else(|| {
+        let refused = plan.refused().iter().map(|refusal| &*refusal.participant);
+        let known: BTreeSet<&str> = plan.admitted().chain(refused).chain([plan.host()]).collect();
+        let known: Vec<&str> = known.into_iter().collect();
+        unknown("remote-unknown", &format!("no remote is called `{name}`"), name, &known)
+    })
+}
+
+/// What is asked for is not there; says what is.
+fn unknown(code: &str, what: &str, word: &str, known: &[&str]) -> Exit {
+    let meant = near_miss(word, known).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    let list = match known {
+        [] => "there are none".to_owned(),
+        known => known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    };
+    Exit::new(Exit::NOT_FOUND, code, format!("{what}{meant} (there: {list})"))
+}
+
+/// The explanation of one crate as JSON.
+fn explained(plan: &Plan, key: &KeyView) -> Value {
+    let consumer = |why: crate::federation::resolver::Explanation| {
+        let (uses, refused) = match &why.outcome {
+            Outcome::Uses { provider, version, own, satisfied } => {
+                let version = version.to_string();
+                (
+                    json!({ "provider": &**provider, "version": version, "own": own, "satisfied": satisfied }),
+                    None,
+                )
+            }
+            Outcome::Refused { code } => (Value::Null, Some(code.as_str())),
+        };
+        let candidates = why.candidates.iter().map(|one| {
+            let (provider, version) = (&*one.provider, one.version.to_string());
+            json!({ "provider": provider, "version": version, "won": one.won, "reason": one.reason })
+        });
+        json!({
+            "consumer": &*why.consumer,
+            "required": why.required.to_string(),
+            "uses": uses,
+            "refused": refused,
+            "rule": why.rule.as_str(),
+            "because": why.rule.sentence(),
+            "candidates": candidates.collect::<Vec<_>>(),
+        })
+    };
+    let consumers = key.demands.iter();
+    let consumers = consumers.filter_map(|demand| plan.explain(&key.scope, &key.key, &demand.participant));
+    json!({
+        "scope": &*key.scope,
+        "key": &*key.key,
+        "singleton": key.singleton,
+        "declaredBy": key.declared_by.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "consumers": consumers.map(consumer).collect::<Vec<_>>(),
+    })
+}
+
+impl Color {
+    fn look(self) -> Look {
+        let terminal = io::stdout().is_terminal();
+        let color = match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let set = |name| env::var_os(name).filter(|value: &std::ffi::OsString| !value.is_empty());
+                terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| terminal);
+        Look { color, width: size.map(|(width, _)| usize::from(width.0)) }
+    }
+}

@@ -1,0 +1,188 @@
+//! What is planned: manifests, libraries and folders with some of both.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use plugin_api::manifest::{HostManifest, MAX_MANIFEST_BYTES, RemoteManifest};
+use serde_json::Value;
+
+use crate::{
+    config::{Config, Written, is_json, read_manifest},
+    failure::{Failure, Stage},
+};
+
+/// The manifests that could be read, and what there is to say about the rest.
+#[derive(Default)]
+pub(super) struct Inputs {
+    pub(super) remotes: Vec<Written<RemoteManifest>>,
+    pub(super) failures: Vec<Failure>,
+    /// One line for each folder in which something was skipped.
+    pub(super) notes: Vec<String>,
+}
+
+impl Inputs {
+    /// The remotes that the host's manifest lists, but for those of these names.
+    pub(super) fn of_host(config: &Config, except: &BTreeSet<&str>) -> Self {
+        let mut inputs = Self::default();
+        for (alias, reference) in &config.host.remotes {
+            if !except.contains(reference.name.as_str()) {
+                let located = config.locate(alias, reference);
+                inputs.take(located.map(|one| Written { manifest: one.manifest, origin: one.origin }));
+            }
+        }
+        inputs
+    }
+
+    /// The remotes of these files and folders; a file that is named twice counts once.
+    pub(super) fn of_paths(paths: &[PathBuf]) -> Self {
+        let (mut inputs, mut seen) = (Self::default(), BTreeSet::new());
+        for path in paths {
+            if path.is_dir() {
+                inputs.folder(path, &mut seen);
+            } else if seen.insert(canonical(path)) {
+                inputs.take(read_manifest(path));
+            }
+        }
+        inputs.join_with_libraries();
+        inputs
+    }
+
+    fn take(&mut self, read: Result<Written<RemoteManifest>, Failure>) {
+        match read {
+            Ok(read) => self.remotes.push(read),
+            Err(failure) => self.failures.push(failure),
+        }
+    }
+
+    /// Every remote of a folder; what is none is counted.
+    fn folder(&mut self, folder: &Path, seen: &mut BTreeSet<PathBuf>) {
+        let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
+            Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect(),
+            Err(error) => {
+                let text = format!("the folder cannot be read ({error}): {}", folder.display());
+                self.failures.push(Failure::new(Stage::Discover, "folder-unreadable", text));
+                return;
+            }
+        };
+        files.sort();
+        let [mut other, mut hosts, mut libraries, mut found] = [0_usize; 4];
+        for path in files {
+            let json = is_json(&path);
+            if !json && !path.to_string_lossy().ends_with(env::consts::DLL_SUFFIX) {
+                continue;
+            }
+            match if json { kind(&path) } else { Kind::Remote } {
+                Kind::Other => other += 1,
+                Kind::Host => hosts += 1,
+                Kind::Remote if !seen.insert(canonical(&path)) => found += 1,
+                Kind::Remote => match read_manifest(&path) {
+                    Err(failure)
+                        if ["library-not-a-plugin", "library-not-a-library"].contains(&&*failure.code) =>
+                    {
+                        libraries += 1;
+                    }
+                    read => {
+                        found += 1;
+                        self.take(read);
+                    }
+                },
+            }
+        }
+        let counted = [
+            (libraries, "library without a manifest", "libraries without a manifest"),
+            (hosts, "manifest of a host", "manifests of hosts"),
+            (other, "JSON file that is no manifest", "JSON files that are no manifests"),
+        ];
+        let skipped: Vec<String> = counted
+            .into_iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+            .collect();
+        let folder = folder.display();
+        match (found, skipped.join(", ")) {
+            (0, skipped) if skipped.is_empty() => self.notes.push(format!("no remote is in {folder}")),
+            (0, skipped) => self.notes.push(format!("no remote is in {folder}; skipped: {skipped}")),
+            (_, skipped) if skipped.is_empty() => {}
+            (_, skipped) => self.notes.push(format!("skipped in {folder}: {skipped}")),
+        }
+    }
+
+    /// A manifest and the library that carries it are one remote, if both say the same.
+    fn join_with_libraries(&mut self) {
+        let mut by_name: BTreeMap<String, [Vec<Written<RemoteManifest>>; 2]> = BTreeMap::new();
+        for one in self.remotes.drain(..) {
+            let library = usize::from(!is_json(one.origin.path()));
+            by_name.entry(one.manifest.name.clone()).or_default()[library].push(one);
+        }
+        for (name, [written, embedded]) in by_name {
+            let mut differ = false;
+            for (a, b) in written.first().into_iter().flat_map(|a| embedded.iter().map(move |b| (a, b))) {
+                let Some(pointer) = difference(&as_json(&a.manifest), &as_json(&b.manifest)) else { continue };
+                differ = true;
+                let place = |one: &Written<RemoteManifest>| one.origin.place(&pointer);
+                let text = format!(
+                    "`{name}` says one thing at {} and another in {}, at {pointer}; rebuild the library or correct \
+                     the manifest",
+                    place(a),
+                    place(b)
+                );
+                self.failures.push(Failure::new(Stage::Discover, "descriptor-mismatch", text));
+            }
+            if !differ {
+                self.remotes.extend(if written.is_empty() { embedded } else { written });
+            }
+        }
+    }
+}
+
+enum Kind {
+    Remote,
+    Host,
+    Other,
+}
+
+/// What a JSON file in a folder is; what looks like a remote's manifest is read as one, and may be wrong.
+fn kind(path: &Path) -> Kind {
+    let too_large = path.metadata().is_ok_and(|about| about.len() > MAX_MANIFEST_BYTES as u64);
+    let Some(bytes) = (!too_large).then(|| fs::read(path)) else { return Kind::Other };
+    // What cannot be read is left to the reader of manifests, who says so.
+    let Ok(bytes) = bytes else { return Kind::Remote };
+    let Ok(json) = serde_json::from_slice::<Value>(&bytes) else {
+        let meant = String::from_utf8_lossy(&bytes).contains("\"manifestVersion\"");
+        return if meant { Kind::Remote } else { Kind::Other };
+    };
+    let has = |key| json.get(key).is_some();
+    let host = ["remotes", "shareStrategy", "auth", "grants"].into_iter().any(has);
+    if !has("manifestVersion") {
+        Kind::Other
+    } else if !has("remoteEntry") && (host || HostManifest::from_slice(&bytes).is_ok()) {
+        Kind::Host
+    } else {
+        Kind::Remote
+    }
+}
+
+/// A manifest as it is compared: where its schema is does not matter.
+fn as_json(manifest: &RemoteManifest) -> Value {
+    serde_json::to_value(RemoteManifest { schema: None, ..manifest.clone() }).unwrap_or_default()
+}
+
+/// JSON pointer to the first value in which two documents differ.
+fn difference(a: &Value, b: &Value) -> Option<String> {
+    if let (Value::Object(a), Value::Object(b)) = (a, b) {
+        let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        return keys.into_iter().find_map(|key| {
+            let null = Value::Null;
+            let below = difference(a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null))?;
+            Some(format!("/{}{below}", key.replace('~', "~0").replace('/', "~1")))
+        });
+    }
+    (a != b).then(String::new)
+}
+
+fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
