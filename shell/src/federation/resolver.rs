@@ -22,8 +22,10 @@
 
 mod build;
 mod diagnostic;
+mod draft;
 mod explain;
 mod group;
+mod levels;
 mod live;
 mod participant;
 mod plan;

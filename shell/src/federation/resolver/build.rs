@@ -9,53 +9,45 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use plugin_api::manifest::Requirement;
-use semver::Version;
+use semver::{Version, VersionReq};
 
-use super::group::{Demand, Group, Offer, OfferFlags};
-use super::live::LiveCopy;
+use super::Request;
+use super::draft::{Copy, Draft};
+use super::group::{Demand, Group};
 use super::participant::{Entry, Participant};
 use super::solve::Federation;
-use super::{Request, Slot};
 
-/// The federation of `request`, nobody being admitted yet.
+/// The federation of `request`, everybody being admitted.
 pub(super) fn federation(request: &Request<'_>) -> Federation {
     let (people, duplicates) = people(request);
-    let names: Vec<Arc<str>> = people.iter().map(|person| person.shared_name().clone()).collect();
-    // The host is among the names, whatever remotes are called.
-    let host = names.binary_search(request.host.shared_name()).unwrap_or_default();
     let mut numbers = Numbers::default();
-    let mut drafts = drafts(&people, host, &mut numbers);
-    for (_, copy) in request.live.bindings() {
-        numbers.version(&copy.version);
-    }
+    let mut drafts = drafts(request, &people, &mut numbers);
+    add_live(request, &people, &mut numbers, &mut drafts);
+    exclude(request, &people, &numbers, &mut drafts);
     let ranks = numbers.ranks();
-    let mut live = live_copies(&people, request);
+    drafts.sort_unstable_by_key(|draft| (draft.scope, draft.key));
     let mut places: Vec<Vec<(usize, usize)>> =
         people.iter().map(|person| Vec::with_capacity(person.entries().len())).collect();
-    let mut groups = Vec::with_capacity(drafts.len());
-    drafts.sort_unstable_by(|a, b| (&a.scope, &a.key).cmp(&(&b.scope, &b.key)));
-    for (at, mut draft) in drafts.into_iter().enumerate() {
-        for (demand, Demand { participant, .. }) in draft.demands.iter().enumerate() {
-            places[*participant].push((at, demand));
+    for (group, draft) in drafts.iter().enumerate() {
+        for (at, demand) in draft.demands.iter().enumerate() {
+            places[demand.participant].push((group, at));
         }
-        for offer in &mut draft.offers {
-            offer.rank = ranks[offer.rank];
-        }
-        if !request.excluded.is_empty() {
-            draft.exclude(request);
-        }
-        if let Some(copies) = live.remove(&(draft.scope.clone(), draft.key.clone())) {
-            draft.add_live(&copies, request, &people, |version| ranks[numbers.known(version)]);
-        }
-        groups.push(Group::new((draft.scope, draft.key), draft.offers, draft.demands, host, request.strategy));
     }
+    // The host is among them, whatever remotes are called.
+    let host = find(&people, request.host.name()).unwrap_or_default();
+    let mut seen = vec![None; numbers.requirements.len()];
+    let group = |draft: Draft<'_>| {
+        let (scope, key) = (draft.scope.into(), draft.key.into());
+        let (offers, demands, levels) = draft.finished(&numbers, &ranks, &mut seen);
+        Group::new((scope, key), offers, demands, levels, host, request.strategy)
+    };
     Federation {
         strategy: request.strategy,
+        groups: drafts.into_iter().map(group).collect(),
+        names: people.iter().map(|person| person.shared_name().clone()).collect(),
         loaded: people.iter().map(|person| person.is_loaded()).collect(),
-        admitted: vec![false; people.len()],
-        names,
+        admitted: vec![true; people.len()],
         host,
-        groups,
         places,
         causes: BTreeMap::new(),
         duplicates,
@@ -77,46 +69,54 @@ fn people<'a>(request: &Request<'a>) -> (Vec<&'a Participant>, BTreeSet<Arc<str>
     if people.iter().any(|person| person.name() == host.name()) {
         duplicates.insert(host.shared_name().clone());
     }
-    people.retain(|person| !duplicates.contains(person.shared_name()));
+    if !duplicates.is_empty() {
+        people.retain(|person| !duplicates.contains(person.shared_name()));
+    }
     let at = people.partition_point(|person| person.name() < host.name());
     people.insert(at, host);
     (people, duplicates)
 }
 
-/// A group in the making; the ranks of its offers are numbers of versions until these are sorted.
-struct Draft {
-    scope: Arc<str>,
-    key: Arc<str>,
-    offers: Vec<Offer>,
-    demands: Vec<Demand>,
+fn find(people: &[&Participant], name: &str) -> Result<usize, usize> {
+    people.binary_search_by(|person| person.name().cmp(name))
 }
 
 /// The entries of all participants by scope and key, each group's by participant.
-fn drafts<'a>(people: &[&'a Participant], host: usize, numbers: &mut Numbers<'a>) -> Vec<Draft> {
-    let mut drafts: Vec<Draft> = Vec::new();
-    let mut known: HashMap<(&str, &str), usize, Words> = HashMap::default();
-    for (participant, person) in people.iter().enumerate() {
-        for entry in person.entries() {
-            let at = *known.entry((&entry.scope, &entry.key)).or_insert_with(|| {
-                let Entry { scope, key, .. } = entry;
-                drafts.push(Draft {
-                    scope: scope.clone(),
-                    key: key.clone(),
-                    offers: Vec::new(),
-                    demands: Vec::new(),
-                });
+fn drafts<'a>(request: &Request<'a>, people: &[&'a Participant], numbers: &mut Numbers<'a>) -> Vec<Draft<'a>> {
+    let mut drafts: Vec<Draft<'a>> = Vec::new();
+    for (participant, &person) in people.iter().enumerate() {
+        let host = person.name() == request.host.name();
+        for Entry { scope, key, range, facts } in person.entries() {
+            let number = *numbers.crates.entry((scope, key)).or_insert_with(|| {
+                drafts.push(Draft::new(scope, key));
                 drafts.len() - 1
             });
-            let draft = &mut drafts[at];
-            let own = entry.offer.as_ref().map(|version| {
-                let provider = (person.shared_name().clone(), Some(participant), order_of(participant));
-                let flags =
-                    OfferFlags { host: participant == host, eager: entry.eager, loaded: person.is_loaded() };
-                draft.offers.push(Offer::new(provider, (version.clone(), numbers.version(version)), flags));
+            let draft = &mut drafts[number];
+            let own = facts.offer.as_ref().map(|version| {
+                draft.offers.push(Copy {
+                    provider: person.shared_name(),
+                    participant: Some(participant),
+                    order: order_of(participant),
+                    version: numbers.version(version),
+                    live: false,
+                    host,
+                    eager: facts.eager,
+                    loaded: person.is_loaded(),
+                    excluded: false,
+                });
                 draft.offers.len() - 1
             });
-            let required = numbers.requirement(&entry.required);
-            draft.demands.push(Demand::new(participant, required, (entry.strict, entry.singleton), own));
+            let requirement = numbers.requirement(range, &facts.required);
+            draft.demands.push(Demand {
+                participant,
+                required: numbers.requirements[requirement].0.clone(),
+                requirement,
+                strict: facts.strict,
+                singleton: facts.singleton,
+                admitted: true,
+                own,
+                bound: None,
+            });
         }
     }
     drafts
@@ -124,121 +124,111 @@ fn drafts<'a>(people: &[&'a Participant], host: usize, numbers: &mut Numbers<'a>
 
 /// Rank of a participant's name among all providers' names; between two of them there is room
 /// for the names of providers that take no part any more.
-fn order_of(participant: usize) -> usize {
-    participant * 2 + 1
+fn order_of(participant: usize) -> u32 {
+    participant as u32 * 2 + 1
 }
 
-type Copies<'a> = BTreeSet<&'a LiveCopy>;
-
-/// The copies in use by scope and key.
+/// Adds the copies in use, and binds the participants that use them.
 ///
 /// What a participant used that is being replaced does not count: it goes when the new one comes.
-fn live_copies<'a>(
-    people: &[&Participant],
+fn add_live<'a>(
     request: &Request<'a>,
-) -> BTreeMap<(Arc<str>, Arc<str>), Copies<'a>> {
-    let mut copies: BTreeMap<_, Copies<'a>> = BTreeMap::new();
+    people: &[&'a Participant],
+    numbers: &mut Numbers<'a>,
+    drafts: &mut [Draft<'a>],
+) {
     for (slot, copy) in request.live.bindings() {
-        let replaced = people
-            .binary_search_by(|person| person.name().cmp(&slot.participant))
-            .is_ok_and(|at| !people[at].is_loaded());
-        if !replaced {
-            copies.entry((slot.scope.clone(), slot.key.clone())).or_default().insert(copy);
-        }
-    }
-    copies
-}
-
-impl Draft {
-    fn slot(&self, participant: &Arc<str>) -> Slot {
-        Slot { participant: participant.clone(), scope: self.scope.clone(), key: self.key.clone() }
-    }
-
-    fn exclude(&mut self, request: &Request<'_>) {
-        for at in 0..self.offers.len() {
-            self.offers[at].excluded = request.excluded.contains(&self.slot(&self.offers[at].provider));
-        }
-    }
-
-    /// Adds what is in use, and binds the participants that use it.
-    fn add_live(
-        &mut self,
-        copies: &Copies<'_>,
-        request: &Request<'_>,
-        people: &[&Participant],
-        rank: impl Fn(&Version) -> usize,
-    ) {
-        let mut at = BTreeMap::new();
-        for &copy in copies {
-            let LiveCopy { provider, version } = copy;
-            let same = |offer: &Offer| offer.provider == *provider && offer.version == *version;
-            let found = self.offers.iter().position(same).unwrap_or_else(|| {
-                let order = match people.binary_search_by(|person| person.name().cmp(provider)) {
-                    Ok(participant) => order_of(participant),
-                    Err(next) => order_of(next) - 1,
-                };
-                let host = **provider == *request.host.name();
-                let flags = OfferFlags { host, eager: false, loaded: true };
-                self.offers.push(Offer::new(
-                    (provider.clone(), None, order),
-                    (version.clone(), rank(version)),
-                    flags,
-                ));
-                self.offers.len() - 1
-            });
-            self.offers[found].live = true;
-            self.offers[found].loaded = true;
-            at.insert(copy, found);
-        }
-        for demand in 0..self.demands.len() {
-            let person = people[self.demands[demand].participant];
-            if person.is_loaded() {
-                let bound = request.live.bound(&self.slot(person.shared_name()));
-                self.demands[demand].bound = bound.and_then(|copy| at.get(copy)).copied();
+        let consumer = find(people, &slot.participant).ok();
+        let replaced = consumer.is_some_and(|consumer| !people[consumer].is_loaded());
+        let Some(draft) = numbers.draft(&slot.scope, &slot.key).filter(|_| !replaced) else { continue };
+        let draft = &mut drafts[draft];
+        let at = match draft.in_use.get(copy) {
+            Some(&at) => at,
+            None => {
+                let version = numbers.version(&copy.version);
+                let provider = find(people, &copy.provider);
+                let own = provider.ok().and_then(|provider| draft.demands[draft.demand(provider)?].own);
+                let at = own.filter(|&own| draft.offers[own].version == version).unwrap_or_else(|| {
+                    draft.offers.push(Copy {
+                        provider: &copy.provider,
+                        participant: None,
+                        order: provider.map_or_else(|next| order_of(next) - 1, order_of),
+                        version,
+                        live: true,
+                        host: *copy.provider == *request.host.name(),
+                        eager: false,
+                        loaded: true,
+                        excluded: false,
+                    });
+                    draft.offers.len() - 1
+                });
+                draft.offers[at].live = true;
+                draft.offers[at].loaded = true;
+                draft.in_use.insert(copy, at);
+                at
             }
+        };
+        if let Some(demand) = consumer.and_then(|consumer| draft.demand(consumer)) {
+            draft.demands[demand].bound = Some(at);
         }
     }
 }
 
-/// Versions and requirements, each once.
+/// Marks the offers that must not be used.
+fn exclude(request: &Request<'_>, people: &[&Participant], numbers: &Numbers<'_>, drafts: &mut [Draft<'_>]) {
+    for slot in request.excluded {
+        if let Some(draft) = numbers.draft(&slot.scope, &slot.key)
+            && let Ok(participant) = find(people, &slot.participant)
+            && let Some(demand) = drafts[draft].demand(participant)
+            && let Some(own) = drafts[draft].demands[demand].own
+        {
+            drafts[draft].offers[own].excluded = true;
+        }
+    }
+}
+
+/// Crates, versions and requirements, each under a number.
 #[derive(Default)]
-struct Numbers<'a> {
-    versions: HashMap<&'a Version, usize, Words>,
-    requirements: HashMap<Option<&'a str>, (usize, &'a Arc<Requirement>), Words>,
+pub(super) struct Numbers<'a> {
+    crates: HashMap<(&'a str, &'a str), usize, Words>,
+    pub(super) versions: Vec<&'a Version>,
+    version_numbers: HashMap<&'a Version, u32, Words>,
+    /// With the versions that they name.
+    pub(super) requirements: Vec<(&'a Arc<Requirement>, VersionReq)>,
+    requirement_numbers: HashMap<&'a str, usize, Words>,
 }
 
 impl<'a> Numbers<'a> {
-    fn version(&mut self, version: &'a Version) -> usize {
-        let next = self.versions.len();
-        *self.versions.entry(version).or_insert(next)
+    fn draft(&self, scope: &str, key: &str) -> Option<usize> {
+        self.crates.get(&(scope, key)).copied()
     }
 
-    fn known(&self, version: &Version) -> usize {
-        self.versions.get(version).copied().unwrap_or_default()
+    fn version(&mut self, version: &'a Version) -> u32 {
+        *self.version_numbers.entry(version).or_insert_with(|| {
+            self.versions.push(version);
+            self.versions.len() as u32 - 1
+        })
     }
 
-    fn requirement(&mut self, required: &'a Arc<Requirement>) -> (Arc<Requirement>, usize) {
-        let text = match &**required {
-            Requirement::Range(range) => Some(range.as_str()),
-            Requirement::Any => None,
-        };
-        let next = self.requirements.len();
-        let (number, first) = match self.requirements.entry(text) {
+    fn requirement(&mut self, range: &'a str, required: &'a Arc<Requirement>) -> usize {
+        match self.requirement_numbers.entry(range) {
             Known::Occupied(known) => *known.get(),
-            Known::Vacant(new) => *new.insert((next, required)),
-        };
-        (first.clone(), number)
+            Known::Vacant(new) => {
+                // Who takes any version names none.
+                self.requirements.push((required, VersionReq::parse(range).unwrap_or_default()));
+                *new.insert(self.requirements.len() - 1)
+            }
+        }
     }
 
     /// The rank of each version by precedence, by number.
-    fn ranks(&self) -> Vec<usize> {
-        let mut versions: Vec<(&Version, usize)> =
-            self.versions.iter().map(|(version, at)| (*version, *at)).collect();
-        versions.sort_by(|(a, _), (b, _)| a.cmp_precedence(b));
-        let mut ranks = vec![0; versions.len()];
+    fn ranks(&self) -> Vec<u32> {
+        let mut sorted: Vec<(&Version, usize)> = self.versions.iter().copied().zip(0..).collect();
+        sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp_precedence(b));
+        let mut ranks = vec![0; sorted.len()];
         let mut rank = 0;
-        for (at, (version, number)) in versions.iter().enumerate() {
-            rank += usize::from(at > 0 && versions[at - 1].0.cmp_precedence(version).is_ne());
+        for (at, (version, number)) in sorted.iter().enumerate() {
+            rank += u32::from(at > 0 && sorted[at - 1].0.cmp_precedence(version).is_ne());
             ranks[*number] = rank;
         }
         ranks
