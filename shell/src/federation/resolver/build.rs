@@ -5,10 +5,10 @@
 
 use std::collections::hash_map::Entry as Known;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use plugin_api::manifest::Requirement;
+use rustc_hash::FxBuildHasher;
 use semver::{Version, VersionReq};
 
 use super::Request;
@@ -190,12 +190,12 @@ fn exclude(request: &Request<'_>, people: &[&Participant], numbers: &Numbers<'_>
 /// Crates, versions and requirements, each under a number.
 #[derive(Default)]
 pub(super) struct Numbers<'a> {
-    crates: HashMap<(&'a str, &'a str), usize, Words>,
+    crates: HashMap<(&'a str, &'a str), usize, FxBuildHasher>,
     pub(super) versions: Vec<&'a Version>,
-    version_numbers: HashMap<&'a Version, u32, Words>,
+    version_numbers: HashMap<&'a Version, u32, FxBuildHasher>,
     /// With the versions that they name.
     pub(super) requirements: Vec<(&'a Arc<Requirement>, VersionReq)>,
-    requirement_numbers: HashMap<&'a str, usize, Words>,
+    requirement_numbers: HashMap<&'a str, usize, FxBuildHasher>,
 }
 
 impl<'a> Numbers<'a> {
@@ -235,42 +235,4 @@ impl<'a> Numbers<'a> {
     }
 }
 
-type Words = BuildHasherDefault<WordHasher>;
 
-/// A hasher for short names, several times as fast as the standard one, which takes a fifth of
-/// the time of a large plan; names that were made to collide would only make a plan slow.
-#[derive(Default)]
-struct WordHasher(u64);
-
-impl WordHasher {
-    fn mix(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
-
-impl Hasher for WordHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.mix(u64::from_le_bytes(word) ^ chunk.len() as u64);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.mix(u64::from(byte));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.mix(word);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.mix(word as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        // The table takes its bucket from the low bits, and multiplication fills the high ones.
-        self.0 ^ (self.0 >> 32)
-    }
-}
