@@ -1,12 +1,13 @@
-//! A group in the making: offers in the order of their participants, versions and requirements as numbers.
+//! A group in the making: rows of numbers by participant, of which offers and demands are made.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use semver::Version;
+use plugin_api::manifest::Requirement;
+use semver::{Comparator, Version};
 
-use super::build::Numbers;
+use super::build::Catalogue;
 use super::group::{Demand, Offer};
 use super::levels::Levels;
 use super::live::LiveCopy;
@@ -14,118 +15,226 @@ use super::live::LiveCopy;
 pub(super) struct Draft<'a> {
     pub(super) scope: &'a str,
     pub(super) key: &'a str,
-    /// By participant, those in use that are in no manifest any more behind them.
-    pub(super) offers: Vec<Copy<'a>>,
-    /// By participant; their requirements are numbers among those of all groups.
-    pub(super) demands: Vec<Demand>,
-    /// The copies in use among the offers.
+    /// By participant.
+    pub(super) rows: Vec<Row>,
+    /// Copies in use that are in no manifest any more, with the numbers of their versions.
+    pub(super) gone: Vec<(&'a LiveCopy, u32)>,
+    /// Where the copies in use are: among the rows, or behind them in `gone`.
     pub(super) in_use: BTreeMap<&'a LiveCopy, usize>,
+    /// The rows of participants that use a copy already, and where that copy is.
+    pub(super) bound: Vec<(usize, usize)>,
 }
 
-/// An offer before it is known where it stands among the others.
+/// What one participant offers and demands. It is small because rows are written participant by
+/// participant and read crate by crate, and there are as many as there are entries in manifests.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a rule that looks at it")]
-pub(super) struct Copy<'a> {
-    pub(super) provider: &'a Arc<str>,
-    pub(super) participant: Option<usize>,
-    /// Rank of the provider's name.
-    pub(super) order: u32,
-    pub(super) version: u32,
-    pub(super) live: bool,
-    pub(super) host: bool,
+pub(super) struct Row {
+    pub(super) participant: u32,
+    pub(super) requirement: u32,
+    /// Version of its own copy.
+    pub(super) own: Option<u32>,
+    pub(super) singleton: bool,
     pub(super) eager: bool,
-    pub(super) loaded: bool,
+    pub(super) strict: bool,
+    pub(super) live: bool,
     pub(super) excluded: bool,
+}
+
+/// An offer before it is known where it stands.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a rule that looks at it")]
+struct Copy<'a> {
+    /// As in [`Draft::in_use`].
+    from: usize,
+    provider: &'a Arc<str>,
+    participant: Option<usize>,
+    version: usize,
+    live: bool,
+    host: bool,
+    eager: bool,
+    loaded: bool,
+    excluded: bool,
+}
+
+/// What one group calls the ranks and requirements of the catalogue; all none between two groups.
+pub(super) struct LocalNumbers {
+    ranks: Vec<Option<usize>>,
+    requirements: Vec<Option<usize>>,
+}
+
+impl LocalNumbers {
+    pub(super) fn new(catalogue: &Catalogue<'_>) -> Self {
+        let [ranks, requirements] =
+            [catalogue.versions.len(), catalogue.requirements.len()].map(|count| vec![None; count]);
+        Self { ranks, requirements }
+    }
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(scope: &'a str, key: &'a str) -> Self {
-        Self { scope, key, offers: Vec::new(), demands: Vec::new(), in_use: BTreeMap::new() }
+        let (rows, gone, in_use, bound) = Default::default();
+        Self { scope, key, rows, gone, in_use, bound }
     }
 
-    /// The participant's demand.
-    pub(super) fn demand(&self, participant: usize) -> Option<usize> {
-        self.demands.binary_search_by_key(&participant, |demand| demand.participant).ok()
+    /// Where the participant's row is.
+    pub(super) fn row(&self, participant: usize) -> Option<usize> {
+        self.rows.binary_search_by_key(&(participant as u32), |row| row.participant).ok()
     }
 
-    /// What the group is made of; `ranks` are those of the versions, and `seen` has room for one entry
-    /// for each requirement, all of them none.
+    /// The group's offers, best first, its demands, and its levels.
     pub(super) fn finished(
-        mut self,
-        numbers: &Numbers<'_>,
-        ranks: &[u32],
-        seen: &mut [Option<usize>],
+        &self,
+        catalogue: &Catalogue<'_>,
+        local: &mut LocalNumbers,
     ) -> (Vec<Offer>, Vec<Demand>, Levels) {
-        let version = |offer: &Copy<'_>| numbers.versions[offer.version as usize];
-        let preference = |offer: &Copy<'_>| (Reverse(ranks[offer.version as usize]), offer.preference());
-        let mut order: Vec<_> = self.offers.iter().zip(0..).map(|(it, at)| (preference(it), at)).collect();
-        // Providers that take no part any more may have one rank, and two generations of one provider may
-        // be in use whose versions differ in build metadata only.
-        let finer = |a: &Copy<'_>, b: &Copy<'_>| -> Ordering {
-            a.provider.cmp(b.provider).then_with(|| version(b).cmp(version(a)))
-        };
-        order.sort_unstable_by(|&(a, i), &(b, j)| {
-            a.cmp(&b).then_with(|| finer(&self.offers[i], &self.offers[j]))
-        });
-        let mut place = vec![0; self.offers.len()];
-        let mut heights = Vec::with_capacity(self.offers.len());
-        let mut versions: Vec<&Version> = Vec::new();
-        let mut last = None;
-        for (at, &((rank, _), from)) in order.iter().enumerate() {
-            place[from] = at;
-            if last.replace(rank) != Some(rank) {
-                versions.push(version(&self.offers[from]));
-            }
-            heights.push(versions.len() - 1);
-        }
-        let requirements = number_requirements(&mut self.demands, seen);
-        let requirements = requirements.iter().map(|&number| {
-            let (required, named) = &numbers.requirements[number];
-            (&***required, named.comparators.as_slice())
-        });
-        let (levels, level_of) = Levels::new(&versions, requirements);
-        for demand in &mut self.demands {
-            demand.own = demand.own.map(|own| place[own]);
-            demand.bound = demand.bound.map(|bound| place[bound]);
-        }
-        let offers = order.iter().zip(heights).map(|(&(_, from), height)| {
-            let offer = &self.offers[from];
+        let copies = self.copies(catalogue);
+        let (order, versions) = best_first(&copies, catalogue, &mut local.ranks);
+        let (mut demands, requirements) = self.demands(catalogue, &mut local.requirements);
+        let (levels, level_of) = Levels::new(&versions, &requirements);
+        let mut place = vec![None; self.rows.len() + self.gone.len()];
+        let offer = |(at, (copy, height)): (usize, (usize, usize))| {
+            let copy = &copies[copy];
+            place[copy.from] = Some(at);
             Offer {
-                provider: offer.provider.clone(),
-                participant: offer.participant,
-                version: version(offer).clone(),
-                live: offer.live,
-                host: offer.host,
-                eager: offer.eager,
-                loaded: offer.loaded,
-                excluded: offer.excluded,
-                admitted: offer.participant.is_some(),
+                provider: copy.provider.clone(),
+                participant: copy.participant,
+                version: catalogue.versions[copy.version].clone(),
+                live: copy.live,
+                host: copy.host,
+                eager: copy.eager,
+                loaded: copy.loaded,
+                excluded: copy.excluded,
+                admitted: copy.participant.is_some(),
                 level: level_of[height],
             }
-        });
-        (offers.collect(), self.demands, levels)
+        };
+        let offers = order.into_iter().enumerate().map(offer).collect();
+        for (demand, own) in demands.iter_mut().zip(&place) {
+            demand.own = *own;
+        }
+        for &(row, copy) in &self.bound {
+            demands[row].bound = place[copy];
+        }
+        (offers, demands, levels)
     }
+
+    /// The demands, without the copies of each, and their requirements, with what these name.
+    fn demands<'b>(
+        &self,
+        catalogue: &'b Catalogue<'_>,
+        local: &mut [Option<usize>],
+    ) -> (Vec<Demand>, Vec<(&'b Requirement, &'b [Comparator])>) {
+        let mut numbers = Vec::new();
+        let demand = |row: &Row| {
+            let number = row.requirement as usize;
+            let requirement = *local[number].get_or_insert_with(|| {
+                numbers.push(number);
+                numbers.len() - 1
+            });
+            Demand {
+                participant: row.participant as usize,
+                required: catalogue.requirements[number].0.clone(),
+                requirement,
+                strict: row.strict,
+                singleton: row.singleton,
+                admitted: true,
+                own: None,
+                bound: None,
+            }
+        };
+        let demands = self.rows.iter().map(demand).collect();
+        let requirement = |number: usize| {
+            local[number] = None;
+            let (required, range) = &catalogue.requirements[number];
+            (&***required, range.comparators.as_slice())
+        };
+        (demands, numbers.into_iter().map(requirement).collect())
+    }
+
+    /// By name; of one provider, which may have been another generation, the latest build first.
+    fn copies<'b>(&'b self, catalogue: &Catalogue<'b>) -> Vec<Copy<'b>> {
+        let Catalogue { people, host, versions, .. } = catalogue;
+        let of_row = |(from, row): (usize, &Row)| {
+            let participant = row.participant as usize;
+            Some(Copy {
+                from,
+                provider: people[participant].shared_name(),
+                participant: Some(participant),
+                version: row.own? as usize,
+                live: row.live,
+                host: participant == *host,
+                eager: row.eager,
+                loaded: row.live || people[participant].is_loaded(),
+                excluded: row.excluded,
+            })
+        };
+        let mut copies: Vec<Copy<'b>> = self.rows.iter().enumerate().filter_map(of_row).collect();
+        let gone = self.gone.iter().enumerate().map(|(at, (copy, version))| Copy {
+            from: self.rows.len() + at,
+            provider: &copy.provider,
+            participant: None,
+            version: *version as usize,
+            live: true,
+            host: copy.provider == *people[*host].shared_name(),
+            eager: false,
+            loaded: true,
+            excluded: false,
+        });
+        copies.extend(gone);
+        if !self.gone.is_empty() {
+            copies.sort_by(|a, b| (a.provider, versions[b.version]).cmp(&(b.provider, versions[a.version])));
+        }
+        copies
+    }
+}
+
+/// The copies from the best down, each with how many versions are higher, and these versions.
+///
+/// Copies come by name and versions are few as a rule: they are counted into their places.
+fn best_first<'a>(
+    copies: &[Copy<'_>],
+    catalogue: &Catalogue<'a>,
+    local: &mut [Option<usize>],
+) -> (Vec<(usize, usize)>, Vec<&'a Version>) {
+    let rank = |copy: &Copy<'_>| catalogue.ranks[copy.version];
+    let mut distinct = Vec::new();
+    for copy in copies {
+        local[rank(copy)].get_or_insert_with(|| {
+            distinct.push((Reverse(rank(copy)), copy.version));
+            0
+        });
+    }
+    distinct.sort_unstable();
+    for (height, (Reverse(rank), _)) in distinct.iter().enumerate() {
+        local[*rank] = Some(height);
+    }
+    let places = |copy: &Copy<'_>| {
+        let height = local[rank(copy)].unwrap_or_default();
+        (height, height * Copy::PREFERENCES + copy.preference())
+    };
+    let mut starts = vec![0; distinct.len() * Copy::PREFERENCES + 1];
+    for copy in copies {
+        starts[places(copy).1 + 1] += 1;
+    }
+    for at in 1..starts.len() {
+        starts[at] += starts[at - 1];
+    }
+    let mut order = vec![(0, 0); copies.len()];
+    for (at, copy) in copies.iter().enumerate() {
+        let (height, start) = places(copy);
+        order[starts[start]] = (at, height);
+        starts[start] += 1;
+    }
+    for (Reverse(rank), _) in &distinct {
+        local[*rank] = None;
+    }
+    (order, distinct.into_iter().map(|(_, version)| catalogue.versions[version]).collect())
 }
 
 impl Copy<'_> {
-    /// Among equal versions, smaller is better.
-    fn preference(&self) -> u32 {
-        let worse = [!self.live, !self.host, !self.eager].into_iter();
-        (worse.fold(0, |key, worse| key * 2 + u32::from(worse)) << (u32::BITS - 3)) | self.order
-    }
-}
+    const PREFERENCES: usize = 8;
 
-/// Numbers the requirements of a group from 0, and returns them in that order.
-fn number_requirements(demands: &mut [Demand], seen: &mut [Option<usize>]) -> Vec<usize> {
-    let mut requirements = Vec::new();
-    for demand in demands {
-        let all = demand.requirement;
-        demand.requirement = *seen[all].get_or_insert_with(|| {
-            requirements.push(all);
-            requirements.len() - 1
-        });
+    /// Among equal versions, smaller is better.
+    fn preference(&self) -> usize {
+        [self.live, self.host, self.eager].into_iter().fold(0, |key, better| key * 2 + usize::from(!better))
     }
-    for &all in &requirements {
-        seen[all] = None;
-    }
-    requirements
 }

@@ -69,9 +69,9 @@ struct Node {
 
 impl Levels {
     /// The levels of `versions`, which are given from the highest down, and the level of each of them.
-    pub(super) fn new<'a>(
+    pub(super) fn new(
         versions: &[&Version],
-        requirements: impl Iterator<Item = (&'a Requirement, &'a [Comparator])>,
+        requirements: &[(&Requirement, &[Comparator])],
     ) -> (Self, Vec<usize>) {
         let mut heights: Vec<u32> = (0..versions.len() as u32).collect();
         heights.sort_by_key(|&height| !versions[height as usize].pre.is_empty());
@@ -83,6 +83,7 @@ impl Levels {
         let releases = sorted.partition_point(|version| version.pre.is_empty());
         let mut runs = Vec::new();
         let ends = requirements
+            .iter()
             .map(|(required, named)| {
                 for section in [0..releases, releases..sorted.len()] {
                     push_runs(&mut runs, &sorted, section, required, named);
