@@ -194,9 +194,8 @@ impl Group {
         }
         let candidates = self.candidates();
         // Whatever satisfies all demands satisfies the host's too.
-        let for_host = self
-            .host_demand()
-            .and_then(|host| self.levels.best_of(self.demands[host].requirement, candidates));
+        let for_host =
+            self.host_demand().and_then(|host| self.levels.best_of(self.demands[host].requirement, candidates));
         for_host.or_else(|| self.levels.best(candidates)).map(|best| best.level as usize)
     }
 

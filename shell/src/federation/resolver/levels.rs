@@ -52,10 +52,22 @@ pub(super) struct Levels {
     copies: Vec<[u32; 2]>,
     /// The root, then all of its left half, then all of its right half, and so on down to the levels.
     tree: Vec<Node>,
-    /// The levels that requirements accept, one requirement behind the other.
+    accepted: Accepted,
+}
+
+/// The runs of levels that each requirement accepts, one requirement behind the other.
+#[derive(Debug, Clone)]
+struct Accepted {
     runs: Vec<Range<usize>>,
     /// Where the runs of each requirement end.
     ends: Vec<usize>,
+}
+
+impl Accepted {
+    fn by(&self, requirement: usize) -> &[Range<usize>] {
+        let start = requirement.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.runs[start..self.ends[requirement]]
+    }
 }
 
 /// What holds for all levels of a stretch.
@@ -92,7 +104,8 @@ impl Levels {
             })
             .collect();
         let tree = vec![Node::default(); (2 * sorted.len()).saturating_sub(1)];
-        (Self { heights, copies: vec![[0; 2]; sorted.len()], tree, runs, ends }, level_of)
+        let accepted = Accepted { runs, ends };
+        (Self { heights, copies: vec![[0; 2]; sorted.len()], tree, accepted }, level_of)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -100,29 +113,28 @@ impl Levels {
     }
 
     pub(super) fn requirements(&self) -> usize {
-        self.ends.len()
+        self.accepted.ends.len()
     }
 
     /// Whether the requirement accepts the level.
     pub(super) fn fits(&self, requirement: usize, level: usize) -> bool {
-        self.accepted(requirement).iter().any(|run| run.contains(&level))
+        self.accepted.by(requirement).iter().any(|run| run.contains(&level))
     }
 
     /// There are `more` demands with this requirement.
     pub(super) fn add_demands(&mut self, requirement: usize, more: Unsatisfied) {
-        let (mut behind, levels) = (0, self.heights.len());
-        let mut add = |run: Range<usize>| {
-            update(&mut self.tree, 0..levels, &run, &mut |node| {
+        // All levels leave them unsatisfied but those that they accept: most accept one run.
+        let levels = 0..self.heights.len();
+        let mut add = |run: &Range<usize>, more: Unsatisfied| {
+            update(&mut self.tree, levels.clone(), run, &mut |node| {
                 node.unsatisfied += more;
                 node.best.iter_mut().flatten().for_each(|choice| choice.unsatisfied += more);
             });
         };
-        let runs = requirement.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[requirement];
-        for run in &self.runs[runs] {
-            add(behind..run.start);
-            behind = run.end;
+        add(&levels, more);
+        for run in self.accepted.by(requirement) {
+            add(run, Unsatisfied { strict: -more.strict, all: -more.all });
         }
-        add(behind..levels);
     }
 
     /// There is one more copy of this level, or one less.
@@ -147,13 +159,13 @@ impl Levels {
     /// The same among the levels that the requirement accepts.
     pub(super) fn best_of(&self, requirement: usize, copies: Copies) -> Option<Choice> {
         let levels = 0..self.heights.len();
-        let runs = self.accepted(requirement).iter();
+        let runs = self.accepted.by(requirement).iter();
         runs.filter_map(|run| best(&self.tree, levels.clone(), run, copies)).min()
     }
 
     /// The highest level with a copy that the requirement accepts.
     pub(super) fn highest_of(&self, requirement: usize, copies: Copies) -> Option<usize> {
-        let runs = self.accepted(requirement).iter();
+        let runs = self.accepted.by(requirement).iter();
         let found = runs.filter_map(|run| run.clone().find(|&level| self.copies[level][copies as usize] > 0));
         found.min_by_key(|&level| self.heights[level])
     }
@@ -170,11 +182,6 @@ impl Levels {
             let (left_tree, right_tree) = tree[1..].split_at(2 * left.len() - 1);
             (tree, span) = if left.contains(&level) { (left_tree, left) } else { (right_tree, right) };
         }
-    }
-
-    fn accepted(&self, requirement: usize) -> &[Range<usize>] {
-        let start = requirement.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.runs[start..self.ends[requirement]]
     }
 }
 
@@ -220,9 +227,9 @@ fn halves(span: &Range<usize>) -> (Range<usize>, Range<usize>) {
 
 /// Adds the runs of a section of `versions`, which falls, that `required` accepts.
 ///
-/// `named` are the comparators of the requirement. Its answer can only change where the version, or
-/// its first one, two or three numbers, pass what a comparator names: between two such places one
-/// version is asked for all. Without that, prereleases would come between releases.
+/// `named` are the comparators of the requirement. Its answer can only change where a version, or its
+/// first one, two or three numbers, passes what a comparator names: between two such places one
+/// version is asked for all. That holds among releases, and among prereleases, but not among both.
 fn push_runs(
     runs: &mut Vec<Range<usize>>,
     versions: &[&Version],
@@ -230,21 +237,26 @@ fn push_runs(
     required: &Requirement,
     named: &[Comparator],
 ) {
+    if section.is_empty() {
+        return;
+    }
     let mut cuts = vec![section.start, section.end];
     for Comparator { major, minor, patch, pre, .. } in named {
         let (minor, patch) = (minor.unwrap_or_default(), patch.unwrap_or_default());
-        let mut cut = |compared: &dyn Fn(&Version) -> Ordering| {
-            let place = |passed: fn(Ordering) -> bool| {
-                section.start + versions[section.clone()].partition_point(|version| passed(compared(version)))
+        let parts: [&dyn Fn(&Version) -> Ordering; 4] = [
+            &|version| version.major.cmp(major),
+            &|version| version.minor.cmp(&minor),
+            &|version| version.patch.cmp(&patch),
+            &|version| version.pre.cmp(pre),
+        ];
+        let mut equal = section.clone();
+        for part in parts {
+            let passed = |end: fn(Ordering) -> bool| {
+                equal.start + versions[equal.clone()].partition_point(|version| end(part(version)))
             };
-            cuts.extend([place(Ordering::is_gt), place(Ordering::is_ge)]);
-        };
-        cut(&|version| version.major.cmp(major));
-        cut(&|version| (version.major, version.minor).cmp(&(*major, minor)));
-        cut(&|version| (version.major, version.minor, version.patch).cmp(&(*major, minor, patch)));
-        cut(&|version| {
-            (version.major, version.minor, version.patch, &version.pre).cmp(&(*major, minor, patch, pre))
-        });
+            equal = passed(Ordering::is_gt)..passed(Ordering::is_ge);
+            cuts.extend([equal.start, equal.end]);
+        }
     }
     cuts.sort_unstable();
     cuts.dedup();
