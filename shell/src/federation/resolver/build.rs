@@ -140,26 +140,30 @@ impl<'a> Catalogue<'a> {
     ///
     /// What a participant used that is being replaced does not count: it goes when the new one comes.
     fn add_live(&mut self, request: &Request<'a>, drafts: &mut [Draft<'a>]) {
+        // Bindings come by consumer.
+        let (mut name, mut consumer) = ("", None);
         for (slot, copy) in request.live.bindings() {
-            let consumer = find(&self.people, &slot.participant).ok();
+            if *slot.participant != *name {
+                (name, consumer) = (&slot.participant, find(&self.people, &slot.participant).ok());
+            }
             let replaced = consumer.is_some_and(|consumer| !self.people[consumer].is_loaded());
             let Some(draft) = self.draft(&slot.scope, &slot.key).filter(|_| !replaced) else { continue };
             let draft = &mut drafts[draft];
-            let known = draft.in_use.get(copy).copied();
-            let at = known.unwrap_or_else(|| {
+            let at = draft.in_use.get(copy).copied().unwrap_or_else(|| {
                 let version = self.version(&copy.version);
                 let provider = find(&self.people, &copy.provider).ok().and_then(|it| draft.row(it));
-                provider.filter(|&row| draft.rows[row].own == Some(version)).unwrap_or_else(|| {
+                let at = provider.filter(|&row| draft.rows[row].own == Some(version)).unwrap_or_else(|| {
                     draft.gone.push((copy, version));
                     draft.rows.len() + draft.gone.len() - 1
-                })
+                });
+                if let Some(row) = draft.rows.get_mut(at) {
+                    row.live = true;
+                }
+                draft.in_use.insert(copy, at);
+                at
             });
-            draft.in_use.insert(copy, at);
-            if let Some(row) = draft.rows.get_mut(at) {
-                row.live = true;
-            }
-            let consumer = consumer.and_then(|consumer| draft.row(consumer));
-            draft.bound.extend(consumer.map(|row| (row, at)));
+            let row = consumer.and_then(|consumer| draft.row(consumer));
+            draft.bound.extend(row.map(|row| (row, at)));
         }
     }
 
