@@ -22,9 +22,11 @@
 
 mod build;
 mod diagnostic;
+mod draft;
 mod edit;
 mod explain;
 mod group;
+mod levels;
 mod live;
 mod participant;
 mod plan;

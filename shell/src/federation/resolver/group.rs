@@ -1,16 +1,14 @@
 //! One crate in one share scope: its offers, its demands, and which offer wins.
 //!
-//! A group knows which of its participants are admitted at the moment and keeps, for every
-//! version that is offered, how many of their demands it leaves unsatisfied. So a participant
-//! comes or goes in a number of steps proportional to the number of versions, and a winner is
-//! found in as many, whatever the number of participants.
+//! A group knows which of its participants are admitted at the moment; its levels say what that
+//! means for every version.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use plugin_api::manifest::{Requirement, ShareStrategy};
 use semver::Version;
+
+use super::levels::{Copies, Levels, Unsatisfied};
 
 #[derive(Debug, Clone)]
 pub(super) struct Group {
@@ -24,10 +22,9 @@ pub(super) struct Group {
     needy: Vec<usize>,
     host_demand: Option<usize>,
     first_live: Option<usize>,
-    /// The versions that are offered, highest first; equal precedence makes one level.
-    levels: Vec<Level>,
-    /// Whether requirement r accepts level l, at `r * levels + l`.
-    fits: Vec<bool>,
+    levels: Levels,
+    /// The first offer of each level.
+    firsts: Vec<usize>,
     /// Admitted participants that declare a singleton.
     declarers: usize,
     pub(super) strategy: ShareStrategy,
@@ -41,50 +38,17 @@ pub(super) struct Offer {
     /// None for a copy that is in use but is in no manifest any more.
     pub(super) participant: Option<usize>,
     pub(super) version: Version,
-    /// Rank of the version among all of the federation; equal precedence, equal rank.
-    pub(super) rank: usize,
-    /// Rank of the provider's name.
-    pub(super) order: usize,
     pub(super) live: bool,
     pub(super) host: bool,
     pub(super) eager: bool,
     pub(super) loaded: bool,
     pub(super) excluded: bool,
-    /// Index of its version among the group's.
+    pub(super) admitted: bool,
+    /// Its version among the group's levels.
     pub(super) level: usize,
-    admitted: bool,
-}
-
-/// What an [`Offer`] is besides its version.
-pub(super) struct OfferFlags {
-    pub(super) host: bool,
-    pub(super) eager: bool,
-    pub(super) loaded: bool,
 }
 
 impl Offer {
-    pub(super) fn new(
-        (provider, participant, order): (Arc<str>, Option<usize>, usize),
-        (version, rank): (Version, usize),
-        OfferFlags { host, eager, loaded }: OfferFlags,
-    ) -> Self {
-        let [live, excluded, admitted] = [false; 3];
-        Self {
-            provider,
-            participant,
-            version,
-            rank,
-            order,
-            live,
-            host,
-            eager,
-            loaded,
-            excluded,
-            level: 0,
-            admitted,
-        }
-    }
-
     /// Whether anybody may be given this copy.
     pub(super) fn available(&self) -> bool {
         self.live || (self.admitted && !self.excluded)
@@ -95,35 +59,15 @@ impl Offer {
 pub(super) struct Demand {
     pub(super) participant: usize,
     pub(super) required: Arc<Requirement>,
-    /// Index of `required` among the requirements that are told apart.
+    /// `required` among the requirements of the group's levels.
     pub(super) requirement: usize,
     pub(super) strict: bool,
     pub(super) singleton: bool,
+    pub(super) admitted: bool,
     /// The participant's own copy among the offers.
     pub(super) own: Option<usize>,
     /// The offer that the participant, being loaded, uses already.
     pub(super) bound: Option<usize>,
-    admitted: bool,
-}
-
-impl Demand {
-    pub(super) fn new(
-        participant: usize,
-        (required, requirement): (Arc<Requirement>, usize),
-        (strict, singleton): (bool, bool),
-        own: Option<usize>,
-    ) -> Self {
-        Self { participant, required, requirement, strict, singleton, own, bound: None, admitted: false }
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-struct Level {
-    first: usize,
-    available: usize,
-    available_loaded: usize,
-    unsatisfied: usize,
-    unsatisfied_strict: usize,
 }
 
 /// What a participant gets.
@@ -138,103 +82,68 @@ pub(super) enum Gets {
 }
 
 impl Group {
-    /// The group of these offers and demands, nobody being admitted yet.
+    /// The group of these offers, best first, and demands, by participant, everybody being admitted.
     pub(super) fn new(
         (scope, key): (Arc<str>, Arc<str>),
         offers: Vec<Offer>,
-        mut demands: Vec<Demand>,
+        demands: Vec<Demand>,
+        mut levels: Levels,
         host: usize,
         strategy: ShareStrategy,
     ) -> Self {
-        let mut order: Vec<_> = offers.iter().enumerate().map(|(at, offer)| (offer.preference(), at)).collect();
-        // Providers that take no part any more may have one rank, and two generations of one provider may
-        // be in use whose versions differ in build metadata only.
-        let finer = |a: &Offer, b: &Offer| a.provider.cmp(&b.provider).then_with(|| b.version.cmp(&a.version));
-        order.sort_unstable_by(|(a, i), (b, j)| a.cmp(b).then_with(|| finer(&offers[*i], &offers[*j])));
-        let mut place = vec![0; offers.len()];
-        let mut unsorted: Vec<Option<Offer>> = offers.into_iter().map(Some).collect();
-        let mut offers = Vec::with_capacity(order.len());
-        for (at, (_, from)) in order.into_iter().enumerate() {
-            place[from] = at;
-            offers.extend(unsorted[from].take());
+        let mut unsatisfied = vec![Unsatisfied::default(); levels.requirements()];
+        // Who is bound keeps what it has, whatever wins: it has no say in this.
+        for demand in demands.iter().filter(|demand| demand.bound.is_none()) {
+            unsatisfied[demand.requirement] += demand.weight(1);
         }
-        let mut levels: Vec<Level> = Vec::new();
-        let mut rank = None;
-        for (at, offer) in offers.iter_mut().enumerate() {
-            if rank.replace(offer.rank) != Some(offer.rank) {
-                levels.push(Level { first: at, ..Level::default() });
-            }
-            offer.level = levels.len() - 1;
-            if offer.live {
-                levels[offer.level].available += 1;
-                levels[offer.level].available_loaded += 1;
+        for (requirement, unsatisfied) in unsatisfied.into_iter().enumerate() {
+            levels.add_demands(requirement, unsatisfied);
+        }
+        let mut firsts = vec![0; levels.len()];
+        for (at, offer) in offers.iter().enumerate().rev() {
+            firsts[offer.level] = at;
+            if offer.available() {
+                levels.add_copy(offer.level, Copies::Available, 1);
+                if offer.loaded {
+                    levels.add_copy(offer.level, Copies::Loaded, 1);
+                }
             }
         }
-        for demand in &mut demands {
-            demand.own = demand.own.map(|own| place[own]);
-            demand.bound = demand.bound.map(|bound| place[bound]);
-        }
-        let requirements = number_requirements(&mut demands);
-        let versions: Vec<&Version> = levels.iter().map(|level| &offers[level.first].version).collect();
-        let fits =
-            requirements.iter().flat_map(|required| versions.iter().map(|version| required.matches(version)));
         Self {
-            fits: fits.collect(),
             scope,
             key,
             needy: (0..demands.len()).filter(|&at| demands[at].own.is_none()).collect(),
-            host_demand: demands.iter().position(|demand| demand.participant == host),
+            host_demand: demands.binary_search_by_key(&host, |demand| demand.participant).ok(),
             first_live: offers.iter().position(|offer| offer.live),
+            declarers: demands.iter().filter(|demand| demand.singleton).count(),
             offers,
             demands,
             levels,
-            declarers: 0,
+            firsts,
             strategy,
-        }
-    }
-
-    /// Lets everybody in.
-    pub(super) fn admit_all(&mut self) {
-        for demand in 0..self.demands.len() {
-            self.admit(demand, true);
         }
     }
 
     /// Lets the participant of `demand` in, with its offer, or withdraws both.
     pub(super) fn admit(&mut self, demand: usize, admitted: bool) {
-        if std::mem::replace(&mut self.demands[demand].admitted, admitted) == admitted {
+        let demand = &mut self.demands[demand];
+        if std::mem::replace(&mut demand.admitted, admitted) == admitted {
             return;
         }
-        let Demand { requirement, strict, singleton, own, bound, .. } = self.demands[demand];
-        let count = |counter: &mut usize| {
-            if admitted {
-                *counter += 1;
-            } else {
-                *counter -= 1;
-            }
-        };
-        if singleton {
-            count(&mut self.declarers);
+        let one = if admitted { 1 } else { -1 };
+        if demand.singleton {
+            self.declarers = self.declarers.saturating_add_signed(one);
         }
-        // Who is bound keeps what it has, whatever wins: it has no say in this.
-        if bound.is_none() {
-            let width = self.levels.len();
-            let fits = &self.fits[requirement * width..][..width];
-            for (level, _) in self.levels.iter_mut().zip(fits).filter(|(_, fits)| !**fits) {
-                count(&mut level.unsatisfied);
-                if strict {
-                    count(&mut level.unsatisfied_strict);
-                }
-            }
+        if demand.bound.is_none() {
+            self.levels.add_demands(demand.requirement, demand.weight(one as i32));
         }
-        if let Some(own) = own {
+        if let Some(own) = demand.own {
             let offer = &mut self.offers[own];
             offer.admitted = admitted;
             if !offer.live && !offer.excluded {
-                let level = &mut self.levels[offer.level];
-                count(&mut level.available);
+                self.levels.add_copy(offer.level, Copies::Available, one);
                 if offer.loaded {
-                    count(&mut level.available_loaded);
+                    self.levels.add_copy(offer.level, Copies::Loaded, one);
                 }
             }
         }
@@ -255,13 +164,13 @@ impl Group {
 
     /// Whether `demand` accepts the version of `offer`.
     pub(super) fn fits(&self, demand: usize, offer: usize) -> bool {
-        self.fits_level(self.demands[demand].requirement, self.offers[offer].level)
+        self.levels.fits(self.demands[demand].requirement, self.offers[offer].level)
     }
 
     /// How many demands, and how many strict ones, the version of `offer` leaves unsatisfied.
     pub(super) fn unsatisfied_by(&self, offer: usize) -> (usize, usize) {
-        let level = &self.levels[self.offers[offer].level];
-        (level.unsatisfied, level.unsatisfied_strict)
+        let Unsatisfied { strict, all } = self.levels.unsatisfied(self.offers[offer].level);
+        (all.unsigned_abs() as usize, strict.unsigned_abs() as usize)
     }
 
     pub(super) fn host_demand(&self) -> Option<usize> {
@@ -271,42 +180,36 @@ impl Group {
     /// Whether only copies that are loaded are candidates for the singleton.
     pub(super) fn only_loaded(&self) -> bool {
         self.strategy == ShareStrategy::LoadedFirst
-            && self.levels.iter().any(|level| level.available_loaded > 0 && level.unsatisfied_strict == 0)
+            && self.levels.best(Copies::Loaded).is_some_and(|best| best.unsatisfied.strict == 0)
+    }
+
+    fn candidates(&self) -> Copies {
+        if self.only_loaded() { Copies::Loaded } else { Copies::Available }
+    }
+
+    /// The version that serves everybody, if this is a singleton.
+    fn winning_level(&self) -> Option<usize> {
+        if let Some(live) = self.first_live {
+            return Some(self.offers[live].level);
+        }
+        let candidates = self.candidates();
+        // Whatever satisfies all demands satisfies the host's too.
+        let for_host =
+            self.host_demand().and_then(|host| self.levels.best_of(self.demands[host].requirement, candidates));
+        for_host.or_else(|| self.levels.best(candidates)).map(|best| best.level as usize)
     }
 
     /// The offer that serves everybody, if this is a singleton.
     pub(super) fn winner(&self) -> Option<usize> {
-        if self.first_live.is_some() {
-            return self.first_live;
-        }
-        let only_loaded = self.only_loaded();
-        let candidate = |level: &Level| if only_loaded { level.available_loaded } else { level.available } > 0;
-        let candidates = || (0..self.levels.len()).filter(|&level| candidate(&self.levels[level]));
-        let level = candidates().find(|&level| self.levels[level].unsatisfied == 0).or_else(|| {
-            let host_fits = |level: usize| {
-                self.host_demand().is_none_or(|host| self.fits_level(self.demands[host].requirement, level))
-            };
-            let host_first = candidates().any(host_fits);
-            candidates().filter(|&level| !host_first || host_fits(level)).min_by_key(|&level| {
-                let Level { unsatisfied, unsatisfied_strict, .. } = self.levels[level];
-                (unsatisfied_strict, unsatisfied, level)
-            })
-        })?;
-        self.first_of(level, only_loaded)
+        self.first_live.or_else(|| self.first_of(self.winning_level()?, self.candidates()))
     }
 
     /// The offer that a consumer with this demand gets where the crate is not a singleton.
     pub(super) fn pick(&self, demand: usize) -> Option<usize> {
         let requirement = self.demands[demand].requirement;
-        let best = |count: fn(&Level) -> usize| {
-            (0..self.levels.len()).find(|&at| count(&self.levels[at]) > 0 && self.fits_level(requirement, at))
-        };
-        if self.strategy == ShareStrategy::LoadedFirst
-            && let Some(level) = best(|level| level.available_loaded)
-        {
-            return self.first_of(level, true);
-        }
-        best(|level| level.available).and_then(|level| self.first_of(level, false))
+        let best = |copies| self.first_of(self.levels.highest_of(requirement, copies)?, copies);
+        let loaded = if self.strategy == ShareStrategy::LoadedFirst { best(Copies::Loaded) } else { None };
+        loaded.or_else(|| best(Copies::Available))
     }
 
     /// What the participant of `demand` gets; `winner` is [`Self::winner`].
@@ -329,15 +232,14 @@ impl Group {
     pub(super) fn decided(&self) -> Vec<Option<Gets>> {
         let singleton = self.is_singleton();
         let winner = if singleton { self.winner() } else { None };
-        let requirements = self.fits.len().checked_div(self.levels.len()).unwrap_or_default();
         // Without a singleton, and apart from what is bound, one requirement gets one copy.
-        let mut picked: Vec<Option<Option<usize>>> = vec![None; requirements];
+        let mut picked: Vec<Option<Option<usize>>> = vec![None; self.levels.requirements()];
         let mut decide = |at: usize| {
             let Demand { requirement, own, bound, admitted, .. } = self.demands[at];
             if !admitted {
                 return None;
             }
-            if singleton || bound.is_some() || requirement >= requirements {
+            if singleton || bound.is_some() {
                 return Some(self.gets(at, winner));
             }
             let picked = *picked[requirement].get_or_insert_with(|| self.pick(at));
@@ -346,24 +248,36 @@ impl Group {
         (0..self.demands.len()).map(&mut decide).collect()
     }
 
+    /// Whether the participant of `demand` gets something that it can do with.
+    ///
+    /// As [`Self::gets`] is an offer, without looking for the offer.
+    pub(super) fn is_met(&self, demand: usize) -> bool {
+        self.is_met_by(self.winning_level(), demand)
+    }
+
+    fn is_met_by(&self, winning_level: Option<usize>, demand: usize) -> bool {
+        let Demand { strict, requirement, own, bound, .. } = self.demands[demand];
+        if bound.is_some() {
+            true
+        } else if self.is_singleton() {
+            winning_level.is_some_and(|level| !strict || self.levels.fits(requirement, level))
+        } else {
+            own.is_some() || self.levels.highest_of(requirement, Copies::Available).is_some()
+        }
+    }
+
     /// The admitted demands, other than the host's, that cannot be met as things are.
     pub(super) fn refusals(&self) -> impl Iterator<Item = usize> {
-        let singleton = self.is_singleton();
-        let winner = if singleton { self.winner() } else { None };
-        let host_mismatch =
-            |offer| self.host_demand().is_some_and(|host| self.demands[host].strict && !self.fits(host, offer));
+        let winner = if self.is_singleton() { self.winning_level() } else { None };
+        let host_mismatch = || self.host_demand().is_some_and(|host| !self.is_met_by(winner, host));
         // Most decisions refuse nobody: the counts tell so without looking at every demand.
-        let look_at: Box<dyn Iterator<Item = usize>> = match winner {
-            Some(offer) if self.unsatisfied_by(offer).1 == usize::from(host_mismatch(offer)) => {
-                Box::new(std::iter::empty())
-            }
-            None if !singleton => Box::new(self.needy.iter().copied()),
-            _ => Box::new(0..self.demands.len()),
+        let (all, needy) = match winner {
+            Some(level) if self.levels.unsatisfied(level).strict == i32::from(host_mismatch()) => (0, 0),
+            None if !self.is_singleton() => (0, self.needy.len()),
+            _ => (self.demands.len(), 0),
         };
-        look_at.filter(move |&at| {
-            self.demands[at].admitted
-                && Some(at) != self.host_demand
-                && !matches!(self.gets(at, winner), Gets::Offer { .. })
+        (0..all).chain(self.needy[..needy].iter().copied()).filter(move |&at| {
+            self.demands[at].admitted && Some(at) != self.host_demand && !self.is_met_by(winner, at)
         })
     }
 
@@ -371,36 +285,16 @@ impl Group {
         Gets::Offer { offer, satisfied: self.fits(demand, offer) }
     }
 
-    fn fits_level(&self, requirement: usize, level: usize) -> bool {
-        self.fits[requirement * self.levels.len() + level]
-    }
-
-    fn first_of(&self, level: usize, only_loaded: bool) -> Option<usize> {
-        (self.levels[level].first..self.offers.len())
+    fn first_of(&self, level: usize, copies: Copies) -> Option<usize> {
+        (self.firsts[level]..self.offers.len())
             .take_while(|&at| self.offers[at].level == level)
-            .find(|&at| self.offers[at].available() && (self.offers[at].loaded || !only_loaded))
+            .find(|&at| self.offers[at].available() && (self.offers[at].loaded || copies == Copies::Available))
     }
 }
 
-impl Offer {
-    /// Smaller is better.
-    fn preference(&self) -> (Reverse<usize>, usize) {
-        let equal = [!self.live, !self.host, !self.eager]
-            .into_iter()
-            .fold(0, |key, worse| key * 2 + usize::from(worse));
-        (Reverse(self.rank), (equal << (usize::BITS - 3)) | self.order)
+impl Demand {
+    /// What a level that it does not accept leaves unsatisfied, `count` times.
+    fn weight(&self, count: i32) -> Unsatisfied {
+        Unsatisfied { strict: if self.strict { count } else { 0 }, all: count }
     }
-}
-
-/// Numbers the requirements of a group from 0, and returns them in that order.
-fn number_requirements(demands: &mut [Demand]) -> Vec<Arc<Requirement>> {
-    let mut requirements = Vec::new();
-    let mut numbers: HashMap<usize, usize> = HashMap::new();
-    for demand in demands {
-        demand.requirement = *numbers.entry(demand.requirement).or_insert_with(|| {
-            requirements.push(demand.required.clone());
-            requirements.len() - 1
-        });
-    }
-    requirements
 }

@@ -68,8 +68,4 @@ impl Live {
         };
         self.bindings.iter().filter(uses).map(|(slot, _)| slot)
     }
-
-    pub(super) fn bound(&self, slot: &Slot) -> Option<&LiveCopy> {
-        self.bindings.get(slot)
-    }
 }

@@ -11,19 +11,32 @@ use semver::Version;
 pub struct Participant {
     name: Arc<str>,
     loaded: bool,
-    entries: Vec<Entry>,
+    /// Scope, crate and requirement of every entry, one behind the other: planning reads the words
+    /// of all participants, and waits for memory more than for anything else.
+    words: String,
+    /// By scope, then key, each pair once.
+    entries: Vec<Facts>,
 }
 
-/// An offer and a demand: what a participant's manifest says of one crate.
+/// What an entry says besides its words.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) scope: Arc<str>,
-    pub(super) key: Arc<str>,
-    pub(super) offer: Option<Version>,
-    pub(super) required: Arc<Requirement>,
+pub(super) struct Facts {
+    /// How many bytes of the words are its scope, its crate and its requirement.
+    lengths: [u32; 3],
     pub(super) singleton: bool,
     pub(super) eager: bool,
     pub(super) strict: bool,
+    pub(super) offer: Option<Version>,
+    pub(super) required: Arc<Requirement>,
+}
+
+/// An offer and a demand: what a participant's manifest says of one crate.
+pub(super) struct Entry<'a> {
+    pub(super) scope: &'a str,
+    pub(super) key: &'a str,
+    /// The requirement as written; empty for any version.
+    pub(super) range: &'a str,
+    pub(super) facts: &'a Facts,
 }
 
 impl Participant {
@@ -62,22 +75,42 @@ impl Participant {
     }
 
     /// By scope, then key, each pair once.
-    pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
+        let mut words = self.words.as_str();
+        self.entries.iter().map(move |facts| {
+            let [scope, key, range] = facts.lengths.map(|length| {
+                let (word, rest) = words.split_at(length as usize);
+                words = rest;
+                word
+            });
+            Entry { scope, key, range, facts }
+        })
     }
 
     fn new(name: &str, shared: &BTreeMap<String, Shared>) -> Self {
-        let entry = |(key, shared): (&String, &Shared)| Entry {
-            scope: shared.share_scope.as_str().into(),
-            key: key.as_str().into(),
-            offer: shared.offered().cloned(),
-            required: Arc::new(shared.requirement()),
-            singleton: shared.singleton,
-            eager: shared.eager,
-            strict: shared.strict_version,
-        };
-        let mut entries: Vec<Entry> = shared.iter().map(entry).collect();
-        entries.sort_by(|a, b| (&a.scope, &a.key).cmp(&(&b.scope, &b.key)));
-        Self { name: name.into(), loaded: false, entries }
+        let mut shared: Vec<(&String, &Shared)> = shared.iter().collect();
+        shared.sort_by(|(a_key, a), (b_key, b)| (&a.share_scope, a_key).cmp(&(&b.share_scope, b_key)));
+        let mut words = String::new();
+        let mut entries = Vec::with_capacity(shared.len());
+        for (key, shared) in shared {
+            let required = shared.requirement();
+            let range = match &required {
+                Requirement::Range(range) => range.as_str(),
+                Requirement::Any => "",
+            };
+            let lengths = [shared.share_scope.as_str(), key, range].map(|word| {
+                words.push_str(word);
+                word.len() as u32
+            });
+            entries.push(Facts {
+                lengths,
+                singleton: shared.singleton,
+                eager: shared.eager,
+                strict: shared.strict_version,
+                offer: shared.offered().cloned(),
+                required: Arc::new(required),
+            });
+        }
+        Self { name: name.into(), loaded: false, words, entries }
     }
 }

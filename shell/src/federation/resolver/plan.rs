@@ -1,7 +1,7 @@
 //! The plan: who gets which copy, who is refused, and what there is to say about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use plugin_api::manifest::{Requirement, ShareStrategy};
 use semver::Version;
@@ -19,7 +19,8 @@ pub struct Plan {
     pub(super) federation: Federation,
     /// The remotes that are not loaded and whose copies others are to use.
     provides: BTreeSet<usize>,
-    assignments: Vec<Assignment>,
+    /// Made when they are first asked for: most of a large plan's size.
+    assignments: OnceLock<Vec<Assignment>>,
     refused: Vec<Refusal>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -86,7 +87,6 @@ impl Refusal {
 impl Plan {
     pub(super) fn of(federation: Federation) -> Self {
         let decided: Vec<Vec<Option<Gets>>> = federation.groups.iter().map(Group::decided).collect();
-        let assigned = assigned(&federation, &decided);
         let refused = refusals(&federation);
         let mut diagnostics: Vec<Diagnostic> =
             refused.iter().flat_map(|refusal| refusal.causes.clone()).collect();
@@ -100,7 +100,7 @@ impl Plan {
         Self {
             provides: providers(&federation, &decided),
             federation,
-            assignments: assigned,
+            assignments: OnceLock::new(),
             refused,
             diagnostics,
         }
@@ -124,13 +124,13 @@ impl Plan {
 
     /// Every assignment, by consumer, scope and key.
     pub fn assignments(&self) -> &[Assignment] {
-        &self.assignments
+        self.assignments.get_or_init(|| assigned(&self.federation))
     }
 
     /// The assignments of one consumer, by scope and key.
     pub fn assignments_of(&self, consumer: &str) -> &[Assignment] {
-        let start = self.assignments.partition_point(|assignment| *assignment.consumer < *consumer);
-        let rest = &self.assignments[start..];
+        let all = self.assignments();
+        let rest = &all[all.partition_point(|assignment| *assignment.consumer < *consumer)..];
         &rest[..rest.partition_point(|assignment| *assignment.consumer == *consumer)]
     }
 
@@ -217,14 +217,15 @@ impl Plan {
             })
         };
         serde_json::json!({
-            "assignments": self.assignments.iter().map(assignment).collect::<Vec<_>>(),
+            "assignments": self.assignments().iter().map(assignment).collect::<Vec<_>>(),
             "refused": self.refused.iter().map(refusal).collect::<Vec<_>>(),
             "diagnostics": self.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
         })
     }
 }
 
-fn assigned(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Assignment> {
+fn assigned(federation: &Federation) -> Vec<Assignment> {
+    let decided: Vec<Vec<Option<Gets>>> = federation.groups.iter().map(Group::decided).collect();
     let mut assignments = Vec::with_capacity(federation.places.iter().map(Vec::len).sum());
     for (participant, places) in federation.places.iter().enumerate() {
         for &(at, demand) in places {

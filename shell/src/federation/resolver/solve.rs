@@ -6,7 +6,7 @@ use std::sync::Arc;
 use plugin_api::manifest::ShareStrategy;
 
 use super::diagnostic::Diagnostic;
-use super::group::{Gets, Group};
+use super::group::Group;
 use super::{Request, build};
 
 /// The participants, their groups, and who of them is admitted.
@@ -32,10 +32,8 @@ impl Federation {
     /// The federation of `request` when everybody is admitted who can be.
     pub(super) fn settled(request: &Request<'_>) -> Self {
         let mut federation = build::federation(request);
-        federation.admitted.fill(true);
-        federation.groups.iter_mut().for_each(Group::admit_all);
-        federation.withdraw_until_nobody_is_refused();
-        federation.let_in_again();
+        let refused = federation.withdraw_until_nobody_is_refused();
+        federation.let_in_again(refused);
         federation
     }
 
@@ -46,36 +44,38 @@ impl Federation {
         }
     }
 
+    /// Returns who has been withdrawn.
+    ///
     /// Only groups that somebody left can change, so only those are decided again.
-    fn withdraw_until_nobody_is_refused(&mut self) {
+    fn withdraw_until_nobody_is_refused(&mut self) -> BTreeSet<usize> {
+        let mut withdrawn = BTreeSet::new();
         let mut changed: BTreeSet<usize> = (0..self.groups.len()).collect();
         while !changed.is_empty() {
-            let mut refused: BTreeMap<usize, Vec<Diagnostic>> = BTreeMap::new();
-            for &at in &changed {
-                let group = &self.groups[at];
-                for demand in group.refusals() {
-                    let cause = self.cause(group, demand);
-                    refused.entry(group.demands[demand].participant).or_default().push(cause);
-                }
-            }
+            let refused: BTreeSet<usize> = changed
+                .iter()
+                .map(|&at| &self.groups[at])
+                .flat_map(|group| group.refusals().map(|demand| group.demands[demand].participant))
+                .collect();
             changed.clear();
-            for (participant, causes) in refused {
+            for &participant in &refused {
                 self.admit(participant, false);
                 changed.extend(self.places[participant].iter().map(|(group, _)| group));
-                self.causes.insert(participant, causes);
             }
+            withdrawn.extend(refused);
         }
+        withdrawn
     }
 
     /// Each refused participant, by name, is admitted if the plan with it refuses nobody.
-    fn let_in_again(&mut self) {
-        let refused: Vec<usize> = self.causes.keys().copied().collect();
+    fn let_in_again(&mut self, refused: BTreeSet<usize>) {
+        let mut host_is_served: Vec<bool> = self.groups.iter().map(serves_host).collect();
         for participant in refused {
-            let unserved = self.host_unserved(participant);
             self.admit(participant, true);
-            let causes = self.causes_against(participant, &unserved);
+            let causes = self.causes_against(participant, &host_is_served);
             if causes.is_empty() {
-                self.causes.remove(&participant);
+                for &(group, _) in &self.places[participant] {
+                    host_is_served[group] = serves_host(&self.groups[group]);
+                }
             } else {
                 self.admit(participant, false);
                 self.causes.insert(participant, causes);
@@ -84,38 +84,23 @@ impl Federation {
     }
 
     /// Why `participant`, who is admitted on trial, cannot stay: its own unmet demands, or the
-    /// first demand of another that it would leave unmet. `unserved` is [`Self::host_unserved`] without it.
-    fn causes_against(&self, participant: usize, unserved: &[usize]) -> Vec<Diagnostic> {
-        let mut own = Vec::new();
-        let mut victim = None;
-        for &(at, demand) in &self.places[participant] {
-            let group = &self.groups[at];
-            let mut refusals = group.refusals().peekable();
-            if refusals.peek().is_none() {
-                continue;
-            }
-            if matches!(group.gets(demand, group.winner()), Gets::Offer { .. }) {
-                victim = victim.or_else(|| refusals.next().map(|other| (group, other)));
-            } else {
-                own.push(self.cause(group, demand));
-            }
+    /// first demand of another that it would leave unmet.
+    ///
+    /// The host is not refused, but nobody is let in at its expense either: `host_is_served` says in
+    /// which groups it had what it needs.
+    fn causes_against(&self, participant: usize, host_is_served: &[bool]) -> Vec<Diagnostic> {
+        let places = || self.places[participant].iter().map(|&(at, demand)| (&self.groups[at], at, demand));
+        let unmet = places().filter(|(group, _, demand)| !group.is_met(*demand));
+        let own: Vec<_> = unmet.map(|(group, _, demand)| self.cause(group, demand)).collect();
+        if !own.is_empty() {
+            return own;
         }
-        if own.is_empty() && victim.is_none() {
-            // The host is not refused, but nobody is let in at its expense either.
-            let newly = self.host_unserved(participant).into_iter().find(|at| !unserved.contains(at));
-            let group = newly.map(|at| &self.groups[at]);
-            victim = group.and_then(|group| Some((group, group.host_demand()?)));
-        }
-        own.extend(
-            victim.filter(|_| own.is_empty()).map(|(group, demand)| self.conflict(participant, group, demand)),
-        );
-        own
-    }
-
-    /// Those of the groups of `participant` in which the host's demand is not met.
-    fn host_unserved(&self, participant: usize) -> Vec<usize> {
-        let groups = self.places[participant].iter().map(|(group, _)| *group);
-        groups.filter(|&at| !serves_host(&self.groups[at])).collect()
+        let other = places().find_map(|(group, ..)| Some((group, group.refusals().next()?)));
+        let victim = other.or_else(|| {
+            let mut robbed = places().filter(|(group, at, _)| host_is_served[*at] && !serves_host(group));
+            robbed.find_map(|(group, ..)| Some((group, group.host_demand()?)))
+        });
+        victim.map(|(group, demand)| self.conflict(participant, group, demand)).into_iter().collect()
     }
 
     pub(super) fn cause(&self, group: &Group, demand: usize) -> Diagnostic {
@@ -138,5 +123,5 @@ impl Federation {
 }
 
 fn serves_host(group: &Group) -> bool {
-    group.host_demand().is_none_or(|host| matches!(group.gets(host, group.winner()), Gets::Offer { .. }))
+    group.host_demand().is_none_or(|host| group.is_met(host))
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod fixes;
+mod levels;
 mod oracle;
 mod properties;
 mod rules;

@@ -10,7 +10,9 @@ use semver::Version;
 
 use super::oracle::{self, Assigned, Person, World};
 use super::{host, participant, remote};
-use crate::federation::resolver::{Live, Outcome, Participant, Plan, Request, Slot, resolve};
+use crate::federation::resolver::{
+    Assignment, KeyView, Live, Outcome, Participant, Plan, Request, Slot, resolve,
+};
 
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "host", "gone"];
 const KEYS: [&str; 3] = ["charts", "store", "telemetry"];
@@ -126,26 +128,41 @@ fn plan_in_order(world: &World, people: &[Participant]) -> Plan {
 }
 
 fn assigned(plan: &Plan) -> Assigned {
-    let slot = |known: &crate::federation::resolver::Assignment| {
-        (known.consumer.to_string(), known.scope.to_string(), known.key.to_string())
-    };
-    let copy = |known: &crate::federation::resolver::Assignment| {
-        (known.provider.to_string(), known.version.clone(), known.satisfied)
-    };
+    let slot =
+        |known: &Assignment| (known.consumer.to_string(), known.scope.to_string(), known.key.to_string());
+    let copy = |known: &Assignment| (known.provider.to_string(), known.version.clone(), known.satisfied);
     plan.assignments().iter().map(|known| (slot(known), copy(known))).collect()
+}
+
+/// Whether the consumer is loaded and keeps what it uses, whatever the rules say of others.
+fn is_bound(world: &World, known: &Assignment) -> bool {
+    let slot = (known.consumer.to_string(), known.scope.to_string(), known.key.to_string());
+    let loaded = world.people.iter().any(|person| person.loaded && *person.name == *known.consumer);
+    loaded && world.live.contains_key(&slot)
 }
 
 fn refused(plan: &Plan) -> BTreeSet<String> {
     plan.refused().iter().map(|refusal| refusal.participant.to_string()).collect()
 }
 
+/// What runs when the plan has been carried out, and the participants as they are then.
+fn carried_out(plan: &Plan, people: &[Participant]) -> (Live, Vec<Participant>) {
+    let mut live = Live::new();
+    live.bind_assigned(plan, plan.host());
+    plan.admitted().for_each(|name| live.bind_assigned(plan, name));
+    let loaded = |person: &Participant| person.clone().loaded(!plan.is_refused(person.name()));
+    (live, people.iter().map(loaded).collect())
+}
+
 /// Everything that a plan says, the reasons included.
 fn everything(plan: &Plan) -> (serde_json::Value, Vec<String>) {
-    let reasons = plan
-        .assignments()
-        .iter()
-        .map(|known| format!("{:?}", plan.explain(&known.scope, &known.key, &known.consumer)));
-    (plan.to_json(), reasons.collect())
+    let of_key = |key: KeyView| {
+        let explained =
+            key.demands.iter().map(|demand| plan.explain(&key.scope, &key.key, &demand.participant));
+        format!("{key:?} {:?}", explained.collect::<Vec<_>>())
+    };
+    let refused = plan.refused().iter().map(|refusal| format!("{refusal:?}"));
+    (plan.to_json(), plan.keys().map(of_key).chain(refused).collect())
 }
 
 proptest! {
@@ -170,27 +187,69 @@ proptest! {
         prop_assert_eq!(everything(&plan_in_order(&world, &people)), everything(&plan_in_order(&world, &shuffled)));
     }
 
+    /// Strictness is about the singleton. Of a crate that is none, a strict participant too falls back on its
+    /// own copy, whatever it asks for: that is what the cases of the specification demand.
     #[test]
-    fn who_is_admitted_has_what_it_insists_on(world in fresh()) {
+    fn who_is_admitted_has_what_it_insists_on(world in any_world()) {
         let plan = plan(&world);
         for known in plan.assignments() {
             let person = world.people.iter().find(|person| *person.name == *known.consumer).unwrap();
             let strict = person.shared[&*known.key].strict_version;
-            prop_assert!(known.satisfied || !strict || !known.singleton || *known.consumer == *plan.host());
+            let excepted = !known.singleton || *known.consumer == *plan.host() || is_bound(&world, known);
+            prop_assert!(known.satisfied || !strict || excepted, "{:?}", known);
+            prop_assert!(known.satisfied || known.singleton || known.is_own_copy() || is_bound(&world, known));
         }
         for person in world.people.iter().filter(|person| !refused(&plan).contains(&person.name)) {
             prop_assert_eq!(plan.assignments_of(&person.name).len(), person.shared.len());
         }
     }
 
+    /// But for who is loaded and bound to another copy since before the singleton was declared.
     #[test]
-    fn a_singleton_has_one_provider_in_its_scope(world in fresh()) {
+    fn a_singleton_has_one_provider_in_its_scope(world in any_world()) {
         let plan = plan(&world);
         let mut providers = BTreeMap::new();
-        for known in plan.assignments().iter().filter(|known| known.singleton) {
+        for known in plan.assignments().iter().filter(|known| known.singleton && !is_bound(&world, known)) {
             let copy = (known.provider.clone(), known.version.clone());
             let first = providers.entry((known.scope.clone(), known.key.clone())).or_insert(copy.clone());
             prop_assert_eq!(&*first, &copy);
+        }
+    }
+
+    #[test]
+    fn without_those_who_are_refused_the_plan_is_the_same(world in any_world()) {
+        // What runs is not planned afresh.
+        let world = World { live: BTreeMap::new(), ..world };
+        let people = participants(&world);
+        let first = plan_in_order(&world, &people);
+        let admitted: Vec<Participant> =
+            people.into_iter().filter(|person| person.name() == first.host() || !first.is_refused(person.name())).collect();
+        let second = plan_in_order(&world, &admitted);
+        prop_assert_eq!(first.assignments(), second.assignments());
+        let mut refused_first = refused(&first);
+        refused_first.retain(|name| name == first.host());
+        prop_assert_eq!(refused_first, refused(&second));
+    }
+
+    /// Who was refused may be let in when the rest runs: that does not move for it any more, so it pushes nobody
+    /// out (`host:`, `a: store 0.3.1 ^1 strict`, `b: store noimport * singleton`). But nobody that runs changes.
+    #[test]
+    fn a_plan_that_has_been_carried_out_stays_as_it_is(world in fresh()) {
+        let people = participants(&world);
+        let mut plan = plan_in_order(&world, &people);
+        for round in 0.. {
+            let (live, people) = carried_out(&plan, &people);
+            let again = resolve(&Request { live: &live, ..Request::new(&people[0], &people[1..], world.strategy) });
+            let mut kept = assigned(&again);
+            kept.retain(|slot, _| assigned(&plan).contains_key(slot));
+            prop_assert_eq!(assigned(&plan), kept);
+            prop_assert!(plan.admitted().all(|name| !again.is_refused(name)));
+            if (assigned(&plan), refused(&plan)) == (assigned(&again), refused(&again)) {
+                break;
+            }
+            prop_assert!(!plan.is_compatible(), "who was not refused has nothing to get");
+            prop_assert!(round < 2 * people.len(), "it does not come to an end");
+            plan = again;
         }
     }
 
@@ -209,17 +268,9 @@ proptest! {
 
     #[test]
     fn what_runs_stays_as_it_is_whoever_joins(world in fresh(), late in vec(shared(), 0..3)) {
-        let first = plan(&world);
-        let mut live = Live::new();
-        let mut people = participants(&world);
-        live.bind_assigned(&first, "host");
-        for name in first.admitted() {
-            live.bind_assigned(&first, name);
-        }
-        people = people.into_iter().map(|person| {
-            let runs = !first.is_refused(person.name());
-            person.loaded(runs)
-        }).collect();
+        let people = participants(&world);
+        let first = plan_in_order(&world, &people);
+        let (live, mut people) = carried_out(&first, &people);
         people.extend(late.into_iter().enumerate().map(|(at, shared)| {
             Participant::remote(&remote(&format!("late{at}"), shared))
         }));
