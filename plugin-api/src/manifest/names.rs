@@ -64,7 +64,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// The known word that `word` is a near miss of: the same letters in another case or
 /// punctuation, or at most two slips of the hand.
-pub(super) fn near_miss<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn near_miss<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.chars().count() > MAX_NAME {
         return None;
     }
