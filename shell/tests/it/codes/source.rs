@@ -183,11 +183,11 @@ fn note(code: &str, owner: &mut String, function: &mut String) {
         let line = line.trim_start();
         if let Some(rest) = line.strip_prefix("impl") {
             let name = rest.split('{').next().unwrap_or(rest);
-            *owner = name.rsplit(" for ").next().unwrap_or(name).trim().to_owned();
+            name.rsplit(" for ").next().unwrap_or(name).trim().clone_into(owner);
             function.clear();
         }
         if let Some((_, rest)) = line.split_once("fn ") {
-            *function = rest.split(['(', '<']).next().unwrap_or(rest).to_owned();
+            rest.split(['(', '<']).next().unwrap_or(rest).clone_into(function);
         }
     }
 }
