@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use plugin_api::manifest::AtomAccess;
 
 use crate::{
-    app,
+    app, catalogue,
     config::{Config, Options, read_manifest},
     failure::Failure,
     standalone,
@@ -27,6 +27,7 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse run --plugin-dir target/debug      libraries of another build
   pulse plan                               will these remotes agree?
   pulse plan --why remoteAnalytics         why not, and what would change it?
+  pulse explain version-mismatch-strict    what a code means, and what to do
   pulse inspect target/release/libpulse_analytics.so
   pulse standalone manifests/analytics.json
 
@@ -50,6 +51,15 @@ enum Command {
     /// Says who would provide each shared crate to whom, without loading anything.
     #[command(after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
+    /// Says what a code means, why it happens and what to do; without a code, lists all.
+    #[command(after_help = "Examples:\n  pulse explain\n  pulse explain no-provider --json")]
+    Explain {
+        /// A code, as it stands in brackets behind a message.
+        code: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints the manifest of a library or JSON file, without running any of its code.
     #[command(after_help = "Example:\n  pulse inspect target/release/libpulse_analytics.so --json")]
     Inspect {
@@ -97,6 +107,7 @@ impl Folders {
 /// What a command ends with when it does not succeed.
 struct Exit {
     code: u8,
+    stable: String,
     text: String,
 }
 
@@ -111,7 +122,7 @@ impl Exit {
     }
 
     fn new(code: u8, stable: &str, text: impl std::fmt::Display) -> Self {
-        Self { code, text: format!("{text} [{stable}]") }
+        Self { code, stable: stable.to_owned(), text: text.to_string() }
     }
 }
 
@@ -129,6 +140,7 @@ pub fn main() -> ExitCode {
         None => run(cli.run),
         Some(Command::Run(args)) => run(args),
         Some(Command::Plan(args)) => plan::run(&args),
+        Some(Command::Explain { code, json }) => explain(code.as_deref(), json),
         Some(Command::Inspect { file, json }) => inspect(&file, json),
         Some(Command::Standalone { path, folders }) => {
             standalone::run(&path, &folders.options(None)).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
@@ -137,7 +149,10 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(exit) => {
-            eprintln!("error: {}", exit.text);
+            eprintln!("error: {} [{}]", exit.text, exit.stable);
+            if io::stderr().is_terminal() && catalogue::find(&exit.stable).is_some() {
+                eprintln!("help: `pulse explain {}` says more", exit.stable);
+            }
             ExitCode::from(exit.code)
         }
     }
@@ -161,12 +176,39 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     Ok(0)
 }
 
+fn explain(code: Option<&str>, json: bool) -> Result<u8, Exit> {
+    let Some(code) = code else {
+        let list = || catalogue::all().iter().map(|entry| format!("{:<26} {}", entry.code, entry.meaning));
+        print(&if json { pretty(catalogue::all())? } else { list().collect::<Vec<_>>().join("\n") })?;
+        return Ok(0);
+    };
+    // As it stands in a message.
+    let code = code.trim_matches(['[', ']']);
+    let entry = catalogue::find(code).ok_or_else(|| {
+        let near = catalogue::near(code).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let text = format!(
+            "`{code}` is no code of Pulse, so it is a remote's own if it stands in a message{near} `pulse explain` \
+             lists all"
+        );
+        Exit::new(Exit::NOT_FOUND, "code-unknown", text)
+    })?;
+    if json {
+        print(&pretty(entry)?)?;
+    } else {
+        print(entry.render(columns().unwrap_or(80).min(100)).trim_end())?;
+    }
+    Ok(0)
+}
+
+fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Exit::new(Exit::FAILURE, "output", format!("the output cannot be written as JSON: {e}")))
+}
+
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
     let manifest = read_manifest(path)?.manifest;
-    let as_json =
-        serde_json::to_string_pretty(&manifest).map_err(|e| Exit::new(Exit::FAILURE, "manifest-invalid", e))?;
     if json {
-        print(&as_json)?;
+        print(&pretty(&manifest)?)?;
         return Ok(0);
     }
     let mut lines = vec![
@@ -195,6 +237,12 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
     }
     print(&lines.join("\n"))?;
     Ok(0)
+}
+
+/// The width of the terminal that standard output is; none where it is none.
+fn columns() -> Option<usize> {
+    let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| io::stdout().is_terminal());
+    size.map(|(width, _)| usize::from(width.0))
 }
 
 /// Writes data to standard output; a reader that has gone away is no error.

@@ -41,8 +41,10 @@ use entry::{Found, Source, stamp};
 use host::{Host, grants};
 pub use module::Module;
 use notices::Notices;
+pub use notices::Warning;
+use rehearsal::Change;
 use remote::{Code, Remote, SHUTDOWN_LIMIT, State, Wake};
-use resolver::{Diagnostic, Live, Participant, Plan, Request, Severity, Slot};
+use resolver::{Diagnostic, Live, Participant, Plan, Request, Slot};
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
@@ -57,6 +59,7 @@ pub struct Federation {
     in_use: BTreeMap<Slot, Module>,
     host: Host,
     notices: Notices,
+    warnings: Vec<Warning>,
     copies: Copies,
     fonts: Fonts,
     wake: Wake,
@@ -94,7 +97,8 @@ impl Federation {
             RemoteManifest::from_json(text.as_str()).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
         let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
         let alias = manifest.name.clone();
-        let found = Found { manifest: Arc::new(manifest), code: Source::Linked(entry), looked: Vec::new() };
+        let (manifest, code) = (Arc::new(manifest), Source::Linked(entry));
+        let found = Found { manifest, origin: None, code, looked: Vec::new() };
         let entry = Entry { found: Ok(found), ..Entry::empty(&reference) };
         Ok(Self::with_entries(config, BTreeMap::from([(alias, entry)]), fonts, wake))
     }
@@ -114,6 +118,7 @@ impl Federation {
             in_use: BTreeMap::new(),
             host,
             notices: Notices::default(),
+            warnings: Vec::new(),
             copies: Copies::default(),
             fonts,
             wake,
@@ -145,13 +150,28 @@ impl Federation {
         self.host.store()
     }
 
-    /// What the plan warns of about `alias`, and in how many plans of this run it did.
-    pub fn warnings(&self, alias: &str) -> impl Iterator<Item = (&Diagnostic, u32)> {
+    /// What the plan warns of about `alias`.
+    pub fn warnings(&self, alias: &str) -> impl Iterator<Item = &Warning> {
         let name = self.entries.get(alias).and_then(Entry::manifest).map(|manifest| manifest.name.as_str());
-        let about =
-            move |said: &&Diagnostic| said.severity() == Severity::Warning && Some(&*said.participant) == name;
-        let counted = |said| (said, self.notices.count(&self.plan, said));
-        self.plan.diagnostics().iter().filter(about).map(counted)
+        self.warnings.iter().filter(move |warning| Some(&*warning.participant) == name)
+    }
+
+    /// Everything that the plan warns of.
+    pub fn all_warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The one line of a manifest by which a plan would no longer say `said`.
+    fn change(&self, said: &Diagnostic) -> Option<Change> {
+        let edit = said.fix()?;
+        if *edit.participant == *self.plan.host() {
+            return Some(Change::new(edit, &self.config.origin));
+        }
+        let found = self.entries.values().filter_map(|entry| entry.found.as_ref().ok());
+        let origin = found
+            .filter(|found| *found.manifest.name == *edit.participant)
+            .find_map(|found| found.origin.as_ref());
+        Some(Change::new(edit, origin?))
     }
 
     /// Who uses copies of `alias`; while anybody does, its library stays.
@@ -167,15 +187,20 @@ impl Federation {
 
     /// Takes the plan in force to the remotes: who is refused, who loads first, whose store the host uses.
     fn adopt_plan(&mut self) {
-        for entry in self.entries.values_mut() {
-            entry.refused = None;
-            let Ok(found) = &entry.found else { continue };
-            let Some(refusal) = self.plan.refusal(&found.manifest.name) else { continue };
-            let cause = refusal.cause();
-            let failure = Failure::new(Stage::Plan, cause.code.as_str(), cause.message());
-            entry.refused = Some(Arc::new(failure));
+        let refused = |entry: &Entry| {
+            let cause = self.plan.refusal(&entry.manifest()?.name)?.cause();
+            let place =
+                self.change(cause).map(|change| format!(" ({}, {})", change.place, change.edit.pointer));
+            let message = format!("{cause}{}", place.unwrap_or_default());
+            Some(Arc::new(Failure::new(Stage::Plan, cause.code.as_str(), message)))
+        };
+        let refused: Vec<_> = self.entries.values().map(refused).collect();
+        for (entry, refused) in self.entries.values_mut().zip(refused) {
+            entry.refused = refused;
         }
-        self.notices.take(&self.plan);
+        let mut notices = std::mem::take(&mut self.notices);
+        self.warnings = notices.take(&self.plan, |said| self.change(said));
+        self.notices = notices;
         for name in self.plan.bootstrap() {
             if let Some(alias) = self.alias_of(&name) {
                 self.want(&alias);

@@ -8,11 +8,11 @@ use plugin_api::{
     tokens::{Rgba, Tokens},
 };
 
-use super::Shell;
+use super::{Shell, slot::code_ui};
 use crate::{
     failure::{Failure, sentence},
     federation::{
-        Entry, Federation, Status,
+        Entry, Federation, Status, Warning,
         resolver::{Candidate, KeyView, Outcome},
     },
 };
@@ -137,9 +137,12 @@ fn remote_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, entr
     if !times.is_empty() {
         ui.label(caption(t, times.join(" · ")));
     }
-    for (said, count) in federation.warnings(alias) {
-        let times = if count > 1 { format!(" (in {count} plans)") } else { String::new() };
-        remark_ui(ui, t, t.warning, said.code.as_str(), &format!("{}{times}", sentence(said)));
+    for Warning { code, text, fix, count, .. } in federation.warnings(alias) {
+        let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
+        remark_ui(ui, t, t.warning, code, &format!("{text}{times}"));
+        if let Some(fix) = fix {
+            ui.label(caption(t, fix));
+        }
     }
     let Some(failure) = failure else { return false };
     let Failure { code, message, .. } = &**failure;
@@ -244,7 +247,7 @@ fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate) {
 /// A sentence with its code.
 fn remark_ui(ui: &mut Ui, t: &Tokens, ink: Rgba, code: &str, text: &str) {
     ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
-    ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(t.text_weak)));
+    code_ui(ui, t, code, t.text_weak);
 }
 
 fn krate(key: &str, scope: &str) -> String {

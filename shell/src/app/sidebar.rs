@@ -29,7 +29,7 @@ impl Shell {
             for (key, title, icon, status) in self.items() {
                 let selected = self.selected.as_ref() == Some(&key);
                 let warnings: Vec<String> =
-                    self.federation.warnings(&key.0).map(|(said, _)| sentence(said)).collect();
+                    self.federation.warnings(&key.0).map(|warning| warning.text.clone()).collect();
                 if entry_ui(ui, t, (&title, icon.as_deref()), &status, &warnings, selected).clicked() {
                     self.selected = Some(key);
                 }

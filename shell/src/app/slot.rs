@@ -2,15 +2,16 @@
 
 use egui::{Align, Color32, CornerRadius, Layout, Pos2, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2};
 use plugin_api::{
-    theme::{card, color, pill_ui, strong},
-    tokens::Tokens,
+    theme::{caption, card, color, pill_ui, strong},
+    tokens::{Rgba, Tokens},
 };
 
 use crate::{
+    catalogue,
     compositor::{Scene, Surface},
     config::Config,
     failure::{SharedFailure, sentence},
-    federation::{Entry, Federation, Status},
+    federation::{Entry, Federation, Status, Warning},
 };
 
 /// How many warnings stand above a surface at a time; the next comes when one was dismissed.
@@ -50,11 +51,11 @@ impl Slot {
             ui.ctx().request_repaint();
         }
         if !matches!(status, None | Some(Status::Failed(_))) {
-            let warnings = federation.warnings(alias).map(|(said, _)| (said.code.as_str(), sentence(said)));
-            let unread: Vec<_> = warnings.filter(|(_, text)| !self.dismissed.contains(text)).collect();
-            for (code, text) in unread.into_iter().take(MAX_WARNINGS) {
-                if warning_ui(ui, &scene.tokens, code, &text) {
-                    self.dismissed.push(text);
+            let unread = |warning: &&Warning| !self.dismissed.contains(&warning.text);
+            let unread: Vec<_> = federation.warnings(alias).filter(unread).take(MAX_WARNINGS).collect();
+            for warning in unread {
+                if warning_ui(ui, &scene.tokens, warning) {
+                    self.dismissed.push(warning.text.clone());
                 }
             }
         }
@@ -115,12 +116,10 @@ fn failure_ui(ui: &mut Ui, t: &Tokens, area: Rect, title: &str, failure: &Shared
                 }
             });
             ui.label(RichText::new(sentence(&failure.message)).color(color(t.text)));
-            ui.label(
-                RichText::new(format!("{} · while: {}", failure.code, failure.stage))
-                    .monospace()
-                    .size(t.font_size[0])
-                    .color(color(t.text_weak)),
-            );
+            ui.horizontal(|ui| {
+                code_ui(ui, t, &failure.code, t.text_weak);
+                ui.label(caption(t, format!("while: {}", failure.stage)));
+            });
             if !failure.details.is_empty() {
                 egui::CollapsingHeader::new("Details").show(ui, |ui| {
                     ScrollArea::both().max_height(180.0).show(ui, |ui| {
@@ -146,7 +145,7 @@ fn failure_ui(ui: &mut Ui, t: &Tokens, area: Rect, title: &str, failure: &Shared
 }
 
 /// A warning above the surface; true when it was dismissed.
-fn warning_ui(ui: &mut Ui, t: &Tokens, code: &str, text: &str) -> bool {
+fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
     let margin = egui::Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
     let strip = egui::Frame::new().fill(color(t.warning_weak)).inner_margin(margin);
     ui.spacing_mut().item_spacing.y = 0.0;
@@ -156,16 +155,26 @@ fn warning_ui(ui: &mut Ui, t: &Tokens, code: &str, text: &str) -> bool {
             let width = (ui.available_width() - 88.0).max(120.0);
             ui.vertical(|ui| {
                 ui.set_width(width);
-                ui.add(
-                    egui::Label::new(RichText::new(text).size(t.font_size[0]).color(color(t.warning))).wrap(),
-                );
-                ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(t.warning)));
+                let line = |text: &str| RichText::new(text).size(t.font_size[0]).color(color(t.warning));
+                ui.add(egui::Label::new(line(&warning.text)).wrap());
+                if let Some(fix) = &warning.fix {
+                    ui.add(egui::Label::new(line(fix)).wrap().selectable(true));
+                }
+                code_ui(ui, t, warning.code, t.warning);
             });
             ui.button("Dismiss").clicked()
         })
         .inner
     });
     dismissed.inner
+}
+
+/// A code, with what the catalogue says of it on hover.
+pub(crate) fn code_ui(ui: &mut Ui, t: &Tokens, code: &str, ink: Rgba) {
+    let label = ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(ink)));
+    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code) {
+        label.on_hover_text(format!("{meaning}\n\nCause: {cause}\n\nWhat to do: {remedy}"));
+    }
 }
 
 /// The shape of what will be there, while it is being loaded.

@@ -7,7 +7,7 @@ use plugin_api::{
 };
 
 use super::Shell;
-use crate::federation::{Status, resolver::Severity};
+use crate::federation::Status;
 
 impl Shell {
     pub(super) fn statusbar_ui(&mut self, ui: &mut Ui, t: &Tokens) {
@@ -32,9 +32,7 @@ impl Shell {
                 let text = caption(t, of(failed, "not available")).color(color(t.danger));
                 pressed |= quiet_button_ui(ui, text).clicked();
             }
-            let diagnostics = self.federation.plan().diagnostics().iter();
-            let warnings = diagnostics.filter(|said| said.severity() == Severity::Warning).count();
-            let count = warnings + self.federation.problems().len();
+            let count = self.federation.all_warnings().len() + self.federation.problems().len();
             if count > 0 {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
                 pressed |= quiet_button_ui(ui, caption(t, text).color(color(t.warning))).clicked();

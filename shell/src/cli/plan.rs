@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
 use plugin_api::manifest::{RemoteManifest, near_miss};
 use serde_json::{Value, json};
 
-use super::{Cli, Exit, print};
+use super::{Cli, Exit, columns, print};
 use crate::{
     config::{Config, Options, Written, read_manifest},
     failure::{Failure, Stage},
@@ -50,7 +50,7 @@ Exit status:
 #[derive(Args)]
 pub(super) struct PlanArgs {
     /// The host's manifest; without it the one that `pulse` would start with.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
     host: Option<PathBuf>,
     /// Manifests, libraries or folders with some of both; without any, the remotes that the host's manifest lists.
     manifests: Vec<PathBuf>,
@@ -250,7 +250,6 @@ impl Color {
                 terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| terminal);
-        Look { color, width: size.map(|(width, _)| usize::from(width.0)) }
+        Look { color, width: columns() }
     }
 }

@@ -13,7 +13,7 @@ use plugin_api::{
 
 use super::remote::{Remote, State, Times};
 use crate::{
-    config::Config,
+    config::{Config, Origin},
     failure::{Failure, SharedFailure, Stage},
 };
 
@@ -34,6 +34,8 @@ pub struct Entry {
 
 pub(super) struct Found {
     pub(super) manifest: Arc<RemoteManifest>,
+    /// How the manifest is written; none for one that is linked in.
+    pub(super) origin: Option<Origin>,
     pub(super) code: Source,
     pub(super) looked: Vec<PathBuf>,
 }
@@ -86,6 +88,7 @@ impl Entry {
     pub(super) fn new(config: &Config, alias: &str, reference: &RemoteRef) -> Self {
         let found = config.locate(alias, reference).map(|located| Found {
             manifest: Arc::new(located.manifest),
+            origin: Some(located.origin),
             code: Source::Library(located.library),
             looked: located.looked,
         });

@@ -1,10 +1,29 @@
-//! What the plans of this run have said, each thing once.
+//! What the plans of this run have said: each thing logged once, and counted.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use semver::Version;
 
-use super::resolver::{Code, Diagnostic, Plan, Severity};
+use super::{
+    rehearsal::Change,
+    resolver::{Code, Diagnostic, Plan, Severity},
+};
+use crate::failure::sentence;
+
+/// Something that the plan in force warns of.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// The participant concerned.
+    pub participant: Arc<str>,
+    /// The stable code.
+    pub code: &'static str,
+    /// What it is, and what to do.
+    pub text: String,
+    /// The line to change, and how.
+    pub fix: Option<String>,
+    /// In how many plans of this run it was said.
+    pub count: u32,
+}
 
 /// How often each thing was said, by code, participant, scope, key, and the version that is used.
 #[derive(Default)]
@@ -13,26 +32,31 @@ pub(super) struct Notices(BTreeMap<Subject, u32>);
 type Subject = (Code, [Arc<str>; 3], Option<Version>);
 
 impl Notices {
-    /// Counts what `plan` says, and logs what no plan has said before.
-    pub(super) fn take(&mut self, plan: &Plan) {
+    /// Counts what `plan` says, logs what no plan has said before, and returns the warnings.
+    pub(super) fn take(&mut self, plan: &Plan, change: impl Fn(&Diagnostic) -> Option<Change>) -> Vec<Warning> {
+        let mut warnings = Vec::new();
         for said in plan.diagnostics() {
             let count = self.0.entry(subject(plan, said)).or_default();
             *count += 1;
-            if *count > 1 {
+            let (code, severity) = (said.code.as_str(), said.severity());
+            if *count > 1 && severity != Severity::Warning {
                 continue;
             }
-            let (remote, code) = (&*said.participant, said.code.as_str());
-            match said.severity() {
-                Severity::Error => tracing::error!(remote, code, "{said}"),
-                Severity::Warning => tracing::warn!(remote, code, "{said}"),
-                Severity::Info => tracing::info!(remote, code, "{said}"),
+            let fix = change(said).map(|change| change.to_string());
+            if *count == 1 {
+                let (remote, fix) = (&*said.participant, fix.as_deref().unwrap_or("none"));
+                match severity {
+                    Severity::Error => tracing::error!(remote, code, fix, "{said}"),
+                    Severity::Warning => tracing::warn!(remote, code, fix, "{said}"),
+                    Severity::Info => tracing::info!(remote, code, "{said}"),
+                }
+            }
+            if severity == Severity::Warning {
+                let (participant, text) = (Arc::clone(&said.participant), sentence(said));
+                warnings.push(Warning { participant, code, text, fix, count: *count });
             }
         }
-    }
-
-    /// In how many plans `said`, which is in `plan`, was said.
-    pub(super) fn count(&self, plan: &Plan, said: &Diagnostic) -> u32 {
-        self.0.get(&subject(plan, said)).copied().unwrap_or_default()
+        warnings
     }
 }
 

@@ -9,7 +9,6 @@ mod tests;
 use std::collections::BTreeMap;
 
 use plugin_api::manifest::DEFAULT_SCOPE;
-use serde_json::Value;
 
 use super::rehearsal::{Change, Rehearsal};
 use super::resolver::{Candidate, DemandView, Diagnostic, KeyView, OfferView, Outcome, Plan, Rule, Severity};
@@ -238,12 +237,11 @@ fn code(style: Style, said: &Diagnostic) -> [Span; 2] {
 
 /// A place, what stands there, and what to write.
 fn fix(label: &str, change: &Change) -> [Span; 4] {
-    let old = change.old.as_ref().map_or_else(|| "(absent)".to_owned(), Value::to_string);
     [
         good(label),
         plain(&*change.place),
         weak(format!("  {}: ", change.edit.pointer)),
-        plain(format!("{old} -> {}", change.edit.value)),
+        plain(format!("{} -> {}", change.before(), change.edit.value)),
     ]
 }
 

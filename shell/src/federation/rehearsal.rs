@@ -4,6 +4,7 @@
 pub(super) mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use plugin_api::manifest::{HostManifest, RemoteManifest};
@@ -191,6 +192,11 @@ impl Change {
         }
     }
 
+    /// What stands there now, as it is written.
+    pub(super) fn before(&self) -> String {
+        self.old.as_ref().map_or_else(|| "(absent)".to_owned(), Value::to_string)
+    }
+
     /// The change as JSON: `participant`, `file`, `line`, `column`, `pointer`, `old` and `new`.
     pub fn to_json(&self) -> Value {
         serde_json::json!({
@@ -202,5 +208,12 @@ impl Change {
             "old": self.old,
             "new": self.edit.value,
         })
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, edit, .. } = self;
+        write!(f, "{place}  {}: {} -> {}", edit.pointer, self.before(), edit.value)
     }
 }

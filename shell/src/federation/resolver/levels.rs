@@ -200,7 +200,9 @@ fn update(tree: &mut [Node], span: Range<usize>, run: &Range<usize>, change: &mu
     update(right_tree, right, run, change);
     for (at, best) in node.best.iter_mut().enumerate() {
         *best = [left_tree[0].best[at], right_tree[0].best[at]].into_iter().flatten().min();
-        best.iter_mut().for_each(|choice| choice.unsatisfied += node.unsatisfied);
+        if let Some(choice) = best {
+            choice.unsatisfied += node.unsatisfied;
+        }
     }
 }
 

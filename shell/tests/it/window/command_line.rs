@@ -98,3 +98,23 @@ fn the_command_line_answers_and_exits_as_it_says() {
         }
     }
 }
+
+#[test]
+fn a_code_is_explained() {
+    let desktop = Desktop::new();
+    let pulse = |args: &[&str]| run(&mut pulse(&desktop), args);
+    let (code, text, _) = pulse(&["explain", "no-provider"]);
+    assert_eq!(code, Some(0));
+    for part in ["no-provider", "Cause: ", "What to do: "] {
+        assert!(text.contains(part), "{part} is in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (_, json, _) = pulse(&["explain", "[no-provider]", "--json"]);
+    let entry: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(entry["code"], "no-provider");
+    let (code, list, _) = pulse(&["explain"]);
+    assert!(code == Some(0) && list.lines().count() > 50 && list.contains("version-mismatch-strict"), "{list}");
+    let (code, _, stderr) = pulse(&["explain", "no-provder"]);
+    assert_eq!(code, Some(6));
+    assert!(stderr.contains("did you mean `no-provider`?") && stderr.contains("[code-unknown]"), "{stderr}");
+}

@@ -1,0 +1,123 @@
+use super::*;
+
+#[test]
+fn the_whole_file_is_read() {
+    let headings = TEXT.lines().filter(|line| line.starts_with("### ")).count();
+    assert_eq!(all().len(), headings, "each heading begins an entry in the form of the others");
+    assert!(headings > 80);
+}
+
+#[test]
+fn codes_are_unique_and_in_order_within_their_group() {
+    let mut codes: Vec<_> = all().iter().map(|entry| entry.code).collect();
+    for group in all().chunk_by(|a, b| a.group == b.group) {
+        assert!(group.is_sorted_by_key(|entry| entry.code), "{}", group[0].group);
+    }
+    codes.sort_unstable();
+    assert!(codes.windows(2).all(|pair| pair[0] != pair[1]), "{codes:?}");
+    let kebab = |code: &str| code.split('-').all(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+    assert!(codes.iter().all(|code| kebab(code)));
+}
+
+#[test]
+fn each_part_is_there_and_made_of_sentences() {
+    for Entry { code, group, meaning, cause, remedy, example } in all() {
+        assert!(!group.is_empty(), "{code}");
+        for part in [meaning, cause, remedy] {
+            assert!(part.ends_with('.') && part.len() > 10, "{code}: {part}");
+            let first = part.chars().next().unwrap_or_default();
+            assert!(first.is_uppercase() || first == '`', "{code}: {part}");
+        }
+        assert_eq!(meaning.matches(". ").count(), 0, "one sentence: {code}: {meaning}");
+        assert!(example.is_none_or(|text| !text.trim().is_empty() && !text.contains("```")), "{code}");
+    }
+}
+
+#[test]
+fn examples_of_json_are_json() {
+    let begin = |text: &&str| text.starts_with('{');
+    for example in all().iter().filter_map(|entry| entry.example).filter(begin) {
+        assert!(serde_json::from_str::<serde_json::Value>(example).is_ok(), "{example}");
+    }
+}
+
+#[test]
+fn a_code_is_found_and_a_remote_s_own_is_not() {
+    let entry = find("library-missing").expect("it is in the list");
+    assert_eq!((entry.code, entry.group), ("library-missing", "Libraries"));
+    assert_eq!(find("fixture-refused"), None);
+}
+
+#[test]
+fn a_near_miss_is_named() {
+    for (miss, meant) in [
+        ("version-missmatch", "version-mismatch"),
+        ("Library_Missing", "library-missing"),
+        ("auth-time-out", "auth-timeout"),
+        ("manifest-invald", "manifest-invalid"),
+    ] {
+        assert_eq!(near(miss), Some(meant), "{miss}");
+    }
+    assert_eq!(near("fixture-refused"), None);
+    assert_eq!(near(""), None);
+}
+
+#[test]
+fn text_for_a_terminal_is_as_wide_as_the_terminal() {
+    let entry = Entry {
+        code: "a-code",
+        group: "Places",
+        meaning: "It means this.".to_owned(),
+        cause: "One two three four five six seven.".to_owned(),
+        remedy: "Nothing.".to_owned(),
+        example: Some("pulse --help\npulse plan"),
+    };
+    let expected = "\
+a-code  (Places)
+
+It means this.
+
+Cause: One two three
+four five six seven.
+
+What to do: Nothing.
+
+    pulse --help
+    pulse plan
+";
+    assert_eq!(entry.render(20), expected);
+}
+
+#[test]
+fn no_word_is_lost_at_any_width() {
+    for entry in all() {
+        let whole: Vec<String> = entry.render(usize::MAX).split_whitespace().map(str::to_owned).collect();
+        for width in [0, 1, 20, 79, 120] {
+            let text = entry.render(width);
+            assert!(text.split_whitespace().eq(whole.iter().map(String::as_str)), "{}", entry.code);
+            let prose = text.lines().skip(1).take_while(|line| !line.starts_with("    "));
+            let narrow = |line: &str| line.chars().count() <= width || !line.contains(' ');
+            assert!(prose.into_iter().all(narrow), "{width} columns:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_is_json() {
+    let entry = find("conflict").expect("it is in the list");
+    let json = serde_json::to_value(entry).expect("an entry is JSON");
+    assert_eq!(json["code"], "conflict");
+    let keys: Vec<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(keys, ["cause", "code", "group", "meaning", "remedy"]);
+}
+
+#[test]
+fn a_section_in_another_form_is_no_entry() {
+    let check = |text: &'static str, entries: usize| assert_eq!(parse(text).len(), entries, "{text}");
+    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n", 1);
+    check("# T\n\n## G\n\nText.\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\n```sh\nx\n```\n", 1);
+    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n", 0);
+    check("# T\n\n## G\n\n### a\n\nM.\n\nWhat to do: R.\n\nCause: C.\n", 0);
+    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\nMore.\n", 0);
+    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\n```sh\nx\n```\n\nMore.\n", 0);
+}

@@ -1,0 +1,153 @@
+//! A remote that is linked into this test, and that fails in the way that its data folder is called after.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+    time::{Duration, Instant},
+};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RResult, RStr, RVec},
+};
+use egui::{Context, Pos2, RawInput, Rect, Vec2};
+use plugin_api::{
+    abi::{
+        self, Frame, FrameInput, InitContext, Remote_TO, RemoteBox, RemoteEntryRef, RemoteError, SharedModule,
+        Surface, Surface_TO, SurfaceBox, SurfaceContext,
+    },
+    entry::{Root, entry, root},
+    manifest::RemoteManifest,
+    tokens,
+};
+use pulse::{
+    compositor::Scene,
+    federation::remote::{Code, Remote, State, Wake},
+    theme,
+};
+
+use crate::support::PATIENCE;
+
+const MANIFEST: &str =
+    r#"{ "manifestVersion": 1, "name": "remoteFailing", "version": "1.0.0", "remoteEntry": "failing" }"#;
+
+/// Held by a test that wants `init` not to return.
+static GATE: Mutex<()> = Mutex::new(());
+
+fn remote_entry() -> RemoteEntryRef {
+    const ROOT: &Root = &root(descriptor, shared, init);
+    entry(ROOT)
+}
+
+extern "C" fn descriptor() -> RStr<'static> {
+    RStr::from_str(MANIFEST)
+}
+
+extern "C" fn shared() -> RVec<SharedModule> {
+    RVec::new()
+}
+
+extern "C" fn init(context: InitContext) -> RResult<RemoteBox, RemoteError> {
+    let folder = Path::new(context.data_dir.as_str());
+    let misdeed = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if misdeed == "retire-hung" {
+        drop(GATE.lock());
+    }
+    answer(&misdeed, "init-failed", || Remote_TO::from_value(Failing(misdeed.clone()), TD_Opaque))
+}
+
+/// An error where this is the misdeed, as the SDK of the remote would return it.
+fn answer<T>(misdeed: &str, here: &str, good: impl FnOnce() -> T) -> RResult<T, RemoteError> {
+    let panicked = here.replace("failed", "panicked");
+    match misdeed {
+        _ if misdeed == here => RResult::RErr(RemoteError::new(RemoteError::FAILED, "the test wants it so")),
+        _ if misdeed == panicked => {
+            RResult::RErr(RemoteError::new(RemoteError::PANICKED, "the test wants it so"))
+        }
+        _ => RResult::ROk(good()),
+    }
+}
+
+struct Failing(String);
+
+impl abi::Remote for Failing {
+    fn get(&mut self, _: RStr<'_>, _: SurfaceContext) -> RResult<SurfaceBox, RemoteError> {
+        answer(&self.0, "new-failed", || Surface_TO::from_value(Failing(self.0.clone()), TD_Opaque))
+    }
+
+    fn changed(&mut self) -> RResult<(), RemoteError> {
+        RResult::ROk(())
+    }
+
+    fn shutdown(&mut self) -> RResult<(), RemoteError> {
+        answer(&self.0, "retire-failed", || ())
+    }
+}
+
+impl Surface for Failing {
+    fn frame(&mut self, _: FrameInput) -> RResult<Frame, RemoteError> {
+        answer(&self.0, "frame-failed", Frame::default)
+    }
+
+    fn save(&mut self) -> RResult<RVec<u8>, RemoteError> {
+        RResult::ROk(RVec::new())
+    }
+
+    fn close(&mut self) -> RResult<(), RemoteError> {
+        RResult::ROk(())
+    }
+}
+
+/// A remote that has just been started.
+pub(super) fn start(wake: Wake) -> Remote {
+    let manifest = RemoteManifest::from_json(MANIFEST).expect("a good manifest");
+    Remote::start(Arc::new(manifest), Code::Linked(remote_entry()), wake)
+}
+
+/// Has a remote fail in this way, and returns how the shell tells it.
+pub(super) fn fail(misdeed: &str) -> String {
+    let (wake, woken) = mpsc::channel();
+    let wake = Mutex::new(wake);
+    let wake: Wake = Arc::new(move |_| {
+        let wake = wake.lock().expect("nobody panics while holding it");
+        // A test that has ended listens no more.
+        let _ = wake.send(());
+    });
+    let wait = || woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited in vain for {misdeed}"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data_dir = folder.path().join(misdeed);
+    fs::create_dir(&data_dir).expect("a folder in it");
+
+    let mut remote = start(wake);
+    while remote.offers().is_none() {
+        wait();
+    }
+    if misdeed == "retire-hung" {
+        let gate = GATE.lock().expect("nobody panics while holding it");
+        remote.init(Vec::new(), data_dir, theme::fonts());
+        let told = remote.retire(Duration::ZERO).expect_err("it is in `init`").to_string();
+        drop(gate);
+        return told;
+    }
+    remote.init(Vec::new(), data_dir, theme::fonts());
+    let (ctx, mut surface) = (Context::default(), None);
+    loop {
+        match remote.state() {
+            State::Failed(failure) => return failure.to_string(),
+            State::Active if misdeed.starts_with("retire") => remote.begin_shutdown(),
+            State::Active => {
+                let surface = surface.get_or_insert_with(|| remote.open(1, "./panel", "Panel", None));
+                let screen = Rect::from_min_size(Pos2::ZERO, Vec2::splat(100.0));
+                let input = RawInput { screen_rect: Some(screen), ..RawInput::default() };
+                let scene = Scene { tokens: tokens::LIGHT, deadline: Instant::now() };
+                ctx.run_ui(input, |ui| drop(surface.ui(ui, &scene))).textures_delta.clear();
+                if let Some(failure) = surface.failure() {
+                    return failure.to_string();
+                }
+            }
+            _ => {}
+        }
+        wait();
+    }
+}
