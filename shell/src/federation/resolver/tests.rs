@@ -1,9 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../../../fuzz/src/bodies.rs"]
+mod bodies;
 mod levels;
 mod oracle;
 mod properties;
 mod rules;
+mod seeds;
 mod vectors;
 
 use std::collections::BTreeMap;
