@@ -1,10 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../../../fuzz/src/bodies.rs"]
+mod bodies;
 mod fixes;
 mod levels;
 mod oracle;
 mod properties;
 mod rules;
+mod seeds;
 mod vectors;
 
 use std::collections::BTreeMap;
