@@ -128,7 +128,9 @@ impl Levels {
         let mut add = |run: &Range<usize>, more: Unsatisfied| {
             update(&mut self.tree, levels.clone(), run, &mut |node| {
                 node.unsatisfied += more;
-                node.best.iter_mut().flatten().for_each(|choice| choice.unsatisfied += more);
+                for choice in node.best.iter_mut().flatten() {
+                    choice.unsatisfied += more;
+                }
             });
         };
         add(&levels, more);
@@ -200,7 +202,9 @@ fn update(tree: &mut [Node], span: Range<usize>, run: &Range<usize>, change: &mu
     update(right_tree, right, run, change);
     for (at, best) in node.best.iter_mut().enumerate() {
         *best = [left_tree[0].best[at], right_tree[0].best[at]].into_iter().flatten().min();
-        best.iter_mut().for_each(|choice| choice.unsatisfied += node.unsatisfied);
+        if let Some(choice) = best {
+            choice.unsatisfied += node.unsatisfied;
+        }
     }
 }
 
