@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[expect(unreachable_pub, reason = "the fuzz targets are crates of their own")]
 #[path = "../../../fuzz/src/bodies.rs"]
 mod bodies;
 mod fixes;

@@ -26,7 +26,9 @@ fn every_seed_passes() {
     for (target, body) in TARGETS {
         let seeds = seeds(target);
         assert!(!seeds.is_empty(), "{target} has no seeds");
-        seeds.iter().for_each(|seed| body(seed));
+        for seed in seeds {
+            body(&seed);
+        }
     }
 }
 
@@ -47,6 +49,8 @@ proptest! {
 
     #[test]
     fn any_bytes_pass(bytes in vec(any::<u8>(), 0..400)) {
-        TARGETS.iter().for_each(|(_, body)| body(&bytes));
+        for (_, body) in TARGETS {
+            body(&bytes);
+        }
     }
 }
