@@ -60,6 +60,17 @@ fn plan(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
+    group.bench_function(format!("1000x{CRATES}, and everything it says"), |b| {
+        b.iter_batched(
+            || (),
+            |()| {
+                let plan = federation.plan(&Live::new());
+                assert!(!plan.assignments().is_empty() && !plan.diagnostics().is_empty());
+                plan
+            },
+            BatchSize::PerIteration,
+        );
+    });
     // Everybody runs, and somebody asks for the plan again.
     let (federation, live) = federation.running();
     group.bench_function(format!("1000x{CRATES}, all in use"), |b| {

@@ -161,8 +161,17 @@ impl Text<'_> {
         if !said.is_empty() {
             self.paper.heading(heading);
         }
+        let mut alike: BTreeMap<_, usize> = BTreeMap::new();
         for diagnostic in said {
-            self.sentence(style, diagnostic);
+            let count = alike.entry((diagnostic.code, &diagnostic.scope, &diagnostic.key)).or_default();
+            *count += 1;
+            if *count <= ALIKE {
+                self.sentence(style, diagnostic);
+            }
+        }
+        for ((code, _, key), count) in alike.into_iter().filter(|(_, count)| *count > ALIKE) {
+            let more = format!("  {} more participants, about `{key}`; `--json` lists them", count - ALIKE);
+            self.paper.line(2, 4, &[(style, code.to_string()), weak(more)]);
         }
     }
 
@@ -173,6 +182,9 @@ impl Text<'_> {
         }
     }
 }
+
+/// How many times the same is said of a crate before the rest is counted.
+const ALIKE: usize = 3;
 
 /// Name, scope and kind of a crate.
 fn title(key: &KeyView) -> [Span; 3] {

@@ -62,6 +62,18 @@ fn copies_that_are_not_shared_are_said() {
 }
 
 #[test]
+fn what_is_said_of_many_is_said_of_a_few_and_counted() {
+    let store = r#""shared-store": { "version": "1.0.0" }"#;
+    let names = ["a", "b", "c", "d", "e"];
+    let text = text(store, &names.map(|name| (name, store)), PLAIN);
+    assert_eq!(text.matches("with a state of its own").count(), 3, "{text}");
+    assert!(
+        text.ends_with("  not-singleton  2 more participants, about `shared-store`; `--json` lists them\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_empty_plan_is_a_sentence() {
     let expected = "Plan of pulse (version-first, no remotes): everybody gets what it needs\n";
     assert_eq!(text("", &[], PLAIN), expected);

@@ -22,7 +22,8 @@ pub struct Plan {
     /// Made when they are first asked for: most of a large plan's size.
     assignments: OnceLock<Vec<Assignment>>,
     refused: Vec<Refusal>,
-    diagnostics: Vec<Diagnostic>,
+    /// Made when they are asked for: there may be as many as entries.
+    diagnostics: OnceLock<Vec<Diagnostic>>,
 }
 
 /// The copy of a crate that a participant is to use.
@@ -86,23 +87,14 @@ impl Refusal {
 
 impl Plan {
     pub(super) fn of(federation: Federation) -> Self {
-        let decided: Vec<Vec<Option<Gets>>> = federation.groups.iter().map(Group::decided).collect();
+        let decided = decided(&federation);
         let refused = refusals(&federation);
-        let mut diagnostics: Vec<Diagnostic> =
-            refused.iter().flat_map(|refusal| refusal.causes.clone()).collect();
-        remarks(&federation, &decided, &mut diagnostics);
-        diagnostics.sort_by(|a, b| {
-            let key = |said: &Diagnostic| (said.code.as_str(), said.severity().as_str());
-            key(a)
-                .cmp(&key(b))
-                .then_with(|| (&a.participant, &a.scope, &a.key).cmp(&(&b.participant, &b.scope, &b.key)))
-        });
         Self {
             provides: providers(&federation, &decided),
             federation,
             assignments: OnceLock::new(),
             refused,
-            diagnostics,
+            diagnostics: OnceLock::new(),
         }
     }
 
@@ -154,7 +146,7 @@ impl Plan {
 
     /// Everything there is to say, by code, severity, participant, scope and key.
     pub fn diagnostics(&self) -> &[Diagnostic] {
-        &self.diagnostics
+        self.diagnostics.get_or_init(|| diagnostics(&self.federation, &self.refused))
     }
 
     /// The remotes to load before any other, because somebody else uses a copy of theirs.
@@ -219,7 +211,7 @@ impl Plan {
         serde_json::json!({
             "assignments": self.assignments().iter().map(assignment).collect::<Vec<_>>(),
             "refused": self.refused.iter().map(refusal).collect::<Vec<_>>(),
-            "diagnostics": self.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
+            "diagnostics": self.diagnostics().iter().map(diagnostic).collect::<Vec<_>>(),
         })
     }
 }
@@ -294,41 +286,70 @@ fn free_name(federation: &Federation, name: &str) -> String {
     (2..usize::MAX).map(|number| format!("{name}{number}")).find(|free| !taken(free)).unwrap_or_default()
 }
 
-/// What is not a refusal: mismatches that are tolerated, copies that are not shared, and state that is not.
-///
-/// A crate that is no singleton shares code and no state: each of its users has an instance of its own.
-fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>], said: &mut Vec<Diagnostic>) {
-    let mut scopes: BTreeMap<&Arc<str>, Vec<&Group>> = BTreeMap::new();
+/// Everything there is to say, by code, participant, scope and key.
+fn diagnostics(federation: &Federation, refused: &[Refusal]) -> Vec<Diagnostic> {
+    let decided = decided(federation);
+    let mut said: Vec<Diagnostic> = refused.iter().flat_map(|refusal| refusal.causes.clone()).collect();
+    said.extend(walls(federation, &decided));
+    said.sort_by(|a, b| {
+        let place = |said: &Diagnostic| (said.code, said.participant.clone(), said.scope.clone());
+        place(a).cmp(&place(b)).then_with(|| a.key.cmp(&b.key))
+    });
+    said.extend(remarks(federation, &decided));
+    // Two sorted halves that have no code in common.
+    said.sort_by_key(|said| said.code);
+    said
+}
+
+fn decided(federation: &Federation) -> Vec<Vec<Option<Gets>>> {
+    federation.groups.iter().map(Group::decided).collect()
+}
+
+/// What is not a refusal: mismatches that are tolerated, and copies and states that are not shared; by code,
+/// participant, scope and key.
+fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> impl Iterator<Item = Diagnostic> {
+    let mut said: Vec<(usize, Diagnostic)> = Vec::new();
     for (group, decided) in federation.groups.iter().zip(decided) {
         let winner = if group.is_singleton() { group.winner() } else { None };
-        let offer_of = |gets: &Option<Gets>| match gets {
-            Some(Gets::Offer { offer, satisfied }) => Some((*offer, *satisfied)),
-            _ => None,
-        };
         let several = group.admitted().nth(1).is_some();
-        let used: BTreeSet<usize> = decided.iter().filter_map(offer_of).map(|(offer, _)| offer).collect();
+        let used: BTreeSet<usize> =
+            decided.iter().flatten().filter_map(|gets| Some(offer_of(*gets)?.0)).collect();
         for (demand, gets) in decided.iter().enumerate() {
-            let Some((offer, satisfied)) = offer_of(gets) else { continue };
-            let participant = federation.names[group.demands[demand].participant].clone();
-            match winner {
-                Some(winner) if winner != offer => {
-                    said.push(Diagnostic::bound(group, offer, winner, participant));
-                }
-                Some(_) if !satisfied => said.push(Diagnostic::mismatch(group, demand, offer, participant)),
+            let Some((offer, satisfied)) = gets.and_then(offer_of) else { continue };
+            let at = group.demands[demand].participant;
+            let participant = || federation.names[at].clone();
+            let remark = match winner {
+                Some(winner) if winner != offer => Diagnostic::bound(group, offer, winner, participant()),
+                Some(_) if !satisfied => Diagnostic::mismatch(group, demand, offer, participant()),
                 None if group.demands[demand].own == Some(offer) => {
-                    let other = used.iter().find(|other| **other != offer);
-                    said.extend(other.map(|&other| {
-                        Diagnostic::own_copy(group, demand, (offer, satisfied), other, participant)
-                    }));
+                    let Some(&other) = used.iter().find(|other| **other != offer) else { continue };
+                    Diagnostic::own_copy(group, demand, (offer, satisfied), other, participant())
                 }
-                None if several => said.push(Diagnostic::not_singleton(group, offer, participant)),
-                _ => {}
-            }
+                None if several => Diagnostic::not_singleton(group, offer, participant()),
+                _ => continue,
+            };
+            said.push((at, remark));
         }
-        if !used.is_empty() {
+    }
+    // Participants come by name and groups by scope and key, and there may be as many remarks as entries.
+    said.sort_by_cached_key(|(participant, said)| (said.code, *participant));
+    said.into_iter().map(|(_, said)| said)
+}
+
+/// The copy that is used, and whether it satisfies.
+fn offer_of(gets: Gets) -> Option<(usize, bool)> {
+    if let Gets::Offer { offer, satisfied } = gets { Some((offer, satisfied)) } else { None }
+}
+
+/// Crates that somebody wants one copy of, and that have copies in several scopes.
+fn walls(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
+    let mut scopes: BTreeMap<&Arc<str>, Vec<&Group>> = BTreeMap::new();
+    for (group, decided) in federation.groups.iter().zip(decided) {
+        if decided.iter().flatten().any(|gets| offer_of(*gets).is_some()) {
             scopes.entry(&group.key).or_default().push(group);
         }
     }
+    let mut said = Vec::new();
     for groups in scopes.into_values().filter(|groups| groups.len() > 1) {
         for group in &groups {
             if let Some(declarer) = group.admitted().find(|demand| demand.singleton) {
@@ -339,6 +360,7 @@ fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>], said: &mut Ve
             }
         }
     }
+    said
 }
 
 impl Plan {
