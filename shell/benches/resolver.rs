@@ -146,8 +146,8 @@ impl Federation {
     fn new(remotes: usize, crates: usize, entry: Entry) -> Self {
         // The host has half of the crates, at versions that most remotes can work with.
         let own = (0..crates).step_by(2).map(|at| {
-            let required = if at % 4 == 0 { "^1" } else { "=1.0.0" };
-            (key(at), Shared { eager: true, singleton: at % 4 == 0, ..shared("1.0.0", required) })
+            let required = if at.is_multiple_of(4) { "^1" } else { "=1.0.0" };
+            (key(at), Shared { eager: true, singleton: at.is_multiple_of(4), ..shared("1.0.0", required) })
         });
         let host = HostManifest {
             schema: None,
@@ -228,7 +228,7 @@ fn mixed(remote: usize, at: usize) -> Shared {
         let mixed = (remote * 1_000 + at * 10 + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 40
     };
-    let major = if remote % 100 == 99 { 0 } else { 1 };
+    let major = usize::from(remote % 100 != 99);
     let minor = chance(0) % 10;
     let version = format!("{major}.{minor}.{}", chance(1) % 3);
     let required = match chance(2) % 4 {
@@ -238,15 +238,18 @@ fn mixed(remote: usize, at: usize) -> Shared {
         _ => format!("^{version}"),
     };
     Shared {
-        singleton: at % 2 == 0 && chance(3) % 2 == 0,
-        eager: chance(4) % 5 == 0,
+        singleton: at.is_multiple_of(2) && chance(3).is_multiple_of(2),
+        eager: chance(4).is_multiple_of(5),
         strict_version: remote % 100 == 98 && at == 0,
-        import: chance(5) % 10 != 0 || major == 0,
+        import: !chance(5).is_multiple_of(10) || major == 0,
         ..shared(&version, &required)
     }
 }
 
 fn different(remote: usize, at: usize) -> Shared {
     let minor = (remote * 104_729 + at) % 10_007;
-    Shared { singleton: at % 2 == 0, ..shared(&format!("1.{minor}.0"), &format!(">=1.{}.0", minor / 2)) }
+    Shared {
+        singleton: at.is_multiple_of(2),
+        ..shared(&format!("1.{minor}.0"), &format!(">=1.{}.0", minor / 2))
+    }
 }

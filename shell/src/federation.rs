@@ -57,6 +57,8 @@ pub struct Federation {
     /// The copies that `live` speaks of, by provider; the provider may be an earlier generation of the remote
     /// that now has its name.
     in_use: BTreeMap<Slot, Module>,
+    /// Why each of them was chosen at the time: later plans say only that it is in use.
+    reasons: BTreeMap<Slot, String>,
     host: Host,
     notices: Notices,
     warnings: Vec<Warning>,
@@ -116,6 +118,7 @@ impl Federation {
             live,
             excluded,
             in_use: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             host,
             notices: Notices::default(),
             warnings: Vec::new(),
@@ -154,6 +157,11 @@ impl Federation {
     pub fn warnings(&self, alias: &str) -> impl Iterator<Item = &Warning> {
         let name = self.entries.get(alias).and_then(Entry::manifest).map(|manifest| manifest.name.as_str());
         self.warnings.iter().filter(move |warning| Some(&*warning.participant) == name)
+    }
+
+    /// Why the copy of `offer` was chosen when somebody was first pointed at it.
+    pub fn reason(&self, offer: &Slot) -> Option<&str> {
+        self.reasons.get(offer).map(String::as_str)
     }
 
     /// Everything that the plan warns of.
@@ -309,6 +317,9 @@ impl Federation {
                 {
                     running.init(scope, data_dir, fonts);
                     entry.initialised = true;
+                    for assignment in self.plan.assignments_of(&manifest.name).to_vec() {
+                        self.remember(&assignment);
+                    }
                     self.live.bind_assigned(&self.plan, &manifest.name);
                 }
             }

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use etcetera::BaseStrategy;
 
 mod display;
+mod fuzz;
 mod packages;
 #[cfg(test)]
 mod tidy;
@@ -55,6 +56,18 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+    /// Feed damaged manifests, sections and federations to what reads them
+    ///
+    /// Needs a nightly compiler and a C++ compiler; installs `cargo-fuzz` when it is missing.
+    #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz --seconds 600 plan")]
+    Fuzz {
+        /// How long each target is fuzzed
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        seconds: u32,
+        /// Only this one
+        #[arg(value_parser = fuzz::TARGETS)]
+        target: Option<String>,
+    },
     /// Write the JSON Schemas in `manifests/schema` again where they are out of date
     Bless,
 }
@@ -75,6 +88,7 @@ fn main() {
         Task::Test { args } => test(&args, &[]).map(|()| 0),
         Task::Ci => ci().map(|()| 0),
         Task::Bench { args } => bench(&args).map(|()| 0),
+        Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()).map(|()| 0),
         Task::Bless => bless().map(|()| 0),
     };
     // Not returned from `main`: a backtrace of this program under a failed test helps nobody.

@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, sentence},
     federation::{
         Entry, Federation, Status, Warning,
-        resolver::{Candidate, KeyView, Outcome},
+        resolver::{Candidate, KeyView, Outcome, Slot},
     },
 };
 
@@ -203,7 +203,8 @@ fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
             let why = first.and_then(|demand| plan.explain(&key.scope, &key.key, &demand.participant));
             // Without a singleton each has reasons of its own; they are told with each remote.
             for candidate in why.iter().filter(|why| why.singleton).flat_map(|why| &why.candidates) {
-                candidate_ui(ui, t, candidate);
+                let offer = Slot::new(&candidate.provider, &key.scope, &key.key);
+                candidate_ui(ui, t, candidate, federation.reason(&offer));
             }
         });
     }
@@ -238,9 +239,13 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
     });
 }
 
-fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate) {
-    let (word, ink) = if candidate.won { ("won", t.success) } else { ("lost", t.text_weak) };
-    let text = format!("{} of {} {word}: {}", candidate.version, candidate.provider, candidate.reason);
+/// One copy, and why it won or lost; `first` is why it was chosen before it was in use.
+fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&str>) {
+    let Candidate { provider, version, won, reason } = candidate;
+    let (word, ink) = if *won { ("won", t.success) } else { ("lost", t.text_weak) };
+    let first = first.filter(|first| *won && first != reason);
+    let first = first.map(|first| format!("; when it was chosen: {first}")).unwrap_or_default();
+    let text = format!("{version} of {provider} {word}: {reason}{first}");
     ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
 }
 

@@ -78,6 +78,7 @@ impl Federation {
         match (installed, assignment) {
             (Ok(()), Some(known)) => {
                 self.in_use.insert(known.offer(), kept);
+                self.remember(&known);
                 self.live.bind(known.slot(), &known.provider, known.version);
             }
             (Ok(()), None) => {}
@@ -88,6 +89,16 @@ impl Federation {
             (Err(failure), None) => self.problems.push(Arc::new(failure)),
         }
         Ok(())
+    }
+
+    /// Keeps why a copy was chosen, before it is in use.
+    pub(super) fn remember(&mut self, known: &Assignment) {
+        if !known.live
+            && let Some(why) = self.plan.explain(&known.scope, &known.key, &known.consumer)
+            && let Some(won) = why.candidates.into_iter().find(|candidate| candidate.won)
+        {
+            self.reasons.insert(known.offer(), won.reason);
+        }
     }
 
     /// The copy that `assignment` speaks of, for an image that was built with `expected`; `None` while its

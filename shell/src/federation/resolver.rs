@@ -77,7 +77,8 @@ pub struct Request<'a> {
     pub strategy: ShareStrategy,
     /// What is in use already.
     pub live: &'a Live,
-    /// Offers that must not be used, because the copy was found not to be what its version says.
+    /// Offers that nobody is to be pointed at, because the copy was found not to be usable; who uses one already
+    /// keeps it.
     pub excluded: &'a BTreeSet<Slot>,
 }
 

@@ -64,7 +64,7 @@ fn assert_logged(code: &str, part: &str) {
 
 /// The good remote runs and draws, and the store keeps what is written to it.
 fn others_go_on(shell: &mut Headless) {
-    assert!(shell.is_active(GOOD.0), "{}", shell.describe());
+    shell.drive("the other remote runs", |shell| shell.is_active(GOOD.0));
     assert!(shell.slot_failure(GOOD.0, GOOD.1).is_none(), "{}", shell.describe());
     let frames = shell.frames(GOOD.0, GOOD.1);
     // Slots stand in the order of their names, so this one is the leftmost.

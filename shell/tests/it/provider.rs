@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use pulse::{federation::Federation, theme};
+use pulse::{
+    federation::{Federation, resolver::Slot},
+    theme,
+};
 use serde_json::json;
 use shared_store::{AUTH, Auth, User};
 
@@ -167,6 +170,9 @@ fn a_provider_that_is_started_anew_goes_on_providing_what_is_in_use() {
     shell.drive("its next generation and a late joiner use the first one's store", |shell| {
         saying(shell, "Viewing as: Ada") == 2
     });
+    let offer = Slot::new(NEXT.0, "default", "shared-store");
+    let reason = shell.federation.reason(&offer).expect("it was chosen once");
+    assert!(reason.contains("the highest version that satisfies"), "{reason}");
     let store = shell.federation.store().expect("the host has a store");
     store.set(&AUTH, &Auth::default()).expect("the host may write");
     shell.drive("which is still the host's", |shell| saying(shell, "Not authenticated") == 2);

@@ -337,8 +337,7 @@ impl fmt::Display for Diagnostic {
                 write!(f, ": add a participant that offers it, or let `{participant}` bring its own copy")
             }
             Detail::Unusable { required, copy, excluded } => {
-                let reason =
-                    if *excluded { "whose interface contradicts its version" } else { "which is refused" };
+                let reason = if *excluded { "which was found not to be usable" } else { "which is refused" };
                 write!(
                     f,
                     "`{participant}` needs {required} of {krate}, and the best that would do is {copy}, {reason}: \

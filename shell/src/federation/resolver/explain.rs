@@ -213,11 +213,8 @@ impl Why<'_> {
         let group = self.group;
         let copy = &group.offers[offer];
         if !copy.available() {
-            let reason = if copy.excluded {
-                "its interface contradicts its version"
-            } else {
-                "its participant is refused"
-            };
+            let reason =
+                if copy.excluded { "it was found not to be usable" } else { "its participant is refused" };
             return reason.to_owned();
         }
         let Some(chosen) = self.chosen else {

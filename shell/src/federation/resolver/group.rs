@@ -51,7 +51,7 @@ pub(super) struct Offer {
 impl Offer {
     /// Whether anybody may be given this copy.
     pub(super) fn available(&self) -> bool {
-        self.live || (self.admitted && !self.excluded)
+        !self.excluded && (self.live || self.admitted)
     }
 }
 
@@ -114,7 +114,7 @@ impl Group {
             key,
             needy: (0..demands.len()).filter(|&at| demands[at].own.is_none()).collect(),
             host_demand: demands.binary_search_by_key(&host, |demand| demand.participant).ok(),
-            first_live: offers.iter().position(|offer| offer.live),
+            first_live: offers.iter().position(|offer| offer.live && !offer.excluded),
             declarers: demands.iter().filter(|demand| demand.singleton).count(),
             offers,
             demands,

@@ -128,7 +128,9 @@ impl Levels {
         let mut add = |run: &Range<usize>, more: Unsatisfied| {
             update(&mut self.tree, levels.clone(), run, &mut |node| {
                 node.unsatisfied += more;
-                node.best.iter_mut().flatten().for_each(|choice| choice.unsatisfied += more);
+                for choice in node.best.iter_mut().flatten() {
+                    choice.unsatisfied += more;
+                }
             });
         };
         add(&levels, more);

@@ -1,10 +1,14 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[expect(unreachable_pub, reason = "the fuzz targets are crates of their own")]
+#[path = "../../../fuzz/src/bodies.rs"]
+mod bodies;
 mod fixes;
 mod levels;
 mod oracle;
 mod properties;
 mod rules;
+mod seeds;
 mod vectors;
 
 use std::collections::BTreeMap;

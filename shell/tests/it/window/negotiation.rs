@@ -84,7 +84,8 @@ fn without_a_singleton_the_badge_is_amber_and_the_slot_says_why() {
     let badge = window.wait_for(NOBODY);
     window.wait_for("Grace Hopper");
     window.wait_for("not-singleton");
-    window.wait_for_parts(&["`remoteAnalytics`", "`shared-store`", "/shared/shared-store/singleton"]);
+    window.wait_for_parts(&["`remoteAnalytics`", "`shared-store`", "a state of its own"]);
+    window.wait_for_parts(&["embedded manifest, line ", "/shared/shared-store/singleton: false -> true"]);
     window.settle();
     let picture = window.screenshot("not-a-singleton.png");
     assert_amber(&picture, &badge);

@@ -146,7 +146,14 @@ fn copies(world: &World, group: &[(&Person, &Shared)], scope: &str, key: &str) -
     let mut copies: Vec<Copy> = Vec::new();
     for ((user, in_scope, of), (provider, version)) in &world.live {
         let replaced = world.people.iter().any(|person| person.name == *user && !person.loaded);
-        if in_scope == scope && of == key && !replaced {
+        let excluded = world.people.iter().any(|person| {
+            let own =
+                person.shared.get(key).filter(|own| own.share_scope == scope && own.offered() == Some(version));
+            person.name == *provider
+                && own.is_some()
+                && world.excluded.contains(&(provider.clone(), scope.to_owned(), key.to_owned()))
+        });
+        if in_scope == scope && of == key && !replaced && !excluded {
             let eager = world.people.iter().any(|person| {
                 let own = person.shared.get(key).filter(|own| own.share_scope == scope);
                 person.name == *provider && own.is_some_and(|own| own.offered() == Some(version) && own.eager)

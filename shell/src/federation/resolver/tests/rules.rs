@@ -417,15 +417,22 @@ fn a_copy_that_is_not_what_its_version_says_is_not_used() {
         lines(&plan),
         ["a store: 1.9.0 of a", "host store: 1.0.0 of host", "b refused: provider-refused store"]
     );
-    says(
-        &plan,
-        Code::ProviderRefused,
-        Severity::Error,
-        "b",
-        &["1.9.0 of `a`", "interface contradicts its version"],
-    );
+    says(&plan, Code::ProviderRefused, Severity::Error, "b", &["1.9.0 of `a`", "found not to be usable"]);
     let reason = &plan.explain("default", "store", "host").unwrap().candidates[0].reason;
-    assert_eq!(reason, "its interface contradicts its version");
+    assert_eq!(reason, "it was found not to be usable");
+}
+
+#[test]
+fn a_copy_that_only_its_owner_uses_is_given_to_nobody_once_it_is_found_not_to_be_usable() {
+    let host = participant("host:");
+    let remotes = [participant("a: store 1.9.0 singleton").loaded(true), participant("b: store 1.0.0")];
+    let mut live = Live::new();
+    live.bind(Slot::new("a", "default", "store"), "a", version("1.9.0"));
+    let excluded = BTreeSet::from([Slot::new("a", "default", "store")]);
+    let request = Request::new(&host, &remotes, VersionFirst);
+    let plan = resolve(&Request { live: &live, excluded: &excluded, ..request });
+    assert_eq!(lines(&plan), ["a store: 1.9.0 of a", "b store: 1.0.0 of b"]);
+    says(&plan, Code::NotShared, Severity::Warning, "a", &["keeps 1.9.0", "1.0.0 of `b`"]);
 }
 
 #[test]
