@@ -83,7 +83,10 @@ pub enum InstallError {
     #[error("the host assigned no provider for `{key}`; add it to `shared` in the remote's manifest")]
     Missing { key: &'static str },
     /// The provider's interface is laid out differently from what this image was built for.
-    #[error("`{key}` {version} of `{provider}` has another layout than this build expects: {difference}")]
+    #[error(
+        "`{key}` {version} of `{provider}` has another layout than this build expects: {difference}; build both \
+         again with the same `{key}`"
+    )]
     Layout { key: String, version: String, provider: String, difference: String },
 }
 

@@ -126,7 +126,11 @@ impl Bound {
         let slot = usize::try_from(cell).ok().and_then(|i| inner.cells.get_mut(i));
         let slot = slot.ok_or_else(|| Fault {
             code: Fault::REFUSED.into(),
-            message: format!("there is no cell {cell}").into(),
+            message: format!(
+                "`{}` asks for cell {cell}, which this store does not have; use a cell with the store that opened it",
+                self.consumer.name
+            )
+            .into(),
         })?;
         self.check(&slot.name, write)?;
         f(slot)
@@ -157,14 +161,20 @@ impl Cells for Binding {
             {
                 return Err(Fault {
                     code: Fault::CONFLICT.into(),
-                    message: format!("`{}` was changed by somebody else in between", slot.name).into(),
+                    message: format!(
+                        "`{}` was changed by somebody else in between; read it and try again, as `Store::update` \
+                         does",
+                        slot.name
+                    )
+                    .into(),
                 });
             }
             if value.len() > MAX_VALUE {
                 return Err(Fault {
                     code: Fault::REFUSED.into(),
                     message: format!(
-                        "the value for `{}` has {} bytes, over the limit of {MAX_VALUE}",
+                        "the value for `{}` has {} bytes, over the limit of {MAX_VALUE}; keep it in a file and \
+                         its name in the atom",
                         slot.name,
                         value.len()
                     )

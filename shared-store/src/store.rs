@@ -39,7 +39,10 @@ pub enum StoreError {
     #[error("{0}")]
     Refused(String),
     /// The stored value is not a `T` of this build.
-    #[error("the value of `{atom}` does not fit the type that this build has for it: {message}")]
+    #[error(
+        "the value of `{atom}` does not fit the type that this build has for it: {message}; let the types agree, \
+         with `#[serde(default)]` on new fields, or give one of the atoms another name"
+    )]
     Decode {
         /// The atom.
         atom: String,
@@ -47,7 +50,7 @@ pub enum StoreError {
         message: String,
     },
     /// The value has no JSON form.
-    #[error("the value for `{atom}` cannot be encoded: {message}")]
+    #[error("the value for `{atom}` cannot be encoded: {message}; give the atom a type that JSON can hold")]
     Encode {
         /// The atom.
         atom: String,

@@ -175,7 +175,8 @@ impl AuthService {
         let service = match spawned {
             Ok(worker) => Self { shared, worker: Some(worker) },
             Err(error) => {
-                tracing::error!("could not start the sign-in worker: {error}");
+                let error = AuthError::Worker { reason: format!("the system gives it no thread ({error})") };
+                tracing::error!(code = error.code(), "{error}");
                 Self { shared, worker: None }
             }
         };

@@ -201,8 +201,13 @@ fn explain(code: Option<&str>, json: bool) -> Result<u8, Exit> {
 }
 
 fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
-    serde_json::to_string_pretty(value)
-        .map_err(|e| Exit::new(Exit::FAILURE, "output", format!("the output cannot be written as JSON: {e}")))
+    serde_json::to_string_pretty(value).map_err(|e| {
+        Exit::new(
+            Exit::FAILURE,
+            "output",
+            format!("the output cannot be written as JSON ({e}); leave --json out"),
+        )
+    })
 }
 
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
@@ -248,9 +253,11 @@ fn columns() -> Option<usize> {
 /// Writes data to standard output; a reader that has gone away is no error.
 fn print(text: &str) -> Result<(), Exit> {
     match writeln!(io::stdout().lock(), "{text}") {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Exit::new(Exit::FAILURE, "output", format!("the output cannot be written: {e}")))
-        }
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(
+            Exit::FAILURE,
+            "output",
+            format!("the output cannot be written ({e}); make room, or send it somewhere else"),
+        )),
         _ => Ok(()),
     }
 }

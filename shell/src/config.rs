@@ -29,14 +29,17 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file that was named is not there or not readable.
-    #[error("the configuration cannot be read ({0}): {1}")]
+    /// The file that was named is not there.
+    #[error("the host's manifest is missing; correct its path, or leave it out for the default one: {0}")]
+    Missing(PathBuf),
+    /// The file cannot be read.
+    #[error("the host's manifest cannot be read ({0}); let this user read it, or correct its path: {1}")]
     Unreadable(io::Error, PathBuf),
     /// The host's manifest is wrong.
     #[error("{0}: {1}")]
     Manifest(ManifestError, PathBuf),
     /// The system does not say where the user's folders are.
-    #[error("the home folder is unknown; set HOME, or name a folder with --data-dir")]
+    #[error("the home folder is unknown; set HOME, or name a folder for data and settings with --data-dir")]
     NoHome,
 }
 
@@ -44,7 +47,7 @@ impl ConfigError {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable(error, _) if error.kind() == io::ErrorKind::NotFound => "config-missing",
+            Self::Missing(_) => "config-missing",
             Self::Unreadable(..) => "config-unreadable",
             Self::Manifest(error, _) => error.code(),
             Self::NoHome => "config-no-home",
@@ -100,9 +103,8 @@ impl Config {
     /// See [`ConfigError`].
     pub fn folders(options: &Options) -> Result<Self, ConfigError> {
         let base = choose_base_strategy().ok();
-        let config_dir = base.as_ref().map(|b| b.config_dir().join("pulse")).ok_or(ConfigError::NoHome)?;
-        let data_dir = options.data_dir.clone().or_else(|| base.map(|b| b.data_dir().join("pulse")));
-        let data_dir = absolute(&data_dir.ok_or(ConfigError::NoHome)?);
+        let base = base.map(|base| [base.data_dir(), base.config_dir()].map(|folder| folder.join("pulse")));
+        let [data_dir, config_dir] = data_and_config(options.data_dir.as_deref(), base)?;
         let host = HostManifest::from_json(BUILT_IN).map_err(|e| ConfigError::Manifest(e, PathBuf::new()))?;
         let mut plugin_dirs: Vec<_> = options.plugin_dirs.iter().map(|d| absolute(d)).collect();
         plugin_dirs.extend(env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)));
@@ -121,7 +123,8 @@ impl Config {
         if location.contains("://") {
             let text = format!(
                 "`{alias}` is to come from {location}, and this shell loads remotes from files only; \
-                 name a manifest or a library in host.json"
+                 name a manifest or a library: {}",
+                self.origin.place(&format!("/remotes/{alias}"))
             );
             return Err(Failure::new(Stage::Discover, "location-unsupported", text));
         }
@@ -136,7 +139,9 @@ impl Config {
         };
         if located.manifest.name != reference.name {
             let text = format!(
-                "host.json expects `{}` for `{alias}`, and this manifest is of `{}`; correct one of them: {}",
+                "the host's manifest ({}) expects `{}` for `{alias}`, and this manifest is of `{}`; correct one of \
+                 them: {}",
+                self.origin.place(&format!("/remotes/{alias}")),
                 reference.name,
                 located.manifest.name,
                 located.origin.path().display()
@@ -192,7 +197,7 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
         let (code, what) = if error.kind() == io::ErrorKind::NotFound {
             ("manifest-missing", "is missing; put it back or correct what names it".to_owned())
         } else {
-            ("manifest-unreadable", format!("cannot be read ({error})"))
+            ("manifest-unreadable", format!("cannot be read ({error}); let this user read it"))
         };
         fail(code, format!("the manifest {what}: {}", path.display()))
     })?;
@@ -286,6 +291,18 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// The folders for data and for settings: the user's own, with the data where `named` says.
+///
+/// Without a home folder the one that is named holds the settings too.
+fn data_and_config(named: Option<&Path>, own: Option<[PathBuf; 2]>) -> Result<[PathBuf; 2], ConfigError> {
+    let named = named.map(absolute);
+    match (named, own) {
+        (Some(data), Some([_, config])) => Ok([data, config]),
+        (Some(data), None) => Ok([data.clone(), data.join("config")]),
+        (None, own) => own.map(|folders| folders.map(|folder| absolute(&folder))).ok_or(ConfigError::NoHome),
+    }
+}
+
 fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
     let relative = Path::new("manifests").join("host.json");
     let exe = env::current_exe().ok();
@@ -310,9 +327,30 @@ fn auth(host: &HostManifest, file: Option<&Path>, config_dir: &Path) -> Result<A
 }
 
 fn read_host(file: &Path) -> Result<Written<HostManifest>, ConfigError> {
-    let bytes = fs::read(file).map_err(|e| ConfigError::Unreadable(e, file.to_owned()))?;
+    let bytes = fs::read(file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ConfigError::Missing(file.to_owned()),
+        _ => ConfigError::Unreadable(error, file.to_owned()),
+    })?;
     let read = |text: &str| {
         Ok(Written { manifest: HostManifest::from_json(text)?, origin: Origin::new(file, text, false) })
     };
     utf8(&bytes).and_then(read).map_err(|e| ConfigError::Manifest(e, file.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_home_folder_the_named_one_holds_everything() {
+        let own = || Some(["/home/ada/data", "/home/ada/config"].map(PathBuf::from));
+        let folders = |named: Option<&str>, own| data_and_config(named.map(Path::new), own);
+        let is = |found: Result<[PathBuf; 2], ConfigError>, expected: [&str; 2]| {
+            assert_eq!(found.expect("there are folders"), expected.map(|folder| absolute(Path::new(folder))));
+        };
+        is(folders(None, own()), ["/home/ada/data", "/home/ada/config"]);
+        is(folders(Some("/srv/pulse"), own()), ["/srv/pulse", "/home/ada/config"]);
+        is(folders(Some("/srv/pulse"), None), ["/srv/pulse", "/srv/pulse/config"]);
+        assert_eq!(folders(None, None).expect_err("there is no home").code(), "config-no-home");
+    }
 }

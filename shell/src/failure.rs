@@ -78,9 +78,15 @@ impl Failure {
             RemoteError::FAILED => format!("{stage}-failed"),
             code => code.to_owned(),
         };
+        let advice = match stage {
+            Stage::Retire => "tell its author",
+            _ => "press Retry to start it again, and tell its author, with the details",
+        };
         let message = match (error.code.as_str(), error.location.as_str()) {
-            (RemoteError::PANICKED, "") => format!("the remote panicked: {}", error.message),
-            (RemoteError::PANICKED, place) => format!("the remote panicked at {place}: {}", error.message),
+            (RemoteError::PANICKED, "") => format!("the remote panicked: {}; {advice}", error.message),
+            (RemoteError::PANICKED, place) => {
+                format!("the remote panicked at {place}: {}; {advice}", error.message)
+            }
             _ => error.message.to_string(),
         };
         Self { stage, code, message, details: error.backtrace.to_string() }

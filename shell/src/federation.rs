@@ -296,15 +296,20 @@ impl Federation {
         }
         let manifest = Arc::clone(&found.manifest);
         let notify = running.notifier();
+        let (grants, refused) = grants(&self.config, alias, &manifest);
         let consumer = Consumer {
             name: manifest.name.as_str().into(),
-            grants: grants(&self.config, alias, &manifest),
+            grants,
             all: false,
             isolated: false,
             notify: notify_fn(notify),
         };
         match self.scope_for(&consumer) {
             Ok(Some(scope)) => {
+                // Now, because this is the one time that it is started.
+                for refused in refused {
+                    refused.log();
+                }
                 let data_dir = self.config.data_dir.join("remotes").join(&manifest.name);
                 let fonts = self.fonts;
                 if let Some(entry) = self.entries.get_mut(alias)
@@ -330,7 +335,10 @@ impl Federation {
         let running = entry.running.as_ref().filter(|r| matches!(r.state(), State::Active))?;
         let Some(known) = found.manifest.exposes.get(expose) else {
             let names: Vec<_> = found.manifest.exposes.keys().map(String::as_str).collect();
-            let text = format!("`{alias}` has no expose `{expose}`; it has {}", names.join(", "));
+            let text = format!(
+                "`{alias}` has no expose `{expose}`; ask for one that its manifest lists: {}",
+                names.join(", ")
+            );
             return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
         };
         self.next += 1;
@@ -372,9 +380,18 @@ impl Federation {
 
     /// Ends a remote on a thread of its own: one that hangs must not hang the window.
     fn retire_beside(&mut self, alias: &str, running: Remote) {
-        let alias = alias.to_owned();
         self.retiring.retain(|thread| !thread.is_finished());
-        self.retiring.push(thread::spawn(move || retire(&alias, running)));
+        let name = alias.to_owned();
+        match thread::Builder::new().spawn(move || retire(&name, running)) {
+            Ok(thread) => self.retiring.push(thread),
+            // The remote went with the closure: it ends by itself, and only its library stays.
+            Err(error) => tracing::warn!(
+                remote = alias,
+                code = "no-thread",
+                "the system gives no thread to unload `{alias}` ({error}); its library is kept until the shell \
+                 ends; close something or raise the limit"
+            ),
+        }
     }
 
     /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`].

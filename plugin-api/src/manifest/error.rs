@@ -19,7 +19,7 @@ pub enum ManifestError {
         limit: usize,
     },
     /// The text is not JSON at all.
-    #[error("the manifest is not JSON: {problem} (line {line}, column {column})")]
+    #[error("the manifest is not JSON: {problem}; correct it there (line {line}, column {column})")]
     NotJson {
         /// What the parser expected.
         problem: String,
@@ -40,7 +40,7 @@ pub enum ManifestError {
         place: Place,
     },
     /// The JSON is not a manifest: an unknown, repeated or missing key, or a value that is wrong.
-    #[error("{problem}{} ({place})", hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default())]
+    #[error("{problem}{} ({place})", hint.as_ref().map_or("; correct it there".to_owned(), |hint| format!(": {hint}")))]
     Invalid {
         /// What is wrong.
         problem: String,

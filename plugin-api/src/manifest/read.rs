@@ -246,7 +246,8 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn required(&self, key: &str) -> Result<Cursor<'a>, Fault> {
-        self.optional(key).ok_or_else(|| self.cursor.fault(format!("the key `{key}` is missing")))
+        let missing = || self.cursor.fault(format!("the key `{key}` is missing")).hint("add it");
+        self.optional(key).ok_or_else(missing)
     }
 
     /// An optional key read by `decode`; absent, the type's default.

@@ -50,6 +50,18 @@ fn check_error(error: &ManifestError, code: &str, pointer: Option<&str>, words: 
 }
 
 #[test]
+fn every_message_says_what_to_do() {
+    check("{ \"name\" }", "manifest-not-json", None, &["; correct it there (line 1, column"]);
+    check(
+        r#"{ "manifestVersion": 1, "name": 3 }"#,
+        "manifest-invalid",
+        Some("/name"),
+        &["; correct it there (at"],
+    );
+    check(r#"{ "manifestVersion": 1 }"#, "manifest-invalid", Some(""), &["is missing: add it (line 1"]);
+}
+
+#[test]
 fn the_project_s_own_manifests_are_read() {
     let remote = RemoteManifest::from_json(include_str!("../../../manifests/analytics.json")).unwrap();
     assert_eq!((remote.name.as_str(), remote.remote_entry.as_str()), ("remoteAnalytics", "pulse_analytics"));

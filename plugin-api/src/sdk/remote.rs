@@ -55,7 +55,11 @@ impl Remote for Container {
                 let known: Vec<_> = self.exposes.iter().map(|e| e.name).collect();
                 RemoteError::new(
                     RemoteError::EXPOSE_UNKNOWN,
-                    format!("the library has no expose `{expose}`; it has {}", known.join(", ")),
+                    format!(
+                        "the library has no expose `{expose}`; name it in `export!` or take it out of the manifest, \
+                         and build the remote again; the library has {}",
+                        known.join(", ")
+                    ),
                 )
             })?;
             let cx =

@@ -52,7 +52,10 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: Fonts) -> Result
     if let ROption::RSome(state) = &context.state
         && let Err(error) = expose.restore(state)
     {
-        let text = format!("the saved state is not taken over: {} [{}]", error.0.message, error.0.code);
+        let RemoteError { code, message, .. } = error.0;
+        let code = if code == RemoteError::FAILED { "restore-failed" } else { &*code };
+        let text =
+            format!("the panel starts without its saved state: {message}; tell the remote's author [{code}]");
         cx.log(Level::Warn, &text);
     }
     let surface = EguiSurface { ctx, expose: Some(expose), cx, wake };
@@ -116,7 +119,10 @@ impl<E: Expose> EguiSurface<E> {
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
         let Self { ctx, expose, cx, .. } = self;
         let expose = expose.as_mut().ok_or_else(|| {
-            RemoteError::new(RemoteError::FAILED, "the surface has failed before or is closed")
+            RemoteError::new(
+                RemoteError::FAILED,
+                "the surface has failed before or is closed; press Retry to open a new one",
+            )
         })?;
         theme::apply(ctx, &input.tokens);
         if input.accessibility {

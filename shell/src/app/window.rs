@@ -1,6 +1,10 @@
 //! A native window, and what to do when there is none.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    cell::Cell,
+    panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Once,
+};
 
 use egui::{Context, Vec2, ViewportBuilder};
 
@@ -15,7 +19,10 @@ pub enum WindowError {
     )]
     NoDisplay,
     /// The system refuses.
-    #[error("the window cannot be opened: {0}")]
+    #[error(
+        "the window cannot be opened: {0}; check that other programs open windows on this display, or start pulse \
+         under a virtual one (xvfb-run pulse)"
+    )]
     Refused(String),
     /// A system library is missing.
     #[error(
@@ -55,14 +62,90 @@ pub(crate) fn run_with(
         .with_inner_size(size)
         .with_min_inner_size([480.0, 360.0]);
     let options = eframe::NativeOptions { viewport, ..Default::default() };
-    let run = || eframe::run_native_ext(title, options, Some(ctx.clone()), Box::new(|_| Ok(app)));
-    // winit panics where a library that it opens at run time is missing.
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(result) => result.map_err(|e| WindowError::Refused(e.to_string())),
-        Err(payload) => {
+    let created = |_: &eframe::CreationContext<'_>| {
+        OPENING.set(false);
+        Ok(app)
+    };
+    let run = || eframe::run_native_ext(title, options, Some(ctx.clone()), Box::new(created));
+    silence_opening();
+    OPENING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(run));
+    let opening = OPENING.replace(false);
+    match result {
+        Ok(result) => result.map_err(|error| WindowError::of(&error.to_string(), &format!("{error:?}"))),
+        // winit panics where a library that it opens at run time is missing.
+        Err(payload) if opening => {
             let text = payload.downcast_ref::<String>().cloned();
             let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             Err(WindowError::Library(text.unwrap_or_default()))
+        }
+        // The shell's own fault, which the panic hook has told of.
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+thread_local! {
+    /// The window is being opened on this thread, and a panic is an error that is told as such.
+    static OPENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics of [`OPENING`] from the hook that is there, and leaves all others to it.
+///
+/// For good: another hook may be put over this one at any time, and would be lost if this one were taken back.
+fn silence_opening() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !OPENING.get() {
+                previous(info);
+            }
+        }));
+    });
+}
+
+impl WindowError {
+    /// What eframe says, told apart by its text: its errors are of crates that this one does not name.
+    ///
+    /// Which library it was stands in the form for debugging alone, as `detail: "…"`.
+    fn of(text: &str, debug: &str) -> Self {
+        // winit begins with the place in its own sources: `os error at /…/mod.rs:788: …`.
+        let place = text.split_once("os error at ").and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(".rs:")?.1.split_once(": ")?;
+            Some(format!("{before}{after}"))
+        });
+        let mut text = place.unwrap_or_else(|| text.to_owned());
+        let parts = ["shared libraries", "could not be loaded", "shared object file"];
+        if !parts.iter().any(|part| text.contains(part)) {
+            return Self::Refused(text);
+        }
+        if let Some((detail, _)) = debug.split_once("detail: \"").and_then(|(_, rest)| rest.split_once('"')) {
+            text.extend([": ", detail]);
+        }
+        Self::Library(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_library_is_told_from_a_display_that_refuses_and_no_place_is_shown() {
+        let place = "os error at /home/x/winit-0.30/src/platform_impl/linux/mod.rs:788: ";
+        let library = r#"LibraryOpenError(OpenError { kind: Library, detail: "libXi.so.6: file too short" })"#;
+        let (missing, refused) = ("Failed to load one of xlib's shared libraries", "Failed to open connection");
+        for (text, debug, code, shown) in [
+            (missing, library, "window-library", format!("{missing}: libXi.so.6: file too short")),
+            (missing, "", "window-library", missing.to_owned()),
+            (refused, "XOpenDisplayFailed", "window-refused", refused.to_owned()),
+        ] {
+            let of = |place: &str| WindowError::of(&format!("winit EventLoopError: {place}{text}"), debug);
+            let error = of(place);
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().contains(&format!("EventLoopError: {shown}")), "{error}");
+            assert!(!error.to_string().contains("mod.rs"), "{error}");
+            assert_eq!(of("").to_string(), error.to_string());
         }
     }
 }

@@ -288,7 +288,13 @@ impl Surface {
                 ui.ctx().open_url(egui::OpenUrl { url: text.to_owned(), new_tab: command.flag });
             }
             CommandKind::OPEN_URL => {
-                tracing::warn!(remote = self.name, url = text, "not opened: only http, https and mailto are");
+                tracing::warn!(
+                    remote = self.name,
+                    url = text,
+                    code = "link-refused",
+                    "a link was not opened, because only those with http, https and mailto are; tell the remote's \
+                     author"
+                );
             }
             CommandKind::FOCUS_LEFT => ui.memory_mut(|m| {
                 m.move_focus(if command.flag { FocusDirection::Next } else { FocusDirection::Previous });

@@ -132,7 +132,8 @@ impl Entry {
             return Status::Failed(Arc::clone(failure));
         }
         match self.running.as_ref().map(Remote::state) {
-            None => Status::Ready,
+            // An entry lets go of its remote before that ends.
+            None | Some(State::Ended) => Status::Ready,
             Some(State::Active) => Status::Active,
             Some(State::Failed(failure)) if failure.code == "library-missing" && !found.looked.is_empty() => {
                 let looked: Vec<_> = found.looked.iter().map(|p| format!("  {}", p.display())).collect();
@@ -140,10 +141,6 @@ impl Entry {
                 Status::Failed(Arc::new(Failure::clone(&failure).with_details(details)))
             }
             Some(State::Failed(failure)) => Status::Failed(failure),
-            Some(State::Ended) => {
-                let text = "the remote has ended; press Retry to start it again";
-                Status::Failed(Arc::new(Failure::new(Stage::Retire, "ended", text)))
-            }
             Some(_) => Status::Starting,
         }
     }

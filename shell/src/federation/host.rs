@@ -76,15 +76,17 @@ impl Host {
             let Some(offered) = shared.offered() else { return true };
             let Some(linked) = self.modules.iter().find(|module| module.key == *key) else {
                 let text = format!(
-                    "host.json offers `{key}`, which this shell does not have; take it out of `shared`"
+                    "the host's manifest offers `{key}`, which this shell does not have; take it out of `shared`: {}",
+                    config.origin.place(&format!("/shared/{key}"))
                 );
                 say("host-shared-unknown", text);
                 return false;
             };
             if offered.to_string() != linked.version {
                 let text = format!(
-                    "host.json states another version of `{key}` than the shell has; set it to {}",
-                    linked.version
+                    "the host's manifest offers `{key}` {offered}, and this shell has {}; set it to that: {}",
+                    linked.version,
+                    config.origin.place(&format!("/shared/{key}/version"))
                 );
                 say("host-shared-version", text);
                 shared.version = linked.version.parse().ok();
@@ -95,11 +97,11 @@ impl Host {
     }
 }
 
-/// What a remote may use: what its manifest asks for and the host grants.
+/// What a remote may use: what its manifest asks for and the host grants; and what it asks for in vain.
 ///
 /// Without `grants` in the host's manifest, everything may be read but the token, and atoms named after the
 /// remote may be written.
-pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> Grants {
+pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> (Grants, Vec<Refused>) {
     let granted = |atom: &str, asked: AtomAccess| match &config.host.grants {
         Some(grants) => grants.get(alias).and_then(|g| g.get(atom)).is_some_and(|g| g.includes(asked)),
         None => match asked {
@@ -107,18 +109,49 @@ pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) ->
             AtomAccess::Write => atom.strip_prefix(&manifest.name).is_some_and(|rest| rest.starts_with('.')),
         },
     };
-    let mut out = Vec::new();
+    let (mut out, mut refused) = (Vec::new(), Vec::new());
     for (atom, asked) in &manifest.atoms {
+        let write = *asked == AtomAccess::Write;
         if granted(atom, *asked) {
-            out.push(Grant { name: atom.as_str().into(), write: *asked == AtomAccess::Write });
+            out.push(Grant { name: atom.as_str().into(), write });
         } else {
-            tracing::warn!(
-                remote = manifest.name,
-                atom,
-                code = "atom-not-granted",
-                "asked for and not granted"
-            );
+            refused.push(Refused::new(config, alias, &manifest.name, atom, write));
         }
     }
-    out.into()
+    (out.into(), refused)
+}
+
+/// An atom that a remote asks for and that the host does not grant.
+pub(super) struct Refused {
+    remote: String,
+    atom: String,
+    message: String,
+}
+
+impl Refused {
+    fn new(config: &Config, alias: &str, remote: &str, atom: &str, write: bool) -> Self {
+        let access = if write { "write" } else { "read" };
+        let grant = format!("\"{atom}\": \"{access}\"");
+        let place = config.origin.place(&format!("/grants/{alias}/{atom}"));
+        let advice = match config.host.grants.as_ref().map(|grants| grants.contains_key(alias)) {
+            _ if config.file.is_none() => {
+                format!("a host's manifest may, with `{grant}` under `{alias}` in `grants`")
+            }
+            Some(true) => format!("if it may, put `{grant}` under `{alias}` in `grants`: {place}"),
+            Some(false) => format!("if it may, put `\"{alias}\": {{ {grant} }}` under `grants`: {place}"),
+            None => format!(
+                "if it may, put `\"grants\": {{ \"{alias}\": {{ {grant} }} }}` there, and all else that remotes are \
+                 to use: {place}"
+            ),
+        };
+        let message =
+            format!("`{remote}` asks to {access} the atom `{atom}`, which the host does not grant; {advice}");
+        Self { remote: remote.to_owned(), atom: atom.to_owned(), message }
+    }
+
+    /// Says so in the log.
+    pub(super) fn log(&self) {
+        let Self { remote, atom, message } = self;
+        tracing::warn!(remote, atom, code = "atom-not-granted", "{message}");
+    }
 }

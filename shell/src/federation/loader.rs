@@ -32,7 +32,7 @@ pub enum LibraryError {
     #[error("the library is missing; build the remote or correct its location: {0}")]
     Missing(PathBuf),
     /// The file system refuses.
-    #[error("the library cannot be read ({0}): {1}")]
+    #[error("the library cannot be read ({0}); let this user read it, and make room for its private copy: {1}")]
     Unreadable(io::Error, PathBuf),
     /// Not a library of any platform.
     #[error("this file is not a library; put the remote's library there, or correct its location: {0}")]
@@ -66,7 +66,7 @@ pub enum LibraryError {
         path: PathBuf,
     },
     /// The system's loader refuses it.
-    #[error("the system cannot load the library ({0}): {1}")]
+    #[error("the system cannot load the library ({0}); install what it needs, or build it on this system: {1}")]
     Refused(String, PathBuf),
     /// The layouts of the contract differ although the revision is the same.
     #[error(
@@ -74,7 +74,7 @@ pub enum LibraryError {
     )]
     Layout(String, PathBuf),
     /// The embedded manifest is wrong.
-    #[error("the manifest inside of the library is wrong: {0}: {1}")]
+    #[error("the manifest inside of the library is wrong: {0}; then build the library again: {1}")]
     Manifest(ManifestError, PathBuf),
     /// The running library says something else than the manifest that was planned with.
     #[error(

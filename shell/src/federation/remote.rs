@@ -136,9 +136,11 @@ impl Remote {
         let thread = thread::Builder::new().name(format!("remote:{}", shared.name)).spawn(run);
         let thread = thread
             .map_err(|e| {
-                let text =
-                    format!("the system gives no thread for the remote ({e}); close something and retry");
-                shared.set(State::Failed(Arc::new(Failure::new(Stage::Load, "no-thread", text))));
+                let text = format!(
+                    "the system gives no thread for `{}` ({e}); close something or raise the limit, then retry",
+                    shared.name
+                );
+                shared.fail(Failure::new(Stage::Load, "no-thread", text));
             })
             .ok();
         Self { calls, shared, thread, offers: None }
@@ -215,7 +217,8 @@ impl Remote {
                     Stage::Retire,
                     "retire-hung",
                     format!(
-                        "`{}` did not end within {limit:?}; its thread and library are kept",
+                        "`{}` did not end within {limit:?}; its thread and library are kept until the shell ends; \
+                         a new one can run beside it; tell its author",
                         self.shared.name
                     ),
                 ));
@@ -228,7 +231,10 @@ impl Remote {
             Err(_) => Err(Failure::new(
                 Stage::Retire,
                 "retire-panicked",
-                "the remote's thread panicked; its library is kept",
+                format!(
+                    "the thread of `{}` panicked; its library is kept until the shell ends; tell its author",
+                    self.shared.name
+                ),
             )),
         }
     }
@@ -306,6 +312,7 @@ struct Thread {
 }
 
 struct Open {
+    remote: Arc<Shared>,
     surface: SurfaceBox,
     validator: Validator,
     mailbox: Arc<Mailbox>,
@@ -367,7 +374,12 @@ impl Thread {
             }
         };
         if let Err(error) = std::fs::create_dir_all(&data_dir) {
-            let text = format!("the remote's folder cannot be made ({error}): {}", data_dir.display());
+            let text = format!(
+                "the folder of `{}` cannot be made ({error}); remove what is in the way, let this user write there, \
+                 or name another folder with --data-dir, then retry: {}",
+                shared.name,
+                data_dir.display()
+            );
             shared.fail(Failure::new(Stage::Init, "data-dir", text));
             return None;
         }
@@ -429,7 +441,9 @@ impl Thread {
         match opened.into_result() {
             Ok(opened) => {
                 let validator = Validator::new(Quota::default(), compositor::MAX_TEXTURE_SIDE);
-                self.surfaces.insert(surface, Open { surface: opened, validator, mailbox, drawn: false });
+                let remote = Arc::clone(&self.shared);
+                let open = Open { remote, surface: opened, validator, mailbox, drawn: false };
+                self.surfaces.insert(surface, open);
             }
             Err(error) => mailbox.put(Err(self.report(copied(Stage::Open, error)))),
         }
@@ -479,7 +493,13 @@ impl Drop for Open {
     fn drop(&mut self) {
         // A panic in the author's `Drop` was caught on the other side; the surface is gone either way.
         if let Err(error) = self.surface.close().into_result() {
-            tracing::warn!(code = %error.code, "closing a surface: {}", error.message);
+            let failure = copied(Stage::Retire, error);
+            tracing::warn!(
+                remote = self.remote.name,
+                stage = %failure.stage,
+                code = failure.code,
+                "a surface is gone and was not closed in good order: {}", failure.message
+            );
         }
     }
 }

@@ -164,7 +164,7 @@ fn a_text_file_with_the_name_of_a_library() {
 
 #[test]
 fn a_folder_with_the_name_of_a_library() {
-    check("library-unreadable", &["cannot be read"], |installation| {
+    check("library-unreadable", &["cannot be read", "let this user read it"], |installation| {
         let path = installation.path(&library());
         fs::remove_file(&path).expect("it was there");
         fs::create_dir(&path).expect("a folder can be made");
@@ -259,7 +259,7 @@ fn another_layout_of_the_contract() {
 
 #[test]
 fn a_manifest_inside_of_the_library_that_is_wrong() {
-    let says = &["the manifest inside of the library is wrong"];
+    let says = &["the manifest inside of the library is wrong", "then build the library again"];
     check("manifest-not-json", says, with_library(|bytes| section(bytes)[HEADER] = b'?'));
     check(
         "manifest-invalid",
@@ -275,7 +275,7 @@ fn a_manifest_that_is_missing_or_unreadable() {
     check("manifest-missing", &["put it back or correct"], |installation| {
         fs::remove_file(installation.path("remoteFixtures.json")).expect("it was there");
     });
-    check("manifest-unreadable", &["cannot be read"], |installation| {
+    check("manifest-unreadable", &["cannot be read", "let this user read it"], |installation| {
         let path = installation.path("remoteFixtures.json");
         fs::remove_file(&path).expect("it was there");
         fs::create_dir(&path).expect("a folder can be made");
@@ -284,7 +284,11 @@ fn a_manifest_that_is_missing_or_unreadable() {
 
 #[test]
 fn a_manifest_that_is_not_json() {
-    check("manifest-not-json", &["line 2, column"], with_manifest_text("{\n  name: remoteFixtures }"));
+    check(
+        "manifest-not-json",
+        &["correct it there (line 2, column"],
+        with_manifest_text("{\n  name: remoteFixtures }"),
+    );
     check("manifest-not-json", &["line 1"], with_manifest_text(""));
     check("manifest-not-json", &[], with_manifest_text(b"\xFF\xFE{}"));
     check(

@@ -30,7 +30,7 @@ use shared_store::{AUTH, Atom, Store, bundled::Table};
 
 use crate::{
     driver::Desktop,
-    support::{Installation, libraries},
+    support::{Installation, libraries, log},
 };
 
 mod remote;
@@ -44,8 +44,6 @@ type Provocation = (&'static str, fn() -> String);
 /// Codes that no test provokes, and why.
 const OUT_OF_REACH: &[(&str, &str)] = &[
     ("auth-random-unavailable", "a system that runs tests has random bytes"),
-    ("config-no-home", "whoever runs tests has a home folder, in the list of accounts if nowhere else"),
-    ("ended", "the federation takes a remote out of its list before it ends it"),
     ("folder-unreadable", "whoever runs tests may be root, who may read every folder"),
 ];
 
@@ -213,6 +211,12 @@ const VALUES: &[Provocation] = &[
             .code
             .into()
     }),
+    ("atom-refused", || {
+        let fault = Table::new().bind(everything()).read(5).into_result().expect_err("there is no such cell");
+        let consumer = everything().name;
+        assert!(fault.message.contains(&format!("`{consumer}` asks for cell 5")), "{}", fault.message);
+        fault.code.into()
+    }),
     ("atom-encode", || {
         static PAIRS: Atom<BTreeMap<Vec<u8>, u8>> = Atom::new("pairs", BTreeMap::new);
         let value = BTreeMap::from([(vec![1, 2], 3)]);
@@ -332,8 +336,8 @@ fn configurations_that_are_wrong() {
 
 /// The host's manifest, and libraries.
 const CONFIGURATIONS: &[Provocation] = &[
-    ("config-missing", || config("missing.json")),
-    ("config-unreadable", || config("")),
+    ("config-missing", || config("missing.json", "correct its path")),
+    ("config-unreadable", || config(".", "let this user read it")),
     ("host-shared-unknown", || host_says("ledger")),
     ("host-shared-version", || host_says("shared-store")),
     ("library-refused", || {
@@ -349,7 +353,9 @@ const CONFIGURATIONS: &[Provocation] = &[
         }
         fs::write(&library, bytes).expect("libraries can be written");
         let manifest = loader::inspect(&library).expect("its manifest is as it was");
-        Library::open(&library, &copy, &manifest).err().expect("the system does not load it").code().to_owned()
+        let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
+        assert!(error.to_string().contains("install what it needs"), "{error}");
+        error.code().to_owned()
     }),
 ];
 
@@ -362,11 +368,15 @@ const NEEDED: &str = if cfg!(windows) {
     "libc.so.6"
 };
 
-fn config(file: &str) -> String {
+fn config(file: &str, advice: &str) -> String {
     let installation = Installation::new();
-    let config = Some(installation.path(file));
-    let options = Options { config, ..Options::default() };
-    Config::load(&options).expect_err("it is no file").code().to_owned()
+    let path = installation.path(file);
+    let options = Options { config: Some(path.clone()), ..Options::default() };
+    let error = Config::load(&options).expect_err("it is no file");
+    let told = error.to_string();
+    let path = std::path::absolute(path).expect("it has a name");
+    assert!(told.contains(advice) && told.ends_with(&format!(": {}", path.display())), "{told}");
+    error.code().to_owned()
 }
 
 /// What the shell says of itself when its manifest offers a crate in a version that it does not have.
@@ -374,7 +384,10 @@ fn host_says(key: &str) -> String {
     let mut installation = Installation::new();
     installation.edit_host(|host| host["shared"][key] = serde_json::json!({ "version": "1.0.7" }));
     let shell = installation.start();
-    shell.federation.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    let told = shell.federation.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    // File, line and column.
+    assert!(told.contains(&format!("{}:1:", installation.path("host.json").display())), "{told}");
+    told
 }
 
 #[test]
@@ -410,16 +423,24 @@ const PROGRAMS: &[Provocation] = &[
         run(|pulse, host| pulse.args(["--config", host]).env("TMPDIR", "no-such-folder").env_remove("DISPLAY"))
     }),
     ("window-refused", || run(|pulse, host| pulse.args(["--config", host]).env("DISPLAY", "no-such-display"))),
-    ("window-library", || {
-        run(|pulse, host| {
-            let folder = host.replace("host.json", "libraries");
-            fs::create_dir(&folder).expect("a folder");
-            // It is found first, and it is none.
-            File::create_new(format!("{folder}/libxkbcommon-x11.so.0")).expect("a file");
-            pulse.args(["--config", host]).env("LD_LIBRARY_PATH", folder)
-        })
-    }),
+    ("window-library", || without("libxkbcommon-x11.so.0")),
+    ("window-library", || without("libXcursor.so.1")),
+    ("window-library", || without("libXi.so.6")),
+    ("window-library", || without("libX11-xcb.so.1")),
 ];
+
+/// What the program says where this system library is damaged.
+fn without(library: &str) -> String {
+    let told = run(|pulse, host| {
+        let folder = host.replace("host.json", "libraries");
+        fs::create_dir(&folder).expect("a folder");
+        // It is found first, and it is none.
+        File::create_new(format!("{folder}/{library}")).expect("a file");
+        pulse.args(["--config", host]).env("LD_LIBRARY_PATH", folder)
+    });
+    assert!(told.contains(library.split(".so").next().unwrap_or(library)), "{library}: {told}");
+    told
+}
 
 /// What the program says when it is run so, with the path of a good host's manifest.
 fn run(edit: impl for<'a> FnOnce(&'a mut Command, &str) -> &'a mut Command) -> String {
@@ -429,8 +450,11 @@ fn run(edit: impl for<'a> FnOnce(&'a mut Command, &str) -> &'a mut Command) -> S
     let mut pulse = desktop.command(env!("CARGO_BIN_EXE_pulse"));
     edit(&mut pulse, &installation.path("host.json").to_string_lossy());
     let output = pulse.output().expect("pulse starts");
-    assert_eq!(output.status.code(), Some(1));
-    String::from_utf8(output.stderr).expect("UTF-8")
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    // A sentence, and nothing for whoever has the sources.
+    assert!(!told.contains("panicked at") && !told.contains(".rs:"), "{told}");
+    told
 }
 
 /// Codes of a system that gives no threads.
@@ -460,6 +484,7 @@ fn a_system_that_gives_no_threads() {
 }
 
 fn without_threads() {
+    log();
     let State::Failed(failure) = remote::start(Arc::new(|_| ())).state() else { panic!("it runs") };
     eprintln!("{failure}");
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -467,4 +492,8 @@ fn without_threads() {
     let auth = AuthService::start(&AuthConfig::Local, folder.path(), sink, Arc::new(|| ()));
     let AuthStatus::Failed(error) = auth.status() else { panic!("it runs") };
     eprintln!("{error} [{}]", error.code());
+    for code in WITHOUT_THREADS {
+        let lines = log().into_iter().filter(|line| line.text.contains(&format!("code={code} ")));
+        assert_eq!(lines.count(), 1, "{code}");
+    }
 }

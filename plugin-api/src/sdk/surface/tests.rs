@@ -1,4 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
+use std::sync::Mutex;
+
 use abi_stable::std_types::{RArc, RStr};
 
 use super::*;
@@ -9,11 +11,15 @@ use crate::{
     tokens::LIGHT,
 };
 
-#[derive(Clone)]
-struct Nobody;
+/// A host that only remembers what it is told.
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<Vec<String>>>);
 
-impl HostServices for Nobody {
-    fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
+impl HostServices for Ear {
+    fn log(&self, _: u32, _: RStr<'_>, message: RStr<'_>) {
+        self.0.lock().unwrap().push(message.to_string());
+    }
+
     fn request_repaint(&self, _: u64, _: u64) {}
 }
 
@@ -32,6 +38,44 @@ impl Expose for Buttons {
     }
 }
 
+/// Takes no state over, and says so in the words that it was given.
+struct Forgetful;
+
+impl Expose for Forgetful {
+    fn new(_: &Cx) -> Result<Self, PluginError> {
+        Ok(Self)
+    }
+
+    fn ui(&mut self, _: &mut egui::Ui, _: &Cx) {}
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), PluginError> {
+        let text = str::from_utf8(state)?;
+        Err(PluginError::new("too-old", text))
+    }
+}
+
+/// A surface of `E` that starts from `state`, and what its host is told.
+fn surface<E: Expose>(state: Option<&[u8]>) -> (SurfaceBox, Ear) {
+    let ear = Ear::default();
+    let services = HostServices_TO::from_ptr(RArc::new(ear.clone()), TD_Opaque);
+    let cx = Cx::new(services, 1, std::path::PathBuf::new(), Watches::default());
+    let state = state.map(|state| RVec::from(state.to_vec()));
+    let context = SurfaceContext { id: 1, state: state.into() };
+    let none: &'static [u8] = &[];
+    let fonts = Fonts { regular: none.into(), strong: none.into() };
+    (open::<E>(cx, &context, fonts).unwrap(), ear)
+}
+
+#[test]
+fn a_state_that_is_not_taken_over_is_told_with_a_code() {
+    for (state, code) in [(b"of last year".as_slice(), "[too-old]"), (b"\xFF", "[restore-failed]")] {
+        let (_surface, ear) = surface::<Forgetful>(Some(state));
+        let told = ear.0.lock().unwrap().clone();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("without its saved state") && told[0].ends_with(code), "{told:?}");
+    }
+}
+
 struct Driver {
     surface: SurfaceBox,
     time: f64,
@@ -39,12 +83,7 @@ struct Driver {
 
 impl Driver {
     fn new() -> Self {
-        let services = HostServices_TO::from_ptr(RArc::new(Nobody), TD_Opaque);
-        let cx = Cx::new(services, 1, std::path::PathBuf::new(), Watches::default());
-        let context = SurfaceContext { id: 1, state: ROption::RNone };
-        let none: &'static [u8] = &[];
-        let fonts = Fonts { regular: none.into(), strong: none.into() };
-        Self { surface: open::<Buttons>(cx, &context, fonts).unwrap(), time: 0.0 }
+        Self { surface: surface::<Buttons>(None).0, time: 0.0 }
     }
 
     fn frame(&mut self, focused: bool, events: Vec<Event>) -> Frame {

@@ -62,7 +62,10 @@ impl Inputs {
         let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
             Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect(),
             Err(error) => {
-                let text = format!("the folder cannot be read ({error}): {}", folder.display());
+                let text = format!(
+                    "the folder cannot be read ({error}); let this user read it, or name the files in it: {}",
+                    folder.display()
+                );
                 self.failures.push(Failure::new(Stage::Discover, "folder-unreadable", text));
                 return;
             }

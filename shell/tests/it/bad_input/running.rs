@@ -94,7 +94,7 @@ fn a_data_folder_that_cannot_be_made() {
     let installation = both(|_| ());
     let folder = installation.write(&format!("data/remotes/{}", BAD.0), "a file in its place");
     let mut shell = showing(&installation, BAD.1);
-    slot_fails(&mut shell, BAD.1, "data-dir", &folder.to_string_lossy());
+    slot_fails(&mut shell, BAD.1, "data-dir", &format!("then retry: {}", folder.display()));
     fs::remove_file(folder).expect("it was there");
     shell.retry(BAD.0);
     shell.drive("it runs after Retry", |shell| shell.has_picture(BAD.0, BAD.1));
@@ -131,7 +131,8 @@ fn an_expose_that_the_library_does_not_have() {
 fn panic_in_a_frame() {
     let mut shell = showing(&both(|_| ()), "./panic-frame");
     shell.show(BAD.0, "./calm");
-    slot_fails(&mut shell, "./panic-frame", "frame-panicked", "the fixture panics in a frame");
+    let says = "the fixture panics in a frame; press Retry to start it again, and tell its author";
+    slot_fails(&mut shell, "./panic-frame", "frame-panicked", says);
     assert!(shell.has_picture(BAD.0, "./panic-frame"), "the last good picture stays");
     assert!(shell.is_active(BAD.0));
     shell.drive("another surface of it is seen", |shell| shell.has_picture(BAD.0, "./calm"));
@@ -153,6 +154,12 @@ fn panic_while_a_surface_is_dropped() {
     shell.federation.retry(BAD.0);
     shell.drive("it runs again", |shell| shell.is_active(BAD.0));
     others_go_on(&mut shell);
+    shell.drive("the log says which remote it was", |_| {
+        log().iter().any(|line| {
+            let says = |part: &str| line.text.contains(part);
+            says("code=retire-panicked ") && says(&format!("remote={} ", BAD.0)) && says("was not closed")
+        })
+    });
 }
 
 #[test]
@@ -225,9 +232,10 @@ fn links_that_are_not_of_the_web() {
         })
         .collect();
     assert_eq!(opened, ["https://example.org/good"]);
+    let code = format!("code={} ", "link-refused");
     for refused in ["file:///etc/hosts", "javascript:alert(1)"] {
         assert!(
-            log().iter().any(|line| line.text.contains(refused)),
+            log().iter().any(|line| line.text.contains(refused) && line.text.contains(&code)),
             "the log does not say that {refused} was refused"
         );
     }
@@ -260,8 +268,12 @@ fn an_atom_that_is_not_granted() {
     shell.drive("it is seen", |shell| shell.screen().says("Not authenticated"));
     others_go_on(&mut shell);
     assert!(shell.screen().says("Not authenticated"), "{}", shell.describe());
-    let warned = |line: &Line| line.text.contains("atom-not-granted") && line.text.contains("atom=\"auth\"");
-    assert!(log().iter().any(|line| warned(line) || line.text.contains("atom=auth ")), "the log says so");
+    let place = format!(": {}:1:", installation.path("host.json").display());
+    let warned = |line: &Line| {
+        let remedy = format!("put `\"{}\": {{ \"auth\": \"read\" }}` under `grants`", BAD.0);
+        ["atom-not-granted", &*remedy, &*place].iter().all(|part| line.text.contains(part))
+    };
+    assert_eq!(log().iter().filter(|line| warned(line)).count(), 1, "the log says so, once");
 }
 
 #[test]
