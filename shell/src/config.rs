@@ -343,13 +343,13 @@ mod tests {
 
     #[test]
     fn without_a_home_folder_the_named_one_holds_everything() {
-        let own = || Some(["/home/ada/data", "/home/ada/config"].map(PathBuf::from));
+        let own = || Some(["/ada/data", "/ada/config"].map(PathBuf::from));
         let folders = |named: Option<&str>, own| data_and_config(named.map(Path::new), own);
         let is = |found: Result<[PathBuf; 2], ConfigError>, expected: [&str; 2]| {
             assert_eq!(found.expect("there are folders"), expected.map(|folder| absolute(Path::new(folder))));
         };
-        is(folders(None, own()), ["/home/ada/data", "/home/ada/config"]);
-        is(folders(Some("/srv/pulse"), own()), ["/srv/pulse", "/home/ada/config"]);
+        is(folders(None, own()), ["/ada/data", "/ada/config"]);
+        is(folders(Some("/srv/pulse"), own()), ["/srv/pulse", "/ada/config"]);
         is(folders(Some("/srv/pulse"), None), ["/srv/pulse", "/srv/pulse/config"]);
         assert_eq!(folders(None, None).expect_err("there is no home").code(), "config-no-home");
     }

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_missing_library_is_told_from_a_display_that_refuses_and_no_place_is_shown() {
-        let place = "os error at /home/x/winit-0.30/src/platform_impl/linux/mod.rs:788: ";
+        let place = "os error at /sources/winit-0.30/src/platform_impl/linux/mod.rs:788: ";
         let library = r#"LibraryOpenError(OpenError { kind: Library, detail: "libXi.so.6: file too short" })"#;
         let (missing, refused) = ("Failed to load one of xlib's shared libraries", "Failed to open connection");
         for (text, debug, code, shown) in [
