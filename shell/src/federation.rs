@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use plugin_api::{
@@ -45,6 +46,9 @@ pub use notices::Warning;
 use rehearsal::Change;
 use remote::{Code, Remote, SHUTDOWN_LIMIT, State, Wake};
 use resolver::{Diagnostic, Live, Participant, Plan, Request, Slot};
+
+/// How long others wait for the copies of a remote that is being loaded.
+const LOAD_LIMIT: Duration = Duration::from_secs(3);
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
@@ -243,39 +247,20 @@ impl Federation {
             },
         };
         entry.initialised = false;
+        entry.since = Some(Instant::now());
+        (self.wake)(LOAD_LIMIT);
         entry.stamp = entry.library().and_then(stamp);
         entry.running = Some(Remote::start(manifest, code, Arc::clone(&self.wake)));
     }
 
     /// Goes on with what has become possible since the last call. Never waits.
     pub fn poll(&mut self) {
-        let failed: Vec<String> = self
-            .entries
-            .values()
-            .filter(|e| {
-                !e.initialised && matches!(e.running.as_ref().map(Remote::state), Some(State::Failed(_)))
-            })
-            .filter_map(|e| Some(e.found.as_ref().ok()?.manifest.name.clone()))
-            .filter(|name| self.provides_for_others(name))
-            .collect();
-        if !failed.is_empty() {
-            // What it offered is not to be had: plan again without, so that the others go on.
-            for assignment in self.plan.assignments() {
-                if failed.iter().any(|f| **f == *assignment.provider) {
-                    self.excluded.insert(Slot::new(&assignment.provider, &assignment.scope, &assignment.key));
-                }
-            }
-            self.replan();
-        }
+        self.plan_without_those_who_do_not_load();
         self.bind_host();
         let aliases: Vec<String> = self.entries.keys().cloned().collect();
         for alias in aliases {
             self.initialise(&alias);
         }
-    }
-
-    fn provides_for_others(&self, name: &str) -> bool {
-        self.plan.assignments().iter().any(|a| *a.provider == *name && !a.is_own_copy())
     }
 
     fn replan(&mut self) {

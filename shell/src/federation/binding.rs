@@ -3,13 +3,13 @@
 //! Versions say what is promised, layouts say what is true: a copy whose interface contradicts its version is not
 //! used, and the plan is made again without it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use plugin_api::shared::{Consumer, InstallError, notify_fn};
 
 use super::{
-    Federation, Module,
-    remote::{Bind, Remote},
+    Federation, LOAD_LIMIT, Module,
+    remote::{Bind, Remote, State},
     resolver::{Assignment, Slot},
 };
 use crate::failure::{Failure, Stage};
@@ -31,14 +31,16 @@ impl Federation {
     /// How to make one interface for each shared crate of a remote; `None` while a provider is not loaded yet.
     pub(super) fn scope_for(&mut self, consumer: &Consumer) -> Result<Option<Vec<Bind>>, Unusable> {
         let mut scope: Vec<Bind> = Vec::new();
+        let mut used = Vec::new();
         for assignment in self.plan.assignments_of(&consumer.name).to_vec() {
             let Some(linked) = self.modules_of(&consumer.name) else { return Ok(None) };
             let expected = linked.iter().find(|module| module.key == *assignment.key);
             let Some(module) = self.provided(&assignment, expected)? else { return Ok(None) };
             let consumer = Consumer { isolated: !assignment.singleton, ..consumer.clone() };
-            self.in_use.insert(assignment.offer(), module.clone());
+            used.push((assignment.offer(), module.clone()));
             scope.push(Box::new(move || Ok(module.bind(consumer)?.provided_by(&assignment.provider))));
         }
+        self.in_use.extend(used);
         Ok(Some(scope))
     }
 
@@ -184,6 +186,41 @@ impl Federation {
         }
         let alias = self.alias_of(participant)?;
         self.entries.get_mut(&alias)?.running.as_mut()?.offers().cloned()
+    }
+
+    /// What a remote offers that has failed, or takes too long, is not to be had: the others go on without.
+    pub(super) fn plan_without_those_who_do_not_load(&mut self) {
+        let mut gone = Vec::new();
+        for entry in self.entries.values().filter(|entry| !entry.initialised) {
+            let (Some(manifest), Some(running)) = (entry.manifest(), &entry.running) else { continue };
+            let slow = match running.state() {
+                State::Failed(_) => false,
+                State::Loading if entry.since.is_some_and(|since| since.elapsed() >= LOAD_LIMIT) => true,
+                _ => continue,
+            };
+            let waits =
+                |known: &&Assignment| *known.provider == *manifest.name && !known.is_own_copy() && !known.live;
+            let awaited: BTreeSet<Slot> =
+                self.plan.assignments().iter().filter(waits).map(Assignment::offer).collect();
+            if !awaited.is_empty() {
+                gone.push((manifest.name.clone(), slow, awaited));
+            }
+        }
+        if gone.is_empty() {
+            return;
+        }
+        for (name, slow, awaited) in gone {
+            if slow {
+                let text = format!(
+                    "`{name}` has been loading for {LOAD_LIMIT:?}, and others wait for its copies of shared crates, \
+                     so they go on without; ask its author what it does while it is loaded, and press Retry"
+                );
+                tracing::warn!(remote = name, code = "provider-slow", "{text}");
+                self.problems.push(Arc::new(Failure::new(Stage::Load, "provider-slow", text)));
+            }
+            self.excluded.extend(awaited);
+        }
+        self.replan();
     }
 
     /// Goes on without a copy that cannot be used, or without a remote that cannot use what it is given.

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use plugin_api::{
@@ -26,6 +26,8 @@ pub struct Entry {
     pub(super) unbound: Option<SharedFailure>,
     pub(super) running: Option<Remote>,
     pub(super) initialised: bool,
+    /// When it began to load.
+    pub(super) since: Option<Instant>,
     /// The library's file as it was when it was loaded.
     pub(super) stamp: Option<(SystemTime, u64)>,
     /// Somebody wants to see one of its exposes.
@@ -80,6 +82,7 @@ impl Entry {
             unbound: None,
             running: None,
             initialised: false,
+            since: None,
             stamp: None,
             wanted: false,
         }

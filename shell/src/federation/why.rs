@@ -63,16 +63,10 @@ impl Why {
     pub fn to_json(&self) -> Value {
         let link = |link: &Link| {
             let Link { depth, said, places } = link;
-            json!({
-                "depth": depth,
-                "code": said.code.as_str(),
-                "severity": said.severity().as_str(),
-                "participant": &*said.participant,
-                "scope": &*said.scope,
-                "key": &*said.key,
-                "message": said.message(),
-                "places": places,
-            })
+            let mut json = said.to_json();
+            json["depth"] = json!(depth);
+            json["places"] = json!(places);
+            json
         };
         let repair = |repair: &Repair| {
             json!({

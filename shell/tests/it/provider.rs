@@ -3,8 +3,10 @@
 use std::{
     fs,
     sync::{Arc, mpsc},
+    time::Instant,
 };
 
+use plugin_api::abi::RemoteEntryRef;
 use pulse::{
     federation::{Federation, resolver::Slot},
     theme,
@@ -81,17 +83,32 @@ fn when_the_provider_does_not_load_another_one_provides() {
     shell.drive("the second one is seen", |shell| shell.has_picture(CALM.0, CALM.1));
 }
 
-/// A remote whose manifest offers a crate that its build does not have.
+/// A remote whose manifest offers a crate that its build does not have, or does not say for as long as
+/// [`ASLEEP`](liar::ASLEEP) is held.
 mod liar {
+    use std::sync::Mutex;
+
     use abi_stable::std_types::{RResult, RStr, RVec};
     use plugin_api::{
         abi::{InitContext, RemoteBox, RemoteEntryRef, RemoteError, SharedModule},
         entry::{Root, entry, root},
     };
 
+    pub(super) static ASLEEP: Mutex<()> = Mutex::new(());
+
     pub(super) fn remote_entry() -> RemoteEntryRef {
         const ROOT: &Root = &root(descriptor, shared, init);
         entry(ROOT)
+    }
+
+    pub(super) fn sleepy_entry() -> RemoteEntryRef {
+        const ROOT: &Root = &root(descriptor, wait, init);
+        entry(ROOT)
+    }
+
+    extern "C" fn wait() -> RVec<SharedModule> {
+        drop(ASLEEP.lock());
+        RVec::new()
     }
 
     extern "C" fn descriptor() -> RStr<'static> {
@@ -110,21 +127,42 @@ mod liar {
     }
 }
 
-#[test]
-fn a_provider_without_the_crate_that_it_offers_is_said_once_and_planned_without() {
-    let config = without_a_store().config();
+/// A host without a store and a remote that offers one, from its start until the host has a store.
+fn until_there_is_a_store(entry: RemoteEntryRef) -> Federation {
     let (wake, woken) = mpsc::channel();
-    let wake = move |_| {
-        let _ = wake.send(());
+    let wake = move |delay| {
+        let _ = wake.send(Instant::now() + delay);
     };
-    let mut federation = Federation::linked(config, liar::remote_entry(), theme::fonts(), Arc::new(wake))
-        .expect("its manifest is well-formed");
-    while federation.store().is_none() {
+    let config = without_a_store().config();
+    let mut federation =
+        Federation::linked(config, entry, theme::fonts(), Arc::new(wake)).expect("its manifest is well-formed");
+    let mut due: Vec<Instant> = Vec::new();
+    loop {
         federation.poll();
-        if federation.store().is_none() {
-            woken.recv_timeout(PATIENCE).expect("the provider loads");
+        if federation.store().is_some() {
+            return federation;
+        }
+        due.retain(|at| *at > Instant::now());
+        let next = due.iter().min().map_or(PATIENCE, |at| at.saturating_duration_since(Instant::now()));
+        match woken.recv_timeout(next) {
+            Ok(at) => due.push(at),
+            Err(_) => assert!(!due.is_empty(), "nothing is to come, and there is no store"),
         }
     }
+}
+
+#[test]
+fn a_provider_that_does_not_come_to_an_end_of_loading_is_not_waited_for() {
+    let asleep = liar::ASLEEP.lock().expect("nobody panics with it");
+    let federation = until_there_is_a_store(liar::sleepy_entry());
+    let codes: Vec<_> = federation.problems().iter().map(|p| p.code.as_str()).collect();
+    assert_eq!(codes, ["provider-slow"]);
+    drop(asleep);
+}
+
+#[test]
+fn a_provider_without_the_crate_that_it_offers_is_said_once_and_planned_without() {
+    let mut federation = until_there_is_a_store(liar::remote_entry());
     for _ in 0..10 {
         federation.poll();
     }

@@ -205,6 +205,18 @@ impl Diagnostic {
         }
     }
 
+    /// As JSON: `code`, `severity`, `participant`, `scope`, `key` and `message`.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "code": self.code.as_str(),
+            "severity": self.severity().as_str(),
+            "participant": &*self.participant,
+            "scope": &*self.scope,
+            "key": &*self.key,
+            "message": self.message(),
+        })
+    }
+
     /// `demand` is not met by what `group` has to give.
     pub(super) fn unmet(group: &Group, demand: usize, participant: Arc<str>, host: usize) -> Self {
         let winner = if group.is_singleton() { group.winner() } else { None };

@@ -198,26 +198,16 @@ impl Plan {
                 "key": &**key,
             })
         };
-        let diagnostic = |said: &Diagnostic| {
-            serde_json::json!({
-                "code": said.code.as_str(),
-                "severity": said.severity().as_str(),
-                "participant": &*said.participant,
-                "scope": &*said.scope,
-                "key": &*said.key,
-                "message": said.message(),
-            })
-        };
         serde_json::json!({
             "assignments": self.assignments().iter().map(assignment).collect::<Vec<_>>(),
             "refused": self.refused.iter().map(refusal).collect::<Vec<_>>(),
-            "diagnostics": self.diagnostics().iter().map(diagnostic).collect::<Vec<_>>(),
+            "diagnostics": self.diagnostics().iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
         })
     }
 }
 
 fn assigned(federation: &Federation) -> Vec<Assignment> {
-    let decided: Vec<Vec<Option<Gets>>> = federation.groups.iter().map(Group::decided).collect();
+    let decided = decided(federation);
     let mut assignments = Vec::with_capacity(federation.places.iter().map(Vec::len).sum());
     for (participant, places) in federation.places.iter().enumerate() {
         for &(at, demand) in places {
