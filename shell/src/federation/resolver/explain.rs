@@ -160,11 +160,17 @@ struct Why<'a> {
 }
 
 impl Why<'_> {
+    /// Whether the participant has a copy that it would not get as a newcomer for the rules of a singleton.
+    fn keeps_its_copy(&self) -> bool {
+        let bound = self.consumer().bound;
+        bound.is_some() && !(self.group.is_singleton() && bound == self.group.winner())
+    }
+
     fn rule(&self) -> Rule {
         let group = self.group;
         match self.chosen {
             None => Rule::NothingFits,
-            Some(_) if self.consumer().bound.is_some() => Rule::KeepsItsCopy,
+            Some(_) if self.keeps_its_copy() => Rule::KeepsItsCopy,
             Some(offer) if group.is_singleton() => match group.unsatisfied_by(offer) {
                 _ if group.offers[offer].live => Rule::SingletonInUse,
                 (0, _) => Rule::HighestCompatible,
@@ -181,7 +187,7 @@ impl Why<'_> {
         let required = &self.consumer().required;
         let loaded =
             if group.strategy == ShareStrategy::LoadedFirst && copy.loaded { " that is loaded" } else { "" };
-        if self.consumer().bound.is_some() {
+        if self.keeps_its_copy() {
             return "in use by this participant since it was loaded".to_owned();
         }
         if !group.is_singleton() {
@@ -221,7 +227,7 @@ impl Why<'_> {
             return self.outside(offer);
         };
         let winner = &group.offers[chosen];
-        if self.consumer().bound.is_some() {
+        if self.keeps_its_copy() {
             return "the participant keeps the copy that it has used since it was loaded".to_owned();
         }
         if group.is_singleton() && winner.live {
