@@ -49,7 +49,7 @@ use crate::shared::{Consumer, Interface};
 ///
 /// A host loads remotes of exactly this revision; it reads the number from the library's manifest section
 /// before running any of its code.
-pub const ABI_REVISION: u32 = 2;
+pub const ABI_REVISION: u32 = 3;
 
 /// An axis-aligned rectangle in logical points: left, top, right, bottom.
 pub type Rect = [f32; 4];
@@ -168,8 +168,11 @@ pub trait HostServices: Send + Sync + Clone {
     fn log(&self, level: u32, target: RStr<'_>, message: RStr<'_>);
 
     /// Asks for a frame of surface `surface` (see [`SurfaceContext::id`]) after `nanoseconds`.
-    #[sabi(last_prefix_field)]
     fn request_repaint(&self, surface: u64, nanoseconds: u64);
+
+    /// Tells of an error that the surface has coped with by itself: people are told, and nothing else changes.
+    #[sabi(last_prefix_field)]
+    fn report(&self, surface: u64, error: RemoteError);
 }
 
 /// A shared handle on [`HostServices`].

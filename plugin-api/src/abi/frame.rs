@@ -35,6 +35,9 @@ pub struct Frame {
     pub ime: ROption<Ime>,
     /// Whether a control of the surface wants the keyboard.
     pub wants_keyboard: bool,
+    /// Whether the picture stands in for one that is still being made: a host that has the picture of an
+    /// earlier generation goes on showing that one for a while.
+    pub placeholder: bool,
     /// Nanoseconds until the surface wants to run again without anything having happened, or [`NEVER`].
     pub repaint_after: u64,
     /// Accessibility nodes: an AccessKit `TreeUpdate` as JSON, or empty when they were not asked for.

@@ -77,6 +77,8 @@ pub struct Frame {
     pub ime: Option<(Rect, Rect)>,
     /// Whether a control wants the keyboard.
     pub wants_keyboard: bool,
+    /// Stands in for a picture that is still being made.
+    pub placeholder: bool,
     /// When the surface wants to run again by itself.
     pub repaint_after: Option<Duration>,
     /// Accessibility nodes.
@@ -182,6 +184,7 @@ impl Validator {
             cursor: plugin_api::bridge::cursor_icon(&frame.cursor),
             ime,
             wants_keyboard: frame.wants_keyboard,
+        placeholder: frame.placeholder,
             repaint_after: (frame.repaint_after != abi::NEVER)
                 .then(|| Duration::from_nanos(frame.repaint_after)),
             access,

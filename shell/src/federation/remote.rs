@@ -302,6 +302,12 @@ impl HostServices for ServicesOf {
             mailbox.request(Duration::from_nanos(nanoseconds).min(Duration::from_hours(24)));
         }
     }
+
+    fn report(&self, _: u64, error: RemoteError) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let failure = Failure::from_remote(Stage::Open, &error);
+        tracing::warn!(remote = shared.name, code = failure.code, "{}", failure.message);
+    }
 }
 
 /// The remote's thread.

@@ -21,6 +21,10 @@ impl HostServices for Ear {
     }
 
     fn request_repaint(&self, _: u64, _: u64) {}
+
+    fn report(&self, _: u64, error: RemoteError) {
+        self.0.lock().unwrap().push(error.code.into());
+    }
 }
 
 /// Three buttons.

@@ -249,6 +249,7 @@ prop_compose! {
         cursor in ".{0,12}",
         ime in prop::option::of((rectangle(), rectangle())),
         wants_keyboard: bool,
+        placeholder: bool,
         repaint_after: u64,
         access in ".{0,20}",
     ) -> abi::Frame {
@@ -263,6 +264,7 @@ prop_compose! {
             cursor: cursor.into(),
             ime: ime.map(|(field, cursor)| Ime { field, cursor }).into(),
             wants_keyboard,
+            placeholder,
             repaint_after,
             access: access.into(),
         }

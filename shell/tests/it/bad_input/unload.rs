@@ -11,7 +11,9 @@ use abi_stable::{
     std_types::{RArc, ROption, RStr, RVec},
 };
 use plugin_api::{
-    abi::{FrameInput, HostServices, HostServices_TO, InitContext, RemoteEntryRef, SurfaceContext},
+    abi::{
+        FrameInput, HostServices, HostServices_TO, InitContext, RemoteEntryRef, RemoteError, SurfaceContext,
+    },
     shared::{Consumer, Grant, Interface, SharedCrate, notify_fn},
     tokens,
 };
@@ -31,6 +33,7 @@ struct Deaf;
 impl HostServices for Deaf {
     fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
     fn request_repaint(&self, _: u64, _: u64) {}
+    fn report(&self, _: u64, _: RemoteError) {}
 }
 
 fn consumer(grants: &[&str]) -> Consumer {
