@@ -10,6 +10,10 @@ use plugin_api::abi::RemoteError;
 pub enum Stage {
     /// Finding and reading manifest and library.
     Discover,
+    /// Looking whether a library can be taken: its content against its manifest, and what was decided about it.
+    Check,
+    /// Trying a library in a process of its own.
+    Preflight,
     /// Negotiating shared crates.
     Plan,
     /// Loading the library.
@@ -18,8 +22,12 @@ pub enum Stage {
     Init,
     /// Making a surface.
     Open,
+    /// Giving a surface the state of the one before it.
+    Restore,
     /// Drawing a frame.
     Frame,
+    /// Taking a surface's state for the one after it.
+    Save,
     /// Closing and unloading.
     Retire,
 }
@@ -29,11 +37,15 @@ impl Stage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Discover => "discover",
+            Self::Check => "check",
+            Self::Preflight => "preflight",
             Self::Plan => "plan",
             Self::Load => "load",
             Self::Init => "init",
             Self::Open => "new",
+            Self::Restore => "restore",
             Self::Frame => "frame",
+            Self::Save => "save",
             Self::Retire => "retire",
         }
     }

@@ -6,6 +6,7 @@
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders.
+//! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
 //! - [`cli`]: the command line.
 
@@ -17,5 +18,6 @@ pub mod compositor;
 pub mod config;
 pub mod failure;
 pub mod federation;
+pub mod preflight;
 pub mod standalone;
 pub mod theme;

@@ -1,13 +1,14 @@
 //! Libraries of remotes: read without running them, loaded from a private copy, unloaded for real.
 //!
-//! [`inspect`] reads a library's manifest section and never runs code.
-//! [`Library::load`] is the one place where the decision to trust a library is made.
+//! [`inspect`] reads a library's manifest section and never runs code; [`complete`] also looks whether all of the
+//! file is there.
+//! [`Library::load`] is the one place where the decision to trust a library is made, [`Library::unload`] the one
+//! place where its code leaves the process.
 // Loading foreign code and reading its entry point cannot be expressed in safe Rust.
 #![allow(unsafe_code)]
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     mem::ManuallyDrop,
     path::{Path, PathBuf},
 };
@@ -16,13 +17,16 @@ use abi_stable::{
     StableAbi,
     library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
 };
-use object::{FileKind, Object, ObjectSection, ReadCache};
 use plugin_api::{
     abi::{ABI_REVISION, RemoteEntryRef},
-    embed::{self, EmbedError},
     layout,
     manifest::{ManifestError, RemoteManifest},
 };
+
+mod file;
+
+pub(crate) use file::section_text;
+pub use file::{complete, inspect};
 
 /// Why a library cannot be used. The path stands last in every message.
 #[derive(Debug, thiserror::Error)]
@@ -111,86 +115,6 @@ impl LibraryError {
     }
 }
 
-/// The manifest inside of the library at `path`. Runs none of its code.
-///
-/// # Errors
-/// See [`LibraryError`].
-pub fn inspect(path: &Path) -> Result<RemoteManifest, LibraryError> {
-    parse(&section_text(path)?, path)
-}
-
-fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
-    RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
-}
-
-/// The text of the manifest inside of the library at `path`. Runs none of its code.
-pub(crate) fn section_text(path: &Path) -> Result<String, LibraryError> {
-    let file = File::open(path).map_err(|e| LibraryError::io(e, path))?;
-    if file.metadata().is_ok_and(|m| m.is_dir()) {
-        return Err(LibraryError::NotALibrary(path.to_owned()));
-    }
-    let cache = ReadCache::new(file);
-    let kind = object::FileKind::parse(&cache).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
-    let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
-    let here = platform(native_format(), native_architecture());
-    let other = |found| LibraryError::OtherPlatform { found, here: here.clone(), path: path.to_owned() };
-    match kind {
-        FileKind::Elf32
-        | FileKind::Elf64
-        | FileKind::MachO32
-        | FileKind::MachO64
-        | FileKind::Pe32
-        | FileKind::Pe64 => {}
-        // Several libraries in one file: none of them is looked into.
-        FileKind::MachOFat32 | FileKind::MachOFat64 => return Err(other("macho universal".to_owned())),
-        _ => return Err(LibraryError::NotALibrary(path.to_owned())),
-    }
-    let damaged = |e: object::Error| LibraryError::Damaged(e.to_string(), path.to_owned());
-    let library = object::File::parse(&cache).map_err(damaged)?;
-    let found = platform(library.format(), library.architecture());
-    if found != here {
-        return Err(other(found));
-    }
-    if library.kind() != object::ObjectKind::Dynamic {
-        return Err(LibraryError::NotALibrary(path.to_owned()));
-    }
-    let section = embed::SECTIONS.iter().find_map(|name| library.section_by_name(name));
-    let section = section
-        .ok_or_else(|| LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned()))?;
-    let (revision, text) = embed::parse(section.data().map_err(damaged)?).map_err(|e| match e {
-        EmbedError::Magic => LibraryError::NotAPlugin(e.to_string(), path.to_owned()),
-        _ => LibraryError::Damaged(e.to_string(), path.to_owned()),
-    })?;
-    if revision != ABI_REVISION {
-        return Err(LibraryError::Revision { found: revision, path: path.to_owned() });
-    }
-    Ok(text.to_owned())
-}
-
-const fn native_format() -> object::BinaryFormat {
-    if cfg!(windows) {
-        object::BinaryFormat::Coff
-    } else if cfg!(target_vendor = "apple") {
-        object::BinaryFormat::MachO
-    } else {
-        object::BinaryFormat::Elf
-    }
-}
-
-const fn native_architecture() -> object::Architecture {
-    if cfg!(target_arch = "x86_64") {
-        object::Architecture::X86_64
-    } else if cfg!(target_arch = "aarch64") {
-        object::Architecture::Aarch64
-    } else if cfg!(target_arch = "x86") {
-        object::Architecture::I386
-    } else if cfg!(target_arch = "riscv64") {
-        object::Architecture::Riscv64
-    } else {
-        object::Architecture::Unknown
-    }
-}
-
 /// A remote's code in this process.
 ///
 /// Nothing that came out of it (values, errors, trait objects) may outlive [`Library::unload`].
@@ -207,12 +131,14 @@ struct Loaded {
 }
 
 /// What became of a library that was let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unloaded {
     /// Its mapping is gone.
     Gone,
     /// The system keeps it mapped: something still uses it.
     Kept,
+    /// It was not let go, because these threads may still run its code.
+    Threads(Vec<String>),
     /// It is part of this executable.
     Linked,
 }
@@ -260,7 +186,7 @@ impl Library {
     unsafe fn load_copy(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
         // Again, on the copy: the file may have changed since it was planned with.
         let text = section_text(copy).map_err(|e| relocate(e, path))?;
-        same_manifest(planned, &parse(&text, path)?, path)?;
+        same_manifest(planned, &file::parse(&text, path)?, path)?;
         sign(copy);
         // SAFETY: the caller trusts the library, its constructors included.
         let library = unsafe { libloading::Library::new(copy) }

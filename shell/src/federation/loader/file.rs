@@ -1,0 +1,146 @@
+//! Libraries as files: read, compared with their size, never run.
+
+use std::{fs::File, path::Path};
+
+use object::{FileKind, Object, ObjectSection, ObjectSegment, ReadCache};
+use plugin_api::{
+    abi::ABI_REVISION,
+    embed::{self, EmbedError},
+    manifest::RemoteManifest,
+};
+
+use super::LibraryError;
+
+type Image<'a> = object::File<'a, &'a ReadCache<File>>;
+
+/// The manifest inside of the library at `path`. Runs none of its code.
+///
+/// # Errors
+/// See [`LibraryError`].
+pub fn inspect(path: &Path) -> Result<RemoteManifest, LibraryError> {
+    parse(&section_text(path)?, path)
+}
+
+/// The manifest inside of the library at `path`, once all of the file is there. Runs none of its code.
+///
+/// Headers and the manifest are read; of everything else only the place is compared with the file's size. That
+/// is what a library lacks that is still being written or was cut off: a linker, a copy and a download write the
+/// tables of sections, or what they speak of, in the end.
+/// Bytes that are in place and wrong are not found here.
+///
+/// # Errors
+/// See [`LibraryError`].
+pub fn complete(path: &Path) -> Result<RemoteManifest, LibraryError> {
+    let text = with_library(path, |library, size| {
+        if let Some((what, end)) = beyond(library, size) {
+            let text = format!("{what} ends at byte {end}, and the file at byte {size}");
+            return Err(LibraryError::Damaged(text, path.to_owned()));
+        }
+        manifest_text(library, path)
+    })?;
+    parse(&text, path)
+}
+
+/// The text of the manifest inside of the library at `path`. Runs none of its code.
+pub(crate) fn section_text(path: &Path) -> Result<String, LibraryError> {
+    with_library(path, |library, _| manifest_text(library, path))
+}
+
+pub(super) fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
+    RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
+}
+
+/// Reads a library of this platform and the size of its file.
+fn with_library<T>(
+    path: &Path,
+    read: impl FnOnce(&Image<'_>, u64) -> Result<T, LibraryError>,
+) -> Result<T, LibraryError> {
+    let file = File::open(path).map_err(|e| LibraryError::io(e, path))?;
+    let about = file.metadata().map_err(|e| LibraryError::io(e, path))?;
+    if about.is_dir() {
+        return Err(LibraryError::NotALibrary(path.to_owned()));
+    }
+    let cache = ReadCache::new(file);
+    let kind = FileKind::parse(&cache).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
+    let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
+    let here = platform(native_format(), native_architecture());
+    let other = |found| LibraryError::OtherPlatform { found, here: here.clone(), path: path.to_owned() };
+    match kind {
+        FileKind::Elf32
+        | FileKind::Elf64
+        | FileKind::MachO32
+        | FileKind::MachO64
+        | FileKind::Pe32
+        | FileKind::Pe64 => {}
+        // Several libraries in one file: none of them is looked into.
+        FileKind::MachOFat32 | FileKind::MachOFat64 => return Err(other("macho universal".to_owned())),
+        _ => return Err(LibraryError::NotALibrary(path.to_owned())),
+    }
+    let library = object::File::parse(&cache).map_err(|e| damaged(e, path))?;
+    let found = platform(library.format(), library.architecture());
+    if found != here {
+        return Err(other(found));
+    }
+    if library.kind() != object::ObjectKind::Dynamic {
+        return Err(LibraryError::NotALibrary(path.to_owned()));
+    }
+    read(&library, about.len())
+}
+
+fn manifest_text(library: &Image<'_>, path: &Path) -> Result<String, LibraryError> {
+    let section = embed::SECTIONS.iter().find_map(|name| library.section_by_name(name));
+    let section = section
+        .ok_or_else(|| LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned()))?;
+    let content = section.data().map_err(|e| damaged(e, path))?;
+    let (revision, text) = embed::parse(content).map_err(|e| match e {
+        EmbedError::Magic => LibraryError::NotAPlugin(e.to_string(), path.to_owned()),
+        _ => LibraryError::Damaged(e.to_string(), path.to_owned()),
+    })?;
+    if revision != ABI_REVISION {
+        return Err(LibraryError::Revision { found: revision, path: path.to_owned() });
+    }
+    Ok(text.to_owned())
+}
+
+/// The first section or segment that goes beyond the end of the file, and where that ends.
+fn beyond(library: &Image<'_>, size: u64) -> Option<(String, u64)> {
+    let sections = library.sections().map(|section| {
+        let name =
+            || section.name().map_or_else(|_| "a section".to_owned(), |name| format!("section `{name}`"));
+        (section.file_range(), name())
+    });
+    let segments = library.segments().map(|segment| (Some(segment.file_range()), "a segment".to_owned()));
+    let mut ends = sections.chain(segments).filter_map(|(range, what)| {
+        let (start, length) = range?;
+        Some((what, start.saturating_add(length)))
+    });
+    ends.find(|(_, end)| *end > size)
+}
+
+fn damaged(error: object::Error, path: &Path) -> LibraryError {
+    LibraryError::Damaged(error.to_string(), path.to_owned())
+}
+
+const fn native_format() -> object::BinaryFormat {
+    if cfg!(windows) {
+        object::BinaryFormat::Coff
+    } else if cfg!(target_vendor = "apple") {
+        object::BinaryFormat::MachO
+    } else {
+        object::BinaryFormat::Elf
+    }
+}
+
+const fn native_architecture() -> object::Architecture {
+    if cfg!(target_arch = "x86_64") {
+        object::Architecture::X86_64
+    } else if cfg!(target_arch = "aarch64") {
+        object::Architecture::Aarch64
+    } else if cfg!(target_arch = "x86") {
+        object::Architecture::I386
+    } else if cfg!(target_arch = "riscv64") {
+        object::Architecture::Riscv64
+    } else {
+        object::Architecture::Unknown
+    }
+}
