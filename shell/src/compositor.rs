@@ -3,11 +3,14 @@
 //! [`frame`] turns what a remote returned into a picture that can be trusted, on the remote's thread.
 //! [`Surface`] is one slot on the screen: it asks for frames when there is a reason to, keeps the last good
 //! one, and paints it.
+//! [`Port`] is what it asks: the generation of the remote behind it may change between two frames.
 //! [`access`] puts a remote's accessibility nodes into the shell's tree.
 
 pub mod access;
 pub mod frame;
 mod paint;
+mod port;
 mod surface;
 
-pub use surface::{MAX_TEXTURE_SIDE, Mailbox, Reply, Request, Scene, Surface};
+pub use port::{Mailbox, Port, Reply, Request, Source};
+pub use surface::{Health, MAX_TEXTURE_SIDE, Scene, Surface};

@@ -2,101 +2,44 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use egui::{Event, EventFilter, FocusDirection, Id, Pos2, Rect, Response, Sense, Ui, Vec2};
-use parking_lot::{Condvar, Mutex};
 use plugin_api::{
     abi::{self, CommandKind, EventKind, FrameInput},
     bridge,
     tokens::Tokens,
 };
 
-use super::{access::Access, frame::Frame, paint::Picture};
+use super::{Port, Reply, Source, access::Access, paint::Picture};
 use crate::failure::SharedFailure;
 
 /// The largest side of a remote's texture. egui makes its first font atlas as wide as it may be.
 pub const MAX_TEXTURE_SIDE: u32 = 2048;
 
-/// What a remote answers to a [`Request`].
-pub type Reply = Result<Frame, SharedFailure>;
+/// A frame that takes longer than this is late enough to be told of.
+pub const SLOW: Duration = Duration::from_millis(50);
 
-/// Asks a remote for a frame; false when there is nobody to ask any more.
-pub type Request = Box<dyn Fn(FrameInput) -> bool + Send>;
+/// A surface that has not answered for so long does not respond.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where a remote's thread leaves frames for the window's thread. `[thread-safe]`
-pub struct Mailbox {
-    inner: Mutex<Inbox>,
-    arrived: Condvar,
-    dirty: AtomicBool,
-    wake: Arc<dyn Fn(Duration) + Send + Sync>,
-}
+/// How long a late frame is told of after it has arrived.
+const SLOW_SHOWN: Duration = Duration::from_secs(1);
 
-#[derive(Default)]
-struct Inbox {
-    replies: VecDeque<Reply>,
-    waiting: bool,
-    /// When the surface asked to be run.
-    due: Option<Instant>,
-}
+/// How many frames the figures are made of.
+const MEASURED: usize = 120;
 
-impl Mailbox {
-    /// A mailbox; `wake` makes the window draw again after a while.
-    pub fn new(wake: Arc<dyn Fn(Duration) + Send + Sync>) -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::default(), arrived: Condvar::new(), dirty: AtomicBool::new(true), wake })
-    }
-
-    /// Leaves a reply. `[remote's thread]`
-    pub fn put(&self, reply: Reply) {
-        let mut inner = self.inner.lock();
-        inner.replies.push_back(reply);
-        let awaited = inner.waiting;
-        drop(inner);
-        self.arrived.notify_all();
-        if !awaited {
-            (self.wake)(Duration::ZERO);
-        }
-    }
-
-    /// Asks for a frame after `delay`.
-    pub fn request(&self, delay: Duration) {
-        if delay.is_zero() {
-            self.dirty.store(true, Ordering::Release);
-        } else {
-            let due = Instant::now() + delay;
-            let mut inner = self.inner.lock();
-            inner.due = Some(inner.due.map_or(due, |d| d.min(due)));
-        }
-        (self.wake)(delay);
-    }
-
-    fn take(&self) -> VecDeque<Reply> {
-        std::mem::take(&mut self.inner.lock().replies)
-    }
-
-    /// What has arrived by `deadline`.
-    fn take_until(&self, deadline: Instant) -> VecDeque<Reply> {
-        let mut inner = self.inner.lock();
-        inner.waiting = true;
-        while inner.replies.is_empty() && !self.arrived.wait_until(&mut inner, deadline).timed_out() {}
-        inner.waiting = false;
-        std::mem::take(&mut inner.replies)
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        let mut inner = self.inner.lock();
-        let due = inner.due.is_some_and(|d| d <= now);
-        if due {
-            inner.due = None;
-        }
-        drop(inner);
-        self.dirty.swap(false, Ordering::AcqRel) || due
-    }
+/// Whether frames come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// They do.
+    Fine,
+    /// The last one took longer than [`SLOW`], or is still being drawn.
+    Slow,
+    /// It has been waited for longer than [`PATIENCE`].
+    NotResponding,
 }
 
 /// What is the same for all surfaces in one frame of the window.
@@ -113,12 +56,17 @@ pub struct Scene {
 pub struct Surface {
     id: u64,
     name: String,
-    mailbox: Arc<Mailbox>,
-    request: Request,
+    port: Arc<Port>,
+    source: Arc<Source>,
+    /// Which of the port's sources that is.
+    turn: u64,
     access: Access,
     picture: Option<Picture>,
     failure: Option<SharedFailure>,
-    in_flight: bool,
+    /// When the frame was asked for that has not come yet.
+    in_flight: Option<Instant>,
+    /// When the last frame came that was late.
+    late: Option<Instant>,
     gone: bool,
     asked: Option<Asked>,
     pointer_inside: bool,
@@ -129,6 +77,8 @@ pub struct Surface {
     pending: Vec<abi::Event>,
     /// Frames taken from the remote, and frames of the window that needed none.
     counts: (u64, u64),
+    /// How long the remote took for the last ones.
+    took: VecDeque<Duration>,
 }
 
 /// What a frame depends on besides events.
@@ -144,17 +94,19 @@ struct Asked {
 }
 
 impl Surface {
-    /// A surface that asks for frames with `request` and finds them in `mailbox`.
-    pub fn new(id: u64, name: String, mailbox: Arc<Mailbox>, request: Request) -> Self {
+    /// A surface that gets its frames from what is behind `port`.
+    pub fn new(id: u64, name: String, port: Arc<Port>) -> Self {
         Self {
             id,
             access: Access::new(id),
             name,
-            mailbox,
-            request,
+            source: port.source(),
+            port,
+            turn: 0,
             picture: None,
             failure: None,
-            in_flight: false,
+            in_flight: None,
+            late: None,
             gone: false,
             asked: None,
             pointer_inside: false,
@@ -162,6 +114,7 @@ impl Surface {
             grabbed: false,
             pending: Vec::new(),
             counts: (0, 0),
+            took: VecDeque::new(),
         }
     }
 
@@ -185,6 +138,24 @@ impl Surface {
         self.counts
     }
 
+    /// Whether frames come in time.
+    pub fn health(&self) -> Health {
+        match self.in_flight.map(|since| since.elapsed()) {
+            Some(waited) if waited >= PATIENCE => Health::NotResponding,
+            Some(waited) if waited >= SLOW => Health::Slow,
+            _ if self.late.is_some_and(|late| late.elapsed() < SLOW_SHOWN) => Health::Slow,
+            _ => Health::Fine,
+        }
+    }
+
+    /// Median and 99th percentile of what the remote took for its last frames; none before the first.
+    pub fn frame_times(&self) -> Option<(Duration, Duration)> {
+        let mut took: Vec<Duration> = self.took.iter().copied().collect();
+        took.sort();
+        let last = took.len().checked_sub(1)?;
+        Some((took[took.len() / 2], took[(took.len() * 99 / 100).min(last)]))
+    }
+
     /// Shows the surface in all of `ui`'s space.
     pub fn ui(&mut self, ui: &mut Ui, scene: &Scene) -> Response {
         let ppp = ui.ctx().pixels_per_point();
@@ -193,6 +164,7 @@ impl Surface {
         let available = ui.available_rect_before_wrap();
         let slot = Rect::from_min_max(snap(available.min), snap(available.max));
         let response = ui.allocate_rect(slot, Sense::click_and_drag().union(Sense::FOCUSABLE));
+        self.follow(ui);
         self.route_input(ui, &response, slot);
         if self.failure.is_none() {
             self.run(ui, &response, slot, scene);
@@ -201,9 +173,27 @@ impl Surface {
         response
     }
 
+    /// Goes over to the generation that has taken over, if one has: from one frame of the window to the next.
+    fn follow(&mut self, ui: &Ui) {
+        let Some((turn, source, first)) = self.port.newer_than(self.turn) else { return };
+        self.turn = turn;
+        self.source = source;
+        self.access = Access::new(self.id);
+        self.picture = None;
+        self.failure = None;
+        self.in_flight = None;
+        self.late = None;
+        self.gone = false;
+        self.asked = None;
+        self.took.clear();
+        for frame in first {
+            self.arrive(ui, Ok(frame));
+        }
+    }
+
     fn run(&mut self, ui: &Ui, response: &Response, slot: Rect, scene: &Scene) {
         let now = Instant::now();
-        for reply in self.mailbox.take() {
+        for reply in self.source.mailbox.take() {
             self.arrive(ui, reply);
         }
         let ask = Asked {
@@ -215,18 +205,24 @@ impl Surface {
             modifiers: ui.input(|i| bridge::modifiers_to_bits(i.modifiers)),
             tokens: scene.tokens,
         };
-        let due = self.mailbox.is_due(now);
+        let due = self.source.mailbox.is_due(now);
         let changed = self.asked.is_none_or(|a| Asked { modifiers: ask.modifiers, ..a } != ask);
         let reason = due || changed || !self.pending.is_empty();
-        if !reason && !self.in_flight {
+        if !reason && self.in_flight.is_none() {
             self.counts.1 += 1;
             return;
         }
-        if self.in_flight {
+        if let Some(since) = self.in_flight {
             // One frame at a time; what happens meanwhile is asked for when it has arrived, and a late frame
             // is not waited for again.
             if due {
-                self.mailbox.dirty.store(true, Ordering::Release);
+                self.source.mailbox.remain_due();
+            }
+            // For the marks of a late one.
+            for limit in [SLOW, PATIENCE] {
+                if let Some(left) = limit.checked_sub(since.elapsed()) {
+                    ui.ctx().request_repaint_after(left);
+                }
             }
             return;
         }
@@ -235,17 +231,20 @@ impl Surface {
             return;
         }
         self.asked = Some(ask);
-        self.in_flight = true;
+        self.in_flight = Some(now);
         if self.picture.is_some() {
-            for reply in self.mailbox.take_until(scene.deadline) {
+            for reply in self.source.mailbox.take_until(scene.deadline) {
                 self.arrive(ui, reply);
             }
+        }
+        if self.in_flight.is_some() {
+            ui.ctx().request_repaint_after(SLOW);
         }
     }
 
     fn send(&mut self, ui: &Ui, ask: Asked) -> bool {
         let (time, predicted_dt) = ui.input(|i| (i.time, i.predicted_dt));
-        (self.request)(FrameInput {
+        let input = FrameInput {
             time,
             predicted_dt,
             size: ask.size.into(),
@@ -257,16 +256,26 @@ impl Surface {
             modifiers: ask.modifiers,
             tokens: ask.tokens,
             events: std::mem::take(&mut self.pending).into(),
-        })
+        };
+        self.port.note(&input, self.buttons > 0);
+        (self.source.request)(input)
     }
 
     fn arrive(&mut self, ui: &Ui, reply: Reply) {
-        self.in_flight = false;
+        self.in_flight = None;
         match reply {
             Ok(mut frame) => {
                 self.counts.0 += 1;
+                if frame.took >= SLOW {
+                    self.late = Some(Instant::now());
+                    ui.ctx().request_repaint_after(SLOW_SHOWN);
+                }
+                if self.took.len() == MEASURED {
+                    self.took.pop_front();
+                }
+                self.took.push_back(frame.took);
                 if let Some(delay) = frame.repaint_after {
-                    self.mailbox.request(delay);
+                    self.source.mailbox.request(delay);
                 }
                 for command in std::mem::take(&mut frame.commands) {
                     self.obey(ui, &command);

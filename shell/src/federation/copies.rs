@@ -12,8 +12,8 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// A path for the next copy of `library`.
-    pub(super) fn next(&mut self, library: &Path) -> Result<PathBuf, Failure> {
+    /// A path for the next copy of a library of `remote`.
+    pub(super) fn next(&mut self, remote: &str) -> Result<PathBuf, Failure> {
         if self.folder.is_none() {
             remove_abandoned();
             let made = tempfile::Builder::new().prefix(&format!("pulse-{}-", std::process::id())).tempdir();
@@ -26,7 +26,8 @@ impl Copies {
         }
         self.number += 1;
         let folder = self.folder.as_ref().map_or(Path::new(""), tempfile::TempDir::path);
-        let stem = library.file_stem().unwrap_or_default().to_string_lossy();
+        // Whatever the remote is called.
+        let stem: String = remote.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
         Ok(folder.join(format!("{stem}-{}{}", self.number, std::env::consts::DLL_SUFFIX)))
     }
 }

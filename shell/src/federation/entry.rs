@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Instant, SystemTime},
 };
 
@@ -11,27 +11,70 @@ use plugin_api::{
     manifest::{Expose, RemoteManifest, RemoteRef},
 };
 
-use super::remote::{Remote, State, Times};
+use super::{
+    check::Check,
+    remote::{Remote, State, Times},
+    replacement::Replacement,
+};
 use crate::{
+    archive::Digest,
+    compositor::Port,
     config::{Config, Origin},
     failure::{Failure, SharedFailure, Stage},
 };
 
 /// One configured remote.
 pub struct Entry {
+    /// What the host's manifest, or the drop folder, says.
     pub(super) reference: RemoteRef,
+    /// Where it comes from, and whether that is so.
+    pub(super) place: Place,
     pub(super) found: Result<Found, SharedFailure>,
+    /// Why it is not to run, although it could.
+    pub(super) off: Option<SharedFailure>,
     pub(super) refused: Option<SharedFailure>,
-    /// Why it cannot be pointed at what the plan gave it; it takes no part in plans until it is retried.
+    /// Why it cannot be started, or pointed at what the plan gave it; it takes no part in plans until it is retried.
     pub(super) unbound: Option<SharedFailure>,
+    /// Its library is being looked at, before it is loaded.
+    pub(super) check: Option<Check>,
     pub(super) running: Option<Remote>,
+    /// The private copy that runs, and its content.
+    pub(super) copy: Option<(PathBuf, Digest)>,
     pub(super) initialised: bool,
+    /// Its generation is among those that ran well.
+    pub(super) archived: bool,
     /// When it began to load.
     pub(super) since: Option<Instant>,
-    /// The library's file as it was when it was loaded.
-    pub(super) stamp: Option<(SystemTime, u64)>,
     /// Somebody wants to see one of its exposes.
     pub(super) wanted: bool,
+    /// Its surfaces, by expose.
+    pub(super) ports: Vec<(String, Weak<Port>)>,
+    /// What is to take its place.
+    pub(super) next: Option<Replacement>,
+    /// How often it was started.
+    pub(super) generation: u64,
+    /// How long it took until it was loaded.
+    pub(super) before: Times,
+    /// The last that went wrong, whatever became of it.
+    pub(super) last: Option<(SharedFailure, SystemTime)>,
+    /// It was noted that it does not respond.
+    pub(super) hung: bool,
+}
+
+/// Where a remote comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The host's manifest says so.
+    Configured,
+    /// The drop folder, and somebody has enabled it.
+    Installed(PathBuf),
+    /// A generation that ran well before, and why it is kept to.
+    Pinned {
+        /// The library in the archive.
+        library: PathBuf,
+        /// Why.
+        note: String,
+    },
 }
 
 pub(super) struct Found {
@@ -40,6 +83,27 @@ pub(super) struct Found {
     pub(super) origin: Option<Origin>,
     pub(super) code: Source,
     pub(super) looked: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Finds manifest and library.
+    pub(super) fn locate(config: &Config, alias: &str, reference: &RemoteRef) -> Result<Self, Failure> {
+        config.locate(alias, reference).map(|located| Self {
+            manifest: Arc::new(located.manifest),
+            origin: Some(located.origin),
+            code: Source::Library(located.library),
+            looked: located.looked,
+        })
+    }
+
+    /// `failure` with where the library was looked for.
+    pub(super) fn looked_for(&self, failure: Failure) -> Failure {
+        if self.looked.is_empty() {
+            return failure;
+        }
+        let looked: Vec<_> = self.looked.iter().map(|path| format!("  {}", path.display())).collect();
+        failure.with_details(format!("Looked for the library here, in this order:\n{}", looked.join("\n")))
+    }
 }
 
 pub(super) enum Source {
@@ -56,6 +120,10 @@ pub enum Status {
     Starting,
     /// Runs.
     Active,
+    /// Runs, and has not answered for a while.
+    Hung,
+    /// Could run, and is not to.
+    Off(SharedFailure),
     /// Does not run.
     Failed(SharedFailure),
 }
@@ -67,6 +135,8 @@ impl Status {
             Self::Ready => "not loaded yet",
             Self::Starting => "starting",
             Self::Active => "running",
+            Self::Hung => "not responding",
+            Self::Off(_) => "disabled",
             Self::Failed(_) => "not available",
         }
     }
@@ -77,29 +147,44 @@ impl Entry {
         let missing = Failure::new(Stage::Discover, "manifest-missing", "not looked for yet");
         Self {
             reference: reference.clone(),
+            place: Place::Configured,
             found: Err(Arc::new(missing)),
+            off: None,
             refused: None,
             unbound: None,
+            check: None,
             running: None,
+            copy: None,
             initialised: false,
+            archived: false,
             since: None,
-            stamp: None,
             wanted: false,
+            ports: Vec::new(),
+            next: None,
+            generation: 0,
+            before: Times::new(),
+            last: None,
+            hung: false,
         }
     }
 
-    pub(super) fn new(config: &Config, alias: &str, reference: &RemoteRef) -> Self {
-        let found = config.locate(alias, reference).map(|located| Found {
-            manifest: Arc::new(located.manifest),
-            origin: Some(located.origin),
-            code: Source::Library(located.library),
-            looked: located.looked,
-        });
-        let found = found.map_err(|failure| {
+    pub(super) fn new(config: &Config, alias: &str, reference: &RemoteRef, place: Place) -> Self {
+        let mut entry = Self { place, ..Self::empty(reference) };
+        entry.found = Found::locate(config, alias, &entry.source()).map_err(|failure| {
             tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
             Arc::new(failure)
         });
-        Self { found, ..Self::empty(reference) }
+        entry
+    }
+
+    /// What is to be located: the host's word, or what goes before it.
+    pub(super) fn source(&self) -> RemoteRef {
+        let instead = match &self.place {
+            Place::Configured => return self.reference.clone(),
+            Place::Installed(path) => path,
+            Place::Pinned { library, .. } => library,
+        };
+        RemoteRef { name: self.reference.name.clone(), location: instead.to_string_lossy().into_owned() }
     }
 
     /// What the remote says about itself.
@@ -127,40 +212,52 @@ impl Entry {
 
     /// How it is.
     pub fn status(&self) -> Status {
-        let found = match &self.found {
-            Ok(found) => found,
-            Err(failure) => return Status::Failed(Arc::clone(failure)),
-        };
-        if let Some(failure) = self.unbound.as_ref().or(self.refused.as_ref()) {
+        if let Some(failure) = &self.off {
+            return Status::Off(Arc::clone(failure));
+        }
+        if let Some(failure) = self.found.as_ref().err().or(self.unbound.as_ref()).or(self.refused.as_ref()) {
             return Status::Failed(Arc::clone(failure));
         }
         match self.running.as_ref().map(Remote::state) {
+            None if self.check.is_some() => Status::Starting,
             // An entry lets go of its remote before that ends.
             None | Some(State::Ended) => Status::Ready,
+            Some(State::Active) if self.hung => Status::Hung,
             Some(State::Active) => Status::Active,
-            Some(State::Failed(failure)) if failure.code == "library-missing" && !found.looked.is_empty() => {
-                let looked: Vec<_> = found.looked.iter().map(|p| format!("  {}", p.display())).collect();
-                let details = format!("Looked for the library here, in this order:\n{}", looked.join("\n"));
-                Status::Failed(Arc::new(Failure::clone(&failure).with_details(details)))
-            }
             Some(State::Failed(failure)) => Status::Failed(failure),
             Some(_) => Status::Starting,
         }
     }
 
-    /// Whether another library stands where this one was loaded from.
-    pub fn is_outdated(&self) -> bool {
-        self.running.is_some() && self.library().is_some_and(|path| stamp(path) != self.stamp)
+    /// Where it comes from.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// How often it was started; 0 before the first time.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The content of the library that runs.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.copy.as_ref().map(|(_, digest)| digest)
+    }
+
+    /// What another generation that is to take over is about, while there is one.
+    pub fn replacing(&self) -> Option<Stage> {
+        self.next.as_ref().map(Replacement::stage)
+    }
+
+    /// The last that went wrong, and when: also with a generation that was to take over.
+    pub fn last_failure(&self) -> Option<(&SharedFailure, SystemTime)> {
+        self.last.as_ref().map(|(failure, at)| (failure, *at))
     }
 
     /// How long each stage took.
     pub fn times(&self) -> Times {
-        self.running.as_ref().map(Remote::times).unwrap_or_default()
+        let mut times = self.before.clone();
+        times.extend(self.running.as_ref().map(Remote::times).unwrap_or_default());
+        times
     }
-}
-
-/// When and how long a file was last written.
-pub(super) fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let about = path.metadata().ok()?;
-    Some((about.modified().ok()?, about.len()))
 }

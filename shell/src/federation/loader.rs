@@ -80,6 +80,19 @@ pub enum LibraryError {
     /// The embedded manifest is wrong.
     #[error("the manifest inside of the library is wrong: {0}; then build the library again: {1}")]
     Manifest(ManifestError, PathBuf),
+    /// Its content is not what the manifest beside it states.
+    #[error(
+        "the library is not the one that its manifest states: its SHA-256 is {found}, and `sha256` says {stated}; \
+         copy the library again, or correct the manifest: {path}"
+    )]
+    Digest {
+        /// What the manifest states.
+        stated: Digest,
+        /// What the file has.
+        found: Digest,
+        /// The library.
+        path: PathBuf,
+    },
     /// The running library says something else than the manifest that was planned with.
     #[error(
         "the library's own manifest differs from the one that was planned with ({0}); rebuild the library or \
@@ -102,6 +115,7 @@ impl LibraryError {
             Self::Refused(..) => "library-refused",
             Self::Layout(..) => "abi-layout",
             Self::Manifest(error, _) => error.code(),
+            Self::Digest { .. } => "library-digest",
             Self::Descriptor(..) => "descriptor-mismatch",
         }
     }

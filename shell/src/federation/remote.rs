@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     compositor::{
-        self, Mailbox,
+        self, Mailbox, Source,
         frame::{FrameError, Quota, Validator},
     },
     failure::{Failure, SharedFailure, Stage},
@@ -94,10 +94,26 @@ struct Shared {
     state: Mutex<State>,
     times: Mutex<Times>,
     ended: Condvar,
+    /// The call that the remote is in, and since when.
+    busy: Mutex<Option<(Stage, Instant)>>,
+    /// What has failed, or was coped with, and was not asked for yet.
+    notes: Mutex<Vec<Note>>,
     mailboxes: Mutex<HashMap<u64, Weak<Mailbox>>>,
     changed: AtomicBool,
     wake: Wake,
 }
+
+/// Something that a remote did wrong.
+#[derive(Clone)]
+pub struct Note {
+    /// What it was.
+    pub failure: SharedFailure,
+    /// The remote, or a surface of it, does not go on; otherwise it coped with it by itself.
+    pub fatal: bool,
+}
+
+/// What a surface saves, or why it does not.
+pub type Saved = Result<Option<Vec<u8>>, Failure>;
 
 /// Makes the window draw again after a while. `[thread-safe]`
 pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
@@ -106,6 +122,7 @@ enum Call {
     Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Fonts },
     Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },
     Frame { surface: u64, input: FrameInput },
+    Save { surface: u64, then: Box<dyn FnOnce(Saved) + Send> },
     Changed,
     Close { surface: u64 },
     Shutdown,
@@ -120,6 +137,8 @@ impl Remote {
             state: Mutex::new(State::Loading),
             times: Mutex::default(),
             ended: Condvar::new(),
+            busy: Mutex::new(Some((Stage::Load, Instant::now()))),
+            notes: Mutex::default(),
             mailboxes: Mutex::default(),
             changed: AtomicBool::new(false),
             wake,
@@ -186,14 +205,52 @@ impl Remote {
     }
 
     /// Opens `expose` as surface `id`. Its first reply arrives like a frame, when it fails.
-    pub fn open(&self, id: u64, expose: &str, title: &str, state: Option<Vec<u8>>) -> compositor::Surface {
+    pub fn open(&self, id: u64, expose: &str) -> Source {
+        let (source, open) = self.opening(id, expose);
+        open(None, None);
+        source
+    }
+
+    /// A surface `id` of `expose` that is opened when the second value is called, with the state that it starts
+    /// from and what its first frame is asked for with. That may happen on any thread.
+    pub fn opening(
+        &self,
+        id: u64,
+        expose: &str,
+    ) -> (Source, impl FnOnce(Option<Vec<u8>>, Option<FrameInput>) + Send + 'static) {
         let mailbox = Mailbox::new(Arc::clone(&self.shared.wake));
         self.shared.mailboxes.lock().insert(id, Arc::downgrade(&mailbox));
-        let open = Call::Open { expose: expose.to_owned(), surface: id, state, mailbox: Arc::clone(&mailbox) };
-        let _ = self.calls.send(open);
+        let (calls, expose, target) = (self.calls.clone(), expose.to_owned(), Arc::downgrade(&mailbox));
+        let open = move |state, input: Option<FrameInput>| {
+            // Nobody wants it any more.
+            let Some(mailbox) = target.upgrade() else { return };
+            // A remote that has ended has left its reason in its state.
+            let _ = calls.send(Call::Open { expose, surface: id, state, mailbox });
+            if let Some(input) = input {
+                let _ = calls.send(Call::Frame { surface: id, input });
+            }
+        };
         let link = Link { calls: self.calls.clone(), shared: Arc::clone(&self.shared), id };
         let request = move |input| link.calls.send(Call::Frame { surface: link.id, input }).is_ok();
-        compositor::Surface::new(id, title.to_owned(), mailbox, Box::new(request))
+        (Source { id, mailbox, request: Box::new(request) }, open)
+    }
+
+    /// Calls `then`, on the remote's thread, with the state of a surface as it is after all that was sent to it.
+    pub fn save(&self, surface: u64, then: impl FnOnce(Saved) + Send + 'static) {
+        let sent = self.calls.send(Call::Save { surface, then: Box::new(then) });
+        if let Err(mpsc::SendError(Call::Save { then, .. })) = sent {
+            then(Ok(None));
+        }
+    }
+
+    /// The call that the remote is in, and for how long.
+    pub fn busy(&self) -> Option<(Stage, Duration)> {
+        self.shared.busy.lock().map(|(stage, since)| (stage, since.elapsed()))
+    }
+
+    /// What it did wrong since this was asked the last time.
+    pub fn notes(&self) -> Vec<Note> {
+        std::mem::take(&mut self.shared.notes.lock())
     }
 
     /// Asks the remote to end, without waiting.
@@ -264,15 +321,24 @@ impl Shared {
     fn fail(&self, failure: Failure) -> SharedFailure {
         tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code, "{}", failure.message);
         let failure = Arc::new(failure);
+        self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true });
         self.set(State::Failed(Arc::clone(&failure)));
         failure
     }
 
-    /// Runs one stage and notes how long it took.
-    fn timed<T>(&self, stage: &'static str, f: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
+    /// Runs one call into the remote, so that others can see how long it takes.
+    fn during<T>(&self, stage: Stage, f: impl FnOnce() -> T) -> T {
+        *self.busy.lock() = Some((stage, Instant::now()));
         let result = f();
-        self.times.lock().push((stage, start.elapsed()));
+        *self.busy.lock() = None;
+        result
+    }
+
+    /// Runs one stage and notes how long it took.
+    fn timed<T>(&self, stage: Stage, name: &'static str, f: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = self.during(stage, f);
+        self.times.lock().push((name, start.elapsed()));
         result
     }
 }
@@ -305,8 +371,10 @@ impl HostServices for ServicesOf {
 
     fn report(&self, _: u64, error: RemoteError) {
         let Some(shared) = self.0.upgrade() else { return };
-        let failure = Failure::from_remote(Stage::Open, &error);
+        let failure = copied(Stage::Open, error);
         tracing::warn!(remote = shared.name, code = failure.code, "{}", failure.message);
+        shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false });
+        (shared.wake)(Duration::ZERO);
     }
 }
 
@@ -334,7 +402,7 @@ impl Thread {
             // The one place where a remote is trusted with this process: its library was named by the host's
             // manifest or by the user, and its manifest has been planned with.
             Code::Library { path, copy } => {
-                match shared.timed("load", || Library::open(path, copy, manifest)) {
+                match shared.timed(Stage::Load, "load", || Library::open(path, copy, manifest)) {
                     Ok(library) => library,
                     Err(error) => {
                         shared.fail(Failure::new(Stage::Load, error.code(), error));
@@ -347,9 +415,12 @@ impl Thread {
         shared.set(State::Loaded(modules.into()));
         if let Some(mut remote) = self.init(&library) {
             let failure = self.serve(&mut remote);
-            self.surfaces.clear();
-            let ended = remote.shutdown().into_result();
-            drop(remote);
+            let ended = shared.during(Stage::Retire, || {
+                self.surfaces.clear();
+                let ended = remote.shutdown().into_result();
+                drop(remote);
+                ended
+            });
             match ended {
                 Err(error) => drop(shared.fail(copied(Stage::Retire, error))),
                 Ok(()) if failure.is_none() => shared.set(State::Ended),
@@ -397,7 +468,7 @@ impl Thread {
             data_dir: data_dir.to_string_lossy().into_owned().into(),
             fonts,
         };
-        match shared.timed("init", || library.entry().init()(context)).into_result() {
+        match shared.timed(Stage::Init, "init", || library.entry().init()(context)).into_result() {
             Ok(remote) => {
                 shared.set(State::Active);
                 Some(remote)
@@ -417,12 +488,15 @@ impl Thread {
                     self.open(remote, &expose, surface, state, mailbox);
                 }
                 Call::Frame { surface, input } => self.frame(surface, input),
+                Call::Save { surface, then } => self.save(surface, then),
                 Call::Close { surface } => {
-                    self.surfaces.remove(&surface);
+                    let closed = self.surfaces.remove(&surface);
+                    self.shared.during(Stage::Retire, || drop(closed));
                 }
                 Call::Changed => {
                     self.shared.changed.store(false, Ordering::Release);
-                    if let Err(error) = remote.changed().into_result() {
+                    let changed = self.shared.during(Stage::Frame, || remote.changed().into_result());
+                    if let Err(error) = changed {
                         return Some(self.shared.fail(copied(Stage::Frame, error)));
                     }
                 }
@@ -443,7 +517,7 @@ impl Thread {
     ) {
         let context =
             SurfaceContext { id: surface, state: state.map_or(ROption::RNone, |s| ROption::RSome(s.into())) };
-        let opened = self.shared.timed("open", || remote.get(RStr::from_str(expose), context));
+        let opened = self.shared.timed(Stage::Open, "open", || remote.get(RStr::from_str(expose), context));
         match opened.into_result() {
             Ok(opened) => {
                 let validator = Validator::new(Quota::default(), compositor::MAX_TEXTURE_SIDE);
@@ -458,7 +532,7 @@ impl Thread {
     fn frame(&mut self, id: u64, input: FrameInput) {
         let Some(open) = self.surfaces.get_mut(&id) else { return };
         let start = Instant::now();
-        let result = open.surface.frame(input).into_result();
+        let result = self.shared.during(Stage::Frame, || open.surface.frame(input).into_result());
         let result = match result {
             Ok(frame) => open
                 .validator
@@ -483,6 +557,14 @@ impl Thread {
         });
     }
 
+    fn save(&mut self, surface: u64, then: Box<dyn FnOnce(Saved) + Send>) {
+        // One that has failed or never opened has nothing to save.
+        let Some(open) = self.surfaces.get_mut(&surface) else { return then(Ok(None)) };
+        let saved = self.shared.during(Stage::Save, || open.surface.save().into_result());
+        // Copied: the bytes are the remote's.
+        then(saved.map(|bytes| Some(bytes.to_vec())).map_err(|error| copied(Stage::Save, error)));
+    }
+
     /// A failure of one surface: logged here, shown in its slot.
     fn report(&self, failure: Failure) -> SharedFailure {
         tracing::error!(
@@ -491,7 +573,9 @@ impl Thread {
             code = failure.code,
             "{}", failure.message
         );
-        Arc::new(failure)
+        let failure = Arc::new(failure);
+        self.shared.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true });
+        failure
     }
 }
 

@@ -1,10 +1,14 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
+use parking_lot::Mutex;
 use egui::{Context, Modifiers, PointerButton, RawInput, epaint::Vertex};
 use plugin_api::tokens::{DARK, LIGHT};
 
 use super::*;
 use crate::{
-    compositor::frame::{Mesh, TextureUpdate},
+    compositor::{
+        Mailbox,
+        frame::{Frame, Mesh, TextureUpdate},
+    },
     failure::{Failure, Stage},
 };
 
@@ -12,6 +16,7 @@ use crate::{
 struct Bench {
     ctx: Context,
     surface: Surface,
+    port: Arc<Port>,
     mailbox: Arc<Mailbox>,
     asked: Arc<Mutex<Vec<FrameInput>>>,
     time: f64,
@@ -29,8 +34,10 @@ impl Bench {
                 true
             }
         };
-        let surface = Surface::new(7, "Test".to_owned(), Arc::clone(&mailbox), Box::new(request));
-        Self { ctx: Context::default(), surface, mailbox, asked, time: 0.0, tokens: LIGHT }
+        let source = Source { id: 7, mailbox: Arc::clone(&mailbox), request: Box::new(request) };
+        let port = Port::new(source);
+        let surface = Surface::new(7, "Test".to_owned(), Arc::clone(&port));
+        Self { port, ctx: Context::default(), surface, mailbox, asked, time: 0.0, tokens: LIGHT }
     }
 
     /// One frame of the window; the inputs that the remote was asked with.
@@ -187,7 +194,8 @@ fn a_failure_keeps_the_last_picture_and_ends_the_calls() {
 #[test]
 fn a_surface_whose_remote_has_ended_says_so() {
     let mut bench = Bench::new();
-    bench.surface.request = Box::new(|_| false);
+    let (mailbox, request) = (Arc::clone(&bench.mailbox), Box::new(|_| false));
+    bench.port.take_over(Arc::new(Source { id: 8, mailbox, request }), vec![]);
     bench.frame(vec![]);
     assert!(bench.surface.is_gone());
 }

@@ -1,0 +1,211 @@
+//! What is looked at before a library enters the process, on a thread of its own, so that the window never waits.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use plugin_api::manifest::{RemoteManifest, RemoteRef, ShareStrategy};
+
+use super::{
+    entry::{Found, Source},
+    loader::{self, LibraryError},
+    rehearsal::Change,
+    remote::{Code, Remote, SHUTDOWN_LIMIT, Times, Wake},
+    resolver::{self, Diagnostic, Live, Participant, Plan, Request, Slot},
+};
+use crate::{
+    archive::{Archive, Digest},
+    config::Config,
+    failure::{Failure, Stage},
+};
+
+/// What to look at.
+pub(super) struct Job {
+    pub(super) config: Config,
+    pub(super) alias: String,
+    pub(super) reference: RemoteRef,
+    /// The private copy that is to be made, and loaded.
+    pub(super) copy: PathBuf,
+    /// Whether it would be admitted; none for a remote that has been planned with.
+    pub(super) trial: Option<Trial>,
+    /// Libraries whose copies of shared crates it may be given.
+    pub(super) with: Vec<PathBuf>,
+    pub(super) wake: Wake,
+}
+
+/// A remote that may start, and has begun to load.
+pub(super) struct Checked {
+    pub(super) found: Found,
+    pub(super) digest: Digest,
+    pub(super) copy: PathBuf,
+    pub(super) remote: Remote,
+    pub(super) times: Times,
+}
+
+/// A look that is being taken; dropping it gives it up.
+pub(super) struct Check {
+    result: mpsc::Receiver<Result<Checked, Failure>>,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Check {
+    /// Begins to look.
+    pub(super) fn start(job: Job) -> Self {
+        let (sender, result) = mpsc::channel();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let (stop, failed) = (Arc::clone(&cancel), sender.clone());
+        let alias = job.alias.clone();
+        let run = move || {
+            let wake = Arc::clone(&job.wake);
+            let result = job.run(&stop);
+            if let Err(mpsc::SendError(Ok(unwanted))) = sender.send(result) {
+                // It comes too late to be of use, and must not stay.
+                let _ = unwanted.remote.retire(SHUTDOWN_LIMIT);
+            }
+            wake(Duration::ZERO);
+        };
+        if let Err(error) = thread::Builder::new().name(format!("check:{alias}")).spawn(run) {
+            let text = format!(
+                "the system gives no thread to look at `{alias}` with ({error}); close something or raise the limit, \
+                 then retry"
+            );
+            // The receiver is right here.
+            let _ = failed.send(Err(Failure::new(Stage::Check, "no-thread", text)));
+        }
+        Self { result, cancel }
+    }
+
+    /// What came of it; none while it goes on.
+    pub(super) fn poll(&self) -> Option<Result<Checked, Failure>> {
+        match self.result.try_recv() {
+            Ok(result) => Some(result),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => {
+                let text = "the look at the library ended without a result, which is a fault of the shell; retry, and \
+                            report it with the log";
+                Some(Err(Failure::new(Stage::Check, "check-lost", text)))
+            }
+        }
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.cancel.store(true, Ordering::Release);
+    }
+}
+
+impl Job {
+    fn run(self, cancel: &AtomicBool) -> Result<Checked, Failure> {
+        let copy = self.copy.clone();
+        let result = self.look(cancel);
+        if result.is_err() {
+            // Nothing more can be done about a private copy that cannot be removed; its folder goes at exit.
+            let _ = fs::remove_file(copy);
+        }
+        result
+    }
+
+    fn look(self, cancel: &AtomicBool) -> Result<Checked, Failure> {
+        let Self { config, alias, reference, copy, trial, with, wake } = self;
+        let mut times = Times::new();
+        let mut timed = {
+            let mut last = Instant::now();
+            move |times: &mut Times, stage| {
+                let now = Instant::now();
+                times.push((stage, now - std::mem::replace(&mut last, now)));
+            }
+        };
+        let found = Found::locate(&config, &alias, &reference)?;
+        timed(&mut times, "manifest");
+        let library = match &found.code {
+            Source::Library(path) => path.clone(),
+            Source::Linked(remote) => {
+                let remote = Remote::start(Arc::clone(&found.manifest), Code::Linked(*remote), wake);
+                return Ok(Checked { digest: Digest::default(), found, copy, remote, times });
+            }
+        };
+        let digest = take_copy(&library, &copy, &found.manifest).map_err(|error| {
+            let failure = Failure::new(Stage::Check, error.code(), error);
+            if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
+        })?;
+        timed(&mut times, "copy");
+        if let Some(trial) = trial {
+            let plan = trial.plan(&found.manifest);
+            let change = |said: &Diagnostic| {
+                let edit = said.fix()?;
+                let own = *edit.participant == *found.manifest.name;
+                let origin = if own { found.origin.as_ref()? } else { &config.origin };
+                (own || *edit.participant == *plan.host()).then(|| Change::new(edit, origin))
+            };
+            if let Some(failure) = refusal(&plan, &found.manifest.name, change) {
+                return Err(failure);
+            }
+            timed(&mut times, "plan");
+        }
+        if let Some(preflight) = &config.preflight
+            && !Archive::new(&config.data_dir).knows(&digest)
+        {
+            preflight.check(&copy, &with, config.file.as_deref(), cancel)?;
+            timed(&mut times, "preflight");
+        }
+        if cancel.load(Ordering::Acquire) {
+            return Err(Failure::new(Stage::Check, "check-lost", "nobody wants it any more; retry"));
+        }
+        let code = Code::Library { path: library, copy: copy.clone() };
+        let remote = Remote::start(Arc::clone(&found.manifest), code, wake);
+        Ok(Checked { found, digest, copy, remote, times })
+    }
+}
+
+/// Copies `library` to `copy`, which nobody else writes to, and looks whether that is all of what `planned` speaks of.
+fn take_copy(library: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Digest, LibraryError> {
+    fs::copy(library, copy).map_err(|error| LibraryError::io(error, library))?;
+    let embedded = loader::complete(copy).map_err(|error| loader::relocate(error, library))?;
+    let found = Digest::of(copy).map_err(|error| LibraryError::io(error, library))?;
+    if let Some(stated) = planned.sha256.filter(|stated| *stated != found) {
+        return Err(LibraryError::Digest { stated, found, path: library.to_owned() });
+    }
+    loader::same_manifest(planned, &embedded, library)?;
+    Ok(found)
+}
+
+/// Everything that a plan for another generation of one remote depends on, but that generation.
+pub(super) struct Trial {
+    pub(super) host: Participant,
+    pub(super) others: Vec<Participant>,
+    pub(super) live: Live,
+    pub(super) excluded: BTreeSet<Slot>,
+    pub(super) strategy: ShareStrategy,
+}
+
+impl Trial {
+    /// The plan with `manifest`, where everybody else who runs stays.
+    pub(super) fn plan(&self, manifest: &RemoteManifest) -> Plan {
+        let mut remotes = self.others.clone();
+        remotes.push(Participant::remote(manifest));
+        let request = Request::new(&self.host, &remotes, self.strategy);
+        resolver::resolve(&Request { live: &self.live, excluded: &self.excluded, ..request })
+    }
+}
+
+/// Why `plan` refuses the remote called `name`, if it does, with the line to change where that is known.
+pub(super) fn refusal(
+    plan: &Plan,
+    name: &str,
+    change: impl Fn(&Diagnostic) -> Option<Change>,
+) -> Option<Failure> {
+    let cause = plan.refusal(name)?.cause();
+    let place = change(cause).map(|change| format!(" ({}, {})", change.place, change.edit.pointer));
+    let message = format!("{cause}{}", place.unwrap_or_default());
+    Some(Failure::new(Stage::Plan, cause.code.as_str(), message))
+}

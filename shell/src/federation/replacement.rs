@@ -1,0 +1,476 @@
+//! Another generation of a remote takes over from the one that runs: all of it at once, or not at all.
+//!
+//! The new generation is looked at, tried, loaded, planned, started, given the state of every open surface and asked
+//! for their first frames beside the old one, which goes on meanwhile. Only then do the surfaces change hands, from
+//! one frame of the window to the next. Whatever fails before leaves the old generation as it is.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use plugin_api::{abi::FrameInput, shared::Consumer};
+
+use super::{
+    Federation, Module,
+    binding::Unusable,
+    check::{Check, Checked, refusal},
+    events::Event,
+    remote::{Remote, Saved, State, Times},
+    resolver::{Plan, Slot},
+};
+use crate::{
+    compositor::{Port, Source, frame::Frame},
+    failure::{Failure, Stage},
+};
+
+/// How long each step of a new generation may take.
+const STEP_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long the state of a surface is waited for.
+const SAVE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a picture is waited for that stands in for no other.
+const PLACEHOLDER_LIMIT: Duration = Duration::from_secs(1);
+
+/// How often a first frame is asked for again that wants to be followed at once.
+const FOLLOW_UPS: usize = 3;
+
+/// For how long state is taken anew because somebody goes on using the surface.
+const QUIET_LIMIT: Duration = Duration::from_secs(5);
+
+/// A generation on its way.
+pub(super) struct Replacement {
+    step: Step,
+    /// When it began.
+    begun: Instant,
+    /// When its step began.
+    since: Instant,
+}
+
+enum Step {
+    Checking(Check),
+    /// Loads, or waits for the providers of what it is to be given.
+    Binding(Checked),
+    Drawing(Checked, Bound),
+}
+
+/// What a started generation was given, and its surfaces.
+struct Bound {
+    plan: Plan,
+    used: Vec<(Slot, Module)>,
+    staged: Vec<Staged>,
+}
+
+/// A surface of the new generation, off the screen.
+struct Staged {
+    port: Weak<Port>,
+    source: Arc<Source>,
+    /// What its frames are asked for with; none for one that was never drawn.
+    input: Option<FrameInput>,
+    /// What the old surface had been sent when its state was taken.
+    touched: u64,
+    frames: Vec<Frame>,
+    since: Instant,
+    /// A frame is on its way.
+    asked: bool,
+    saving: mpsc::Receiver<Failure>,
+    saved: Arc<AtomicBool>,
+    ready: bool,
+}
+
+/// What one look at a replacement comes to.
+enum Outcome {
+    Goes(Step),
+    Done(Checked, Bound),
+}
+
+impl Replacement {
+    pub(super) fn new(check: Check) -> Self {
+        let now = Instant::now();
+        Self { step: Step::Checking(check), begun: now, since: now }
+    }
+
+    /// What it is about.
+    pub(super) fn stage(&self) -> Stage {
+        match &self.step {
+            Step::Checking(_) => Stage::Check,
+            Step::Binding(_) => Stage::Load,
+            Step::Drawing(..) => Stage::Frame,
+        }
+    }
+
+    /// The remote that has to be ended when the replacement is given up.
+    fn into_remote(self) -> Option<Remote> {
+        match self.step {
+            Step::Checking(_) => None,
+            Step::Binding(checked) | Step::Drawing(checked, _) => Some(checked.remote),
+        }
+    }
+}
+
+impl Federation {
+    /// Lets the library that is on the disk now take over from the generation that runs; one that does not run is
+    /// started.
+    pub fn reload(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get(alias) else { return };
+        if entry.off.is_some() {
+            return;
+        }
+        let runs = entry.running.as_ref().is_some_and(|remote| matches!(remote.state(), State::Active));
+        if !runs || entry.library().is_none() {
+            return self.retry(alias);
+        }
+        self.give_up_replacement(alias);
+        let Some(check) = self.check(alias, true) else { return };
+        if let Some(entry) = self.entries.get_mut(alias) {
+            entry.next = Some(Replacement::new(check));
+        }
+    }
+
+    /// Forgets the generation that is on its way.
+    pub(super) fn give_up_replacement(&mut self, alias: &str) {
+        let next = self.entries.get_mut(alias).and_then(|entry| entry.next.take());
+        if let Some(remote) = next.and_then(Replacement::into_remote) {
+            self.retire_beside(alias, 0, remote);
+        }
+    }
+
+    /// Goes on with the generation that is on its way. Never waits.
+    pub(super) fn step_replacement(&mut self, alias: &str) {
+        let Some(Replacement { step, begun, since }) =
+            self.entries.get_mut(alias).and_then(|entry| entry.next.take())
+        else {
+            return;
+        };
+        let before = step_number(&step);
+        let (failure, remote) = match self.step(alias, step, since) {
+            Ok(Outcome::Goes(step)) => {
+                let since = if step_number(&step) == before { since } else { Instant::now() };
+                if let Some(entry) = self.entries.get_mut(alias) {
+                    entry.next = Some(Replacement { step, begun, since });
+                }
+                return;
+            }
+            Ok(Outcome::Done(checked, bound)) => return self.take_over(alias, checked, bound, begun),
+            Err(failed) => *failed,
+        };
+        if let Some(remote) = remote {
+            self.retire_beside(alias, 0, remote);
+        }
+        self.note_failure(alias, Arc::new(failure), Event::NotReplaced);
+    }
+
+    fn step(&mut self, alias: &str, step: Step, since: Instant) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
+        match step {
+            Step::Checking(check) => match check.poll() {
+                None => Ok(Outcome::Goes(Step::Checking(check))),
+                Some(Ok(checked)) => self.bind(alias, checked, Instant::now()),
+                Some(Err(failure)) => Err(Box::new((failure, None))),
+            },
+            Step::Binding(checked) => self.bind(alias, checked, since),
+            Step::Drawing(checked, bound) => self.draw(alias, checked, bound, since),
+        }
+    }
+
+    /// Starts a generation that has loaded, once what it is to be given is there.
+    fn bind(
+        &mut self,
+        alias: &str,
+        mut checked: Checked,
+        since: Instant,
+    ) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
+        if let Some(failure) = failed(&checked.remote, since) {
+            return Err(Box::new((failure, Some(checked.remote))));
+        }
+        if checked.remote.offers().is_none() {
+            return Ok(Outcome::Goes(Step::Binding(checked)));
+        }
+        let manifest = Arc::clone(&checked.found.manifest);
+        let plan = self.trial(alias).plan(&manifest);
+        let refused = refusal(&plan, &manifest.name, |said| {
+            let edit = said.fix()?;
+            let own = *edit.participant == *manifest.name;
+            let origin = if own { checked.found.origin.as_ref()? } else { return self.change(said) };
+            Some(super::Change::new(edit, origin))
+        });
+        if let Some(failure) = refused {
+            return Err(Box::new((failure, Some(checked.remote))));
+        }
+        let (consumer, refused) = self.consumer(alias, &manifest, &checked.remote);
+        match self.scope_beside(alias, &plan, &mut checked, &consumer) {
+            Ok(None) => Ok(Outcome::Goes(Step::Binding(checked))),
+            Err(unusable) => Err(Box::new((unusable.into_failure(), Some(checked.remote)))),
+            Ok(Some((scope, used))) => {
+                refused.iter().for_each(super::host::Refused::log);
+                checked.remote.init(scope, self.data_dir(&manifest.name), self.fonts);
+                let staged = self.stage_all(alias, &checked);
+                (self.wake)(STEP_LIMIT);
+                Ok(Outcome::Goes(Step::Drawing(checked, Bound { plan, used, staged })))
+            }
+        }
+    }
+
+    /// The scope of a generation that is not in force, under a plan that is not in force.
+    #[expect(clippy::type_complexity, reason = "it is that of `scope_for`")]
+    fn scope_beside(
+        &mut self,
+        alias: &str,
+        plan: &Plan,
+        checked: &mut Checked,
+        consumer: &Consumer,
+    ) -> Result<Option<(Vec<super::Bind>, Vec<(Slot, Module)>)>, Unusable> {
+        for name in plan.bootstrap() {
+            if let Some(provider) = self.alias_of(&name).filter(|provider| provider != alias) {
+                self.want(&provider);
+            }
+        }
+        let Some(offers) = checked.remote.offers().cloned() else { return Ok(None) };
+        self.scope_for(plan, consumer, &offers)
+    }
+
+    /// Takes the state of every open surface to the new generation, and asks it for their first frames.
+    fn stage_all(&mut self, alias: &str, checked: &Checked) -> Vec<Staged> {
+        let Some(entry) = self.entries.get_mut(alias) else { return Vec::new() };
+        entry.ports.retain(|(_, port)| port.strong_count() > 0);
+        let ports = entry.ports.clone();
+        let kept = |(expose, _): &&(String, _)| checked.found.manifest.exposes.contains_key(expose);
+        let kept: Vec<_> = ports.iter().filter(kept).collect();
+        kept.into_iter().filter_map(|(expose, port)| self.stage(alias, &checked.remote, expose, port)).collect()
+    }
+
+    fn stage(&mut self, alias: &str, new: &Remote, expose: &str, port: &Weak<Port>) -> Option<Staged> {
+        self.next += 1;
+        let open = port.upgrade()?;
+        let (source, begin) = new.opening(self.next, expose);
+        // That it is new is known.
+        source.mailbox.is_due(Instant::now());
+        let input = open.last_input();
+        let (touched, first) = (open.touched(), input.clone());
+        let (trouble, saving) = mpsc::channel();
+        let saved = Arc::new(AtomicBool::new(false));
+        let then = {
+            let saved = Arc::clone(&saved);
+            move |state: Saved| {
+                // Who has waited too long has begun without it.
+                if saved.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+                let state = state.unwrap_or_else(|failure| {
+                    // Nobody listens once the replacement is given up.
+                    let _ = trouble.send(failure);
+                    None
+                });
+                begin(state, first);
+            }
+        };
+        match self.entries.get(alias).and_then(|entry| entry.running.as_ref()) {
+            Some(old) => old.save(open.source().id, then),
+            None => then(Ok(None)),
+        }
+        let asked = input.is_some();
+        Some(Staged {
+            port: Weak::clone(port),
+            source: Arc::new(source),
+            input,
+            touched,
+            frames: Vec::new(),
+            since: Instant::now(),
+            asked,
+            saving,
+            saved,
+            ready: !asked,
+        })
+    }
+
+    /// Waits for the first frames of all surfaces, and for a moment in which they can change hands.
+    fn draw(
+        &mut self,
+        alias: &str,
+        checked: Checked,
+        mut bound: Bound,
+        since: Instant,
+    ) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
+        if let Some(failure) = failed(&checked.remote, since) {
+            return Err(Box::new((failure, Some(checked.remote))));
+        }
+        bound.staged.retain(|staged| staged.port.strong_count() > 0);
+        for at in 0..bound.staged.len() {
+            match bound.staged[at].look() {
+                Ok(None) => {}
+                Ok(Some(lost)) => self.note_failure(alias, Arc::new(lost), Event::StateLost),
+                Err(failure) => return Err(Box::new((failure, Some(checked.remote)))),
+            }
+            if bound.staged[at].save_takes_too_long() {
+                let text = format!(
+                    "`{alias}` did not give its state within {SAVE_LIMIT:?}, so its next generation starts without; \
+                     tell its author"
+                );
+                let lost = Failure::new(Stage::Save, "save-hung", text);
+                self.note_failure(alias, Arc::new(lost), Event::StateLost);
+                let port = Weak::clone(&bound.staged[at].port);
+                let expose = self.expose_of(alias, &port);
+                if let Some(fresh) = self.stage_without_state(&checked.remote, &expose, &port) {
+                    bound.staged[at] = fresh;
+                }
+            }
+        }
+        let active = matches!(checked.remote.state(), State::Active);
+        if !active || bound.staged.iter().any(|staged| !staged.ready) {
+            return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
+        }
+        for at in 0..bound.staged.len() {
+            let Some(port) = bound.staged[at].port.upgrade() else { continue };
+            if port.is_held() {
+                // A press that one generation has seen cannot be released in another.
+                return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
+            }
+            if port.touched() != bound.staged[at].touched && since.elapsed() < QUIET_LIMIT {
+                // Somebody has gone on using it: with the state as it is now, once more.
+                let weak = Weak::clone(&bound.staged[at].port);
+                let expose = self.expose_of(alias, &weak);
+                if let Some(again) = self.stage(alias, &checked.remote, &expose, &weak) {
+                    bound.staged[at] = again;
+                }
+                return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
+            }
+        }
+        Ok(Outcome::Done(checked, bound))
+    }
+
+    fn expose_of(&self, alias: &str, port: &Weak<Port>) -> String {
+        let ports = self.entries.get(alias).map(|entry| entry.ports.as_slice()).unwrap_or_default();
+        let found = ports.iter().find(|(_, known)| known.ptr_eq(port));
+        found.map(|(expose, _)| expose.clone()).unwrap_or_default()
+    }
+
+    fn stage_without_state(&mut self, new: &Remote, expose: &str, port: &Weak<Port>) -> Option<Staged> {
+        let mut staged = self.stage("", new, expose, port)?;
+        // Nothing better will come of asking again.
+        staged.touched = port.upgrade()?.touched();
+        Some(staged)
+    }
+
+    /// The one moment in which the old generation is let go.
+    fn take_over(&mut self, alias: &str, checked: Checked, bound: Bound, begun: Instant) {
+        let Checked { found, digest, copy, remote, times, .. } = checked;
+        let name = found.manifest.name.clone();
+        let mut fresh = Vec::new();
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        for (expose, port) in &entry.ports {
+            let Some(port) = port.upgrade() else { continue };
+            let staged = bound.staged.iter().position(|staged| staged.port.as_ptr() == Arc::as_ptr(&port));
+            fresh.push((expose.clone(), port, staged));
+        }
+        let mut staged: Vec<_> = bound.staged.into_iter().map(Some).collect();
+        for (expose, port, at) in fresh {
+            // One that was opened meanwhile, or is no longer exposed, starts from nothing.
+            match at.and_then(|at| staged[at].take()) {
+                Some(Staged { source, frames, .. }) => port.take_over(source, frames),
+                None => {
+                    self.next += 1;
+                    port.take_over(Arc::new(remote.open(self.next, &expose)), Vec::new());
+                }
+            }
+        }
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        let (version, generation) = (found.manifest.version.clone(), entry.generation);
+        entry.found = Ok(found);
+        entry.copy = Some((copy, digest));
+        entry.archived = false;
+        entry.before = times;
+        entry.hung = false;
+        entry.initialised = true;
+        entry.refused = None;
+        entry.unbound = None;
+        entry.generation = generation + 1;
+        let old = entry.running.replace(remote);
+        if let Some(old) = old {
+            self.release(alias, &name, generation, old);
+        }
+        self.live.release(&name);
+        self.in_use.extend(bound.used);
+        for known in bound.plan.assignments_of(&name) {
+            self.remember_from(&bound.plan, known);
+        }
+        self.live.bind_assigned(&bound.plan, &name);
+        self.replan();
+        self.tell(alias, Event::Replaced { version, generation: generation + 1, took: begun.elapsed() });
+    }
+}
+
+/// The steps in their order.
+fn step_number(step: &Step) -> u8 {
+    match step {
+        Step::Checking(_) => 0,
+        Step::Binding(_) => 1,
+        Step::Drawing(..) => 2,
+    }
+}
+
+/// Why a generation that is being started cannot be, if so.
+fn failed(remote: &Remote, since: Instant) -> Option<Failure> {
+    match remote.state() {
+        State::Failed(failure) => return Some(Failure::clone(&failure)),
+        State::Ended => return Some(hung(Stage::Init)),
+        _ => {}
+    }
+    let busy = remote.busy().filter(|(_, waited)| *waited >= STEP_LIMIT);
+    busy.map(|(stage, _)| hung(stage)).or_else(|| {
+        // Nothing has failed, and nothing comes: a provider that does not load, a picture that is never ready.
+        (since.elapsed() >= STEP_LIMIT * 3).then(|| hung(Stage::Frame))
+    })
+}
+
+/// What is said of a call that does not return.
+pub(super) fn hung(stage: Stage) -> Failure {
+    let (code, what) = match stage {
+        Stage::Load => ("load-hung", "is loaded"),
+        Stage::Init => ("init-hung", "starts"),
+        Stage::Open => ("new-hung", "opens a panel"),
+        _ => ("frame-hung", "draws"),
+    };
+    let text = format!(
+        "the remote has not answered for {STEP_LIMIT:?} while it {what}; its thread and its library are kept until the \
+         shell ends; tell its author"
+    );
+    Failure::new(stage, code, text)
+}
+
+impl Staged {
+    /// Takes what has arrived; a failure to save, which does not matter to the frames, or one that does.
+    fn look(&mut self) -> Result<Option<Failure>, Failure> {
+        for reply in self.source.mailbox.take() {
+            self.asked = false;
+            match reply {
+                Ok(frame) => self.frames.push(frame),
+                Err(failure) => return Err(Failure::clone(&failure)),
+            }
+        }
+        if let (false, false, Some(input), Some(last)) = (self.ready, self.asked, &self.input, self.frames.last()) {
+            let waited = self.since.elapsed() >= PLACEHOLDER_LIMIT;
+            let at_once = last.repaint_after.is_some_and(|delay| delay.is_zero());
+            let due = self.source.mailbox.is_due(Instant::now());
+            if last.placeholder && !waited {
+                self.asked = due || at_once;
+            } else if at_once && self.frames.len() <= FOLLOW_UPS {
+                self.asked = true;
+            } else {
+                self.ready = true;
+            }
+            if self.asked {
+                (self.source.request)(input.clone());
+            }
+        }
+        Ok(self.saving.try_recv().ok())
+    }
+
+    fn save_takes_too_long(&self) -> bool {
+        self.since.elapsed() >= SAVE_LIMIT && !self.saved.swap(self.since.elapsed() >= SAVE_LIMIT, Ordering::AcqRel)
+    }
+}
+
