@@ -168,6 +168,7 @@ impl Federation {
             remotes: BTreeMap::new(),
             shared: own.collect(),
             auth: None,
+            preflight: true,
             grants: None,
         };
         // 7,919 is prime: the order is not that of names.
@@ -209,6 +210,7 @@ fn remote(at: usize, crates: usize, entry: Entry) -> RemoteManifest {
         version: Version::new(1, 0, 0),
         title: None,
         remote_entry: "remote".to_owned(),
+        sha256: None,
         exposes: BTreeMap::new(),
         shared: (0..crates).map(|crate_at| (key(crate_at), entry(at, crate_at))).collect(),
         atoms: BTreeMap::new(),

@@ -3,6 +3,9 @@
 //! - [`federation`]: manifests, the resolver, the loader, the life of a remote.
 //! - [`compositor`]: surfaces, their frames, input and accessibility.
 //! - [`auth`]: who is signed in.
+//! - [`watch`]: which files of remotes have changed, once they are complete.
+//! - [`archive`]: the last good generations; [`choices`]: what was decided about remotes; [`session`]: how the last
+//!   run ended.
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders.
@@ -11,13 +14,18 @@
 //! - [`cli`]: the command line.
 
 pub mod app;
+pub mod archive;
 pub mod auth;
 pub mod catalogue;
+pub mod choices;
 pub mod cli;
 pub mod compositor;
 pub mod config;
 pub mod failure;
 pub mod federation;
 pub mod preflight;
+pub mod session;
+mod shared_file;
 pub mod standalone;
 pub mod theme;
+pub mod watch;

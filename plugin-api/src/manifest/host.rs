@@ -13,7 +13,7 @@ use super::error::ManifestError;
 use super::names::{self, MAX_LOCATION};
 use super::read::{self, Cursor, Fault, Object};
 use super::remote::{AtomAccess, FILE_NAME_PATTERN, decode_atoms};
-use super::shared::Shared;
+use super::shared::{Shared, is_true, yes};
 
 /// What a host says: which remotes it loads from where, what it shares, and who signs people in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -40,6 +40,9 @@ pub struct HostManifest {
     /// Who says which user is signed in; absent, the user's own settings or the local profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthConfig>,
+    /// Whether a new library is tried out in a process of its own before it enters the host's.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub preflight: bool,
     /// The atoms that each remote may use, by remote and atom; absent, the shell decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grants: Option<BTreeMap<String, BTreeMap<String, AtomAccess>>>,
@@ -136,8 +139,17 @@ impl HostManifest {
     /// # Errors
     /// [`ManifestError`] for the first problem, with its place in `text`.
     pub fn from_json(text: &str) -> Result<Self, ManifestError> {
-        const KEYS: [&str; 8] =
-            ["$schema", "manifestVersion", "name", "shareStrategy", "remotes", "shared", "auth", "grants"];
+        const KEYS: [&str; 9] = [
+            "$schema",
+            "manifestVersion",
+            "name",
+            "shareStrategy",
+            "remotes",
+            "shared",
+            "auth",
+            "preflight",
+            "grants",
+        ];
         read::document(text, &KEYS, Self::decode)
     }
 
@@ -158,6 +170,7 @@ impl HostManifest {
             remotes: top.or_default("remotes", decode_remotes)?,
             shared: top.or_default("shared", |at| at.map(names::crate_name, Shared::decode))?,
             auth: top.optional("auth").map(|at| AuthConfig::decode(&at)).transpose()?,
+            preflight: top.optional("preflight").map_or(Ok(true), |at| at.bool())?,
             grants: top.optional("grants").map(|at| at.map(names::file_name, decode_atoms)).transpose()?,
         })
     }

@@ -35,6 +35,10 @@ pub struct RemoteManifest {
     /// The base name of the library; its prefix and suffix are the platform's.
     #[schemars(length(min = 1, max = 64), regex(pattern = FILE_NAME_PATTERN))]
     pub remote_entry: String,
+    /// The SHA-256 digest of the library's file, for a manifest beside it; a library that differs is not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{64}$"))]
+    pub sha256: Option<String>,
     /// The surfaces that this remote offers, by names that start with "./".
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = { "pattern": r"^\./.", "maxLength": 128 }))]
@@ -85,13 +89,14 @@ impl RemoteManifest {
     /// # Errors
     /// [`ManifestError`] for the first problem, with its place in `text`.
     pub fn from_json(text: &str) -> Result<Self, ManifestError> {
-        const KEYS: [&str; 9] = [
+        const KEYS: [&str; 10] = [
             "$schema",
             "manifestVersion",
             "name",
             "version",
             "title",
             "remoteEntry",
+            "sha256",
             "exposes",
             "shared",
             "atoms",
@@ -120,6 +125,7 @@ impl RemoteManifest {
             version: decode_version(&top.required("version")?)?,
             title: top.optional("title").map(|at| decode_title(&at)).transpose()?,
             remote_entry: decode_entry(&top.required("remoteEntry")?)?,
+            sha256: top.optional("sha256").map(|at| decode_digest(&at)).transpose()?,
             exposes: top.or_default("exposes", |at| at.map(expose_name, Expose::decode))?,
             shared: top.or_default("shared", |at| at.map(names::crate_name, Shared::decode))?,
             atoms: top.or_default("atoms", decode_atoms)?,
@@ -170,6 +176,23 @@ fn decode_entry(at: &Cursor<'_>) -> Result<String, Fault> {
             Err(fault.hint(format!("write \"{base}\"; prefix and suffix are the platform's")))
         }
     }
+}
+
+/// In lower case, so that equal digests are equal texts.
+fn decode_digest(at: &Cursor<'_>) -> Result<String, Fault> {
+    const DIGITS: usize = 64;
+    let text = at.string()?;
+    let problem = if let Some(digits) = text.strip_prefix("sha256:") {
+        let fault = at.fault("`sha256` must be the digits alone");
+        return Err(fault.hint(format!("write \"{}\"", names::shown(digits))));
+    } else if let Some(c) = text.chars().find(|c| !c.is_ascii_hexdigit()) {
+        format!("a SHA-256 digest is {DIGITS} hexadecimal digits, and `{}` is none", c.escape_debug())
+    } else if text.len() != DIGITS {
+        format!("a SHA-256 digest is {DIGITS} hexadecimal digits, and this has {}", text.len())
+    } else {
+        return Ok(text.to_ascii_lowercase());
+    };
+    Err(at.fault(problem).hint("write what `sha256sum` prints for the library's file, or leave the key out"))
 }
 
 fn expose_name(text: &str) -> Result<(), String> {

@@ -75,6 +75,36 @@ fn the_project_s_own_manifests_are_read() {
 }
 
 #[test]
+fn preflight_is_on_unless_the_host_says_otherwise() {
+    let preflight = |member: &str| HostManifest::from_json(&host(member)).map(|read| read.preflight);
+    assert_eq!(preflight(r#""remotes": {}"#), Ok(true));
+    assert_eq!(preflight(r#""preflight": true"#), Ok(true));
+    assert_eq!(preflight(r#""preflight": false"#), Ok(false));
+    check_host(&host(r#""preflight": "no""#), "/preflight", &["must be `true` or `false`"]);
+    check_host(&host(r#""preFlight": false"#), "/preFlight", &["did you mean `preflight`?"]);
+}
+
+#[test]
+fn a_digest_is_64_hexadecimal_digits() {
+    let digest = "0123456789abcdef".repeat(4);
+    let stated = |text: &str| remote(&format!(r#""sha256": "{text}""#));
+    for text in [&digest, &digest.to_uppercase()] {
+        let read = RemoteManifest::from_json(&stated(text)).unwrap();
+        assert_eq!(read.sha256.as_deref(), Some(&*digest));
+    }
+    let wrong = |text: &str, words: &[&str]| {
+        check(&stated(text), "manifest-invalid", Some("/sha256"), words);
+    };
+    wrong(&digest[1..], &["64 hexadecimal digits", "this has 63", "sha256sum"]);
+    wrong("", &["this has 0"]);
+    wrong(&digest.replace('a', "g"), &["`g` is none"]);
+    wrong(&digest.replace('a', "é"), &["`é` is none"]);
+    wrong(&format!("sha256:{digest}"), &[&format!("write \"{digest}\"")]);
+    check(&remote(r#""sha256": 1"#), "manifest-invalid", Some("/sha256"), &["must be a string"]);
+    check(&remote(r#""sha265": "00""#), "manifest-invalid", Some("/sha265"), &["did you mean `sha256`?"]);
+}
+
+#[test]
 fn defaults_are_those_of_the_specification() {
     let remote = RemoteManifest::from_json(&shared(r#"{ "version": "1.2.3" }"#)).unwrap();
     let entry = &remote.shared["shared-store"];
@@ -463,10 +493,10 @@ fn any_remote() -> impl Strategy<Value = RemoteManifest> {
         "[a-zA-Zé][a-z. -]{0,8}[a-z]",
         version(),
         option::of(title),
-        "[a-z_]{1,10}",
+        ("[a-z_]{1,10}", option::of("[0-9a-f]{64}")),
         maps,
     )
-        .prop_map(|(schema, name, version, title, remote_entry, (exposes, shared, atoms))| {
+        .prop_map(|(schema, name, version, title, (remote_entry, sha256), (exposes, shared, atoms))| {
             RemoteManifest {
                 schema,
                 manifest_version: MANIFEST_VERSION,
@@ -474,6 +504,7 @@ fn any_remote() -> impl Strategy<Value = RemoteManifest> {
                 version,
                 title,
                 remote_entry,
+                sha256,
                 exposes,
                 shared,
                 atoms,
@@ -497,8 +528,16 @@ fn any_host() -> impl Strategy<Value = HostManifest> {
         map.values().map(|r| &r.name).collect::<std::collections::BTreeSet<_>>().len() == map.len()
     });
     let shared = btree_map("[a-z][a-z0-9_-]{0,8}", shared_entry(), 0..4);
-    ("[a-z]{1,8}", strategy, remotes, shared, option::of(prop_oneof![Just(AuthConfig::Local), http]), grants)
-        .prop_map(|(name, share_strategy, remotes, shared, auth, grants)| HostManifest {
+    (
+        "[a-z]{1,8}",
+        strategy,
+        remotes,
+        shared,
+        option::of(prop_oneof![Just(AuthConfig::Local), http]),
+        any::<bool>(),
+        grants,
+    )
+        .prop_map(|(name, share_strategy, remotes, shared, auth, preflight, grants)| HostManifest {
             schema: None,
             manifest_version: MANIFEST_VERSION,
             name,
@@ -506,6 +545,7 @@ fn any_host() -> impl Strategy<Value = HostManifest> {
             remotes,
             shared,
             auth,
+            preflight,
             grants,
         })
 }

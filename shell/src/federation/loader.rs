@@ -280,9 +280,9 @@ fn one_line(text: &str) -> String {
     }
 }
 
-/// What is said beside the schema's place must be the same; layout and order of the text are not part of it.
+/// What is said beside the schema's place and the library's own digest must be the same; layout and order of the text are not part of it.
 fn same_manifest(planned: &RemoteManifest, found: &RemoteManifest, path: &Path) -> Result<(), LibraryError> {
-    let plain = |m: &RemoteManifest| RemoteManifest { schema: None, ..m.clone() };
+    let plain = |m: &RemoteManifest| RemoteManifest { schema: None, sha256: None, ..m.clone() };
     let (planned, found) = (plain(planned), plain(found));
     if planned == found {
         return Ok(());

@@ -168,9 +168,9 @@ fn kind(path: &Path) -> Kind {
     }
 }
 
-/// A manifest as it is compared: where its schema is does not matter.
+/// A manifest as it is compared: where its schema is does not matter, nor which file it states the digest of.
 fn as_json(manifest: &RemoteManifest) -> Value {
-    serde_json::to_value(RemoteManifest { schema: None, ..manifest.clone() }).unwrap_or_default()
+    serde_json::to_value(RemoteManifest { schema: None, sha256: None, ..manifest.clone() }).unwrap_or_default()
 }
 
 /// JSON pointer to the first value in which two documents differ.

@@ -67,6 +67,7 @@ fn host(shared: BTreeMap<String, Shared>) -> HostManifest {
         remotes: BTreeMap::new(),
         shared,
         auth: None,
+        preflight: true,
         grants: None,
     }
 }
@@ -79,6 +80,7 @@ fn remote(name: &str, shared: BTreeMap<String, Shared>) -> RemoteManifest {
         version: Version::new(1, 0, 0),
         title: None,
         remote_entry: name.to_owned(),
+        sha256: None,
         exposes: BTreeMap::new(),
         shared,
         atoms: BTreeMap::new(),

@@ -1,0 +1,529 @@
+//! The last good generations of each remote, kept by the digest of their libraries.
+//!
+//! ```text
+//! DATA/generations/index.json              what is kept of whom, newest first, and what is pinned
+//! DATA/generations/sha256/HEX/library      the library
+//! DATA/generations/sha256/HEX/manifest.json
+//! ```
+//! Several shells may share the folder: the index is changed under a lock, and objects never change.
+//! Names of remotes are keys in the index and never part of a path.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use plugin_api::manifest::{ManifestError, RemoteManifest, near_miss};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::shared_file::{SharedFile, sync_folder};
+
+/// How many generations of a remote are kept, beside a pinned one.
+pub const GENERATIONS: usize = 5;
+
+/// The longest note of a pin, in characters; a longer one is cut.
+pub const MAX_NOTE: usize = 500;
+
+/// The SHA-256 digest of a library's file; as text 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// A text that is no digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a SHA-256 digest is 64 hexadecimal digits")]
+pub struct NoDigest;
+
+impl Digest {
+    /// The digest of the file at `path`, read piece by piece.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Self::copying(&mut File::open(path)?, &mut io::sink())
+    }
+
+    /// The digest of what is copied from one to the other.
+    fn copying(from: &mut impl Read, to: &mut impl Write) -> io::Result<Self> {
+        let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            let read = match from.read(&mut piece) {
+                Ok(0) => return Ok(Self(digest.finalize().into())),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            digest.update(&piece[..read]);
+            to.write_all(&piece[..read])?;
+        }
+    }
+
+    /// The first digits, as people compare them.
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(12);
+        text
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{self}")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = NoDigest;
+
+    fn from_str(text: &str) -> Result<Self, NoDigest> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(NoDigest);
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NoDigest)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a generation is not kept, or cannot be gone back to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The file system refuses.
+    #[error("the kept generations are out of reach ({0}); make room and let this user write there: {1}")]
+    Unavailable(io::Error, PathBuf),
+    /// What was read has another digest than it should have.
+    #[error(
+        "the library has the SHA-256 digest {found} and should have {expected}; it is being written or is another \
+         one, so copy or build it again: {path}"
+    )]
+    Mismatch {
+        /// What it should have.
+        expected: Digest,
+        /// What it has.
+        found: Digest,
+        /// The library.
+        path: PathBuf,
+    },
+    /// The manifest to keep beside a library is none.
+    #[error("the generation of `{1}` is not kept, because its manifest is wrong: {0}")]
+    Manifest(ManifestError, String),
+    /// Nothing is kept of this remote.
+    #[error("no generation of `{name}` is kept{hint}")]
+    UnknownName {
+        /// The remote.
+        name: String,
+        /// What else there is.
+        hint: String,
+    },
+    /// No kept generation has this version or digest.
+    #[error("no kept generation of `{name}` is {to}; kept are {kept}: name one of these")]
+    Unknown {
+        /// The remote.
+        name: String,
+        /// What was asked for.
+        to: String,
+        /// Versions and digests that are there.
+        kept: String,
+    },
+    /// There is nothing to go back to.
+    #[error("no generation of `{0}` older than the one in use is kept; it has run well in one version only")]
+    NoneOlder(String),
+    /// What is stored is gone or is not what was stored.
+    #[error(
+        "the kept library is damaged ({problem}) and is not used; go back to another generation, or install this one \
+         again: {path}"
+    )]
+    Damaged {
+        /// What is wrong.
+        problem: String,
+        /// The library in the store.
+        path: PathBuf,
+    },
+}
+
+impl ArchiveError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(..) => "archive-unavailable",
+            Self::Mismatch { .. } => "digest-mismatch",
+            Self::Manifest(error, _) => error.code(),
+            Self::UnknownName { .. } | Self::Unknown { .. } => "generation-unknown",
+            Self::NoneOlder(_) => "generation-none-older",
+            Self::Damaged { .. } => "generation-damaged",
+        }
+    }
+}
+
+/// A generation that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The digest of its library, under which it is stored.
+    pub digest: Digest,
+    /// The version of the remote.
+    pub version: Version,
+    /// Its library in the store. Load a copy, never this file.
+    pub library: PathBuf,
+    /// Its manifest in the store.
+    pub manifest: PathBuf,
+    /// When it was taken, in seconds since 1970.
+    pub taken: u64,
+}
+
+/// A decision to stay with one generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The generation.
+    pub digest: Digest,
+    /// Why, in the words of whoever decided it; may be empty.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// The store of one data folder. Cheap to make; everything is read when it is asked for.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    folder: PathBuf,
+    index: SharedFile,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Index {
+    #[serde(default)]
+    remotes: BTreeMap<String, Line>,
+}
+
+/// What is kept of one remote.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Line {
+    /// Newest first.
+    kept: Vec<Record>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pin: Option<Pin>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Record {
+    digest: Digest,
+    version: Version,
+    taken: u64,
+}
+
+/// What goes wrong while the index is locked; with the path it becomes an [`ArchiveError`].
+enum Fault {
+    Io(io::Error),
+    Known(ArchiveError),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ArchiveError> for Fault {
+    fn from(error: ArchiveError) -> Self {
+        Self::Known(error)
+    }
+}
+
+impl Archive {
+    /// The store in the data folder of the shell.
+    pub fn new(data_dir: &Path) -> Self {
+        let folder = data_dir.join("generations");
+        let path = folder.join("index.json");
+        Self { index: SharedFile::new(path, "the list of kept generations", "archive-index-damaged"), folder }
+    }
+
+    /// The file that changes when anything of this does, whoever changes it.
+    pub fn index_file(&self) -> PathBuf {
+        self.index.path().to_owned()
+    }
+
+    /// Keeps a generation that runs well as the newest of the remote called `name`.
+    ///
+    /// Of each remote the newest [`GENERATIONS`] are kept, and the pinned one.
+    ///
+    /// # Errors
+    /// `digest-mismatch` if the library is not the one of this digest any more; nothing is kept then.
+    pub fn keep(
+        &self,
+        name: &str,
+        library: &Path,
+        digest: &Digest,
+        manifest_text: &str,
+    ) -> Result<(), ArchiveError> {
+        let manifest = RemoteManifest::from_json(manifest_text)
+            .map_err(|error| ArchiveError::Manifest(error, name.to_owned()))?;
+        let mut dropped = Vec::new();
+        self.change(|index| {
+            if self.verify(digest).is_err() {
+                self.store(library, digest, manifest_text)?;
+            }
+            let line = index.remotes.entry(name.to_owned()).or_default();
+            line.kept.retain(|kept| kept.digest != *digest);
+            let taken = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            line.kept.insert(0, Record { digest: *digest, version: manifest.version, taken });
+            dropped = line.prune();
+            dropped.retain(|digest| !index.holds(digest));
+            Ok(())
+        })?;
+        // After the index: an object that nobody names costs room, a name without an object costs trust.
+        for digest in dropped {
+            self.remove(&digest);
+        }
+        Ok(())
+    }
+
+    /// The generations of a remote, newest first; whether they are whole is looked at when they are used.
+    pub fn kept(&self, name: &str) -> Result<Vec<Kept>, ArchiveError> {
+        let index = self.read()?;
+        let line = index.remotes.get(name).map(|line| line.kept.as_slice()).unwrap_or_default();
+        Ok(line.iter().map(|record| self.entry(record)).collect())
+    }
+
+    /// The remotes of which generations are kept.
+    pub fn names(&self) -> Result<Vec<String>, ArchiveError> {
+        Ok(self.read()?.remotes.into_keys().collect())
+    }
+
+    /// Whether a library of this digest has run well before, of whatever remote.
+    pub fn knows(&self, digest: &Digest) -> bool {
+        self.read().is_ok_and(|index| index.holds(digest))
+    }
+
+    /// Pins a generation of the remote called `name`: of this version, or whose digest begins so; without either
+    /// the one before the pinned, or before the newest.
+    ///
+    /// # Errors
+    /// Nothing is pinned if the generation is not kept, or is damaged.
+    pub fn roll_back(&self, name: &str, to: Option<&str>, note: &str) -> Result<Kept, ArchiveError> {
+        let note: String =
+            note.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NOTE).collect();
+        self.change(|index| {
+            let names: Vec<&str> = index.remotes.keys().map(String::as_str).collect();
+            let Some(line) = index.remotes.get(name) else { return Err(unknown_name(name, &names).into()) };
+            let record = line.choose(name, to)?.clone();
+            let kept = self.verified(&record)?;
+            if let Some(line) = index.remotes.get_mut(name) {
+                line.pin = Some(Pin { digest: record.digest, note });
+            }
+            Ok(kept)
+        })
+    }
+
+    /// Takes newer generations of the remote again.
+    ///
+    /// # Errors
+    /// `generation-unknown` if nothing is kept of the remote.
+    pub fn unpin(&self, name: &str) -> Result<(), ArchiveError> {
+        let mut dropped = Vec::new();
+        self.change(|index| {
+            let names: Vec<&str> = index.remotes.keys().map(String::as_str).collect();
+            if !names.contains(&name) {
+                return Err(unknown_name(name, &names).into());
+            }
+            if let Some(line) = index.remotes.get_mut(name) {
+                line.pin = None;
+                dropped = line.prune();
+            }
+            dropped.retain(|digest| !index.holds(digest));
+            Ok(())
+        })?;
+        for digest in dropped {
+            self.remove(&digest);
+        }
+        Ok(())
+    }
+
+    /// The generation that the remote is pinned to.
+    ///
+    /// # Errors
+    /// `generation-damaged` if it is not what was stored.
+    pub fn pinned(&self, name: &str) -> Result<Option<(Pin, Kept)>, ArchiveError> {
+        let index = self.read()?;
+        let Some(line) = index.remotes.get(name) else { return Ok(None) };
+        let Some(pin) = &line.pin else { return Ok(None) };
+        let Some(record) = line.kept.iter().find(|kept| kept.digest == pin.digest) else {
+            let (problem, path) = ("the index does not list it".to_owned(), self.library(&pin.digest));
+            return Err(ArchiveError::Damaged { problem, path });
+        };
+        Ok(Some((pin.clone(), self.verified(record)?)))
+    }
+
+    /// What the remote is pinned to as the index has it, without a look at the library.
+    pub fn pin(&self, name: &str) -> Result<Option<Pin>, ArchiveError> {
+        Ok(self.read()?.remotes.remove(name).and_then(|line| line.pin))
+    }
+
+    fn read(&self) -> Result<Index, ArchiveError> {
+        self.index.read().map_err(|error| ArchiveError::Unavailable(error, self.index_file()))
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Index) -> Result<R, Fault>) -> Result<R, ArchiveError> {
+        self.index.change(change).map_err(|fault| match fault {
+            Fault::Io(error) => ArchiveError::Unavailable(error, self.index_file()),
+            Fault::Known(error) => error,
+        })
+    }
+
+    fn object(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("sha256").join(digest.to_string())
+    }
+
+    fn library(&self, digest: &Digest) -> PathBuf {
+        self.object(digest).join("library")
+    }
+
+    fn entry(&self, record: &Record) -> Kept {
+        let Record { digest, version, taken } = record.clone();
+        let (library, manifest) = (self.library(&digest), self.object(&digest).join("manifest.json"));
+        Kept { digest, version, library, manifest, taken }
+    }
+
+    fn verified(&self, record: &Record) -> Result<Kept, ArchiveError> {
+        self.verify(&record.digest)?;
+        Ok(self.entry(record))
+    }
+
+    /// An object is what its name says.
+    fn verify(&self, digest: &Digest) -> Result<(), ArchiveError> {
+        let object = self.object(digest);
+        let path = object.join("library");
+        let damaged = |problem: String| ArchiveError::Damaged { problem, path: path.clone() };
+        let found = Digest::of(&path).map_err(|error| damaged(error.to_string()))?;
+        if found != *digest {
+            return Err(damaged(format!("its SHA-256 digest is {found}")));
+        }
+        let manifest = fs::read_to_string(object.join("manifest.json")).map_err(|error| error.to_string());
+        let manifest = manifest.and_then(|text| RemoteManifest::from_json(&text).map_err(|e| e.to_string()));
+        manifest.map(drop).map_err(|problem| damaged(format!("its manifest: {problem}")))
+    }
+
+    /// Writes an object; it is there whole or not at all. The index is locked.
+    fn store(&self, library: &Path, digest: &Digest, manifest_text: &str) -> Result<(), Fault> {
+        let objects = self.folder.join("sha256");
+        fs::create_dir_all(&objects)?;
+        sweep(&objects);
+        let new = tempfile::Builder::new().prefix(NEW).tempdir_in(&objects)?;
+        let mut copy = File::create_new(new.path().join("library"))?;
+        let mut from = File::open(library).map_err(|e| ArchiveError::Unavailable(e, library.to_owned()))?;
+        let found = Digest::copying(&mut from, &mut copy)?;
+        if found != *digest {
+            return Err(ArchiveError::Mismatch { expected: *digest, found, path: library.to_owned() }.into());
+        }
+        copy.sync_all()?;
+        let mut manifest = File::create_new(new.path().join("manifest.json"))?;
+        manifest.write_all(manifest_text.as_bytes())?;
+        manifest.sync_all()?;
+        drop((copy, manifest));
+        // One that is there is damaged.
+        self.remove(digest);
+        fs::rename(new.path(), self.object(digest))?;
+        // Nothing has this name any more.
+        let _ = new.keep();
+        sync_folder(&objects);
+        Ok(())
+    }
+
+    /// Removes an object that nobody names; what cannot be removed is in nobody's way.
+    fn remove(&self, digest: &Digest) {
+        let _ = fs::remove_dir_all(self.object(digest));
+    }
+}
+
+/// How the folders are called that are not finished.
+const NEW: &str = ".new-";
+
+/// Removes what processes that were killed have left unfinished. The index is locked.
+fn sweep(objects: &Path) {
+    let unfinished = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
+    for entry in objects.read_dir().into_iter().flatten().flatten().filter(unfinished) {
+        let _ = fs::remove_dir_all(entry.path());
+    }
+}
+
+fn unknown_name(name: &str, names: &[&str]) -> ArchiveError {
+    let hint = match (near_miss(name, names), names) {
+        (Some(near), _) => format!("; did you mean `{near}`?"),
+        (None, []) => "; a generation is kept once it has run well".to_owned(),
+        (None, _) => format!("; there are some of {}", names.join(", ")),
+    };
+    ArchiveError::UnknownName { name: name.to_owned(), hint }
+}
+
+impl Index {
+    fn holds(&self, digest: &Digest) -> bool {
+        self.remotes.values().any(|line| line.kept.iter().any(|kept| kept.digest == *digest))
+    }
+}
+
+impl Line {
+    /// Drops what is too old, but for what is pinned; returns what was dropped.
+    fn prune(&mut self) -> Vec<Digest> {
+        let pinned = self.pin.as_ref().map(|pin| pin.digest);
+        let (mut at, mut dropped) = (0, Vec::new());
+        self.kept.retain(|kept| {
+            at += 1;
+            let stays = at <= GENERATIONS || Some(kept.digest) == pinned;
+            if !stays {
+                dropped.push(kept.digest);
+            }
+            stays
+        });
+        dropped
+    }
+
+    /// The generation to go back to; see [`Archive::roll_back`].
+    fn choose(&self, name: &str, to: Option<&str>) -> Result<&Record, ArchiveError> {
+        let Some(to) = to else {
+            let pinned = self.pin.as_ref().map(|pin| pin.digest);
+            let now = self.kept.iter().position(|kept| Some(kept.digest) == pinned).unwrap_or(0);
+            return self.kept.get(now + 1).ok_or_else(|| ArchiveError::NoneOlder(name.to_owned()));
+        };
+        let version = to.parse::<Version>().ok();
+        let digits = to.strip_prefix("sha256:").unwrap_or(to).to_ascii_lowercase();
+        let meant = |kept: &&Record| match &version {
+            Some(version) => kept.version == *version,
+            None => digits.len() >= MIN_DIGITS && kept.digest.to_string().starts_with(&digits),
+        };
+        let mut found = self.kept.iter().filter(meant);
+        let first = found.next();
+        // Of one version the newest; digits are to mean one.
+        match first {
+            Some(first) if version.is_some() || found.next().is_none() => Ok(first),
+            _ => {
+                let kept = self.kept.iter().map(|kept| format!("{} ({})", kept.version, kept.digest.short()));
+                let kept = kept.collect::<Vec<_>>().join(", ");
+                Err(ArchiveError::Unknown { name: name.to_owned(), to: format!("`{to}`"), kept })
+            }
+        }
+    }
+}
+
+/// So few digits of a digest are no name for it.
+const MIN_DIGITS: usize = 4;
