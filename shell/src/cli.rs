@@ -84,6 +84,9 @@ struct RunArgs {
     /// The host's manifest.
     #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
     config: Option<PathBuf>,
+    /// Start without remotes; each can be enabled in the window.
+    #[arg(long)]
+    safe_mode: bool,
     #[command(flatten)]
     folders: Folders,
 }
@@ -100,7 +103,7 @@ struct Folders {
 
 impl Folders {
     fn options(self, config: Option<PathBuf>) -> Options {
-        Options { config, plugin_dirs: self.plugin_dir, data_dir: self.data_dir }
+        Options { config, plugin_dirs: self.plugin_dir, data_dir: self.data_dir, safe_mode: false }
     }
 }
 
@@ -171,7 +174,8 @@ pub fn init_log() {
 }
 
 fn run(args: RunArgs) -> Result<u8, Exit> {
-    let config = Config::load(&args.folders.options(args.config)).map_err(|e| Exit::of(e.code(), &e))?;
+    let options = Options { safe_mode: args.safe_mode, ..args.folders.options(args.config) };
+    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
     app::run(config).map_err(|e| Exit::of(e.code(), &e))?;
     Ok(0)
 }

@@ -4,6 +4,7 @@ use std::{
     env, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use etcetera::{BaseStrategy, choose_base_strategy};
@@ -12,7 +13,11 @@ use plugin_api::manifest::{AuthConfig, HostManifest, ManifestError, Place, Remot
 use crate::{
     failure::{Failure, Stage},
     federation::loader::{self, LibraryError},
+    preflight::Preflight,
 };
+
+/// How long a library may take in a process of its own.
+const PREFLIGHT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the command line and the environment say.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +28,8 @@ pub struct Options {
     pub plugin_dirs: Vec<PathBuf>,
     /// Where remotes and the shell keep their data.
     pub data_dir: Option<PathBuf>,
+    /// Start without remotes.
+    pub safe_mode: bool,
 }
 
 /// Why there is no configuration.
@@ -72,6 +79,12 @@ pub struct Config {
     pub config_dir: PathBuf,
     /// Where libraries are looked for, after the folder of their manifest.
     pub plugin_dirs: Vec<PathBuf>,
+    /// How libraries are tried in a process of their own; none where the host's manifest says so.
+    pub preflight: Option<Preflight>,
+    /// Whether files are followed while the shell runs, the drop folder is looked into, and what runs well is kept.
+    pub watch: bool,
+    /// Start without remotes.
+    pub safe_mode: bool,
 }
 
 /// The host's manifest for a shell that is started without one: no remotes.
@@ -94,6 +107,11 @@ impl Config {
         }
         config.auth = auth(&config.host, file.as_deref(), &config.config_dir)?;
         config.file = file;
+        // The tool that tries is this program; where that is not known, there is none to try with.
+        let program = env::current_exe().ok().filter(|_| config.host.preflight);
+        config.preflight = program.map(|program| Preflight { program, limit: PREFLIGHT_LIMIT });
+        config.watch = true;
+        config.safe_mode = options.safe_mode;
         Ok(config)
     }
 
@@ -111,7 +129,18 @@ impl Config {
         plugin_dirs.push(data_dir.join("plugins"));
         let auth = AuthConfig::default();
         let origin = Origin::new("", BUILT_IN, true);
-        Ok(Self { host, origin, file: None, auth, data_dir, config_dir, plugin_dirs })
+        Ok(Self {
+            host,
+            origin,
+            file: None,
+            auth,
+            data_dir,
+            config_dir,
+            plugin_dirs,
+            preflight: None,
+            watch: false,
+            safe_mode: false,
+        })
     }
 
     /// Finds manifest and library of a remote.

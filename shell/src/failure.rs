@@ -90,6 +90,8 @@ impl Failure {
             RemoteError::FAILED => format!("{stage}-failed"),
             code => code.to_owned(),
         };
+        // Told by the code: making a surface and giving it its state is one call.
+        let stage = if code.starts_with("restore-") { Stage::Restore } else { stage };
         let advice = match stage {
             Stage::Retire => "tell its author",
             _ => "press Retry to start it again, and tell its author, with the details",

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -18,14 +19,17 @@ use plugin_api::{
 use shared_store::Store;
 
 use crate::{
-    compositor::Surface,
+    archive,
+    compositor::{Port, Surface},
     config::Config,
     failure::{Failure, SharedFailure, Stage},
 };
 
 mod binding;
+mod check;
 mod copies;
 mod entry;
+mod events;
 mod host;
 pub mod loader;
 mod module;
@@ -33,28 +37,43 @@ mod notices;
 pub mod plan_text;
 pub mod rehearsal;
 pub mod remote;
+mod replacement;
 pub mod resolver;
+mod retire;
+mod sources;
 pub mod why;
 
+use check::{Check, Checked, Job, Trial, refusal};
 use copies::Copies;
-pub use entry::{Entry, Status};
-use entry::{Found, Source, stamp};
-use host::{Host, grants};
+pub use entry::{Entry, Place, Status};
+use entry::{Found, Source};
+use events::Events;
+pub use events::{Event, Told};
+use host::{Host, Refused, grants};
 pub use module::Module;
 use notices::Notices;
 pub use notices::Warning;
 use rehearsal::Change;
-use remote::{Code, Remote, SHUTDOWN_LIMIT, State, Wake};
+use remote::{Bind, Code, Note, Remote, State, Wake};
 use resolver::{Diagnostic, Live, Participant, Plan, Request, Slot};
+pub use retire::Kept;
+use retire::{Retiring, retire};
+use sources::Sources;
 
 /// How long others wait for the copies of a remote that is being loaded.
 const LOAD_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a call into a remote may take before it counts as one that does not return.
+const CALL_LIMIT: Duration = Duration::from_secs(2);
+
+/// How soon deadlines are looked at again while there are any.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
     config: Config,
     entries: BTreeMap<String, Entry>,
-    plan: Plan,
+    plan: Arc<Plan>,
     live: Live,
     /// Offers of libraries that turned out not to be usable.
     excluded: BTreeSet<Slot>,
@@ -70,8 +89,9 @@ pub struct Federation {
     fonts: Fonts,
     wake: Wake,
     next: u64,
-    /// Remotes that are ending.
-    retiring: Vec<thread::JoinHandle<()>>,
+    retiring: Retiring,
+    events: Events,
+    sources: Sources,
     /// What to say about the host itself.
     problems: Vec<SharedFailure>,
 }
@@ -79,13 +99,10 @@ pub struct Federation {
 impl Federation {
     /// Finds, reads and plans all remotes of `config`, and starts those that provide for others.
     pub fn start(config: Config, fonts: Fonts, wake: Wake) -> Self {
-        let entries = config
-            .host
-            .remotes
-            .iter()
-            .map(|(alias, reference)| (alias.clone(), Entry::new(&config, alias, reference)))
-            .collect();
-        Self::with_entries(config, entries, fonts, wake)
+        let looked = Arc::clone(&wake);
+        let sources = Sources::new(&config, move || looked(Duration::ZERO));
+        let entries = sources.entries(&config);
+        Self::with_entries(config, entries, sources, fonts, wake)
     }
 
     /// A federation of one remote that is linked into this executable.
@@ -106,15 +123,23 @@ impl Federation {
         let (manifest, code) = (Arc::new(manifest), Source::Linked(entry));
         let found = Found { manifest, origin: None, code, looked: Vec::new() };
         let entry = Entry { found: Ok(found), ..Entry::empty(&reference) };
-        Ok(Self::with_entries(config, BTreeMap::from([(alias, entry)]), fonts, wake))
+        let config = Config { watch: false, ..config };
+        let sources = Sources::new(&config, || ());
+        Ok(Self::with_entries(config, BTreeMap::from([(alias, entry)]), sources, fonts, wake))
     }
 
-    fn with_entries(config: Config, entries: BTreeMap<String, Entry>, fonts: Fonts, wake: Wake) -> Self {
+    fn with_entries(
+        config: Config,
+        entries: BTreeMap<String, Entry>,
+        sources: Sources,
+        fonts: Fonts,
+        wake: Wake,
+    ) -> Self {
         let host = Host::new();
         let (config, problems) = host.with_true_manifest(config);
         let live = Live::new();
         let excluded = BTreeSet::new();
-        let plan = make_plan(&config, &entries, &live, &excluded);
+        let plan = Arc::new(make_plan(&config, &entries, &live, &excluded));
         let mut federation = Self {
             config,
             entries,
@@ -130,9 +155,12 @@ impl Federation {
             fonts,
             wake,
             next: 0,
-            retiring: Vec::new(),
+            retiring: Retiring::default(),
+            events: Events::default(),
+            sources,
             problems,
         };
+        federation.follow();
         federation.adopt_plan();
         federation
     }
@@ -200,11 +228,7 @@ impl Federation {
     /// Takes the plan in force to the remotes: who is refused, who loads first, whose store the host uses.
     fn adopt_plan(&mut self) {
         let refused = |entry: &Entry| {
-            let cause = self.plan.refusal(&entry.manifest()?.name)?.cause();
-            let place =
-                self.change(cause).map(|change| format!(" ({}, {})", change.place, change.edit.pointer));
-            let message = format!("{cause}{}", place.unwrap_or_default());
-            Some(Arc::new(Failure::new(Stage::Plan, cause.code.as_str(), message)))
+            refusal(&self.plan, &entry.manifest()?.name, |said| self.change(said)).map(Arc::new)
         };
         let refused: Vec<_> = self.entries.values().map(refused).collect();
         for (entry, refused) in self.entries.values_mut().zip(refused) {
@@ -230,41 +254,191 @@ impl Federation {
     pub fn want(&mut self, alias: &str) {
         let Some(entry) = self.entries.get_mut(alias) else { return };
         entry.wanted = true;
-        if entry.running.is_some() || entry.refused.is_some() || entry.unbound.is_some() {
+        let prevented = entry.refused.is_some() || entry.unbound.is_some() || entry.off.is_some();
+        if entry.running.is_some() || entry.check.is_some() || prevented {
             return;
         }
         let Ok(found) = &entry.found else { return };
-        let manifest = Arc::clone(&found.manifest);
-        let code = match &found.code {
-            Source::Linked(remote) => Code::Linked(*remote),
-            Source::Library(path) => match self.copies.next(path) {
-                Ok(copy) => Code::Library { path: path.clone(), copy },
-                Err(failure) => {
-                    tracing::error!(remote = manifest.name, code = failure.code, "{}", failure.message);
-                    entry.found = Err(Arc::new(failure));
-                    return;
-                }
-            },
-        };
         entry.initialised = false;
+        entry.hung = false;
         entry.since = Some(Instant::now());
-        (self.wake)(LOAD_LIMIT);
-        entry.stamp = entry.library().and_then(stamp);
-        entry.running = Some(Remote::start(manifest, code, Arc::clone(&self.wake)));
+        entry.generation += 1;
+        (self.wake)(LOOK_AGAIN);
+        if let Source::Linked(remote) = found.code {
+            let manifest = Arc::clone(&found.manifest);
+            entry.running = Some(Remote::start(manifest, Code::Linked(remote), Arc::clone(&self.wake)));
+            return;
+        }
+        let check = self.check(alias, None);
+        if let Some(entry) = self.entries.get_mut(alias) {
+            match check {
+                Ok(check) => entry.check = Some(check),
+                Err(failure) => {
+                    tracing::error!(remote = alias, code = failure.code, "{}", failure.message);
+                    entry.found = Err(Arc::new(failure));
+                }
+            }
+        }
+    }
+
+    /// Begins to look at the library of `alias`; with `trial` whether it would be admitted too.
+    fn check(&mut self, alias: &str, replaces: Option<Replaces>) -> Result<Check, Failure> {
+        let (trial, current) = match replaces {
+            Some(Replaces { current }) => (Some(self.trial(alias)), current),
+            None => (None, None),
+        };
+        let Some(reference) = self.entries.get(alias).map(Entry::source) else {
+            return Err(Failure::new(
+                Stage::Discover,
+                "manifest-missing",
+                format!("there is no remote `{alias}`"),
+            ));
+        };
+        let copy = self.copies.next(alias)?;
+        let with = self.entries.iter().filter(|(other, entry)| *other != alias && entry.running.is_some());
+        let with = with.filter_map(|(_, entry)| entry.copy.as_ref().map(|(copy, _)| copy.clone())).collect();
+        let (config, wake) = (self.config.clone(), Arc::clone(&self.wake));
+        Ok(Check::start(Job { config, alias: alias.to_owned(), reference, copy, trial, current, with, wake }))
+    }
+
+    /// What a plan for another generation of `alias` depends on.
+    fn trial(&self, alias: &str) -> Trial {
+        let name = self.entries.get(alias).map(|entry| entry.reference.name.clone()).unwrap_or_default();
+        let mut live = self.live.clone();
+        live.release(&name);
+        let mut excluded = self.excluded.clone();
+        excluded.retain(|slot| *slot.participant != *name);
+        Trial {
+            host: Participant::host(&self.config.host),
+            others: participants(self.entries.iter().filter(|(other, _)| *other != alias).map(|(_, e)| e)),
+            live,
+            excluded,
+            strategy: self.config.host.share_strategy,
+        }
     }
 
     /// Goes on with what has become possible since the last call. Never waits.
     pub fn poll(&mut self) {
+        self.take_changes();
+        self.count_kept();
+        let aliases: Vec<String> = self.entries.keys().cloned().collect();
+        for alias in &aliases {
+            self.take_checked(alias);
+            self.take_notes(alias);
+            self.look_for_hangs(alias);
+        }
         self.plan_without_those_who_do_not_load();
         self.bind_host();
-        let aliases: Vec<String> = self.entries.keys().cloned().collect();
-        for alias in aliases {
-            self.initialise(&alias);
+        for alias in &aliases {
+            self.initialise(alias);
+            self.step_replacement(alias);
+            self.archive(alias);
+        }
+        let starts = |entry: &Entry| matches!(entry.status(), Status::Starting) || entry.next.is_some();
+        if self.entries.values().any(starts) {
+            (self.wake)(LOOK_AGAIN);
+        }
+    }
+
+    /// Takes a remote whose library was looked at, or why it is not to be loaded.
+    fn take_checked(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        match entry.check.as_ref().and_then(Check::poll) {
+            None => return,
+            Some(Ok(checked)) => {
+                entry.check = None;
+                if let Some(Checked { found, digest, copy, remote, times }) = checked {
+                    // What was planned with is what was looked at, unless the file has changed in between.
+                    let same = entry.manifest() == Some(&*found.manifest);
+                    entry.found = Ok(found);
+                    entry.copy = Some((copy, digest));
+                    entry.archived = false;
+                    entry.before = times;
+                    entry.running = Some(remote);
+                    if !same {
+                        self.replan();
+                    }
+                }
+            }
+            Some(Err(failure)) => {
+                entry.check = None;
+                let (stage, code) = (failure.stage, &*failure.code);
+                tracing::error!(remote = alias, %stage, code, "{}", failure.message);
+                let failure = Arc::new(failure);
+                entry.unbound = Some(Arc::clone(&failure));
+                self.note_failure(alias, Arc::clone(&failure), Event::Failed);
+                self.replan();
+            }
+        }
+    }
+
+    /// Takes what a remote did wrong.
+    fn take_notes(&mut self, alias: &str) {
+        let notes = self.entries.get(alias).and_then(|entry| entry.running.as_ref()).map(Remote::notes);
+        for Note { failure, fatal } in notes.into_iter().flatten() {
+            self.note_failure(
+                alias,
+                Arc::clone(&failure),
+                if fatal { Event::Failed } else { Event::StateLost },
+            );
+            if fatal {
+                self.count_failure(alias, &failure);
+            }
+        }
+    }
+
+    /// Finds out who does not come back from a call.
+    fn look_for_hangs(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        let Some(running) = &entry.running else { return };
+        let long = running.busy().filter(|(_, waited)| *waited >= CALL_LIMIT);
+        let hung = std::mem::replace(&mut entry.hung, long.is_some());
+        let Some((stage, _)) = long.filter(|_| !hung) else { return };
+        let failure = replacement::hung(stage);
+        tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
+        let failure = Arc::new(failure);
+        if !matches!(running.state(), State::Active) {
+            // It will not start; another try is another thread.
+            entry.unbound = Some(Arc::clone(&failure));
+            let generation = entry.generation;
+            if let Some(running) = entry.running.take() {
+                self.retire_beside(alias, generation, running);
+            }
+            self.replan();
+        }
+        self.note_failure(alias, Arc::clone(&failure), Event::Failed);
+        self.count_failure(alias, &failure);
+    }
+
+    /// Keeps a generation that runs well, to go back to it; once for each, on a thread of its own.
+    fn archive(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        let drawn = |remote: &Remote| remote.times().iter().any(|(stage, _)| *stage == "first frame");
+        if entry.archived || !self.config.watch || !entry.running.as_ref().is_some_and(drawn) {
+            return;
+        }
+        entry.archived = true;
+        let (Ok(found), Some((copy, digest))) = (&entry.found, entry.copy.clone()) else { return };
+        let Some(origin) = &found.origin else { return };
+        let (archive, name, text) =
+            (self.sources.archive.clone(), found.manifest.name.clone(), origin.text().to_owned());
+        let keep = move || {
+            if let Err(error) = archive.keep(&name, &copy, &digest, &text) {
+                tracing::warn!(remote = name, code = error.code(), "{error}");
+            }
+        };
+        if let Err(error) = thread::Builder::new().name(format!("keep:{alias}")).spawn(keep) {
+            tracing::warn!(
+                remote = alias,
+                code = "no-thread",
+                "the system gives no thread to keep this generation of `{alias}` with ({error}); it cannot be rolled \
+                 back to; close something or raise the limit"
+            );
         }
     }
 
     fn replan(&mut self) {
-        self.plan = make_plan(&self.config, &self.entries, &self.live, &self.excluded);
+        self.plan = Arc::new(make_plan(&self.config, &self.entries, &self.live, &self.excluded));
         self.adopt_plan();
         let wanted: Vec<_> = self.entries.iter().filter(|(_, e)| e.wanted).map(|(a, _)| a.clone()).collect();
         for alias in wanted {
@@ -280,27 +454,19 @@ impl Federation {
             return;
         }
         let manifest = Arc::clone(&found.manifest);
+        let Some(offers) = running.offers().cloned() else { return };
         let notify = running.notifier();
-        let (grants, refused) = grants(&self.config, alias, &manifest);
-        let consumer = Consumer {
-            name: manifest.name.as_str().into(),
-            grants,
-            all: false,
-            isolated: false,
-            notify: notify_fn(notify),
-        };
-        match self.scope_for(&consumer) {
-            Ok(Some(scope)) => {
+        let (consumer, refused) = self.consumer(alias, &manifest, notify);
+        match self.scope_for(&Arc::clone(&self.plan), &consumer, &offers) {
+            Ok(Some((scope, used))) => {
                 // Now, because this is the one time that it is started.
-                for refused in refused {
-                    refused.log();
-                }
-                let data_dir = self.config.data_dir.join("remotes").join(&manifest.name);
-                let fonts = self.fonts;
+                refused.iter().for_each(Refused::log);
+                self.in_use.extend(used);
+                let (folder, fonts) = (self.data_dir(&manifest.name), self.fonts);
                 if let Some(entry) = self.entries.get_mut(alias)
                     && let Some(running) = &entry.running
                 {
-                    running.init(scope, data_dir, fonts);
+                    running.init(scope, folder, fonts);
                     entry.initialised = true;
                     for assignment in self.plan.assignments_of(&manifest.name).to_vec() {
                         self.remember(&assignment);
@@ -311,6 +477,22 @@ impl Federation {
             Ok(None) => {}
             Err(unusable) => self.plan_without(unusable),
         }
+    }
+
+    /// A remote as a user of shared crates, and what it asks for in vain.
+    fn consumer(
+        &self,
+        alias: &str,
+        manifest: &RemoteManifest,
+        notify: impl Fn() + Send + Sync + Clone + 'static,
+    ) -> (Consumer, Vec<Refused>) {
+        let (grants, refused) = grants(&self.config, alias, manifest);
+        let name = manifest.name.as_str().into();
+        (Consumer { name, grants, all: false, isolated: false, notify: notify_fn(notify) }, refused)
+    }
+
+    fn data_dir(&self, name: &str) -> PathBuf {
+        self.config.data_dir.join("remotes").join(name)
     }
 
     /// Opens an expose of a remote that is [`Status::Active`].
@@ -327,56 +509,39 @@ impl Federation {
             return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
         };
         self.next += 1;
-        Some(Ok(running.open(self.next, expose, &known.title, None)))
+        let port = Port::new(running.open(self.next, expose));
+        let surface = Surface::new(self.next, known.title.clone(), Arc::clone(&port));
+        if let Some(entry) = self.entries.get_mut(alias) {
+            entry.ports.retain(|(_, port)| port.strong_count() > 0);
+            entry.ports.push((expose.to_owned(), Arc::downgrade(&port)));
+        }
+        Some(Ok(surface))
     }
 
     /// Starts again from what is on the disk now: finds, reads, plans and loads the remote anew.
     pub fn retry(&mut self, alias: &str) {
+        self.give_up_replacement(alias);
         let Some(mut entry) = self.entries.remove(alias) else { return };
-        let name = entry.found.as_ref().ok().map(|f| f.manifest.name.clone());
+        let name = entry.reference.name.clone();
         if let Some(running) = entry.running.take() {
-            let pinned = name.as_deref().is_some_and(|n| self.live.users_of(n).next().is_some());
-            if pinned {
-                // Others use its copy of a shared crate: its library must stay.
-                running.begin_shutdown();
-                drop(running);
-            } else {
-                self.retire_beside(alias, running);
-            }
+            self.release(alias, &name, entry.generation, running);
         }
-        if let Some(name) = name {
-            self.live.release(&name);
-            self.excluded.retain(|slot| *slot.participant != *name);
-            if self.live.users_of(&name).next().is_none() {
-                // Before its library goes.
-                self.in_use.retain(|slot, _| *slot.participant != *name);
-            }
+        self.live.release(&name);
+        self.excluded.retain(|slot| *slot.participant != *name);
+        if self.live.users_of(&name).next().is_none() {
+            // Before its library goes.
+            self.in_use.retain(|slot, _| *slot.participant != *name);
         }
-        let mut fresh = match &entry.found {
+        let fresh = match &entry.found {
             Ok(Found { code: Source::Linked(_), .. }) => {
-                Entry { running: None, refused: None, unbound: None, initialised: false, ..entry }
+                Entry { found: entry.found, ..Entry::empty(&entry.reference) }
             }
-            _ => Entry::new(&self.config, alias, &entry.reference),
+            _ => self.sources.entry(&self.config, alias, &entry.reference),
         };
-        fresh.wanted = true;
+        let fresh = Entry { wanted: true, generation: entry.generation, last: entry.last, ..fresh };
         self.entries.insert(alias.to_owned(), fresh);
         self.replan();
-    }
-
-    /// Ends a remote on a thread of its own: one that hangs must not hang the window.
-    fn retire_beside(&mut self, alias: &str, running: Remote) {
-        self.retiring.retain(|thread| !thread.is_finished());
-        let name = alias.to_owned();
-        match thread::Builder::new().spawn(move || retire(&name, running)) {
-            Ok(thread) => self.retiring.push(thread),
-            // The remote went with the closure: it ends by itself, and only its library stays.
-            Err(error) => tracing::warn!(
-                remote = alias,
-                code = "no-thread",
-                "the system gives no thread to unload `{alias}` ({error}); its library is kept until the shell \
-                 ends; close something or raise the limit"
-            ),
-        }
+        self.follow();
     }
 
     /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`].
@@ -391,20 +556,19 @@ impl Federation {
             .collect();
         let (last, first): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
             .into_values()
-            .filter_map(|e| Some((e.found.ok()?.manifest.name.clone(), e.running?)))
+            .filter_map(|e| Some((e.reference.name.clone(), (e.generation, e.running?))))
             .partition(|(name, _)| providers.contains(name));
         for group in [first, last] {
-            for (_, remote) in &group {
+            for (_, (_, remote)) in &group {
                 remote.begin_shutdown();
             }
-            for (name, remote) in group {
-                retire(&name, remote);
+            for (name, (generation, remote)) in group {
+                if let Some(failure) = retire(&name, generation, remote) {
+                    tracing::warn!(remote = name, code = failure.code, "{}", failure.message);
+                }
             }
         }
-        for thread in std::mem::take(&mut self.retiring) {
-            // It ends within the limit, and its own panic is no reason not to end here.
-            let _ = thread.join();
-        }
+        self.join_retiring();
     }
 }
 
@@ -414,12 +578,10 @@ impl Drop for Federation {
     }
 }
 
-/// Ends a remote and says how that went. Waits.
-fn retire(name: &str, remote: Remote) {
-    match remote.retire(SHUTDOWN_LIMIT) {
-        Ok(unloaded) => tracing::debug!(remote = name, ?unloaded, "retired"),
-        Err(failure) => tracing::warn!(remote = name, code = failure.code, "{}", failure.message),
-    }
+/// What a replacement is compared with.
+struct Replaces {
+    /// The content that runs: the same again is no news.
+    current: Option<archive::Digest>,
 }
 
 fn make_plan(
@@ -429,10 +591,14 @@ fn make_plan(
     excluded: &BTreeSet<Slot>,
 ) -> Plan {
     let host = Participant::host(&config.host);
-    let remotes: Vec<Participant> = entries
-        .values()
-        .filter(|entry| entry.unbound.is_none())
-        .filter_map(|e| Some(Participant::remote(e.manifest()?).loaded(e.initialised)))
-        .collect();
+    let remotes = participants(entries.values());
     resolver::resolve(&Request { live, excluded, ..Request::new(&host, &remotes, config.host.share_strategy) })
+}
+
+/// Those that take part in plans.
+fn participants<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Participant> {
+    entries
+        .filter(|entry| entry.unbound.is_none() && entry.off.is_none())
+        .filter_map(|entry| Some(Participant::remote(entry.manifest()?).loaded(entry.initialised)))
+        .collect()
 }

@@ -113,7 +113,8 @@ fn remote_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, entr
             let (ink, ground) = match &status {
                 Status::Active => (t.success, t.success_weak),
                 Status::Failed(_) => (t.danger, t.danger_weak),
-                Status::Ready | Status::Starting => (t.text_weak, t.hover),
+                Status::Hung => (t.warning, t.warning_weak),
+                Status::Ready | Status::Starting | Status::Off(_) => (t.text_weak, t.hover),
             };
             pill_ui(ui, status.word(), ink, ground);
         });

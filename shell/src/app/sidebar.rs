@@ -134,9 +134,10 @@ fn entry_ui(
 ) -> Response {
     let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 36.0), Sense::click());
     let dot = match status {
-        Status::Ready => t.ghost,
+        Status::Ready | Status::Off(_) => t.ghost,
         Status::Starting => t.accent,
         Status::Active => t.success,
+        Status::Hung => t.warning,
         Status::Failed(_) => t.danger,
     };
     response.widget_info(|| WidgetInfo::selected(egui::Role::Button, true, selected, title));

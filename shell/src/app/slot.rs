@@ -50,7 +50,7 @@ impl Slot {
             self.surface = None;
             ui.ctx().request_repaint();
         }
-        if !matches!(status, None | Some(Status::Failed(_))) {
+        if !matches!(status, None | Some(Status::Failed(_) | Status::Off(_))) {
             let unread = |warning: &&Warning| !self.dismissed.contains(&warning.text);
             let unread: Vec<_> = federation.warnings(alias).filter(unread).take(MAX_WARNINGS).collect();
             for warning in unread {
@@ -65,12 +65,12 @@ impl Slot {
             if !surface.has_picture() && surface.failure().is_none() {
                 skeleton_ui(ui, &scene.tokens, area);
             }
-        } else if self.failure.is_none() && !matches!(status, None | Some(Status::Failed(_))) {
+        } else if self.failure.is_none() && !matches!(status, None | Some(Status::Failed(_) | Status::Off(_))) {
             skeleton_ui(ui, &scene.tokens, area);
         }
         let active = matches!(status, Some(Status::Active));
         let failure = match status {
-            Some(Status::Failed(failure)) => Some(failure),
+            Some(Status::Failed(failure) | Status::Off(failure)) => Some(failure),
             _ => self.failure.clone().or_else(|| self.surface.as_ref().and_then(Surface::failure).cloned()),
         };
         let Some(failure) = failure else { return };
@@ -78,9 +78,8 @@ impl Slot {
         let title = federation.entries().get(alias).map_or(alias, Entry::title).to_owned();
         if failure_ui(ui, &scene.tokens, area, &title, &failure, stale) {
             *self = Self::default();
-            let outdated = federation.entries().get(alias).is_some_and(Entry::is_outdated);
             // A surface that failed alone gets another one of the same remote, whose other surfaces go on.
-            if !active || outdated {
+            if !active {
                 federation.retry(alias);
             }
             ui.ctx().request_repaint();

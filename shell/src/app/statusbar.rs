@@ -18,7 +18,8 @@ impl Shell {
             for entry in self.federation.entries().values() {
                 match entry.status() {
                     Status::Active => active += 1,
-                    Status::Failed(_) => failed += 1,
+                    Status::Failed(_) | Status::Hung => failed += 1,
+                    Status::Off(_) => {}
                     Status::Ready | Status::Starting => waiting += 1,
                 }
             }

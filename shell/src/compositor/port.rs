@@ -173,7 +173,8 @@ impl Port {
     /// What took over since `turn`, if anything did.
     pub(super) fn newer_than(&self, turn: u64) -> Option<(u64, Arc<Source>, Vec<Frame>)> {
         let mut behind = self.0.lock();
-        (behind.turn != turn).then(|| (behind.turn, Arc::clone(&behind.source), std::mem::take(&mut behind.first)))
+        (behind.turn != turn)
+            .then(|| (behind.turn, Arc::clone(&behind.source), std::mem::take(&mut behind.first)))
     }
 
     /// Notes what is about to be sent. `[window's thread]`

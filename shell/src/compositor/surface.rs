@@ -20,10 +20,10 @@ use crate::failure::SharedFailure;
 pub const MAX_TEXTURE_SIDE: u32 = 2048;
 
 /// A frame that takes longer than this is late enough to be told of.
-pub const SLOW: Duration = Duration::from_millis(50);
+const SLOW: Duration = Duration::from_millis(50);
 
 /// A surface that has not answered for so long does not respond.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a late frame is told of after it has arrived.
 const SLOW_SHOWN: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use plugin_api::shared::{Consumer, InstallError, notify_fn};
 use super::{
     Federation, LOAD_LIMIT, Module,
     remote::{Bind, Remote, State},
-    resolver::{Assignment, Slot},
+    resolver::{Assignment, Plan, Slot},
 };
 use crate::failure::{Failure, Stage};
 
@@ -27,21 +27,34 @@ pub(super) enum Fault {
     Consumer(String),
 }
 
+impl Unusable {
+    /// What is told of it.
+    pub(super) fn into_failure(self) -> Failure {
+        self.failure
+    }
+}
+
 impl Federation {
-    /// How to make one interface for each shared crate of a remote; `None` while a provider is not loaded yet.
-    pub(super) fn scope_for(&mut self, consumer: &Consumer) -> Result<Option<Vec<Bind>>, Unusable> {
+    /// How to make one interface for each shared crate that `plan` gives to a remote in whose image `linked` is, and
+    /// the copies that it then uses; `None` while a provider is not loaded yet.
+    #[expect(clippy::type_complexity, reason = "a list, and what is to be noted once it is used")]
+    pub(super) fn scope_for(
+        &mut self,
+        plan: &Plan,
+        consumer: &Consumer,
+        linked: &Arc<[Module]>,
+    ) -> Result<Option<(Vec<Bind>, Vec<(Slot, Module)>)>, Unusable> {
         let mut scope: Vec<Bind> = Vec::new();
         let mut used = Vec::new();
-        for assignment in self.plan.assignments_of(&consumer.name).to_vec() {
-            let Some(linked) = self.modules_of(&consumer.name) else { return Ok(None) };
+        for assignment in plan.assignments_of(&consumer.name).to_vec() {
             let expected = linked.iter().find(|module| module.key == *assignment.key);
-            let Some(module) = self.provided(&assignment, expected)? else { return Ok(None) };
+            let own = assignment.is_own_copy().then_some(linked);
+            let Some(module) = self.provided(&assignment, expected, own)? else { return Ok(None) };
             let consumer = Consumer { isolated: !assignment.singleton, ..consumer.clone() };
             used.push((assignment.offer(), module.clone()));
             scope.push(Box::new(move || Ok(module.bind(consumer)?.provided_by(&assignment.provider))));
         }
-        self.in_use.extend(used);
-        Ok(Some(scope))
+        Ok(Some((scope, used)))
     }
 
     /// Points the host at the copies that the plan gives it.
@@ -57,7 +70,7 @@ impl Federation {
         let host = self.plan.host().to_owned();
         let assignment = self.plan.assignments_of(&host).iter().find(|known| *known.key == own.key).cloned();
         let module = match &assignment {
-            Some(assignment) => match self.provided(assignment, Some(&own))? {
+            Some(assignment) => match self.provided(assignment, Some(&own), None)? {
                 Some(module) => module,
                 None => return Ok(()),
             },
@@ -95,8 +108,13 @@ impl Federation {
 
     /// Keeps why a copy was chosen, before it is in use.
     pub(super) fn remember(&mut self, known: &Assignment) {
+        self.remember_from(&Arc::clone(&self.plan), known);
+    }
+
+    /// [`remember`](Self::remember) for a plan that is not in force yet.
+    pub(super) fn remember_from(&mut self, plan: &Plan, known: &Assignment) {
         if !known.live
-            && let Some(why) = self.plan.explain(&known.scope, &known.key, &known.consumer)
+            && let Some(why) = plan.explain(&known.scope, &known.key, &known.consumer)
             && let Some(won) = why.candidates.into_iter().find(|candidate| candidate.won)
         {
             self.reasons.insert(known.offer(), won.reason);
@@ -109,12 +127,13 @@ impl Federation {
         &mut self,
         assignment: &Assignment,
         expected: Option<&Module>,
+        own: Option<&Arc<[Module]>>,
     ) -> Result<Option<Module>, Unusable> {
         let Assignment { consumer, provider, key, version, .. } = assignment;
         let kept = self.in_use.get(&assignment.offer()).filter(|_| assignment.live).cloned();
         let modules = match kept {
             Some(module) => Arc::new([module]),
-            None => match self.modules_of(provider) {
+            None => match own.cloned().or_else(|| self.modules_of(provider)) {
                 Some(modules) => modules,
                 None => return Ok(None),
             },
@@ -238,8 +257,9 @@ impl Federation {
                     && let Some(entry) = self.entries.get_mut(&alias)
                 {
                     entry.unbound = Some(failure);
+                    let generation = entry.generation;
                     if let Some(running) = entry.running.take() {
-                        self.retire_beside(&alias, running);
+                        self.retire_beside(&alias, generation, running);
                     }
                 }
             }

@@ -16,7 +16,7 @@ use std::{
 use plugin_api::manifest::{RemoteManifest, RemoteRef, ShareStrategy};
 
 use super::{
-    entry::{Found, Source},
+    entry::Found,
     loader::{self, LibraryError},
     rehearsal::Change,
     remote::{Code, Remote, SHUTDOWN_LIMIT, Times, Wake},
@@ -37,6 +37,8 @@ pub(super) struct Job {
     pub(super) copy: PathBuf,
     /// Whether it would be admitted; none for a remote that has been planned with.
     pub(super) trial: Option<Trial>,
+    /// The content that runs already, and need not be taken again.
+    pub(super) current: Option<Digest>,
     /// Libraries whose copies of shared crates it may be given.
     pub(super) with: Vec<PathBuf>,
     pub(super) wake: Wake,
@@ -53,7 +55,7 @@ pub(super) struct Checked {
 
 /// A look that is being taken; dropping it gives it up.
 pub(super) struct Check {
-    result: mpsc::Receiver<Result<Checked, Failure>>,
+    result: mpsc::Receiver<Result<Option<Checked>, Failure>>,
     cancel: Arc<AtomicBool>,
 }
 
@@ -67,7 +69,7 @@ impl Check {
         let run = move || {
             let wake = Arc::clone(&job.wake);
             let result = job.run(&stop);
-            if let Err(mpsc::SendError(Ok(unwanted))) = sender.send(result) {
+            if let Err(mpsc::SendError(Ok(Some(unwanted)))) = sender.send(result) {
                 // It comes too late to be of use, and must not stay.
                 let _ = unwanted.remote.retire(SHUTDOWN_LIMIT);
             }
@@ -84,8 +86,8 @@ impl Check {
         Self { result, cancel }
     }
 
-    /// What came of it; none while it goes on.
-    pub(super) fn poll(&self) -> Option<Result<Checked, Failure>> {
+    /// What came of it, if anything new is there; none while it goes on.
+    pub(super) fn poll(&self) -> Option<Result<Option<Checked>, Failure>> {
         match self.result.try_recv() {
             Ok(result) => Some(result),
             Err(mpsc::TryRecvError::Empty) => None,
@@ -105,18 +107,18 @@ impl Drop for Check {
 }
 
 impl Job {
-    fn run(self, cancel: &AtomicBool) -> Result<Checked, Failure> {
+    fn run(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
         let copy = self.copy.clone();
         let result = self.look(cancel);
-        if result.is_err() {
+        if !matches!(result, Ok(Some(_))) {
             // Nothing more can be done about a private copy that cannot be removed; its folder goes at exit.
             let _ = fs::remove_file(copy);
         }
         result
     }
 
-    fn look(self, cancel: &AtomicBool) -> Result<Checked, Failure> {
-        let Self { config, alias, reference, copy, trial, with, wake } = self;
+    fn look(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
+        let Self { config, alias, reference, copy, trial, current, with, wake } = self;
         let mut times = Times::new();
         let mut timed = {
             let mut last = Instant::now();
@@ -125,20 +127,18 @@ impl Job {
                 times.push((stage, now - std::mem::replace(&mut last, now)));
             }
         };
-        let found = Found::locate(&config, &alias, &reference)?;
+        let located = config.locate(&alias, &reference)?;
+        let library = located.library.clone();
+        let found = Found::from(located);
         timed(&mut times, "manifest");
-        let library = match &found.code {
-            Source::Library(path) => path.clone(),
-            Source::Linked(remote) => {
-                let remote = Remote::start(Arc::clone(&found.manifest), Code::Linked(*remote), wake);
-                return Ok(Checked { digest: Digest::default(), found, copy, remote, times });
-            }
-        };
         let digest = take_copy(&library, &copy, &found.manifest).map_err(|error| {
             let failure = Failure::new(Stage::Check, error.code(), error);
             if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
         })?;
         timed(&mut times, "copy");
+        if current == Some(digest) {
+            return Ok(None);
+        }
         if let Some(trial) = trial {
             let plan = trial.plan(&found.manifest);
             let change = |said: &Diagnostic| {
@@ -163,7 +163,7 @@ impl Job {
         }
         let code = Code::Library { path: library, copy: copy.clone() };
         let remote = Remote::start(Arc::clone(&found.manifest), code, wake);
-        Ok(Checked { found, digest, copy, remote, times })
+        Ok(Some(Checked { found, digest, copy, remote, times }))
     }
 }
 
@@ -172,7 +172,8 @@ fn take_copy(library: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Di
     fs::copy(library, copy).map_err(|error| LibraryError::io(error, library))?;
     let embedded = loader::complete(copy).map_err(|error| loader::relocate(error, library))?;
     let found = Digest::of(copy).map_err(|error| LibraryError::io(error, library))?;
-    if let Some(stated) = planned.sha256.filter(|stated| *stated != found) {
+    let stated = planned.sha256.as_ref().and_then(|digits| digits.parse().ok());
+    if let Some(stated) = stated.filter(|stated| *stated != found) {
         return Err(LibraryError::Digest { stated, found, path: library.to_owned() });
     }
     loader::same_manifest(planned, &embedded, library)?;

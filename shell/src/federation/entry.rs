@@ -19,7 +19,7 @@ use super::{
 use crate::{
     archive::Digest,
     compositor::Port,
-    config::{Config, Origin},
+    config::{Config, Located, Origin},
     failure::{Failure, SharedFailure, Stage},
 };
 
@@ -85,17 +85,18 @@ pub(super) struct Found {
     pub(super) looked: Vec<PathBuf>,
 }
 
-impl Found {
-    /// Finds manifest and library.
-    pub(super) fn locate(config: &Config, alias: &str, reference: &RemoteRef) -> Result<Self, Failure> {
-        config.locate(alias, reference).map(|located| Self {
+impl From<Located> for Found {
+    fn from(located: Located) -> Self {
+        Self {
             manifest: Arc::new(located.manifest),
             origin: Some(located.origin),
             code: Source::Library(located.library),
             looked: located.looked,
-        })
+        }
     }
+}
 
+impl Found {
     /// `failure` with where the library was looked for.
     pub(super) fn looked_for(&self, failure: Failure) -> Failure {
         if self.looked.is_empty() {
@@ -170,7 +171,7 @@ impl Entry {
 
     pub(super) fn new(config: &Config, alias: &str, reference: &RemoteRef, place: Place) -> Self {
         let mut entry = Self { place, ..Self::empty(reference) };
-        entry.found = Found::locate(config, alias, &entry.source()).map_err(|failure| {
+        entry.found = config.locate(alias, &entry.source()).map(Found::from).map_err(|failure| {
             tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
             Arc::new(failure)
         });

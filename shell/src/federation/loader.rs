@@ -23,6 +23,8 @@ use plugin_api::{
     manifest::{ManifestError, RemoteManifest},
 };
 
+use crate::archive::Digest;
+
 mod file;
 
 pub(crate) use file::section_text;
@@ -120,7 +122,7 @@ impl LibraryError {
         }
     }
 
-    fn io(error: io::Error, path: &Path) -> Self {
+    pub(super) fn io(error: io::Error, path: &Path) -> Self {
         if error.kind() == io::ErrorKind::NotFound {
             Self::Missing(path.to_owned())
         } else {
@@ -175,6 +177,7 @@ impl Library {
 
     /// Loads the library at `path` from a private copy called `copy`, after the checks of the contract.
     ///
+    /// A copy that is there already is taken as it is.
     /// The copy has its own name, because the system takes a path that it has seen for the library that it
     /// has; and the file that a build writes to is never mapped, because overwriting it would end the process.
     ///
@@ -185,7 +188,9 @@ impl Library {
     /// # Errors
     /// See [`LibraryError`].
     pub unsafe fn load(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
-        fs::copy(path, copy).map_err(|e| LibraryError::io(e, path))?;
+        if !copy.exists() {
+            fs::copy(path, copy).map_err(|e| LibraryError::io(e, path))?;
+        }
         // SAFETY: passed on to the caller.
         let result = unsafe { Self::load_copy(path, copy, planned) };
         if result.is_err() {
@@ -252,7 +257,7 @@ impl Library {
     }
 }
 
-fn relocate(error: LibraryError, path: &Path) -> LibraryError {
+pub(super) fn relocate(error: LibraryError, path: &Path) -> LibraryError {
     let path = path.to_owned();
     match error {
         LibraryError::Missing(_) => LibraryError::Missing(path),
@@ -281,7 +286,11 @@ fn one_line(text: &str) -> String {
 }
 
 /// What is said beside the schema's place and the library's own digest must be the same; layout and order of the text are not part of it.
-fn same_manifest(planned: &RemoteManifest, found: &RemoteManifest, path: &Path) -> Result<(), LibraryError> {
+pub(super) fn same_manifest(
+    planned: &RemoteManifest,
+    found: &RemoteManifest,
+    path: &Path,
+) -> Result<(), LibraryError> {
     let plain = |m: &RemoteManifest| RemoteManifest { schema: None, sha256: None, ..m.clone() };
     let (planned, found) = (plain(planned), plain(found));
     if planned == found {

@@ -16,11 +16,11 @@ use std::{
 use plugin_api::{abi::FrameInput, shared::Consumer};
 
 use super::{
-    Federation, Module,
+    Bind, Change, Federation, LOOK_AGAIN, Module, Refused, Replaces,
     binding::Unusable,
     check::{Check, Checked, refusal},
     events::Event,
-    remote::{Remote, Saved, State, Times},
+    remote::{Remote, Saved, State},
     resolver::{Plan, Slot},
 };
 use crate::{
@@ -86,6 +86,8 @@ struct Staged {
 /// What one look at a replacement comes to.
 enum Outcome {
     Goes(Step),
+    /// What is on the disk runs already.
+    Nothing,
     Done(Checked, Bound),
 }
 
@@ -117,6 +119,11 @@ impl Federation {
     /// Lets the library that is on the disk now take over from the generation that runs; one that does not run is
     /// started.
     pub fn reload(&mut self, alias: &str) {
+        self.replace(alias, true);
+    }
+
+    /// [`reload`](Self::reload); unless `again`, the content that runs already is not taken once more.
+    pub(super) fn replace(&mut self, alias: &str, again: bool) {
         let Some(entry) = self.entries.get(alias) else { return };
         if entry.off.is_some() {
             return;
@@ -125,10 +132,16 @@ impl Federation {
         if !runs || entry.library().is_none() {
             return self.retry(alias);
         }
+        let current = entry.digest().copied().filter(|_| !again);
         self.give_up_replacement(alias);
-        let Some(check) = self.check(alias, true) else { return };
-        if let Some(entry) = self.entries.get_mut(alias) {
-            entry.next = Some(Replacement::new(check));
+        match self.check(alias, Some(Replaces { current })) {
+            Ok(check) => {
+                if let Some(entry) = self.entries.get_mut(alias) {
+                    entry.next = Some(Replacement::new(check));
+                }
+                (self.wake)(LOOK_AGAIN);
+            }
+            Err(failure) => self.note_failure(alias, Arc::new(failure), Event::NotReplaced),
         }
     }
 
@@ -156,6 +169,7 @@ impl Federation {
                 }
                 return;
             }
+            Ok(Outcome::Nothing) => return,
             Ok(Outcome::Done(checked, bound)) => return self.take_over(alias, checked, bound, begun),
             Err(failed) => *failed,
         };
@@ -165,11 +179,17 @@ impl Federation {
         self.note_failure(alias, Arc::new(failure), Event::NotReplaced);
     }
 
-    fn step(&mut self, alias: &str, step: Step, since: Instant) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
+    fn step(
+        &mut self,
+        alias: &str,
+        step: Step,
+        since: Instant,
+    ) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
         match step {
             Step::Checking(check) => match check.poll() {
                 None => Ok(Outcome::Goes(Step::Checking(check))),
-                Some(Ok(checked)) => self.bind(alias, checked, Instant::now()),
+                Some(Ok(Some(checked))) => self.bind(alias, checked, Instant::now()),
+                Some(Ok(None)) => Ok(Outcome::Nothing),
                 Some(Err(failure)) => Err(Box::new((failure, None))),
             },
             Step::Binding(checked) => self.bind(alias, checked, since),
@@ -196,17 +216,17 @@ impl Federation {
             let edit = said.fix()?;
             let own = *edit.participant == *manifest.name;
             let origin = if own { checked.found.origin.as_ref()? } else { return self.change(said) };
-            Some(super::Change::new(edit, origin))
+            Some(Change::new(edit, origin))
         });
         if let Some(failure) = refused {
             return Err(Box::new((failure, Some(checked.remote))));
         }
-        let (consumer, refused) = self.consumer(alias, &manifest, &checked.remote);
+        let (consumer, refused) = self.consumer(alias, &manifest, checked.remote.notifier());
         match self.scope_beside(alias, &plan, &mut checked, &consumer) {
             Ok(None) => Ok(Outcome::Goes(Step::Binding(checked))),
             Err(unusable) => Err(Box::new((unusable.into_failure(), Some(checked.remote)))),
             Ok(Some((scope, used))) => {
-                refused.iter().for_each(super::host::Refused::log);
+                refused.iter().for_each(Refused::log);
                 checked.remote.init(scope, self.data_dir(&manifest.name), self.fonts);
                 let staged = self.stage_all(alias, &checked);
                 (self.wake)(STEP_LIMIT);
@@ -223,7 +243,7 @@ impl Federation {
         plan: &Plan,
         checked: &mut Checked,
         consumer: &Consumer,
-    ) -> Result<Option<(Vec<super::Bind>, Vec<(Slot, Module)>)>, Unusable> {
+    ) -> Result<Option<(Vec<Bind>, Vec<(Slot, Module)>)>, Unusable> {
         for name in plan.bootstrap() {
             if let Some(provider) = self.alias_of(&name).filter(|provider| provider != alias) {
                 self.want(&provider);
@@ -451,7 +471,9 @@ impl Staged {
                 Err(failure) => return Err(Failure::clone(&failure)),
             }
         }
-        if let (false, false, Some(input), Some(last)) = (self.ready, self.asked, &self.input, self.frames.last()) {
+        if let (false, false, Some(input), Some(last)) =
+            (self.ready, self.asked, &self.input, self.frames.last())
+        {
             let waited = self.since.elapsed() >= PLACEHOLDER_LIMIT;
             let at_once = last.repaint_after.is_some_and(|delay| delay.is_zero());
             let due = self.source.mailbox.is_due(Instant::now());
@@ -470,7 +492,6 @@ impl Staged {
     }
 
     fn save_takes_too_long(&self) -> bool {
-        self.since.elapsed() >= SAVE_LIMIT && !self.saved.swap(self.since.elapsed() >= SAVE_LIMIT, Ordering::AcqRel)
+        self.since.elapsed() >= SAVE_LIMIT && !self.saved.swap(true, Ordering::AcqRel)
     }
 }
-

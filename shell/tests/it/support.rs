@@ -143,6 +143,8 @@ impl Installation {
                 "telemetry":
                     { "version": "1.0.0", "requiredVersion": "^1.0", "singleton": true, "eager": true },
             },
+            // This process is not the shell's; tests of preflight say who is.
+            "preflight": false,
             // Said here, so that the user's own configuration is not asked.
             "auth": { "provider": "local" },
         });
@@ -242,6 +244,7 @@ impl Installation {
             config: Some(self.path("host.json")),
             plugin_dirs: vec![],
             data_dir: Some(self.path("data")),
+            safe_mode: false,
         })
         .expect("the host's manifest is good");
         config.config_dir = self.path("config");

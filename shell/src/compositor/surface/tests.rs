@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
-use parking_lot::Mutex;
 use egui::{Context, Modifiers, PointerButton, RawInput, epaint::Vertex};
+use parking_lot::Mutex;
 use plugin_api::tokens::{DARK, LIGHT};
 
 use super::*;

@@ -22,7 +22,7 @@ use plugin_api::{
     tokens,
 };
 use pulse::{
-    compositor::Scene,
+    compositor::{self, Port, Scene},
     federation::remote::{Code, Remote, State, Wake},
     theme,
 };
@@ -137,7 +137,9 @@ pub(super) fn fail(misdeed: &str) -> String {
             State::Failed(failure) => return failure.to_string(),
             State::Active if misdeed.starts_with("retire") => remote.begin_shutdown(),
             State::Active => {
-                let surface = surface.get_or_insert_with(|| remote.open(1, "./panel", "Panel", None));
+                let surface = surface.get_or_insert_with(|| {
+                    compositor::Surface::new(1, "Panel".to_owned(), Port::new(remote.open(1, "./panel")))
+                });
                 let screen = Rect::from_min_size(Pos2::ZERO, Vec2::splat(100.0));
                 let input = RawInput { screen_rect: Some(screen), ..RawInput::default() };
                 let scene = Scene { tokens: tokens::LIGHT, deadline: Instant::now() };

@@ -99,7 +99,7 @@ impl Headless {
     /// Why the remote as a whole does not run.
     pub(crate) fn failure(&self, alias: &str) -> Option<Arc<Failure>> {
         match self.entry(alias).status() {
-            Status::Failed(failure) => Some(failure),
+            Status::Failed(failure) | Status::Off(failure) => Some(failure),
             _ => None,
         }
     }
@@ -133,7 +133,7 @@ impl Headless {
 
     /// Presses Retry in the slots of a remote: starts it anew if it does not run, and opens its exposes again.
     pub(crate) fn retry(&mut self, alias: &str) {
-        let whole = !self.is_active(alias) || self.entry(alias).is_outdated();
+        let whole = !self.is_active(alias);
         for (_, slot) in self.slots.iter_mut().filter(|((of, _), _)| of == alias) {
             *slot = Slot::default();
         }
@@ -235,6 +235,8 @@ impl Headless {
                 Status::Ready => "ready".to_owned(),
                 Status::Starting => "starting".to_owned(),
                 Status::Active => "active".to_owned(),
+                Status::Hung => "not responding".to_owned(),
+                Status::Off(failure) => format!("disabled: {failure}"),
                 Status::Failed(failure) => format!("failed while {}: {failure}", failure.stage),
             };
             text.extend([format!("\n  remote {alias}: {status}")]);

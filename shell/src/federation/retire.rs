@@ -1,0 +1,149 @@
+//! Remotes that end: on threads of their own, and counted where something of them stays.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Federation,
+    events::Event,
+    loader::Unloaded,
+    remote::{Remote, SHUTDOWN_LIMIT},
+};
+use crate::failure::{Failure, SharedFailure, Stage};
+
+/// A generation that has ended, and whose code stays in the process until the shell ends.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The remote's alias.
+    pub remote: String,
+    /// Which generation; 0 for one that never ran.
+    pub generation: u64,
+    /// Why.
+    pub failure: SharedFailure,
+}
+
+/// Remotes on their way out, and those of which something stays.
+pub(super) struct Retiring {
+    threads: Vec<thread::JoinHandle<()>>,
+    sender: mpsc::Sender<Kept>,
+    receiver: mpsc::Receiver<Kept>,
+    kept: Vec<Kept>,
+    /// Whose copies of shared crates are in use.
+    pinned: Vec<Remote>,
+}
+
+impl Default for Retiring {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel();
+        Self { threads: Vec::new(), sender, receiver, kept: Vec::new(), pinned: Vec::new() }
+    }
+}
+
+impl Federation {
+    /// What has ended and stays in the process all the same.
+    pub fn kept(&self) -> &[Kept] {
+        &self.retiring.kept
+    }
+
+    /// How many remotes are on their way out.
+    pub fn retiring(&self) -> usize {
+        self.retiring.threads.iter().filter(|thread| !thread.is_finished()).count()
+    }
+
+    /// Lets go of a generation that no longer runs in its remote's name.
+    pub(super) fn release(&mut self, alias: &str, name: &str, generation: u64, running: Remote) {
+        let users: Vec<String> =
+            self.live.users_of(name).map(|user| format!("{} ({})", user.participant, user.key)).collect();
+        if users.is_empty() {
+            // Before its library goes.
+            self.in_use.retain(|slot, _| *slot.participant != *name);
+            return self.retire_beside(alias, generation, running);
+        }
+        running.begin_shutdown();
+        self.retiring.pinned.push(running);
+        let text = format!(
+            "generation {generation} of `{alias}` has ended, and its library stays until the shell ends, because its \
+             copies of shared crates are in use: by {}",
+            users.join(", ")
+        );
+        self.keep(Kept {
+            remote: alias.to_owned(),
+            generation,
+            failure: Arc::new(Failure::new(Stage::Retire, "library-pinned", text)),
+        });
+    }
+
+    /// Ends a remote on a thread of its own: one that hangs must not hang the window.
+    pub(super) fn retire_beside(&mut self, alias: &str, generation: u64, running: Remote) {
+        self.retiring.threads.retain(|thread| !thread.is_finished());
+        let (name, kept, wake) = (alias.to_owned(), self.retiring.sender.clone(), Arc::clone(&self.wake));
+        let run = move || {
+            if let Some(failure) = retire(&name, generation, running) {
+                // A shell that ends listens no more.
+                let _ = kept.send(Kept { remote: name, generation, failure: Arc::new(failure) });
+                wake(Duration::ZERO);
+            }
+        };
+        match thread::Builder::new().name(format!("retire:{alias}")).spawn(run) {
+            Ok(thread) => self.retiring.threads.push(thread),
+            // The remote went with the closure: it ends by itself, and only its library stays.
+            Err(error) => {
+                let text = format!(
+                    "the system gives no thread to unload `{alias}` ({error}); its library is kept until the shell \
+                     ends; close something or raise the limit"
+                );
+                let failure = Arc::new(Failure::new(Stage::Retire, "no-thread", text));
+                self.keep(Kept { remote: alias.to_owned(), generation, failure });
+            }
+        }
+    }
+
+    /// Counts what has stayed since the last time.
+    pub(super) fn count_kept(&mut self) {
+        let new: Vec<Kept> = self.retiring.receiver.try_iter().collect();
+        new.into_iter().for_each(|kept| self.keep(kept));
+    }
+
+    fn keep(&mut self, kept: Kept) {
+        let (alias, failure) = (kept.remote.clone(), Arc::clone(&kept.failure));
+        self.retiring.kept.push(kept);
+        self.note_failure(&alias, failure, Event::Kept);
+    }
+
+    /// Waits for those that are on their way out.
+    pub(super) fn join_retiring(&mut self) {
+        for thread in std::mem::take(&mut self.retiring.threads) {
+            // It ends within the limit, and its own panic is no reason not to end here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ends a remote; why its code stays, if it does. Waits.
+pub(super) fn retire(name: &str, generation: u64, remote: Remote) -> Option<Failure> {
+    let unloaded = match remote.retire(SHUTDOWN_LIMIT) {
+        Ok(unloaded) => unloaded,
+        Err(failure) => return Some(failure),
+    };
+    let (code, why) = match unloaded {
+        Unloaded::Gone | Unloaded::Linked => {
+            tracing::debug!(remote = name, generation, ?unloaded, "retired");
+            return None;
+        }
+        Unloaded::Threads(threads) => {
+            let list = threads.join(", ");
+            ("library-threads", format!("it left threads running, and their code must not go: {list}"))
+        }
+        Unloaded::Kept => {
+            ("library-mapped", "the system keeps it: something in the process still uses it".to_owned())
+        }
+    };
+    let text = format!(
+        "generation {generation} of `{name}` has ended, and its library stays until the shell ends ({why}); tell its \
+         author to end everything in `Drop`"
+    );
+    Some(Failure::new(Stage::Retire, code, text))
+}

@@ -1,0 +1,377 @@
+//! Where remotes come from while the shell runs: files that change, the drop folder, pins, and what people decide.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use plugin_api::manifest::RemoteRef;
+
+use super::{
+    Federation,
+    entry::{Entry, Place, Source},
+    events::Event,
+    remote::State,
+};
+use crate::{
+    archive::{Archive, Kept},
+    choices::{By, Choices, Disabled},
+    config::{Config, is_json, read_manifest},
+    failure::{Failure, SharedFailure, Stage},
+    watch::{Change, Watch},
+};
+
+/// What was decided about remotes, and what tells of changes.
+pub(super) struct Sources {
+    pub(super) choices: Choices,
+    pub(super) archive: Archive,
+    watch: Option<Watch>,
+    /// The remotes of the drop folder, by name.
+    installed: BTreeMap<String, PathBuf>,
+    /// Started on purpose without remotes: these have been enabled since.
+    safe: Option<BTreeSet<String>>,
+}
+
+impl Sources {
+    pub(super) fn new(config: &Config, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            choices: Choices::load(&config.data_dir),
+            archive: Archive::new(&config.data_dir),
+            watch: config.watch.then(|| Watch::start(wake)),
+            installed: if config.watch { scan(&drop_folder(config)) } else { BTreeMap::new() },
+            safe: config.safe_mode.then(BTreeSet::new),
+        }
+    }
+
+    /// Every remote that there is: those of the host's manifest, and those that were put into the drop folder.
+    pub(super) fn entries(&self, config: &Config) -> BTreeMap<String, Entry> {
+        let mut entries = BTreeMap::new();
+        for (alias, reference) in &config.host.remotes {
+            entries.insert(alias.clone(), self.entry(config, alias, reference));
+        }
+        self.add_installed(config, &mut entries);
+        entries
+    }
+
+    /// Lists what the drop folder has and nobody has listed; the aliases of what is new.
+    fn add_installed(&self, config: &Config, entries: &mut BTreeMap<String, Entry>) -> Vec<String> {
+        let mut new = Vec::new();
+        for (name, path) in &self.installed {
+            if entries.contains_key(name) || entries.values().any(|entry| entry.reference.name == *name) {
+                continue;
+            }
+            let location = path.to_string_lossy().into_owned();
+            let reference = RemoteRef { name: name.clone(), location };
+            entries.insert(name.clone(), self.entry(config, name, &reference));
+            new.push(name.clone());
+        }
+        new
+    }
+
+    /// The entry of a remote, as everything that was decided about it has it.
+    pub(super) fn entry(&self, config: &Config, alias: &str, reference: &RemoteRef) -> Entry {
+        let (place, damaged) = self.place(config, reference);
+        let mut entry = Entry::new(config, alias, reference, place);
+        if let Some(failure) = damaged {
+            entry.found = Err(failure);
+        }
+        entry.off = self.off(config, reference);
+        entry
+    }
+
+    /// Where a remote comes from; and why it cannot, if it is kept to a generation that is damaged.
+    fn place(&self, config: &Config, reference: &RemoteRef) -> (Place, Option<SharedFailure>) {
+        match self.archive.pinned(&reference.name) {
+            Ok(Some((pin, Kept { library, .. }))) => return (Place::Pinned { library, note: pin.note }, None),
+            Ok(None) => {}
+            Err(error) => {
+                let failure = Failure::new(Stage::Discover, error.code(), error);
+                return (Place::Configured, Some(Arc::new(failure)));
+            }
+        }
+        let installed = self.installed.get(&reference.name).filter(|path| {
+            let own = config.host.remotes.values().all(|configured| configured.name != reference.name);
+            own || (self.choices.is_enabled(&reference.name) && *Path::new(&reference.location) != **path)
+        });
+        (installed.map_or(Place::Configured, |path| Place::Installed(path.clone())), None)
+    }
+
+    /// Why a remote is not to run.
+    fn off(&self, config: &Config, reference: &RemoteRef) -> Option<SharedFailure> {
+        let name = &reference.name;
+        let failure = |code, text| Some(Arc::new(Failure::new(Stage::Discover, code, text)));
+        if let Some(Disabled { by, message, codes, .. }) = self.choices.disabled(name) {
+            return match by {
+                By::Person => {
+                    let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
+                    failure("remote-disabled", format!("`{name}` was disabled{why}; enable it to use it"))
+                }
+                By::Failures => failure(
+                    "remote-failing",
+                    format!(
+                        "`{name}` failed three times within ten minutes ({}) and was disabled; the last time: \
+                         {message}; enable it to try again, roll it back, or ask its author",
+                        codes.join(", ")
+                    ),
+                ),
+            };
+        }
+        if self.safe.as_ref().is_some_and(|enabled| !enabled.contains(name)) {
+            let text =
+                format!("the shell was started without remotes (--safe-mode); enable `{name}` to use it now");
+            return failure("safe-mode", text);
+        }
+        let configured = config.host.remotes.values().any(|known| known.name == *name);
+        if !configured && config.watch && !self.choices.is_enabled(name) {
+            let text =
+                format!("`{name}` was put into the drop folder and nobody has enabled it; enable it to use it");
+            return failure("remote-not-enabled", text);
+        }
+        None
+    }
+}
+
+/// Where people put libraries and manifests.
+pub(super) fn drop_folder(config: &Config) -> PathBuf {
+    config.data_dir.join("plugins")
+}
+
+/// The remotes of the drop folder by name; of several with one name the highest version, a manifest before a library.
+fn scan(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    let files = folder.read_dir().into_iter().flatten().flatten().map(|file| file.path());
+    for path in files.filter(|path| is_json(path) || is_library(path)) {
+        // What cannot be read yet is told by the watch when it stays so.
+        let Ok(written) = read_manifest(&path) else { continue };
+        let rank = (written.manifest.version, is_json(&path));
+        let known = found.entry(written.manifest.name).or_insert_with(|| (rank.clone(), path.clone()));
+        if known.0 < rank {
+            *known = (rank, path);
+        }
+    }
+    found.into_iter().map(|(name, (_, path))| (name, path)).collect()
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| *ending == *std::env::consts::DLL_EXTENSION)
+}
+
+impl Federation {
+    /// Looks at the files that matter now, from now on.
+    pub(super) fn follow(&self) {
+        let Some(watch) = &self.sources.watch else { return };
+        let mut files: BTreeSet<PathBuf> =
+            self.entries.values().flat_map(|entry| self.files_of(entry)).collect();
+        files.insert(self.sources.choices.file().to_owned());
+        files.insert(self.sources.archive.index_file());
+        watch.follow(files, BTreeSet::from([drop_folder(&self.config)]));
+    }
+
+    /// The files that decide what a remote is.
+    fn files_of(&self, entry: &Entry) -> Vec<PathBuf> {
+        let base = self.config.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let mut files = vec![base.join(&entry.source().location)];
+        if let Ok(found) = &entry.found {
+            files.extend(found.looked.iter().cloned());
+            if let Source::Library(path) = &found.code {
+                files.push(path.clone());
+            }
+        }
+        files
+    }
+
+    /// Takes what has changed on the disk since the last time.
+    pub(super) fn take_changes(&mut self) {
+        let changes = self.sources.watch.as_ref().map(Watch::changes).unwrap_or_default();
+        if changes.is_empty() {
+            return;
+        }
+        let mut changed = BTreeSet::new();
+        for change in changes {
+            let path = match &change {
+                Change::Complete { path, .. } | Change::Gone { path } | Change::Unreadable { path, .. } => path,
+            };
+            let dropped = path.parent() == Some(&*drop_folder(&self.config));
+            let of: Vec<String> = self
+                .entries
+                .iter()
+                .filter(|(_, entry)| self.files_of(entry).contains(path))
+                .map(|(alias, _)| alias.clone())
+                .collect();
+            match change {
+                Change::Unreadable { failure, path } => {
+                    let failure = Arc::new(failure);
+                    let alias = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let of = if of.is_empty() && dropped { vec![alias] } else { of };
+                    for alias in of {
+                        self.note_failure(&alias, Arc::clone(&failure), Event::Unreadable);
+                    }
+                    continue;
+                }
+                Change::Complete { .. } => changed.extend(of),
+                // What runs goes on without its file.
+                Change::Gone { .. } => {}
+            }
+            if dropped {
+                self.sources.installed = scan(&drop_folder(&self.config));
+            }
+        }
+        self.sources.choices.reload();
+        for alias in self.sources.add_installed(&self.config, &mut self.entries) {
+            self.tell(&alias, Event::Installed);
+        }
+        self.apply_choices();
+        for alias in changed {
+            self.file_changed(&alias);
+        }
+        self.follow();
+    }
+
+    /// Takes what was decided about remotes to those that it is about.
+    pub(super) fn apply_choices(&mut self) {
+        let aliases: Vec<String> = self.entries.keys().cloned().collect();
+        let mut again = false;
+        for alias in aliases {
+            let Some(entry) = self.entries.get_mut(&alias) else { continue };
+            if matches!(entry.found.as_ref().map(|found| &found.code), Ok(Source::Linked(_))) {
+                continue;
+            }
+            let off = self.sources.off(&self.config, &entry.reference);
+            let (place, _) = self.sources.place(&self.config, &entry.reference);
+            let moved = entry.place != place;
+            match (entry.off.take(), off) {
+                (was, Some(now)) => {
+                    again |= was.is_none();
+                    entry.off = Some(now);
+                    entry.place = place;
+                    self.stop(&alias);
+                }
+                (Some(_), None) => self.retry(&alias),
+                (None, None) if moved => {
+                    entry.place = place;
+                    self.reload(&alias);
+                }
+                (None, None) => {}
+            }
+        }
+        if again {
+            self.replan();
+        }
+    }
+
+    /// Another file stands where a remote comes from.
+    fn file_changed(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get(alias) else { return };
+        let running = entry.running.as_ref().map(super::Remote::state);
+        if matches!(running, Some(State::Active)) && entry.off.is_none() {
+            self.replace(alias, false);
+        } else if entry.wanted && entry.off.is_none() {
+            self.retry(alias);
+        } else {
+            let fresh = self.sources.entry(&self.config, alias, &entry.reference);
+            self.entries.insert(alias.to_owned(), fresh);
+            self.replan();
+        }
+    }
+
+    /// Ends a remote that is not to run; its entry stays.
+    fn stop(&mut self, alias: &str) {
+        self.give_up_replacement(alias);
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        entry.check = None;
+        entry.initialised = false;
+        let (name, generation) = (entry.reference.name.clone(), entry.generation);
+        if let Some(running) = entry.running.take() {
+            self.release(alias, &name, generation, running);
+        }
+        self.live.release(&name);
+    }
+
+    /// Lets a remote run that was disabled, was not enabled yet, or was left out.
+    ///
+    /// # Errors
+    /// When that cannot be remembered; it holds until the shell ends all the same.
+    pub fn enable(&mut self, alias: &str) -> Result<(), SharedFailure> {
+        let Some(name) = self.name_of(alias) else { return Ok(()) };
+        if let Some(enabled) = &mut self.sources.safe {
+            enabled.insert(name.clone());
+        }
+        let written = self.sources.choices.enable(&name);
+        self.apply_choices();
+        written.map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))
+    }
+
+    /// Ends a remote, and does not start it again until somebody enables it, over restarts.
+    ///
+    /// # Errors
+    /// When that cannot be remembered; it holds until the shell ends all the same.
+    pub fn disable(&mut self, alias: &str) -> Result<(), SharedFailure> {
+        let Some(name) = self.name_of(alias) else { return Ok(()) };
+        let written = self.sources.choices.disable(&name, Disabled::by_person("by hand"));
+        self.apply_choices();
+        written.map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))
+    }
+
+    /// Goes back to the generation that ran well before the one that runs, and stays with it.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn roll_back(&mut self, alias: &str, note: &str) -> Result<(), SharedFailure> {
+        let Some(name) = self.name_of(alias) else { return Ok(()) };
+        self.sources
+            .archive
+            .roll_back(&name, None, note)
+            .map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))?;
+        self.apply_choices();
+        self.follow();
+        Ok(())
+    }
+
+    /// Takes newer generations again.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub fn unpin(&mut self, alias: &str) -> Result<(), SharedFailure> {
+        let Some(name) = self.name_of(alias) else { return Ok(()) };
+        self.sources
+            .archive
+            .unpin(&name)
+            .map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))?;
+        self.apply_choices();
+        self.follow();
+        Ok(())
+    }
+
+    /// The generations that ran well, newest first.
+    pub fn generations(&self, alias: &str) -> Vec<Kept> {
+        let name = self.name_of(alias).unwrap_or_default();
+        self.sources.archive.kept(&name).unwrap_or_default()
+    }
+
+    /// A library of the drop folder that could take the place of a configured one, and is not enabled.
+    pub fn installed_beside(&self, alias: &str) -> Option<&Path> {
+        let entry = self.entries.get(alias)?;
+        let path = self.sources.installed.get(&entry.reference.name)?;
+        let other = matches!(entry.place, Place::Configured) && *Path::new(&entry.reference.location) != **path;
+        other.then_some(path)
+    }
+
+    fn name_of(&self, alias: &str) -> Option<String> {
+        self.entries.get(alias).map(|entry| entry.reference.name.clone())
+    }
+
+    /// Counts a failure of what runs; the third within ten minutes disables it.
+    pub(super) fn count_failure(&mut self, alias: &str, failure: &SharedFailure) {
+        let Some(name) = self.name_of(alias) else { return };
+        let counted = self.sources.choices.failed(&name, &failure.code, &failure.message, SystemTime::now());
+        if counted.is_none() {
+            return;
+        }
+        self.apply_choices();
+        if let Some(off) = self.entries.get(alias).and_then(|entry| entry.off.clone()) {
+            self.note_failure(alias, off, Event::Disabled);
+        }
+    }
+}
