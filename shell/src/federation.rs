@@ -63,8 +63,11 @@ use sources::Sources;
 /// How long others wait for the copies of a remote that is being loaded.
 const LOAD_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long a call into a remote may take before it counts as one that does not return.
+/// How long a call into a remote that runs may take before it counts as one that does not respond.
 const CALL_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long one into a remote that is being started may.
+const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// How soon deadlines are looked at again while there are any.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -391,13 +394,24 @@ impl Federation {
     fn look_for_hangs(&mut self, alias: &str) {
         let Some(entry) = self.entries.get_mut(alias) else { return };
         let Some(running) = &entry.running else { return };
-        let long = running.busy().filter(|(_, waited)| *waited >= CALL_LIMIT);
+        let active = matches!(running.state(), State::Active);
+        let limit = if active { CALL_LIMIT } else { START_LIMIT };
+        let long = running.busy().filter(|(_, waited)| *waited >= limit);
         let hung = std::mem::replace(&mut entry.hung, long.is_some());
-        let Some((stage, _)) = long.filter(|_| !hung) else { return };
-        let failure = replacement::hung(stage);
+        let Some((stage, waited)) = long.filter(|_| !hung) else { return };
+        let failure = if active {
+            let text = format!(
+                "the remote has not answered for {} s; the last picture stays; wait, or restart it, which abandons what \
+                 it is at; tell its author",
+                waited.as_secs()
+            );
+            Failure::new(stage, "not-responding", text)
+        } else {
+            replacement::hung(stage, waited)
+        };
         tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
         let failure = Arc::new(failure);
-        if !matches!(running.state(), State::Active) {
+        if !active {
             // It will not start; another try is another thread.
             entry.unbound = Some(Arc::clone(&failure));
             let generation = entry.generation;

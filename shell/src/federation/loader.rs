@@ -267,6 +267,7 @@ pub(super) fn relocate(error: LibraryError, path: &Path) -> LibraryError {
         LibraryError::OtherPlatform { found, here, .. } => LibraryError::OtherPlatform { found, here, path },
         LibraryError::NotAPlugin(e, _) => LibraryError::NotAPlugin(e, path),
         LibraryError::Revision { found, .. } => LibraryError::Revision { found, path },
+        LibraryError::Manifest(e, _) => LibraryError::Manifest(e, path),
         other => other,
     }
 }

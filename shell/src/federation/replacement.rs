@@ -436,27 +436,28 @@ fn step_number(step: &Step) -> u8 {
 fn failed(remote: &Remote, since: Instant) -> Option<Failure> {
     match remote.state() {
         State::Failed(failure) => return Some(Failure::clone(&failure)),
-        State::Ended => return Some(hung(Stage::Init)),
+        State::Ended => return Some(hung(Stage::Init, since.elapsed())),
         _ => {}
     }
     let busy = remote.busy().filter(|(_, waited)| *waited >= STEP_LIMIT);
-    busy.map(|(stage, _)| hung(stage)).or_else(|| {
+    busy.map(|(stage, waited)| hung(stage, waited)).or_else(|| {
         // Nothing has failed, and nothing comes: a provider that does not load, a picture that is never ready.
-        (since.elapsed() >= STEP_LIMIT * 3).then(|| hung(Stage::Frame))
+        (since.elapsed() >= STEP_LIMIT * 3).then(|| hung(Stage::Frame, since.elapsed()))
     })
 }
 
-/// What is said of a call that does not return.
-pub(super) fn hung(stage: Stage) -> Failure {
+/// What is said of a generation that does not come back from a call while it is started.
+pub(super) fn hung(stage: Stage, waited: Duration) -> Failure {
     let (code, what) = match stage {
         Stage::Load => ("load-hung", "is loaded"),
         Stage::Init => ("init-hung", "starts"),
         Stage::Open => ("new-hung", "opens a panel"),
-        _ => ("frame-hung", "draws"),
+        _ => ("frame-hung", "draws its first picture"),
     };
     let text = format!(
-        "the remote has not answered for {STEP_LIMIT:?} while it {what}; its thread and its library are kept until the \
-         shell ends; tell its author"
+        "the remote has not answered for {} s while it {what}; its thread and its library are kept until the shell \
+         ends; tell its author",
+        waited.as_secs()
     );
     Failure::new(stage, code, text)
 }
