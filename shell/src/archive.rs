@@ -527,3 +527,6 @@ impl Line {
 
 /// So few digits of a digest are no name for it.
 const MIN_DIGITS: usize = 4;
+
+#[cfg(test)]
+mod tests;
