@@ -5,6 +5,7 @@ mod codes;
 mod driver;
 mod plan;
 mod provider;
+mod replace;
 mod support;
 mod telemetry;
 mod window;

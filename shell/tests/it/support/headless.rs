@@ -15,7 +15,7 @@ use pulse::{
     compositor::{Scene, Surface},
     config::Config,
     failure::Failure,
-    federation::{Entry, Federation, Status},
+    federation::{Entry, Federation, Status, Told},
     theme,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Headless {
     ctx: Context,
     started: Instant,
     output: Screen,
+    /// Everything that the federation had to tell.
+    pub(crate) told: Vec<Told>,
     /// Goes after everything that runs from it.
     _folder: Arc<tempfile::TempDir>,
 }
@@ -77,6 +79,7 @@ impl Headless {
             ctx,
             started,
             output: Screen::default(),
+            told: Vec::new(),
             _folder: folder,
         }
     }
@@ -177,6 +180,7 @@ impl Headless {
     /// One frame of the window with these events; returns what was shown.
     pub(crate) fn frame(&mut self, events: Vec<Event>) -> &Screen {
         self.federation.poll();
+        self.told.extend(self.federation.take_events());
         if let Some(store) = self.federation.store() {
             store.deliver();
         }
@@ -245,6 +249,10 @@ impl Headless {
             let failure = self.slot_failure(alias, expose).map(|f| f.to_string());
             let picture = self.has_picture(alias, expose);
             text.extend([format!("\n  slot {alias} {expose}: picture: {picture}, failure: {failure:?}")]);
+        }
+        for told in &self.told {
+            let why = told.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+            text.extend([format!("\n  told of {}: {:?} {why}", told.alias, told.event)]);
         }
         text + &format!("\n  on the screen: {:?}", self.output.texts().collect::<Vec<_>>())
     }
