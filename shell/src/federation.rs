@@ -290,18 +290,30 @@ impl Federation {
             Some(Replaces { current }) => (Some(self.trial(alias)), current),
             None => (None, None),
         };
-        let Some(reference) = self.entries.get(alias).map(Entry::source) else {
+        let Some(entry) = self.entries.get(alias) else {
             return Err(Failure::new(
                 Stage::Discover,
                 "manifest-missing",
                 format!("there is no remote `{alias}`"),
             ));
         };
+        let reference = entry.source();
+        let expected = if let Place::Pinned { digest, .. } = entry.place { Some(digest) } else { None };
         let copy = self.copies.next(alias)?;
         let with = self.entries.iter().filter(|(other, entry)| *other != alias && entry.running.is_some());
         let with = with.filter_map(|(_, entry)| entry.copy.as_ref().map(|(copy, _)| copy.clone())).collect();
         let (config, wake) = (self.config.clone(), Arc::clone(&self.wake));
-        Ok(Check::start(Job { config, alias: alias.to_owned(), reference, copy, trial, current, with, wake }))
+        Ok(Check::start(Job {
+            config,
+            alias: alias.to_owned(),
+            reference,
+            copy,
+            trial,
+            expected,
+            current,
+            with,
+            wake,
+        }))
     }
 
     /// What a plan for another generation of `alias` depends on.
@@ -561,6 +573,9 @@ impl Federation {
     /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`].
     pub fn shutdown(&mut self) {
         self.host.uninstall();
+        for alias in self.entries.keys().cloned().collect::<Vec<_>>() {
+            self.give_up_replacement(&alias);
+        }
         // Those that use a copy of another first.
         let providers: BTreeSet<String> = self
             .live

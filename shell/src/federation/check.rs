@@ -37,6 +37,8 @@ pub(super) struct Job {
     pub(super) copy: PathBuf,
     /// Whether it would be admitted; none for a remote that has been planned with.
     pub(super) trial: Option<Trial>,
+    /// The content that it must have.
+    pub(super) expected: Option<Digest>,
     /// The content that runs already, and need not be taken again.
     pub(super) current: Option<Digest>,
     /// Libraries whose copies of shared crates it may be given.
@@ -118,7 +120,7 @@ impl Job {
     }
 
     fn look(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
-        let Self { config, alias, reference, copy, trial, current, with, wake } = self;
+        let Self { config, alias, reference, copy, trial, expected, current, with, wake } = self;
         let mut times = Times::new();
         let mut timed = {
             let mut last = Instant::now();
@@ -135,6 +137,14 @@ impl Job {
             let failure = Failure::new(Stage::Check, error.code(), error);
             if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
         })?;
+        if expected.is_some_and(|expected| expected != digest) {
+            let text = format!(
+                "the kept generation of `{alias}` is damaged: its SHA-256 is {digest}; roll back to another one, or take \
+                 newer ones again: {}",
+                library.display()
+            );
+            return Err(Failure::new(Stage::Check, "generation-damaged", text));
+        }
         timed(&mut times, "copy");
         if current == Some(digest) {
             return Ok(None);

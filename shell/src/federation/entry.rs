@@ -51,6 +51,8 @@ pub struct Entry {
     pub(super) ports: Vec<(String, Weak<Port>)>,
     /// What is to take its place.
     pub(super) next: Option<Replacement>,
+    /// The last that was to was refused by the plan: with another plan it may be admitted.
+    pub(super) postponed: bool,
     /// How often it was started.
     pub(super) generation: u64,
     /// How long it took until it was loaded.
@@ -72,6 +74,8 @@ pub enum Place {
     Pinned {
         /// The library in the archive.
         library: PathBuf,
+        /// Its content.
+        digest: Digest,
         /// Why.
         note: String,
     },
@@ -162,6 +166,7 @@ impl Entry {
             wanted: false,
             ports: Vec::new(),
             next: None,
+            postponed: false,
             generation: 0,
             before: Times::new(),
             last: None,

@@ -46,7 +46,7 @@ const QUIET_LIMIT: Duration = Duration::from_secs(5);
 /// A generation on its way.
 pub(super) struct Replacement {
     step: Step,
-    /// When it began.
+    /// When the complete file was seen.
     begun: Instant,
     /// When its step began.
     since: Instant,
@@ -92,9 +92,8 @@ enum Outcome {
 }
 
 impl Replacement {
-    pub(super) fn new(check: Check) -> Self {
-        let now = Instant::now();
-        Self { step: Step::Checking(check), begun: now, since: now }
+    fn new(check: Check, begun: Instant) -> Self {
+        Self { step: Step::Checking(check), begun, since: Instant::now() }
     }
 
     /// What it is about.
@@ -119,11 +118,12 @@ impl Federation {
     /// Lets the library that is on the disk now take over from the generation that runs; one that does not run is
     /// started.
     pub fn reload(&mut self, alias: &str) {
-        self.replace(alias, true);
+        self.replace(alias, true, Instant::now());
     }
 
-    /// [`reload`](Self::reload); unless `again`, the content that runs already is not taken once more.
-    pub(super) fn replace(&mut self, alias: &str, again: bool) {
+    /// [`reload`](Self::reload), seen to be possible at `seen`; unless `again`, the content that runs already is not
+    /// taken once more.
+    pub(super) fn replace(&mut self, alias: &str, again: bool, seen: Instant) {
         let Some(entry) = self.entries.get(alias) else { return };
         if entry.off.is_some() {
             return;
@@ -137,7 +137,8 @@ impl Federation {
         match self.check(alias, Some(Replaces { current })) {
             Ok(check) => {
                 if let Some(entry) = self.entries.get_mut(alias) {
-                    entry.next = Some(Replacement::new(check));
+                    entry.postponed = false;
+                    entry.next = Some(Replacement::new(check, seen));
                 }
                 (self.wake)(LOOK_AGAIN);
             }
@@ -175,6 +176,9 @@ impl Federation {
         };
         if let Some(remote) = remote {
             self.retire_beside(alias, 0, remote);
+        }
+        if let Some(entry) = self.entries.get_mut(alias) {
+            entry.postponed = failure.stage == Stage::Plan;
         }
         self.note_failure(alias, Arc::new(failure), Event::NotReplaced);
     }
@@ -419,6 +423,11 @@ impl Federation {
         }
         self.live.bind_assigned(&bound.plan, &name);
         self.replan();
+        // Who was refused beside the old one may agree with the new one.
+        let others = self.entries.iter().filter(|(other, entry)| *other != alias && entry.postponed);
+        for other in others.map(|(other, _)| other.clone()).collect::<Vec<_>>() {
+            self.replace(&other, false, Instant::now());
+        }
         self.tell(alias, Event::Replaced { version, generation: generation + 1, took: begun.elapsed() });
     }
 }

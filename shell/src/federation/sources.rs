@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use plugin_api::manifest::RemoteRef;
@@ -16,7 +16,7 @@ use super::{
     remote::State,
 };
 use crate::{
-    archive::{Archive, Kept},
+    archive::{Archive, ArchiveError, Kept},
     choices::{By, Choices, Disabled},
     config::{Config, is_json, read_manifest},
     failure::{Failure, SharedFailure, Stage},
@@ -83,8 +83,8 @@ impl Sources {
 
     /// Where a remote comes from; and why it cannot, if it is kept to a generation that is damaged.
     fn place(&self, config: &Config, reference: &RemoteRef) -> (Place, Option<SharedFailure>) {
-        match self.archive.pinned(&reference.name) {
-            Ok(Some((pin, Kept { library, .. }))) => return (Place::Pinned { library, note: pin.note }, None),
+        match self.pinned(&reference.name) {
+            Ok(Some(place)) => return (place, None),
             Ok(None) => {}
             Err(error) => {
                 let failure = Failure::new(Stage::Discover, error.code(), error);
@@ -96,6 +96,16 @@ impl Sources {
             own || (self.choices.is_enabled(&reference.name) && *Path::new(&reference.location) != **path)
         });
         (installed.map_or(Place::Configured, |path| Place::Installed(path.clone())), None)
+    }
+
+    /// The generation that a remote is kept to; whether it is whole is looked at before it is loaded.
+    fn pinned(&self, name: &str) -> Result<Option<Place>, ArchiveError> {
+        let Some(pin) = self.archive.pin(name)? else { return Ok(None) };
+        let kept = self.archive.kept(name)?.into_iter().find(|kept| kept.digest == pin.digest);
+        let Some(Kept { digest, library, .. }) = kept else {
+            return self.archive.pinned(name).map(|_| None);
+        };
+        Ok(Some(Place::Pinned { library, digest, note: pin.note }))
     }
 
     /// Why a remote is not to run.
@@ -188,7 +198,7 @@ impl Federation {
         if changes.is_empty() {
             return;
         }
-        let mut changed = BTreeSet::new();
+        let mut changed = BTreeMap::new();
         for change in changes {
             let path = match &change {
                 Change::Complete { path, .. } | Change::Gone { path } | Change::Unreadable { path, .. } => path,
@@ -210,7 +220,7 @@ impl Federation {
                     }
                     continue;
                 }
-                Change::Complete { .. } => changed.extend(of),
+                Change::Complete { seen, .. } => changed.extend(of.into_iter().map(|alias| (alias, seen))),
                 // What runs goes on without its file.
                 Change::Gone { .. } => {}
             }
@@ -223,8 +233,8 @@ impl Federation {
             self.tell(&alias, Event::Installed);
         }
         self.apply_choices();
-        for alias in changed {
-            self.file_changed(&alias);
+        for (alias, seen) in changed {
+            self.file_changed(&alias, seen);
         }
         self.follow();
     }
@@ -262,11 +272,11 @@ impl Federation {
     }
 
     /// Another file stands where a remote comes from.
-    fn file_changed(&mut self, alias: &str) {
+    fn file_changed(&mut self, alias: &str, seen: Instant) {
         let Some(entry) = self.entries.get(alias) else { return };
         let running = entry.running.as_ref().map(super::Remote::state);
         if matches!(running, Some(State::Active)) && entry.off.is_none() {
-            self.replace(alias, false);
+            self.replace(alias, false, seen);
         } else if entry.wanted && entry.off.is_none() {
             self.retry(alias);
         } else {
