@@ -341,7 +341,11 @@ fn one_line(text: &str) -> String {
 }
 
 /// What is said beside the schema's place and the library's own digest must be the same; layout and order of the text are not part of it.
-fn same_manifest(planned: &RemoteManifest, found: &RemoteManifest, path: &Path) -> Result<(), LibraryError> {
+pub(crate) fn same_manifest(
+    planned: &RemoteManifest,
+    found: &RemoteManifest,
+    path: &Path,
+) -> Result<(), LibraryError> {
     let plain = |m: &RemoteManifest| RemoteManifest { schema: None, sha256: None, ..m.clone() };
     let (planned, found) = (plain(planned), plain(found));
     if planned == found {

@@ -72,9 +72,8 @@ fn nobody_loses_the_change_of_another() {
     thread::scope(|scope| {
         for writer in 0..4 {
             let file = &file;
-            scope.spawn(move || {
-                (0..25).for_each(|at| _ = add(file, writer * 100 + at).expect("it is written"))
-            });
+            scope
+                .spawn(move || (0..25).for_each(|at| _ = add(file, writer * 100 + at).expect("it is written")));
         }
         // A reader never sees half of it.
         (0..200).for_each(|_| drop(read(&file)));
