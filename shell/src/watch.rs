@@ -25,7 +25,7 @@ use notify::{
 };
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, install::is_plugin};
 
 mod file;
 mod route;
@@ -248,7 +248,7 @@ impl Shared {
                     inbox.everything |= meaning.turns;
                     inbox.touched.extend(meaning.files.iter().cloned());
                 });
-            } else if let Some(folders) = interest.folders.get(folder).filter(|_| route::is_plugin(name)) {
+            } else if let Some(folders) = interest.folders.get(folder).filter(|_| is_plugin(path)) {
                 self.tell(|inbox| inbox.touched.extend(folders.iter().map(|folder| folder.join(name))));
             }
         }

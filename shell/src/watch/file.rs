@@ -13,6 +13,7 @@ use crate::{
     config::is_json,
     failure::{Failure, Stage},
     federation::loader::{self, LibraryError},
+    install::is_plugin,
 };
 
 /// What tells one content of a file from another, without reading it.
@@ -141,6 +142,5 @@ fn complete(path: &Path) -> Result<(), Failure> {
 /// Every file directly in `folder` that may be a library or a manifest.
 pub(super) fn plugins(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.read_dir().into_iter().flatten().flatten();
-    let named = entries.filter(|entry| super::route::is_plugin(&entry.file_name()));
-    named.map(|entry| folder.join(entry.file_name())).collect()
+    entries.map(|entry| entry.path()).filter(|path| is_plugin(path)).collect()
 }

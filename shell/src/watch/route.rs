@@ -1,7 +1,7 @@
 //! The way to a file: in which folders something must be seen to happen.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs::Metadata,
     path::{Component, Path, PathBuf},
     time::SystemTime,
@@ -76,12 +76,4 @@ pub(super) fn identity(about: &Metadata) -> (u64, u64, Option<SystemTime>) {
     }
     #[cfg(not(unix))]
     (0, 0, about.created().ok())
-}
-
-/// Whether a file of this name may be a library or a manifest.
-pub(super) fn is_plugin(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    // What is being written is hidden until it is complete.
-    !name.starts_with('.')
-        && (name.ends_with(std::env::consts::DLL_SUFFIX) || name.to_ascii_lowercase().ends_with(".json"))
 }
