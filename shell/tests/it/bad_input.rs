@@ -13,6 +13,7 @@ use shared_store::{AUTH, Auth, User};
 
 use crate::support::{Headless, Installation, libraries, log, manifest_of};
 
+mod part;
 mod running;
 mod unload;
 

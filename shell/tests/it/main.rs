@@ -4,6 +4,7 @@ mod bad_input;
 mod codes;
 mod driver;
 mod plan;
+mod preflight;
 mod provider;
 mod replace;
 mod support;
