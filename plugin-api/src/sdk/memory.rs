@@ -135,7 +135,7 @@ fn kinds() -> &'static BTreeMap<&'static str, u64> {
             ("collapsing", kind(&|ctx| CollapsingState::load_with_default_open(ctx, Id::NULL, true).store(ctx))),
             ("panel", kind(&|ctx| ctx.data_mut(|data| data.insert_persisted(Id::NULL, panel)))),
             ("scroll", kind(&|ctx| scroll_area::State::default().store(ctx, Id::NULL))),
-            ("text-edit", kind(&|ctx| TextEditState::default().store(ctx, Id::NULL))),
+            ("text", kind(&|ctx| TextEditState::default().store(ctx, Id::NULL))),
         ];
         known.into_iter().filter_map(|(name, id)| Some((name, id?))).collect()
     })
