@@ -121,3 +121,49 @@ fn damage_found_by_a_query_is_repaired() {
     assert_eq!(report.carriers.len(), 16);
     assert!(bench.worker.view().set_aside.is_some_and(|path| path.exists()));
 }
+
+#[test]
+fn measure() {
+    let folder = tempfile::tempdir().unwrap();
+    drop({ let b = Bench::new(folder.path(), Range::Year); b.report(Range::Year); b });
+    for range in Range::ALL {
+        let mut times: Vec<_> = (0..21).map(|_| {
+            let start = std::time::Instant::now();
+            let b = Bench::new(folder.path(), Range::Month);
+            b.worker.request(range);
+            b.report(range);
+            let t = start.elapsed();
+            let s = std::time::Instant::now();
+            drop(b);
+            (t, s.elapsed())
+        }).collect();
+        times.sort();
+        println!("{range:?}: {:?}..{:?}..{:?}", times[0], times[10], times[20]);
+    }
+    let control = Control { stop: &AtomicBool::new(false), progress: &|_| () };
+    for _ in 0..3 {
+        let s = std::time::Instant::now();
+        let db = Database::open(folder.path(), BUNDLED, Check::Quick, &control).unwrap();
+        let a = s.elapsed();
+        db.report(Range::Year).unwrap();
+        let b = s.elapsed();
+        db.report(Range::Year).unwrap();
+        println!("open {a:?} report {:?} again {:?}", b - a, s.elapsed() - b);
+    }
+}
+
+#[test]
+fn measure_drop() {
+    let mut worst = Vec::new();
+    for step in 0..80 {
+        let folder = tempfile::tempdir().unwrap();
+        let b = Bench::new(folder.path(), Range::Year);
+        std::thread::sleep(Duration::from_millis(step * 10));
+        let phase = b.worker.view().phase;
+        let s = std::time::Instant::now();
+        drop(b);
+        worst.push((s.elapsed(), step * 10, phase));
+    }
+    worst.sort_by_key(|w| w.0);
+    for w in worst.iter().rev().take(12) { println!("{w:?}"); }
+}
