@@ -57,7 +57,7 @@ fn a_trial_that_does_not_begin_is_no_fault_of_the_library() {
 
 #[test]
 fn a_process_that_hangs_is_ended_and_taken_off_the_list() {
-    let failure = check("hang", Duration::from_millis(300)).expect_err("it hangs");
+    let failure = check("hang", Duration::from_millis(1500)).expect_err("it hangs");
     assert_eq!(failure.code, "preflight-hung", "{failure}");
     let number = failure.message.split('`').nth(1).expect("the stage");
     assert!(!Path::new("/proc").join(number).exists(), "{failure}");
