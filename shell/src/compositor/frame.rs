@@ -184,7 +184,7 @@ impl Validator {
             cursor: plugin_api::bridge::cursor_icon(&frame.cursor),
             ime,
             wants_keyboard: frame.wants_keyboard,
-        placeholder: frame.placeholder,
+            placeholder: frame.placeholder,
             repaint_after: (frame.repaint_after != abi::NEVER)
                 .then(|| Duration::from_nanos(frame.repaint_after)),
             access,
