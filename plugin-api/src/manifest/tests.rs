@@ -92,9 +92,7 @@ fn a_digest_is_64_hexadecimal_digits() {
     let wrong = |text: &str, words: &[&str]| check(&stated(text), "manifest-invalid", Some("/sha256"), words);
     wrong(&digest[1..], &["64 hexadecimal digits", "this has 63", "sha256sum"]);
     wrong(&digest.replace('a', "g"), &["`g` is none"]);
-    wrong(&digest.replace('a', "é"), &["`é` is none"]);
     wrong(&format!("sha256:{digest}"), &[&format!("write \"{digest}\"")]);
-    check(&remote(r#""sha256": 1"#), "manifest-invalid", Some("/sha256"), &["must be a string"]);
     check(&remote(r#""sha265": "00""#), "manifest-invalid", Some("/sha265"), &["did you mean `sha256`?"]);
 }
 
