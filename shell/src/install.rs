@@ -74,13 +74,13 @@ pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
         Some(_) => Some(place(file, &folder, name)?),
         None => None,
     };
-    let replaced = read_manifest(&target).ok().map(|old| old.manifest.version);
+    let stated = written.as_ref().and_then(|(manifest, _)| manifest.sha256.as_deref());
+    let mut replaced = None;
     fs::create_dir_all(&folder).map_err(|error| failed(&error, &folder))?;
     if !is_same(&library, &target) {
-        let stated = written.as_ref().and_then(|(manifest, _)| manifest.sha256.as_deref());
-        let copy = copy_library(&library, &folder, embedded.origin.text(), stated)?;
-        put(copy, &target)?;
-    } else if let Some(stated) = written.as_ref().and_then(|(manifest, _)| manifest.sha256.as_deref()) {
+        replaced = read_manifest(&target).ok().map(|old| old.manifest.version);
+        put(copy_library(&library, &folder, embedded.origin.text(), stated)?, &target)?;
+    } else if let Some(stated) = stated {
         let found = Digest::of(&library).map_err(|error| failed(&error, &library))?;
         check(stated, found, &library)?;
     }

@@ -442,7 +442,9 @@ impl Follower {
             meaning.files.extend(file.cloned());
         };
         for path in self.files.keys().chain(&self.named) {
-            route::route(path).into_iter().for_each(|step| add(step, Some(path)));
+            for step in route::route(path) {
+                add(step, Some(path));
+            }
         }
         let mut open = Vec::new();
         for folder in self.folders.keys() {
@@ -451,7 +453,9 @@ impl Follower {
             if let Some(last) = steps.pop_if(|last| !last.turns) {
                 open.push((last.folder, folder.clone()));
             }
-            steps.into_iter().for_each(|step| add(step, None));
+            for step in steps {
+                add(step, None);
+            }
         }
         for (real, folder) in open {
             interest.names.entry(real.clone()).or_default();

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::shared_file::tests::told;
+use crate::shared_file::tests::{tells, told};
 
 /// A data folder, and libraries to keep: to the archive they are bytes.
 struct Scene {
@@ -188,7 +188,7 @@ fn a_damaged_index_is_told_and_the_objects_stay() {
     let digest = scene.keep("clock", "1.0.0", "one");
     fs::write(scene.archive.index_file(), "{ \"format\": 1, \"remotes\": 3 }").expect("it can be written");
     let log = told(|| assert_eq!(scene.versions("clock"), [""; 0]));
-    assert!(log.contains("code=\"archive-index-damaged\"") && log.contains("index.json.damaged-1"), "{log}");
+    assert!(tells(&log, "archive-index-damaged") == 1 && log.contains("index.json.damaged-1"), "{log}");
     assert_eq!(scene.objects(), 1);
     assert_eq!(scene.keep("clock", "1.0.0", "one"), digest);
     assert_eq!((scene.versions("clock"), scene.objects()), (vec!["1.0.0".to_owned()], 1));

@@ -120,7 +120,7 @@ impl From<ChoicesError> for Exit {
 }
 
 pub(super) fn enable(args: EnableArgs) -> Result<u8, Exit> {
-    decide(args, |choices, name| choices.enable(name))
+    decide(args, Choices::enable)
 }
 
 pub(super) fn disable(args: DisableArgs) -> Result<u8, Exit> {
