@@ -4,7 +4,6 @@ use std::{
     env, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use etcetera::{BaseStrategy, choose_base_strategy};
@@ -15,9 +14,6 @@ use crate::{
     federation::loader::{self, LibraryError},
     preflight::Preflight,
 };
-
-/// How long a library may take in a process of its own.
-const PREFLIGHT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the command line and the environment say.
 #[derive(Clone, Debug, Default)]
@@ -107,9 +103,7 @@ impl Config {
         }
         config.auth = auth(&config.host, file.as_deref(), &config.config_dir)?;
         config.file = file;
-        // The tool that tries is this program; where that is not known, there is none to try with.
-        let program = env::current_exe().ok().filter(|_| config.host.preflight);
-        config.preflight = program.map(|program| Preflight { program, limit: PREFLIGHT_LIMIT });
+        config.preflight = config.host.preflight.then(Preflight::default);
         config.watch = true;
         config.safe_mode = options.safe_mode;
         Ok(config)

@@ -300,8 +300,13 @@ impl Federation {
         let reference = entry.source();
         let expected = if let Place::Pinned { digest, .. } = entry.place { Some(digest) } else { None };
         let copy = self.copies.next(alias)?;
-        let with = self.entries.iter().filter(|(other, entry)| *other != alias && entry.running.is_some());
-        let with = with.filter_map(|(_, entry)| entry.copy.as_ref().map(|(copy, _)| copy.clone())).collect();
+        let provides = |entry: &Entry| {
+            let name = &entry.reference.name;
+            let mut known = self.plan.assignments().iter();
+            known.any(|known| *known.provider == **name && !known.is_own_copy())
+        };
+        let with = self.entries.iter().filter(|(other, entry)| *other != alias && provides(entry));
+        let with = with.filter_map(|(_, entry)| Some(entry.copy.as_ref()?.0.clone())).collect();
         let (config, wake) = (self.config.clone(), Arc::clone(&self.wake));
         Ok(Check::start(Job {
             config,
@@ -444,7 +449,7 @@ impl Federation {
             return;
         }
         entry.archived = true;
-        let (Ok(found), Some((copy, digest))) = (&entry.found, entry.copy.clone()) else { return };
+        let (Ok(found), Some((copy, Some(digest)))) = (&entry.found, entry.copy.clone()) else { return };
         let Some(origin) = &found.origin else { return };
         let (archive, name, text) =
             (self.sources.archive.clone(), found.manifest.name.clone(), origin.text().to_owned());

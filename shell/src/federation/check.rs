@@ -49,7 +49,8 @@ pub(super) struct Job {
 /// A remote that may start, and has begun to load.
 pub(super) struct Checked {
     pub(super) found: Found,
-    pub(super) digest: Digest,
+    /// Where anybody wants to know.
+    pub(super) digest: Option<Digest>,
     pub(super) copy: PathBuf,
     pub(super) remote: Remote,
     pub(super) times: Times,
@@ -133,11 +134,14 @@ impl Job {
         let library = located.library.clone();
         let found = Found::from(located);
         timed(&mut times, "manifest");
-        let digest = take_copy(&library, &copy, &found.manifest).map_err(|error| {
+        let wanted = config.watch || config.preflight.is_some() || expected.is_some();
+        let digest = take_copy(&library, &copy, &found.manifest, wanted).map_err(|error| {
             let failure = Failure::new(Stage::Check, error.code(), error);
             if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
         })?;
-        if expected.is_some_and(|expected| expected != digest) {
+        if let (Some(expected), Some(digest)) = (expected, digest)
+            && expected != digest
+        {
             let text = format!(
                 "the kept generation of `{alias}` is damaged: its SHA-256 is {digest}; roll back to another one, or take \
                  newer ones again: {}",
@@ -146,7 +150,7 @@ impl Job {
             return Err(Failure::new(Stage::Check, "generation-damaged", text));
         }
         timed(&mut times, "copy");
-        if current == Some(digest) {
+        if current.is_some() && current == digest {
             return Ok(None);
         }
         if let Some(trial) = trial {
@@ -163,7 +167,7 @@ impl Job {
             timed(&mut times, "plan");
         }
         if let Some(preflight) = &config.preflight
-            && !Archive::new(&config.data_dir).knows(&digest)
+            && !digest.is_some_and(|digest| Archive::new(&config.data_dir).knows(&digest))
         {
             preflight.check(&copy, &with, config.file.as_deref(), cancel)?;
             timed(&mut times, "preflight");
@@ -177,17 +181,26 @@ impl Job {
     }
 }
 
-/// Copies `library` to `copy`, which nobody else writes to, and looks whether that is all of what `planned` speaks of.
-fn take_copy(library: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Digest, LibraryError> {
+/// Copies `library` to `copy`, which nobody else writes to, and looks whether that is all of what `planned` speaks of;
+/// its digest if that is `wanted` or stated.
+fn take_copy(
+    library: &Path,
+    copy: &Path,
+    planned: &RemoteManifest,
+    wanted: bool,
+) -> Result<Option<Digest>, LibraryError> {
     fs::copy(library, copy).map_err(|error| LibraryError::io(error, library))?;
     let embedded = loader::complete(copy).map_err(|error| loader::relocate(error, library))?;
+    loader::same_manifest(planned, &embedded, library)?;
+    let stated: Option<Digest> = planned.sha256.as_ref().and_then(|digits| digits.parse().ok());
+    if !wanted && stated.is_none() {
+        return Ok(None);
+    }
     let found = Digest::of(copy).map_err(|error| LibraryError::io(error, library))?;
-    let stated = planned.sha256.as_ref().and_then(|digits| digits.parse().ok());
     if let Some(stated) = stated.filter(|stated| *stated != found) {
         return Err(LibraryError::Digest { stated, found, path: library.to_owned() });
     }
-    loader::same_manifest(planned, &embedded, library)?;
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Everything that a plan for another generation of one remote depends on, but that generation.

@@ -39,7 +39,7 @@ pub struct Entry {
     pub(super) check: Option<Check>,
     pub(super) running: Option<Remote>,
     /// The private copy that runs, and its content.
-    pub(super) copy: Option<(PathBuf, Digest)>,
+    pub(super) copy: Option<(PathBuf, Option<Digest>)>,
     pub(super) initialised: bool,
     /// Its generation is among those that ran well.
     pub(super) archived: bool,
@@ -247,7 +247,7 @@ impl Entry {
 
     /// The content of the library that runs.
     pub fn digest(&self) -> Option<&Digest> {
-        self.copy.as_ref().map(|(_, digest)| digest)
+        self.copy.as_ref()?.1.as_ref()
     }
 
     /// What another generation that is to take over is about, while there is one.

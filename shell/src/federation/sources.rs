@@ -20,6 +20,7 @@ use crate::{
     choices::{By, Choices, Disabled},
     config::{Config, is_json, read_manifest},
     failure::{Failure, SharedFailure, Stage},
+    install::drop_folder,
     watch::{Change, Watch},
 };
 
@@ -141,11 +142,6 @@ impl Sources {
         }
         None
     }
-}
-
-/// Where people put libraries and manifests.
-pub(super) fn drop_folder(config: &Config) -> PathBuf {
-    config.data_dir.join("plugins")
 }
 
 /// The remotes of the drop folder by name; of several with one name the highest version, a manifest before a library.

@@ -74,6 +74,9 @@ impl Trial {
         let (alias, reference) = place(&self.library)?;
         remotes.insert(alias.clone(), reference);
         config.host.remotes = remotes;
+        // A trial tries nobody else, and looks at what there is now.
+        config.preflight = None;
+        config.watch = false;
         Ok((config, alias))
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Libraries {
     pub(crate) peer: PathBuf,
     /// A remote whose shared crates are not what their versions promise.
     pub(crate) liar: PathBuf,
+    /// A remote that does any misdeed when it is told to.
+    pub(crate) puppet: PathBuf,
 }
 
 /// Builds the libraries, once per process.
@@ -60,6 +62,7 @@ pub(crate) fn libraries() -> &'static Libraries {
             next: find("pulse_fixtures_next"),
             peer: find("pulse_fixtures_peer"),
             liar: find("pulse_fixtures_liar"),
+            puppet: find("pulse_fixtures_puppet"),
         }
     })
 }
@@ -194,23 +197,29 @@ impl Installation {
         alias
     }
 
-    /// Installs `library` with `from` replaced by `to`, which is as long, in the manifest that it carries: the
-    /// build of an author who has written that. Returns the alias.
-    pub(crate) fn add_edited(&mut self, library: &Path, from: &str, to: &str) -> String {
-        assert_eq!(from.len(), to.len(), "the library's layout stays");
+    /// Installs `library` with the manifest that is in it and no other; returns the alias.
+    pub(crate) fn add_library(&mut self, library: &Path) -> String {
         let copy = self.copy(library);
-        let mut bytes = fs::read(&copy).expect("libraries can be read");
-        let places: Vec<usize> =
-            (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from.as_bytes())).collect();
-        assert!(!places.is_empty(), "`{from}` is in the library");
-        for at in places {
-            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-        }
-        fs::write(&copy, bytes).expect("libraries can be written");
         let alias = manifest_of(&copy)["name"].as_str().expect("a manifest has a name").to_owned();
         let file = copy.file_name().expect("a library is a file").to_string_lossy().into_owned();
         self.configure(&alias, &format!("{alias}@{file}"));
         alias
+    }
+
+    /// Installs `library` with `from` replaced by `to`, which is as long, in the manifest that it carries: the
+    /// build of an author who has written that. Returns the alias.
+    pub(crate) fn add_edited(&mut self, library: &Path, from: &str, to: &str) -> String {
+        let alias = self.add_library(library);
+        self.rebuild(library, &[(from, to)]);
+        alias
+    }
+
+    /// Puts a later build of `library` in its place, as a linker does: a file of its own that is renamed over the
+    /// old one. It differs in texts of its manifest, which are replaced by others that are as long.
+    pub(crate) fn rebuild(&self, library: &Path, edits: &[(&str, &str)]) {
+        let name = library.file_name().expect("a library is a file").to_string_lossy().into_owned();
+        let new = self.write(&format!("building/{name}"), edited(library, edits));
+        fs::rename(new, self.path(&name)).expect("files can be renamed");
     }
 
     /// Lists a remote in `host.json`, as `NAME@LOCATION`.
@@ -254,6 +263,32 @@ impl Installation {
 
     /// Starts a shell without a window.
     pub(crate) fn start(&self) -> Headless {
-        Headless::new(self.config(), Arc::clone(&self.folder))
+        self.start_with(self.config())
     }
+
+    /// Starts a shell without a window, with another configuration.
+    pub(crate) fn start_with(&self, config: Config) -> Headless {
+        Headless::new(config, Arc::clone(&self.folder))
+    }
+}
+
+/// The content of `library` with texts replaced by others that are as long.
+pub(crate) fn edited(library: &Path, edits: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = fs::read(library).expect("libraries can be read");
+    for (from, to) in edits {
+        assert_eq!(from.len(), to.len(), "the library's layout stays");
+        let places: Vec<usize> = places_of(&bytes, from.as_bytes());
+        assert!(!places.is_empty(), "`{from}` is in the library");
+        for at in places {
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        }
+    }
+    bytes
+}
+
+/// Where `part` stands in `bytes`.
+fn places_of(bytes: &[u8], part: &[u8]) -> Vec<usize> {
+    let (first, rest) = part.split_first().expect("something is looked for");
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
+    starts.filter(|(at, _)| bytes[at + 1..].starts_with(rest)).map(|(at, _)| at).collect()
 }

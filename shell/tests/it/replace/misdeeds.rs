@@ -1,0 +1,242 @@
+//! A later build that misbehaves, at every stage at which it can: the old one goes on as if nothing had happened.
+
+use std::path::PathBuf;
+
+use pulse::{
+    failure::{Failure, Stage},
+    federation::Event,
+    preflight::Preflight,
+};
+
+use super::{not_replaced, told};
+use crate::support::{Headless, Installation, libraries};
+
+const PUPPET: &str = "remotePuppet";
+
+/// What stands in the library of a puppet that does nothing wrong, up to the end of the room for commands.
+const NONE: &str = "misdeed: none                    ";
+
+fn puppet() -> Installation {
+    let mut installation = Installation::new();
+    installation.add_library(&libraries().puppet);
+    installation
+}
+
+/// Where the puppet's library is installed.
+fn library(installation: &Installation) -> PathBuf {
+    installation.path(libraries().puppet.file_name().expect("a file").to_str().expect("UTF-8"))
+}
+
+/// A build of the puppet that does this.
+fn rebuild(installation: &Installation, misdeed: &str) {
+    let text = format!("{:width$}", format!("misdeed: {misdeed}"), width = NONE.len());
+    installation.rebuild(&libraries().puppet, &[(NONE, &text)]);
+}
+
+/// A shell that shows both surfaces of the puppet, the first counted to 2.
+fn counted(mut shell: Headless) -> Headless {
+    shell.show(PUPPET, "./calm");
+    shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
+    for count in 1..=2 {
+        shell.press("Count");
+        shell.drive("it counts", |shell| shell.screen().says(&format!("Counted {count}")));
+    }
+    shell
+}
+
+/// A shell in which a build with this misdeed is not taken, and the old one counts on.
+fn refused(shell: &mut Headless, installation: &Installation, misdeed: &str) -> Failure {
+    shell.told.clear();
+    rebuild(installation, misdeed);
+    let told = told(shell, &format!("{misdeed} is not taken"), not_replaced);
+    let failure = told.failure.expect("there is a reason");
+    assert!(shell.screen().says("Counted 2"), "{misdeed}: {}", shell.describe());
+    assert!(shell.slot_failure(PUPPET, "./calm").is_none(), "{misdeed}: {}", shell.describe());
+    assert_eq!(shell.entry(PUPPET).generation(), 1, "{misdeed}");
+    assert_eq!(shell.entry(PUPPET).last_failure().expect("it is noted").0, &failure, "{misdeed}");
+    Failure::clone(&failure)
+}
+
+/// And then a good one is taken, with the state.
+fn good_one_is_taken(shell: &mut Headless, installation: &Installation) {
+    shell.told.clear();
+    rebuild(installation, "none at all");
+    shell.drive("a good one is taken", |shell| shell.entry(PUPPET).generation() == 2);
+    assert!(shell.screen().says("Counted 2"), "{}", shell.describe());
+    shell.press("Count");
+    shell.drive("it counts on", |shell| shell.screen().says("Counted 3"));
+}
+
+#[test]
+fn whoever_fails_while_it_is_started_beside_the_old_one_is_not_taken() {
+    let installation = puppet();
+    let mut shell = counted(installation.start());
+    for (misdeed, stage, code) in [
+        ("panic@init", Stage::Init, "init-panicked"),
+        ("panic@new", Stage::Open, "new-panicked"),
+        ("panic@restore", Stage::Restore, "restore-panicked"),
+        ("panic@frame", Stage::Frame, "frame-panicked"),
+        ("fail@new", Stage::Open, "fixture-refused"),
+    ] {
+        let failure = refused(&mut shell, &installation, misdeed);
+        assert_eq!((failure.stage, &*failure.code), (stage, code), "{misdeed}: {failure}");
+    }
+    good_one_is_taken(&mut shell, &installation);
+}
+
+#[test]
+fn whoever_hangs_while_it_is_started_beside_the_old_one_is_not_taken() {
+    for (misdeed, stage, code) in [
+        ("hang@load", Stage::Load, "load-hung"),
+        ("hang@init", Stage::Init, "init-hung"),
+        ("hang@new", Stage::Open, "new-hung"),
+        ("hang@frame", Stage::Frame, "frame-hung"),
+    ] {
+        let installation = puppet();
+        let mut shell = counted(installation.start());
+        let failure = refused(&mut shell, &installation, misdeed);
+        assert_eq!((failure.stage, &*failure.code), (stage, code), "{misdeed}: {failure}");
+        shell.drive("what hangs is counted", |shell| shell.federation.kept().len() == 1);
+        assert_eq!(shell.federation.kept()[0].failure.code, "retire-hung");
+        good_one_is_taken(&mut shell, &installation);
+    }
+}
+
+#[test]
+fn whoever_would_end_the_shell_is_found_out_in_a_process_of_its_own() {
+    let mut installation = puppet();
+    installation.edit_host(|host| host["preflight"] = true.into());
+    let mut config = installation.config();
+    config.preflight = Some(Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), ..Preflight::default() });
+    let mut shell = counted(installation.start_with(config));
+    for (misdeed, code) in [
+        ("segfault@load", "preflight-crashed"),
+        ("segfault@init", "preflight-crashed"),
+        ("abort@frame", "preflight-crashed"),
+        ("overflow@new", "preflight-crashed"),
+        ("exit@init", "preflight-exited"),
+        ("exit3@frame", "preflight-exited"),
+        ("hang@init", "preflight-hung"),
+    ] {
+        let failure = refused(&mut shell, &installation, misdeed);
+        assert_eq!((failure.stage, &*failure.code), (Stage::Preflight, code), "{misdeed}: {failure}");
+        assert!(shell.federation.kept().is_empty(), "it was never loaded");
+    }
+    let failure = refused(&mut shell, &installation, "panic@frame");
+    assert_eq!((failure.stage, &*failure.code), (Stage::Frame, "frame-panicked"), "{failure}");
+    good_one_is_taken(&mut shell, &installation);
+    let stages: Vec<_> = shell.entry(PUPPET).times().into_iter().map(|(stage, _)| stage).collect();
+    assert!(stages.contains(&"preflight"), "its cost is told: {stages:?}");
+}
+
+#[test]
+fn a_state_that_is_refused_is_reported_and_the_remote_starts_fresh() {
+    for misdeed in ["fail@restore", "half@restore"] {
+        let installation = puppet();
+        let mut shell = counted(installation.start());
+        rebuild(&installation, misdeed);
+        shell.drive("it is taken", |shell| shell.entry(PUPPET).generation() == 2);
+        shell.drive("it starts fresh", |shell| shell.screen().says("Counted 0"));
+        let lost = told(&mut shell, "and that is told", |told| told.event == Event::StateLost);
+        let failure = lost.failure.expect("there is a reason");
+        assert!(failure.code == "restore-failed" || failure.code == "fixture-refused", "{failure}");
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_had_is_reported_and_the_remote_starts_fresh() {
+    for (misdeed, code) in [("panic@save", "save-panicked"), ("hang@save", "save-hung")] {
+        let installation = puppet();
+        let mut shell = counted(installation.start());
+        installation.write(&format!("data/remotes/{PUPPET}/misdeed"), misdeed);
+        rebuild(&installation, "none at all");
+        shell.drive("it is taken", |shell| shell.entry(PUPPET).generation() == 2);
+        shell.drive("it starts fresh", |shell| shell.screen().says("Counted 0"));
+        let lost = told(&mut shell, "and that is told", |told| told.event == Event::StateLost);
+        assert_eq!(lost.failure.expect("there is a reason").code, code);
+        installation.write(&format!("data/remotes/{PUPPET}/go-on"), "");
+    }
+}
+
+#[test]
+fn a_picture_that_stands_in_for_another_is_not_taken_for_it() {
+    let installation = puppet();
+    let mut shell = counted(installation.start());
+    rebuild(&installation, "loading@frame");
+    shell.drive("it is taken in the end", |shell| {
+        let first = shell.entry(PUPPET).generation() == 1;
+        assert!(!first || shell.screen().says("Counted 2"), "the old picture stays: {}", shell.describe());
+        !first
+    });
+}
+
+#[test]
+fn a_thread_that_is_left_behind_keeps_the_library() {
+    for misdeed in ["thread@new", "spin@new"] {
+        let installation = puppet();
+        rebuild(&installation, misdeed);
+        let mut shell = counted(installation.start());
+        rebuild(&installation, "none at all");
+        shell.drive("another one takes over", |shell| shell.entry(PUPPET).generation() == 2);
+        shell.drive("what stays is counted", |shell| shell.federation.kept().len() == 1);
+        let kept = &shell.federation.kept()[0];
+        assert_eq!((kept.generation, &*kept.failure.code), (1, "library-threads"), "{}", kept.failure);
+        installation.write(&format!("data/remotes/{PUPPET}/end-thread"), "");
+    }
+}
+
+#[test]
+fn three_failures_disable_a_remote_and_that_is_remembered() {
+    let installation = puppet();
+    let mut shell = counted(installation.start());
+    installation.write(&format!("data/remotes/{PUPPET}/misdeed"), "panic@frame");
+    for failures in 1..=3 {
+        shell.drive("it fails", |shell| {
+            shell.told.iter().filter(|told| told.event == Event::Failed).count() >= failures
+        });
+        shell.retry(PUPPET);
+    }
+    shell.drive("it is disabled", |shell| {
+        shell.failure(PUPPET).is_some_and(|failure| failure.code == "remote-failing")
+    });
+    let says = shell.failure(PUPPET).expect("it is disabled").message.clone();
+    assert!(says.contains("frame-panicked"), "{says}");
+    drop(shell);
+    std::fs::remove_file(installation.path(&format!("data/remotes/{PUPPET}/misdeed"))).expect("it was there");
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.frame(Vec::new());
+    assert!(
+        shell.failure(PUPPET).is_some_and(|failure| failure.code == "remote-failing"),
+        "after a restart too"
+    );
+    shell.federation.enable(PUPPET).expect("it can be written");
+    shell.drive("it runs once it is enabled", |shell| shell.screen().says("Counted 0"));
+}
+
+#[test]
+fn a_remote_that_does_not_respond_is_told_of_and_can_be_started_anew() {
+    let installation = puppet();
+    let mut shell = counted(installation.start());
+    installation.write(&format!("data/remotes/{PUPPET}/misdeed"), "hang@frame");
+    shell.press("Count");
+    let told = told(&mut shell, "it is told", |told| told.event == Event::Failed);
+    assert_eq!(told.failure.expect("there is a reason").code, "not-responding");
+    assert!(shell.screen().says("Counted 2"), "the last picture stays: {}", shell.describe());
+    std::fs::remove_file(installation.path(&format!("data/remotes/{PUPPET}/misdeed"))).expect("it was there");
+    shell.federation.retry(PUPPET);
+    shell.drive("another generation runs on another thread", |shell| shell.screen().says("Counted 0"));
+    shell.drive("the hung one is counted", |shell| shell.federation.kept().len() == 1);
+    assert_eq!(shell.federation.kept()[0].failure.code, "retire-hung");
+}
+
+#[test]
+fn whatever_is_removed_is_taken_again_when_it_is_back() {
+    let installation = puppet();
+    std::fs::remove_file(library(&installation)).expect("it was there");
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("it is missing", |shell| shell.failure(PUPPET).is_some());
+    rebuild(&installation, "none at all");
+    shell.drive("it is seen as soon as it is there", |shell| shell.screen().says("Counted 0"));
+}
