@@ -366,10 +366,11 @@ impl Follower {
     }
 
     fn look_at_everything(&mut self) {
-        self.list();
-        // A link may be turned while its folder begins to be watched.
-        for _ in 0..3 {
-            if !self.watch_folders() {
+        // First the system tells, then all is looked at: between the two nothing is missed. Each may bring more of
+        // the other, as folders appear and links turn; what does not come to rest is for the next look.
+        for _ in 0..ROUNDS {
+            let more = self.watch_folders();
+            if !self.list() && !more {
                 break;
             }
         }
@@ -418,8 +419,9 @@ impl Follower {
         (self.shared.wake)();
     }
 
-    /// Finds what is new in the folders.
-    fn list(&mut self) {
+    /// Finds what is new in the folders; whether there is anything.
+    fn list(&mut self) -> bool {
+        let before = self.files.len();
         for (folder, listing) in &mut self.folders {
             let modified = folder.metadata().and_then(|about| about.modified()).ok();
             if listing.sure && modified == listing.modified {
@@ -431,6 +433,7 @@ impl Follower {
                 self.files.entry(path).or_insert_with(|| Followed::known(None));
             }
         }
+        self.files.len() > before
     }
 
     /// Has the system tell about the folders on the way to every file; whether there is one more.
@@ -508,6 +511,9 @@ impl Follower {
         }
     }
 }
+
+/// How often folders and files are looked at in one go.
+const ROUNDS: usize = 8;
 
 /// No file system's clock is coarser.
 const COARSE: Duration = Duration::from_secs(3);
