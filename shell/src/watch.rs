@@ -12,7 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    mem,
+    io, mem,
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -436,7 +436,8 @@ impl Follower {
         self.files.len() > before
     }
 
-    /// Has the system tell about the folders on the way to every file; whether there is one more.
+    /// Has the system tell about the folders on the way to every file; whether there is one more, or one has
+    /// gone meanwhile.
     fn watch_folders(&mut self) -> bool {
         let mut interest = Interest::default();
         let mut add = |step: route::Step, file: Option<&PathBuf>| {
@@ -483,8 +484,8 @@ impl Follower {
                     more = true;
                     self.watched.insert(folder, now);
                 }
-                // It has gone this moment.
-                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
+                // It has gone this moment, and the way leads elsewhere now.
+                Err(error) if is_gone(&error) => more = true,
                 Err(error) => self.tell_limit(&error),
             }
         }
@@ -509,6 +510,14 @@ impl Follower {
                  seconds instead of at once; raise its limit of watches"
             );
         }
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 
