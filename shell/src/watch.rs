@@ -12,7 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    mem,
+    io, mem,
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -366,10 +366,11 @@ impl Follower {
     }
 
     fn look_at_everything(&mut self) {
-        self.list();
-        // A link may be turned while its folder begins to be watched.
-        for _ in 0..3 {
-            if !self.watch_folders() {
+        // First the system tells, then all is looked at: between the two nothing is missed. Each may bring more of
+        // the other, as folders appear and links turn; what does not come to rest is for the next look.
+        for _ in 0..ROUNDS {
+            let more = self.watch_folders();
+            if !self.list() && !more {
                 break;
             }
         }
@@ -418,8 +419,9 @@ impl Follower {
         (self.shared.wake)();
     }
 
-    /// Finds what is new in the folders.
-    fn list(&mut self) {
+    /// Finds what is new in the folders; whether there is anything.
+    fn list(&mut self) -> bool {
+        let before = self.files.len();
         for (folder, listing) in &mut self.folders {
             let modified = folder.metadata().and_then(|about| about.modified()).ok();
             if listing.sure && modified == listing.modified {
@@ -431,9 +433,11 @@ impl Follower {
                 self.files.entry(path).or_insert_with(|| Followed::known(None));
             }
         }
+        self.files.len() > before
     }
 
-    /// Has the system tell about the folders on the way to every file; whether there is one more.
+    /// Has the system tell about the folders on the way to every file; whether there is one more, or one has
+    /// gone meanwhile.
     fn watch_folders(&mut self) -> bool {
         let mut interest = Interest::default();
         let mut add = |step: route::Step, file: Option<&PathBuf>| {
@@ -480,8 +484,8 @@ impl Follower {
                     more = true;
                     self.watched.insert(folder, now);
                 }
-                // It has gone this moment.
-                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
+                // It has gone this moment, and the way leads elsewhere now.
+                Err(error) if is_gone(&error) => more = true,
                 Err(error) => self.tell_limit(&error),
             }
         }
@@ -508,6 +512,17 @@ impl Follower {
         }
     }
 }
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// How often folders and files are looked at in one go.
+const ROUNDS: usize = 8;
 
 /// No file system's clock is coarser.
 const COARSE: Duration = Duration::from_secs(3);
