@@ -11,6 +11,9 @@ use crate::{abi::RemoteError, guard::guard};
 /// Raised when an older reader must not read what a newer one writes.
 const FORMAT: u32 = 1;
 
+/// Code of the errors of authors who have given none.
+const RESTORE_FAILED: &str = "restore-failed";
+
 /// What crosses, see [`crate::abi::Surface::save`].
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Saved {
@@ -135,8 +138,6 @@ fn panicked(error: RemoteError, from: &str) -> RemoteError {
     );
     RemoteError { code: "restore-panicked".into(), message: message.into(), ..error }
 }
-
-const RESTORE_FAILED: &str = "restore-failed";
 
 /// What is no text is none.
 fn lenient<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {

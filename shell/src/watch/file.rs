@@ -119,7 +119,7 @@ impl Followed {
 fn complete(path: &Path) -> Result<(), Failure> {
     let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
     if !is_json(path) {
-        return match loader::inspect(path) {
+        return match loader::complete(path) {
             Ok(_) | Err(LibraryError::Revision { .. } | LibraryError::OtherPlatform { .. }) => Ok(()),
             Err(LibraryError::Manifest(error, _)) if error.code() != "manifest-not-json" => Ok(()),
             Err(error) => Err(fail(error.code(), error.to_string())),
