@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a late frame is told of after it has arrived.
 const SLOW_SHOWN: Duration = Duration::from_secs(1);
 
+/// How often the window is drawn while a surface does not respond.
+const LATE_SHOWN: Duration = Duration::from_millis(250);
+
 /// How many frames the figures are made of.
 const MEASURED: usize = 120;
 
@@ -218,12 +221,10 @@ impl Surface {
             if due {
                 self.source.mailbox.remain_due();
             }
-            // For the marks of a late one.
-            for limit in [SLOW, PATIENCE] {
-                if let Some(left) = limit.checked_sub(since.elapsed()) {
-                    ui.ctx().request_repaint_after(left);
-                }
-            }
+            // For the marks of a late one, which say for how long.
+            let waited = since.elapsed();
+            let next = [SLOW, PATIENCE].into_iter().find_map(|limit| limit.checked_sub(waited));
+            ui.ctx().request_repaint_after(next.unwrap_or(LATE_SHOWN));
             return;
         }
         self.gone = !self.send(ui, ask);

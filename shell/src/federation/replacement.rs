@@ -50,6 +50,8 @@ pub(super) struct Replacement {
     begun: Instant,
     /// When its step began.
     since: Instant,
+    /// Somebody has asked for it, whatever the content.
+    again: bool,
 }
 
 enum Step {
@@ -92,8 +94,8 @@ enum Outcome {
 }
 
 impl Replacement {
-    fn new(check: Check, begun: Instant) -> Self {
-        Self { step: Step::Checking(check), begun, since: Instant::now() }
+    fn new(check: Check, begun: Instant, again: bool) -> Self {
+        Self { step: Step::Checking(check), begun, since: Instant::now(), again }
     }
 
     /// What it is about.
@@ -132,13 +134,15 @@ impl Federation {
         if !runs || entry.library().is_none() {
             return self.retry(alias);
         }
+        // A file that changes meanwhile does not take back what was asked for.
+        let again = again || entry.next.as_ref().is_some_and(|next| next.again);
         let current = entry.digest().copied().filter(|_| !again);
         self.give_up_replacement(alias);
         match self.check(alias, Some(Replaces { current })) {
             Ok(check) => {
                 if let Some(entry) = self.entries.get_mut(alias) {
                     entry.postponed = false;
-                    entry.next = Some(Replacement::new(check, seen));
+                    entry.next = Some(Replacement::new(check, seen, again));
                 }
                 (self.wake)(LOOK_AGAIN);
             }
@@ -156,7 +160,7 @@ impl Federation {
 
     /// Goes on with the generation that is on its way. Never waits.
     pub(super) fn step_replacement(&mut self, alias: &str) {
-        let Some(Replacement { step, begun, since }) =
+        let Some(Replacement { step, begun, since, again }) =
             self.entries.get_mut(alias).and_then(|entry| entry.next.take())
         else {
             return;
@@ -166,7 +170,7 @@ impl Federation {
             Ok(Outcome::Goes(step)) => {
                 let since = if step_number(&step) == before { since } else { Instant::now() };
                 if let Some(entry) = self.entries.get_mut(alias) {
-                    entry.next = Some(Replacement { step, begun, since });
+                    entry.next = Some(Replacement { step, begun, since, again });
                 }
                 return;
             }

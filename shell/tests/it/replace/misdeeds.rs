@@ -33,7 +33,12 @@ fn rebuild(installation: &Installation, misdeed: &str) {
     installation.rebuild(&libraries().puppet, &[(NONE, &text)]);
 }
 
-/// A shell that shows both surfaces of the puppet, the first counted to 2.
+/// Another build of the puppet that does nothing wrong.
+fn improve(installation: &Installation) {
+    installation.rebuild(&libraries().puppet, &[("Puppet (misdeed", "Better (misdeed")]);
+}
+
+/// A shell that shows the puppet, counted to 2.
 fn counted(mut shell: Headless) -> Headless {
     shell.show(PUPPET, "./calm");
     shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
@@ -60,7 +65,7 @@ fn refused(shell: &mut Headless, installation: &Installation, misdeed: &str) -> 
 /// And then a good one is taken, with the state.
 fn good_one_is_taken(shell: &mut Headless, installation: &Installation) {
     shell.told.clear();
-    rebuild(installation, "none at all");
+    improve(installation);
     shell.drive("a good one is taken", |shell| shell.entry(PUPPET).generation() == 2);
     assert!(shell.screen().says("Counted 2"), "{}", shell.describe());
     shell.press("Count");
@@ -149,7 +154,7 @@ fn a_state_that_cannot_be_had_is_reported_and_the_remote_starts_fresh() {
         let installation = puppet();
         let mut shell = counted(installation.start());
         installation.write(&format!("data/remotes/{PUPPET}/misdeed"), misdeed);
-        rebuild(&installation, "none at all");
+        improve(&installation);
         shell.drive("it is taken", |shell| shell.entry(PUPPET).generation() == 2);
         shell.drive("it starts fresh", |shell| shell.screen().says("Counted 0"));
         let lost = told(&mut shell, "and that is told", |told| told.event == Event::StateLost);
@@ -176,7 +181,7 @@ fn a_thread_that_is_left_behind_keeps_the_library() {
         let installation = puppet();
         rebuild(&installation, misdeed);
         let mut shell = counted(installation.start());
-        rebuild(&installation, "none at all");
+        improve(&installation);
         shell.drive("another one takes over", |shell| shell.entry(PUPPET).generation() == 2);
         shell.drive("what stays is counted", |shell| shell.federation.kept().len() == 1);
         let kept = &shell.federation.kept()[0];
@@ -237,6 +242,6 @@ fn whatever_is_removed_is_taken_again_when_it_is_back() {
     let mut shell = installation.start();
     shell.show(PUPPET, "./calm");
     shell.drive("it is missing", |shell| shell.failure(PUPPET).is_some());
-    rebuild(&installation, "none at all");
+    improve(&installation);
     shell.drive("it is seen as soon as it is there", |shell| shell.screen().says("Counted 0"));
 }
