@@ -1,4 +1,4 @@
-//! The status bar: remotes by state, warnings of the plan, the theme.
+//! The status bar: remotes by state, warnings of the plan, what stays in memory, the last event, the theme.
 
 use egui::{Align, Layout, RichText, Ui};
 use plugin_api::{
@@ -6,7 +6,10 @@ use plugin_api::{
     tokens::Tokens,
 };
 
-use super::Shell;
+use super::{
+    Shell,
+    parts::{line_ui, quiet_button_ui},
+};
 use crate::federation::Status;
 
 impl Shell {
@@ -38,6 +41,13 @@ impl Shell {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
                 pressed |= quiet_button_ui(ui, caption(t, text).color(color(t.warning))).clicked();
             }
+            let kept = self.federation.kept().len();
+            if kept > 0 {
+                let text = caption(t, format!("{kept} kept in memory")).color(color(t.warning));
+                let button = quiet_button_ui(ui, text);
+                pressed |=
+                    button.on_hover_text("Code of remotes that have ended; the inspector says why").clicked();
+            }
             if pressed {
                 self.inspector.toggle();
             }
@@ -50,12 +60,11 @@ impl Shell {
                     self.state.theme = self.state.theme.next();
                     ui.ctx().request_repaint();
                 }
+                if let Some(last) = &self.last {
+                    // What is left of the line.
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| line_ui(ui, t, last));
+                }
             });
         });
     }
-}
-
-/// A button that looks like text.
-fn quiet_button_ui(ui: &mut Ui, text: RichText) -> egui::Response {
-    ui.add(egui::Button::new(text).frame(false))
 }
