@@ -31,7 +31,9 @@ impl Runs {
 
     /// This run ends well.
     pub(super) fn end(&mut self) {
-        self.session.take().map(Session::end);
+        if let Some(session) = self.session.take() {
+            session.end();
+        }
     }
 }
 
