@@ -47,7 +47,7 @@ impl Digest {
     }
 
     /// The digest of what is copied from one to the other.
-    fn copying(from: &mut impl Read, to: &mut impl Write) -> io::Result<Self> {
+    pub(crate) fn copying(from: &mut impl Read, to: &mut impl Write) -> io::Result<Self> {
         let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 16]);
         loop {
             let read = match from.read(&mut piece) {
@@ -311,6 +311,14 @@ impl Archive {
         Ok(self.read()?.remotes.into_keys().collect())
     }
 
+    /// That generations of this remote are kept.
+    ///
+    /// # Errors
+    /// `generation-unknown`, with the name that was probably meant.
+    pub fn expect(&self, name: &str) -> Result<(), ArchiveError> {
+        self.read()?.expect(name)
+    }
+
     /// Whether a library of this digest has run well before, of whatever remote.
     pub fn knows(&self, digest: &Digest) -> bool {
         self.read().is_ok_and(|index| index.holds(digest))
@@ -325,13 +333,10 @@ impl Archive {
         let note: String =
             note.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NOTE).collect();
         self.change(|index| {
-            let names: Vec<&str> = index.remotes.keys().map(String::as_str).collect();
-            let Some(line) = index.remotes.get(name) else { return Err(unknown_name(name, &names).into()) };
+            let line = index.line(name)?;
             let record = line.choose(name, to)?.clone();
             let kept = self.verified(&record)?;
-            if let Some(line) = index.remotes.get_mut(name) {
-                line.pin = Some(Pin { digest: record.digest, note });
-            }
+            line.pin = Some(Pin { digest: record.digest, note });
             Ok(kept)
         })
     }
@@ -343,14 +348,9 @@ impl Archive {
     pub fn unpin(&self, name: &str) -> Result<(), ArchiveError> {
         let mut dropped = Vec::new();
         self.change(|index| {
-            let names: Vec<&str> = index.remotes.keys().map(String::as_str).collect();
-            if !names.contains(&name) {
-                return Err(unknown_name(name, &names).into());
-            }
-            if let Some(line) = index.remotes.get_mut(name) {
-                line.pin = None;
-                dropped = line.prune();
-            }
+            let line = index.line(name)?;
+            line.pin = None;
+            dropped = line.prune();
             dropped.retain(|digest| !index.holds(digest));
             Ok(())
         })?;
@@ -467,16 +467,25 @@ fn sweep(objects: &Path) {
     }
 }
 
-fn unknown_name(name: &str, names: &[&str]) -> ArchiveError {
-    let hint = match (near_miss(name, names), names) {
-        (Some(near), _) => format!("; did you mean `{near}`?"),
-        (None, []) => "; a generation is kept once it has run well".to_owned(),
-        (None, _) => format!("; there are some of {}", names.join(", ")),
-    };
-    ArchiveError::UnknownName { name: name.to_owned(), hint }
-}
-
 impl Index {
+    fn line(&mut self, name: &str) -> Result<&mut Line, ArchiveError> {
+        self.expect(name)?;
+        Ok(self.remotes.entry(name.to_owned()).or_default())
+    }
+
+    fn expect(&self, name: &str) -> Result<(), ArchiveError> {
+        if self.remotes.contains_key(name) {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.remotes.keys().map(String::as_str).collect();
+        let hint = match (near_miss(name, &names), names.as_slice()) {
+            (Some(near), _) => format!("; did you mean `{near}`?"),
+            (None, []) => "; a generation is kept once it has run well".to_owned(),
+            (None, names) => format!("; there are some of {}", names.join(", ")),
+        };
+        Err(ArchiveError::UnknownName { name: name.to_owned(), hint })
+    }
+
     fn holds(&self, digest: &Digest) -> bool {
         self.remotes.values().any(|line| line.kept.iter().any(|kept| kept.digest == *digest))
     }
@@ -527,3 +536,6 @@ impl Line {
 
 /// So few digits of a digest are no name for it.
 const MIN_DIGITS: usize = 4;
+
+#[cfg(test)]
+mod tests;

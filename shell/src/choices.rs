@@ -69,7 +69,6 @@ pub struct ChoicesError {
 
 impl ChoicesError {
     /// The stable code.
-    #[expect(clippy::unused_self, reason = "as with every error of the shell")]
     pub fn code(&self) -> &'static str {
         CODE
     }
@@ -156,7 +155,7 @@ impl Choices {
     /// # Errors
     /// When it cannot be written down; it holds for this value all the same.
     pub fn disable(&mut self, name: &str, why: Disabled) -> Result<(), ChoicesError> {
-        self.change(name, |known| known.disable(name, why.clone()))
+        self.change(name, |known| known.disable(name, why))
     }
 
     /// Counts a failure of the remote; the third within ten minutes, over restarts, disables it and says so.
@@ -169,26 +168,33 @@ impl Choices {
         disabled
     }
 
-    fn change(&mut self, name: &str, mut change: impl FnMut(&mut Known)) -> Result<(), ChoicesError> {
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Known)) -> Result<(), ChoicesError> {
+        let (mut change, mut changed) = (Some(change), None);
         let written = self.file.change(|known: &mut Known| {
-            change(known);
-            Ok::<_, io::Error>(known.clone())
-        });
-        match written {
-            Ok(known) => self.known = known,
-            Err(error) => {
-                change(&mut self.known);
-                let path = self.file.path().to_owned();
-                return Err(ChoicesError { name: name.to_owned(), error, path });
+            if let Some(change) = change.take() {
+                change(known);
             }
+            changed = Some(known.clone());
+            Ok::<_, io::Error>(())
+        });
+        if let Some(known) = changed {
+            self.known = known;
         }
-        Ok(())
+        // It could not even be read.
+        if let Some(change) = change {
+            change(&mut self.known);
+        }
+        written.map_err(|error| ChoicesError {
+            name: name.to_owned(),
+            error,
+            path: self.file.path().to_owned(),
+        })
     }
 }
 
 impl Known {
     fn disable(&mut self, name: &str, why: Disabled) {
-        let codes = why.codes.iter().map(|code| cut(code, MAX_MESSAGE / 10)).take(FAILURES).collect();
+        let codes = why.codes.into_iter().map(|code| cut(&code, MAX_MESSAGE / 10)).take(FAILURES).collect();
         let why = Disabled { message: cut(&why.message, MAX_MESSAGE), codes, ..why };
         self.enabled.remove(name);
         self.failures.remove(name);
@@ -225,3 +231,6 @@ fn cut(text: &str, limit: usize) -> String {
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests;

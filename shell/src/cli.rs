@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! Data goes to standard output and talk to standard error.
-//! Exit codes: 0 ok, 1 failure, 2 usage, 3 incompatible, 6 not found.
+//! Exit codes: 0 ok, 1 failure, 2 usage, 3 incompatible, 4 not what it should be, 6 not found.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -19,7 +19,9 @@ use crate::{
     standalone,
 };
 
+mod install;
 mod plan;
+mod rollback;
 
 const RUN_EXAMPLES: &str = "Examples:
   pulse                                    the shell, with manifests/host.json
@@ -30,6 +32,8 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse explain version-mismatch-strict    what a code means, and what to do
   pulse inspect target/release/libpulse_analytics.so
   pulse standalone manifests/analytics.json
+  pulse install clock.so --enable          add a remote, or a new build of it
+  pulse rollback remoteAnalytics           back to the build before
 
 Environment: PULSE_CONFIG, PULSE_PLUGIN_DIR, PULSE_DATA_DIR stand for the flags; PULSE_LOG filters the log
 (for instance PULSE_LOG=debug).";
@@ -69,6 +73,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Copies a remote into the drop folder, where a running shell finds it.
+    #[command(after_help = install::INSTALL_EXAMPLES)]
+    Install(install::InstallArgs),
+    /// Lets a remote of the drop folder run, or one that was disabled.
+    #[command(after_help = install::ENABLE_EXAMPLES)]
+    Enable(install::EnableArgs),
+    /// Keeps a remote from running, over restarts.
+    #[command(after_help = install::ENABLE_EXAMPLES)]
+    Disable(install::DisableArgs),
+    /// Goes back to a generation of a remote that ran well, and stays with it.
+    #[command(after_help = rollback::EXAMPLES)]
+    Rollback(rollback::RollbackArgs),
     /// Shows one remote alone in a window, with its own store and no host.
     #[command(after_help = "Example:\n  pulse standalone target/release/libpulse_analytics.so")]
     Standalone {
@@ -117,6 +133,7 @@ struct Exit {
 impl Exit {
     const FAILURE: u8 = 1;
     const INCOMPATIBLE: u8 = 3;
+    const VERIFICATION: u8 = 4;
     const NOT_FOUND: u8 = 6;
 
     /// A failure with this stable code; what is not there has an exit code of its own.
@@ -145,6 +162,10 @@ pub fn main() -> ExitCode {
         Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Explain { code, json }) => explain(code.as_deref(), json),
         Some(Command::Inspect { file, json }) => inspect(&file, json),
+        Some(Command::Install(args)) => install::run(args),
+        Some(Command::Enable(args)) => install::enable(args),
+        Some(Command::Disable(args)) => install::disable(args),
+        Some(Command::Rollback(args)) => rollback::run(args),
         Some(Command::Standalone { path, folders }) => {
             standalone::run(&path, &folders.options(None)).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
         }

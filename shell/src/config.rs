@@ -180,7 +180,8 @@ impl Config {
         Ok(located)
     }
 
-    fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
+    /// The remote of a manifest that is a JSON file.
+    pub(crate) fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
         let Written { manifest, origin } = read_manifest(path)?;
         let beside = path.parent().unwrap_or(Path::new("."));
         let (library, looked) = self.find_entry(&manifest.remote_entry, beside);

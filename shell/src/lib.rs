@@ -4,6 +4,7 @@
 //! - [`compositor`]: surfaces, their frames, input and accessibility.
 //! - [`auth`]: who is signed in.
 //! - [`watch`]: which files of remotes have changed, once they are complete.
+//! - [`install`]: how a remote gets into the drop folder.
 //! - [`archive`]: the last good generations; [`choices`]: what was decided about remotes; [`session`]: how the last
 //!   run ended.
 //! - [`failure`]: what went wrong with a remote, as a value.
@@ -23,6 +24,7 @@ pub mod compositor;
 pub mod config;
 pub mod failure;
 pub mod federation;
+pub mod install;
 pub mod preflight;
 pub mod session;
 mod shared_file;

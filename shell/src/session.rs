@@ -150,3 +150,6 @@ fn write(file: &mut File, about: &Unclean) -> io::Result<()> {
     file.write_all(&text)?;
     file.set_len(text.len() as u64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,6 @@ pub(crate) fn sync_folder(folder: &Path) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

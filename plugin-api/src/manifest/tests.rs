@@ -78,7 +78,6 @@ fn the_project_s_own_manifests_are_read() {
 fn preflight_is_on_unless_the_host_says_otherwise() {
     let preflight = |member: &str| HostManifest::from_json(&host(member)).map(|read| read.preflight);
     assert_eq!(preflight(r#""remotes": {}"#), Ok(true));
-    assert_eq!(preflight(r#""preflight": true"#), Ok(true));
     assert_eq!(preflight(r#""preflight": false"#), Ok(false));
     check_host(&host(r#""preflight": "no""#), "/preflight", &["must be `true` or `false`"]);
     check_host(&host(r#""preFlight": false"#), "/preFlight", &["did you mean `preflight`?"]);
@@ -88,19 +87,12 @@ fn preflight_is_on_unless_the_host_says_otherwise() {
 fn a_digest_is_64_hexadecimal_digits() {
     let digest = "0123456789abcdef".repeat(4);
     let stated = |text: &str| remote(&format!(r#""sha256": "{text}""#));
-    for text in [&digest, &digest.to_uppercase()] {
-        let read = RemoteManifest::from_json(&stated(text)).unwrap();
-        assert_eq!(read.sha256.as_deref(), Some(&*digest));
-    }
-    let wrong = |text: &str, words: &[&str]| {
-        check(&stated(text), "manifest-invalid", Some("/sha256"), words);
-    };
+    let read = RemoteManifest::from_json(&stated(&digest.to_uppercase())).unwrap();
+    assert_eq!(read.sha256.as_deref(), Some(&*digest));
+    let wrong = |text: &str, words: &[&str]| check(&stated(text), "manifest-invalid", Some("/sha256"), words);
     wrong(&digest[1..], &["64 hexadecimal digits", "this has 63", "sha256sum"]);
-    wrong("", &["this has 0"]);
     wrong(&digest.replace('a', "g"), &["`g` is none"]);
-    wrong(&digest.replace('a', "é"), &["`é` is none"]);
     wrong(&format!("sha256:{digest}"), &[&format!("write \"{digest}\"")]);
-    check(&remote(r#""sha256": 1"#), "manifest-invalid", Some("/sha256"), &["must be a string"]);
     check(&remote(r#""sha265": "00""#), "manifest-invalid", Some("/sha265"), &["did you mean `sha256`?"]);
 }
 

@@ -286,7 +286,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// What is said beside the schema's place and the library's own digest must be the same; layout and order of the text are not part of it.
-pub(super) fn same_manifest(
+pub(crate) fn same_manifest(
     planned: &RemoteManifest,
     found: &RemoteManifest,
     path: &Path,

@@ -3,6 +3,7 @@
 mod bad_input;
 mod codes;
 mod driver;
+mod files;
 mod plan;
 mod provider;
 mod support;

@@ -1,0 +1,165 @@
+//! `pulse install`, `pulse enable` and `pulse disable`: what a running shell follows, for those without a window.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use clap::Args;
+use plugin_api::manifest::near_miss;
+use serde_json::json;
+
+use super::{Exit, Folders, pretty, print};
+use crate::{
+    choices::{Choices, ChoicesError, Disabled},
+    config::Config,
+    failure::Failure,
+    install::{dropped, install},
+};
+
+pub(super) const INSTALL_EXAMPLES: &str = "Examples:
+  pulse install target/release/libpulse_analytics.so
+  pulse install clock.json --enable        the manifest and its library
+  pulse install clock.so --json            what is where now, as JSON
+
+Exit status:
+  0 when it is installed
+  1 when the file cannot be used or copied
+  2 for a wrong command line
+  3 when it is for another platform or revision of the contract
+  4 when the library has another digest than its manifest says
+  6 when the file is not there";
+
+pub(super) const ENABLE_EXAMPLES: &str = "Examples:
+  pulse enable remoteClock
+  pulse disable remoteClock --note \"slows down the start\"
+
+Exit status:
+  0 when it is written down, which a running shell follows at once
+  1 when it cannot be
+  2 for a wrong command line
+  6 when there is no such remote";
+
+#[derive(Args)]
+pub(super) struct InstallArgs {
+    /// A library, or a manifest with its library beside it.
+    file: PathBuf,
+    /// Lets it run, too.
+    #[arg(long)]
+    enable: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+#[derive(Args)]
+pub(super) struct EnableArgs {
+    /// The name in the remote's manifest, or its alias in the host's.
+    name: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// The host's manifest.
+    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+#[derive(Args)]
+pub(super) struct DisableArgs {
+    #[command(flatten)]
+    which: EnableArgs,
+    /// Why, for whoever wonders.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+}
+
+pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
+    let config = Config::folders(&args.folders.options(None)).map_err(|e| Exit::of(e.code(), &e))?;
+    let installed = install(&args.file, &config).map_err(refused)?;
+    let mut choices = Choices::load(&config.data_dir);
+    let name = &installed.name;
+    if args.enable {
+        choices.enable(name)?;
+    }
+    let enabled = choices.is_enabled(name);
+    if args.json {
+        let mut value = serde_json::to_value(&installed).unwrap_or_default();
+        value["enabled"] = enabled.into();
+        print(&pretty(&value)?)?;
+    } else {
+        let files = installed.manifest.iter().chain([&installed.library]);
+        print(&files.map(|file| file.display().to_string()).collect::<Vec<_>>().join("\n"))?;
+    }
+    let state = if enabled {
+        "is installed and enabled".to_owned()
+    } else {
+        format!("is installed, and runs once it is enabled: `pulse enable {name}`")
+    };
+    eprintln!("{name} {} {state}", installed.version);
+    for other in &installed.others {
+        eprintln!("warning: this is of {name} too, and only one can be used; remove one: {}", other.display());
+    }
+    Ok(0)
+}
+
+/// The exit code says whether it is worth to try again here.
+fn refused(failure: Failure) -> Exit {
+    let code = match &*failure.code {
+        "abi-revision" | "library-other-platform" => Exit::INCOMPATIBLE,
+        "digest-mismatch" => Exit::VERIFICATION,
+        _ => return failure.into(),
+    };
+    Exit::new(code, &failure.code, &failure.message)
+}
+
+impl From<ChoicesError> for Exit {
+    fn from(error: ChoicesError) -> Self {
+        Self::of(error.code(), &error)
+    }
+}
+
+pub(super) fn enable(args: EnableArgs) -> Result<u8, Exit> {
+    decide(args, Choices::enable)
+}
+
+pub(super) fn disable(args: DisableArgs) -> Result<u8, Exit> {
+    decide(args.which, |choices, name| choices.disable(name, Disabled::by_person(args.note)))
+}
+
+fn decide(
+    args: EnableArgs,
+    decide: impl FnOnce(&mut Choices, &str) -> Result<(), ChoicesError>,
+) -> Result<u8, Exit> {
+    let config = Config::load(&args.folders.options(args.config)).map_err(|e| Exit::of(e.code(), &e))?;
+    let mut choices = Choices::load(&config.data_dir);
+    let name = named(&args.name, &config, &choices)?;
+    decide(&mut choices, &name)?;
+    let enabled = choices.is_enabled(&name);
+    if args.json {
+        print(&pretty(&json!({ "name": name, "enabled": enabled }))?)?;
+    }
+    eprintln!("{name} is {}", if enabled { "enabled" } else { "disabled" });
+    Ok(0)
+}
+
+/// The name of the remote that is meant.
+fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit> {
+    if let Some(reference) = config.host.remotes.get(word) {
+        return Ok(reference.name.clone());
+    }
+    let mut names: BTreeSet<String> = dropped(config);
+    names.extend(config.host.remotes.values().map(|reference| reference.name.clone()));
+    // One that was decided about may be away for a while.
+    if names.contains(word) || choices.is_enabled(word) || choices.disabled(word).is_some() {
+        return Ok(word.to_owned());
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hint = match (near_miss(word, &names), names.as_slice()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => "there are none; `pulse install FILE` adds one".to_owned(),
+        (None, names) => format!("there are {}", names.join(", ")),
+    };
+    let text = format!("neither the host's manifest nor the drop folder has a remote `{word}`; {hint}");
+    Err(Exit::new(Exit::NOT_FOUND, "remote-unknown", text))
+}

@@ -1,0 +1,127 @@
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use super::*;
+
+/// What `f` writes to the log.
+pub(crate) fn told(f: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl Write for Lines {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics while holding it").write(text)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(log, f);
+    let text = lines.0.lock().expect("nobody panics while holding it").clone();
+    String::from_utf8(text).expect("UTF-8")
+}
+
+/// How often the log tells this code.
+pub(crate) fn tells(log: &str, code: &str) -> usize {
+    log.matches(&format!("code=\"{code}\"")).count()
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Numbers {
+    numbers: Vec<u32>,
+}
+
+fn file(folder: &Path) -> SharedFile {
+    SharedFile::new(folder.join("deep/numbers.json"), "the list of numbers", "choices-damaged")
+}
+
+fn add(file: &SharedFile, number: u32) -> io::Result<usize> {
+    file.change(|content: &mut Numbers| {
+        content.numbers.push(number);
+        Ok(content.numbers.len())
+    })
+}
+
+fn read(file: &SharedFile) -> Vec<u32> {
+    file.read::<Numbers>().expect("it can be read").numbers
+}
+
+#[test]
+fn what_is_written_is_read_and_a_change_that_fails_is_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    assert_eq!(read(&file), [0; 0]);
+    assert!(!file.path().exists(), "reading writes nothing");
+    assert_eq!(add(&file, 7).expect("it can be written"), 1);
+    assert_eq!(read(&file), [7]);
+    let failed = file.change(|content: &mut Numbers| {
+        content.numbers.clear();
+        Err::<(), _>(io::Error::other("no"))
+    });
+    assert!(failed.is_err() && read(&file) == [7]);
+    let before = file.path().metadata().expect("it is there").modified().expect("it has a time");
+    file.change(|_: &mut Numbers| Ok::<_, io::Error>(())).expect("nothing is to be done");
+    assert_eq!(file.path().metadata().expect("it is there").modified().expect("it has a time"), before);
+}
+
+#[test]
+fn nobody_loses_the_change_of_another() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    // A lock is of an open file, so threads stand for processes.
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let file = &file;
+            scope
+                .spawn(move || (0..25).for_each(|at| _ = add(file, writer * 100 + at).expect("it is written")));
+        }
+        // A reader never sees half of it.
+        (0..200).for_each(|_| drop(read(&file)));
+    });
+    let mut numbers = read(&file);
+    numbers.sort_unstable();
+    let expected: Vec<u32> = (0..4).flat_map(|writer| (0..25).map(move |at| writer * 100 + at)).collect();
+    assert_eq!(numbers, expected);
+    let left = folder.path().join("deep").read_dir().expect("it is there").count();
+    assert_eq!(left, 2, "the file and its lock");
+}
+
+#[test]
+fn what_cannot_be_understood_is_told_and_set_aside() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    fs::create_dir(folder.path().join("deep")).expect("it can be made");
+    let large = format!(r#"{{ "format": 1, "numbers": [], "x": "{}" }}"#, "x".repeat(LIMIT));
+    let contents =
+        ["", "{", "[]", r#"{ "format": 2, "numbers": [] }"#, r#"{ "numbers": [] }"#, &large, "\u{0}"];
+    for (number, content) in (1..).zip(contents) {
+        fs::write(file.path(), content).expect("it can be written");
+        let log = told(|| assert_eq!(read(&file), [0; 0]));
+        assert_eq!(tells(&log, "choices-damaged"), 1, "{log}");
+        assert!(log.contains(&format!("numbers.json.damaged-{number}")), "{log}");
+        let aside = file.beside(&format!("damaged-{number}"));
+        assert_eq!(fs::read_to_string(aside).expect("it was set aside"), content);
+        assert_eq!(told(|| drop(read(&file))), "", "it is told once");
+    }
+    fs::create_dir(file.path()).expect("a folder in its place");
+    let log = told(|| _ = add(&file, 1).expect("it is set aside too"));
+    assert!(log.contains("it is a folder") && read(&file) == [1], "{log}");
+}
+
+#[test]
+fn a_file_grows_no_larger_than_what_is_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    add(&file, 7).expect("it is small");
+    let grown = file.change(|content: &mut Numbers| {
+        content.numbers = vec![u32::MAX; LIMIT / 4];
+        Ok::<_, io::Error>(())
+    });
+    assert_eq!(grown.expect_err("it is too large").kind(), io::ErrorKind::FileTooLarge);
+    assert_eq!(read(&file), [7]);
+}

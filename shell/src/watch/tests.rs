@@ -1,0 +1,501 @@
+use std::{
+    fs::{self, File},
+    io::Write,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver},
+    },
+};
+
+use notify::{NullWatcher, WatcherKind, event::Flag};
+
+use super::*;
+use crate::shared_file::tests::{tells, told};
+
+/// Only a failing test ever waits as long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const NEVER: Duration = Duration::from_hours(1);
+
+/// As in the product, but nothing is seen that the system does not tell.
+const EVENTS: Pace = Pace { poll: NEVER, ..Pace::REAL };
+
+/// A folder with files that a watch follows; its writer is the test.
+struct Scene {
+    folder: tempfile::TempDir,
+    watch: Watch,
+    woken: Receiver<()>,
+    /// What was told and not yet expected.
+    told: Vec<Change>,
+}
+
+impl Scene {
+    fn new(pace: Pace) -> Self {
+        Self::with(pace, |shared| {
+            Ok(Box::new(notify::RecommendedWatcher::new(
+                move |event| shared.hear(event),
+                notify::Config::default(),
+            )?))
+        })
+    }
+
+    /// A system that tells nothing.
+    fn deaf(pace: Pace) -> Self {
+        Self::with(pace, |_| Ok(Box::new(NullWatcher)))
+    }
+
+    fn with(pace: Pace, system: impl FnOnce(Arc<Shared>) -> notify::Result<System> + Send + 'static) -> Self {
+        let (wake, woken) = mpsc::channel();
+        let watch = Watch::with(
+            // Nobody listens any more when the test ends.
+            move || _ = wake.send(()),
+            pace,
+            system,
+        );
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, watch, woken, told: Vec::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a file in the folder")).expect("folders can be made");
+        fs::write(path, content).expect("files can be written");
+    }
+
+    /// Follows these files, and one that tells where in the course of things the thread is.
+    fn follow(&self, files: &[&str], folders: &[&str]) {
+        let paths = |names: &[&str]| names.iter().map(|name| self.path(name)).collect::<BTreeSet<_>>();
+        self.watch.follow(paths(&[files, &["mark.json"]].concat()), paths(folders));
+        // Its change is known to the thread only after that it follows the others.
+        self.mark_followed();
+    }
+
+    fn mark_followed(&self) {
+        while self.watch.shared.inbox.lock().follow.is_some() {
+            thread::yield_now();
+        }
+    }
+
+    fn collect(&mut self) {
+        self.woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nothing more is told: {:?}", self.told));
+        self.told.extend(self.watch.changes());
+    }
+
+    /// Waits until `name` is told as `expected`; nothing else is told of it before.
+    #[track_caller]
+    fn expect(&mut self, name: &str, expected: &str) -> Change {
+        let path = self.path(name);
+        loop {
+            if let Some(at) = self.told.iter().position(|change| change.path() == path) {
+                let change = self.told.remove(at);
+                assert_eq!(word(&change), expected, "{change:?}");
+                return change;
+            }
+            self.collect();
+        }
+    }
+
+    /// Nothing is told, but for what is expected later: the thread gets that far.
+    #[track_caller]
+    fn expect_nothing_else(&mut self) {
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        self.write("mark.json", &MARKS.fetch_add(1, Ordering::Relaxed).to_string());
+        self.expect("mark.json", "complete");
+        assert!(self.told.is_empty(), "{:?}", self.told);
+    }
+}
+
+fn word(change: &Change) -> &'static str {
+    match change {
+        Change::Complete { .. } => "complete",
+        Change::Gone { .. } => "gone",
+        Change::Unreadable { .. } => "unreadable",
+    }
+}
+
+#[test]
+fn what_is_there_is_known_and_what_is_written_is_told() {
+    let mut scene = Scene::new(EVENTS);
+    scene.write("a.json", "1");
+    scene.follow(&["a.json", "b.json"], &[]);
+    scene.expect_nothing_else();
+    let before = Instant::now();
+    scene.write("b.json", "[2, 3]");
+    let Change::Complete { seen, .. } = scene.expect("b.json", "complete") else {
+        unreachable!("it is complete")
+    };
+    assert!(seen >= before + SETTLE, "it was at rest");
+    // The same content, at another time.
+    scene.write("a.json", "1");
+    scene.expect("a.json", "complete");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn a_file_that_is_written_in_pieces_is_told_when_it_is_whole() {
+    let mut scene = Scene::new(EVENTS);
+    scene.write("a.json", "[1, 2, 3]");
+    scene.follow(&["a.json"], &[]);
+    // Truncates.
+    let mut file = File::create(scene.path("a.json")).expect("it can be written");
+    for piece in ["", "[1,", " 2,", " {", "}"] {
+        file.write_all(piece.as_bytes()).expect("it can be written");
+        scene.expect_nothing_else();
+    }
+    file.write_all(b"]").expect("it can be written");
+    scene.expect("a.json", "complete");
+    drop(file);
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn a_file_that_is_replaced_is_told() {
+    let mut scene = Scene::new(Pace { absence: NEVER, ..EVENTS });
+    for name in ["renamed.json", "removed.json", "linked.json"] {
+        scene.write(name, "1");
+    }
+    scene.follow(&["renamed.json", "removed.json", "linked.json"], &[]);
+    scene.write("build/new.json", "2");
+    fs::rename(scene.path("build/new.json"), scene.path("renamed.json")).expect("it can be renamed");
+    scene.expect("renamed.json", "complete");
+
+    fs::remove_file(scene.path("removed.json")).expect("it is there");
+    scene.expect_nothing_else();
+    scene.write("removed.json", "2");
+    scene.expect("removed.json", "complete");
+
+    // As cargo does: the file is another name of one in a folder of its own.
+    for content in ["2", "3"] {
+        let inner = scene.path("build/inner.json");
+        let _ = fs::remove_file(&inner);
+        scene.write("build/inner.json", content);
+        fs::remove_file(scene.path("linked.json")).expect("it is there");
+        fs::hard_link(inner, scene.path("linked.json")).expect("it can be linked");
+        scene.expect("linked.json", "complete");
+    }
+    // Away and back, as it was.
+    fs::rename(scene.path("linked.json"), scene.path("away.json")).expect("it can be renamed");
+    fs::rename(scene.path("away.json"), scene.path("linked.json")).expect("it can be renamed");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn a_file_that_is_gone_is_told_and_when_it_is_back() {
+    let mut scene = Scene::new(EVENTS);
+    scene.write("a.json", "1");
+    scene.follow(&["a.json"], &[]);
+    for content in ["1", "2"] {
+        fs::remove_file(scene.path("a.json")).expect("it is there");
+        scene.expect("a.json", "gone");
+        scene.write("a.json", content);
+        scene.expect("a.json", "complete");
+    }
+    scene.expect_nothing_else();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_is_switched_is_told() {
+    use std::os::unix::fs::symlink;
+
+    let mut scene = Scene::new(EVENTS);
+    for folder in ["one", "two"] {
+        scene.write(&format!("{folder}/a.json"), "1");
+    }
+    // The folder is a link to a link, and the file is one.
+    let switch = |link: &str, to: &str| {
+        symlink(to, scene.path("new")).expect("links can be made");
+        fs::rename(scene.path("new"), scene.path(link)).expect("it can be renamed");
+    };
+    switch("now", "one");
+    switch("current", "now");
+    switch("file.json", "one/a.json");
+    scene.follow(&["current/a.json", "file.json"], &[]);
+    switch("now", "two");
+    switch("file.json", &scene.path("two/a.json").to_string_lossy());
+    scene.expect("current/a.json", "complete");
+    scene.expect("file.json", "complete");
+    // What they lead to is followed from now on, and nothing else.
+    scene.write("one/a.json", "2");
+    scene.expect_nothing_else();
+    scene.write("two/a.json", "2");
+    scene.expect("current/a.json", "complete");
+    scene.expect("file.json", "complete");
+    // A link in a circle leads nowhere.
+    let switch = |link: &str, to: &str| {
+        symlink(to, scene.path("new")).expect("links can be made");
+        fs::rename(scene.path("new"), scene.path(link)).expect("it can be renamed");
+    };
+    switch("now", "current");
+    scene.expect("current/a.json", "gone");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn folders_come_and_go() {
+    let mut scene = Scene::new(EVENTS);
+    scene.follow(&["far/away/a.json"], &[]);
+    for content in ["1", "2"] {
+        scene.write("far/away/a.json", content);
+        scene.expect("far/away/a.json", "complete");
+        fs::remove_dir_all(scene.path("far")).expect("it is there");
+        scene.expect("far/away/a.json", "gone");
+    }
+    scene.expect_nothing_else();
+    // Another folder in its place, with a file of another content.
+    scene.write("far/away/a.json", "1");
+    scene.expect("far/away/a.json", "complete");
+    scene.write("next/a.json", "2");
+    fs::rename(scene.path("far/away"), scene.path("far/old")).expect("it can be renamed");
+    fs::rename(scene.path("next"), scene.path("far/away")).expect("it can be renamed");
+    scene.expect("far/away/a.json", "complete");
+    scene.write("far/away/a.json", "3");
+    scene.expect("far/away/a.json", "complete");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn a_file_that_stays_incomplete_is_told_once() {
+    let mut scene = Scene::new(Pace { patience: SETTLE * 4, ..EVENTS });
+    scene.follow(&["a.json"], &[]);
+    for (content, code) in [("[1, 2", "manifest-not-json"), ("", "manifest-not-json")] {
+        scene.write("a.json", content);
+        let Change::Unreadable { failure, .. } = scene.expect("a.json", "unreadable") else { unreachable!() };
+        assert_eq!(failure.code, code);
+        assert!(failure.message.contains("a.json"), "{}", failure.message);
+        scene.expect_nothing_else();
+    }
+    scene.write("a.json", "[1, 2]");
+    scene.expect("a.json", "complete");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn a_library_that_is_none_is_not_complete() {
+    let mut scene = Scene::new(Pace { patience: SETTLE * 4, ..EVENTS });
+    let name = format!("a{}", std::env::consts::DLL_SUFFIX);
+    scene.follow(&[&name], &[]);
+    scene.write(&name, "not a library");
+    let Change::Unreadable { failure, .. } = scene.expect(&name, "unreadable") else { unreachable!() };
+    assert_eq!(failure.code, "library-not-a-library");
+}
+
+#[test]
+fn thousands_of_other_files_are_dismissed_by_name() {
+    let mut scene = Scene::new(EVENTS);
+    scene.follow(&["a.json"], &[]);
+    for number in 0..3000 {
+        scene.write(&format!("unit-{number}.json"), "1");
+    }
+    scene.expect_nothing_else();
+    let shared = &scene.watch.shared;
+    let path = |name: &str| scene.path(name).canonicalize().unwrap_or_else(|_| real(&scene).join(name));
+    for kind in [EventKind::Any, EventKind::Create(notify::event::CreateKind::File)] {
+        shared.hear(Ok(Event::new(kind).add_path(path("unit-7.json"))));
+        let inbox = shared.inbox.lock();
+        assert!(inbox.touched.is_empty() && !inbox.everything && inbox.lost.is_empty());
+    }
+    // What reads a file tells nothing about it.
+    shared.hear(Ok(Event::new(EventKind::Access(AccessKind::Open(AccessMode::Any))).add_path(path("a.json"))));
+    assert!(shared.inbox.lock().touched.is_empty());
+}
+
+fn real(scene: &Scene) -> PathBuf {
+    scene.folder.path().canonicalize().expect("the folder is there")
+}
+
+#[test]
+fn what_is_followed_may_change_at_any_time() {
+    let mut scene = Scene::new(EVENTS);
+    scene.follow(&["a.json", "b.json"], &[]);
+    scene.write("a.json", "[");
+    scene.write("b.json", "[");
+    scene.expect_nothing_else();
+    // One of them is not followed any more while it is being written.
+    scene.follow(&["b.json", "c.json"], &[]);
+    scene.write("a.json", "[]");
+    scene.write("b.json", "[]");
+    scene.write("c.json", "[]");
+    scene.expect("b.json", "complete");
+    scene.expect("c.json", "complete");
+    scene.expect_nothing_else();
+    // What it is by now is known when it is followed again.
+    scene.follow(&["a.json"], &[]);
+    scene.expect_nothing_else();
+    scene.write("a.json", "[1]");
+    scene.expect("a.json", "complete");
+    // What was not fetched of a file that is not followed any more is not told.
+    scene.write("a.json", "[2]");
+    scene.woken.recv_timeout(PATIENCE).expect("it is told");
+    scene.follow(&[], &[]);
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn plugins_in_a_folder_are_told() {
+    let mut scene = Scene::new(EVENTS);
+    scene.write("drop/old.json", "1");
+    scene.follow(&[], &["drop", "later/drop"]);
+    scene.expect_nothing_else();
+    scene.write("drop/notes.txt", "none");
+    scene.write("drop/.hidden.json", "1");
+    scene.write("drop/new.json", "1");
+    scene.expect("drop/new.json", "complete");
+    scene.write("drop/old.json", "2");
+    scene.expect("drop/old.json", "complete");
+    fs::remove_file(scene.path("drop/old.json")).expect("it is there");
+    scene.expect("drop/old.json", "gone");
+    scene.write("drop/old.json", "3");
+    scene.expect("drop/old.json", "complete");
+    // As `pulse install` does.
+    scene.write("drop/.new-1", "4");
+    fs::rename(scene.path("drop/.new-1"), scene.path("drop/new.json")).expect("it can be renamed");
+    scene.expect("drop/new.json", "complete");
+    scene.write("later/drop/a.json", "1");
+    scene.expect("later/drop/a.json", "complete");
+    fs::remove_dir_all(scene.path("later")).expect("it is there");
+    scene.expect("later/drop/a.json", "gone");
+    scene.write("later/drop/b.json", "1");
+    scene.expect("later/drop/b.json", "complete");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn without_events_files_are_looked_at_all_the_same() {
+    let mut scene = Scene::deaf(Pace { poll: SETTLE, ..Pace::REAL });
+    scene.write("a/b/a.json", "1");
+    scene.follow(&["a/b/a.json"], &["drop"]);
+    scene.write("a/b/a.json", "[2]");
+    scene.expect("a/b/a.json", "complete");
+    fs::rename(scene.path("a"), scene.path("c")).expect("it can be renamed");
+    scene.expect("a/b/a.json", "gone");
+    scene.write("drop/b.json", "1");
+    scene.expect("drop/b.json", "complete");
+    fs::remove_file(scene.path("drop/b.json")).expect("it is there");
+    scene.expect("drop/b.json", "gone");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn a_folder_above_that_is_moved_is_found_by_looking() {
+    let mut scene = Scene::new(Pace { poll: SETTLE, ..Pace::REAL });
+    scene.write("a/b/a.json", "1");
+    scene.follow(&["a/b/a.json"], &[]);
+    fs::rename(scene.path("a"), scene.path("old")).expect("it can be renamed");
+    scene.expect("a/b/a.json", "gone");
+    scene.write("a/b/a.json", "2");
+    scene.expect("a/b/a.json", "complete");
+    scene.write("old/b/a.json", "3");
+    scene.expect_nothing_else();
+}
+
+#[test]
+fn when_events_were_lost_everything_is_looked_at() {
+    let mut scene = Scene::deaf(EVENTS);
+    scene.follow(&["a.json"], &["drop"]);
+    let lost = |scene: &Scene| scene.watch.shared.hear(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+    scene.write("a.json", "1");
+    lost(&scene);
+    scene.expect("a.json", "complete");
+    scene.write("drop/b.json", "1");
+    scene.watch.shared.hear(Err(notify::Error::generic("it has lost its place")));
+    scene.expect("drop/b.json", "complete");
+}
+
+#[test]
+fn dropping_it_ends_the_thread() {
+    let alive = Arc::new(());
+    let held = Arc::clone(&alive);
+    let watch = Watch::start(move || {
+        let _ = &held;
+    });
+    watch.follow(BTreeSet::from([PathBuf::from("a.json")]), BTreeSet::new());
+    assert!(watch.changes().is_empty());
+    drop(watch);
+    assert_eq!(wait_for_one(&alive), 1, "the thread's closure is gone");
+}
+
+/// The system's own thread may end a moment later.
+fn wait_for_one(alive: &Arc<()>) -> usize {
+    let until = Instant::now() + PATIENCE;
+    while Arc::strong_count(alive) > 1 && Instant::now() < until {
+        thread::yield_now();
+    }
+    Arc::strong_count(alive)
+}
+
+#[test]
+fn a_system_that_refuses_to_watch_is_told_of_once() {
+    #[derive(Debug)]
+    struct Full;
+
+    impl Watcher for Full {
+        fn new<F: notify::EventHandler>(_: F, _: notify::Config) -> notify::Result<Self> {
+            Ok(Self)
+        }
+
+        fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
+            Err(notify::Error::new(ErrorKind::MaxFilesWatch))
+        }
+
+        fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
+            Ok(())
+        }
+
+        fn kind() -> WatcherKind {
+            WatcherKind::NullWatcher
+        }
+    }
+
+    let scene = Scene::deaf(EVENTS);
+    let mut follower = Follower::new(Arc::clone(&scene.watch.shared), EVENTS);
+    follower.system = Some(Box::new(Full));
+    let known = BTreeMap::from([(scene.path("a.json"), None)]);
+    let files = BTreeSet::from([scene.path("a.json"), scene.path("b/c.json")]);
+    follower.follow(Follow { files, folders: BTreeSet::new(), known });
+    let log = told(|| (0..3).for_each(|_| follower.look_at_everything()));
+    assert_eq!(tells(&log, "watch-limited"), 1, "{log}");
+    assert!(log.contains("within two seconds"), "{log}");
+    // And is followed all the same.
+    scene.write("a.json", "1");
+    follower.look_at_everything();
+    assert!(follower.files[&scene.path("a.json")].due().is_some());
+}
+
+#[test]
+fn the_way_to_a_file_is_every_folder_that_decides_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let real = folder.path().canonicalize().expect("it is there");
+    let steps = |path: &str| {
+        let steps = route::route(&real.join(path));
+        let place = |step: &route::Step| {
+            let path = step.folder.join(&step.name);
+            let place = path.strip_prefix(&real).expect("in the folder").to_string_lossy().replace('\\', "/");
+            (place, step.turns)
+        };
+        steps.iter().map(place).collect::<Vec<_>>()
+    };
+    let step = |place: &str, turns| (place.to_owned(), turns);
+    assert_eq!(steps("a/b.json"), [step("a", true)]);
+    assert_eq!(steps("b.json"), [step("b.json", false)]);
+    fs::create_dir_all(real.join("a/x")).expect("folders can be made");
+    fs::write(real.join("a/b.json"), "1").expect("files can be written");
+    assert_eq!(steps("a/./x/../b.json"), [step("a/b.json", false)]);
+    assert_eq!(steps("a/b.json/c.json"), [step("a/b.json", true)]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink("a", real.join("link")).expect("links can be made");
+        symlink(real.join("link/b.json"), real.join("b.json")).expect("links can be made");
+        symlink("../circle/x", real.join("a/circle")).expect("links can be made");
+        symlink("a/circle", real.join("circle")).expect("links can be made");
+        assert_eq!(steps("link/b.json"), [step("link", true), step("a/b.json", false)]);
+        assert_eq!(steps("b.json"), [step("b.json", true), step("link", true), step("a/b.json", false)]);
+        let circle = steps("circle/c.json");
+        assert!(circle.len() <= 100 && circle.iter().all(|(_, turns)| *turns), "{circle:?}");
+    }
+}

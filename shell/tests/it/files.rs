@@ -1,0 +1,374 @@
+//! Files of real libraries: written under the eyes of a watch, installed and gone back to by the real binary.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::mpsc::{self, Receiver},
+};
+
+use pulse::{
+    archive::{Archive, Digest},
+    choices::Choices,
+    watch::{Change, Watch},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Installation, PATIENCE, libraries, library_file, manifest_of};
+
+/// The binary with the data of this installation.
+fn pulse(installation: &Installation) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pulse"));
+    command.env("PULSE_DATA_DIR", installation.path("data"));
+    command.env("PULSE_CONFIG", installation.path("host.json"));
+    command.env_remove("PULSE_PLUGIN_DIR").env_remove("PULSE_LOG");
+    command
+}
+
+struct Answer {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {} {}", self.stdout, self.stderr))
+    }
+
+    /// It failed with this exit code, and says why with this code.
+    #[track_caller]
+    fn refused(&self, code: i32, says: &str) {
+        assert_eq!((self.code, &*self.stdout), (Some(code), ""), "{}", self.stderr);
+        assert!(self.stderr.contains(&format!("[{says}]")), "{says}: {}", self.stderr);
+    }
+
+    #[track_caller]
+    fn good(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self
+    }
+}
+
+fn run(installation: &Installation, args: &[&str]) -> Answer {
+    let Output { status, stdout, stderr } = pulse(installation).args(args).output().expect("pulse starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Answer { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The remote that is written over the bare contract, as its author built it: file, name and manifest.
+fn bare() -> (PathBuf, String, Value) {
+    let library = libraries().bare.clone();
+    let manifest = manifest_of(&library);
+    let name = manifest["name"].as_str().expect("a manifest has a name").to_owned();
+    (library, name, manifest)
+}
+
+#[test]
+fn a_library_is_installed_and_enabled() {
+    let installation = Installation::new();
+    let (library, name, manifest) = bare();
+    let place = installation.path("data/plugins").join(library.file_name().expect("a library is a file"));
+
+    let answer = run(&installation, &["install", &text(&library)]).good();
+    assert_eq!(answer.stdout.trim_end(), text(&place));
+    assert!(answer.stderr.contains(&format!("`pulse enable {name}`")), "{}", answer.stderr);
+    assert_eq!(fs::read(&place).expect("it is there"), fs::read(&library).expect("it is there"));
+    assert!(!Choices::load(&installation.path("data")).is_enabled(&name));
+
+    let answer = run(&installation, &["install", &text(&library), "--enable", "--json"]).good();
+    let installed = answer.json();
+    assert_eq!(installed["name"], *name);
+    assert_eq!((&installed["version"], &installed["replaced"]), (&manifest["version"], &manifest["version"]));
+    assert_eq!((&installed["enabled"], &installed["manifest"]), (&json!(true), &Value::Null));
+    assert!(Choices::load(&installation.path("data")).is_enabled(&name));
+    // From where it is already.
+    run(&installation, &["install", &text(&place)]).good();
+    let left: Vec<_> = installation.path("data/plugins").read_dir().expect("it is there").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let answer = run(&installation, &["disable", &name, "--note", "too bare", "--json"]).good();
+    assert_eq!(answer.json(), json!({ "name": name, "enabled": false }));
+    let choices = Choices::load(&installation.path("data"));
+    assert_eq!(choices.disabled(&name).expect("it is disabled").message, "too bare");
+    let answer = run(&installation, &["enable", &name]).good();
+    assert!(answer.stderr.contains("is enabled"), "{}", answer.stderr);
+    assert!(Choices::load(&installation.path("data")).is_enabled(&name));
+
+    let near = format!("{}x", &name[..name.len() - 1]);
+    for command in ["enable", "disable"] {
+        let answer = run(&installation, &[command, &near]);
+        answer.refused(6, "remote-unknown");
+        assert!(answer.stderr.contains(&format!("did you mean `{name}`?")), "{}", answer.stderr);
+    }
+}
+
+#[test]
+fn a_configured_remote_is_disabled_by_its_alias() {
+    let mut installation = Installation::new();
+    installation.configure("clock", "remoteClock@clock.json");
+    run(&installation, &["disable", "clock"]).good();
+    assert!(Choices::load(&installation.path("data")).disabled("remoteClock").is_some());
+}
+
+#[test]
+fn a_manifest_is_installed_with_its_library() {
+    let installation = Installation::new();
+    let (library, name, mut manifest) = bare();
+    installation.copy(&library);
+    let digest = Digest::of(&library).expect("it can be read");
+    manifest["sha256"] = digest.to_string().to_uppercase().into();
+    manifest["$schema"] = "remote.schema.json".into();
+    let file = installation.write("bare.json", manifest.to_string());
+    let installed = run(&installation, &["install", &text(&file), "--json"]).good().json();
+    let plugins = installation.path("data/plugins");
+    assert_eq!(installed["manifest"], text(&plugins.join("bare.json")));
+    assert_eq!(fs::read_to_string(plugins.join("bare.json")).expect("it is there"), manifest.to_string());
+    let place = plugins.join(library.file_name().expect("a library is a file"));
+    assert_eq!(Digest::of(&place).expect("it is there"), digest);
+
+    // Another digest, and another manifest: nothing is touched.
+    let before = fs::metadata(&place).expect("it is there").modified().expect("it has a time");
+    manifest["sha256"] = "0".repeat(64).into();
+    let file = installation.write("bare.json", manifest.to_string());
+    run(&installation, &["install", &text(&file)]).refused(4, "digest-mismatch");
+    manifest.as_object_mut().expect("an object").remove("sha256");
+    manifest["version"] = "77.0.0".into();
+    let file = installation.write("bare.json", manifest.to_string());
+    run(&installation, &["install", &text(&file)]).refused(1, "descriptor-mismatch");
+    assert_eq!(fs::metadata(&place).expect("it is there").modified().expect("it has a time"), before);
+
+    // The library alone takes the place of both: the manifest was about another build.
+    let installed = run(&installation, &["install", &text(&library), "--json"]).good().json();
+    assert_eq!((&installed["manifest"], &installed["others"]), (&Value::Null, &json!([])));
+    assert!(!plugins.join("bare.json").exists() && place.exists());
+    // One under another name is left where it is, and named.
+    let other = installation.path(&library_file("other"));
+    fs::copy(&library, &other).expect("libraries can be copied");
+    let answer = run(&installation, &["install", &text(&other)]).good();
+    assert!(
+        answer.stderr.contains(&format!("of {name} too")) && answer.stderr.contains(&text(&place)),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_not_installed() {
+    let installation = Installation::new();
+    let (library, _, mut manifest) = bare();
+    let install = |file: &Path| run(&installation, &["install", &text(file)]);
+    install(&installation.path("missing.so")).refused(6, "library-missing");
+    install(&installation.path("missing.json")).refused(6, "manifest-missing");
+    install(&installation.write("text.so", "text")).refused(1, "library-not-a-library");
+    install(&installation.write("host.json", r#"{ "manifestVersion": 1 }"#)).refused(1, "manifest-invalid");
+    manifest["remoteEntry"] = "nowhere".into();
+    install(&installation.write("alone.json", manifest.to_string())).refused(6, "library-missing");
+
+    let mut bytes = fs::read(&library).expect("libraries can be read");
+    let (cut, whole) = (bytes.len() / 2, bytes.clone());
+    let answer = install(&installation.write("cut.so", &whole[..cut]));
+    assert_eq!(answer.code, Some(1), "{}", answer.stderr);
+    // The revision is in front of the manifest.
+    let magic = plugin_api::embed::MAGIC;
+    let at = bytes.windows(magic.len()).position(|window| window == magic).expect("a library has a section");
+    bytes[at + magic.len()] ^= 0x40;
+    install(&installation.write("later.so", &bytes)).refused(3, "abi-revision");
+    if cfg!(target_os = "linux") {
+        let mut other = whole;
+        // `e_machine` of ELF: another processor.
+        other[18] = if cfg!(target_arch = "x86_64") { 0xb7 } else { 0x3e };
+        other[19] = 0;
+        install(&installation.write("foreign.so", &other)).refused(3, "library-other-platform");
+    }
+    assert!(!installation.path("data/plugins").exists());
+
+    // Another remote's file of that name is not overwritten.
+    let analytics = installation.path("data/plugins").join(library.file_name().expect("a library is a file"));
+    fs::create_dir_all(installation.path("data/plugins")).expect("folders can be made");
+    fs::copy(&libraries().analytics, &analytics).expect("libraries can be copied");
+    let answer = install(&library);
+    answer.refused(1, "install-occupied");
+    assert!(answer.stderr.contains("remoteAnalytics"), "{}", answer.stderr);
+    // A drop folder that is a file.
+    fs::remove_dir_all(installation.path("data/plugins")).expect("it is there");
+    installation.write("data/plugins", "");
+    install(&library).refused(1, "install-failed");
+    assert_eq!(run(&installation, &["install"]).code, Some(2));
+}
+
+#[test]
+fn generations_are_listed_and_gone_back_to() {
+    let installation = Installation::new();
+    let data = installation.path("data");
+    let archive = Archive::new(&data);
+    let answer = run(&installation, &["rollback", "--list"]).good();
+    assert!(answer.stdout.is_empty() && answer.stderr.contains("nothing is kept"), "{}", answer.stderr);
+    run(&installation, &["rollback", "clock"]).refused(6, "generation-unknown");
+
+    let keep = |version: &str| {
+        let library = installation.write("clock.so", format!("library of {version}"));
+        let digest = Digest::of(&library).expect("it can be read");
+        let manifest =
+            json!({ "manifestVersion": 1, "name": "clock", "version": version, "remoteEntry": "clock" });
+        archive.keep("clock", &library, &digest, &manifest.to_string()).expect("it can be kept");
+        digest
+    };
+    let old = keep("1.0.0");
+    run(&installation, &["rollback", "clock"]).refused(6, "generation-none-older");
+    keep("1.1.0");
+    keep("1.2.0");
+    let pinned = || {
+        archive.pinned("clock").expect("it can be read").map(|(pin, kept)| (kept.version.to_string(), pin.note))
+    };
+
+    let answer = run(&installation, &["rollback", "clock", "--note", "1.2 is slow"]).good();
+    assert!(answer.stdout.starts_with("clock 1.1.0 "), "{}", answer.stdout);
+    assert!(answer.stderr.contains("--latest"), "{}", answer.stderr);
+    assert_eq!(pinned(), Some(("1.1.0".to_owned(), "1.2 is slow".to_owned())));
+    let listed = run(&installation, &["rollback", "--list", "clock"]).good().stdout;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 4, "{listed}");
+    assert!(lines[2].contains("1.1.0") && lines[2].ends_with("pinned: 1.2 is slow"), "{listed}");
+    assert!(lines[3].contains(&old.short()) && lines[3].ends_with('Z'), "{listed}");
+
+    let short = old.to_string()[..6].to_owned();
+    let answer = run(&installation, &["rollback", "clock", "--to", &short, "--json"]).good().json();
+    assert_eq!((&answer["pinned"]["version"], &answer["pinned"]["digest"]), (&json!("1.0.0"), &json!(old)));
+    let list = run(&installation, &["rollback", "--list", "--json"]).good().json();
+    let pins: Vec<_> = list[0]["kept"].as_array().expect("a list").iter().map(|kept| &kept["pinned"]).collect();
+    assert_eq!((&list[0]["name"], pins), (&json!("clock"), vec![&json!(false), &json!(false), &json!(true)]));
+    run(&installation, &["rollback", "clock", "--latest"]).good();
+    assert_eq!(pinned(), None);
+
+    run(&installation, &["rollback", "clock", "--to", "3.0.0"]).refused(6, "generation-unknown");
+    let answer = run(&installation, &["rollback", "clok", "--list"]);
+    answer.refused(6, "generation-unknown");
+    assert!(answer.stderr.contains("did you mean `clock`?"), "{}", answer.stderr);
+    fs::write(data.join(format!("generations/sha256/{old}/library")), "damage").expect("it can be written");
+    run(&installation, &["rollback", "clock", "--to", "1.0.0"]).refused(4, "generation-damaged");
+    assert_eq!(pinned(), None);
+    for args in [&["rollback"][..], &["rollback", "clock", "--to", "1.0.0", "--latest"]] {
+        assert_eq!(run(&installation, args).code, Some(2), "{args:?}");
+    }
+    for command in ["install", "enable", "disable", "rollback"] {
+        let help = run(&installation, &[command, "--help"]).good().stdout;
+        assert!(help.contains("Examples:") && help.contains("Exit status:"), "{help}");
+    }
+}
+
+/// A library that is followed, and its writer.
+struct Followed {
+    installation: Installation,
+    path: PathBuf,
+    watch: Watch,
+    woken: Receiver<()>,
+}
+
+impl Followed {
+    fn new(name: &str) -> Self {
+        let installation = Installation::new();
+        let (wake, woken) = mpsc::channel();
+        let watch = Watch::start(move || _ = wake.send(()));
+        let path = installation.path(name);
+        fs::create_dir_all(path.parent().expect("a file in a folder")).expect("folders can be made");
+        // What tells how far the thread is.
+        watch.follow(BTreeSet::from([path.clone(), installation.path("mark.json")]), BTreeSet::new());
+        Self { installation, path, watch, woken }
+    }
+
+    /// What is told next.
+    fn next(&self) -> Change {
+        loop {
+            let mut changes = self.watch.changes();
+            assert!(changes.len() < 2, "one thing at a time: {changes:?}");
+            if let Some(change) = changes.pop() {
+                return change;
+            }
+            self.woken.recv_timeout(PATIENCE).expect("something is told");
+        }
+    }
+
+    #[track_caller]
+    fn complete(&self) {
+        let change = self.next();
+        assert!(matches!(&change, Change::Complete { path, .. } if *path == self.path), "{change:?}");
+    }
+
+    /// The thread has got this far and tells nothing of the library.
+    #[track_caller]
+    fn nothing(&self) {
+        let mark = self.installation.path("mark.json");
+        fs::write(&mark, "1").expect("files can be written");
+        let change = self.next();
+        assert!(matches!(&change, Change::Complete { path, .. } if *path == mark), "{change:?}");
+    }
+}
+
+#[test]
+fn a_library_that_is_written_in_pieces_is_told_once_it_is_whole() {
+    let library = fs::read(&libraries().bare).expect("libraries can be read");
+    let followed = Followed::new(&library_file("remote"));
+    for _ in 0..2 {
+        let mut file = File::create(&followed.path).expect("it can be written");
+        // The last piece has the table of sections, which is needed first.
+        for piece in library.chunks(library.len().div_ceil(4)) {
+            followed.nothing();
+            file.write_all(piece).expect("it can be written");
+        }
+        drop(file);
+        followed.complete();
+        followed.nothing();
+    }
+}
+
+#[test]
+fn a_library_that_a_build_replaces_is_told() {
+    let bare = &libraries().bare;
+    let followed = Followed::new(&library_file("remote"));
+    let scratch = followed.installation.path(&library_file("scratch"));
+    // The first build, a rename, a hard link as cargo makes it, a copy over it.
+    fs::copy(bare, &followed.path).expect("libraries can be copied");
+    followed.complete();
+    fs::copy(&libraries().analytics, &scratch).expect("libraries can be copied");
+    fs::rename(&scratch, &followed.path).expect("it can be renamed");
+    followed.complete();
+    fs::copy(bare, &scratch).expect("libraries can be copied");
+    fs::remove_file(&followed.path).expect("it is there");
+    fs::hard_link(&scratch, &followed.path).expect("it can be linked");
+    followed.complete();
+    fs::copy(&libraries().analytics, &followed.path).expect("libraries can be copied");
+    followed.complete();
+    fs::remove_file(&followed.path).expect("it is there");
+    assert!(matches!(followed.next(), Change::Gone { .. }));
+}
+
+#[test]
+fn half_of_a_library_is_told_as_unreadable_after_a_while() {
+    let library = fs::read(&libraries().bare).expect("libraries can be read");
+    let followed = Followed::new(&library_file("remote"));
+    fs::write(&followed.path, &library[..library.len() / 2]).expect("it can be written");
+    let change = followed.next();
+    let Change::Unreadable { failure, .. } = &change else { panic!("{change:?}") };
+    assert_eq!(failure.code, "library-damaged");
+    fs::write(&followed.path, &library).expect("it can be written");
+    followed.complete();
+}
+
+#[test]
+fn what_is_installed_is_seen_whole() {
+    let followed = Followed::new("unused");
+    let plugins = followed.installation.path("data/plugins");
+    followed.watch.follow(BTreeSet::new(), BTreeSet::from([plugins.clone()]));
+    let (library, ..) = bare();
+    run(&followed.installation, &["install", &text(&library)]).good();
+    let change = followed.next();
+    let place = plugins.join(library.file_name().expect("a library is a file"));
+    assert!(matches!(&change, Change::Complete { path, .. } if *path == place), "{change:?}");
+}
