@@ -194,22 +194,16 @@ impl Preflight {
                 );
                 ("preflight-unavailable", text)
             }
-            (End::Exited(status), Some(stage)) => match crash(*status) {
-                Some(crash) => {
-                    let text = format!(
-                        "the library took its process with it in `{stage}`: {crash}; {KEPT}; tell its author, with \
-                         the details: {file}"
-                    );
-                    ("preflight-crashed", text)
-                }
-                None => {
-                    let text = format!(
-                        "the library ended its process in `{stage}`, with {status}; {KEPT}; tell its author, with \
-                         the details: {file}"
-                    );
-                    ("preflight-exited", text)
-                }
-            },
+            (End::Exited(status), Some(stage)) => {
+                let crash = crash(*status);
+                let code = if crash.is_some() { "preflight-crashed" } else { "preflight-exited" };
+                let how = crash.unwrap_or_else(|| format!("it exited by itself with {status}"));
+                let text = format!(
+                    "the library took its process with it in `{stage}`: {how}; {KEPT}; tell its author, with the \
+                     details: {file}"
+                );
+                (code, text)
+            }
         };
         Failure::new(Stage::Preflight, code, text)
     }

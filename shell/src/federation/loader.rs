@@ -128,6 +128,7 @@ pub struct Library {
 
 struct Loaded {
     /// Closed by [`Library::unload`] only: dropping it may happen while a thread still runs its code.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it is never closed there"))]
     library: ManuallyDrop<libloading::Library>,
     copy: PathBuf,
     /// Who ran before any of its code did.
@@ -322,7 +323,7 @@ fn same_manifest(planned: &RemoteManifest, found: &RemoteManifest, path: &Path) 
 /// Where the C library keeps its notes on a thread of this process: at the head of the list of robust mutexes,
 /// which the kernel knows of every thread.
 #[cfg(target_os = "linux")]
-fn robust_list(thread: u32) -> Option<usize> {
+fn robust_list(thread: i32) -> Option<usize> {
     let (mut head, mut length) = (0_usize, 0_usize);
     // SAFETY: the kernel writes an address and a size to two variables that are as large.
     let result = unsafe { libc::syscall(libc::SYS_get_robust_list, thread, &raw mut head, &raw mut length) };

@@ -15,6 +15,8 @@ use crate::support::{Headless, Installation, libraries, log, manifest_of};
 
 mod part;
 mod running;
+// Elsewhere nothing is unloaded.
+#[cfg(target_os = "linux")]
 mod unload;
 
 /// The remote that is bad, and the expose of it that is looked at.

@@ -18,7 +18,7 @@
 //!    A thread that was started by other code and does not wait is not asked: such threads enter a library only
 //!    through what others use, see above.
 //!
-//! A thread of which neither 2 nor 3 can be answered counts. Everyone is looked at again for [`PATIENCE`], because
+//! A thread of which neither 2 nor 3 can be answered counts, and every thread when it is not known where the library is. Everyone is looked at again for [`PATIENCE`], because
 //! threads that have been told to end need a moment; and a last time after nobody was found, because a thread may
 //! have started another just before it ended.
 //!
@@ -46,7 +46,7 @@ const LONGEST_STACK: usize = 16 << 20;
 const NOTES: Range<usize> = 0x400..0x800;
 
 /// A thread, told apart from later ones with its number by when it started.
-type Task = (u32, u64);
+type Task = (i32, u64);
 
 /// The threads of this process at one time.
 pub(super) struct Tasks(BTreeSet<Task>);
@@ -78,7 +78,7 @@ impl Tasks {
 
     fn later_in(&self, copy: &Path) -> Vec<String> {
         let me = fs::read_link("/proc/thread-self").ok();
-        let me = me.and_then(|path| path.file_name()?.to_str()?.parse::<u32>().ok());
+        let me = me.and_then(|path| path.file_name()?.to_str()?.parse::<i32>().ok());
         let memory = Memory::now(copy);
         let later = tasks().filter(|seen| Some(seen.task.0) != me && !self.0.contains(&seen.task));
         later.filter(|seen| !seen.ended && memory.may_run(seen.task.0)).map(|seen| seen.name).collect()
@@ -103,7 +103,7 @@ fn tasks() -> impl Iterator<Item = Seen> {
 
 /// A line of `stat`: the number, the name in parentheses, which may hold some itself, the state, and as the 22nd
 /// value when the thread started.
-fn parse(number: u32, stat: &str) -> Option<Seen> {
+fn parse(number: i32, stat: &str) -> Option<Seen> {
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
     let mut values = rest.split_ascii_whitespace();
     let ended = matches!(values.next()?, "Z" | "X" | "x");
@@ -126,8 +126,8 @@ struct Mapping {
 
 impl Memory {
     fn now(copy: &Path) -> Self {
-        let maps = maps();
-        let maps = maps.lines().filter_map(|line| {
+        let text = maps();
+        let maps = text.lines().filter_map(|line| {
             let (range, rest) = line.split_once(' ')?;
             let (start, end) = range.split_once('-')?;
             let address = |text| usize::from_str_radix(text, 16).ok();
@@ -138,16 +138,20 @@ impl Memory {
     }
 
     /// Whether the thread runs code of the library, as far as that can be known; else true.
-    fn may_run(&self, thread: u32) -> bool {
-        let notes = super::robust_list(thread);
-        let noted = notes.map_or(Vec::new(), |at| self.words(at.saturating_sub(NOTES.start)..at + NOTES.end));
-        if noted.iter().any(|word| self.is_own_code(*word)) {
+    fn may_run(&self, thread: i32) -> bool {
+        if !self.maps.iter().any(|mapping| mapping.code && mapping.own) {
+            // Where the library's code is, is not known.
             return true;
         }
-        let origin_is_known = noted.iter().any(|word| self.mapping(*word).is_some_and(|m| m.code));
+        let head = super::robust_list(thread);
+        let notes = head.map_or(Vec::new(), |at| self.words(at.saturating_sub(NOTES.start)..at + NOTES.end));
+        if notes.iter().any(|word| self.is_own_code(*word)) {
+            return true;
+        }
+        let origin_is_known = notes.iter().any(|word| self.mapping(*word).is_some_and(|m| m.code));
         let Some(pointer) = stack_pointer(thread) else { return !origin_is_known };
         // The notes stand at the end of the stack.
-        let end = notes.filter(|end| *end > pointer);
+        let end = head.filter(|end| *end > pointer);
         let end = end.or_else(|| Some(self.mapping(pointer)?.range.end));
         let Some(end) = end.filter(|end| end - pointer <= LONGEST_STACK) else { return true };
         let stack = self.words(pointer..end);
@@ -181,7 +185,7 @@ impl Memory {
 }
 
 /// The stack pointer of a thread that waits; none of one that runs.
-fn stack_pointer(thread: u32) -> Option<usize> {
+fn stack_pointer(thread: i32) -> Option<usize> {
     // `running`, or the number of a system call (-1 for another reason to wait), its arguments, the stack pointer
     // and the place.
     let text = fs::read_to_string(format!("/proc/self/task/{thread}/syscall")).ok()?;
@@ -251,20 +255,28 @@ mod tests {
         let found = |file: &Path| {
             // Other tests have threads too.
             let all = before.left_behind(file);
-            all.into_iter().filter(|name| name.starts_with("test:")).collect::<BTreeSet<_>>()
+            all.into_iter().filter(|name| name.starts_with("test:")).collect::<Vec<_>>()
         };
-        assert_eq!(found(&program), ["test:spins".to_owned(), "test:waits".to_owned()].into());
-        let maps = maps();
-        let mut files = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
-        let libc = files.find(|file| file.contains("/libc.so"));
-        // Whoever waits does so in the C library, but was started by this program and returns to both.
-        assert!(found(Path::new(libc.expect("a C library"))).contains("test:waits"));
-        assert_eq!(found(Path::new("/nowhere.so")), BTreeSet::new());
+        let both = ["test:spins", "test:waits"];
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(found(&program)), both);
+        let mapped = |name: &str| {
+            let maps = maps();
+            let mut files = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+            files.find(|file| file.to_string_lossy().contains(name)).map(Path::to_owned)
+        };
+        // Whoever waits does so in the C library, and was started by this program.
+        assert!(found(&mapped("/libc.so").expect("a C library")).contains(&"test:waits".to_owned()));
+        assert_eq!(found(&mapped("/libm.so").expect("a library that nobody runs")), [""; 0]);
+        assert_eq!(sorted(found(Path::new("/nowhere.so"))), both);
         drop(end);
         spin.store(false, std::sync::atomic::Ordering::Relaxed);
         for thread in [waits.map(|thread| drop(thread.join())), spins.map(|thread| drop(thread.join()))] {
             thread.expect("a thread");
         }
-        assert_eq!(found(&program), BTreeSet::new());
+        assert_eq!(found(&program), [""; 0]);
     }
 }

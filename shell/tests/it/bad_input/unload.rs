@@ -4,6 +4,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::mpsc,
     thread,
 };
 
@@ -160,7 +161,7 @@ fn a_library_with_a_running_thread_is_kept() {
 const ALONE: &str = "PULSE_TEST_UNLOAD_ALONE";
 
 #[test]
-fn two_hundred_lives_leave_no_mapping_thread_or_file_behind() {
+fn three_hundred_lives_leave_no_mapping_thread_or_file_behind() {
     let folder = folder();
     for (library, name) in [(&libraries().fixtures, "fixtures"), (&libraries().analytics, "analytics")] {
         fs::copy(library, folder.path().join(name)).expect("libraries can be copied");
@@ -169,7 +170,12 @@ fn two_hundred_lives_leave_no_mapping_thread_or_file_behind() {
     alone.args(["--exact", "bad_input::unload::lives_in_a_process_of_their_own", "--include-ignored"]);
     let output = alone.arg("--nocapture").env(ALONE, folder.path()).output().expect("it starts");
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success() && said.contains("two hundred lives"), "{}: {said}", output.status);
+    assert!(output.status.success() && said.contains("three hundred lives"), "{}: {said}", output.status);
+}
+
+struct Running {
+    end: mpsc::Sender<()>,
+    thread: thread::JoinHandle<Library>,
 }
 
 #[test]
@@ -197,7 +203,33 @@ fn lives_in_a_process_of_their_own() {
     let before = count();
     lives(20, 220);
     assert_eq!(count(), before, "files that are mapped, open files, threads");
-    println!("two hundred lives: {before:?}");
+    // Each begins before the one before it is unloaded, on stacks on which others have lived.
+    let mut last: Option<Running> = None;
+    for number in 300..400 {
+        let (library, expose) = remotes[number % remotes.len()];
+        let (library, data, copy) = (folder.join(library), data.clone(), folder.join(format!("{number}.copy")));
+        let (end, ends) = mpsc::channel::<()>();
+        let (ready, is_ready) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            let manifest = loader::inspect(&library).expect("a good library");
+            let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
+            live(loaded.entry(), expose, &data);
+            drop(ready);
+            // Until the next one lives.
+            let _ = ends.recv();
+            loaded
+        });
+        let _ = is_ready.recv();
+        if let Some(Running { end, thread }) = last.replace(Running { end, thread }) {
+            drop(end);
+            assert_eq!(thread.join().expect("no panic").unload(), Unloaded::Gone, "before {number}");
+        }
+    }
+    let Running { end, thread } = last.expect("one still runs");
+    drop(end);
+    assert_eq!(thread.join().expect("no panic").unload(), Unloaded::Gone);
+    assert_eq!(count(), before, "files that are mapped, open files, threads");
+    eprintln!("three hundred lives: {before:?}");
 }
 
 #[test]
