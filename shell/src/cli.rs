@@ -22,6 +22,7 @@ use crate::{
 mod install;
 mod plan;
 mod rollback;
+mod preflight;
 
 const RUN_EXAMPLES: &str = "Examples:
   pulse                                    the shell, with manifests/host.json
@@ -55,6 +56,9 @@ enum Command {
     /// Says who would provide each shared crate to whom, without loading anything.
     #[command(after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
+    /// Tries a library in a process of its own: loads it, starts it, opens each expose and draws a frame.
+    #[command(after_help = preflight::EXAMPLES)]
+    Preflight(preflight::PreflightArgs),
     /// Says what a code means, why it happens and what to do; without a code, lists all.
     #[command(after_help = "Examples:\n  pulse explain\n  pulse explain no-provider --json")]
     Explain {
@@ -160,6 +164,7 @@ pub fn main() -> ExitCode {
         None => run(cli.run),
         Some(Command::Run(args)) => run(args),
         Some(Command::Plan(args)) => plan::run(&args),
+        Some(Command::Preflight(args)) => preflight::run(args),
         Some(Command::Explain { code, json }) => explain(code.as_deref(), json),
         Some(Command::Inspect { file, json }) => inspect(&file, json),
         Some(Command::Install(args)) => install::run(args),

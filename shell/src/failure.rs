@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use plugin_api::abi::RemoteError;
 
 /// Where in a remote's life something happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Finding and reading manifest and library.
@@ -58,7 +58,7 @@ impl fmt::Display for Stage {
 }
 
 /// One failure of one remote.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
     /// Where it happened.
     pub stage: Stage,

@@ -26,6 +26,8 @@ use plugin_api::{
 use crate::archive::Digest;
 
 mod file;
+#[cfg(target_os = "linux")]
+mod threads;
 
 pub(crate) use file::section_text;
 pub use file::{complete, inspect};
@@ -142,8 +144,12 @@ pub struct Library {
 
 struct Loaded {
     /// Closed by [`Library::unload`] only: dropping it may happen while a thread still runs its code.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it is never closed there"))]
     library: ManuallyDrop<libloading::Library>,
     copy: PathBuf,
+    /// Who ran before any of its code did.
+    #[cfg(target_os = "linux")]
+    before: threads::Tasks,
 }
 
 /// What became of a library that was let go.
@@ -207,6 +213,10 @@ impl Library {
         let text = section_text(copy).map_err(|e| relocate(e, path))?;
         same_manifest(planned, &file::parse(&text, path)?, path)?;
         sign(copy);
+        // As the system calls it, for whoever looks for it in the memory map.
+        let copy = &copy.canonicalize().map_err(|e| LibraryError::io(e, path))?;
+        #[cfg(target_os = "linux")]
+        let before = threads::Tasks::now();
         // SAFETY: the caller trusts the library, its constructors included.
         let library = unsafe { libloading::Library::new(copy) }
             .map_err(|e| LibraryError::Refused(describe(&e), path.to_owned()))?;
@@ -235,7 +245,13 @@ impl Library {
                 path.to_owned(),
             ));
         }
-        Ok(Self { entry, loaded: Some(Loaded { library: ManuallyDrop::new(library), copy: copy.to_owned() }) })
+        let loaded = Loaded {
+            library: ManuallyDrop::new(library),
+            copy: copy.to_owned(),
+            #[cfg(target_os = "linux")]
+            before,
+        };
+        Ok(Self { entry, loaded: Some(loaded) })
     }
 
     /// The remote's entry point.
@@ -246,14 +262,35 @@ impl Library {
     /// Unloads the library and looks whether it is gone.
     ///
     /// To be called after the thread that ran its code has ended: thread-local values of a living thread keep a
-    /// library mapped.
+    /// library mapped. Waits a moment for other threads of the library to end, and does not let go of its code
+    /// while any is left. Not for the window's thread.
+    ///
+    /// Only Linux tells enough about threads. Elsewhere every library is [kept](Unloaded::Kept) until the process
+    /// ends: Windows would unmap it under a thread's feet, and macOS keeps libraries with thread-local values
+    /// anyway.
     pub fn unload(self) -> Unloaded {
-        let Some(Loaded { library, copy }) = self.loaded else { return Unloaded::Linked };
+        let Some(loaded) = self.loaded else { return Unloaded::Linked };
+        // Fails where the system holds on to what is mapped; there the folder of copies goes later.
+        let _ = fs::remove_file(&loaded.copy);
+        loaded.close()
+    }
+}
+
+impl Loaded {
+    #[cfg(target_os = "linux")]
+    fn close(self) -> Unloaded {
+        let left = self.before.left_behind(&self.copy);
+        if !left.is_empty() {
+            return Unloaded::Threads(left);
+        }
         // A failure shows in what is mapped.
-        let _ = ManuallyDrop::into_inner(library).close();
-        let gone = !is_mapped(&copy);
-        let _ = fs::remove_file(&copy);
-        if gone { Unloaded::Gone } else { Unloaded::Kept }
+        let _ = ManuallyDrop::into_inner(self.library).close();
+        if threads::is_mapped(&self.copy) { Unloaded::Kept } else { Unloaded::Gone }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn close(self) -> Unloaded {
+        Unloaded::Kept
     }
 }
 
@@ -306,25 +343,14 @@ pub(crate) fn same_manifest(
     Err(LibraryError::Descriptor(difference, path.to_owned()))
 }
 
+/// Where the C library keeps its notes on a thread of this process: at the head of the list of robust mutexes,
+/// which the kernel knows of every thread.
 #[cfg(target_os = "linux")]
-fn is_mapped(copy: &Path) -> bool {
-    let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return true };
-    let name = copy.to_string_lossy();
-    maps.lines().any(|line| line.contains(&*name))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_mapped(copy: &Path) -> bool {
-    // A handle without loading: there is one only while the library is mapped.
-    #[cfg(unix)]
-    // SAFETY: `RTLD_NOLOAD` runs no code of the library.
-    let found = unsafe {
-        use libloading::os::unix::Library as Unix;
-        Unix::open(Some(copy), libloading::os::unix::RTLD_LAZY | 0x10).is_ok()
-    };
-    #[cfg(windows)]
-    let found = libloading::os::windows::Library::open_already_loaded(copy).is_ok();
-    found
+fn robust_list(thread: i32) -> Option<usize> {
+    let (mut head, mut length) = (0_usize, 0_usize);
+    // SAFETY: the kernel writes an address and a size to two variables that are as large.
+    let result = unsafe { libc::syscall(libc::SYS_get_robust_list, thread, &raw mut head, &raw mut length) };
+    (result == 0 && head != 0).then_some(head)
 }
 
 /// macOS runs only signed code, and a copy has lost its signature's place: sign it ad hoc.

@@ -13,7 +13,10 @@ use shared_store::{AUTH, Auth, User};
 
 use crate::support::{Headless, Installation, libraries, log, manifest_of};
 
+mod part;
 mod running;
+// Elsewhere nothing is unloaded.
+#[cfg(target_os = "linux")]
 mod unload;
 
 /// The remote that is bad, and the expose of it that is looked at.

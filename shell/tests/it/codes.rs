@@ -103,8 +103,19 @@ fn all() -> impl Iterator<Item = &'static str> {
 
 /// What panics and errors of remotes are called in the stages in which a remote can return them.
 fn stage_codes() -> BTreeSet<String> {
-    let stages =
-        [Stage::Discover, Stage::Plan, Stage::Load, Stage::Init, Stage::Open, Stage::Frame, Stage::Retire];
+    let stages = [
+        Stage::Discover,
+        Stage::Check,
+        Stage::Preflight,
+        Stage::Plan,
+        Stage::Load,
+        Stage::Init,
+        Stage::Open,
+        Stage::Restore,
+        Stage::Frame,
+        Stage::Save,
+        Stage::Retire,
+    ];
     let shell = source::files(&crate::support::workspace().join("shell/src"));
     let returned = |stage: &&Stage| {
         let calls = ["from_remote", "copied"].map(|call| format!("{call}(Stage::{stage:?},"));

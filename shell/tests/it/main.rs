@@ -5,6 +5,7 @@ mod codes;
 mod driver;
 mod files;
 mod plan;
+mod preflight;
 mod provider;
 mod support;
 mod telemetry;

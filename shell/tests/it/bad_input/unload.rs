@@ -1,8 +1,10 @@
 //! Libraries are loaded and unloaded for real, and kept where unloading would end the process.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
+    process::Command,
+    sync::mpsc,
     thread,
 };
 
@@ -149,9 +151,85 @@ fn a_library_with_a_running_thread_is_kept() {
     let folder = folder();
     let copy = folder.path().join("thread.copy");
     let unloaded = round(&libraries().fixtures, copy, "./thread", folder.path());
-    assert_eq!(unloaded, Unloaded::Kept);
+    // As much of its name as the system keeps.
+    assert_eq!(unloaded, Unloaded::Threads(vec!["fixture:left-be".to_owned()]));
     // It runs code of the library, and ends as if nothing had happened.
     fs::write(folder.path().join("end-thread"), "").expect("a file can be written");
+}
+
+/// Set for the process in which nothing else runs: the folder with its libraries.
+const ALONE: &str = "PULSE_TEST_UNLOAD_ALONE";
+
+#[test]
+fn three_hundred_lives_leave_no_mapping_thread_or_file_behind() {
+    let folder = folder();
+    for (library, name) in [(&libraries().fixtures, "fixtures"), (&libraries().analytics, "analytics")] {
+        fs::copy(library, folder.path().join(name)).expect("libraries can be copied");
+    }
+    let mut alone = Command::new(env::current_exe().expect("a program"));
+    alone.args(["--exact", "bad_input::unload::lives_in_a_process_of_their_own", "--include-ignored"]);
+    let output = alone.arg("--nocapture").env(ALONE, folder.path()).output().expect("it starts");
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success() && said.contains("three hundred lives"), "{}: {said}", output.status);
+}
+
+struct Running {
+    end: mpsc::Sender<()>,
+    thread: thread::JoinHandle<Library>,
+}
+
+#[test]
+#[ignore = "run by the test before, in a process of its own"]
+fn lives_in_a_process_of_their_own() {
+    let Some(folder) = env::var_os(ALONE).map(PathBuf::from) else { return };
+    let remotes = [("fixtures", "./calm"), ("fixtures", "./chatty"), ("analytics", "./analytics-dashboard")];
+    let data = folder.join("data");
+    let lives = |from: usize, to: usize| {
+        for number in from..to {
+            let (library, expose) = remotes[number % remotes.len()];
+            let copy = folder.join(format!("{number}.copy"));
+            let unloaded = round(&folder.join(library), copy, expose, &data);
+            assert_eq!(unloaded, Unloaded::Gone, "{expose}, life {number}: {:?}", mapped(&folder));
+        }
+    };
+    // What the C library and the allocator keep for later, they have after some lives.
+    lives(0, 20);
+    let entries = |of: &str| fs::read_dir(of).expect("the system tells").count();
+    let count = || {
+        let maps = fs::read_to_string("/proc/self/maps").expect("the system tells");
+        let files = maps.lines().filter(|line| line.contains('/')).count();
+        [files, entries("/proc/self/fd"), entries("/proc/self/task")]
+    };
+    let before = count();
+    lives(20, 220);
+    assert_eq!(count(), before, "files that are mapped, open files, threads");
+    // Each begins before the one before it is unloaded, on stacks on which others have lived.
+    let mut last: Option<Running> = None;
+    for number in 300..400 {
+        let (library, expose) = remotes[number % remotes.len()];
+        let (library, data, copy) = (folder.join(library), data.clone(), folder.join(format!("{number}.copy")));
+        let (end, ends) = mpsc::channel::<()>();
+        let (ready, is_ready) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            let manifest = loader::inspect(&library).expect("a good library");
+            let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
+            live(loaded.entry(), expose, &data);
+            drop(ready);
+            // Until the next one lives.
+            let _ = ends.recv();
+            loaded
+        });
+        let _ = is_ready.recv();
+        if let Some(Running { end, thread }) = last.replace(Running { end, thread }) {
+            drop(end);
+            assert_eq!(thread.join().expect("no panic").unload(), Unloaded::Gone, "before {number}");
+        }
+    }
+    let Running { end, thread } = last.expect("one still runs");
+    drop(end);
+    assert_eq!(thread.join().expect("no panic").unload(), Unloaded::Gone);
+    assert_eq!(count(), before, "files that are mapped, open files, threads");
+    eprintln!("three hundred lives: {before:?}");
 }
 
 #[test]
