@@ -2,9 +2,67 @@
 //!
 //! The SDK owns an egui context for each surface, feeds it with the host's input and turns its output into
 //! frames; it catches panics before they reach the boundary.
+//!
+//! # State
+//!
+//! When a remote is replaced by another build of it, a surface of the new one starts from what the old one had.
+//! What a person has scrolled, opened, moved, marked and is typing into is egui's, and goes over by itself: scroll
+//! offsets, collapsed headers, places of windows, sizes of panels, text cursors, the focus, and what was stored
+//! with egui's `insert_persisted`.
+//! What the panel shows is the author's, and goes over by [`Expose::save`] and [`Expose::restore`].
+//! Fields of it come and go, so the format should be self-describing; for what serde's `default` does not cover
+//! there is [`Expose::migrate`]:
+//!
+//! ```
+//! use plugin_api::{Cx, Expose, PluginError, egui};
+//!
+//! /// Version 2.0.0, which calls `note` what 1.x called `text`.
+//! #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! #[serde(default)]
+//! struct Notes {
+//!     note: String,
+//!     pinned: bool,
+//! }
+//!
+//! impl Expose for Notes {
+//!     fn new(_: &Cx) -> Result<Self, PluginError> {
+//!         Ok(Self::default())
+//!     }
+//!
+//!     fn ui(&mut self, ui: &mut egui::Ui, _: &Cx) {
+//!         ui.checkbox(&mut self.pinned, "Pinned");
+//!         ui.text_edit_multiline(&mut self.note);
+//!     }
+//!
+//!     fn save(&self) -> Vec<u8> {
+//!         serde_json::to_vec(self).unwrap_or_default()
+//!     }
+//!
+//!     fn migrate(from_version: &str, state: Vec<u8>) -> Result<Vec<u8>, PluginError> {
+//!         if !from_version.starts_with("1.") {
+//!             return Ok(state);
+//!         }
+//!         let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&state)?;
+//!         if let Some(text) = fields.remove("text") {
+//!             fields.insert("note".to_owned(), text);
+//!         }
+//!         Ok(serde_json::to_vec(&fields)?)
+//!     }
+//!
+//!     fn restore(&mut self, state: &[u8]) -> Result<(), PluginError> {
+//!         *self = serde_json::from_slice(state)?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let old = br#"{ "text": "milk", "colour": "red" }"#.to_vec();
+//! let new: Notes = serde_json::from_slice(&Notes::migrate("1.4.0", old)?)?;
+//! assert_eq!((&*new.note, new.pinned), ("milk", false));
+//! # Ok::<(), PluginError>(())
+//! ```
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::Display,
     path::{Path, PathBuf},
     rc::Rc,
@@ -18,7 +76,9 @@ use crate::{
 };
 
 mod export;
+mod memory;
 mod remote;
+mod state;
 mod surface;
 
 #[doc(hidden)]
@@ -45,15 +105,33 @@ pub trait Expose: Sized + 'static {
     /// repaint that egui or a [`Waker`] asked for.
     fn ui(&mut self, ui: &mut egui::Ui, cx: &Cx);
 
-    /// The state that the panel's next generation starts from, in a self-describing format.
+    /// The state that the panel's next generation starts from, in a self-describing format; empty for none.
+    ///
+    /// Where things are scrolled to, what is open and what has the focus goes over without it: see
+    /// [`crate::sdk`].
     fn save(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Takes over what an earlier generation saved; fields may have come and gone since.
+    /// Turns what another version of the remote saved into what this one restores.
+    ///
+    /// Called before [`restore`](Self::restore) when the version in the manifest of the remote that saved is
+    /// another than this one's: an older, or a newer one after it was rolled back.
+    /// Without it, `restore` is given the state as it is.
     ///
     /// # Errors
-    /// The error is logged and the panel stays as `new` made it.
+    /// As for [`restore`](Self::restore).
+    fn migrate(from_version: &str, state: Vec<u8>) -> Result<Vec<u8>, PluginError> {
+        let _ = from_version;
+        Ok(state)
+    }
+
+    /// Takes over what an earlier generation saved; called after `new` and before the first frame, and not for
+    /// a state that is empty.
+    ///
+    /// # Errors
+    /// People are told, and the panel is made once more by `new`, without the state.
+    /// A panic instead ends the replacement of a remote: its earlier generation goes on.
     fn restore(&mut self, state: &[u8]) -> Result<(), PluginError> {
         let _ = state;
         Ok(())
@@ -88,7 +166,9 @@ pub struct Cx {
     services: Services,
     surface: u64,
     data_dir: PathBuf,
+    version: Rc<str>,
     watches: Watches,
+    loading: Cell<bool>,
 }
 
 /// What the surfaces of a remote have read, and in which state it was.
@@ -103,8 +183,27 @@ pub(crate) struct Watch {
 }
 
 impl Cx {
-    pub(crate) fn new(services: Services, surface: u64, data_dir: PathBuf, watches: Watches) -> Self {
-        Self { services, surface, data_dir, watches }
+    pub(crate) fn new(
+        services: Services,
+        surface: u64,
+        data_dir: PathBuf,
+        version: Rc<str>,
+        watches: Watches,
+    ) -> Self {
+        Self { services, surface, data_dir, version, watches, loading: Cell::new(false) }
+    }
+
+    /// The remote's version, from its manifest.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Says that this frame stands in for what is still being loaded; called from [`Expose::ui`], each time.
+    ///
+    /// While a remote is replaced, the picture of its earlier generation stays for a while instead of such a
+    /// frame, and where that one was scrolled to is kept until the content is there.
+    pub fn loading(&self) {
+        self.loading.set(true);
     }
 
     /// The current value of shared state; the surface is drawn again when it changes.

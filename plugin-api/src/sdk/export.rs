@@ -95,7 +95,7 @@ macro_rules! export {
             extern "C" fn init(
                 context: $crate::abi::InitContext,
             ) -> RResult<$crate::abi::RemoteBox, $crate::abi::RemoteError> {
-                $crate::sdk::init(context, SHARED, EXPOSES)
+                $crate::sdk::init(context, MANIFEST, SHARED, EXPOSES)
             }
             const SHARED: &[$crate::sdk::SharedEntry] =
                 &[$($crate::sdk::SharedEntry::of::<$shared::Shared>()),*];

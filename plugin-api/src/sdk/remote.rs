@@ -16,6 +16,7 @@ use crate::guard::guard;
 /// [`crate::abi::RemoteEntry::init`] for the remotes that `export!` makes.
 pub fn init(
     context: InitContext,
+    manifest: &'static str,
     shared: &'static [SharedEntry],
     exposes: &'static [ExposeEntry],
 ) -> RResult<RemoteBox, RemoteError> {
@@ -30,6 +31,7 @@ pub fn init(
             services: context.services,
             data_dir: PathBuf::from(context.data_dir.into_string()),
             fonts: context.fonts,
+            version: version(manifest).into(),
             shared,
             exposes,
             watches: Watches::default(),
@@ -39,10 +41,20 @@ pub fn init(
     .into()
 }
 
+/// The version in a manifest, which was checked when the remote was built.
+fn version(manifest: &str) -> String {
+    #[derive(Default, serde::Deserialize)]
+    struct Versioned {
+        version: String,
+    }
+    serde_json::from_str::<Versioned>(manifest).unwrap_or_default().version
+}
+
 struct Container {
     services: Services,
     data_dir: PathBuf,
     fonts: Fonts,
+    version: Rc<str>,
     shared: &'static [SharedEntry],
     exposes: &'static [ExposeEntry],
     watches: Watches,
@@ -62,10 +74,16 @@ impl Remote for Container {
                     ),
                 )
             })?;
-            let cx =
-                Cx::new(self.services.clone(), context.id, self.data_dir.clone(), Rc::clone(&self.watches));
+            let cx = Cx::new(
+                self.services.clone(),
+                context.id,
+                self.data_dir.clone(),
+                Rc::clone(&self.version),
+                Rc::clone(&self.watches),
+            );
             (entry.open)(cx, &context, self.fonts)
         })
+        .inspect_err(|_| self.watches.borrow_mut().retain(|watch| watch.surface != context.id))
         .into()
     }
 

@@ -19,10 +19,14 @@ use egui::{
     epaint::{ClippedPrimitive, ClippedShape, ImageData, Primitive, textures::TextureFilter},
 };
 
-use super::{Cx, Expose, Level};
+use super::{
+    Cx, Expose,
+    memory::{self, Remembered},
+    state::{self, Saved},
+};
 use crate::{
     abi::{
-        ClippedMesh, Command, CommandKind, EventKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError,
+        ClippedMesh, Command, CommandKind, Event, EventKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError,
         Surface, Surface_TO, SurfaceBox, SurfaceContext, TextureUpdate, Vertex, modifiers,
     },
     bridge,
@@ -32,9 +36,19 @@ use crate::{
 
 /// Makes a surface of `E`.
 pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: Fonts) -> Result<SurfaceBox, RemoteError> {
+    let (saved, mut problem) = match context.state.as_ref().map(|state| Saved::read(state)) {
+        ROption::RNone => (None, None),
+        ROption::RSome(Ok(saved)) => (Some(saved), None),
+        ROption::RSome(Err(error)) => (None, Some(state::failed(&error, "", cx.version()))),
+    };
+    let carried = saved.as_ref().and_then(|saved| Remembered::read(saved.memory()?));
     let ctx = Context::default();
     ctx.set_embed_viewports(true);
     ctx.options_mut(|o| o.zoom_with_keyboard = false);
+    // Before the fonts: they wait in the memory that this replaces.
+    if let Some(carried) = &carried {
+        carried.put(&ctx);
+    }
     theme::set_fonts(&ctx, fonts.regular.as_slice(), fonts.strong.as_slice());
     let wake = Arc::new(Wake::default());
     ctx.set_request_repaint_callback({
@@ -48,17 +62,18 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: Fonts) -> Result
             }
         }
     });
-    let mut expose = E::new(&cx).map_err(|e| e.0)?;
-    if let ROption::RSome(state) = &context.state
-        && let Err(error) = expose.restore(state)
-    {
-        let RemoteError { code, message, .. } = error.0;
-        let code = if code == RemoteError::FAILED { "restore-failed" } else { &*code };
-        let text =
-            format!("the panel starts without its saved state: {message}; tell the remote's author [{code}]");
-        cx.log(Level::Warn, &text);
+    let expose = match saved {
+        Some(saved) => {
+            let (expose, refused) = saved.restore(&cx)?;
+            problem = refused;
+            expose
+        }
+        None => E::new(&cx).map_err(|e| e.0)?,
+    };
+    if let Some(problem) = problem {
+        cx.services.report(context.id, problem);
     }
-    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake };
+    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake, resumes: carried.is_some(), carried };
     Ok(Surface_TO::from_value(surface, TD_Opaque))
 }
 
@@ -75,6 +90,10 @@ struct EguiSurface<E> {
     expose: Option<E>,
     cx: Cx,
     wake: Arc<Wake>,
+    /// What the earlier generation's egui remembered, until there is a picture that it is for.
+    carried: Option<Remembered>,
+    /// Whether the next frame follows on one of an earlier generation, with nothing but stand-ins between them.
+    resumes: bool,
 }
 
 impl<E: Expose> Surface for EguiSurface<E> {
@@ -93,7 +112,11 @@ impl<E: Expose> Surface for EguiSurface<E> {
     }
 
     fn save(&mut self) -> RResult<RVec<u8>, RemoteError> {
-        guard(|| Ok(self.expose.as_ref().map(E::save).unwrap_or_default().into())).into()
+        guard(|| {
+            let state = self.expose.as_ref().map(E::save).unwrap_or_default();
+            Ok(Saved::new(self.cx.version(), state, memory::save(&self.ctx)).to_bytes().into())
+        })
+        .into()
     }
 
     fn close(&mut self) -> RResult<(), RemoteError> {
@@ -117,7 +140,7 @@ impl<E: Expose> EguiSurface<E> {
     }
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
-        let Self { ctx, expose, cx, .. } = self;
+        let Self { ctx, expose, cx, carried, resumes, .. } = self;
         let expose = expose.as_mut().ok_or_else(|| {
             RemoteError::new(
                 RemoteError::FAILED,
@@ -132,19 +155,41 @@ impl<E: Expose> EguiSurface<E> {
         }
         let slot = Rect::from_min_size(Pos2::ZERO, Vec2::from(input.size));
         let mut background = 0;
+        *carried = carried.take().filter(|_| !input.events.iter().any(is_deed));
+        if let Some(carried) = carried {
+            carried.put_again(ctx);
+        }
         let mut raw = raw_input(ctx, input);
         let left = tab_leads_out(ctx, input);
         if left.is_some() {
             raw.events.retain(|e| !matches!(e, egui::Event::Key { key: egui::Key::Tab, .. }));
             ctx.memory_mut(|m| m.focused().into_iter().for_each(|id| m.surrender_focus(id)));
         }
-        let mut output = ctx.run_ui(raw, |ui| {
-            ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
-                ui.set_clip_rect(slot);
-                expose.ui(ui, cx);
-            });
-            background = background_shapes(ui.ctx());
-        });
+        let mut pass = |raw| {
+            ctx.run_ui(raw, |ui| {
+                ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
+                    ui.set_clip_rect(slot);
+                    // A pass may be thrown away and run again.
+                    cx.loading.set(false);
+                    expose.ui(ui, cx);
+                });
+                background = background_shapes(ui.ctx());
+            })
+        };
+        let mut output = if *resumes {
+            // egui measures a window before it shows it, and then fades it in; but people have it before their
+            // eyes already. So it was measured a second ago.
+            let now = RawInput { events: Vec::new(), ..raw.clone() };
+            raw.time = raw.time.map(|time| time - 1.0);
+            let mut output = pass(raw);
+            *resumes = cx.loading.get();
+            if !*resumes && !overlays(ctx).is_empty() {
+                output.append(pass(now));
+            }
+            output
+        } else {
+            pass(raw)
+        };
         let mut shapes = mem::take(&mut output.shapes);
         let above = shapes.split_off(background.min(shapes.len()));
         let ppp = output.pixels_per_point;
@@ -155,8 +200,10 @@ impl<E: Expose> EguiSurface<E> {
                 .viewport_output
                 .get(&ViewportId::ROOT)
                 .map_or(NEVER, |v| nanoseconds(v.repaint_delay)),
+            placeholder: cx.loading.get(),
             ..Frame::default()
         };
+        *carried = carried.take().filter(|_| frame.placeholder);
         if let Some(flag) = left {
             frame.commands.push(Command { kind: CommandKind::FOCUS_LEFT, flag, text: "".into() });
         }
@@ -167,6 +214,12 @@ impl<E: Expose> EguiSurface<E> {
         platform(&mut frame, ctx, output);
         Ok(frame)
     }
+}
+
+/// Whether an event says where to look, or what has the focus, from now on.
+fn is_deed(event: &Event) -> bool {
+    let idle = [EventKind::POINTER_MOVED, EventKind::POINTER_GONE, EventKind::FOCUS, EventKind::IME_ENABLED];
+    !idle.contains(&event.kind)
 }
 
 /// Whether Tab leads out of the last control (true) or, with Shift, out of the first (false).
@@ -312,4 +365,4 @@ fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

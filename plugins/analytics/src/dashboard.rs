@@ -109,6 +109,12 @@ impl Dashboard {
         Self { source: Source::new(data_dir, wake, choice.range), choice, notice_closed: false }
     }
 
+    /// Whether there are no figures yet, and none are known to be out of reach.
+    pub fn is_loading(&self) -> bool {
+        let view = self.source.view();
+        view.report.is_none() && !matches!(view.phase, Phase::Failed(_))
+    }
+
     /// Draws the dashboard into the whole of `ui`; `viewer` is the name of who is signed in.
     pub fn ui(&mut self, ui: &mut egui::Ui, viewer: Option<&str>) {
         let view = self.source.view();

@@ -15,7 +15,10 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rusqlite::{Connection, InterruptHandle, OpenFlags, OptionalExtension};
@@ -133,8 +136,8 @@ pub enum Check {
 
 /// The caller's hold on an import: how to stop it and where it reports.
 pub struct Control<'a> {
-    /// Set to stop; looked at every few milliseconds.
-    pub stop: &'a AtomicBool,
+    /// Set to stop; looked at every few milliseconds, within long statements too.
+    pub stop: Arc<AtomicBool>,
     /// Called with what is being done, on the importing thread.
     pub progress: &'a dyn Fn(Progress),
 }

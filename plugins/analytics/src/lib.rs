@@ -26,6 +26,9 @@ impl Expose for Panel {
 
     fn ui(&mut self, ui: &mut egui::Ui, cx: &Cx) {
         let auth = cx.read(&AUTH);
+        if self.0.is_loading() {
+            cx.loading();
+        }
         let viewer = auth.user.as_ref().filter(|_| auth.is_authenticated);
         self.0.ui(ui, viewer.map(|user| user.name.as_str()));
     }

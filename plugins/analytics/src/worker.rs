@@ -73,7 +73,7 @@ pub(crate) struct Worker {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     wake: Wake,
 }
 
@@ -95,7 +95,7 @@ impl Worker {
                 running: None,
             }),
             changed: Condvar::new(),
-            stop: AtomicBool::new(false),
+            stop: Arc::default(),
             wake,
         });
         let theirs = Arc::clone(&shared);
@@ -224,7 +224,7 @@ impl Shared {
 
     fn open(&self, folder: &std::path::Path, check: Check) -> Result<Database, DatabaseError> {
         let control = Control {
-            stop: &self.stop,
+            stop: Arc::clone(&self.stop),
             progress: &|progress| self.show(|view| view.phase = Phase::Importing(progress)),
         };
         Database::open(folder, BUNDLED, check, &control)

@@ -11,19 +11,17 @@ use crate::{
     tokens::LIGHT,
 };
 
-/// A host that only remembers what it is told.
+/// A host that only remembers what is reported to it.
 #[derive(Clone, Default)]
-struct Ear(Arc<Mutex<Vec<String>>>);
+struct Ear(Arc<Mutex<Vec<RemoteError>>>);
 
 impl HostServices for Ear {
-    fn log(&self, _: u32, _: RStr<'_>, message: RStr<'_>) {
-        self.0.lock().unwrap().push(message.to_string());
-    }
+    fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
 
     fn request_repaint(&self, _: u64, _: u64) {}
 
     fn report(&self, _: u64, error: RemoteError) {
-        self.0.lock().unwrap().push(error.code.into());
+        self.0.lock().unwrap().push(error);
     }
 }
 
@@ -42,55 +40,37 @@ impl Expose for Buttons {
     }
 }
 
-/// Takes no state over, and says so in the words that it was given.
-struct Forgetful;
-
-impl Expose for Forgetful {
-    fn new(_: &Cx) -> Result<Self, PluginError> {
-        Ok(Self)
-    }
-
-    fn ui(&mut self, _: &mut egui::Ui, _: &Cx) {}
-
-    fn restore(&mut self, state: &[u8]) -> Result<(), PluginError> {
-        let text = str::from_utf8(state)?;
-        Err(PluginError::new("too-old", text))
-    }
-}
-
-/// A surface of `E` that starts from `state`, and what its host is told.
-fn surface<E: Expose>(state: Option<&[u8]>) -> (SurfaceBox, Ear) {
+/// A surface of `E`, of this version of its remote, that starts from `state`; and what its host is told.
+pub(in crate::sdk) fn open_in<E: Expose>(
+    version: &str,
+    state: Option<&[u8]>,
+) -> (Result<SurfaceBox, RemoteError>, Vec<RemoteError>) {
     let ear = Ear::default();
     let services = HostServices_TO::from_ptr(RArc::new(ear.clone()), TD_Opaque);
-    let cx = Cx::new(services, 1, std::path::PathBuf::new(), Watches::default());
+    let cx = Cx::new(services, 1, std::path::PathBuf::new(), version.into(), Watches::default());
     let state = state.map(|state| RVec::from(state.to_vec()));
     let context = SurfaceContext { id: 1, state: state.into() };
     let none: &'static [u8] = &[];
     let fonts = Fonts { regular: none.into(), strong: none.into() };
-    (open::<E>(cx, &context, fonts).unwrap(), ear)
+    let surface = guard(|| open::<E>(cx, &context, fonts));
+    let told = ear.0.lock().unwrap().clone();
+    (surface, told)
 }
 
-#[test]
-fn a_state_that_is_not_taken_over_is_told_with_a_code() {
-    for (state, code) in [(b"of last year".as_slice(), "[too-old]"), (b"\xFF", "[restore-failed]")] {
-        let (_surface, ear) = surface::<Forgetful>(Some(state));
-        let told = ear.0.lock().unwrap().clone();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("without its saved state") && told[0].ends_with(code), "{told:?}");
-    }
-}
-
-struct Driver {
-    surface: SurfaceBox,
+/// A host of one surface.
+pub(in crate::sdk) struct Driver {
+    pub(in crate::sdk) surface: SurfaceBox,
     time: f64,
 }
 
 impl Driver {
-    fn new() -> Self {
-        Self { surface: surface::<Buttons>(None).0, time: 0.0 }
+    pub(in crate::sdk) fn new<E: Expose>(state: Option<&[u8]>) -> Self {
+        let (surface, told) = open_in::<E>("1.0.0", state);
+        assert_eq!(told, []);
+        Self { surface: surface.unwrap(), time: 0.0 }
     }
 
-    fn frame(&mut self, focused: bool, events: Vec<Event>) -> Frame {
+    pub(in crate::sdk) fn frame(&mut self, focused: bool, events: Vec<Event>) -> Frame {
         self.time += 0.1;
         let input = FrameInput {
             time: self.time,
@@ -130,7 +110,7 @@ fn focus(frame: &Frame) -> Option<String> {
 
 #[test]
 fn tab_goes_through_the_controls_and_out() {
-    let mut driver = Driver::new();
+    let mut driver = Driver::new::<Buttons>(None);
     driver.frame(true, vec![]);
     let named = |name: &str| (Some(name.to_owned()), None);
     assert_eq!(driver.tab(0), named("one"));
@@ -141,4 +121,27 @@ fn tab_goes_through_the_controls_and_out() {
 
     assert_eq!(driver.tab(0), named("one"), "and in again");
     assert_eq!(driver.tab(modifiers::SHIFT).1, Some(false), "out of the first one, backwards");
+}
+
+/// Stands in for content for two frames.
+struct Slow(u32);
+
+impl Expose for Slow {
+    fn new(_: &Cx) -> Result<Self, PluginError> {
+        Ok(Self(0))
+    }
+
+    fn ui(&mut self, _: &mut egui::Ui, cx: &Cx) {
+        self.0 += 1;
+        if self.0 <= 2 {
+            cx.loading();
+        }
+    }
+}
+
+#[test]
+fn a_frame_says_whether_it_stands_in_for_another() {
+    let mut driver = Driver::new::<Slow>(None);
+    let placeholders: Vec<bool> = (0..3).map(|_| driver.frame(true, vec![]).placeholder).collect();
+    assert_eq!(placeholders, [true, true, false]);
 }

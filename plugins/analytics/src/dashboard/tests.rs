@@ -309,6 +309,29 @@ fn every_size_holds_everything_side_by_side() {
 }
 
 #[test]
+fn it_is_loading_until_there_are_figures_or_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let loads = |folder: PathBuf| {
+        let (wake, woken) = mpsc::channel();
+        let wake = Arc::new(move || {
+            let _ = wake.send(());
+        });
+        let dashboard = Dashboard::new(folder, wake);
+        while dashboard.is_loading() {
+            woken.recv_timeout(Duration::from_mins(1)).unwrap();
+        }
+        dashboard.source.view()
+    };
+    assert!(loads(folder.path().to_owned()).report.is_some());
+    // Nothing has been imported in there, and that takes longer than this.
+    let fresh = tempfile::tempdir().unwrap();
+    assert!(Dashboard::new(fresh.path().to_owned(), Arc::new(|| ())).is_loading());
+    let blocked = folder.path().join("data");
+    fs::write(&blocked, "a file where the folder should be").unwrap();
+    assert!(matches!(loads(blocked).phase, Phase::Failed(_)));
+}
+
+#[test]
 fn the_choice_survives_and_strangers_are_tolerated() {
     let (mut page, folder) = year([1024.0, 800.0]);
     page.click("Last 7 days");

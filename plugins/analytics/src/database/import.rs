@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -68,6 +69,9 @@ const FLIGHT: &str = "INSERT INTO flight VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
 /// Progress when the data set is decoded, and when its rows are written.
 const DECODED: f32 = 0.08;
 const WRITTEN: f32 = 0.88;
+
+/// After so many steps of `SQLite`'s machine, about a millisecond, it looks whether to stop.
+const STEPS: i32 = 50_000;
 
 /// Makes sure that `path` is a complete database; says where a damaged one was put.
 pub(super) fn ensure(
@@ -166,6 +170,9 @@ fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> R
     let mut connection = Connection::open(path).map_err(sqlite)?;
     // Room for the whole file: nothing is written before the commit.
     connection.pragma_update(None, "cache_size", -65_536).map_err(sqlite)?;
+    // One statement of these takes a quarter of a second, and whoever stops the import waits for its end.
+    let stop = Arc::clone(&control.stop);
+    connection.progress_handler(STEPS, Some(move || stop.load(Ordering::Relaxed))).map_err(sqlite)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
     transaction.execute_batch(SCHEMA).map_err(sqlite)?;
     tables(&transaction, &data).map_err(sqlite)?;

@@ -9,7 +9,9 @@ use std::{
 use super::*;
 use crate::dataset::BUNDLED;
 
-static NEVER: AtomicBool = AtomicBool::new(false);
+fn never() -> Arc<AtomicBool> {
+    Arc::default()
+}
 
 /// Opens as the dashboard does and returns what was reported with the result.
 fn open(folder: &Path, check: Check) -> (Result<Database, DatabaseError>, Vec<Progress>) {
@@ -18,7 +20,7 @@ fn open(folder: &Path, check: Check) -> (Result<Database, DatabaseError>, Vec<Pr
         folder,
         BUNDLED,
         check,
-        &Control { stop: &NEVER, progress: &|progress| seen.lock().unwrap().push(progress) },
+        &Control { stop: never(), progress: &|progress| seen.lock().unwrap().push(progress) },
     );
     (result, seen.into_inner().unwrap())
 }
@@ -79,19 +81,22 @@ fn the_daily_sums_are_those_of_the_flights() {
 
 #[test]
 fn a_stopped_import_leaves_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let stop = AtomicBool::new(false);
-    let control = Control {
-        stop: &stop,
-        progress: &|progress| {
-            if matches!(progress, Progress::Importing { fraction, .. } if fraction > 0.5) {
-                stop.store(true, Ordering::Relaxed);
-            }
-        },
-    };
-    let result = Database::open(folder.path(), BUNDLED, Check::Quick, &control);
-    assert_eq!(result.err().unwrap().code(), "cancelled");
-    assert_eq!(endings(folder.path()), ["lock"]);
+    // Between rows, and just before the statement that takes longest.
+    for from in [0.5, 0.88] {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let control = Control {
+            stop: Arc::clone(&stop),
+            progress: &|progress| {
+                if matches!(progress, Progress::Importing { fraction, .. } if fraction >= from) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            },
+        };
+        let result = Database::open(folder.path(), BUNDLED, Check::Quick, &control);
+        assert_eq!(result.err().unwrap().code(), "cancelled");
+        assert_eq!(endings(folder.path()), ["lock"]);
+    }
 }
 
 #[test]
@@ -137,7 +142,7 @@ fn a_folder_that_cannot_be_made_is_a_typed_error_and_retry_works() {
 #[test]
 fn a_damaged_data_set_is_a_typed_error() {
     let folder = tempfile::tempdir().unwrap();
-    let control = Control { stop: &NEVER, progress: &|_| {} };
+    let control = Control { stop: never(), progress: &|_| {} };
     for (file, code) in [(&b"tiny"[..], "dataset-format"), (&BUNDLED[1_000..], "dataset-compression")] {
         let error = Database::open(folder.path(), file, Check::Quick, &control).err().unwrap();
         assert_eq!(error.code(), code);
@@ -165,7 +170,7 @@ fn a_second_process_waits_for_the_first() {
     let (told, telling) = mpsc::channel();
     let path = folder.path().to_owned();
     let waiter = std::thread::spawn(move || {
-        let control = Control { stop: &NEVER, progress: &|progress| told.send(progress).unwrap() };
+        let control = Control { stop: never(), progress: &|progress| told.send(progress).unwrap() };
         Database::open(&path, BUNDLED, Check::Quick, &control)
             .map(|database| count(&database, "SELECT count(*) FROM flight"))
     });
@@ -203,7 +208,7 @@ fn import_in_another_process() {
     let Some(folder) = std::env::var_os("PULSE_TEST_IMPORT") else { return };
     let stopped = AtomicBool::new(false);
     let control = Control {
-        stop: &NEVER,
+        stop: never(),
         progress: &|progress| {
             let middle = matches!(progress, Progress::Importing { fraction, .. } if fraction > 0.5);
             if middle && !stopped.swap(true, Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! Figures computed from the source by `data/build_dataset.py --figures`, not by this crate.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 use super::*;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 fn database(folder: &tempfile::TempDir) -> Database {
-    let control = Control { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let control = Control { stop: Arc::default(), progress: &|_| {} };
     Database::open(folder.path(), BUNDLED, Check::Quick, &control).unwrap()
 }
 
