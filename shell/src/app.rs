@@ -242,7 +242,10 @@ impl Shell {
     }
 
     fn reload_all(&mut self) {
-        let aliases: Vec<String> = self.federation.entries().keys().cloned().collect();
+        // Those that nobody has looked at yet are not loaded for it.
+        let loaded = |status| !matches!(status, Status::Ready | Status::Off(_));
+        let entries = self.federation.entries().iter().filter(|(_, entry)| loaded(entry.status()));
+        let aliases: Vec<String> = entries.map(|(alias, _)| alias.clone()).collect();
         for alias in aliases {
             self.act(&alias, &Action::Reload);
         }

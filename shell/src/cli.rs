@@ -21,8 +21,8 @@ use crate::{
 
 mod install;
 mod plan;
-mod rollback;
 mod preflight;
+mod rollback;
 
 const RUN_EXAMPLES: &str = "Examples:
   pulse                                    the shell, with manifests/host.json

@@ -17,7 +17,10 @@ const UNSAFE: &[(&str, &str)] = &[
     ("plugin-api/src/shared.rs", "interfaces of shared crates, as pointers that know their layout"),
     ("shared-store/src/api.rs", "the shims that abi_stable generates"),
     ("plugins/fixtures/ledger/src/api.rs", "the shims that abi_stable generates"),
-    ("plugins/fixtures/puppet/src/misdeed.rs", "a fault on command, and code that runs while a library is loaded"),
+    (
+        "plugins/fixtures/puppet/src/misdeed.rs",
+        "a fault on command, and code that runs while a library is loaded",
+    ),
     ("telemetry/src/api.rs", "the shims that abi_stable generates"),
     ("shell/src/federation/loader.rs", "running the code of a library, and unloading it"),
 ];

@@ -132,7 +132,10 @@ fn kinds() -> &'static BTreeMap<&'static str, u64> {
         };
         let panel = PanelState { outer_rect: Rect::ZERO };
         let known = [
-            ("collapsing", kind(&|ctx| CollapsingState::load_with_default_open(ctx, Id::NULL, true).store(ctx))),
+            (
+                "collapsing",
+                kind(&|ctx| CollapsingState::load_with_default_open(ctx, Id::NULL, true).store(ctx)),
+            ),
             ("panel", kind(&|ctx| ctx.data_mut(|data| data.insert_persisted(Id::NULL, panel)))),
             ("scroll", kind(&|ctx| scroll_area::State::default().store(ctx, Id::NULL))),
             ("text", kind(&|ctx| TextEditState::default().store(ctx, Id::NULL))),

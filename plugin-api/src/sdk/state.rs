@@ -90,8 +90,11 @@ impl Saved {
             return Ok((expose, None));
         }
         let Err(error) = guard(|| {
-            let state =
-                if self.version == cx.version() { state } else { E::migrate(&self.version, state).map_err(|e| e.0)? };
+            let state = if self.version == cx.version() {
+                state
+            } else {
+                E::migrate(&self.version, state).map_err(|e| e.0)?
+            };
             expose.restore(&state).map_err(|e| e.0)
         }) else {
             return Ok((expose, None));
@@ -113,7 +116,8 @@ impl Saved {
 /// The error that people are told when a panel starts without its state.
 pub(super) fn failed(error: &RemoteError, from: &str, to: &str) -> RemoteError {
     let code = if error.code == RemoteError::FAILED { RESTORE_FAILED } else { &*error.code };
-    let versions = if from.is_empty() { String::new() } else { format!(" by version {from}, for version {to}") };
+    let versions =
+        if from.is_empty() { String::new() } else { format!(" by version {from}, for version {to}") };
     let message = format!(
         "the panel starts without the state that was saved{versions}: {}; nothing else is lost; tell the \
          remote's author",

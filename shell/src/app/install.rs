@@ -3,7 +3,7 @@
 //! On Wayland winit tells of no dropped files; there the dialog stands for it.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::mpsc::{self, Receiver, TryRecvError},
     thread,
 };
@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage, sentence},
     federation::{Federation, Place, remote::Wake},
+    install::{Installed, install},
 };
 
 /// What is said when the desktop's dialog comes to nothing: the answer does not tell why.
@@ -34,7 +35,7 @@ const NO_DIALOG: &str = "No file was chosen. If no dialog came up, this desktop 
 pub(super) struct Install {
     dialog: Option<Dialog>,
     /// Files that are being copied.
-    running: Vec<Receiver<Result<Done, Failure>>>,
+    running: Vec<Receiver<Result<Installed, Failure>>>,
 }
 
 #[derive(Default)]
@@ -50,12 +51,6 @@ struct Dialog {
     installing: bool,
 }
 
-/// What was installed.
-struct Done {
-    name: String,
-    version: String,
-}
-
 impl Install {
     /// Opens the dialog.
     pub(super) fn open(&mut self) {
@@ -68,7 +63,7 @@ impl Install {
         let (config, wake, failed) = (config.clone(), wake.clone(), sender.clone());
         let run = move || {
             // A window that is closed listens no more.
-            let _ = sender.send(place(&file, &config));
+            let _ = sender.send(install(&file, &config));
             wake(std::time::Duration::ZERO);
         };
         if let Err(error) = thread::Builder::new().name("install".to_owned()).spawn(run) {
@@ -96,7 +91,7 @@ impl Install {
         for result in results {
             let dialog = self.dialog.take_if(|dialog| dialog.installing);
             match (result, dialog) {
-                (Ok(done), _) => toasts.extend(done.toast(federation)),
+                (Ok(installed), _) => toasts.extend(told(&installed, federation)),
                 (Err(failure), Some(dialog)) => {
                     let failure = Some(failure.into());
                     self.dialog = Some(Dialog { failure, installing: false, ..dialog });
@@ -221,36 +216,16 @@ fn browse_beside(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
     thread::Builder::new().name("browse".to_owned()).spawn(run).ok().map(|_| chosen)
 }
 
-impl Done {
-    /// What is to be said, unless the federation says it when it finds the file.
-    fn toast(self, federation: &Federation) -> Option<Toast> {
-        let Self { name, version } = self;
-        let found = federation.entries().iter().find(|(_, entry)| {
-            entry.manifest().is_some_and(|manifest| manifest.name == name)
-                && *entry.place() == Place::Configured
-        });
-        let (alias, entry) = found?;
-        let title = entry.title();
-        let text = format!("{title} runs as the host's manifest says, until this one is used instead.");
-        let press = Press::Act(alias.clone(), Action::Enable);
-        let toast = Toast::info(format!("{title} {version} is in the drop folder"), text);
-        Some(toast.with("Use it", format!("Use {title} {version}"), press))
-    }
-}
-
-/// Copies `file` into the drop folder.
-fn place(file: &Path, config: &Config) -> Result<Done, Failure> {
-    let manifest = crate::config::read_manifest(file)?.manifest;
-    let folder = config.data_dir.join("plugins");
-    let copy = || -> std::io::Result<()> {
-        std::fs::create_dir_all(&folder)?;
-        let mut there = tempfile::NamedTempFile::new_in(&folder)?;
-        std::io::copy(&mut std::fs::File::open(file)?, &mut there)?;
-        there.persist(folder.join(file.file_name().unwrap_or_default()))?;
-        Ok(())
-    };
-    copy().map_err(|error| Failure::new(Stage::Discover, "install-failed", error))?;
-    Ok(Done { name: manifest.name, version: manifest.version.to_string() })
+/// What is to be said of a file that was installed, unless the federation says it when it finds the file.
+fn told(Installed { name, version, .. }: &Installed, federation: &Federation) -> Option<Toast> {
+    let (alias, entry) = federation.entries().iter().find(|(_, entry)| {
+        entry.manifest().is_some_and(|manifest| manifest.name == *name) && *entry.place() == Place::Configured
+    })?;
+    let title = entry.title();
+    let text = format!("{title} runs as the host's manifest says, until this one is used instead.");
+    let press = Press::Act(alias.clone(), Action::Enable);
+    let toast = Toast::info(format!("{title} {version} is in the drop folder"), text);
+    Some(toast.with("Use it", format!("Use {title} {version}"), press))
 }
 
 /// Says over all of the window that what is held above it can be dropped.
@@ -269,4 +244,60 @@ fn drop_hint_ui(ctx: &Context, t: &Tokens) {
             let middle = egui::Rect::from_center_size(rect.center(), egui::vec2(320.0, 40.0));
             ui.put(middle, egui::Label::new(strong(t, "Drop to install", t.font_size[3])));
         });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, sync::Arc};
+
+    use egui::{DroppedFile, HoveredFile, RawInput};
+    use plugin_api::tokens::LIGHT;
+
+    use super::*;
+    use crate::config::Options;
+
+    #[derive(Debug)]
+    struct Dropped(PathBuf);
+
+    impl DroppedFile for Dropped {
+        fn path(&self) -> &Path {
+            &self.0
+        }
+
+        fn bytes(&self) -> Result<Vec<u8>, String> {
+            fs::read(&self.0).map_err(|error| error.to_string())
+        }
+    }
+
+    #[test]
+    fn what_is_held_over_the_window_can_be_dropped_and_is_installed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("clock.json");
+        fs::write(&file, "no JSON").expect("a file");
+        let options = Options { data_dir: Some(folder.path().to_owned()), ..Options::default() };
+        let config = Config::folders(&options).expect("folders");
+        let (ctx, wake): (_, Wake) = (Context::default(), Arc::new(|_| ()));
+        ctx.enable_accesskit();
+        let mut install = Install::default();
+        let mut names = |input: RawInput| -> Vec<String> {
+            let output = ctx.run_ui(input, |ui| {
+                plugin_api::theme::apply(ui.ctx(), &LIGHT);
+                install.ui(&ui.ctx().clone(), &LIGHT, &config, &wake);
+            });
+            let update = output.platform_output.accesskit_update.expect("it is enabled");
+            let text = |node: &egui::accesskit::Node| node.label().or(node.value()).map(str::to_owned);
+            update.nodes.iter().filter_map(|(_, node)| text(node)).collect()
+        };
+        // The first pass is without the fonts.
+        names(RawInput::default());
+        let hovered_files = vec![HoveredFile { path: Some(file.clone()), ..HoveredFile::default() }];
+        let held = names(RawInput { hovered_files, ..RawInput::default() });
+        assert!(held.iter().any(|name| name == "Drop to install"), "{held:?}");
+        let dropped_files: Vec<egui::DroppedFileHandle> = vec![Arc::new(Dropped(file))];
+        let dropped = names(RawInput { dropped_files, ..RawInput::default() });
+        assert!(dropped.iter().all(|name| name != "Drop to install"), "{dropped:?}");
+        let [result] = &*install.running else { panic!("it is being installed") };
+        let failure = result.recv().expect("an answer").expect_err("it is no manifest");
+        assert_eq!(failure.code, "manifest-not-json");
+    }
 }

@@ -17,12 +17,12 @@ impl Shell {
         let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
         ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(t.border)));
         ui.horizontal(|ui| {
-            let (mut active, mut failed, mut waiting) = (0, 0, 0);
+            let (mut active, mut failed, mut off, mut waiting) = (0, 0, 0, 0);
             for entry in self.federation.entries().values() {
                 match entry.status() {
                     Status::Active => active += 1,
                     Status::Failed(_) | Status::Hung => failed += 1,
-                    Status::Off(_) => {}
+                    Status::Off(_) => off += 1,
                     Status::Ready | Status::Starting => waiting += 1,
                 }
             }
@@ -31,6 +31,9 @@ impl Shell {
             let mut pressed = quiet_button_ui(ui, caption(t, of(active, "running"))).clicked();
             if waiting > 0 {
                 pressed |= quiet_button_ui(ui, caption(t, of(waiting, "waiting"))).clicked();
+            }
+            if off > 0 {
+                pressed |= quiet_button_ui(ui, caption(t, of(off, "disabled"))).clicked();
             }
             if failed > 0 {
                 let text = caption(t, of(failed, "not available")).color(color(t.danger));

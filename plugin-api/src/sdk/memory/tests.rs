@@ -37,7 +37,8 @@ impl Expose for Room {
             }
         });
         ui.label(format!("Scrolled {}", scrolled.state.clamped_offset().y));
-        let window = egui::Window::new("Window").fixed_size([60.0, 30.0]).constrain(false).default_pos([180.0, 20.0]);
+        let window =
+            egui::Window::new("Window").fixed_size([60.0, 30.0]).constrain(false).default_pos([180.0, 20.0]);
         let window = window.show(ui.ctx(), |ui| ui.label("In it"));
         ui.label(format!("Window {:?}", window.unwrap().response.rect.min));
     }
@@ -194,7 +195,10 @@ fn the_build_of_another_compiler_is_understood() {
         assert!(changed >= 3, "{memory}");
         // A kind that is new there, and a value of a type that nobody has named.
         memory["kinds"]["carousel"] = 1.into();
-        memory["data"].as_array_mut().unwrap().push(serde_json::json!([5, { "type_id": 1, "ron": "(", "generation": 1 }]));
+        memory["data"]
+            .as_array_mut()
+            .unwrap()
+            .push(serde_json::json!([5, { "type_id": 1, "ron": "(", "generation": 1 }]));
         memory["tabs"] = 7.into();
     });
     assert_eq!(seen(&Driver::new::<Room>(Some(&other)).frame(true, vec![])), before);

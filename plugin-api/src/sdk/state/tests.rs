@@ -16,7 +16,8 @@ fn what_crosses_is_read_again() {
 
 #[test]
 fn fields_come_and_go() {
-    let newer = br#"{ "format": 1, "version": "9.0.0", "state": "x", "memory": { "of": "another kind" }, "mood": [] }"#;
+    let newer =
+        br#"{ "format": 1, "version": "9.0.0", "state": "x", "memory": { "of": "another kind" }, "mood": [] }"#;
     assert_eq!(Saved::read(newer).unwrap(), Saved::new("9.0.0", b"x".to_vec(), None));
     assert_eq!(Saved::read(br#"{ "format": 1 }"#).unwrap(), Saved::new("", vec![], None));
 }
@@ -113,7 +114,10 @@ fn a_panel_that_does_not_take_its_state_over_is_fresh_and_people_are_told() {
     ];
     for (from, state, code, says) in cases {
         let (calls, told, now) = start(from, state);
-        assert_eq!((calls.first().map(String::as_str), calls.last().map(String::as_str)), (Some("new"), Some("new")));
+        assert_eq!(
+            (calls.first().map(String::as_str), calls.last().map(String::as_str)),
+            (Some("new"), Some("new"))
+        );
         assert_eq!(now, Ok(b"fresh".to_vec()), "nothing of the half is left");
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].code, code);
@@ -133,7 +137,8 @@ fn bytes_of_another_kind_are_reported() {
 
 #[test]
 fn a_panic_while_the_state_is_taken_over_is_an_error_with_its_place() {
-    for (from, state, says) in [("1.0.0", &b"panic"[..], "no way in"), ("0.9.0", b"panic in migrate", "no way from 0.9.0")]
+    for (from, state, says) in
+        [("1.0.0", &b"panic"[..], "no way in"), ("0.9.0", b"panic in migrate", "no way from 0.9.0")]
     {
         let (_, told, now) = start(from, state);
         let error = now.unwrap_err();
