@@ -43,6 +43,8 @@ pub(crate) struct Slot {
     replacing: Option<Instant>,
     /// Since when there is nothing to show.
     empty: Option<Instant>,
+    /// The longest frame since frames came in time.
+    slow: Duration,
     /// The person waits for a remote that does not respond.
     patient: bool,
     roll_back: RollBack,
@@ -71,6 +73,10 @@ impl Slot {
             ui.ctx().request_repaint();
         }
         let (t, status) = (&scene.tokens, federation.entries().get(alias).map(Entry::status));
+        if matches!(status, Some(Status::Off(_))) {
+            // Nothing is left of what somebody has ended.
+            (self.surface, self.failure) = (None, None);
+        }
         let runs = !matches!(status, None | Some(Status::Failed(_) | Status::Off(_)));
         if runs {
             self.warnings_ui(ui, t, federation, alias);
@@ -146,6 +152,7 @@ impl Slot {
         let surface = self.surface.as_ref();
         let health = surface.map_or(Health::Fine, Surface::health);
         let took = surface.and_then(|surface| surface.waiting().or(surface.last_took())).unwrap_or_default();
+        self.slow = if health == Health::Fine { Duration::ZERO } else { self.slow.max(took) };
         let mut action = None;
         if health == Health::NotResponding {
             let text = format!("Not responding for {} s", took.as_secs());
@@ -164,7 +171,7 @@ impl Slot {
             self.patient = false;
             if health == Health::Slow && has_picture {
                 corner_ui(ui, area, 0, |ui| {
-                    pill_ui(ui, &format!("Slow: {}", millis(took)), t.warning, t.warning_weak);
+                    pill_ui(ui, &format!("Slow: {}", millis(self.slow)), t.warning, t.warning_weak);
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! Strips at the top of the window: how the last run ended, and that remotes are left out.
 
-use egui::{Label, RichText, Ui};
+use egui::{Align, Label, Layout, RichText, Ui};
 use plugin_api::{theme::color, tokens::Tokens};
 
 use super::Shell;
@@ -73,6 +73,8 @@ impl Shell {
 }
 
 fn line_ui(ui: &mut Ui, t: &Tokens, text: &str) {
+    // As high as the text of the buttons beside it.
+    ui.add_space((ui.spacing().interact_size.y - t.font_size[0] * 1.25) / 2.0);
     ui.add(Label::new(RichText::new(text).size(t.font_size[0]).color(color(t.warning))).wrap());
 }
 
@@ -84,19 +86,17 @@ pub(super) fn strip_ui(ui: &mut Ui, t: &Tokens, text: impl FnOnce(&mut Ui), butt
     let strip = strip.show(ui, |ui| {
         ui.set_width(ui.available_width());
         let mut pressed = None;
-        ui.horizontal_top(|ui| {
-            let letters: usize = buttons.iter().map(|name| name.chars().count()).sum();
-            let width = letters as f32 * 8.0 + buttons.len() as f32 * 34.0;
-            let width = (ui.available_width() - width).max(120.0);
-            ui.vertical(|ui| {
-                ui.set_width(width);
-                text(ui);
-            });
-            for (at, name) in buttons.iter().enumerate() {
+        ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
+            for (at, name) in buttons.iter().enumerate().rev() {
                 if ui.button(*name).clicked() {
                     pressed = Some(at);
                 }
             }
+            let width = (ui.available_width() - t.space[1]).max(120.0);
+            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                ui.set_width(width);
+                text(ui);
+            });
         });
         pressed
     });
