@@ -11,8 +11,8 @@ use plugin_api::{
 use crate::{catalogue, failure::Failure};
 
 /// The one button of a card that most people press.
-pub(super) fn primary(t: &Tokens, text: impl Into<String>) -> Button<'static> {
-    Button::new(RichText::new(text).color(color(t.on_accent))).fill(color(t.accent)).stroke(Stroke::NONE)
+pub(super) fn primary(t: &Tokens, text: impl Into<RichText>) -> Button<'static> {
+    Button::new(text.into().color(color(t.on_accent))).fill(color(t.accent)).stroke(Stroke::NONE)
 }
 
 /// A button in caption size, for rows of them.

@@ -233,7 +233,8 @@ impl Toast {
                 ui.horizontal(|ui| {
                     if let Some((text, name, does)) = &self.button {
                         let button = if self.weight == Weight::Info && *text != "Show details" {
-                            primary(t, *text).min_size(Vec2::new(0.0, 24.0))
+                            let text = RichText::new(*text).size(t.font_size[0]);
+                            primary(t, text).min_size(Vec2::new(0.0, 24.0))
                         } else {
                             small(t, *text)
                         };
@@ -241,7 +242,7 @@ impl Toast {
                             press = Some(does.clone());
                         }
                     }
-                    let button = ui.add(small(t, RichText::new("Dismiss").text().to_owned()));
+                    let button = ui.add(small(t, "Dismiss"));
                     dismiss = named(button, &format!("Dismiss: {}", self.title)).clicked();
                 });
             })

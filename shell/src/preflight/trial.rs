@@ -74,6 +74,8 @@ impl Trial {
         let (alias, reference) = place(&self.library)?;
         remotes.insert(alias.clone(), reference);
         config.host.remotes = remotes;
+        // What is tried here is tried by this process, and by no other for it; nothing is followed or kept.
+        (config.preflight, config.watch) = (None, false);
         Ok((config, alias))
     }
 }
