@@ -113,7 +113,7 @@ fn has(tree: &Tree, parts: &[&str]) -> bool {
 
 #[test]
 fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
-    let (desktop, installation) = stage(true);
+    let (desktop, installation) = stage(false);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Version 1.0.0");
     for _ in 0..2 {
@@ -125,8 +125,8 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
     window.wait_for_parts(&["Puppet", "1.0.1 is running"]);
     inspect(&mut window);
     window.wait_for_parts(&[PUPPET, "1.0.1", "generation 2"]);
-    press(&mut window, &["Started in", "preflight"]);
-    window.wait_for_parts(&["preflight: "]);
+    press(&mut window, &["Started in"]);
+    window.wait_for_parts(&["copy: "]);
     window.screenshot("replacing-panel-light.png");
     window.click("Count");
     window.wait_for("Counted 3");
