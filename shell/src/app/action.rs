@@ -50,6 +50,8 @@ const NEW: Duration = Duration::from_secs(4);
 #[derive(Default)]
 pub(super) struct RollBack {
     note: Option<String>,
+    /// The field has been given the keyboard.
+    focused: bool,
     earlier: Option<Kept>,
     /// When it was looked for earlier ones, for which generation, and since when that runs.
     looked: Option<(Instant, u64, Instant)>,
@@ -89,6 +91,7 @@ impl RollBack {
         let button = ui.add(small(t, "Roll back…")).on_hover_text(about);
         if named(button, &format!("Roll back{of}…")).clicked() {
             self.note = if self.note.is_some() { None } else { Some(String::new()) };
+            self.focused = false;
         }
     }
 
@@ -99,6 +102,9 @@ impl RollBack {
         let field =
             TextEdit::singleline(note).hint_text("Figures are wrong since 1.0.1").desired_width(f32::INFINITY);
         let field = ui.add(field).labelled_by(label.id);
+        if !std::mem::replace(&mut self.focused, true) {
+            field.request_focus();
+        }
         let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
         let (mut go, mut close) = (entered, false);
         ui.horizontal(|ui| {
