@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Context, Margin, Panel, Ui};
+use egui::{Context, KeyboardShortcut, Margin, Modifiers, Panel, Ui};
 use plugin_api::{theme::color, tokens::Tokens};
 use shared_store::{AUTH, AUTH_TOKEN, Auth, Store, Token};
 
@@ -15,25 +15,40 @@ use crate::{
     auth::{AuthService, Session},
     compositor::Scene,
     config::Config,
-    federation::{Federation, remote::Wake},
-    theme,
+    federation::{Event, Federation, Status, remote::Wake},
+    session, theme,
 };
 
+pub(crate) mod action;
 mod inspector;
+mod install;
+mod parts;
+mod remotes;
 mod sidebar;
 pub(crate) mod slot;
 mod state;
 mod statusbar;
+mod strips;
+mod toasts;
 pub(crate) mod window;
 
 pub use window::WindowError;
 
+use action::Action;
 use inspector::Inspector;
+use install::Install;
+use remotes::Card;
 use slot::Slot;
 use state::State;
+use strips::Runs;
+use toasts::{Press, Toast, Toasts};
 
 /// How long a frame of the window waits for fresh frames of its surfaces.
 pub const FRAME_BUDGET: Duration = Duration::from_millis(6);
+
+const RELOAD: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, egui::Key::R);
+const RELOAD_ALL: KeyboardShortcut =
+    KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), egui::Key::R);
 
 /// Opens the shell's window and returns when it is closed.
 ///
@@ -56,12 +71,22 @@ struct Shell {
     slots: BTreeMap<Key, Slot>,
     selected: Option<Key>,
     inspector: Inspector,
+    /// The inspector's cards of remotes, by alias.
+    cards: BTreeMap<String, Card>,
+    toasts: Toasts,
+    /// The last event, in a line.
+    last: Option<String>,
+    install: Install,
+    runs: Runs,
     state: State,
+    wake: Wake,
 }
 
 impl Shell {
     fn new(config: Config, state: State, ctx: &Context) -> Self {
         theme::install_fonts(ctx);
+        // Before anything of a remote can end this run.
+        let (session, unclean) = session::Session::begin(&config.data_dir);
         let federation = Federation::start(config, theme::fonts(), waker(ctx));
         let mut shell = Self {
             federation,
@@ -69,7 +94,13 @@ impl Shell {
             slots: BTreeMap::new(),
             selected: None,
             inspector: Inspector::default(),
+            cards: BTreeMap::new(),
+            toasts: Toasts::default(),
+            last: None,
+            install: Install::default(),
+            runs: Runs::new(session, unclean),
             state,
+            wake: waker(ctx),
         };
         shell.selected = shell.first();
         // Loading goes on while the window is being made.
@@ -121,12 +152,14 @@ impl eframe::App for Shell {
         if let Some(store) = self.federation.store() {
             store.deliver();
         }
+        self.listen();
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         let deadline = Instant::now() + FRAME_BUDGET;
         let tokens = self.state.theme.tokens(ui.ctx().system_theme());
         plugin_api::theme::apply(ui.ctx(), tokens);
+        self.keys(ui);
         let panel = |tokens: &Tokens, margin| egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin);
         Panel::left("sidebar")
             .exact_size(232.0)
@@ -134,15 +167,26 @@ impl eframe::App for Shell {
             .show_separator_line(false)
             .frame(panel(tokens, Margin::same(12)))
             .show(ui, |ui| self.sidebar_ui(ui, tokens));
-        Panel::bottom("status")
+        let status = Panel::bottom("status")
             .show_separator_line(false)
             .frame(panel(tokens, Margin::symmetric(16, 5)))
             .show(ui, |ui| self.statusbar_ui(ui, tokens));
+        if self.has_strips() {
+            let top = Panel::top("strips").show_separator_line(false).frame(egui::Frame::NONE);
+            top.show(ui, |ui| self.strips_ui(ui, tokens));
+        }
         self.inspector_ui(ui, tokens);
         egui::CentralPanel::default()
             .frame(egui::Frame::new().fill(color(tokens.background)))
             .show(ui, |ui| self.main_ui(ui, &Scene { tokens: *tokens, deadline }));
-        self.state.note_window(ui.ctx());
+        let ctx = ui.ctx().clone();
+        self.install.ui(&ctx, tokens, self.federation.config(), &self.wake);
+        match self.toasts.ui(&ctx, tokens, status.response.rect.top()) {
+            Some(Press::Act(alias, action)) => self.act(&alias, &action),
+            Some(Press::Show) => self.inspector = Inspector::Remotes,
+            None => {}
+        }
+        self.state.note_window(&ctx);
     }
 
     fn on_exit(&mut self) {
@@ -152,6 +196,7 @@ impl eframe::App for Shell {
         self.auth = None;
         self.slots.clear();
         self.federation.shutdown();
+        self.runs.end();
     }
 }
 
@@ -171,9 +216,76 @@ impl Shell {
     fn main_ui(&mut self, ui: &mut Ui, scene: &Scene) {
         self.select_what_there_is();
         let Some(key) = self.selected.clone() else {
-            slot::empty_ui(ui, &scene.tokens, self.federation.config());
+            if slot::empty_ui(ui, &scene.tokens, self.federation.config()) {
+                self.install.open();
+            }
+            // What is installed while the shell runs.
+            self.selected = self.first();
             return;
         };
-        self.slots.entry(key.clone()).or_default().ui(ui, scene, &mut self.federation, &key.0, &key.1);
+        let slot = self.slots.entry(key.clone()).or_default();
+        if let Some(action) = slot.ui(ui, scene, &mut self.federation, &key.0, &key.1) {
+            self.act(&key.0, &action);
+        }
+    }
+
+    /// Does something with a remote; what cannot be done is said.
+    fn act(&mut self, alias: &str, action: &Action) {
+        if matches!(action, Action::Restart | Action::Enable) {
+            self.slots.retain(|(of, _), _| of != alias);
+        }
+        if let Err(failure) = action.run(&mut self.federation, alias) {
+            self.say(Toast::failure("That did not work", &failure));
+        }
+        self.listen();
+        (self.wake)(Duration::ZERO);
+    }
+
+    fn reload_all(&mut self) {
+        // Those that nobody has looked at yet are not loaded for it.
+        let loaded = |status| !matches!(status, Status::Ready | Status::Off(_));
+        let entries = self.federation.entries().iter().filter(|(_, entry)| loaded(entry.status()));
+        let aliases: Vec<String> = entries.map(|(alias, _)| alias.clone()).collect();
+        for alias in aliases {
+            self.act(&alias, &Action::Reload);
+        }
+    }
+
+    /// Keys that hold wherever the keyboard is.
+    fn keys(&mut self, ui: &Ui) {
+        // The one with more keys first: the other would take it too.
+        if ui.input_mut(|input| input.consume_shortcut(&RELOAD_ALL)) {
+            self.reload_all();
+        } else if ui.input_mut(|input| input.consume_shortcut(&RELOAD))
+            && let Some((alias, _)) = self.selected.clone()
+        {
+            self.act(&alias, &Action::Reload);
+        }
+    }
+
+    /// Takes what has happened to where people see it.
+    fn listen(&mut self) {
+        for told in self.federation.take_events() {
+            let toast = Toast::of(&told);
+            // What has failed and is shown says so in its own place.
+            let shown = self.selected.as_ref().is_some_and(|(alias, _)| *alias == told.alias);
+            if shown && matches!(told.event, Event::Failed | Event::Disabled) {
+                self.last = Some(toast.line());
+            } else {
+                self.say(toast);
+            }
+        }
+        for toast in self.install.poll(&self.federation) {
+            self.say(toast);
+        }
+        let runs = |status| matches!(status, Status::Active | Status::Hung | Status::Starting);
+        let running = self.federation.entries().iter().filter(|(_, entry)| runs(entry.status()));
+        let running: Vec<&str> = running.map(|(alias, _)| alias.as_str()).collect();
+        self.runs.note(&running);
+    }
+
+    fn say(&mut self, toast: Toast) {
+        self.last = Some(toast.line());
+        self.toasts.push(toast);
     }
 }

@@ -94,7 +94,7 @@ impl Failure {
         let stage = if code.starts_with("restore-") { Stage::Restore } else { stage };
         let advice = match stage {
             Stage::Retire => "tell its author",
-            _ => "press Retry to start it again, and tell its author, with the details",
+            _ => "press Restart to start it again, and tell its author, with the details",
         };
         let message = match (error.code.as_str(), error.location.as_str()) {
             (RemoteError::PANICKED, "") => format!("the remote panicked: {}; {advice}", error.message),

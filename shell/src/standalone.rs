@@ -146,7 +146,10 @@ impl eframe::App for Alone {
             });
             if let Some((alias, expose)) = first {
                 let scene = Scene { tokens: *tokens, deadline };
-                self.slot.ui(ui, &scene, &mut self.federation, &alias, &expose);
+                let action = self.slot.ui(ui, &scene, &mut self.federation, &alias, &expose);
+                if let Some(Err(failure)) = action.map(|action| action.run(&mut self.federation, &alias)) {
+                    tracing::warn!(remote = alias, code = failure.code, "{}", failure.message);
+                }
             }
         });
     }

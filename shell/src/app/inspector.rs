@@ -1,18 +1,18 @@
-//! The inspector: every remote with what it uses, provides and complains about, and every shared crate with
-//! who offers it, who needs it, who gets which copy and why.
+//! The inspector: every remote, and every shared crate with who offers it, who needs it, who gets which copy and
+//! why.
 
 use egui::{Align, Key, Layout, Modifiers, Panel, RichText, ScrollArea, Ui};
 use plugin_api::{
     manifest::DEFAULT_SCOPE,
-    theme::{caption, card, color, pill_ui, strong},
+    theme::{caption, card, color, strong},
     tokens::{Rgba, Tokens},
 };
 
-use super::{Shell, slot::code_ui};
+use super::{Shell, parts::code_ui};
 use crate::{
-    failure::{Failure, sentence},
+    failure::sentence,
     federation::{
-        Entry, Federation, Status, Warning,
+        Federation,
         resolver::{Candidate, KeyView, Outcome, Slot},
     },
 };
@@ -72,87 +72,10 @@ impl Shell {
             });
         });
     }
-
-    fn remotes_ui(&mut self, ui: &mut Ui, t: &Tokens) {
-        let problems = self.federation.problems();
-        if !problems.is_empty() {
-            card(t).show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                ui.label(strong(t, self.federation.plan().host(), t.font_size[1]));
-                for problem in problems {
-                    remark_ui(ui, t, t.warning, &problem.code, &sentence(&problem.message));
-                }
-            });
-        }
-        let mut retry = None;
-        for (alias, entry) in self.federation.entries() {
-            card(t).show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                if remote_ui(ui, t, &self.federation, alias, entry) {
-                    retry = Some(alias.clone());
-                }
-            });
-        }
-        if let Some(alias) = retry {
-            self.slots.retain(|(of, _), _| *of != alias);
-            self.federation.retry(&alias);
-        }
-        if self.federation.entries().is_empty() {
-            ui.label(caption(t, "The host's manifest lists no remotes."));
-        }
-    }
-}
-
-/// One remote; true when Retry was pressed.
-fn remote_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, entry: &Entry) -> bool {
-    let status = entry.status();
-    let failure = if let Status::Failed(failure) = &status { Some(failure) } else { None };
-    ui.horizontal(|ui| {
-        ui.label(strong(t, entry.title(), t.font_size[1]));
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let (ink, ground) = match &status {
-                Status::Active => (t.success, t.success_weak),
-                Status::Failed(_) => (t.danger, t.danger_weak),
-                Status::Hung => (t.warning, t.warning_weak),
-                Status::Ready | Status::Starting | Status::Off(_) => (t.text_weak, t.hover),
-            };
-            pill_ui(ui, status.word(), ink, ground);
-        });
-    });
-    let name = entry.manifest().map(|manifest| manifest.name.as_str());
-    if let Some(manifest) = entry.manifest() {
-        ui.label(caption(t, format!("{} {}", manifest.name, manifest.version)));
-    }
-    if let Some(library) = entry.library() {
-        let file = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        ui.add(egui::Label::new(caption(t, file)).truncate()).on_hover_text(library.display().to_string());
-    }
-    if let Some(name) = name {
-        shares_ui(ui, t, federation, alias, name);
-    }
-    let times: Vec<String> = entry
-        .times()
-        .iter()
-        .map(|(stage, took)| format!("{stage} {:.1} ms", took.as_secs_f64() * 1e3))
-        .collect();
-    if !times.is_empty() {
-        ui.label(caption(t, times.join(" · ")));
-    }
-    for Warning { code, text, fix, count, .. } in federation.warnings(alias) {
-        let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
-        remark_ui(ui, t, t.warning, code, &format!("{text}{times}"));
-        if let Some(fix) = fix {
-            ui.label(caption(t, fix));
-        }
-    }
-    let Some(failure) = failure else { return false };
-    let Failure { code, message, .. } = &**failure;
-    remark_ui(ui, t, t.danger, code, &sentence(message));
-    ui.button("Retry").on_hover_text("Start again from what is on the disk now").clicked()
 }
 
 /// Whose copies of shared crates it uses, and who uses its own.
-fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, name: &str) {
+pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, name: &str) {
     let plan = federation.plan();
     for known in plan.assignments_of(name) {
         let whose = if known.is_own_copy() { "its own".to_owned() } else { format!("of {}", known.provider) };
@@ -251,7 +174,7 @@ fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&s
 }
 
 /// A sentence with its code.
-fn remark_ui(ui: &mut Ui, t: &Tokens, ink: Rgba, code: &str, text: &str) {
+pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, ink: Rgba, code: &str, text: &str) {
     ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
     code_ui(ui, t, code, t.text_weak);
 }

@@ -169,7 +169,10 @@ fn entry_ui(
     painter.with_clip_rect(rect).galley(at, galley, color(t.text));
     painter.circle_filled(Pos2::new(rect.right() - 14.0, rect.center().y), 3.5, color(dot));
     let mut text = format!("{title}: {}", status.word());
-    let failure = if let Status::Failed(failure) = status { Some(sentence(&failure.message)) } else { None };
+    let failure = match status {
+        Status::Failed(failure) | Status::Off(failure) => Some(sentence(&failure.message)),
+        _ => None,
+    };
     for line in failure.iter().chain(warnings) {
         text.extend(["\n", line]);
     }

@@ -1,33 +1,62 @@
-//! One place in the main area, in each of its states: loading, empty, error, stale, live.
+//! One place in the main area, in each of its states: loading, empty, error, stale, slow, not responding, live.
 
-use egui::{Align, Color32, CornerRadius, Layout, Pos2, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2};
+use std::time::{Duration, Instant};
+
+use egui::{Align, Color32, CornerRadius, Layout, Pos2, Rect, RichText, Ui, UiBuilder, Vec2};
 use plugin_api::{
     theme::{caption, card, color, pill_ui, strong},
-    tokens::{Rgba, Tokens},
+    tokens::Tokens,
 };
 
+use super::{
+    action::{Action, RollBack},
+    parts::{ago, code_ui, details_ui, millis, primary},
+    strips::strip_ui,
+};
 use crate::{
-    catalogue,
-    compositor::{Scene, Surface},
+    choices::{By, Disabled},
+    compositor::{Health, Scene, Surface},
     config::Config,
-    failure::{SharedFailure, sentence},
+    failure::{SharedFailure, Stage, sentence},
     federation::{Entry, Federation, Status, Warning},
 };
 
 /// How many warnings stand above a surface at a time; the next comes when one was dismissed.
 const MAX_WARNINGS: usize = 2;
 
+/// A start that takes longer says what it is at.
+const LONG_START: Duration = Duration::from_secs(1);
+
+/// A replacement that takes longer is marked.
+const LONG_REPLACEMENT: Duration = Duration::from_millis(300);
+
 /// What a slot shows, and the failure that it shows instead.
 #[derive(Default)]
 pub(crate) struct Slot {
     surface: Option<Surface>,
     failure: Option<SharedFailure>,
+    /// Which generation of the remote that is of.
+    generation: u64,
     /// Warnings that the person has read.
     dismissed: Vec<String>,
+    /// When the replacement began that goes on.
+    replacing: Option<Instant>,
+    /// Since when there is nothing to show.
+    empty: Option<Instant>,
+    /// The longest frame since frames came in time.
+    slow: Duration,
+    /// The person waits for a remote that does not respond.
+    patient: bool,
+    roll_back: RollBack,
 }
 
 impl Slot {
-    /// Shows `expose` of `alias` in all of `ui`'s space.
+    /// What its surface takes for a frame, in the middle and at worst; none before the first.
+    pub(super) fn frame_times(&self) -> Option<(Duration, Duration)> {
+        self.surface.as_ref()?.frame_times()
+    }
+
+    /// Shows `expose` of `alias` in all of `ui`'s space; what the person wants done with the remote.
     pub(crate) fn ui(
         &mut self,
         ui: &mut Ui,
@@ -35,56 +64,264 @@ impl Slot {
         federation: &mut Federation,
         alias: &str,
         expose: &str,
-    ) {
+    ) -> Option<Action> {
         federation.want(alias);
-        let status = federation.entries().get(alias).map(Entry::status);
-        if self.surface.is_none() && self.failure.is_none() && matches!(status, Some(Status::Active)) {
+        self.open(federation, alias, expose);
+        if self.surface.as_ref().is_some_and(Surface::is_gone) {
+            // The remote was started anew; the next frame opens a surface of it.
+            self.surface = None;
+            ui.ctx().request_repaint();
+        }
+        let (t, status) = (&scene.tokens, federation.entries().get(alias).map(Entry::status));
+        if matches!(status, Some(Status::Off(_))) {
+            // Nothing is left of what somebody has ended.
+            (self.surface, self.failure) = (None, None);
+        }
+        let runs = !matches!(status, None | Some(Status::Failed(_) | Status::Off(_)));
+        if runs {
+            self.warnings_ui(ui, t, federation, alias);
+        }
+        let area = ui.available_rect_before_wrap();
+        if let Some(surface) = &mut self.surface {
+            surface.ui(ui, scene);
+        }
+        let surface = self.surface.as_ref();
+        let has_picture = surface.is_some_and(Surface::has_picture);
+        let failure = match status {
+            Some(Status::Failed(failure) | Status::Off(failure)) => Some(failure),
+            _ => self.failure.clone().or_else(|| surface.and_then(Surface::failure).cloned()),
+        };
+        if let Some(failure) = failure {
+            self.empty = None;
+            return self.failure_ui(ui, t, area, federation, alias, &failure);
+        }
+        if has_picture {
+            self.empty = None;
+        } else if runs {
+            let since = *self.empty.get_or_insert_with(Instant::now);
+            let starting = federation.entries().get(alias).and_then(Entry::starting);
+            skeleton_ui(ui, t, area, starting.map_or((Stage::Frame, since), |(stage, since)| (stage, since)));
+        }
+        let replacing = federation.entries().get(alias).and_then(Entry::replacing);
+        self.marks_ui(ui, t, area, replacing, has_picture)
+    }
+
+    /// Opens a surface where there is none, and lets go of what is of an earlier generation.
+    fn open(&mut self, federation: &mut Federation, alias: &str, expose: &str) {
+        let Some(entry) = federation.entries().get(alias) else { return };
+        let (status, generation) = (entry.status(), entry.generation());
+        if self.generation != generation {
+            self.generation = generation;
+            self.failure = None;
+            self.surface.take_if(|surface| !surface.is_overtaken());
+        }
+        if self.surface.is_none() && self.failure.is_none() && matches!(status, Status::Active | Status::Hung) {
             match federation.open(alias, expose) {
                 Some(Ok(surface)) => self.surface = Some(surface),
                 Some(Err(failure)) => self.failure = Some(failure),
                 None => {}
             }
         }
-        if self.surface.as_ref().is_some_and(Surface::is_gone) {
-            // The remote was started anew; the next frame opens a surface of it.
-            self.surface = None;
-            ui.ctx().request_repaint();
-        }
-        if !matches!(status, None | Some(Status::Failed(_) | Status::Off(_))) {
-            let unread = |warning: &&Warning| !self.dismissed.contains(&warning.text);
-            let unread: Vec<_> = federation.warnings(alias).filter(unread).take(MAX_WARNINGS).collect();
-            for warning in unread {
-                if warning_ui(ui, &scene.tokens, warning) {
-                    self.dismissed.push(warning.text.clone());
-                }
+    }
+
+    fn warnings_ui(&mut self, ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str) {
+        let unread = |warning: &&Warning| !self.dismissed.contains(&warning.text);
+        let unread: Vec<_> = federation.warnings(alias).filter(unread).take(MAX_WARNINGS).collect();
+        for warning in unread {
+            if warning_ui(ui, t, warning) {
+                self.dismissed.push(warning.text.clone());
             }
-        }
-        let area = ui.available_rect_before_wrap();
-        if let Some(surface) = &mut self.surface {
-            surface.ui(ui, scene);
-            if !surface.has_picture() && surface.failure().is_none() {
-                skeleton_ui(ui, &scene.tokens, area);
-            }
-        } else if self.failure.is_none() && !matches!(status, None | Some(Status::Failed(_) | Status::Off(_))) {
-            skeleton_ui(ui, &scene.tokens, area);
-        }
-        let active = matches!(status, Some(Status::Active));
-        let failure = match status {
-            Some(Status::Failed(failure) | Status::Off(failure)) => Some(failure),
-            _ => self.failure.clone().or_else(|| self.surface.as_ref().and_then(Surface::failure).cloned()),
-        };
-        let Some(failure) = failure else { return };
-        let stale = self.surface.as_ref().is_some_and(Surface::has_picture);
-        let title = federation.entries().get(alias).map_or(alias, Entry::title).to_owned();
-        if failure_ui(ui, &scene.tokens, area, &title, &failure, stale) {
-            *self = Self::default();
-            // A surface that failed alone gets another one of the same remote, whose other surfaces go on.
-            if !active {
-                federation.retry(alias);
-            }
-            ui.ctx().request_repaint();
         }
     }
+
+    /// What stands over the picture: that another generation is on its way, that it is slow, that nothing comes.
+    fn marks_ui(
+        &mut self,
+        ui: &mut Ui,
+        t: &Tokens,
+        area: Rect,
+        replacing: Option<Stage>,
+        has_picture: bool,
+    ) -> Option<Action> {
+        let waited = |since: Instant, limit: Duration| {
+            let left = limit.checked_sub(since.elapsed());
+            left.inspect(|left| ui.ctx().request_repaint_after(*left)).is_none()
+        };
+        self.replacing = replacing.map(|_| self.replacing.unwrap_or_else(Instant::now));
+        let replaced = self.replacing.is_some_and(|since| waited(since, LONG_REPLACEMENT));
+        let surface = self.surface.as_ref();
+        let health = surface.map_or(Health::Fine, Surface::health);
+        let took = surface.and_then(|surface| surface.waiting().or(surface.last_took())).unwrap_or_default();
+        self.slow = if health == Health::Fine { Duration::ZERO } else { self.slow.max(took) };
+        let mut action = None;
+        if health == Health::NotResponding {
+            let text = format!("Not responding for {} s", took.as_secs());
+            let next = Duration::from_secs(took.as_secs() + 1).saturating_sub(took);
+            ui.ctx().request_repaint_after(next);
+            if self.patient {
+                corner_ui(ui, area, 0, |ui| {
+                    if pill_button_ui(ui, t, &text).on_hover_text("Restart or disable it").clicked() {
+                        self.patient = false;
+                    }
+                });
+            } else {
+                action = self.not_responding_ui(ui, t, area, &text);
+            }
+        } else {
+            self.patient = false;
+            if health == Health::Slow && has_picture {
+                corner_ui(ui, area, 0, |ui| {
+                    pill_ui(ui, &format!("Slow: {}", millis(self.slow)), t.warning, t.warning_weak);
+                });
+            }
+        }
+        if let (true, Some(stage)) = (replaced, replacing) {
+            let row = u8::from(health != Health::Fine);
+            corner_ui(ui, area, row, |ui| {
+                pill_ui(ui, &format!("Replacing: {}", doing(stage)), t.accent, t.accent_weak)
+                    .on_hover_text("A new generation takes over when it has drawn its first picture");
+            });
+        }
+        action
+    }
+
+    fn not_responding_ui(&mut self, ui: &mut Ui, t: &Tokens, area: Rect, text: &str) -> Option<Action> {
+        let mut action = None;
+        veil(ui, t, area);
+        ui.scope_builder(UiBuilder::new().max_rect(middle(area, 480.0)), |ui| {
+            card(t).inner_margin(t.space[4]).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.spacing_mut().item_spacing.y = t.space[2];
+                ui.label(strong(t, text, t.font_size[2]));
+                ui.label(
+                    "It is still at work on a frame. Restart begins again on a new thread without what was open in it; \
+                     the one that hangs is given up, and stays in memory until the shell ends.",
+                );
+                ui.horizontal(|ui| {
+                    if ui.add(primary(t, "Restart")).clicked() {
+                        action = Some(Action::Restart);
+                    }
+                    if ui.button("Disable").clicked() {
+                        action = Some(Action::Disable);
+                    }
+                    self.patient = ui.button("Wait").clicked();
+                });
+            });
+        });
+        action
+    }
+
+    /// What failed, why, and what can be done.
+    fn failure_ui(
+        &mut self,
+        ui: &mut Ui,
+        t: &Tokens,
+        area: Rect,
+        federation: &Federation,
+        alias: &str,
+        failure: &SharedFailure,
+    ) -> Option<Action> {
+        let entry = federation.entries().get(alias);
+        let title = entry.map_or(alias, Entry::title);
+        let status = entry.map(Entry::status);
+        let off = matches!(status, Some(Status::Off(_)));
+        let alone = matches!(status, Some(Status::Active | Status::Hung));
+        let stale = self.surface.as_ref().is_some_and(Surface::has_picture);
+        if stale {
+            // The last good picture stays, and is seen to be old.
+            veil(ui, t, area);
+        }
+        let mut action = None;
+        ui.scope_builder(UiBuilder::new().max_rect(middle(area, 560.0)), |ui| {
+            card(t).inner_margin(t.space[4]).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.spacing_mut().item_spacing.y = t.space[2];
+                ui.horizontal_wrapped(|ui| {
+                    let what = if off { "does not run" } else { "is not available" };
+                    ui.label(strong(t, format!("{title} {what}"), t.font_size[2]));
+                    if stale {
+                        pill_ui(ui, "Last picture", t.warning, t.warning_weak);
+                    }
+                });
+                ui.label(RichText::new(sentence(&failure.message)).color(color(t.text)));
+                if let Some(Disabled { by, at, .. }) = federation.disabled(alias) {
+                    let at = std::time::UNIX_EPOCH + Duration::from_secs(*at);
+                    let who = if *by == By::Failures { "The shell did that" } else { "Somebody did that" };
+                    ui.label(caption(t, format!("{who} {}.", ago(at))));
+                }
+                ui.horizontal(|ui| {
+                    code_ui(ui, t, &failure.code, t.text_weak);
+                    if !off {
+                        ui.label(caption(t, format!("while: {}", failure.stage)));
+                    }
+                });
+                details_ui(ui, t, failure);
+                ui.horizontal_wrapped(|ui| {
+                    let (word, act) = match failure.stage {
+                        _ if off => ("Enable", Action::Enable),
+                        Stage::Discover | Stage::Check | Stage::Preflight | Stage::Plan | Stage::Load => {
+                            ("Retry", Action::Restart)
+                        }
+                        _ => ("Restart", Action::Restart),
+                    };
+                    if ui.add(primary(t, word)).clicked() {
+                        action = Some(act);
+                    }
+                    if !off && ui.button("Disable").clicked() {
+                        action = Some(Action::Disable);
+                    }
+                    self.roll_back.button_ui(ui, t, federation, alias, "");
+                    if ui.button("Copy details").clicked() {
+                        ui.ctx().copy_text(failure.report(title));
+                    }
+                });
+                action = self.roll_back.field_ui(ui, t).or(action.take());
+            });
+        });
+        if action == Some(Action::Restart) {
+            (self.surface, self.failure) = (None, None);
+            ui.ctx().request_repaint();
+            if alone {
+                // A surface that failed alone gets another one of the same remote, whose other surfaces go on.
+                return None;
+            }
+        }
+        action
+    }
+}
+
+/// What is done to start or replace a remote, in words.
+pub(super) const fn doing(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Discover => "finding it",
+        Stage::Check | Stage::Preflight => "checking the library",
+        Stage::Plan => "waiting for others",
+        Stage::Load => "loading the library",
+        Stage::Init => "starting",
+        Stage::Open | Stage::Restore | Stage::Frame => "drawing the first picture",
+        Stage::Save => "saving what is open",
+        Stage::Retire => "ending",
+    }
+}
+
+/// Makes what is below it quiet.
+fn veil(ui: &Ui, t: &Tokens, area: Rect) {
+    ui.painter().rect_filled(area, CornerRadius::ZERO, color(t.background).gamma_multiply(0.72));
+}
+
+/// A place in the upper right corner of `area`, over what is there.
+fn corner_ui(ui: &mut Ui, area: Rect, row: u8, content: impl FnOnce(&mut Ui)) {
+    let top = area.top() + 8.0 + 34.0 * f32::from(row);
+    let rect = Rect::from_min_max(Pos2::new(area.left(), top), Pos2::new(area.right() - 8.0, top + 28.0));
+    let layout = Layout::right_to_left(Align::Center);
+    ui.scope_builder(UiBuilder::new().max_rect(rect).layout(layout), content);
+}
+
+/// A pill that can be pressed.
+fn pill_button_ui(ui: &mut Ui, t: &Tokens, text: &str) -> egui::Response {
+    let text = RichText::new(text).size(t.font_size[0]).color(color(t.warning));
+    let button = egui::Button::new(text).fill(color(t.warning_weak)).corner_radius(CornerRadius::same(255));
+    ui.add(button)
 }
 
 /// The rectangle of a card in the middle of `area`.
@@ -97,87 +334,21 @@ fn middle(area: Rect, width: f32) -> Rect {
     )
 }
 
-/// What failed, why, and what can be done; true when Retry was pressed.
-fn failure_ui(ui: &mut Ui, t: &Tokens, area: Rect, title: &str, failure: &SharedFailure, stale: bool) -> bool {
-    if stale {
-        // The last good picture stays, and is seen to be old.
-        ui.painter().rect_filled(area, CornerRadius::ZERO, color(t.background).gamma_multiply(0.72));
-    }
-    let mut retry = false;
-    ui.scope_builder(UiBuilder::new().max_rect(middle(area, 560.0)), |ui| {
-        card(t).inner_margin(t.space[4]).show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.spacing_mut().item_spacing.y = t.space[2];
-            ui.horizontal(|ui| {
-                ui.label(strong(t, format!("{title} is not available"), t.font_size[2]));
-                if stale {
-                    pill_ui(ui, "Last picture", t.warning, t.warning_weak);
-                }
-            });
-            ui.label(RichText::new(sentence(&failure.message)).color(color(t.text)));
-            ui.horizontal(|ui| {
-                code_ui(ui, t, &failure.code, t.text_weak);
-                ui.label(caption(t, format!("while: {}", failure.stage)));
-            });
-            if !failure.details.is_empty() {
-                egui::CollapsingHeader::new("Details").show(ui, |ui| {
-                    ScrollArea::both().max_height(180.0).show(ui, |ui| {
-                        ui.add(
-                            egui::Label::new(RichText::new(&failure.details).monospace().size(t.font_size[0]))
-                                .selectable(true),
-                        );
-                    });
-                });
-            }
-            ui.horizontal(|ui| {
-                let button = egui::Button::new(RichText::new("Retry").color(color(t.on_accent)))
-                    .fill(color(t.accent))
-                    .stroke(egui::Stroke::NONE);
-                retry = ui.add(button).clicked();
-                if ui.button("Copy details").clicked() {
-                    ui.ctx().copy_text(failure.report(title));
-                }
-            });
-        });
-    });
-    retry
-}
-
 /// A warning above the surface; true when it was dismissed.
 fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
-    let margin = egui::Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
-    let strip = egui::Frame::new().fill(color(t.warning_weak)).inner_margin(margin);
-    ui.spacing_mut().item_spacing.y = 0.0;
-    let dismissed = strip.show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        ui.horizontal_top(|ui| {
-            let width = (ui.available_width() - 88.0).max(120.0);
-            ui.vertical(|ui| {
-                ui.set_width(width);
-                let line = |text: &str| RichText::new(text).size(t.font_size[0]).color(color(t.warning));
-                ui.add(egui::Label::new(line(&warning.text)).wrap());
-                if let Some(fix) = &warning.fix {
-                    ui.add(egui::Label::new(line(fix)).wrap().selectable(true));
-                }
-                code_ui(ui, t, warning.code, t.warning);
-            });
-            ui.button("Dismiss").clicked()
-        })
-        .inner
-    });
-    dismissed.inner
+    let text = |ui: &mut Ui| {
+        let line = |text: &str| RichText::new(text).size(t.font_size[0]).color(color(t.warning));
+        ui.add(egui::Label::new(line(&warning.text)).wrap());
+        if let Some(fix) = &warning.fix {
+            ui.add(egui::Label::new(line(fix)).wrap().selectable(true));
+        }
+        code_ui(ui, t, warning.code, t.warning);
+    };
+    strip_ui(ui, t, text, &["Dismiss"]).is_some()
 }
 
-/// A code, with what the catalogue says of it on hover.
-pub(crate) fn code_ui(ui: &mut Ui, t: &Tokens, code: &str, ink: Rgba) {
-    let label = ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(ink)));
-    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code) {
-        label.on_hover_text(format!("{meaning}\n\nCause: {cause}\n\nWhat to do: {remedy}"));
-    }
-}
-
-/// The shape of what will be there, while it is being loaded.
-fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect) {
+/// The shape of what will be there, while it is being loaded; and what that waits for, when it takes long.
+fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect, (stage, since): (Stage, Instant)) {
     let area = area.shrink(t.space[4]);
     let bar =
         |rect: Rect, ground| ui.painter().rect_filled(rect, CornerRadius::same(t.radius[0] as u8), ground);
@@ -192,25 +363,45 @@ fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect) {
     if top < area.bottom() {
         bar(Rect::from_min_max(Pos2::new(area.left(), top), area.max), ground);
     }
-    ui.scope_builder(UiBuilder::new().max_rect(area).layout(Layout::top_down(Align::Min)), |ui| {
-        // Said to screen readers, drawn as the skeleton.
-        ui.label(RichText::new("Loading…").color(Color32::TRANSPARENT));
+    let left = LONG_START.checked_sub(since.elapsed());
+    if let Some(left) = left {
+        ui.ctx().request_repaint_after(left);
+        ui.scope_builder(UiBuilder::new().max_rect(area).layout(Layout::top_down(Align::Min)), |ui| {
+            // Said to screen readers, drawn as the skeleton.
+            ui.label(RichText::new("Loading…").color(Color32::TRANSPARENT));
+        });
+        return;
+    }
+    let center = Rect::from_center_size(
+        Pos2::new(area.center().x, f32::midpoint(top, area.bottom())),
+        Vec2::new(area.width(), 24.0),
+    );
+    let layout = Layout::centered_and_justified(egui::Direction::TopDown);
+    ui.scope_builder(UiBuilder::new().max_rect(center).layout(layout), |ui| {
+        ui.label(caption(t, format!("Loading: {}…", doing(stage))));
     });
 }
 
-/// A shell without remotes says where it would find some.
-pub(crate) fn empty_ui(ui: &mut Ui, t: &Tokens, config: &Config) {
+/// A shell without remotes says where it would find some; true when one is to be installed.
+pub(super) fn empty_ui(ui: &mut Ui, t: &Tokens, config: &Config) -> bool {
     let area = ui.available_rect_before_wrap();
+    let mut install = false;
     ui.scope_builder(UiBuilder::new().max_rect(middle(area, 560.0)), |ui| {
         card(t).inner_margin(t.space[4]).show(ui, |ui| {
             ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = t.space[2];
             ui.label(strong(t, "No remotes yet", t.font_size[2]));
             let from = match &config.file {
                 Some(file) => format!("{} lists none.", file.display()),
                 None => "There is no manifests/host.json here, and none was named with --config.".to_owned(),
             };
             ui.label(from);
-            ui.label("Add a line such as \"name\": \"name@plugin.json\" under \"remotes\" and start again.");
+            ui.label(
+                "Install one from a file, drop it on this window, or add a line such as \"name\": \
+                 \"name@plugin.json\" under \"remotes\" and start again.",
+            );
+            install = ui.add(primary(t, "Install…")).clicked();
         });
     });
+    install
 }

@@ -1,4 +1,4 @@
-//! The status bar: remotes by state, warnings of the plan, the theme.
+//! The status bar: remotes by state, warnings of the plan, what stays in memory, the last event, the theme.
 
 use egui::{Align, Layout, RichText, Ui};
 use plugin_api::{
@@ -6,7 +6,10 @@ use plugin_api::{
     tokens::Tokens,
 };
 
-use super::Shell;
+use super::{
+    Shell,
+    parts::{line_ui, quiet_button_ui},
+};
 use crate::federation::Status;
 
 impl Shell {
@@ -14,12 +17,12 @@ impl Shell {
         let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
         ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(t.border)));
         ui.horizontal(|ui| {
-            let (mut active, mut failed, mut waiting) = (0, 0, 0);
+            let (mut active, mut failed, mut off, mut waiting) = (0, 0, 0, 0);
             for entry in self.federation.entries().values() {
                 match entry.status() {
                     Status::Active => active += 1,
                     Status::Failed(_) | Status::Hung => failed += 1,
-                    Status::Off(_) => {}
+                    Status::Off(_) => off += 1,
                     Status::Ready | Status::Starting => waiting += 1,
                 }
             }
@@ -29,6 +32,9 @@ impl Shell {
             if waiting > 0 {
                 pressed |= quiet_button_ui(ui, caption(t, of(waiting, "waiting"))).clicked();
             }
+            if off > 0 {
+                pressed |= quiet_button_ui(ui, caption(t, of(off, "disabled"))).clicked();
+            }
             if failed > 0 {
                 let text = caption(t, of(failed, "not available")).color(color(t.danger));
                 pressed |= quiet_button_ui(ui, text).clicked();
@@ -37,6 +43,13 @@ impl Shell {
             if count > 0 {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
                 pressed |= quiet_button_ui(ui, caption(t, text).color(color(t.warning))).clicked();
+            }
+            let kept = self.federation.kept().len();
+            if kept > 0 {
+                let text = caption(t, format!("{kept} kept in memory")).color(color(t.warning));
+                let button = quiet_button_ui(ui, text);
+                pressed |=
+                    button.on_hover_text("Code of remotes that have ended; the inspector says why").clicked();
             }
             if pressed {
                 self.inspector.toggle();
@@ -50,12 +63,11 @@ impl Shell {
                     self.state.theme = self.state.theme.next();
                     ui.ctx().request_repaint();
                 }
+                if let Some(last) = &self.last {
+                    // What is left of the line.
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| line_ui(ui, t, last));
+                }
             });
         });
     }
-}
-
-/// A button that looks like text.
-fn quiet_button_ui(ui: &mut Ui, text: RichText) -> egui::Response {
-    ui.add(egui::Button::new(text).frame(false))
 }

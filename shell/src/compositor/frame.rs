@@ -46,7 +46,7 @@ impl Default for Quota {
 /// Why a frame is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the frame is not valid and was not shown: {0}; the last picture stays; press Retry to open a new surface, and \
+    "the frame is not valid and was not shown: {0}; the last picture stays; press Restart to open a new surface, and \
      tell the remote's author"
 )]
 pub struct FrameError(String);

@@ -170,6 +170,11 @@ impl Port {
         behind.first = first;
     }
 
+    /// How often another source has taken over.
+    pub(super) fn turn(&self) -> u64 {
+        self.0.lock().turn
+    }
+
     /// What took over since `turn`, if anything did.
     pub(super) fn newer_than(&self, turn: u64) -> Option<(u64, Arc<Source>, Vec<Frame>)> {
         let mut behind = self.0.lock();

@@ -131,6 +131,21 @@ impl Surface {
         self.gone
     }
 
+    /// Whether another generation has taken over that is shown from the next frame of the window on.
+    pub fn is_overtaken(&self) -> bool {
+        self.port.turn() != self.turn
+    }
+
+    /// Since when a frame is waited for, if one is.
+    pub fn waiting(&self) -> Option<Duration> {
+        self.in_flight.map(|since| since.elapsed())
+    }
+
+    /// How long the remote took for the last frame; none before the first.
+    pub fn last_took(&self) -> Option<Duration> {
+        self.took.back().copied()
+    }
+
     /// Whether there is a picture to show.
     pub fn has_picture(&self) -> bool {
         self.picture.is_some()

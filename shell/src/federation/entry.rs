@@ -255,6 +255,16 @@ impl Entry {
         self.next.as_ref().map(Replacement::stage)
     }
 
+    /// What is being done to start it, and since when it is being started; none for one that is not.
+    pub fn starting(&self) -> Option<(Stage, Instant)> {
+        let since = self.since.filter(|_| matches!(self.status(), Status::Starting))?;
+        let stage = match (&self.check, &self.running) {
+            (None, Some(running)) => running.busy().map_or(Stage::Plan, |(stage, _)| stage),
+            _ => Stage::Check,
+        };
+        Some((stage, since))
+    }
+
     /// The last that went wrong, and when: also with a generation that was to take over.
     pub fn last_failure(&self) -> Option<(&SharedFailure, SystemTime)> {
         self.last.as_ref().map(|(failure, at)| (failure, *at))

@@ -320,15 +320,47 @@ impl Federation {
         written.map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))
     }
 
-    /// Goes back to the generation that ran well before the one that runs, and stays with it.
+    /// Why a remote is disabled: who has decided that, and when.
+    pub fn disabled(&self, alias: &str) -> Option<&Disabled> {
+        self.sources.choices.disabled(&self.entries.get(alias)?.reference.name)
+    }
+
+    /// Ends every remote, and starts none for the rest of this run unless somebody enables it.
+    pub fn begin_safe_mode(&mut self) {
+        self.sources.safe.get_or_insert_default();
+        self.apply_choices();
+    }
+
+    /// Lets those run again that only safe mode has kept from it.
+    pub fn end_safe_mode(&mut self) {
+        self.sources.safe = None;
+        self.apply_choices();
+    }
+
+    /// Whether remotes run only where somebody has enabled them in this run.
+    pub fn is_safe_mode(&self) -> bool {
+        self.sources.safe.is_some()
+    }
+
+    /// The generation to go back to: the one that ran well before the one that runs or, if that one never did, the
+    /// newest that did.
+    pub fn earlier(&self, alias: &str) -> Option<Kept> {
+        let current = self.entries.get(alias)?.digest();
+        let generations = self.generations(alias);
+        let now = generations.iter().position(|kept| Some(&kept.digest) == current);
+        generations.into_iter().nth(now.map_or(0, |now| now + 1))
+    }
+
+    /// Goes back to the [`earlier`](Self::earlier) generation, and stays with it.
     ///
     /// # Errors
     /// When there is none, or it is damaged.
     pub fn roll_back(&mut self, alias: &str, note: &str) -> Result<(), SharedFailure> {
         let Some(name) = self.name_of(alias) else { return Ok(()) };
+        let to = self.earlier(alias).map(|kept| kept.digest.to_string());
         self.sources
             .archive
-            .roll_back(&name, None, note)
+            .roll_back(&name, to.as_deref(), note)
             .map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))?;
         self.apply_choices();
         self.follow();

@@ -273,10 +273,19 @@ impl Window {
         });
     }
 
+    /// Types text where the keyboard is.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.event(Event::Text(text.to_owned()));
+    }
+
     /// Presses and releases a key.
     pub(crate) fn key(&mut self, key: Key) {
+        self.key_with(Modifiers::NONE, key);
+    }
+
+    /// Presses and releases a key while others are held.
+    pub(crate) fn key_with(&mut self, modifiers: Modifiers, key: Key) {
         for pressed in [true, false] {
-            let modifiers = Modifiers::NONE;
             self.event(Event::Key { key, physical_key: None, pressed, repeat: false, modifiers });
         }
     }

@@ -19,6 +19,7 @@ use crate::{
 mod command_line;
 mod negotiation;
 mod provider;
+mod replacing;
 
 use provider::Provider;
 

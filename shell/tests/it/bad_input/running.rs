@@ -131,7 +131,7 @@ fn an_expose_that_the_library_does_not_have() {
 fn panic_in_a_frame() {
     let mut shell = showing(&both(|_| ()), "./panic-frame");
     shell.show(BAD.0, "./calm");
-    let says = "the fixture panics in a frame; press Retry to start it again, and tell its author";
+    let says = "the fixture panics in a frame; press Restart to start it again, and tell its author";
     slot_fails(&mut shell, "./panic-frame", "frame-panicked", says);
     assert!(shell.has_picture(BAD.0, "./panic-frame"), "the last good picture stays");
     assert!(shell.is_active(BAD.0));

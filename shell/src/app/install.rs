@@ -1,0 +1,306 @@
+//! Installing a remote from the window: a dialog for a path, and files that are dropped on it.
+//!
+//! On Wayland winit tells of no dropped files; there the dialog stands for it.
+
+use std::{
+    path::PathBuf,
+    sync::mpsc::{self, Receiver, TryRecvError},
+    thread,
+};
+
+use egui::{Align2, Area, Color32, Context, Id, Key, Modal, Order, Sense, Stroke, StrokeKind, TextEdit, Ui};
+use plugin_api::{
+    theme::{caption, card, color, strong},
+    tokens::Tokens,
+};
+
+use super::{
+    action::Action,
+    parts::{code_ui, primary},
+    toasts::{Press, Toast},
+};
+use crate::{
+    config::Config,
+    failure::{Failure, SharedFailure, Stage, sentence},
+    federation::{Federation, Place, remote::Wake},
+    install::{Installed, install},
+};
+
+/// What is said when the desktop's dialog comes to nothing: the answer does not tell why.
+const NO_DIALOG: &str = "No file was chosen. If no dialog came up, this desktop has none to offer: type the path \
+                         here, or drop the file on the window.";
+
+/// The dialog, and what goes on in the background because of it.
+#[derive(Default)]
+pub(super) struct Install {
+    dialog: Option<Dialog>,
+    /// Files that are being copied.
+    running: Vec<Receiver<Result<Installed, Failure>>>,
+}
+
+#[derive(Default)]
+struct Dialog {
+    path: String,
+    failure: Option<SharedFailure>,
+    /// The system's own dialog is asked.
+    choosing: Option<Receiver<Option<PathBuf>>>,
+    /// What is to be said about that.
+    hint: &'static str,
+    /// The field has been given the keyboard.
+    focused: bool,
+    installing: bool,
+}
+
+impl Install {
+    /// Opens the dialog.
+    pub(super) fn open(&mut self) {
+        self.dialog.get_or_insert_default();
+    }
+
+    /// Begins to install `file`, on a thread of its own.
+    fn start(&mut self, file: PathBuf, config: &Config, wake: &Wake) {
+        let (sender, result) = mpsc::channel();
+        let (config, wake, failed) = (config.clone(), wake.clone(), sender.clone());
+        let run = move || {
+            // A window that is closed listens no more.
+            let _ = sender.send(install(&file, &config));
+            wake(std::time::Duration::ZERO);
+        };
+        if let Err(error) = thread::Builder::new().name("install".to_owned()).spawn(run) {
+            let text = format!(
+                "the system gives no thread to install with ({error}); close something or raise the limit, then try \
+                 again"
+            );
+            // The receiver is right here.
+            let _ = failed.send(Err(Failure::new(Stage::Discover, "no-thread", text)));
+        }
+        self.running.push(result);
+    }
+
+    /// Takes what has come to an end; what is to be said of it.
+    pub(super) fn poll(&mut self, federation: &Federation) -> Vec<Toast> {
+        let mut toasts = Vec::new();
+        let mut results = Vec::new();
+        self.running.retain(|result| match result.try_recv() {
+            Ok(result) => {
+                results.push(result);
+                false
+            }
+            Err(error) => error == TryRecvError::Empty,
+        });
+        for result in results {
+            let dialog = self.dialog.take_if(|dialog| dialog.installing);
+            match (result, dialog) {
+                (Ok(installed), _) => toasts.extend(told(&installed, federation)),
+                (Err(failure), Some(dialog)) => {
+                    let failure = Some(failure.into());
+                    self.dialog = Some(Dialog { failure, installing: false, ..dialog });
+                }
+                (Err(failure), None) => {
+                    toasts.push(Toast::failure("The file was not installed", &failure.into()));
+                }
+            }
+        }
+        toasts
+    }
+
+    /// Shows the dialog while it is open, and takes files that are dropped on the window.
+    pub(super) fn ui(&mut self, ctx: &Context, t: &Tokens, config: &Config, wake: &Wake) {
+        for file in ctx.input(|input| input.raw.dropped_files.clone()) {
+            self.start(file.path().to_owned(), config, wake);
+        }
+        if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
+            drop_hint_ui(ctx, t);
+        }
+        let Some(dialog) = &mut self.dialog else { return };
+        if let Some(choosing) = &dialog.choosing {
+            match choosing.try_recv() {
+                Err(TryRecvError::Empty) => {}
+                Ok(Some(path)) => {
+                    dialog.path = path.to_string_lossy().into_owned();
+                    (dialog.choosing, dialog.hint) = (None, "");
+                }
+                Ok(None) | Err(TryRecvError::Disconnected) => {
+                    dialog.choosing = None;
+                    dialog.hint = NO_DIALOG;
+                }
+            }
+        }
+        let mut outcome = Outcome::Open;
+        let frame = card(t).inner_margin(t.space[4]);
+        let modal = Modal::new(Id::unique("pulse.install")).frame(frame).show(ctx, |ui| {
+            ui.set_width(440.0_f32.min(ctx.content_rect().width() - 96.0));
+            outcome = dialog.ui(ui, t, wake);
+        });
+        match outcome {
+            Outcome::Open if modal.should_close() => self.dialog = None,
+            Outcome::Open => {}
+            Outcome::Close => self.dialog = None,
+            Outcome::Install => {
+                let file =
+                    std::path::absolute(dialog.path.trim()).unwrap_or_else(|_| dialog.path.trim().into());
+                (dialog.installing, dialog.failure) = (true, None);
+                self.start(file, config, wake);
+            }
+        }
+    }
+}
+
+enum Outcome {
+    Open,
+    Close,
+    Install,
+}
+
+impl Dialog {
+    fn ui(&mut self, ui: &mut Ui, t: &Tokens, wake: &Wake) -> Outcome {
+        let mut outcome = Outcome::Open;
+        ui.spacing_mut().item_spacing.y = t.space[2];
+        ui.label(strong(t, "Install a remote", t.font_size[2]));
+        let about = "A library, or a manifest beside its library. It is copied into the drop folder, and runs once \
+                     it is enabled.";
+        ui.label(caption(t, about));
+        let ready = !self.installing && !self.path.trim().is_empty();
+        ui.horizontal(|ui| {
+            let label = ui.label("File");
+            let browse = 96.0;
+            let field = TextEdit::singleline(&mut self.path)
+                .hint_text("/path/to/libplugin.so")
+                .desired_width(ui.available_width() - browse);
+            let field = ui.add(field).labelled_by(label.id);
+            if !std::mem::replace(&mut self.focused, true) {
+                field.request_focus();
+            }
+            if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) && ready {
+                outcome = Outcome::Install;
+            }
+            if ui.add_enabled(self.choosing.is_none(), egui::Button::new("Browse…")).clicked() {
+                self.choosing = browse_beside(wake);
+                let waits = "Waiting for the desktop's file dialog…";
+                self.hint = if self.choosing.is_some() { waits } else { NO_DIALOG };
+            }
+        });
+        if !self.hint.is_empty() {
+            ui.label(caption(t, self.hint));
+        }
+        if let Some(failure) = &self.failure {
+            ui.label(caption(t, sentence(&failure.message)).color(color(t.danger)));
+            code_ui(ui, t, &failure.code, t.text_weak);
+        }
+        ui.horizontal(|ui| {
+            let text = if self.installing { "Installing…" } else { "Install" };
+            if ui.add_enabled(ready, primary(t, text)).clicked() {
+                outcome = Outcome::Install;
+            }
+            if ui.button("Cancel").clicked() {
+                outcome = Outcome::Close;
+            }
+        });
+        outcome
+    }
+}
+
+/// Asks for a file with the system's own dialog, on a thread of its own, for it answers when the person does.
+fn browse_beside(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
+    let (sender, chosen) = mpsc::channel();
+    let wake = wake.clone();
+    let run = move || {
+        let dialog = rfd::FileDialog::new()
+            .set_title("Install a remote")
+            .add_filter("Libraries and manifests", &[std::env::consts::DLL_EXTENSION, "json"]);
+        // The dialog of the window may be closed by now.
+        let _ = sender.send(dialog.pick_file());
+        wake(std::time::Duration::ZERO);
+    };
+    // Without a thread the field stays.
+    thread::Builder::new().name("browse".to_owned()).spawn(run).ok().map(|_| chosen)
+}
+
+/// What is to be said of a file that was installed, unless the federation says it when it finds the file.
+fn told(Installed { name, version, .. }: &Installed, federation: &Federation) -> Option<Toast> {
+    let (alias, entry) = federation.entries().iter().find(|(_, entry)| {
+        entry.manifest().is_some_and(|manifest| manifest.name == *name) && *entry.place() == Place::Configured
+    })?;
+    let title = entry.title();
+    let text = format!("{title} runs as the host's manifest says, until this one is used instead.");
+    let press = Press::Act(alias.clone(), Action::Enable);
+    let toast = Toast::info(format!("{title} {version} is in the drop folder"), text);
+    Some(toast.with("Use it", format!("Use {title} {version}"), press))
+}
+
+/// Says over all of the window that what is held above it can be dropped.
+fn drop_hint_ui(ctx: &Context, t: &Tokens) {
+    let whole = ctx.content_rect();
+    Area::new(Id::unique("pulse.drop"))
+        .order(Order::Foreground)
+        .anchor(Align2::LEFT_TOP, egui::Vec2::ZERO)
+        .interactable(false)
+        .show(ctx, |ui| {
+            let (rect, _) = ui.allocate_exact_size(whole.size(), Sense::hover());
+            let ground = if t.dark { Color32::from_black_alpha(176) } else { Color32::from_white_alpha(208) };
+            ui.painter().rect_filled(rect, 0.0, ground);
+            let edge = Stroke::new(2.0, color(t.accent));
+            ui.painter().rect_stroke(rect.shrink(12.0), t.radius[1], edge, StrokeKind::Inside);
+            let middle = egui::Rect::from_center_size(rect.center(), egui::vec2(320.0, 40.0));
+            ui.put(middle, egui::Label::new(strong(t, "Drop to install", t.font_size[3])));
+        });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, sync::Arc};
+
+    use egui::{DroppedFile, HoveredFile, RawInput};
+    use plugin_api::tokens::LIGHT;
+
+    use super::*;
+    use crate::config::Options;
+
+    #[derive(Debug)]
+    struct Dropped(PathBuf);
+
+    impl DroppedFile for Dropped {
+        fn path(&self) -> &Path {
+            &self.0
+        }
+
+        fn bytes(&self) -> Result<Vec<u8>, String> {
+            fs::read(&self.0).map_err(|error| error.to_string())
+        }
+    }
+
+    #[test]
+    fn what_is_held_over_the_window_can_be_dropped_and_is_installed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("clock.json");
+        fs::write(&file, "no JSON").expect("a file");
+        let options = Options { data_dir: Some(folder.path().to_owned()), ..Options::default() };
+        let config = Config::folders(&options).expect("folders");
+        let (ctx, wake): (_, Wake) = (Context::default(), Arc::new(|_| ()));
+        ctx.enable_accesskit();
+        let mut install = Install::default();
+        let mut names = |input: RawInput| -> Vec<String> {
+            let output = ctx.run_ui(input, |ui| {
+                plugin_api::theme::apply(ui.ctx(), &LIGHT);
+                install.ui(&ui.ctx().clone(), &LIGHT, &config, &wake);
+            });
+            let update = output.platform_output.accesskit_update.expect("it is enabled");
+            let text = |node: &egui::accesskit::Node| node.label().or(node.value()).map(str::to_owned);
+            update.nodes.iter().filter_map(|(_, node)| text(node)).collect()
+        };
+        // The first pass is without the fonts.
+        names(RawInput::default());
+        let hovered_files = vec![HoveredFile { path: Some(file.clone()), ..HoveredFile::default() }];
+        let held = || RawInput { hovered_files: hovered_files.clone(), ..RawInput::default() };
+        // An area is measured before it is shown.
+        names(held());
+        let held = names(held());
+        assert!(held.iter().any(|name| name == "Drop to install"), "{held:?}");
+        let dropped_files: Vec<egui::DroppedFileHandle> = vec![Arc::new(Dropped(file))];
+        let dropped = names(RawInput { dropped_files, ..RawInput::default() });
+        assert!(dropped.iter().all(|name| name != "Drop to install"), "{dropped:?}");
+        let [result] = &*install.running else { panic!("it is being installed") };
+        let failure = result.recv().expect("an answer").expect_err("it is no manifest");
+        assert_eq!(failure.code, "manifest-not-json");
+    }
+}

@@ -1,0 +1,113 @@
+//! Small parts that the window is made of: buttons, failures, and times in words.
+
+use std::time::{Duration, SystemTime};
+
+use egui::{Button, CollapsingHeader, Label, Response, RichText, ScrollArea, Stroke, Ui};
+use plugin_api::{
+    theme::{caption, color},
+    tokens::{Rgba, Tokens},
+};
+
+use crate::{catalogue, failure::Failure};
+
+/// The one button of a card that most people press.
+pub(super) fn primary(t: &Tokens, text: impl Into<RichText>) -> Button<'static> {
+    Button::new(text.into().color(color(t.on_accent))).fill(color(t.accent)).stroke(Stroke::NONE)
+}
+
+/// A button in caption size, for rows of them.
+pub(super) fn small(t: &Tokens, text: impl Into<String>) -> Button<'static> {
+    Button::new(RichText::new(text).size(t.font_size[0])).min_size(egui::vec2(0.0, 24.0))
+}
+
+/// A button that looks like text.
+pub(super) fn quiet_button_ui(ui: &mut Ui, text: RichText) -> Response {
+    ui.add(Button::new(text).frame(false))
+}
+
+/// Gives a control the name that tells it from others of the same text.
+pub(super) fn named(response: Response, name: &str) -> Response {
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
+    response
+}
+
+/// A code, with what the catalogue says of it on hover.
+pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &str, ink: Rgba) {
+    let label = ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(ink)));
+    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code) {
+        label.on_hover_text(format!("{meaning}\n\nCause: {cause}\n\nWhat to do: {remedy}"));
+    }
+}
+
+/// What more there is to a failure, on demand.
+pub(super) fn details_ui(ui: &mut Ui, t: &Tokens, failure: &Failure) {
+    if failure.details.is_empty() {
+        return;
+    }
+    let title = RichText::new("Details").size(t.font_size[0]);
+    CollapsingHeader::new(title).id_salt((&failure.code, &failure.details)).show(ui, |ui| {
+        ScrollArea::both().max_height(180.0).show(ui, |ui| {
+            let text = RichText::new(&failure.details).monospace().size(t.font_size[0]);
+            ui.add(Label::new(text).selectable(true).extend());
+        });
+    });
+}
+
+/// A line of caption text that is cut where it is too long, and then whole on hover.
+pub(super) fn line_ui(ui: &mut Ui, t: &Tokens, text: impl Into<String>) -> Response {
+    ui.add(Label::new(caption(t, text)).truncate())
+}
+
+/// A duration as people compare it.
+pub(super) fn millis(took: Duration) -> String {
+    let millis = took.as_secs_f64() * 1e3;
+    match millis {
+        ..10.0 => format!("{millis:.1} ms"),
+        ..10_000.0 => format!("{millis:.0} ms"),
+        _ => format!("{:.0} s", millis / 1e3),
+    }
+}
+
+/// How long ago something was, to the minute.
+pub(super) fn ago(at: SystemTime) -> String {
+    let minutes = at.elapsed().unwrap_or_default().as_secs() / 60;
+    let of = |n: u64, word: &str| format!("{n} {word}{} ago", if n == 1 { "" } else { "s" });
+    match minutes {
+        0 => "less than a minute ago".to_owned(),
+        1..60 => of(minutes, "minute"),
+        60..1440 => of(minutes / 60, "hour"),
+        _ => of(minutes / 1440, "day"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_in_the_largest_unit_that_they_fill() {
+        let before = |seconds| ago(SystemTime::now() - Duration::from_secs(seconds));
+        let said = [0, 59, 60, 119, 120, 3_600, 7_200, 86_400, 172_800].map(before);
+        let expected = [
+            "less than a minute ago",
+            "less than a minute ago",
+            "1 minute ago",
+            "1 minute ago",
+            "2 minutes ago",
+            "1 hour ago",
+            "2 hours ago",
+            "1 day ago",
+            "2 days ago",
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(
+            ago(SystemTime::now() + Duration::from_hours(1)),
+            "less than a minute ago",
+            "clocks are set"
+        );
+        assert_eq!(
+            [0.5, 43.4, 9_999.0, 12_345.0].map(|ms| millis(Duration::from_secs_f64(ms / 1e3))),
+            ["0.5 ms", "43 ms", "9999 ms", "12 s"]
+        );
+    }
+}

@@ -1,0 +1,311 @@
+//! The inspector's first tab: every remote with where it comes from, how it is, what it costs and what can be done
+//! about it; and what stays in memory of those that have ended.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use egui::{CollapsingHeader, CornerRadius, Rect, RichText, Sense, Ui, Vec2};
+use plugin_api::{
+    theme::{caption, card, color, pill_ui, strong},
+    tokens::Tokens,
+};
+
+use super::{
+    Key, Shell,
+    action::{Action, RollBack},
+    inspector::{remark_ui, shares_ui},
+    parts::{ago, details_ui, line_ui, millis, named, small},
+    slot::{Slot, doing},
+};
+use crate::{
+    config::read_manifest,
+    failure::sentence,
+    federation::{Entry, Federation, Kept, Place, Status, Warning},
+};
+
+/// What is open and remembered of one remote's card.
+#[derive(Default)]
+pub(super) struct Card {
+    roll_back: RollBack,
+    /// The file in the drop folder that could take over, when it was written, and its version.
+    beside: Option<(PathBuf, Option<SystemTime>, String)>,
+}
+
+/// What one card is made from.
+struct Shown<'a> {
+    federation: &'a Federation,
+    slots: &'a BTreeMap<Key, Slot>,
+    alias: &'a str,
+    entry: &'a Entry,
+}
+
+impl Shell {
+    pub(super) fn remotes_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+        ui.horizontal(|ui| {
+            if ui.button("Install…").on_hover_text("Copy a library into the drop folder").clicked() {
+                self.install.open();
+            }
+            if ui.button("Reload all").on_hover_text("Ctrl+Shift+R").clicked() {
+                self.reload_all();
+            }
+        });
+        let problems = self.federation.problems();
+        if !problems.is_empty() {
+            card(t).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.label(strong(t, self.federation.plan().host(), t.font_size[1]));
+                for problem in problems {
+                    remark_ui(ui, t, t.warning, &problem.code, &sentence(&problem.message));
+                }
+            });
+        }
+        let mut pressed = Vec::new();
+        for (alias, entry) in self.federation.entries() {
+            let shown = Shown { federation: &self.federation, slots: &self.slots, alias, entry };
+            let state = self.cards.entry(alias.clone()).or_default();
+            card(t).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.spacing_mut().item_spacing.y = t.space[0];
+                let action = ui.push_id(alias, |ui| shown.ui(ui, t, state)).inner;
+                pressed.extend(action.map(|action| (alias.clone(), action)));
+            });
+        }
+        if self.federation.entries().is_empty() {
+            ui.label(caption(t, "The host's manifest lists no remotes, and none is in the drop folder."));
+        }
+        kept_ui(ui, t, &self.federation);
+        for (alias, action) in pressed {
+            self.act(&alias, &action);
+        }
+    }
+}
+
+impl Shown<'_> {
+    fn ui(&self, ui: &mut Ui, t: &Tokens, state: &mut Card) -> Option<Action> {
+        let (entry, status) = (self.entry, self.entry.status());
+        ui.horizontal(|ui| {
+            ui.label(strong(t, entry.title(), t.font_size[1]));
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                let (ink, ground) = match &status {
+                    Status::Active => (t.success, t.success_weak),
+                    Status::Failed(_) => (t.danger, t.danger_weak),
+                    Status::Hung => (t.warning, t.warning_weak),
+                    Status::Ready | Status::Starting | Status::Off(_) => (t.text_weak, t.hover),
+                };
+                pill_ui(ui, status.word(), ink, ground);
+            });
+        });
+        self.what_ui(ui, t);
+        self.origin_ui(ui, t);
+        if let Some(stage) = entry.replacing() {
+            let text = format!("Replacing: {}…", doing(stage));
+            ui.label(RichText::new(text).size(t.font_size[0]).color(color(t.accent)));
+        }
+        let beside = self.beside_ui(ui, t, state);
+        if let Some(manifest) = entry.manifest() {
+            shares_ui(ui, t, self.federation, self.alias, &manifest.name);
+        }
+        self.frames_ui(ui, t);
+        times_ui(ui, t, &entry.times());
+        for Warning { code, text, fix, count, .. } in self.federation.warnings(self.alias) {
+            let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
+            remark_ui(ui, t, t.warning, code, &format!("{text}{times}"));
+            if let Some(fix) = fix {
+                ui.label(caption(t, fix));
+            }
+        }
+        self.failure_ui(ui, t, &status);
+        let action = self.buttons_ui(ui, t, &status, state);
+        state.roll_back.field_ui(ui, t).or(action).or(beside)
+    }
+
+    fn what_ui(&self, ui: &mut Ui, t: &Tokens) {
+        let mut parts: Vec<String> = self
+            .entry
+            .manifest()
+            .map(|manifest| format!("{} {}", manifest.name, manifest.version))
+            .into_iter()
+            .collect();
+        if self.entry.generation() > 0 {
+            parts.push(format!("generation {}", self.entry.generation()));
+        }
+        let digest = self.entry.digest();
+        parts.extend(digest.map(crate::archive::Digest::short));
+        if parts.is_empty() {
+            return;
+        }
+        let line = line_ui(ui, t, parts.join(" · "));
+        if let Some(digest) = digest {
+            line.on_hover_text(format!("sha256 {digest}"));
+        }
+    }
+
+    fn origin_ui(&self, ui: &mut Ui, t: &Tokens) {
+        let library = self.entry.library();
+        let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = match self.entry.place() {
+            Place::Configured => {
+                let file = library.map(|library| format!(": {}", file(library))).unwrap_or_default();
+                format!("From the host's manifest{file}")
+            }
+            Place::Installed(path) => format!("From the drop folder: {}", file(path)),
+            Place::Pinned { note, .. } => {
+                let version =
+                    self.entry.manifest().map(|manifest| manifest.version.to_string()).unwrap_or_default();
+                let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+                format!("Rolled back to {version}{note}")
+            }
+        };
+        let line = line_ui(ui, t, text);
+        if let Some(library) = library {
+            line.on_hover_text(library.display().to_string());
+        }
+    }
+
+    /// A library of the drop folder that could be used instead.
+    fn beside_ui(&self, ui: &mut Ui, t: &Tokens, state: &mut Card) -> Option<Action> {
+        let path = self.federation.installed_beside(self.alias)?;
+        let written = path.metadata().and_then(|about| about.modified()).ok();
+        let known = state.beside.as_ref().is_some_and(|(of, at, _)| of == path && *at == written);
+        if !known {
+            let version = read_manifest(path).map(|written| written.manifest.version.to_string());
+            state.beside = Some((path.to_owned(), written, version.unwrap_or_else(|failure| failure.code)));
+        }
+        let (_, _, version) = state.beside.as_ref()?;
+        ui.horizontal(|ui| {
+            let text = RichText::new(format!("Version {version} in the drop folder"));
+            ui.label(text.size(t.font_size[0]).color(color(t.text))).on_hover_text(path.display().to_string());
+            let name = format!("Use {} {version}", self.entry.title());
+            named(ui.add(small(t, "Use it")), &name).clicked().then_some(Action::Enable)
+        })
+        .inner
+    }
+
+    fn frames_ui(&self, ui: &mut Ui, t: &Tokens) {
+        let of = |(key, _): &(&Key, &Slot)| key.0 == self.alias;
+        for ((_, expose), slot) in self.slots.iter().filter(of) {
+            let Some((median, late)) = slot.frame_times() else { continue };
+            let title = self.entry.exposes().find(|(name, _)| name == expose);
+            let title = title.map_or(&**expose, |(_, about)| &*about.title);
+            line_ui(ui, t, format!("Frames of {title}: p50 {}, p99 {}", millis(median), millis(late)));
+        }
+    }
+
+    /// The last that went wrong.
+    fn failure_ui(&self, ui: &mut Ui, t: &Tokens, status: &Status) {
+        let now = match status {
+            Status::Failed(failure) | Status::Off(failure) => Some(failure),
+            _ => None,
+        };
+        let last = self.entry.last_failure();
+        if let Some(now) = now {
+            let ink = if matches!(status, Status::Failed(_)) { t.danger } else { t.text_weak };
+            remark_ui(ui, t, ink, &now.code, &sentence(&now.message));
+        }
+        if let Some((failure, at)) = last {
+            if now != Some(failure) {
+                let ink = if now.is_none() { t.danger } else { t.text_weak };
+                remark_ui(ui, t, ink, &failure.code, &format!("Last: {}", failure.message));
+            }
+            line_ui(ui, t, format!("{}, while: {}", sentence(ago(at)), failure.stage));
+        }
+        let Some(failure) = last.map(|(failure, _)| failure).or(now) else { return };
+        details_ui(ui, t, failure);
+        let button = ui.add(small(t, "Copy details"));
+        if named(button, &format!("Copy details of {}", self.entry.title())).clicked() {
+            ui.ctx().copy_text(failure.report(self.alias));
+        }
+    }
+
+    fn buttons_ui(&self, ui: &mut Ui, t: &Tokens, status: &Status, state: &mut Card) -> Option<Action> {
+        let title = self.entry.title();
+        let mut action = None;
+        ui.add_space(t.space[0]);
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing = Vec2::splat(t.space[0]);
+            let mut button = |text: &str, hover: &str, does: Action| {
+                let button = ui.add(small(t, text)).on_hover_text(hover);
+                if named(button, &format!("{text} {title}")).clicked() {
+                    action = Some(does);
+                }
+            };
+            if matches!(status, Status::Off(_)) {
+                button("Enable", "Let it run", Action::Enable);
+            } else {
+                let hover = "Let what is on the disk take over, with what is open in it (Ctrl+R)";
+                button("Reload", hover, Action::Reload);
+                button("Restart", "Start again from the disk, without what is open in it", Action::Restart);
+                button("Disable", "End it, and do not start it again", Action::Disable);
+            }
+            if matches!(self.entry.place(), Place::Pinned { .. }) {
+                let hover = "Go back to what the host's manifest or the drop folder has";
+                let button = ui.add(small(t, "Take newer ones again")).on_hover_text(hover);
+                if named(button, &format!("Take newer {title} again")).clicked() {
+                    action = Some(Action::Unpin);
+                }
+            }
+            state.roll_back.button_ui(ui, t, self.federation, self.alias, &format!(" {title}"));
+        });
+        action
+    }
+}
+
+/// How long each stage of the start took, one after the other.
+fn times_ui(ui: &mut Ui, t: &Tokens, times: &[(&'static str, Duration)]) {
+    let whole: Duration = times.iter().map(|(_, took)| *took).sum();
+    if whole.is_zero() {
+        return;
+    }
+    let cost = times.iter().find(|(stage, _)| *stage == "preflight");
+    let cost = cost.map(|(_, took)| format!(", of which preflight {}", millis(*took))).unwrap_or_default();
+    let title = RichText::new(format!("Started in {}{cost}", millis(whole))).size(t.font_size[0]);
+    CollapsingHeader::new(title.color(color(t.text_weak))).id_salt("times").show_unindented(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 2.0;
+        let mut before = Duration::ZERO;
+        for (stage, took) in times {
+            let size = Vec2::new(ui.available_width(), t.font_size[0] + 4.0);
+            let (row, response) = ui.allocate_exact_size(size, Sense::hover());
+            let text = format!("{stage}: {}", millis(*took));
+            response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &text));
+            let [left, right] = [80.0, 60.0];
+            let font = egui::FontId::proportional(t.font_size[0]);
+            let ink = color(t.text_weak);
+            let painter = ui.painter();
+            painter.text(row.left_center(), egui::Align2::LEFT_CENTER, stage, font.clone(), ink);
+            painter.text(row.right_center(), egui::Align2::RIGHT_CENTER, millis(*took), font, ink);
+            let span = (row.width() - left - right).max(16.0);
+            let at = |time: Duration| row.left() + left + span * time.as_secs_f32() / whole.as_secs_f32();
+            let bar = Rect::from_x_y_ranges(
+                at(before)..=at(before + *took).max(at(before) + 1.5),
+                row.center().y - 3.0..=row.center().y + 3.0,
+            );
+            painter.rect_filled(bar, CornerRadius::same(2), color(t.accent));
+            before += *took;
+        }
+    });
+}
+
+/// What has ended and stays all the same.
+fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
+    let kept = federation.kept();
+    if kept.is_empty() {
+        return;
+    }
+    card(t).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.label(strong(t, format!("Kept in memory ({})", kept.len()), t.font_size[1]));
+        ui.label(caption(t, "These have ended, and their code stays until the shell ends."));
+        for Kept { remote, generation, failure } in kept {
+            let which = if *generation == 0 {
+                "one that never ran".to_owned()
+            } else {
+                format!("generation {generation}")
+            };
+            ui.label(RichText::new(format!("{remote}, {which}")).size(t.font_size[0]).color(color(t.text)));
+            remark_ui(ui, t, t.text_weak, &failure.code, &sentence(&failure.message));
+        }
+    });
+}
