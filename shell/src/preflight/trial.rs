@@ -113,8 +113,10 @@ impl<'a> Running<'a> {
         let mut federation = ManuallyDrop::new(Federation::start(config, theme::fonts(), wake));
         federation.want(&alias);
         let mut running = Self { federation, alias, wakes, ctx, started, say };
-        // `init` begins with the next poll, so there is none before loading has ended.
-        running.wait(|running| running.finished("load") > 0)?;
+        running.wait(|running| {
+            running.federation.poll();
+            running.finished("load") > 0
+        })?;
         running.end("load".to_owned(), started);
         Ok(running)
     }

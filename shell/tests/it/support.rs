@@ -34,8 +34,6 @@ pub(crate) struct Libraries {
     pub(crate) analytics: PathBuf,
     /// The remote that misbehaves on command, written with the SDK.
     pub(crate) fixtures: PathBuf,
-    /// The remote that does any misdeed when it is told to.
-    pub(crate) puppet: PathBuf,
     /// The remote that is written over the bare contract.
     pub(crate) bare: PathBuf,
     /// A remote with a later `shared-store` than the host's, and with a `ledger`.
@@ -60,7 +58,6 @@ pub(crate) fn libraries() -> &'static Libraries {
         Libraries {
             analytics: find("pulse_analytics"),
             fixtures: find("pulse_fixtures"),
-            puppet: find("pulse_fixtures_puppet"),
             bare: find("pulse_fixtures_bare"),
             next: find("pulse_fixtures_next"),
             peer: find("pulse_fixtures_peer"),
