@@ -351,6 +351,7 @@ impl Federation {
         self.bind_host();
         for alias in &aliases {
             self.initialise(alias);
+            self.reopen(alias);
             self.step_replacement(alias);
             self.archive(alias);
         }
@@ -528,6 +529,8 @@ impl Federation {
 
     /// Opens an expose of a remote that is [`Status::Active`].
     pub fn open(&mut self, alias: &str, expose: &str) -> Option<Result<Surface, SharedFailure>> {
+        // Those of an earlier generation first, once and for all of them.
+        self.reopen(alias);
         let entry = self.entries.get(alias)?;
         let found = entry.found.as_ref().ok()?;
         let running = entry.running.as_ref().filter(|r| matches!(r.state(), State::Active))?;
@@ -547,6 +550,22 @@ impl Federation {
             entry.ports.push((expose.to_owned(), Arc::downgrade(&port)));
         }
         Some(Ok(surface))
+    }
+
+    /// Gives the surfaces of a generation that was let go to the one that runs now, from nothing.
+    fn reopen(&mut self, alias: &str) {
+        let Some(entry) = self.entries.get_mut(alias) else { return };
+        let Some(running) = &entry.running else { return };
+        if entry.served == entry.generation || !matches!(running.state(), State::Active) {
+            return;
+        }
+        entry.served = entry.generation;
+        for (expose, port) in &entry.ports {
+            if let Some(port) = port.upgrade() {
+                self.next += 1;
+                port.take_over(Arc::new(running.open(self.next, expose)), Vec::new());
+            }
+        }
     }
 
     /// Starts again from what is on the disk now: finds, reads, plans and loads the remote anew.
@@ -569,7 +588,8 @@ impl Federation {
             }
             _ => self.sources.entry(&self.config, alias, &entry.reference),
         };
-        let fresh = Entry { wanted: true, generation: entry.generation, last: entry.last, ..fresh };
+        let fresh =
+            Entry { wanted: true, generation: entry.generation, last: entry.last, ports: entry.ports, ..fresh };
         self.entries.insert(alias.to_owned(), fresh);
         self.replan();
         self.follow();

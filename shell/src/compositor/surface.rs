@@ -63,6 +63,8 @@ pub struct Surface {
     source: Arc<Source>,
     /// Which of the port's sources that is.
     turn: u64,
+    /// The picture is still of the source before.
+    renewed: bool,
     access: Access,
     picture: Option<Picture>,
     failure: Option<SharedFailure>,
@@ -106,6 +108,7 @@ impl Surface {
             source: port.source(),
             port,
             turn: 0,
+            renewed: false,
             picture: None,
             failure: None,
             in_flight: None,
@@ -197,7 +200,8 @@ impl Surface {
         self.turn = turn;
         self.source = source;
         self.access = Access::new(self.id);
-        self.picture = None;
+        // The last picture stays until there is one of the new source, whose textures are its own.
+        self.renewed = true;
         self.failure = None;
         self.in_flight = None;
         self.late = None;
@@ -295,6 +299,9 @@ impl Surface {
                 }
                 for command in std::mem::take(&mut frame.commands) {
                     self.obey(ui, &command);
+                }
+                if std::mem::take(&mut self.renewed) {
+                    self.picture = None;
                 }
                 if let Some(tree) = frame.access.take() {
                     self.access.update(tree);

@@ -49,6 +49,8 @@ pub struct Entry {
     pub(super) wanted: bool,
     /// Its surfaces, by expose.
     pub(super) ports: Vec<(String, Weak<Port>)>,
+    /// The generation that these get their frames from.
+    pub(super) served: u64,
     /// What is to take its place.
     pub(super) next: Option<Replacement>,
     /// The last that was to was refused by the plan: with another plan it may be admitted.
@@ -165,6 +167,7 @@ impl Entry {
             since: None,
             wanted: false,
             ports: Vec::new(),
+            served: 0,
             next: None,
             postponed: false,
             generation: 0,

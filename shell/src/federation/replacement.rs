@@ -416,6 +416,7 @@ impl Federation {
         entry.refused = None;
         entry.unbound = None;
         entry.generation = generation + 1;
+        entry.served = entry.generation;
         let old = entry.running.replace(remote);
         if let Some(old) = old {
             self.release(alias, &name, generation, old);
