@@ -208,6 +208,10 @@ impl Surface {
         self.gone = false;
         self.asked = None;
         self.took.clear();
+        if first.is_empty() {
+            // What was meant for the old one is not for one that starts from nothing.
+            self.pending.clear();
+        }
         for frame in first {
             self.arrive(ui, Ok(frame));
         }

@@ -119,7 +119,7 @@ impl LibraryError {
             Self::Refused(..) => "library-refused",
             Self::Layout(..) => "abi-layout",
             Self::Manifest(error, _) => error.code(),
-            Self::Digest { .. } => "library-digest",
+            Self::Digest { .. } => "digest-mismatch",
             Self::Descriptor(..) => "descriptor-mismatch",
         }
     }

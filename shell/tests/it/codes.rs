@@ -44,6 +44,9 @@ type Provocation = (&'static str, fn() -> String);
 /// Codes that no test provokes, and why.
 const OUT_OF_REACH: &[(&str, &str)] = &[
     ("auth-random-unavailable", "a system that runs tests has random bytes"),
+    ("check-lost", "nobody asks for what it says that nobody wants, or the shell itself is at fault"),
+    ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
+    ("load-hung", "it holds the lock of the system's loader, and with that every other test of the process"),
     ("folder-unreadable", "whoever runs tests may be root, who may read every folder"),
 ];
 

@@ -208,6 +208,8 @@ fn a_provider_that_is_started_anew_goes_on_providing_what_is_in_use() {
     shell.drive("its next generation and a late joiner use the first one's store", |shell| {
         saying(shell, "Viewing as: Ada") == 2
     });
+    let kept: Vec<_> = shell.federation.kept().iter().map(|kept| kept.failure.code.as_str()).collect();
+    assert_eq!(kept, ["library-pinned"], "the library that provides stays, and that is told");
     let offer = Slot::new(NEXT.0, "default", "shared-store");
     let reason = shell.federation.reason(&offer).expect("it was chosen once");
     assert!(reason.contains("the highest version that satisfies"), "{reason}");

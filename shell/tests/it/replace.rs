@@ -1,5 +1,6 @@
 //! A rebuilt library takes over from the one that runs, or is refused, and nothing is lost either way.
 
+mod decisions;
 mod misdeeds;
 
 use std::{fs, path::Path};

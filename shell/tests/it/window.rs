@@ -363,13 +363,10 @@ fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
     window.wait_for("Analytics is not available");
     window.wait_for_parts(&["library-not-a-library"]);
     installation.copy(&libraries().analytics);
-    window.click("Retry");
     window.wait_for(GRACE);
     wait_for_the_year(&mut window);
 
     fs::copy(fixtures, &broken).expect("the library can be put there");
-    window.click(name);
-    window.click("Retry");
     window.click("Calm");
     window.until("a surface of the repaired remote", |tree| {
         tree.of_role(Role::Pane).find(|pane| pane.name == "Calm").map(drop)
@@ -398,8 +395,8 @@ fn a_strict_mismatch_is_shown_and_mended_without_a_restart() {
     let picture = window.screenshot("window-refused.png");
     assert_plausible(&picture, window.size());
 
+    // Nobody has to say so: the file is followed.
     installation.write(&format!("{alias}.json"), good.to_string());
-    window.click("Retry");
     window.wait_for(GRACE);
     wait_for_the_year(&mut window);
     assert!(window.tree().find_parts(&["version-mismatch-strict"]).is_none());

@@ -207,10 +207,13 @@ fn names(line: &str, copy: &Path) -> bool {
     })
 }
 
-/// Whether anything of the file `copy` is mapped; also when that cannot be told.
+/// Whether code of the file `copy` is mapped; also when that cannot be told.
 pub(super) fn is_mapped(copy: &Path) -> bool {
     let maps = maps();
-    maps.is_empty() || maps.lines().any(|line| names(line, copy))
+    // Only what can run: after a panic the library's own std leaves the file mapped, to be read, from which it made
+    // its backtrace.
+    let code = |line: &str| line.split_ascii_whitespace().nth(1).is_some_and(|rights| rights.contains('x'));
+    maps.is_empty() || maps.lines().any(|line| code(line) && names(line, copy))
 }
 
 #[cfg(test)]

@@ -1,0 +1,160 @@
+//! What people decide about remotes: the drop folder, enabling, going back, starting without.
+
+use std::fs;
+
+use pulse::{
+    federation::{Event, Place, resolver::Slot},
+    install::install,
+};
+
+use super::{FIXTURES, counted, fixtures, not_replaced, told};
+use crate::support::{Headless, Installation, edited, libraries, manifest_of};
+
+const PUPPET: &str = "remotePuppet";
+const VERSION: &str = "\"version\": \"1.0.0\",\n  \"title\"";
+const LATER: &str = "\"version\": \"1.1.0\",\n  \"title\"";
+
+/// The puppet's library under its own name, as its author ships version 1.1 of it.
+fn later(installation: &Installation) -> std::path::PathBuf {
+    let name = libraries().puppet.file_name().expect("a file").to_str().expect("UTF-8");
+    installation.write(&format!("shipped/{name}"), edited(&libraries().puppet, &[(VERSION, LATER)]))
+}
+
+fn code(shell: &Headless, alias: &str) -> Option<String> {
+    shell.failure(alias).map(|failure| failure.code.clone())
+}
+
+#[test]
+fn what_is_put_into_the_drop_folder_is_listed_and_runs_once_it_is_enabled() {
+    let installation = Installation::new();
+    let mut shell = installation.start();
+    shell.frame(Vec::new());
+    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
+    shell.drive("it is listed", |shell| shell.federation.entries().contains_key(PUPPET));
+    assert!(shell.told.iter().any(|told| told.event == Event::Installed && told.alias == PUPPET));
+    shell.show(PUPPET, "./calm");
+    shell.frame(Vec::new());
+    assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-not-enabled"));
+    shell.federation.enable(PUPPET).expect("that can be written down");
+    shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
+    drop(shell);
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("it runs after a restart too", |shell| shell.screen().says("Counted 0"));
+    shell.federation.disable(PUPPET).expect("that can be written down");
+    assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-disabled"));
+    shell.drive("it has ended", |shell| shell.federation.retiring() == 0);
+    assert!(shell.federation.kept().is_empty());
+}
+
+#[test]
+fn an_installed_library_of_a_configured_remote_takes_over_when_it_is_enabled() {
+    let mut installation = Installation::new();
+    installation.add_library(&libraries().puppet);
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
+    shell.press("Count");
+    shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
+    install(&later(&installation), shell.federation.config()).expect("it can be installed");
+    shell.drive("it could be used", |shell| shell.federation.installed_beside(PUPPET).is_some());
+    assert!(shell.screen().says("Version 1.0.0"), "installing is not enabling");
+    shell.federation.enable(PUPPET).expect("that can be written down");
+    shell.drive("the later one has taken over", |shell| shell.screen().says("Version 1.1.0"));
+    assert!(shell.screen().says("Counted 1"), "with the state, which it has migrated: {}", shell.describe());
+    assert!(matches!(shell.entry(PUPPET).place(), Place::Installed(_)));
+}
+
+#[test]
+fn a_generation_that_ran_well_can_be_gone_back_to_and_stays() {
+    let mut installation = Installation::new();
+    installation.add_library(&libraries().puppet);
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("it is kept", |shell| shell.federation.generations(PUPPET).len() == 1);
+    shell.press("Count");
+    shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
+    installation.rebuild(&libraries().puppet, &[(VERSION, LATER)]);
+    shell.drive("the later one has taken over", |shell| shell.screen().says("Version 1.1.0"));
+    shell.drive("it is kept too", |shell| shell.federation.generations(PUPPET).len() == 2);
+    shell.federation.roll_back(PUPPET, "it counts wrong").expect("there is one before");
+    shell.drive("the earlier one has taken over", |shell| shell.screen().says("Version 1.0.0"));
+    assert!(shell.screen().says("Counted 1"), "{}", shell.describe());
+    let Place::Pinned { note, .. } = shell.entry(PUPPET).place() else { panic!("it is pinned") };
+    assert_eq!(note, "it counts wrong");
+    let generation = shell.entry(PUPPET).generation();
+    installation.rebuild(&libraries().puppet, &[(VERSION, LATER), ("Puppet (", "Poppet (")]);
+    drop(shell);
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("it stays so after a restart", |shell| shell.screen().says("Version 1.0.0"));
+    assert!(generation > 0);
+    shell.federation.unpin(PUPPET).expect("that can be written down");
+    shell.drive("newer ones are taken again", |shell| shell.screen().says("Version 1.1.0"));
+}
+
+#[test]
+fn a_shell_that_is_started_without_remotes_runs_those_that_are_enabled_then() {
+    let installation = fixtures();
+    let mut config = installation.config();
+    config.safe_mode = true;
+    let mut shell = installation.start_with(config);
+    shell.show(FIXTURES, "./calm");
+    shell.frame(Vec::new());
+    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("safe-mode"));
+    shell.federation.enable(FIXTURES).expect("that can be written down");
+    shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
+}
+
+#[test]
+fn a_library_whose_digest_is_not_the_stated_one_is_not_taken() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().fixtures);
+    let mut shell = counted(&installation);
+    let mut manifest = manifest_of(&libraries().fixtures);
+    manifest["sha256"] = "0".repeat(64).into();
+    installation.write(&format!("{FIXTURES}.json"), manifest.to_string());
+    let told = told(&mut shell, "it is told", not_replaced);
+    assert_eq!(told.failure.expect("there is a reason").code, "digest-mismatch");
+    assert!(shell.screen().says("Counted 2"), "{}", shell.describe());
+}
+
+#[test]
+fn a_generation_that_the_plan_refuses_is_not_taken() {
+    let mut installation = Installation::new();
+    installation.add_library(&libraries().puppet);
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
+    let (from, to) = (
+        r#""requiredVersion": "^1.0", "singleton": true, "eager": true }"#,
+        r#""requiredVersion": "^9.0", "strictVersion": true , "eager": true}"#,
+    );
+    let to = &to.replace(r#""strictVersion": true , "eager": true}"#, r#""strictVersion": true }"#);
+    let to = format!("{to:width$}", width = from.len());
+    installation.rebuild(&libraries().puppet, &[(from, &to)]);
+    let told = told(&mut shell, "it is told", not_replaced);
+    let failure = told.failure.expect("there is a reason");
+    assert_eq!(failure.code, "version-mismatch-strict", "{failure}");
+    assert!(failure.message.contains(PUPPET) && failure.message.contains("^9"), "{failure}");
+    assert!(shell.screen().says("Counted 0"), "{}", shell.describe());
+}
+
+#[test]
+fn a_provider_is_replaced_and_its_store_stays() {
+    let mut installation = Installation::new();
+    let next = installation.add_library(&libraries().next);
+    let mut shell = installation.start();
+    shell.drive("the host has a store", |shell| shell.federation.store().is_some());
+    shell.federation.want(&next);
+    shell.drive("it runs", |shell| shell.is_active(&next));
+    shell.federation.reload(&next);
+    shell.drive("another generation runs", |shell| shell.entry(&next).generation() == 2);
+    let kept: Vec<_> = shell.federation.kept().iter().map(|kept| kept.failure.code.as_str()).collect();
+    assert_eq!(kept, ["library-pinned"]);
+    assert!(shell.federation.reason(&Slot::new(&next, "default", "shared-store")).is_some());
+    let store = shell.federation.store().expect("the host has a store");
+    store.get(&shared_store::AUTH).expect("and can read it");
+    drop(shell);
+    drop(fs::metadata(installation.folder()).expect("it is still there"));
+}
