@@ -47,6 +47,7 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("check-lost", "nobody asks for what it says that nobody wants, or the shell itself is at fault"),
     ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
     ("load-hung", "it holds the lock of the system's loader, and with that every other test of the process"),
+    ("save-failed", "only a remote without the SDK can, and none of the fixtures does"),
     ("folder-unreadable", "whoever runs tests may be root, who may read every folder"),
 ];
 
