@@ -368,7 +368,7 @@ impl Federation {
             None => return,
             Some(Ok(checked)) => {
                 entry.check = None;
-                if let Some(Checked { found, digest, copy, remote, times }) = checked {
+                if let Some(Checked { found, digest, copy, remote, times, .. }) = checked {
                     // What was planned with is what was looked at, unless the file has changed in between.
                     let same = entry.manifest() == Some(&*found.manifest);
                     entry.found = Ok(found);

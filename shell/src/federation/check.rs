@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use plugin_api::manifest::{RemoteManifest, RemoteRef, ShareStrategy};
 
 use super::{
@@ -27,6 +28,9 @@ use crate::{
     config::Config,
     failure::{Failure, Stage},
 };
+
+/// How long a library is waited for here until it is loaded; its deadline is another one.
+const LOADED_LIMIT: Duration = Duration::from_millis(500);
 
 /// What to look at.
 pub(super) struct Job {
@@ -54,6 +58,43 @@ pub(super) struct Checked {
     pub(super) copy: PathBuf,
     pub(super) remote: Remote,
     pub(super) times: Times,
+    pub(super) calls: Arc<Calls>,
+}
+
+/// Where the calls go by which a remote wakes the window.
+///
+/// The window is not drawn for every step of a generation that nobody sees yet: on a slow screen each drawing would
+/// hold up the next step.
+pub(super) struct Calls {
+    wake: Wake,
+    seen: AtomicBool,
+    hook: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+impl Calls {
+    fn new(wake: Wake, seen: bool) -> Arc<Self> {
+        Arc::new(Self { wake, seen: AtomicBool::new(seen), hook: Mutex::default() })
+    }
+
+    /// From now on to `hook`, on the remote's threads.
+    pub(super) fn go_to(&self, hook: impl Fn() + Send + 'static) {
+        *self.hook.lock() = Some(Box::new(hook));
+    }
+
+    /// From now on to the window: the remote is seen there.
+    pub(super) fn go_to_window(&self) {
+        self.seen.store(true, Ordering::Release);
+        *self.hook.lock() = None;
+        (self.wake)(Duration::ZERO);
+    }
+
+    fn come(&self, delay: Duration) {
+        if self.seen.load(Ordering::Acquire) {
+            (self.wake)(delay);
+        } else if let Some(hook) = &*self.hook.lock() {
+            hook();
+        }
+    }
 }
 
 /// A look that is being taken; dropping it gives it up.
@@ -122,7 +163,7 @@ impl Job {
 
     fn look(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
         let Self { config, alias, reference, copy, trial, expected, current, with, wake } = self;
-        let mut times = Times::new();
+        let (mut times, beside) = (Times::new(), trial.is_some());
         let mut timed = {
             let mut last = Instant::now();
             move |times: &mut Times, stage| {
@@ -176,8 +217,13 @@ impl Job {
             return Err(Failure::new(Stage::Check, "check-lost", "nobody wants it any more; retry"));
         }
         let code = Code::Library { path: library, copy: copy.clone() };
-        let remote = Remote::start(Arc::clone(&found.manifest), code, wake);
-        Ok(Some(Checked { found, digest, copy, remote, times }))
+        let calls = Calls::new(wake, !beside);
+        let come = Arc::clone(&calls);
+        let remote = Remote::start(Arc::clone(&found.manifest), code, Arc::new(move |delay| come.come(delay)));
+        if beside {
+            remote.await_loaded(LOADED_LIMIT);
+        }
+        Ok(Some(Checked { found, digest, copy, remote, times, calls }))
     }
 }
 

@@ -93,7 +93,8 @@ struct Shared {
     name: String,
     state: Mutex<State>,
     times: Mutex<Times>,
-    ended: Condvar,
+    /// The state has changed, or the thread is at its end.
+    moved: Condvar,
     /// The call that the remote is in, and since when.
     busy: Mutex<Option<(Stage, Instant)>>,
     /// What has failed, or was coped with, and was not asked for yet.
@@ -136,7 +137,7 @@ impl Remote {
             name: manifest.name.clone(),
             state: Mutex::new(State::Loading),
             times: Mutex::default(),
-            ended: Condvar::new(),
+            moved: Condvar::new(),
             busy: Mutex::new(Some((Stage::Load, Instant::now()))),
             notes: Mutex::default(),
             mailboxes: Mutex::default(),
@@ -148,7 +149,7 @@ impl Remote {
             move || {
                 let library = Thread { shared: Arc::clone(&shared), inbox, surfaces: BTreeMap::new() }
                     .run(&code, &manifest);
-                shared.ended.notify_all();
+                shared.moved.notify_all();
                 library
             }
         };
@@ -173,6 +174,15 @@ impl Remote {
     /// How long its stages took.
     pub fn times(&self) -> Times {
         self.shared.times.lock().clone()
+    }
+
+    /// Waits until its library is loaded, or has failed to load, for up to `limit`.
+    pub fn await_loaded(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut state = self.shared.state.lock();
+        while matches!(*state, State::Loading)
+            && !self.shared.moved.wait_until(&mut state, deadline).timed_out()
+        {}
     }
 
     /// The shared crates that its library offers; `None` until it is loaded.
@@ -268,7 +278,7 @@ impl Remote {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.state.lock();
         while matches!(*state, State::Loading | State::Loaded(_) | State::Initialising | State::Active) {
-            if self.shared.ended.wait_until(&mut state, deadline).timed_out() {
+            if self.shared.moved.wait_until(&mut state, deadline).timed_out() {
                 drop(state);
                 return Err(Failure::new(
                     Stage::Retire,
@@ -315,6 +325,7 @@ impl Drop for Link {
 impl Shared {
     fn set(&self, state: State) {
         *self.state.lock() = state;
+        self.moved.notify_all();
         (self.wake)(Duration::ZERO);
     }
 

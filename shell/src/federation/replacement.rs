@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use plugin_api::{abi::FrameInput, shared::Consumer};
 
 use super::{
@@ -65,7 +66,8 @@ enum Step {
 struct Bound {
     plan: Plan,
     used: Vec<(Slot, Module)>,
-    staged: Vec<Staged>,
+    /// Looked at by the remote's threads too, whenever there is something new.
+    staged: Arc<Mutex<Vec<Staged>>>,
 }
 
 /// A surface of the new generation, off the screen.
@@ -83,6 +85,7 @@ struct Staged {
     saving: mpsc::Receiver<Failure>,
     saved: Arc<AtomicBool>,
     ready: bool,
+    failed: Option<Failure>,
 }
 
 /// What one look at a replacement comes to.
@@ -236,8 +239,16 @@ impl Federation {
             Ok(Some((scope, used))) => {
                 refused.iter().for_each(Refused::log);
                 checked.remote.init(scope, self.data_dir(&manifest.name), self.fonts);
-                let staged = self.stage_all(alias, &checked);
-                (self.wake)(STEP_LIMIT);
+                let staged = Arc::new(Mutex::new(self.stage_all(alias, &checked)));
+                let (known, wake) = (Arc::downgrade(&staged), Arc::clone(&self.wake));
+                checked.calls.go_to(move || {
+                    let Some(staged) = known.upgrade() else { return };
+                    let mut staged = staged.lock();
+                    staged.iter_mut().for_each(Staged::look);
+                    if staged.iter().all(|staged| staged.ready || staged.failed.is_some()) {
+                        wake(Duration::ZERO);
+                    }
+                });
                 Ok(Outcome::Goes(Step::Drawing(checked, Bound { plan, used, staged })))
             }
         }
@@ -312,6 +323,7 @@ impl Federation {
             saving,
             saved,
             ready: !asked,
+            failed: None,
         })
     }
 
@@ -320,49 +332,53 @@ impl Federation {
         &mut self,
         alias: &str,
         checked: Checked,
-        mut bound: Bound,
+        bound: Bound,
         since: Instant,
     ) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
         if let Some(failure) = failed(&checked.remote, since) {
             return Err(Box::new((failure, Some(checked.remote))));
         }
-        bound.staged.retain(|staged| staged.port.strong_count() > 0);
-        for at in 0..bound.staged.len() {
-            match bound.staged[at].look() {
-                Ok(None) => {}
-                Ok(Some(lost)) => self.note_failure(alias, Arc::new(lost), Event::StateLost),
-                Err(failure) => return Err(Box::new((failure, Some(checked.remote)))),
+        let known = Arc::clone(&bound.staged);
+        let mut staged = known.lock();
+        staged.retain(|staged| staged.port.strong_count() > 0);
+        for one in staged.iter_mut() {
+            one.look();
+            if let Some(failure) = one.failed.take() {
+                return Err(Box::new((failure, Some(checked.remote))));
             }
-            if bound.staged[at].save_takes_too_long() {
+            if let Ok(lost) = one.saving.try_recv() {
+                self.note_failure(alias, Arc::new(lost), Event::StateLost);
+            }
+            if one.save_takes_too_long() {
                 let text = format!(
                     "`{alias}` did not give its state within {SAVE_LIMIT:?}, so its next generation starts without; \
                      tell its author"
                 );
                 let lost = Failure::new(Stage::Save, "save-hung", text);
                 self.note_failure(alias, Arc::new(lost), Event::StateLost);
-                let port = Weak::clone(&bound.staged[at].port);
+                let port = Weak::clone(&one.port);
                 let expose = self.expose_of(alias, &port);
                 if let Some(fresh) = self.stage_without_state(&checked.remote, &expose, &port) {
-                    bound.staged[at] = fresh;
+                    *one = fresh;
                 }
             }
         }
         let active = matches!(checked.remote.state(), State::Active);
-        if !active || bound.staged.iter().any(|staged| !staged.ready) {
+        if !active || staged.iter().any(|staged| !staged.ready) {
             return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
         }
-        for at in 0..bound.staged.len() {
-            let Some(port) = bound.staged[at].port.upgrade() else { continue };
+        for one in staged.iter_mut() {
+            let Some(port) = one.port.upgrade() else { continue };
             if port.is_held() {
                 // A press that one generation has seen cannot be released in another.
                 return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
             }
-            if port.touched() != bound.staged[at].touched && since.elapsed() < QUIET_LIMIT {
+            if port.touched() != one.touched && since.elapsed() < QUIET_LIMIT {
                 // Somebody has gone on using it: with the state as it is now, once more.
-                let weak = Weak::clone(&bound.staged[at].port);
+                let weak = Weak::clone(&one.port);
                 let expose = self.expose_of(alias, &weak);
                 if let Some(again) = self.stage(alias, &checked.remote, &expose, &weak) {
-                    bound.staged[at] = again;
+                    *one = again;
                 }
                 return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
             }
@@ -385,16 +401,17 @@ impl Federation {
 
     /// The one moment in which the old generation is let go.
     fn take_over(&mut self, alias: &str, checked: Checked, bound: Bound, begun: Instant) {
-        let Checked { found, digest, copy, remote, times, .. } = checked;
+        let Checked { found, digest, copy, remote, times, calls } = checked;
+        let bound_staged = std::mem::take(&mut *bound.staged.lock());
         let name = found.manifest.name.clone();
         let mut fresh = Vec::new();
         let Some(entry) = self.entries.get_mut(alias) else { return };
         for (expose, port) in &entry.ports {
             let Some(port) = port.upgrade() else { continue };
-            let staged = bound.staged.iter().position(|staged| staged.port.as_ptr() == Arc::as_ptr(&port));
+            let staged = bound_staged.iter().position(|staged| staged.port.as_ptr() == Arc::as_ptr(&port));
             fresh.push((expose.clone(), port, staged));
         }
-        let mut staged: Vec<_> = bound.staged.into_iter().map(Some).collect();
+        let mut staged: Vec<_> = bound_staged.into_iter().map(Some).collect();
         for (expose, port, at) in fresh {
             // One that was opened meanwhile, or is no longer exposed, starts from nothing.
             match at.and_then(|at| staged[at].take()) {
@@ -418,6 +435,7 @@ impl Federation {
         entry.generation = generation + 1;
         entry.served = entry.generation;
         let old = entry.running.replace(remote);
+        calls.go_to_window();
         if let Some(old) = old {
             self.release(alias, &name, generation, old);
         }
@@ -477,33 +495,32 @@ pub(super) fn hung(stage: Stage, waited: Duration) -> Failure {
 }
 
 impl Staged {
-    /// Takes what has arrived; a failure to save, which does not matter to the frames, or one that does.
-    fn look(&mut self) -> Result<Option<Failure>, Failure> {
+    /// Takes what has arrived, and asks for what is still to come. `[any thread]`
+    fn look(&mut self) {
         for reply in self.source.mailbox.take() {
             self.asked = false;
             match reply {
                 Ok(frame) => self.frames.push(frame),
-                Err(failure) => return Err(Failure::clone(&failure)),
+                Err(failure) => self.failed = Some(Failure::clone(&failure)),
             }
         }
-        if let (false, false, Some(input), Some(last)) =
-            (self.ready, self.asked, &self.input, self.frames.last())
-        {
-            let waited = self.since.elapsed() >= PLACEHOLDER_LIMIT;
-            let at_once = last.repaint_after.is_some_and(|delay| delay.is_zero());
-            let due = self.source.mailbox.is_due(Instant::now());
-            if last.placeholder && !waited {
-                self.asked = due || at_once;
-            } else if at_once && self.frames.len() <= FOLLOW_UPS {
-                self.asked = true;
-            } else {
-                self.ready = true;
-            }
-            if self.asked {
-                (self.source.request)(input.clone());
-            }
+        let (Some(input), Some(last)) = (&self.input, self.frames.last()) else { return };
+        if self.ready || self.asked || self.failed.is_some() {
+            return;
         }
-        Ok(self.saving.try_recv().ok())
+        let waited = self.since.elapsed() >= PLACEHOLDER_LIMIT;
+        let at_once = last.repaint_after.is_some_and(|delay| delay.is_zero());
+        let due = self.source.mailbox.is_due(Instant::now());
+        if last.placeholder && !waited {
+            self.asked = due || at_once;
+        } else if at_once && self.frames.len() <= FOLLOW_UPS {
+            self.asked = true;
+        } else {
+            self.ready = true;
+        }
+        if self.asked {
+            (self.source.request)(input.clone());
+        }
     }
 
     fn save_takes_too_long(&self) -> bool {
