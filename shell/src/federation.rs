@@ -365,7 +365,7 @@ impl Federation {
     fn take_checked(&mut self, alias: &str) {
         let Some(entry) = self.entries.get_mut(alias) else { return };
         match entry.check.as_ref().and_then(Check::poll) {
-            None => return,
+            None => {}
             Some(Ok(checked)) => {
                 entry.check = None;
                 if let Some(Checked { found, digest, copy, remote, times, .. }) = checked {
@@ -633,6 +633,7 @@ impl Drop for Federation {
 }
 
 /// What a replacement is compared with.
+#[derive(Clone, Copy)]
 struct Replaces {
     /// The content that runs: the same again is no news.
     current: Option<archive::Digest>,

@@ -163,18 +163,18 @@ impl Job {
 
     fn look(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
         let Self { config, alias, reference, copy, trial, expected, current, with, wake } = self;
-        let (mut times, beside) = (Times::new(), trial.is_some());
-        let mut timed = {
+        let (mut stages, beside) = (Times::new(), trial.is_some());
+        let mut note = {
             let mut last = Instant::now();
-            move |times: &mut Times, stage| {
+            move |stages: &mut Times, stage| {
                 let now = Instant::now();
-                times.push((stage, now - std::mem::replace(&mut last, now)));
+                stages.push((stage, now - std::mem::replace(&mut last, now)));
             }
         };
         let located = config.locate(&alias, &reference)?;
         let library = located.library.clone();
         let found = Found::from(located);
-        timed(&mut times, "manifest");
+        note(&mut stages, "manifest");
         let wanted = config.watch || config.preflight.is_some() || expected.is_some();
         let digest = take_copy(&library, &copy, &found.manifest, wanted).map_err(|error| {
             let failure = Failure::new(Stage::Check, error.code(), error);
@@ -190,7 +190,7 @@ impl Job {
             );
             return Err(Failure::new(Stage::Check, "generation-damaged", text));
         }
-        timed(&mut times, "copy");
+        note(&mut stages, "copy");
         if current.is_some() && current == digest {
             return Ok(None);
         }
@@ -205,25 +205,26 @@ impl Job {
             if let Some(failure) = refusal(&plan, &found.manifest.name, change) {
                 return Err(failure);
             }
-            timed(&mut times, "plan");
+            note(&mut stages, "plan");
         }
         if let Some(preflight) = &config.preflight
             && !digest.is_some_and(|digest| Archive::new(&config.data_dir).knows(&digest))
         {
             preflight.check(&copy, &with, config.file.as_deref(), cancel)?;
-            timed(&mut times, "preflight");
+            note(&mut stages, "preflight");
         }
         if cancel.load(Ordering::Acquire) {
             return Err(Failure::new(Stage::Check, "check-lost", "nobody wants it any more; retry"));
         }
         let code = Code::Library { path: library, copy: copy.clone() };
         let calls = Calls::new(wake, !beside);
-        let come = Arc::clone(&calls);
-        let remote = Remote::start(Arc::clone(&found.manifest), code, Arc::new(move |delay| come.come(delay)));
+        let window = Arc::clone(&calls);
+        let remote =
+            Remote::start(Arc::clone(&found.manifest), code, Arc::new(move |delay| window.come(delay)));
         if beside {
             remote.await_loaded(LOADED_LIMIT);
         }
-        Ok(Some(Checked { found, digest, copy, remote, times, calls }))
+        Ok(Some(Checked { found, digest, copy, remote, times: stages, calls }))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
 };
 
 /// One configured remote.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Entry {
     /// What the host's manifest, or the drop folder, says.
     pub(super) reference: RemoteRef,

@@ -113,6 +113,9 @@ pub struct Note {
     pub fatal: bool,
 }
 
+/// Opens a surface, with the state that it starts from and what its first frame is asked for with.
+pub type Begin = Box<dyn FnOnce(Option<Vec<u8>>, Option<FrameInput>) + Send>;
+
 /// What a surface saves, or why it does not.
 pub type Saved = Result<Option<Vec<u8>>, Failure>;
 
@@ -223,11 +226,7 @@ impl Remote {
 
     /// A surface `id` of `expose` that is opened when the second value is called, with the state that it starts
     /// from and what its first frame is asked for with. That may happen on any thread.
-    pub fn opening(
-        &self,
-        id: u64,
-        expose: &str,
-    ) -> (Source, impl FnOnce(Option<Vec<u8>>, Option<FrameInput>) + Send + 'static) {
+    pub fn opening(&self, id: u64, expose: &str) -> (Source, Begin) {
         let mailbox = Mailbox::new(Arc::clone(&self.shared.wake));
         self.shared.mailboxes.lock().insert(id, Arc::downgrade(&mailbox));
         let (calls, expose, target) = (self.calls.clone(), expose.to_owned(), Arc::downgrade(&mailbox));
@@ -242,7 +241,7 @@ impl Remote {
         };
         let link = Link { calls: self.calls.clone(), shared: Arc::clone(&self.shared), id };
         let request = move |input| link.calls.send(Call::Frame { surface: link.id, input }).is_ok();
-        (Source { id, mailbox, request: Box::new(request) }, open)
+        (Source { id, mailbox, request: Box::new(request) }, Box::new(open))
     }
 
     /// Calls `then`, on the remote's thread, with the state of a surface as it is after all that was sent to it.

@@ -58,8 +58,8 @@ pub(super) struct Replacement {
 enum Step {
     Checking(Check),
     /// Loads, or waits for the providers of what it is to be given.
-    Binding(Checked),
-    Drawing(Checked, Bound),
+    Binding(Box<Checked>),
+    Drawing(Box<(Checked, Bound)>),
 }
 
 /// What a started generation was given, and its surfaces.
@@ -93,7 +93,7 @@ enum Outcome {
     Goes(Step),
     /// What is on the disk runs already.
     Nothing,
-    Done(Checked, Bound),
+    Done(Box<(Checked, Bound)>),
 }
 
 impl Replacement {
@@ -114,7 +114,8 @@ impl Replacement {
     fn into_remote(self) -> Option<Remote> {
         match self.step {
             Step::Checking(_) => None,
-            Step::Binding(checked) | Step::Drawing(checked, _) => Some(checked.remote),
+            Step::Binding(checked) => Some(checked.remote),
+            Step::Drawing(drawing) => Some(drawing.0.remote),
         }
     }
 }
@@ -171,14 +172,24 @@ impl Federation {
         let before = step_number(&step);
         let (failure, remote) = match self.step(alias, step, since) {
             Ok(Outcome::Goes(step)) => {
-                let since = if step_number(&step) == before { since } else { Instant::now() };
+                let moved = step_number(&step) != before;
+                if moved {
+                    let after = begun.elapsed().as_millis() as u64;
+                    tracing::debug!(
+                        remote = alias,
+                        step = step_number(&step),
+                        after,
+                        "a generation is on its way"
+                    );
+                }
+                let since = if moved { Instant::now() } else { since };
                 if let Some(entry) = self.entries.get_mut(alias) {
                     entry.next = Some(Replacement { step, begun, since, again });
                 }
                 return;
             }
             Ok(Outcome::Nothing) => return,
-            Ok(Outcome::Done(checked, bound)) => return self.take_over(alias, checked, bound, begun),
+            Ok(Outcome::Done(done)) => return self.take_over(alias, *done, begun),
             Err(failed) => *failed,
         };
         if let Some(remote) = remote {
@@ -203,8 +214,11 @@ impl Federation {
                 Some(Ok(None)) => Ok(Outcome::Nothing),
                 Some(Err(failure)) => Err(Box::new((failure, None))),
             },
-            Step::Binding(checked) => self.bind(alias, checked, since),
-            Step::Drawing(checked, bound) => self.draw(alias, checked, bound, since),
+            Step::Binding(checked) => self.bind(alias, *checked, since),
+            Step::Drawing(drawing) => {
+                let (checked, bound) = *drawing;
+                self.draw(alias, checked, bound, since)
+            }
         }
     }
 
@@ -219,7 +233,7 @@ impl Federation {
             return Err(Box::new((failure, Some(checked.remote))));
         }
         if checked.remote.offers().is_none() {
-            return Ok(Outcome::Goes(Step::Binding(checked)));
+            return Ok(Outcome::Goes(Step::Binding(Box::new(checked))));
         }
         let manifest = Arc::clone(&checked.found.manifest);
         let plan = self.trial(alias).plan(&manifest);
@@ -234,7 +248,7 @@ impl Federation {
         }
         let (consumer, refused) = self.consumer(alias, &manifest, checked.remote.notifier());
         match self.scope_beside(alias, &plan, &mut checked, &consumer) {
-            Ok(None) => Ok(Outcome::Goes(Step::Binding(checked))),
+            Ok(None) => Ok(Outcome::Goes(Step::Binding(Box::new(checked)))),
             Err(unusable) => Err(Box::new((unusable.into_failure(), Some(checked.remote)))),
             Ok(Some((scope, used))) => {
                 refused.iter().for_each(Refused::log);
@@ -249,7 +263,7 @@ impl Federation {
                         wake(Duration::ZERO);
                     }
                 });
-                Ok(Outcome::Goes(Step::Drawing(checked, Bound { plan, used, staged })))
+                Ok(Outcome::Goes(Step::Drawing(Box::new((checked, Bound { plan, used, staged })))))
             }
         }
     }
@@ -365,13 +379,13 @@ impl Federation {
         }
         let active = matches!(checked.remote.state(), State::Active);
         if !active || staged.iter().any(|staged| !staged.ready) {
-            return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
+            return Ok(Outcome::Goes(Step::Drawing(Box::new((checked, bound)))));
         }
         for one in staged.iter_mut() {
             let Some(port) = one.port.upgrade() else { continue };
             if port.is_held() {
                 // A press that one generation has seen cannot be released in another.
-                return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
+                return Ok(Outcome::Goes(Step::Drawing(Box::new((checked, bound)))));
             }
             if port.touched() != one.touched && since.elapsed() < QUIET_LIMIT {
                 // Somebody has gone on using it: with the state as it is now, once more.
@@ -380,10 +394,10 @@ impl Federation {
                 if let Some(again) = self.stage(alias, &checked.remote, &expose, &weak) {
                     *one = again;
                 }
-                return Ok(Outcome::Goes(Step::Drawing(checked, bound)));
+                return Ok(Outcome::Goes(Step::Drawing(Box::new((checked, bound)))));
             }
         }
-        Ok(Outcome::Done(checked, bound))
+        Ok(Outcome::Done(Box::new((checked, bound))))
     }
 
     fn expose_of(&self, alias: &str, port: &Weak<Port>) -> String {
@@ -400,7 +414,7 @@ impl Federation {
     }
 
     /// The one moment in which the old generation is let go.
-    fn take_over(&mut self, alias: &str, checked: Checked, bound: Bound, begun: Instant) {
+    fn take_over(&mut self, alias: &str, (checked, bound): (Checked, Bound), begun: Instant) {
         let Checked { found, digest, copy, remote, times, calls } = checked;
         let bound_staged = std::mem::take(&mut *bound.staged.lock());
         let name = found.manifest.name.clone();
@@ -414,12 +428,11 @@ impl Federation {
         let mut staged: Vec<_> = bound_staged.into_iter().map(Some).collect();
         for (expose, port, at) in fresh {
             // One that was opened meanwhile, or is no longer exposed, starts from nothing.
-            match at.and_then(|at| staged[at].take()) {
-                Some(Staged { source, frames, .. }) => port.take_over(source, frames),
-                None => {
-                    self.next += 1;
-                    port.take_over(Arc::new(remote.open(self.next, &expose)), Vec::new());
-                }
+            if let Some(Staged { source, frames, .. }) = at.and_then(|at| staged[at].take()) {
+                port.take_over(source, frames);
+            } else {
+                self.next += 1;
+                port.take_over(Arc::new(remote.open(self.next, &expose)), Vec::new());
             }
         }
         let Some(entry) = self.entries.get_mut(alias) else { return };

@@ -104,7 +104,9 @@ impl Federation {
     /// Counts what has stayed since the last time.
     pub(super) fn count_kept(&mut self) {
         let new: Vec<Kept> = self.retiring.receiver.try_iter().collect();
-        new.into_iter().for_each(|kept| self.keep(kept));
+        for kept in new {
+            self.keep(kept);
+        }
     }
 
     fn keep(&mut self, kept: Kept) {

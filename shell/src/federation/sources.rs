@@ -194,7 +194,7 @@ impl Federation {
         if changes.is_empty() {
             return;
         }
-        let mut changed = BTreeMap::new();
+        let mut concerned = BTreeMap::new();
         for change in changes {
             let path = match &change {
                 Change::Complete { path, .. } | Change::Gone { path } | Change::Unreadable { path, .. } => path,
@@ -216,7 +216,7 @@ impl Federation {
                     }
                     continue;
                 }
-                Change::Complete { seen, .. } => changed.extend(of.into_iter().map(|alias| (alias, seen))),
+                Change::Complete { seen, .. } => concerned.extend(of.into_iter().map(|alias| (alias, seen))),
                 // What runs goes on without its file.
                 Change::Gone { .. } => {}
             }
@@ -229,7 +229,7 @@ impl Federation {
             self.tell(&alias, Event::Installed);
         }
         self.apply_choices();
-        for (alias, seen) in changed {
+        for (alias, seen) in concerned {
             self.file_changed(&alias, seen);
         }
         self.follow();
