@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use plugin_api::{abi::FrameInput, shared::Consumer};
 
 use super::{
@@ -31,6 +31,9 @@ use crate::{
 
 /// How long each step of a new generation may take.
 const STEP_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a frame of the window waits for the pictures of a new generation: as long as for those of one that runs.
+const WAIT: Duration = Duration::from_millis(6);
 
 /// How long the state of a surface is waited for.
 const SAVE_LIMIT: Duration = Duration::from_secs(1);
@@ -66,8 +69,34 @@ enum Step {
 struct Bound {
     plan: Plan,
     used: Vec<(Slot, Module)>,
-    /// Looked at by the remote's threads too, whenever there is something new.
-    staged: Arc<Mutex<Vec<Staged>>>,
+    staged: Arc<Stages>,
+}
+
+/// The surfaces of a new generation, and the news about them.
+struct Stages {
+    surfaces: Mutex<Vec<Staged>>,
+    moved: Condvar,
+}
+
+impl Stages {
+    /// Looks at what is new; whether there is nothing more to wait for. `[any thread]`
+    fn look(&self) -> bool {
+        let mut surfaces = self.surfaces.lock();
+        surfaces.iter_mut().for_each(Staged::look);
+        let settled = surfaces.iter().all(Staged::is_settled);
+        drop(surfaces);
+        self.moved.notify_all();
+        settled
+    }
+
+    /// Waits until there is nothing more to wait for, for a part of one frame of the window.
+    fn await_settled(&self) {
+        let deadline = Instant::now() + WAIT;
+        let mut surfaces = self.surfaces.lock();
+        while !surfaces.iter().all(Staged::is_settled)
+            && !self.moved.wait_until(&mut surfaces, deadline).timed_out()
+        {}
+    }
 }
 
 /// A surface of the new generation, off the screen.
@@ -253,17 +282,19 @@ impl Federation {
             Ok(Some((scope, used))) => {
                 refused.iter().for_each(Refused::log);
                 checked.remote.init(scope, self.data_dir(&manifest.name), self.fonts);
-                let staged = Arc::new(Mutex::new(self.stage_all(alias, &checked)));
+                let surfaces = Mutex::new(self.stage_all(alias, &checked));
+                let staged = Arc::new(Stages { surfaces, moved: Condvar::new() });
                 let (known, wake) = (Arc::downgrade(&staged), Arc::clone(&self.wake));
                 checked.calls.go_to(move || {
-                    let Some(staged) = known.upgrade() else { return };
-                    let mut staged = staged.lock();
-                    staged.iter_mut().for_each(Staged::look);
-                    if staged.iter().all(|staged| staged.ready || staged.failed.is_some()) {
+                    if known.upgrade().is_some_and(|staged| staged.look()) {
                         wake(Duration::ZERO);
                     }
                 });
-                Ok(Outcome::Goes(Step::Drawing(Box::new((checked, Bound { plan, used, staged })))))
+                // What came before the calls went there.
+                staged.look();
+                // Most are ready at once, and can be seen in this very frame of the window.
+                staged.await_settled();
+                self.draw(alias, checked, Bound { plan, used, staged }, Instant::now())
             }
         }
     }
@@ -353,7 +384,7 @@ impl Federation {
             return Err(Box::new((failure, Some(checked.remote))));
         }
         let known = Arc::clone(&bound.staged);
-        let mut staged = known.lock();
+        let mut staged = known.surfaces.lock();
         staged.retain(|staged| staged.port.strong_count() > 0);
         for one in staged.iter_mut() {
             one.look();
@@ -416,7 +447,7 @@ impl Federation {
     /// The one moment in which the old generation is let go.
     fn take_over(&mut self, alias: &str, (checked, bound): (Checked, Bound), begun: Instant) {
         let Checked { found, digest, copy, remote, times, calls } = checked;
-        let bound_staged = std::mem::take(&mut *bound.staged.lock());
+        let bound_staged = std::mem::take(&mut *bound.staged.surfaces.lock());
         let name = found.manifest.name.clone();
         let mut fresh = Vec::new();
         let Some(entry) = self.entries.get_mut(alias) else { return };
@@ -534,6 +565,10 @@ impl Staged {
         if self.asked {
             (self.source.request)(input.clone());
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.ready || self.failed.is_some()
     }
 
     fn save_takes_too_long(&self) -> bool {
