@@ -134,6 +134,11 @@ impl Headless {
         &self.output
     }
 
+    /// How many textures the window holds.
+    pub(crate) fn textures(&self) -> usize {
+        self.ctx.tex_manager().read().num_allocated()
+    }
+
     /// Presses Retry in the slots of a remote: starts it anew if it does not run, and opens its exposes again.
     pub(crate) fn retry(&mut self, alias: &str) {
         let whole = !self.is_active(alias);
@@ -224,7 +229,8 @@ impl Headless {
     /// # Panics
     /// When there is none.
     pub(crate) fn press(&mut self, label: &str) {
-        let found = self.output.nodes.iter().find(|(_, role, text)| text == label && *role == Role::Button);
+        let is_control = |role| [Role::Button, Role::RadioButton].contains(role);
+        let found = self.output.nodes.iter().find(|(_, role, text)| text == label && is_control(role));
         let target_node = found.unwrap_or_else(|| panic!("no button `{label}`; {}", self.describe())).0;
         let request =
             ActionRequest { action: Action::Click, target_tree: TreeId::ROOT, target_node, data: None };
