@@ -29,6 +29,7 @@ pub(crate) struct Headless {
     ctx: Context,
     started: Instant,
     output: Screen,
+    longest: Duration,
     /// Everything that the federation had to tell.
     pub(crate) told: Vec<Told>,
     /// Goes after everything that runs from it.
@@ -79,6 +80,7 @@ impl Headless {
             ctx,
             started,
             output: Screen::default(),
+            longest: Duration::ZERO,
             told: Vec::new(),
             _folder: folder,
         }
@@ -134,7 +136,14 @@ impl Headless {
         &self.output
     }
 
+    /// How long the longest frame of the window took since this was asked the last time.
+    #[allow(dead_code, reason = "for those who measure")]
+    pub(crate) fn take_longest(&mut self) -> Duration {
+        std::mem::take(&mut self.longest)
+    }
+
     /// How many textures the window holds.
+    #[allow(dead_code, reason = "for those who measure")]
     pub(crate) fn textures(&self) -> usize {
         self.ctx.tex_manager().read().num_allocated()
     }
@@ -184,6 +193,7 @@ impl Headless {
 
     /// One frame of the window with these events; returns what was shown.
     pub(crate) fn frame(&mut self, events: Vec<Event>) -> &Screen {
+        let began = Instant::now();
         self.federation.poll();
         self.told.extend(self.federation.take_events());
         if let Some(store) = self.federation.store() {
@@ -208,6 +218,7 @@ impl Headless {
                 slot.ui(ui, &scene, &mut self.federation, alias, expose);
             }
         });
+        self.longest = self.longest.max(began.elapsed());
         self.note(&mut output);
         &self.output
     }
