@@ -75,3 +75,22 @@ impl Keys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn destructor(_: *mut c_void) {}
+
+    #[test]
+    fn keys_are_noted_and_given_back() {
+        let code = destructor as *const () as usize;
+        let mine = || Keys::within(std::slice::from_ref(&(code..code + 1)));
+        let mut key = 0;
+        // SAFETY: a number is written to a variable; no thread gives the key a value.
+        assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(destructor)) }, 0);
+        assert_eq!(mine().0, [key as usize], "the function that stands in was called");
+        mine().give_back();
+        assert_eq!(mine().0, [0; 0]);
+    }
+}
