@@ -12,7 +12,7 @@ static BUILD: &str = "hot-reload build 00000000";
 ///
 /// The name and the types are all that both sides agree on: nothing compares them.
 #[unsafe(no_mangle)]
-pub fn draw(ui: &mut Ui, dashboard: &mut Dashboard) -> u32 {
+pub extern "Rust" fn draw(ui: &mut Ui, dashboard: &mut Dashboard) -> u32 {
     dashboard.ui(ui, None);
     let digits = black_box(BUILD).rsplit(' ').next().unwrap_or_default();
     digits.parse().unwrap_or_default()
