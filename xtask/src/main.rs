@@ -56,6 +56,13 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+    /// Replace the analytics remote over and over in one process, and look what stays
+    #[command(after_help = "Examples:\n  cargo xtask soak\n  cargo xtask soak --count 5000")]
+    Soak {
+        /// How often
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        count: u32,
+    },
     /// Feed damaged manifests, sections and federations to what reads them
     ///
     /// Needs a nightly compiler and a C++ compiler; installs `cargo-fuzz` when it is missing.
@@ -88,6 +95,7 @@ fn main() {
         Task::Test { args } => test(&args, &[]).map(|()| 0),
         Task::Ci => ci().map(|()| 0),
         Task::Bench { args } => bench(&args).map(|()| 0),
+        Task::Soak { count } => soak(count).map(|()| 0),
         Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()).map(|()| 0),
         Task::Bless => bless().map(|()| 0),
     };
@@ -157,8 +165,33 @@ fn bench(args: &[OsString]) -> Result<()> {
     packages::ensure(Purpose::Tests)?;
     // The libraries that are loaded, beside the programs that load them.
     step("build", cargo(&["build"], &[]).args(TESTED))?;
+    let hot_reload = build_hot_reload()?;
     // Only the bench targets: libtest, which the others run under, would run every test.
-    step("bench", cargo(&["bench", "--workspace", "--bench", "*", "--"], &[]).args(args))
+    let mut bench = cargo(&["bench", "--workspace", "--bench", "*", "--"], &[]);
+    step("bench", bench.env("PULSE_HOT_RELOAD", hot_reload).args(args))
+}
+
+/// Builds what replacing a remote is compared with; returns the folder that it is in.
+///
+/// In a target folder of its own, below this one: it depends on the analytics remote with other features, and cargo
+/// gives a library that is also a dynamic one the same file name whatever its features are.
+fn build_hot_reload() -> Result<PathBuf> {
+    let mut metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"], &[]);
+    let output = metadata.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo wrote no JSON")?;
+    let target = metadata["target_directory"].as_str().context("cargo names no target folder")?;
+    let target = Path::new(target).join("hot-reload");
+    let mut build = cargo(&["build", "--release", "--locked", "--target-dir"], &[]);
+    build.arg(&target).args(["--manifest-path", "plugins/analytics/benches/hot-reload/Cargo.toml"]);
+    step("build hot-reload", &mut build)?;
+    Ok(target.join("release"))
+}
+
+/// The tests build the libraries themselves.
+fn soak(count: u32) -> Result<()> {
+    packages::ensure(Purpose::Tests)?;
+    let mut soak = cargo(&["test", "--release", "--workspace", "--test", "soak", "--", "--nocapture"], &[]);
+    step("soak", soak.env("PULSE_SOAK", count.to_string()))
 }
 
 /// The tests that compare the schemas with the manifest types, and the contract's layout with what is written

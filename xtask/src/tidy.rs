@@ -21,8 +21,11 @@ const UNSAFE: &[(&str, &str)] = &[
         "plugins/fixtures/puppet/src/misdeed.rs",
         "a fault on command, and code that runs while a library is loaded",
     ),
+    ("plugins/analytics/benches/hot-reload/src/lib.rs", "what hot-lib-reloader asks of a library: names"),
+    ("plugins/analytics/benches/hot-reload/src/main.rs", "and of a program: types that nothing compares"),
     ("telemetry/src/api.rs", "the shims that abi_stable generates"),
     ("shell/src/federation/loader.rs", "running the code of a library, and unloading it"),
+    ("shell/src/federation/loader/keys.rs", "a function that the C library calls, and one of its own"),
 ];
 
 /// Where colours are given by number. All other code names a token.

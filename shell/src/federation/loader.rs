@@ -26,6 +26,8 @@ use plugin_api::{
 use crate::archive::Digest;
 
 mod file;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod keys;
 #[cfg(target_os = "linux")]
 mod threads;
 
@@ -283,9 +285,16 @@ impl Loaded {
         if !left.is_empty() {
             return Unloaded::Threads(left);
         }
+        #[cfg(target_env = "gnu")]
+        let keys = keys::Keys::within(&threads::code(&self.copy));
         // A failure shows in what is mapped.
         let _ = ManuallyDrop::into_inner(self.library).close();
-        if threads::is_mapped(&self.copy) { Unloaded::Kept } else { Unloaded::Gone }
+        if threads::is_mapped(&self.copy) {
+            return Unloaded::Kept;
+        }
+        #[cfg(target_env = "gnu")]
+        keys.give_back();
+        Unloaded::Gone
     }
 
     #[cfg(not(target_os = "linux"))]

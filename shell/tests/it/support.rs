@@ -287,7 +287,7 @@ pub(crate) fn edited(library: &Path, edits: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Where `part` stands in `bytes`.
-fn places_of(bytes: &[u8], part: &[u8]) -> Vec<usize> {
+pub(crate) fn places_of(bytes: &[u8], part: &[u8]) -> Vec<usize> {
     let (first, rest) = part.split_first().expect("something is looked for");
     let starts = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
     starts.filter(|(at, _)| bytes[at + 1..].starts_with(rest)).map(|(at, _)| at).collect()

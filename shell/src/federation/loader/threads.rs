@@ -85,6 +85,13 @@ impl Tasks {
     }
 }
 
+/// Where the code of the library lies that is mapped from `copy`.
+#[cfg(target_env = "gnu")]
+pub(super) fn code(copy: &Path) -> Vec<Range<usize>> {
+    let own = Memory::now(copy).maps.into_iter().filter(|mapping| mapping.code && mapping.own);
+    own.map(|mapping| mapping.range).collect()
+}
+
 /// A thread as the system describes it.
 struct Seen {
     task: Task,

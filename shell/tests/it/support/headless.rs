@@ -29,6 +29,7 @@ pub(crate) struct Headless {
     ctx: Context,
     started: Instant,
     output: Screen,
+    longest: Duration,
     /// Everything that the federation had to tell.
     pub(crate) told: Vec<Told>,
     /// Goes after everything that runs from it.
@@ -79,6 +80,7 @@ impl Headless {
             ctx,
             started,
             output: Screen::default(),
+            longest: Duration::ZERO,
             told: Vec::new(),
             _folder: folder,
         }
@@ -134,6 +136,18 @@ impl Headless {
         &self.output
     }
 
+    /// How long the longest frame of the window took since this was asked the last time.
+    #[allow(dead_code, reason = "for those who measure")]
+    pub(crate) fn take_longest(&mut self) -> Duration {
+        std::mem::take(&mut self.longest)
+    }
+
+    /// How many textures the window holds.
+    #[allow(dead_code, reason = "for those who measure")]
+    pub(crate) fn textures(&self) -> usize {
+        self.ctx.tex_manager().read().num_allocated()
+    }
+
     /// Presses Retry in the slots of a remote: starts it anew if it does not run, and opens its exposes again.
     pub(crate) fn retry(&mut self, alias: &str) {
         let whole = !self.is_active(alias);
@@ -179,6 +193,7 @@ impl Headless {
 
     /// One frame of the window with these events; returns what was shown.
     pub(crate) fn frame(&mut self, events: Vec<Event>) -> &Screen {
+        let began = Instant::now();
         self.federation.poll();
         self.told.extend(self.federation.take_events());
         if let Some(store) = self.federation.store() {
@@ -203,6 +218,7 @@ impl Headless {
                 slot.ui(ui, &scene, &mut self.federation, alias, expose);
             }
         });
+        self.longest = self.longest.max(began.elapsed());
         self.note(&mut output);
         &self.output
     }
@@ -224,7 +240,8 @@ impl Headless {
     /// # Panics
     /// When there is none.
     pub(crate) fn press(&mut self, label: &str) {
-        let found = self.output.nodes.iter().find(|(_, role, text)| text == label && *role == Role::Button);
+        let is_control = |role| [Role::Button, Role::RadioButton].contains(role);
+        let found = self.output.nodes.iter().find(|(_, role, text)| text == label && is_control(role));
         let target_node = found.unwrap_or_else(|| panic!("no button `{label}`; {}", self.describe())).0;
         let request =
             ActionRequest { action: Action::Click, target_tree: TreeId::ROOT, target_node, data: None };
