@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use egui::{Align2, Area, Color32, Context, Id, Key, Modal, Order, Sense, Stroke, StrokeKind, TextEdit, Ui};
+use egui::{Align2, Area, Context, Id, Key, Modal, Order, Sense, Stroke, StrokeKind, TextEdit, Ui};
 use plugin_api::{
     theme::{caption, card, color, strong},
     tokens::Tokens,
@@ -237,7 +237,7 @@ fn drop_hint_ui(ctx: &Context, t: &Tokens) {
         .interactable(false)
         .show(ctx, |ui| {
             let (rect, _) = ui.allocate_exact_size(whole.size(), Sense::hover());
-            let ground = if t.dark { Color32::from_black_alpha(176) } else { Color32::from_white_alpha(208) };
+            let ground = color(t.background).gamma_multiply(0.8);
             ui.painter().rect_filled(rect, 0.0, ground);
             let edge = Stroke::new(2.0, color(t.accent));
             ui.painter().rect_stroke(rect.shrink(12.0), t.radius[1], edge, StrokeKind::Inside);
