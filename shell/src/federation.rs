@@ -471,7 +471,7 @@ impl Federation {
         self.follow();
     }
 
-    /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`].
+    /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`](remote::SHUTDOWN_LIMIT).
     pub fn shutdown(&mut self) {
         self.host.uninstall();
         for alias in self.entries.keys().cloned().collect::<Vec<_>>() {

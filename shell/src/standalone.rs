@@ -93,7 +93,8 @@ pub fn run(path: &Path, options: &Options) -> Result<(), StandaloneError> {
     // The name that the file itself states: the reference to it is right by construction.
     let name = read_manifest(&path)?.manifest.name;
     let reference = RemoteRef { name: name.clone(), location: path.to_string_lossy().into_owned() };
-    let config = alone(options, BTreeMap::from([(name, reference)]))?;
+    // Built again while it is shown, it takes over from itself.
+    let config = Config { watch: true, ..alone(options, BTreeMap::from([(name, reference)]))? };
     show(move |ctx| Ok(Federation::start(config, theme::fonts(), waker(ctx))))
 }
 

@@ -39,9 +39,9 @@ const MEASURED: usize = 120;
 pub enum Health {
     /// They do.
     Fine,
-    /// The last one took longer than [`SLOW`], or is still being drawn.
+    /// The last one took longer than 50 ms, or is still being drawn.
     Slow,
-    /// It has been waited for longer than [`PATIENCE`].
+    /// It has been waited for longer than two seconds.
     NotResponding,
 }
 
