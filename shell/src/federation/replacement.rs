@@ -32,8 +32,9 @@ use crate::{
 /// How long each step of a new generation may take.
 const STEP_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long a frame of the window waits for the pictures of a new generation: as long as for those of one that runs.
-const WAIT: Duration = Duration::from_millis(6);
+/// How long the one frame of the window in which a new generation starts waits for its pictures: most are there by
+/// then, and each further frame is a delay; and no frame may take 16 ms because of it.
+const WAIT: Duration = Duration::from_millis(10);
 
 /// How long the state of a surface is waited for.
 const SAVE_LIMIT: Duration = Duration::from_secs(1);
