@@ -42,6 +42,9 @@ const SAVE_LIMIT: Duration = Duration::from_secs(1);
 /// How long a picture is waited for that stands in for no other.
 const PLACEHOLDER_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long a screen shows a frame.
+const FRAME: Duration = Duration::from_millis(16);
+
 /// How often a first frame is asked for again that wants to be followed at once.
 const FOLLOW_UPS: usize = 3;
 
@@ -112,6 +115,7 @@ struct Staged {
     since: Instant,
     /// A frame is on its way.
     asked: bool,
+    asked_at: Instant,
     saving: mpsc::Receiver<Failure>,
     saved: Arc<AtomicBool>,
     ready: bool,
@@ -366,6 +370,7 @@ impl Federation {
             frames: Vec::new(),
             since: Instant::now(),
             asked,
+            asked_at: Instant::now(),
             saving,
             saved,
             ready: !asked,
@@ -557,13 +562,15 @@ impl Staged {
         let at_once = last.repaint_after.is_some_and(|delay| delay.is_zero());
         let due = self.source.mailbox.is_due(Instant::now());
         if last.placeholder && !waited {
-            self.asked = due || at_once;
+            // What is being loaded has news of its own; what moves meanwhile needs no more than a screen would ask for.
+            self.asked = due || (at_once && self.asked_at.elapsed() >= FRAME);
         } else if at_once && self.frames.len() <= FOLLOW_UPS {
             self.asked = true;
         } else {
             self.ready = true;
         }
         if self.asked {
+            self.asked_at = Instant::now();
             (self.source.request)(input.clone());
         }
     }
