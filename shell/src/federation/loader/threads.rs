@@ -11,16 +11,17 @@
 //! 2. *Whose code started it?* The C library notes the function that a thread starts with beside the head of its
 //!    list of robust mutexes, and the kernel tells where that is, of a running thread too. Each library has its
 //!    own copy of Rust's standard library, so the function is in the library whose code called `spawn`. This is
-//!    exact: other generations have other addresses.
+//!    exact: other generations have other addresses. A thread that this program has started enters a library only
+//!    through what others use, see above, and is not asked further.
 //! 3. *Is a call into the library under way?* The kernel tells the stack pointer of a thread that waits. A word
 //!    between there and the stack's end that is an address in the library's code may be where a call returns to.
 //!    It may also be left over from a call that has ended, or be anything else: that keeps a library for nothing.
 //!    A thread that was started by other code and does not wait is not asked: such threads enter a library only
 //!    through what others use, see above.
 //!
-//! A thread of which neither 2 nor 3 can be answered counts, and every thread when it is not known where the library is. Everyone is looked at again for [`PATIENCE`], because
-//! threads that have been told to end need a moment; and a last time after nobody was found, because a thread may
-//! have started another just before it ended.
+//! A thread of which neither 2 nor 3 can be answered counts, and every thread when it is not known where the library
+//! is. Everyone is looked at again for [`PATIENCE`], because threads that have been told to end need a moment; and a
+//! last time after nobody was found, because a thread may have started another just before it ended.
 //!
 //! Elsewhere nothing of this can be known without pausing threads, and libraries are kept: see
 //! [`Library::unload`](super::Library::unload).
@@ -154,6 +155,12 @@ impl Memory {
         let notes = head.map_or(Vec::new(), |at| self.words(at.saturating_sub(NOTES.start)..at + NOTES.end));
         if notes.iter().any(|word| self.is_own_code(*word)) {
             return true;
+        }
+        // This program's own function: its stack may be one that an earlier thread has left full of old addresses.
+        let program = maps as fn() -> String as usize;
+        let program = self.mapping(program).map(|mapping| mapping.range.clone()).unwrap_or_default();
+        if notes.iter().any(|word| program.contains(word)) {
+            return false;
         }
         let origin_is_known = notes.iter().any(|word| self.mapping(*word).is_some_and(|m| m.code));
         let Some(pointer) = stack_pointer(thread) else { return !origin_is_known };
