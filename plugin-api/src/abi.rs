@@ -49,7 +49,7 @@ use crate::shared::{Consumer, Interface};
 ///
 /// A host loads remotes of exactly this revision; it reads the number from the library's manifest section
 /// before running any of its code.
-pub const ABI_REVISION: u32 = 3;
+pub const ABI_REVISION: u32 = 4;
 
 /// An axis-aligned rectangle in logical points: left, top, right, bottom.
 pub type Rect = [f32; 4];
@@ -87,18 +87,35 @@ pub struct InitContext {
     pub scope: RVec<Interface>,
     /// A directory that belongs to this remote, created by the host.
     pub data_dir: RString,
-    /// The host's fonts. They outlive every remote.
-    pub fonts: Fonts,
+    /// The fonts that the host draws with, those to be asked first in front; what they lack is found by
+    /// [`HostServices::font`].
+    pub fonts: RVec<Font>,
 }
 
-/// Font files (TrueType or OpenType) that host and remotes draw with; empty where the host has none.
+/// A font of the host, of which there is one copy for all remotes.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
-pub struct Fonts {
-    /// The regular weight.
-    pub regular: RSlice<'static, u8>,
-    /// The semi-bold weight, for headings and figures.
-    pub strong: RSlice<'static, u8>,
+#[derive(Clone, Debug, StableAbi)]
+pub struct Font {
+    /// A name of its own.
+    pub name: RString,
+    /// The file (TrueType, OpenType, or a collection); it outlives every remote.
+    pub data: RSlice<'static, u8>,
+    /// Which face of a collection.
+    pub index: u32,
+    /// Bits of [`families`].
+    pub families: u32,
+    /// Size beside the other fonts.
+    pub scale: f32,
+}
+
+/// Bits of the families that a [`Font`] belongs to.
+pub mod families {
+    /// Text.
+    pub const PROPORTIONAL: u32 = 1;
+    /// Text in columns.
+    pub const MONOSPACE: u32 = 2;
+    /// Headings and figures.
+    pub const STRONG: u32 = 4;
 }
 
 /// A shared crate that is linked into an image: what the image offers to others, and what it expects of them.
@@ -171,8 +188,13 @@ pub trait HostServices: Send + Sync + Clone {
     fn request_repaint(&self, surface: u64, nanoseconds: u64);
 
     /// Tells of an error that the surface has coped with by itself: people are told, and nothing else changes.
-    #[sabi(last_prefix_field)]
     fn report(&self, surface: u64, error: RemoteError);
+
+    /// A font of the system for the first character of `cluster`, for families that have none with it.
+    ///
+    /// `families` are bits of [`families`]. May take a while when it is asked for the first time.
+    #[sabi(last_prefix_field)]
+    fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font>;
 }
 
 /// A shared handle on [`HostServices`].

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use egui::{Color32, CornerRadius, FontFamily, FontId, RichText, Stroke, TextStyle, Vec2};
 
+use crate::abi::{Font, families};
 use crate::tokens::{LIGHT, Rgba, Tokens};
 
 /// Name of the semi-bold font family; always registered after [`set_fonts`] or [`apply`].
@@ -64,25 +65,30 @@ pub fn card(tokens: &Tokens) -> egui::Frame {
         .inner_margin(tokens.space[3])
 }
 
-/// Registers the host's fonts: `regular` for text, `strong` for [`STRONG`].
+/// Registers the host's fonts, those to be asked first in front.
 ///
-/// egui's own fonts stay behind them for glyphs that these lack.
 /// Takes effect at the start of the next pass.
-pub fn set_fonts(ctx: &egui::Context, regular: &'static [u8], strong: &'static [u8]) {
-    let mut fonts = egui::FontDefinitions::default();
-    let fallback = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
-    for (name, bytes, family) in [
-        ("pulse-regular", regular, FontFamily::Proportional),
-        ("pulse-strong", strong, FontFamily::Name(STRONG.into())),
-    ] {
-        let mut order = fallback.clone();
-        if !bytes.is_empty() {
-            fonts.font_data.insert(name.to_owned(), Arc::new(egui::FontData::from_static(bytes)));
-            order.insert(0, name.to_owned());
+pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
+    let mut definitions = egui::FontDefinitions::empty();
+    definitions.families.insert(FontFamily::Name(STRONG.into()), Vec::new());
+    for font in fonts {
+        let data = egui::FontData {
+            index: font.index,
+            tweak: egui::FontTweak { scale: font.scale, ..egui::FontTweak::default() },
+            ..egui::FontData::from_static(font.data.as_slice())
+        };
+        definitions.font_data.insert(font.name.to_string(), Arc::new(data));
+        for (bit, family) in [
+            (families::PROPORTIONAL, FontFamily::Proportional),
+            (families::MONOSPACE, FontFamily::Monospace),
+            (families::STRONG, FontFamily::Name(STRONG.into())),
+        ] {
+            if font.families & bit != 0 {
+                definitions.families.entry(family).or_default().push(font.name.to_string());
+            }
         }
-        fonts.families.insert(family, order);
     }
-    ctx.set_fonts(fonts);
+    ctx.set_fonts(definitions);
     ctx.data_mut(|data| data.insert_temp(tokens_id().with("fonts"), true));
 }
 
@@ -91,7 +97,7 @@ pub fn set_fonts(ctx: &egui::Context, regular: &'static [u8], strong: &'static [
 /// Cheap when nothing changed.
 pub fn apply(ctx: &egui::Context, tokens: &Tokens) {
     if ctx.data(|data| data.get_temp::<bool>(tokens_id().with("fonts"))).is_none() {
-        set_fonts(ctx, &[], &[]);
+        set_fonts(ctx, &[]);
     }
     if ctx.data(|data| data.get_temp::<Tokens>(tokens_id())) == Some(*tokens) {
         return;

@@ -48,7 +48,7 @@ fn the_description_covers_what_crosses() {
         "Consumer",
         "Event",
         "EventKind",
-        "Fonts",
+        "Font",
         "Frame",
         "FrameInput",
         "Grant",

@@ -11,7 +11,7 @@ use std::{
 };
 
 use plugin_api::{
-    abi::Fonts,
+    abi::Font,
     manifest::{RemoteManifest, RemoteRef},
     shared::{Consumer, notify_fn},
 };
@@ -89,7 +89,7 @@ pub struct Federation {
     notices: Notices,
     warnings: Vec<Warning>,
     copies: Copies,
-    fonts: Fonts,
+    fonts: Vec<Font>,
     wake: Wake,
     next: u64,
     retiring: Retiring,
@@ -101,7 +101,7 @@ pub struct Federation {
 
 impl Federation {
     /// Finds, reads and plans all remotes of `config`, and starts those that provide for others.
-    pub fn start(config: Config, fonts: Fonts, wake: Wake) -> Self {
+    pub fn start(config: Config, fonts: Vec<Font>, wake: Wake) -> Self {
         let looked = Arc::clone(&wake);
         let sources = Sources::new(&config, move || looked(Duration::ZERO));
         let entries = sources.entries(&config);
@@ -115,7 +115,7 @@ impl Federation {
     pub fn linked(
         config: Config,
         entry: plugin_api::abi::RemoteEntryRef,
-        fonts: Fonts,
+        fonts: Vec<Font>,
         wake: Wake,
     ) -> Result<Self, Failure> {
         let text = entry.descriptor()();
@@ -135,7 +135,7 @@ impl Federation {
         config: Config,
         entries: BTreeMap<String, Entry>,
         sources: Sources,
-        fonts: Fonts,
+        fonts: Vec<Font>,
         wake: Wake,
     ) -> Self {
         let host = Host::new();
@@ -386,7 +386,7 @@ impl Federation {
                 // Now, because this is the one time that it is started.
                 refused.iter().for_each(Refused::log);
                 self.in_use.extend(used);
-                let (folder, fonts) = (self.data_dir(&manifest.name), self.fonts);
+                let (folder, fonts) = (self.data_dir(&manifest.name), self.fonts.clone());
                 if let Some(entry) = self.entries.get_mut(alias)
                     && let Some(running) = &entry.running
                 {

@@ -14,7 +14,7 @@ pub const NEVER: u64 = u64::MAX;
 ///
 /// Meshes and texture updates belong together: the host applies the updates, in order, before it paints the
 /// meshes, and never paints meshes of one frame with textures of another.
-/// A host may skip the meshes of a frame but not its texture updates.
+/// A host takes every frame, because a later one may keep what an earlier one has brought.
 ///
 /// Coordinates are logical points with the origin at the slot's upper left corner.
 #[repr(C)]
@@ -48,6 +48,12 @@ pub struct Frame {
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct ClippedMesh {
+    /// The surface's own name of the mesh, unlike that of every other mesh of the frame; 0 for one that will not
+    /// be kept.
+    pub id: u64,
+    /// The mesh is the one of this name in the frame before, with the same vertices, indices and texture, which
+    /// are not said again.
+    pub kept: bool,
     /// What is painted outside of this is not seen.
     pub clip: Rect,
     /// The surface's own name of the texture.
@@ -112,8 +118,17 @@ impl CommandKind {
     pub const OPEN_URL: Self = Self(2);
     /// The user's selection is now `text` (the X11 primary selection).
     pub const SELECTION: Self = Self(3);
-    /// Tab moved the focus past the last (`forward`) or first control of the surface.
+    /// Tab moved the focus past the last (`flag`) or first control of the surface.
     pub const FOCUS_LEFT: Self = Self(4);
+    /// Put the image `data` of `size` texels (sRGBA, straight alpha) on the clipboard.
+    pub const COPY_IMAGE: Self = Self(5);
+    /// The user drags something out of the surface: `data` of the MIME type `text`, from now until the button
+    /// is up.
+    pub const DRAG: Self = Self(6);
+    /// Whether what is dragged over the surface would be taken (`flag`) where it is; until this says otherwise.
+    pub const DRAG_TAKEN: Self = Self(7);
+    /// Paste from the clipboard, as with the keyboard.
+    pub const PASTE: Self = Self(8);
 }
 
 /// One request to the platform.
@@ -124,8 +139,19 @@ pub struct Command {
     pub kind: CommandKind,
     /// New window (URL) or direction (focus).
     pub flag: bool,
-    /// The text or URL.
+    /// The text, URL or MIME type.
     pub text: RString,
+    /// Width and height of an image, in texels.
+    pub size: [u32; 2],
+    /// An image, or what is dragged.
+    pub data: RVec<u8>,
+}
+
+impl Command {
+    /// A command of `kind` with every other field zero or empty.
+    pub fn new(kind: CommandKind) -> Self {
+        Self { kind, flag: false, text: RString::new(), size: [0; 2], data: RVec::new() }
+    }
 }
 
 /// Where an input method puts its window.
@@ -136,4 +162,8 @@ pub struct Ime {
     pub field: Rect,
     /// The text cursor.
     pub cursor: Rect,
+    /// What is written: 0 text, 1 a password, 2 input of a terminal.
+    pub purpose: u32,
+    /// What is not yet committed is to be given up.
+    pub interrupt: bool,
 }

@@ -64,11 +64,12 @@ impl EventKind {
     pub const POINTER_GONE: Self = Self(2);
     /// Button `button` went down (`pressed`) or up at `pos`.
     pub const POINTER_BUTTON: Self = Self(3);
-    /// Scrolled by `delta`; `unit` is 0 for points, 1 for lines, 2 for pages; `phase` as for touch.
+    /// Scrolled by `delta`; `unit` is 0 for points, 1 for lines, 2 for pages; `phase` as for touch; `source` is 0
+    /// when it is not known, 1 for a wheel, 2 for fingers, 3 for the momentum that they leave.
     pub const WHEEL: Self = Self(4);
     /// Zoom gesture; `value` is the factor.
     pub const ZOOM: Self = Self(5);
-    /// Key named `text` went down (`pressed`, maybe `repeat`) or up.
+    /// Key named `text` went down (`pressed`, maybe `repeat`) or up; `physical` names its place on the keyboard.
     pub const KEY: Self = Self(6);
     /// `text` was typed.
     pub const TEXT: Self = Self(7);
@@ -80,7 +81,8 @@ impl EventKind {
     pub const PASTE: Self = Self(10);
     /// The surface gained (`pressed`) or lost the keyboard.
     pub const FOCUS: Self = Self(11);
-    /// The input method shows `text` as not yet committed.
+    /// The input method shows `text` as not yet committed; `span` is the part of it that is at work, in
+    /// characters, or empty.
     pub const IME_PREEDIT: Self = Self(12);
     /// The input method committed `text`.
     pub const IME_COMMIT: Self = Self(13);
@@ -88,8 +90,25 @@ impl EventKind {
     pub const IME_ENABLED: Self = Self(14);
     /// Assistive technology asks for an action; `text` is an AccessKit `ActionRequest` as JSON.
     pub const ACCESS_ACTION: Self = Self(15);
-    /// Finger `id` at `pos`; `phase` is 0 start, 1 move, 2 end, 3 cancel; `value` is the force or NaN.
+    /// Finger `id` of `device` at `pos`; `phase` is 0 start, 1 move, 2 end, 3 cancel; `value` is the force or NaN.
     pub const TOUCH: Self = Self(16);
+    /// The user pasted the image `data` of `span` texels (sRGBA, straight alpha).
+    pub const PASTE_IMAGE: Self = Self(17);
+    /// The user pasted the selection `text` with the middle button at `pos`.
+    pub const PASTE_SELECTION: Self = Self(18);
+    /// Rotation gesture; `value` is the angle in radians, clockwise.
+    pub const ROTATE: Self = Self(19);
+    /// The pointing device moved by `delta`, without bounds and acceleration.
+    pub const MOTION: Self = Self(20);
+    /// Something is dragged over the surface, at `pos`; `text` is its MIME type, and `data` is there for
+    /// `text/uri-list` (files) only.
+    pub const DRAG_OVER: Self = Self(21);
+    /// What was dragged over the surface is so no longer.
+    pub const DRAG_LEFT: Self = Self(22);
+    /// `data` of the MIME type `text` was dropped at `pos`.
+    pub const DROP: Self = Self(23);
+    /// What was dragged out of this surface was dropped where it was taken (`pressed`) or not.
+    pub const DRAG_ENDED: Self = Self(24);
 }
 
 /// One thing that happened; which fields mean something is said at its [`EventKind`].
@@ -110,16 +129,26 @@ pub struct Event {
     pub unit: u8,
     /// Phase of a gesture.
     pub phase: u8,
+    /// What scrolls.
+    pub source: u8,
     /// Identity of a finger.
     pub id: u64,
+    /// Identity of a touch device.
+    pub device: u64,
     /// Position.
     pub pos: [f32; 2],
     /// Movement.
     pub delta: [f32; 2],
     /// A factor or force.
     pub value: f32,
-    /// Name of a key, or text.
+    /// Start and end in characters, or width and height in texels.
+    pub span: [u32; 2],
+    /// Name of a key, text, or a MIME type.
     pub text: RString,
+    /// Name of the key in this place of the keyboard, or empty.
+    pub physical: RString,
+    /// An image, or what is dragged.
+    pub data: RVec<u8>,
 }
 
 impl Event {
@@ -133,11 +162,16 @@ impl Event {
             button: 0,
             unit: 0,
             phase: 0,
+            source: 0,
             id: 0,
+            device: 0,
             pos: [0.0; 2],
             delta: [0.0; 2],
             value: 0.0,
+            span: [0; 2],
             text: RString::new(),
+            physical: RString::new(),
+            data: RVec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Cx;
 use crate::{
-    abi::{Fonts, RemoteError, SharedModule, SurfaceBox, SurfaceContext},
+    abi::{Font, RemoteError, SharedModule, SurfaceBox, SurfaceContext},
     shared::{InstallError, Interface},
 };
 
@@ -12,7 +12,7 @@ pub struct ExposeEntry {
     /// Name, as in the manifest.
     pub name: &'static str,
     /// Makes a surface.
-    pub open: fn(Cx, &SurfaceContext, Fonts) -> Result<SurfaceBox, RemoteError>,
+    pub open: fn(Cx, &SurfaceContext, &[Font]) -> Result<SurfaceBox, RemoteError>,
 }
 
 /// A shared crate that a remote links.

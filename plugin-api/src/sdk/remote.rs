@@ -9,7 +9,7 @@ use abi_stable::{
 
 use super::{Cx, ExposeEntry, SharedEntry, Watches};
 use crate::abi::{
-    Fonts, InitContext, Remote, Remote_TO, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
+    Font, InitContext, Remote, Remote_TO, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
 };
 use crate::guard::guard;
 
@@ -30,7 +30,7 @@ pub fn init(
         let container = Container {
             services: context.services,
             data_dir: PathBuf::from(context.data_dir.into_string()),
-            fonts: context.fonts,
+            fonts: context.fonts.into(),
             version: version(manifest).into(),
             shared,
             exposes,
@@ -53,7 +53,7 @@ fn version(manifest: &str) -> String {
 struct Container {
     services: Services,
     data_dir: PathBuf,
-    fonts: Fonts,
+    fonts: Vec<Font>,
     version: Rc<str>,
     shared: &'static [SharedEntry],
     exposes: &'static [ExposeEntry],
@@ -81,7 +81,7 @@ impl Remote for Container {
                 Rc::clone(&self.version),
                 Rc::clone(&self.watches),
             );
-            (entry.open)(cx, &context, self.fonts)
+            (entry.open)(cx, &context, &self.fonts)
         })
         .inspect_err(|_| self.watches.borrow_mut().retain(|watch| watch.surface != context.id))
         .into()

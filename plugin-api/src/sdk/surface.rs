@@ -13,11 +13,7 @@ use abi_stable::{
     sabi_trait::TD_Opaque,
     std_types::{ROption, RResult, RVec},
 };
-use egui::{
-    Context, FullOutput, LayerId, Order, OutputCommand, Pos2, RawInput, Rect, TextureId, UiBuilder, Vec2,
-    ViewportId,
-    epaint::{ClippedPrimitive, ClippedShape, ImageData, Primitive, textures::TextureFilter},
-};
+use egui::{Context, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId};
 
 use super::{
     Cx, Expose,
@@ -26,16 +22,23 @@ use super::{
 };
 use crate::{
     abi::{
-        ClippedMesh, Command, CommandKind, Event, EventKind, Fonts, Frame, FrameInput, Ime, NEVER, RemoteError,
-        Surface, Surface_TO, SurfaceBox, SurfaceContext, TextureUpdate, Vertex, modifiers,
+        Command, CommandKind, Font, Frame, FrameInput, NEVER, RemoteError, Surface, Surface_TO, SurfaceBox,
+        SurfaceContext,
     },
-    bridge,
     guard::guard,
     theme,
 };
 
+mod input;
+mod picture;
+mod platform;
+
+use input::{is_deed, raw_input, tab_leads_out};
+use picture::{background_shapes, overlays, push_meshes, texture_updates};
+use platform::platform;
+
 /// Makes a surface of `E`.
-pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: Fonts) -> Result<SurfaceBox, RemoteError> {
+pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Result<SurfaceBox, RemoteError> {
     let (saved, mut problem) = match context.state.as_ref().map(|state| Saved::read(state)) {
         ROption::RNone => (None, None),
         ROption::RSome(Ok(saved)) => (Some(saved), None),
@@ -49,7 +52,7 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: Fonts) -> Result
     if let Some(carried) = &carried {
         carried.put(&ctx);
     }
-    theme::set_fonts(&ctx, fonts.regular.as_slice(), fonts.strong.as_slice());
+    theme::set_fonts(&ctx, fonts);
     let wake = Arc::new(Wake::default());
     ctx.set_request_repaint_callback({
         let (wake, services, id) = (Arc::clone(&wake), cx.services.clone(), context.id);
@@ -205,7 +208,7 @@ impl<E: Expose> EguiSurface<E> {
         };
         *carried = carried.take().filter(|_| frame.placeholder);
         if let Some(flag) = left {
-            frame.commands.push(Command { kind: CommandKind::FOCUS_LEFT, flag, text: "".into() });
+            frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
         push_meshes(&mut frame.meshes, ctx, shapes, ppp, false);
         if !above.is_empty() {
@@ -216,152 +219,8 @@ impl<E: Expose> EguiSurface<E> {
     }
 }
 
-/// Whether an event says where to look, or what has the focus, from now on.
-fn is_deed(event: &Event) -> bool {
-    let idle = [EventKind::POINTER_MOVED, EventKind::POINTER_GONE, EventKind::FOCUS, EventKind::IME_ENABLED];
-    !idle.contains(&event.kind)
-}
-
-/// Whether Tab leads out of the last control (true) or, with Shift, out of the first (false).
-///
-/// Decided before the pass: egui itself would go round to the other end.
-fn tab_leads_out(ctx: &Context, input: &FrameInput) -> Option<bool> {
-    let tab = input.events.iter().find(|e| e.kind == EventKind::KEY && e.pressed && e.text == "Tab")?;
-    let forward = tab.modifiers & modifiers::SHIFT == 0;
-    let focused = ctx.memory(egui::Memory::focused)?;
-    let edge = ctx.viewport(|v| {
-        let widgets = v.prev_pass.widgets.get_layer(LayerId::background());
-        let mut controls = widgets.filter(|w| w.enabled && w.sense.is_focusable()).map(|w| w.id);
-        if forward { controls.last() } else { controls.next() }
-    });
-    (edge == Some(focused)).then_some(forward)
-}
-
 fn nanoseconds(delay: Duration) -> u64 {
     u64::try_from(delay.as_nanos()).unwrap_or(NEVER)
-}
-
-fn raw_input(ctx: &Context, input: &FrameInput) -> RawInput {
-    let [left, top, right, bottom] = input.window;
-    let mut raw = RawInput {
-        screen_rect: Some(Rect::from_min_max(Pos2::new(left, top), Pos2::new(right, bottom))),
-        max_texture_side: Some(input.max_texture_side as usize),
-        time: Some(input.time),
-        predicted_dt: input.predicted_dt,
-        focused: input.focused,
-        system_theme: Some(if input.tokens.dark { egui::Theme::Dark } else { egui::Theme::Light }),
-        events: input.events.iter().filter_map(bridge::event_from_abi).collect(),
-        ..RawInput::default()
-    };
-    // egui takes the modifiers from events; after a click elsewhere there may be none.
-    // Only a change of them: egui draws another frame after every event.
-    let modifiers = bridge::modifiers_from_bits(input.modifiers);
-    if ctx.input(|i| i.modifiers) != modifiers {
-        raw.events.insert(0, egui::Event::ModifiersChanged(modifiers));
-    }
-    if let Some(viewport) = raw.viewports.get_mut(&ViewportId::ROOT) {
-        viewport.native_pixels_per_point = Some(input.pixels_per_point);
-        viewport.focused = Some(input.focused);
-    }
-    raw
-}
-
-/// How many shapes lie in background layers: egui paints them first.
-fn background_shapes(ctx: &Context) -> usize {
-    let mut layers: Vec<LayerId> =
-        ctx.memory(|m| m.layer_ids().filter(|l| l.order == Order::Background).collect());
-    if !layers.contains(&LayerId::background()) {
-        layers.push(LayerId::background());
-    }
-    ctx.graphics(|g| layers.iter().filter_map(|l| g.get(*l)).map(|list| list.all_entries().len()).sum())
-}
-
-/// Rectangles of visible layers above the background that take the pointer.
-fn overlays(ctx: &Context) -> RVec<crate::abi::Rect> {
-    ctx.memory(|m| {
-        m.layer_ids()
-            .filter(|l| matches!(l.order, Order::Middle | Order::Foreground) && m.areas().is_visible(l))
-            .filter_map(|l| m.area_rect(l.id))
-            .map(rect)
-            .collect()
-    })
-}
-
-fn rect(r: Rect) -> crate::abi::Rect {
-    [r.min.x, r.min.y, r.max.x, r.max.y]
-}
-
-fn push_meshes(out: &mut RVec<ClippedMesh>, ctx: &Context, shapes: Vec<ClippedShape>, ppp: f32, overlay: bool) {
-    for ClippedPrimitive { clip_rect, primitive } in ctx.tessellate(shapes, ppp) {
-        // Paint callbacks are code of this image; they do not cross.
-        let Primitive::Mesh(mesh) = primitive else { continue };
-        let TextureId::Managed(texture) = mesh.texture_id else { continue };
-        out.push(ClippedMesh {
-            clip: rect(clip_rect),
-            texture,
-            overlay,
-            indices: mesh.indices.into(),
-            vertices: bytemuck::cast_vec::<_, Vertex>(mesh.vertices).into(),
-        });
-    }
-}
-
-fn texture_updates(output: &mut FullOutput) -> RVec<TextureUpdate> {
-    let delta = &mut output.textures_delta;
-    let mut updates = RVec::new();
-    // The order between textures is of no consequence; the order within one is kept.
-    #[expect(clippy::iter_over_hash_type)]
-    for (id, deltas) in delta.set.drain() {
-        let TextureId::Managed(texture) = id else { continue };
-        for delta in deltas {
-            let ImageData::Color(image) = &delta.image;
-            let [x, y] = delta.pos.unwrap_or_default();
-            updates.push(TextureUpdate {
-                texture,
-                free: false,
-                partial: delta.pos.is_some(),
-                nearest: delta.options.magnification == TextureFilter::Nearest,
-                pos: [x as u32, y as u32],
-                size: image.size.map(|side| side as u32),
-                pixels: bytemuck::cast_slice(&image.pixels).to_vec().into(),
-            });
-        }
-    }
-    #[expect(clippy::iter_over_hash_type)]
-    for id in delta.free.drain() {
-        let TextureId::Managed(texture) = id else { continue };
-        updates.push(TextureUpdate {
-            texture,
-            free: true,
-            partial: false,
-            nearest: false,
-            pos: [0; 2],
-            size: [0; 2],
-            pixels: RVec::new(),
-        });
-    }
-    updates
-}
-
-fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
-    let platform = output.platform_output;
-    frame.cursor = bridge::cursor_name(platform.cursor_icon).into();
-    frame.wants_keyboard = ctx.egui_wants_keyboard_input();
-    frame.ime = platform.ime.map(|ime| Ime { field: rect(ime.rect), cursor: rect(ime.cursor_rect) }).into();
-    let commands = platform.commands.into_iter().filter_map(|command| {
-        let (kind, flag, text) = match command {
-            OutputCommand::CopyText(text) => (CommandKind::COPY_TEXT, false, text),
-            OutputCommand::OpenUrl(url) => (CommandKind::OPEN_URL, url.new_tab, url.url),
-            OutputCommand::TextSelectionSettled(text) => (CommandKind::SELECTION, false, text),
-            OutputCommand::CopyImage(_) => return None,
-        };
-        Some(Command { kind, flag, text: text.into() })
-    });
-    frame.commands.extend(commands);
-    if let Some(update) = platform.accesskit_update {
-        // Serialising a tree of plain values does not fail; without it the surface is merely not accessible.
-        frame.access = serde_json::to_string(&update).unwrap_or_default().into();
-    }
 }
 
 #[cfg(test)]

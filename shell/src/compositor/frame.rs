@@ -3,7 +3,7 @@
 //! A frame is untrusted data: every index, number, size and rectangle is looked at here, and what comes out is
 //! owned by the shell, so that it outlives the library that it came from.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use egui::{Color32, ColorImage, Pos2, Rect, TextureOptions, epaint};
 use plugin_api::abi;
@@ -88,7 +88,7 @@ pub struct Frame {
 }
 
 /// Triangles under one texture and clip rectangle.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mesh {
     /// Clip rectangle.
     pub clip: Rect,
@@ -96,6 +96,13 @@ pub struct Mesh {
     pub texture: u64,
     /// May leave the slot.
     pub overlay: bool,
+    /// The same value as in the frame before for a mesh that was kept.
+    pub triangles: Arc<Triangles>,
+}
+
+/// What is drawn.
+#[derive(Debug)]
+pub struct Triangles {
     /// Indices into `vertices`, each in range.
     pub indices: Vec<u32>,
     /// Finite positions.
@@ -125,13 +132,15 @@ pub enum TextureUpdate {
 pub struct Validator {
     quota: Quota,
     sizes: BTreeMap<u64, [u32; 2]>,
+    /// Meshes of the last frame that have a name.
+    named: BTreeMap<u64, Mesh>,
     max_side: u32,
 }
 
 impl Validator {
     /// A validator for textures of at most `max_side` texels a side.
     pub fn new(quota: Quota, max_side: u32) -> Self {
-        Self { quota, sizes: BTreeMap::new(), max_side }
+        Self { quota, max_side, ..Self::default() }
     }
 
     /// Checks `frame` and takes it over.
@@ -141,7 +150,7 @@ impl Validator {
     pub fn accept(&mut self, frame: abi::Frame) -> Result<Frame, FrameError> {
         let mut sizes = self.sizes.clone();
         let (textures, freed) = self.textures(&mut sizes, frame.textures)?;
-        let meshes = self.meshes(&sizes, frame.meshes)?;
+        let (meshes, named) = self.meshes(&sizes, frame.meshes)?;
         for id in freed {
             sizes.remove(&id);
         }
@@ -171,6 +180,7 @@ impl Validator {
                 .and_then(tree::sound)
         };
         self.sizes = sizes;
+        self.named = named;
         Ok(Frame {
             meshes,
             overlays,
@@ -179,7 +189,13 @@ impl Validator {
             commands: frame
                 .commands
                 .iter()
-                .map(|c| abi::Command { kind: c.kind, flag: c.flag, text: c.text.as_str().into() })
+                .map(|c| abi::Command {
+                    kind: c.kind,
+                    flag: c.flag,
+                    text: c.text.as_str().into(),
+                    size: c.size,
+                    data: c.data.to_vec().into(),
+                })
                 .collect(),
             cursor: plugin_api::bridge::cursor_icon(&frame.cursor),
             ime,
@@ -260,39 +276,60 @@ impl Validator {
         &self,
         sizes: &BTreeMap<u64, [u32; 2]>,
         meshes: impl IntoIterator<Item = abi::ClippedMesh>,
-    ) -> Result<Vec<Mesh>, FrameError> {
+    ) -> Result<(Vec<Mesh>, BTreeMap<u64, Mesh>), FrameError> {
         let (mut vertices, mut indices) = (0, 0);
         let mut out = Vec::new();
+        let mut named = BTreeMap::new();
         for mesh in meshes {
-            vertices += mesh.vertices.len();
-            indices += mesh.indices.len();
+            let clip = rect(&mesh.clip)?;
+            let before = self.named.get(&mesh.id).filter(|_| mesh.kept);
+            if mesh.kept && before.is_none() {
+                return bad(format!("it keeps mesh {}, which the frame before did not have", mesh.id));
+            }
+            let (v, i) = before.map_or((mesh.vertices.len(), mesh.indices.len()), |before| {
+                (before.triangles.vertices.len(), before.triangles.indices.len())
+            });
+            vertices += v;
+            indices += i;
+            // Before anything is copied.
             if vertices > self.quota.vertices || indices > self.quota.indices || out.len() >= self.quota.meshes
             {
                 return bad(format!("{vertices} vertices and {indices} indices in {} meshes", out.len() + 1));
             }
-            if !sizes.contains_key(&mesh.texture) {
-                return bad(format!("a mesh with texture {}, which there is not", mesh.texture));
+            let checked = match before {
+                Some(before) => Mesh { clip, overlay: mesh.overlay, ..before.clone() },
+                None => Mesh {
+                    clip,
+                    texture: mesh.texture,
+                    overlay: mesh.overlay,
+                    triangles: Arc::new(triangles(&mesh)?),
+                },
+            };
+            if !sizes.contains_key(&checked.texture) {
+                return bad(format!("a mesh with texture {}, which there is not", checked.texture));
             }
-            if mesh.indices.len() % 3 != 0 {
-                return bad(format!("{} indices do not make triangles", mesh.indices.len()));
+            if mesh.id != 0 && named.insert(mesh.id, checked.clone()).is_some() {
+                return bad(format!("two meshes with the name {}", mesh.id));
             }
-            let count = mesh.vertices.len();
-            if let Some(index) = mesh.indices.iter().find(|i| **i as usize >= count) {
-                return bad(format!("index {index} of {count} vertices"));
-            }
-            if !mesh.vertices.iter().all(|v| v.pos.iter().chain(&v.uv).all(|n| n.is_finite())) {
-                return bad("a vertex that is not a finite number");
-            }
-            out.push(Mesh {
-                clip: rect(&mesh.clip)?,
-                texture: mesh.texture,
-                overlay: mesh.overlay,
-                indices: mesh.indices.to_vec(),
-                vertices: bytemuck::cast_slice(&mesh.vertices).to_vec(),
-            });
+            out.push(checked);
         }
-        Ok(out)
+        Ok((out, named))
     }
+}
+
+/// Copies the triangles of a mesh.
+fn triangles(mesh: &abi::ClippedMesh) -> Result<Triangles, FrameError> {
+    if mesh.indices.len() % 3 != 0 {
+        return bad(format!("{} indices do not make triangles", mesh.indices.len()));
+    }
+    let count = mesh.vertices.len();
+    if let Some(index) = mesh.indices.iter().find(|i| **i as usize >= count) {
+        return bad(format!("index {index} of {count} vertices"));
+    }
+    if !mesh.vertices.iter().all(|v| v.pos.iter().chain(&v.uv).all(|n| n.is_finite())) {
+        return bad("a vertex that is not a finite number");
+    }
+    Ok(Triangles { indices: mesh.indices.to_vec(), vertices: bytemuck::cast_slice(&mesh.vertices).to_vec() })
 }
 
 /// A rectangle without NaN. Infinite sides are well-defined: they clip nothing.

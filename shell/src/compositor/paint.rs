@@ -65,7 +65,9 @@ impl Picture {
             .filter_map(|mesh| {
                 // The validator has seen to it that there is one.
                 let texture_id = self.textures.get(&mesh.texture)?.id();
-                let mesh_ = Mesh { indices: mesh.indices, vertices: mesh.vertices, texture_id };
+                let triangles = &mesh.triangles;
+                let (indices, vertices) = (triangles.indices.clone(), triangles.vertices.clone());
+                let mesh_ = Mesh { indices, vertices, texture_id };
                 Some(Painted { clip: mesh.clip, overlay: mesh.overlay, mesh: Arc::new(mesh_) })
             })
             .collect();

@@ -22,7 +22,7 @@ use abi_stable::{
 use parking_lot::{Condvar, Mutex};
 use plugin_api::{
     abi::{
-        Fonts, FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteEntryRef, RemoteError, Services,
+        Font, FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteEntryRef, RemoteError, Services,
         SurfaceBox, SurfaceContext,
     },
     manifest::RemoteManifest,
@@ -127,7 +127,7 @@ pub type Saved = Result<Option<Vec<u8>>, Failure>;
 pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
 
 enum Call {
-    Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Fonts },
+    Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font> },
     Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },
     Frame { surface: u64, input: FrameInput },
     Save { surface: u64, then: Box<dyn FnOnce(Saved) + Send> },
@@ -203,7 +203,7 @@ impl Remote {
     }
 
     /// Runs `init` with one interface for each shared crate.
-    pub fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Fonts) {
+    pub fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font>) {
         self.shared.set(State::Initialising);
         // A thread that is gone has left its reason in the state.
         let _ = self.calls.send(Call::Init { scope, data_dir, fonts });
@@ -445,7 +445,7 @@ impl Thread {
             services,
             scope: scope.into(),
             data_dir: data_dir.to_string_lossy().into_owned().into(),
-            fonts,
+            fonts: fonts.into(),
         };
         match shared.timed(Stage::Init, "init", || library.entry().init()(context)).into_result() {
             Ok(remote) => {

@@ -286,7 +286,7 @@ impl Federation {
             Err(unusable) => Err(Box::new((unusable.into_failure(), Some(checked.remote)))),
             Ok(Some((scope, used))) => {
                 refused.iter().for_each(Refused::log);
-                checked.remote.init(scope, self.data_dir(&manifest.name), self.fonts);
+                checked.remote.init(scope, self.data_dir(&manifest.name), self.fonts.clone());
                 let surfaces = Mutex::new(self.stage_all(alias, &checked));
                 let staged = Arc::new(Stages { surfaces, moved: Condvar::new() });
                 let (known, wake) = (Arc::downgrade(&staged), Arc::clone(&self.wake));

@@ -1,12 +1,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use std::sync::Mutex;
 
-use abi_stable::std_types::{RArc, RStr};
+use abi_stable::std_types::{RArc, ROption, RStr};
 
 use super::*;
 use crate::{
     PluginError,
-    abi::{Event, EventKind, HostServices, HostServices_TO, modifiers},
+    abi::{Event, EventKind, Font, HostServices, HostServices_TO, modifiers},
     sdk::Watches,
     tokens::LIGHT,
 };
@@ -22,6 +22,10 @@ impl HostServices for Ear {
 
     fn report(&self, _: u64, error: RemoteError) {
         self.0.lock().unwrap().push(error);
+    }
+
+    fn font(&self, _: RStr<'_>, _: u32) -> ROption<Font> {
+        ROption::RNone
     }
 }
 
@@ -50,9 +54,7 @@ pub(in crate::sdk) fn open_in<E: Expose>(
     let cx = Cx::new(services, 1, std::path::PathBuf::new(), version.into(), Watches::default());
     let state = state.map(|state| RVec::from(state.to_vec()));
     let context = SurfaceContext { id: 1, state: state.into() };
-    let none: &'static [u8] = &[];
-    let fonts = Fonts { regular: none.into(), strong: none.into() };
-    let surface = guard(|| open::<E>(cx, &context, fonts));
+    let surface = guard(|| open::<E>(cx, &context, &[]));
     let told = ear.0.lock().unwrap().clone();
     (surface, told)
 }

@@ -25,6 +25,16 @@ struct Page {
     woken: mpsc::Receiver<()>,
 }
 
+/// The first pass is without fonts: they are there from the next one on.
+fn lacks_fonts(ui: &egui::Ui) -> bool {
+    let first = ui.ctx().cumulative_pass_nr() == 0;
+    if first {
+        pulse::theme::install_fonts(ui.ctx());
+        ui.ctx().request_repaint();
+    }
+    first
+}
+
 impl Page {
     fn open(folder: &Path, size: [f32; 2]) -> Self {
         let (wake, woken) = mpsc::channel();
@@ -35,6 +45,9 @@ impl Page {
         let surface = Surface { dashboard, viewer: None, dark: false };
         let harness = Harness::builder().with_size(size).with_max_steps(30).build_ui_state(
             |ui, surface: &mut Surface| {
+                if lacks_fonts(ui) {
+                    return;
+                }
                 theme::apply(ui.ctx(), if surface.dark { &DARK } else { &LIGHT });
                 surface.dashboard.ui(ui, surface.viewer);
             },
@@ -218,6 +231,9 @@ fn an_empty_range_says_so() {
     let current = Period { first, days, totals: Totals::default() };
     let empty = Report { range: Range::Week, current, previous: None, carriers: Vec::new() };
     let mut harness = Harness::new_ui(move |ui| {
+        if lacks_fonts(ui) {
+            return;
+        }
         theme::apply(ui.ctx(), &LIGHT);
         let look = Look::of(ui);
         page.harness.state_mut().dashboard.report_ui(ui, &look, &empty, 600.0);

@@ -35,6 +35,8 @@ fn free(id: u64) -> abi::TextureUpdate {
 fn triangle(texture: u64) -> ClippedMesh {
     let corner = |x, y| Vertex { pos: [x, y], uv: [0.5; 2], color: [255; 4] };
     ClippedMesh {
+        id: 0,
+        kept: false,
         clip: [0.0, 0.0, 9.0, 9.0],
         texture,
         overlay: false,
@@ -81,17 +83,25 @@ fn accepted(frame: abi::Frame) -> Frame {
 #[test]
 fn a_good_frame_is_taken_over_as_it_is() {
     let frame = accepted(with(|f| {
-        f.commands = vec![Command { kind: CommandKind::COPY_TEXT, flag: false, text: "copied".into() }].into();
+        f.commands = vec![Command { text: "copied".into(), ..Command::new(CommandKind::COPY_TEXT) }].into();
         f.overlays = vec![[1.0, 2.0, 3.0, 4.0]].into();
-        f.ime = ROption::RSome(Ime { field: [0.0, 0.0, 50.0, 10.0], cursor: [5.0, 0.0, 6.0, 10.0] });
+        f.ime = ROption::RSome(Ime {
+            field: [0.0, 0.0, 50.0, 10.0],
+            cursor: [5.0, 0.0, 6.0, 10.0],
+            purpose: 0,
+            interrupt: false,
+        });
         f.wants_keyboard = true;
         f.repaint_after = 1_500;
         f.meshes[0].overlay = true;
     }));
     let mesh = &frame.meshes[0];
-    assert_eq!((mesh.texture, mesh.overlay, &mesh.indices[..]), (1, true, &[0, 1, 2][..]));
+    assert_eq!((mesh.texture, mesh.overlay, &mesh.triangles.indices[..]), (1, true, &[0, 1, 2][..]));
     assert_eq!(mesh.clip, Rect::from_min_max(Pos2::ZERO, Pos2::new(9.0, 9.0)));
-    assert_eq!((mesh.vertices[1].pos, mesh.vertices[1].color), (Pos2::new(9.0, 0.0), Color32::WHITE));
+    assert_eq!(
+        (mesh.triangles.vertices[1].pos, mesh.triangles.vertices[1].color),
+        (Pos2::new(9.0, 0.0), Color32::WHITE)
+    );
     assert_eq!(frame.overlays, [Rect::from_min_max(Pos2::new(1.0, 2.0), Pos2::new(3.0, 4.0))]);
     assert_eq!(frame.commands[0].text, "copied");
     assert_eq!(frame.cursor, egui::CursorIcon::PointingHand);
@@ -114,7 +124,7 @@ fn meshes_are_checked() {
     }
     refused(with(|f| f.meshes[0].clip[3] = f32::NAN), "a rectangle that is not a number");
     refused(with(|f| f.overlays.push([f32::NAN; 4])), "a rectangle that is not a number");
-    let nan = Ime { field: [0.0; 4], cursor: [f32::NAN; 4] };
+    let nan = Ime { field: [0.0; 4], cursor: [f32::NAN; 4], purpose: 0, interrupt: false };
     refused(with(|f| f.ime = ROption::RSome(nan)), "a rectangle that is not a number");
 }
 
@@ -132,7 +142,7 @@ fn quotas_are_kept() {
     refused(with(many), "65 vertices");
     refused(with(|f| f.meshes[0].indices = vec![0; 99].into()), "99 indices");
     refused(with(|f| f.overlays = vec![[0.0; 4]; 9].into()), "9 layers");
-    let command = Command { kind: CommandKind(77), flag: false, text: "x".into() };
+    let command = Command { text: "x".into(), ..Command::new(CommandKind(77)) };
     refused(with(|f| f.commands = vec![command.clone(); 5].into()), "5 commands");
     let long = Command { text: "x".repeat(65).into(), ..command };
     refused(with(|f| f.commands = vec![long].into()), "a text of 65 bytes");
@@ -186,7 +196,7 @@ fn what_a_host_does_not_know_is_skipped() {
     let frame = accepted(with(|f| {
         f.cursor = "hologram".into();
         f.access = "{\"nodes\":".into();
-        f.commands = vec![Command { kind: CommandKind(4_000), flag: true, text: "?".into() }].into();
+        f.commands = vec![Command { flag: true, text: "?".into(), ..Command::new(CommandKind(4_000)) }].into();
     }));
     assert_eq!(frame.cursor, egui::CursorIcon::Default);
     assert!(frame.access.is_none());
@@ -208,19 +218,21 @@ prop_compose! {
         texture in prop_oneof![9 => 0..2_u64, 1 => 0..4_u64],
         overlay in any::<bool>(),
         clip in rectangle(),
+        id in 0..6_u64,
+        kept in prop::bool::weighted(0.05),
     )(
         vertices in prop::collection::vec(([number(), number()], [number(), number()], any::<[u8; 4]>()), count),
         indices in prop::collection::vec(
             prop_oneof![400 => 0..u32::try_from(count).unwrap().max(1), 1 => any::<u32>()], 0..10),
         whole in prop::bool::weighted(0.95),
-        texture in Just(texture), overlay in Just(overlay), clip in Just(clip),
+        texture in Just(texture), overlay in Just(overlay), clip in Just(clip), id in Just(id), kept in Just(kept),
     ) -> ClippedMesh {
         let mut indices = indices;
         if whole {
             indices.truncate(indices.len() / 3 * 3);
         }
         let vertices = vertices.into_iter().map(|(pos, uv, color)| Vertex { pos, uv, color });
-        ClippedMesh { clip, texture, overlay, indices: indices.into(), vertices: vertices.collect() }
+        ClippedMesh { id, kept, clip, texture, overlay, indices: indices.into(), vertices: vertices.collect() }
     }
 }
 
@@ -254,7 +266,7 @@ prop_compose! {
         access in ".{0,20}",
     ) -> abi::Frame {
         let commands = commands.into_iter().map(|(kind, flag, text)| {
-            Command { kind: CommandKind(kind), flag, text: text.into() }
+            Command { flag, text: text.into(), ..Command::new(CommandKind(kind)) }
         });
         abi::Frame {
             meshes: meshes.into(),
@@ -262,7 +274,7 @@ prop_compose! {
             textures: textures.into(),
             commands: commands.collect(),
             cursor: cursor.into(),
-            ime: ime.map(|(field, cursor)| Ime { field, cursor }).into(),
+            ime: ime.map(|(field, cursor)| Ime { field, cursor, purpose: 0, interrupt: false }).into(),
             wants_keyboard,
             placeholder,
             repaint_after,
@@ -309,16 +321,18 @@ impl Painter {
         }
         for mesh in &frame.meshes {
             assert!(self.textures.contains_key(&mesh.texture));
-            assert_eq!(mesh.indices.len() % 3, 0);
-            assert!(mesh.indices.iter().all(|index| (*index as usize) < mesh.vertices.len()));
-            assert!(mesh.vertices.iter().all(|v| v.pos.is_finite() && v.uv.is_finite()));
+            assert_eq!(mesh.triangles.indices.len() % 3, 0);
+            assert!(
+                mesh.triangles.indices.iter().all(|index| (*index as usize) < mesh.triangles.vertices.len())
+            );
+            assert!(mesh.triangles.vertices.iter().all(|v| v.pos.is_finite() && v.uv.is_finite()));
             assert!(mesh.clip.is_finite());
         }
         let rectangles = frame.overlays.iter().copied().chain(frame.ime.into_iter().flat_map(|(a, b)| [a, b]));
         assert!(rectangles.into_iter().all(|r| r.min.is_finite() && r.max.is_finite()));
         assert!(frame.commands.len() <= QUOTA.commands && frame.meshes.len() <= QUOTA.meshes);
-        assert!(frame.meshes.iter().map(|m| m.vertices.len()).sum::<usize>() <= QUOTA.vertices);
-        assert!(frame.meshes.iter().map(|m| m.indices.len()).sum::<usize>() <= QUOTA.indices);
+        assert!(frame.meshes.iter().map(|m| m.triangles.vertices.len()).sum::<usize>() <= QUOTA.vertices);
+        assert!(frame.meshes.iter().map(|m| m.triangles.indices.len()).sum::<usize>() <= QUOTA.indices);
     }
 
     /// What is left for the next frame.

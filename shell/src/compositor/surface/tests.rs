@@ -1,13 +1,16 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
-use egui::{Context, Modifiers, PointerButton, RawInput, epaint::Vertex};
+use egui::{Context, Event, Modifiers, PointerButton, RawInput, epaint::Vertex};
 use parking_lot::Mutex;
-use plugin_api::tokens::{DARK, LIGHT};
+use plugin_api::{
+    abi::EventKind,
+    tokens::{DARK, LIGHT},
+};
 
 use super::*;
 use crate::{
     compositor::{
         Mailbox,
-        frame::{Frame, Mesh, TextureUpdate},
+        frame::{Frame, Mesh, TextureUpdate, Triangles},
     },
     failure::{Failure, Stage},
 };
@@ -83,8 +86,10 @@ fn picture() -> Frame {
             clip: Rect::EVERYTHING,
             texture: 0,
             overlay: false,
-            indices: vec![0, 1, 2],
-            vertices: vec![vertex(0.0, 0.0), vertex(10.0, 0.0), vertex(0.0, 10.0)],
+            triangles: Arc::new(Triangles {
+                indices: vec![0, 1, 2],
+                vertices: vec![vertex(0.0, 0.0), vertex(10.0, 0.0), vertex(0.0, 10.0)],
+            }),
         }],
         ..Frame::default()
     }
@@ -211,7 +216,7 @@ fn only_web_addresses_and_mail_are_opened() {
         ("/bin/sh", false),
         ("", false),
     ] {
-        assert_eq!(is_web(url), opened, "{url}");
+        assert_eq!(input::is_web(url), opened, "{url}");
     }
 }
 

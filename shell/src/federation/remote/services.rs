@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use abi_stable::std_types::RStr;
-use plugin_api::abi::{HostServices, RemoteError};
+use abi_stable::std_types::{ROption, RStr};
+use plugin_api::abi::{Font, HostServices, RemoteError};
 
 use super::{Note, Shared, copied};
 use crate::failure::Stage;
@@ -43,5 +43,9 @@ impl HostServices for ServicesOf {
         tracing::warn!(remote = shared.name, code = failure.code, "{}", failure.message);
         shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false });
         (shared.wake)(Duration::ZERO);
+    }
+
+    fn font(&self, _: RStr<'_>, _: u32) -> ROption<Font> {
+        ROption::RNone
     }
 }

@@ -14,7 +14,8 @@ use abi_stable::{
 };
 use plugin_api::{
     abi::{
-        FrameInput, HostServices, HostServices_TO, InitContext, RemoteEntryRef, RemoteError, SurfaceContext,
+        Font, FrameInput, HostServices, HostServices_TO, InitContext, RemoteEntryRef, RemoteError,
+        SurfaceContext,
     },
     shared::{Consumer, Grant, Interface, SharedCrate, notify_fn},
     tokens,
@@ -36,6 +37,9 @@ impl HostServices for Deaf {
     fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
     fn request_repaint(&self, _: u64, _: u64) {}
     fn report(&self, _: u64, _: RemoteError) {}
+    fn font(&self, _: RStr<'_>, _: u32) -> ROption<Font> {
+        ROption::RNone
+    }
 }
 
 fn consumer(grants: &[&str]) -> Consumer {
@@ -91,7 +95,7 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
         services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
         scope: scope.into(),
         data_dir: folder.to_string_lossy().into_owned().into(),
-        fonts: theme::fonts(),
+        fonts: theme::fonts().into(),
     };
     let mut remote = entry.init()(context).into_result().expect("init");
     let surface = remote.get(expose.into(), SurfaceContext { id: 1, state: ROption::RNone });
