@@ -156,8 +156,8 @@ impl eframe::App for Shell {
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
-        let deadline = Instant::now() + FRAME_BUDGET;
         let tokens = self.state.theme.tokens(ui.ctx().system_theme());
+        let scene = Scene { tokens: *tokens, deadline: Instant::now() + FRAME_BUDGET };
         plugin_api::theme::apply(ui.ctx(), tokens);
         self.keys(ui);
         let panel = |tokens: &Tokens, margin| egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin);
@@ -178,7 +178,7 @@ impl eframe::App for Shell {
         self.inspector_ui(ui, tokens);
         egui::CentralPanel::default()
             .frame(egui::Frame::new().fill(color(tokens.background)))
-            .show(ui, |ui| self.main_ui(ui, &Scene { tokens: *tokens, deadline }));
+            .show(ui, |ui| self.main_ui(ui, &scene));
         let ctx = ui.ctx().clone();
         self.install.ui(&ctx, tokens, self.federation.config(), &self.wake);
         match self.toasts.ui(&ctx, tokens, status.response.rect.top()) {
@@ -187,6 +187,7 @@ impl eframe::App for Shell {
             None => {}
         }
         self.state.note_window(&ctx);
+        self.slots.values_mut().for_each(|slot| slot.finish(&ctx, &scene));
     }
 
     fn on_exit(&mut self) {

@@ -8,9 +8,11 @@
 
 pub mod access;
 pub mod frame;
+mod gpu;
 mod paint;
 mod port;
 mod surface;
 
+pub use gpu::Gpu;
 pub use port::{Mailbox, Port, Reply, Request, Source};
 pub use surface::{Health, MAX_TEXTURE_SIDE, Scene, Surface};

@@ -130,8 +130,8 @@ impl eframe::App for Alone {
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
-        let deadline = Instant::now() + app::FRAME_BUDGET;
         let tokens = theme::Preference::System.tokens(ui.ctx().system_theme());
+        let scene = Scene { tokens: *tokens, deadline: Instant::now() + app::FRAME_BUDGET };
         plugin_api::theme::apply(ui.ctx(), tokens);
         let frame = egui::Frame::new().fill(color(tokens.panel)).inner_margin(Margin::symmetric(16, 5));
         Panel::bottom("standalone").frame(frame).show_separator_line(false).show(ui, |ui| {
@@ -146,13 +146,13 @@ impl eframe::App for Alone {
                 (alias.clone(), entry.exposes().next().map(|(name, _)| name.to_owned()).unwrap_or_default())
             });
             if let Some((alias, expose)) = first {
-                let scene = Scene { tokens: *tokens, deadline };
                 let action = self.slot.ui(ui, &scene, &mut self.federation, &alias, &expose);
                 if let Some(Err(failure)) = action.map(|action| action.run(&mut self.federation, &alias)) {
                     tracing::warn!(remote = alias, code = failure.code, "{}", failure.message);
                 }
             }
         });
+        self.slot.finish(ui.ctx(), &scene);
     }
 
     fn on_exit(&mut self) {

@@ -34,7 +34,7 @@ mod picture;
 mod platform;
 
 use input::{is_deed, raw_input, tab_leads_out};
-use picture::{background_shapes, overlays, push_meshes, texture_updates};
+use picture::{Pictures, floats, inside_shapes, keep_windows_in, overlays, texture_updates};
 use platform::platform;
 
 /// Makes a surface of `E`.
@@ -76,7 +76,15 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
     if let Some(problem) = problem {
         cx.services.report(context.id, problem);
     }
-    let surface = EguiSurface { ctx, expose: Some(expose), cx, wake, resumes: carried.is_some(), carried };
+    let surface = EguiSurface {
+        ctx,
+        expose: Some(expose),
+        cx,
+        wake,
+        pictures: Pictures::default(),
+        resumes: carried.is_some(),
+        carried,
+    };
     Ok(Surface_TO::from_value(surface, TD_Opaque))
 }
 
@@ -93,6 +101,7 @@ struct EguiSurface<E> {
     expose: Option<E>,
     cx: Cx,
     wake: Arc<Wake>,
+    pictures: Pictures,
     /// What the earlier generation's egui remembered, until there is a picture that it is for.
     carried: Option<Remembered>,
     /// Whether the next frame follows on one of an earlier generation, with nothing but stand-ins between them.
@@ -143,7 +152,7 @@ impl<E: Expose> EguiSurface<E> {
     }
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
-        let Self { ctx, expose, cx, carried, resumes, .. } = self;
+        let Self { ctx, expose, cx, pictures, carried, resumes, .. } = self;
         let expose = expose.as_mut().ok_or_else(|| {
             RemoteError::new(
                 RemoteError::FAILED,
@@ -157,7 +166,7 @@ impl<E: Expose> EguiSurface<E> {
             ctx.disable_accesskit();
         }
         let slot = Rect::from_min_size(Pos2::ZERO, Vec2::from(input.size));
-        let mut background = 0;
+        let mut inside = 0;
         *carried = carried.take().filter(|_| !input.events.iter().any(is_deed));
         if let Some(carried) = carried {
             carried.put_again(ctx);
@@ -176,7 +185,8 @@ impl<E: Expose> EguiSurface<E> {
                     cx.loading.set(false);
                     expose.ui(ui, cx);
                 });
-                background = background_shapes(ui.ctx());
+                keep_windows_in(ui.ctx(), slot);
+                inside = inside_shapes(ui.ctx());
             })
         };
         let mut output = if *resumes {
@@ -186,15 +196,14 @@ impl<E: Expose> EguiSurface<E> {
             raw.time = raw.time.map(|time| time - 1.0);
             let mut output = pass(raw);
             *resumes = cx.loading.get();
-            if !*resumes && !overlays(ctx).is_empty() {
+            if !*resumes && floats(ctx) {
                 output.append(pass(now));
             }
             output
         } else {
             pass(raw)
         };
-        let mut shapes = mem::take(&mut output.shapes);
-        let above = shapes.split_off(background.min(shapes.len()));
+        let shapes = mem::take(&mut output.shapes);
         let ppp = output.pixels_per_point;
         let mut frame = Frame {
             overlays: overlays(ctx),
@@ -210,10 +219,7 @@ impl<E: Expose> EguiSurface<E> {
         if let Some(flag) = left {
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
-        push_meshes(&mut frame.meshes, ctx, shapes, ppp, false);
-        if !above.is_empty() {
-            push_meshes(&mut frame.meshes, ctx, above, ppp, true);
-        }
+        frame.meshes = pictures.draw(ctx, shapes, inside, ppp);
         platform(&mut frame, ctx, output);
         Ok(frame)
     }

@@ -15,13 +15,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use egui_wgpu::{RenderState, RendererOptions, ScreenDescriptor, wgpu};
 use plugin_api::{
-    egui::{CentralPanel, Context, Event, Frame, Pos2, RawInput, Rect, Ui, Vec2},
+    egui::{
+        CentralPanel, ClippedPrimitive, Context, Event, Frame, FullOutput, Pos2, RawInput, Rect, Ui, UiBuilder, Vec2,
+    },
     theme,
     tokens::LIGHT,
 };
 use pulse::{
-    compositor::{Scene, Surface},
+    app::FRAME_BUDGET,
+    compositor::{Gpu, Scene, Surface},
     config::{Config, Options},
     federation::{Federation, Status},
 };
@@ -32,6 +36,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const SIZE: Vec2 = Vec2::new(1048.0, 768.0);
 const WARM_UP: usize = 60;
 const FRAMES: usize = 600;
+const PATIENT: Duration = Duration::from_secs(5);
 const LOADS: usize = 40;
 const ALIAS: &str = "remoteAnalytics";
 
@@ -46,6 +51,8 @@ fn main() -> Outcome<()> {
         SIZE.x, SIZE.y
     );
     frames(home.path())?;
+    println!("\nThe same dashboard many times over, below each other");
+    many(home.path())?;
     println!("\nLoading the remote, {LOADS} times, each from a fresh private copy");
     loads(home.path())
 }
@@ -67,6 +74,8 @@ fn libraries() -> Outcome<PathBuf> {
 fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     let mut config = Config::load(&Options { plugin_dirs: vec![libraries()?], ..options(home) })?;
     config.auth = plugin_api::manifest::AuthConfig::Local;
+    // It would start this program for it.
+    config.preflight = None;
     let (wake, woken) = mpsc::channel();
     let wake = move |_| {
         let _ = wake.send(());
@@ -83,22 +92,45 @@ fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     }
 }
 
-/// A window without a screen: everything that a frame costs before the GPU.
+/// A window without a screen: everything that a frame costs the window's thread, commands for the graphics card
+/// included. What the card does with them is waited for outside of the measured time, because it is a program on the
+/// same processors here.
 struct Window {
     ctx: Context,
     time: f64,
+    size: Vec2,
+    state: RenderState,
+    target: wgpu::TextureView,
 }
 
 impl Window {
-    fn new() -> Self {
+    fn new(size: Vec2) -> Self {
+        let setup = egui_kittest::wgpu::default_wgpu_setup();
+        let state = egui_kittest::wgpu::create_render_state(setup, RendererOptions::default());
         let ctx = Context::default();
         pulse::theme::install_fonts(&ctx);
-        Self { ctx, time: 0.0 }
+        Gpu::install(&ctx, &state);
+        let target = state.device.create_texture(&wgpu::TextureDescriptor {
+            label: None,
+            size: wgpu::Extent3d {
+                width: SIZE.x as u32,
+                height: SIZE.y as u32,
+                depth_or_array_layers: 1,
+            },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: state.target_format,
+            usage: wgpu::TextureUsages::RENDER_ATTACHMENT,
+            view_formats: &[],
+        });
+        let target = target.create_view(&wgpu::TextureViewDescriptor::default());
+        Self { ctx, time: 0.0, size, state, target }
     }
 
     fn frame(&mut self, events: Vec<Event>, mut ui: impl FnMut(&mut Ui)) -> Duration {
         self.time += 1.0 / 60.0;
-        let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, SIZE));
+        let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, self.size));
         let time = Some(self.time);
         let input = RawInput { screen_rect, time, events, max_texture_side: Some(2048), ..RawInput::default() };
         let start = Instant::now();
@@ -107,11 +139,54 @@ impl Window {
             CentralPanel::default().frame(Frame::NONE).show(root, &mut ui);
         });
         let meshes = self.ctx.tessellate(std::mem::take(&mut output.shapes), output.pixels_per_point);
+        self.draw(&mut output, &meshes);
         let took = start.elapsed();
-        black_box(meshes);
-        output.textures_delta.clear();
+        let waited = self.state.device.poll(wgpu::PollType::wait_indefinitely());
+        black_box((meshes, waited)).1.ok();
         took
     }
+
+    fn draw(&self, output: &mut FullOutput, meshes: &[ClippedPrimitive]) {
+        let (device, queue) = (&self.state.device, &self.state.queue);
+        let mut renderer = self.state.renderer.write();
+        for (id, deltas) in output.textures_delta.set.drain() {
+            for delta in deltas {
+                renderer.update_texture(device, queue, id, &delta);
+            }
+        }
+        let screen = ScreenDescriptor { size_in_pixels: [SIZE.x as u32, SIZE.y as u32], pixels_per_point: 1.0 };
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut commands = renderer.update_buffers(device, queue, &mut encoder, meshes, &screen);
+        {
+            let pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+                color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                    view: &self.target,
+                    depth_slice: None,
+                    resolve_target: None,
+                    ops: wgpu::Operations::default(),
+                })],
+                ..wgpu::RenderPassDescriptor::default()
+            });
+            renderer.render(&mut pass.forget_lifetime(), meshes, &screen);
+        }
+        commands.push(encoder.finish());
+        queue.submit(commands);
+        for id in output.textures_delta.free.drain() {
+            renderer.free_texture(&id);
+        }
+    }
+
+    /// Bytes written to the graphics card for surfaces so far.
+    fn written(&self) -> u64 {
+        Gpu::of(&self.ctx).map_or(0, |gpu| gpu.written())
+    }
+}
+
+/// Shows the surface, and waits for its frame.
+fn show(surface: &mut Surface, ui: &mut Ui, patience: Duration) {
+    let scene = Scene { tokens: LIGHT, deadline: Instant::now() + patience };
+    surface.ui(ui, &scene);
+    surface.finish(ui.ctx(), &scene);
 }
 
 /// Moves over the chart, so that every frame shows another hover value.
@@ -120,71 +195,127 @@ fn hover(at: usize) -> Vec<Event> {
     vec![Event::PointerMoved(Pos2::new(x, 450.0))]
 }
 
-fn frames(home: &Path) -> Outcome<()> {
+/// A dashboard that is linked into this program.
+fn dashboard(home: &Path, name: &str) -> Outcome<(Dashboard, mpsc::Receiver<()>)> {
     let (wake, woken) = mpsc::channel();
-    let data = home.join("linked");
+    let data = home.join(name);
     fs::create_dir_all(&data)?;
-    let mut dashboard = Dashboard::new(
+    let dashboard = Dashboard::new(
         data,
         Arc::new(move || {
             let _ = wake.send(());
         }),
     );
-    let mut linked = Window::new();
+    Ok((dashboard, woken))
+}
+
+/// Draws until nobody has anything more to say.
+fn settle(woken: &mpsc::Receiver<()>, mut frame: impl FnMut()) {
+    loop {
+        frame();
+        if woken.recv_timeout(Duration::from_secs(1)).is_err() {
+            return;
+        }
+        while woken.try_recv().is_ok() {}
+    }
+}
+
+fn frames(home: &Path) -> Outcome<()> {
+    let (mut dashboard, woken) = dashboard(home, "linked")?;
+    let mut linked = Window::new(SIZE);
     let (mut federation, remote_woken) = federation(home)?;
     let mut surface: Surface = federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??;
-    let mut host = Window::new();
-    let scene = |wait| Scene { tokens: LIGHT, deadline: Instant::now() + wait };
-    let patient = Duration::from_secs(5);
+    let (mut host, mut empty) = (Window::new(SIZE), Window::new(SIZE));
+    settle(&woken, || drop(linked.frame(vec![], |ui| dashboard.ui(ui, None))));
+    settle(&remote_woken, || drop(host.frame(vec![], |ui| show(&mut surface, ui, PATIENT))));
 
-    // Until both show their figures and have nothing more to say.
-    let idle = Duration::from_secs(1);
-    loop {
-        linked.frame(vec![], |ui| dashboard.ui(ui, None));
-        if woken.recv_timeout(idle).is_err() {
-            break;
+    let mut times: [Vec<Duration>; 6] = Default::default();
+    let (mut late, mut written) = (0, [0; 2]);
+    for (kind, events) in [hover as fn(usize) -> Vec<Event>, |_| vec![]].into_iter().enumerate() {
+        // What the pointer has left behind.
+        settle(&remote_woken, || drop(host.frame(vec![], |ui| show(&mut surface, ui, PATIENT))));
+        let before = (surface.counts().0, host.written());
+        for at in 0..WARM_UP + FRAMES {
+            let row = [
+                empty.frame(events(at), |_| ()),
+                linked.frame(events(at), |ui| dashboard.ui(ui, None)),
+                host.frame(events(at), |ui| show(&mut surface, ui, FRAME_BUDGET)),
+            ];
+            late += usize::from(kind == 0 && surface.waiting().is_some());
+            if at >= WARM_UP {
+                times[kind * 3..].iter_mut().zip(row).for_each(|(times, took)| times.push(took));
+            }
+        }
+        written[kind] = (host.written() - before.1) / (WARM_UP + FRAMES) as u64;
+        if kind == 1 {
+            let asked = surface.counts().0 - before.0;
+            println!("while idle the remote was asked for {asked} of {} frames", WARM_UP + FRAMES);
         }
     }
-    loop {
-        host.frame(vec![], |ui| drop(surface.ui(ui, &scene(patient))));
-        if remote_woken.recv_timeout(idle).is_err() {
-            break;
-        }
-    }
-
-    let mut times: [Vec<Duration>; 4] = Default::default();
-    for at in 0..WARM_UP + FRAMES {
-        let row = [
-            linked.frame(hover(at), |ui| dashboard.ui(ui, None)),
-            host.frame(hover(at), |ui| drop(surface.ui(ui, &scene(patient)))),
-        ];
-        if at >= WARM_UP {
-            times[0].push(row[0]);
-            times[1].push(row[1]);
-        }
-    }
-    let settle = || while remote_woken.try_recv().is_ok() {};
-    settle();
-    let before = surface.counts();
-    for at in 0..WARM_UP + FRAMES {
-        let row = [
-            linked.frame(vec![], |ui| dashboard.ui(ui, None)),
-            host.frame(vec![], |ui| drop(surface.ui(ui, &scene(patient)))),
-        ];
-        if at >= WARM_UP {
-            times[2].push(row[0]);
-            times[3].push(row[1]);
-        }
-    }
-    let after = surface.counts();
-    let base = median(&mut times[0].clone());
-    for (name, samples) in
-        ["linked, active", "remote, active", "linked, idle", "remote, retained"].iter().zip(&mut times)
-    {
+    let base = median(&mut times[1].clone());
+    let names = ["window alone", "linked, active", "remote, active", "window alone, idle", "linked, idle", "remote, retained"];
+    for (name, samples) in names.iter().zip(&mut times) {
         report(name, samples, Some(base));
     }
-    println!("while idle the remote was asked for {} of {} frames", after.0 - before.0, WARM_UP + FRAMES);
+    let mut above = |at: usize| median(&mut times[at]).saturating_sub(median(&mut times[at / 3 * 3]));
+    let (linked, active, retained) = (above(1), above(2), above(5));
+    let ratio = |of: Duration| of.as_secs_f64() / linked.as_secs_f64();
+    println!(
+        "above the window alone: linked {linked:.1?}, remote active {active:.1?} ({:.2} ×), retained {retained:.1?} ({:.3} ×)",
+        ratio(active),
+        ratio(retained)
+    );
+    println!("written to the graphics card in a frame: {} bytes active, {} bytes retained", written[0], written[1]);
+    println!("answers that came after the frame of the window that asked: {late} of {}", WARM_UP + FRAMES);
     drop(surface);
+    federation.shutdown();
+    Ok(())
+}
+
+/// Many surfaces, of which one has something new in each frame.
+fn many(home: &Path) -> Outcome<()> {
+    let (mut federation, remote_woken) = federation(home)?;
+    let mut surfaces: Vec<Surface> = Vec::new();
+    let mut dashboards = Vec::new();
+    for count in [1, 4, 16, 64] {
+        while surfaces.len() < count {
+            surfaces.push(federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??);
+            dashboards.push(dashboard(home, "linked")?);
+        }
+        let size = SIZE * Vec2::new(1.0, count as f32);
+        let (mut linked, mut host) = (Window::new(size), Window::new(size));
+        let place = |at: usize| Rect::from_min_size(Pos2::new(0.0, at as f32 * SIZE.y), SIZE);
+        let linked_ui = |ui: &mut Ui, dashboards: &mut [(Dashboard, mpsc::Receiver<()>)]| {
+            for (at, (dashboard, _)) in dashboards.iter_mut().enumerate() {
+                let builder = UiBuilder::new().id_salt(at).max_rect(place(at));
+                ui.scope_builder(builder, |ui| dashboard.ui(ui, None));
+            }
+        };
+        let surfaces_ui = |ui: &mut Ui, surfaces: &mut [Surface]| {
+            let scene = Scene { tokens: LIGHT, deadline: Instant::now() + PATIENT };
+            for (at, surface) in surfaces.iter_mut().enumerate() {
+                ui.scope_builder(UiBuilder::new().id_salt(at).max_rect(place(at)), |ui| surface.ui(ui, &scene));
+            }
+            surfaces.iter_mut().for_each(|surface| surface.finish(ui.ctx(), &scene));
+        };
+        linked.frame(vec![], |ui| linked_ui(ui, &mut dashboards));
+        let last = dashboards.len() - 1;
+        while dashboards[last].1.recv_timeout(Duration::from_secs(1)).is_ok() {
+            linked.frame(vec![], |ui| linked_ui(ui, &mut dashboards));
+        }
+        settle(&remote_woken, || drop(host.frame(vec![], |ui| surfaces_ui(ui, &mut surfaces))));
+        let before = host.written();
+        let mut times: [Vec<Duration>; 2] = Default::default();
+        for at in 0..FRAMES / 4 {
+            times[0].push(linked.frame(hover(at), |ui| linked_ui(ui, &mut dashboards)));
+            times[1].push(host.frame(hover(at), |ui| surfaces_ui(ui, &mut surfaces)));
+        }
+        let base = median(&mut times[0].clone());
+        report(&format!("{count:2} linked, one moving"), &mut times[0], Some(base));
+        report(&format!("{count:2} surfaces, one moving"), &mut times[1], Some(base));
+        println!("   written to the graphics card in a frame: {} bytes", (host.written() - before) / (FRAMES / 4) as u64);
+    }
+    surfaces.clear();
     federation.shutdown();
     Ok(())
 }
@@ -195,12 +326,10 @@ fn loads(home: &Path) -> Outcome<()> {
         let start = Instant::now();
         let (mut federation, woken) = federation(home)?;
         let mut surface = federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??;
-        let mut window = Window::new();
+        let mut window = Window::new(SIZE);
         while !surface.has_picture() {
             window.frame(vec![], |ui| {
-                drop(
-                    surface.ui(ui, &Scene { tokens: LIGHT, deadline: Instant::now() + Duration::from_secs(5) }),
-                );
+                show(&mut surface, ui, PATIENT);
             });
             if let Some(failure) = surface.failure() {
                 return Err(failure.to_string().into());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use egui::{Align, Color32, CornerRadius, Layout, Pos2, Rect, RichText, Ui, UiBuilder, Vec2};
+use egui::{Align, Color32, Context, CornerRadius, Layout, Pos2, Rect, RichText, Ui, UiBuilder, Vec2};
 use plugin_api::{
     theme::{caption, card, color, pill_ui, strong},
     tokens::Tokens,
@@ -54,6 +54,13 @@ impl Slot {
     /// What its surface takes for a frame, in the middle and at worst; none before the first.
     pub(super) fn frame_times(&self) -> Option<(Duration, Duration)> {
         self.surface.as_ref()?.frame_times()
+    }
+
+    /// Belongs at the end of each frame of the window in which the slot was shown.
+    pub(crate) fn finish(&mut self, ctx: &Context, scene: &Scene) {
+        if let Some(surface) = &mut self.surface {
+            surface.finish(ctx, scene);
+        }
     }
 
     /// Shows `expose` of `alias` in all of `ui`'s space; what the person wants done with the remote.

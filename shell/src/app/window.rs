@@ -8,6 +8,8 @@ use std::{
 
 use egui::{Context, Vec2, ViewportBuilder};
 
+use crate::compositor::Gpu;
+
 /// Why there is no window.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,7 +64,10 @@ pub(crate) fn run_with(
         .with_inner_size(size)
         .with_min_inner_size([480.0, 360.0]);
     let options = eframe::NativeOptions { viewport, ..Default::default() };
-    let created = |_: &eframe::CreationContext<'_>| {
+    let created = |window: &eframe::CreationContext<'_>| {
+        if let Some(state) = &window.wgpu_render_state {
+            Gpu::install(&window.egui_ctx, state);
+        }
         OPENING.set(false);
         Ok(app)
     };

@@ -1,45 +1,31 @@
-//! The last good picture of a surface, in the window's own textures and coordinates.
+//! The last good picture of a surface.
 
-use std::{collections::BTreeMap, sync::Arc};
+use egui::{Context, CursorIcon, Rect, Shape, Vec2};
 
-use egui::{
-    Context, CursorIcon, Id, LayerId, Order, Rect, Shape, TextureHandle, Ui, Vec2,
-    epaint::{ImageData, Mesh},
+use super::{
+    frame::{Frame, TextureUpdate},
+    gpu::{Canvas, Gpu},
 };
-
-use super::frame::{Frame, TextureUpdate};
 
 /// A frame whose textures have been applied.
 pub(super) struct Picture {
-    name: String,
-    textures: BTreeMap<u64, TextureHandle>,
+    /// None where nobody looks.
+    canvas: Option<Canvas>,
     /// Freed by the frame that is shown: needed until the next one.
     freed: Vec<u64>,
-    meshes: Vec<Painted>,
-    /// Where the vertices of `meshes` have been moved to.
-    origin: Vec2,
     cursor: CursorIcon,
     ime: Option<(Rect, Rect)>,
-}
-
-struct Painted {
-    /// In slot coordinates.
-    clip: Rect,
-    overlay: bool,
-    /// In window coordinates.
-    mesh: Arc<Mesh>,
+    overlays: Vec<Rect>,
 }
 
 impl Picture {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(ctx: &Context) -> Self {
         Self {
-            name: name.to_owned(),
-            textures: BTreeMap::new(),
+            canvas: Gpu::of(ctx).map(Canvas::new),
             freed: Vec::new(),
-            meshes: Vec::new(),
-            origin: Vec2::ZERO,
             cursor: CursorIcon::Default,
             ime: None,
+            overlays: Vec::new(),
         }
     }
 
@@ -51,69 +37,32 @@ impl Picture {
         self.ime
     }
 
+    /// What leaves the slot and takes the pointer there, in slot coordinates.
+    pub(super) fn overlays(&self) -> &[Rect] {
+        &self.overlays
+    }
+
     /// Takes `frame` in place of the one that is shown: textures and meshes together.
-    pub(super) fn show(&mut self, ctx: &Context, frame: Frame) {
-        for id in std::mem::take(&mut self.freed) {
-            self.textures.remove(&id);
-        }
-        for update in frame.textures {
-            self.apply(ctx, update);
-        }
-        self.meshes = frame
-            .meshes
-            .into_iter()
-            .filter_map(|mesh| {
-                // The validator has seen to it that there is one.
-                let texture_id = self.textures.get(&mesh.texture)?.id();
-                let triangles = &mesh.triangles;
-                let (indices, vertices) = (triangles.indices.clone(), triangles.vertices.clone());
-                let mesh_ = Mesh { indices, vertices, texture_id };
-                Some(Painted { clip: mesh.clip, overlay: mesh.overlay, mesh: Arc::new(mesh_) })
-            })
-            .collect();
-        self.origin = Vec2::ZERO;
+    pub(super) fn show(&mut self, frame: Frame) {
         self.cursor = frame.cursor;
         self.ime = frame.ime;
+        self.overlays = frame.overlays;
+        let Some(canvas) = &mut self.canvas else { return };
+        self.freed.drain(..).for_each(|texture| canvas.free(texture));
+        for update in &frame.textures {
+            match update {
+                TextureUpdate::Set { texture, .. } => {
+                    self.freed.retain(|freed| freed != texture);
+                    canvas.apply(update);
+                }
+                TextureUpdate::Free(texture) => self.freed.push(*texture),
+            }
+        }
+        canvas.place(&frame.meshes);
     }
 
-    fn apply(&mut self, ctx: &Context, update: TextureUpdate) {
-        match update {
-            TextureUpdate::Set { texture, pos: Some(pos), image, options } => {
-                if let Some(handle) = self.textures.get_mut(&texture) {
-                    handle.set_partial(pos, ImageData::from(image), options);
-                }
-            }
-            TextureUpdate::Set { texture, pos: None, image, options } => {
-                self.freed.retain(|freed| *freed != texture);
-                if let Some(handle) = self.textures.get_mut(&texture) {
-                    handle.set(image, options);
-                } else {
-                    let name = format!("{} {texture}", self.name);
-                    self.textures.insert(texture, ctx.load_texture(name, image, options));
-                }
-            }
-            TextureUpdate::Free(texture) => self.freed.push(texture),
-        }
-    }
-
-    /// Paints into `slot`; layers above the background may leave it.
-    pub(super) fn paint(&mut self, ui: &Ui, id: Id, slot: Rect) {
-        let origin = slot.min.to_vec2();
-        let moved = origin - self.origin;
-        if moved != Vec2::ZERO {
-            for painted in &mut self.meshes {
-                Arc::make_mut(&mut painted.mesh).translate(moved);
-            }
-            self.origin = origin;
-        }
-        let inside = ui.painter().with_clip_rect(ui.clip_rect().intersect(slot));
-        let above = ui.ctx().layer_painter(LayerId::new(Order::Foreground, id));
-        for Painted { clip, overlay, mesh } in &self.meshes {
-            let painter = if *overlay { &above } else { &inside };
-            let clip = clip.translate(origin).intersect(painter.clip_rect());
-            if clip.is_positive() {
-                painter.with_clip_rect(clip).add(Shape::Mesh(Arc::clone(mesh)));
-            }
-        }
+    /// What paints what belongs into the slot (false), or what lies above; see [`Canvas::shape`].
+    pub(super) fn shape(&self, overlay: bool, clip: Rect, origin: Vec2) -> Option<Shape> {
+        Some(self.canvas.as_ref()?.shape(overlay, clip, origin))
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -18,6 +18,13 @@ use plugin_api::abi::{EventKind, FrameInput};
 use super::frame::Frame;
 use crate::failure::SharedFailure;
 
+/// How long an answer is waited for without sleeping.
+const AWAKE: Duration = Duration::from_micros(500);
+
+/// Whether the remote's thread has a processor of its own meanwhile.
+static CAN_WAIT_AWAKE: LazyLock<bool> =
+    LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1));
+
 /// What a remote answers to a [`Request`].
 pub type Reply = Result<Frame, SharedFailure>;
 
@@ -28,6 +35,8 @@ pub type Request = Box<dyn Fn(FrameInput) -> bool + Send + Sync>;
 pub struct Mailbox {
     inner: Mutex<Inbox>,
     arrived: Condvar,
+    /// There are replies.
+    ready: AtomicBool,
     dirty: AtomicBool,
     wake: Arc<dyn Fn(Duration) + Send + Sync>,
 }
@@ -43,13 +52,20 @@ struct Inbox {
 impl Mailbox {
     /// A mailbox; `wake` makes the window draw again after a while.
     pub fn new(wake: Arc<dyn Fn(Duration) + Send + Sync>) -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::default(), arrived: Condvar::new(), dirty: AtomicBool::new(true), wake })
+        Arc::new(Self {
+            inner: Mutex::default(),
+            arrived: Condvar::new(),
+            ready: AtomicBool::new(false),
+            dirty: AtomicBool::new(true),
+            wake,
+        })
     }
 
     /// Leaves a reply. `[remote's thread]`
     pub fn put(&self, reply: Reply) {
         let mut inner = self.inner.lock();
         inner.replies.push_back(reply);
+        self.ready.store(true, Ordering::Release);
         let awaited = inner.waiting;
         drop(inner);
         self.arrived.notify_all();
@@ -72,15 +88,24 @@ impl Mailbox {
 
     /// What has arrived.
     pub(crate) fn take(&self) -> VecDeque<Reply> {
-        std::mem::take(&mut self.inner.lock().replies)
+        let mut inner = self.inner.lock();
+        self.ready.store(false, Ordering::Release);
+        std::mem::take(&mut inner.replies)
     }
 
     /// What has arrived by `deadline`.
+    ///
+    /// Most answers come at once, and to sleep until then would take longer than the answer.
     pub(super) fn take_until(&self, deadline: Instant) -> VecDeque<Reply> {
+        let awake = deadline.min(Instant::now() + AWAKE);
+        while *CAN_WAIT_AWAKE && !self.ready.load(Ordering::Acquire) && Instant::now() < awake {
+            std::hint::spin_loop();
+        }
         let mut inner = self.inner.lock();
         inner.waiting = true;
         while inner.replies.is_empty() && !self.arrived.wait_until(&mut inner, deadline).timed_out() {}
         inner.waiting = false;
+        self.ready.store(false, Ordering::Release);
         std::mem::take(&mut inner.replies)
     }
 

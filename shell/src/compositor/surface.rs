@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Id, Pos2, Rect, Response, Sense, Ui, Vec2};
+use egui::{Context, Pos2, Rect, Response, Sense, Ui, Vec2};
 use plugin_api::{
     abi::{self, FrameInput},
     bridge,
@@ -16,7 +16,10 @@ use plugin_api::{
 use super::{Port, Reply, Source, access::Access, paint::Picture};
 use crate::failure::SharedFailure;
 
+mod above;
 mod input;
+
+use above::Above;
 
 /// The largest side of a remote's texture. egui makes its first font atlas as wide as it may be.
 pub const MAX_TEXTURE_SIDE: u32 = 2048;
@@ -72,6 +75,12 @@ pub struct Surface {
     failure: Option<SharedFailure>,
     /// When the frame was asked for that has not come yet.
     in_flight: Option<Instant>,
+    /// When it was shown last.
+    began: Instant,
+    /// Where it is shown in this frame of the window, until that is finished.
+    shown: Option<Response>,
+    /// What of it leaves the slot.
+    above: Above,
     /// When the last frame came that was late.
     late: Option<Instant>,
     gone: bool,
@@ -114,6 +123,9 @@ impl Surface {
             picture: None,
             failure: None,
             in_flight: None,
+            began: Instant::now(),
+            shown: None,
+            above: Above::new(id),
             late: None,
             gone: false,
             asked: None,
@@ -179,7 +191,10 @@ impl Surface {
         Some((took[took.len() / 2], took[(took.len() * 99 / 100).min(last)]))
     }
 
-    /// Shows the surface in all of `ui`'s space.
+    /// Shows the surface in all of `ui`'s space; [`finish`](Self::finish) belongs to it.
+    ///
+    /// Asks the remote for a frame when there is a reason to, and does not wait for it: what comes in time for this
+    /// frame of the window is waited for at its end, when every surface has been asked.
     pub fn ui(&mut self, ui: &mut Ui, scene: &Scene) -> Response {
         let ppp = ui.ctx().pixels_per_point();
         // Whole physical pixels: text stays as sharp as the shell's own.
@@ -187,17 +202,36 @@ impl Surface {
         let available = ui.available_rect_before_wrap();
         let slot = Rect::from_min_max(snap(available.min), snap(available.max));
         let response = ui.allocate_rect(slot, Sense::click_and_drag().union(Sense::FOCUSABLE));
-        self.follow(ui);
+        self.follow(ui.ctx());
         self.route_input(ui, &response, slot);
         if self.failure.is_none() {
-            self.run(ui, &response, slot, scene);
+            self.ask(ui, &response, slot, scene);
         }
-        self.paint(ui, &response, slot);
+        let clip = ui.clip_rect().intersect(slot);
+        if let Some(shape) = self.picture.as_ref().and_then(|p| p.shape(false, clip, slot.min.to_vec2())) {
+            ui.painter().with_clip_rect(clip).add(shape);
+        }
+        self.shown = Some(response.clone());
         response
     }
 
+    /// Waits until `scene`'s deadline for the frame that was asked for, and shows what has come, at the end of a
+    /// frame of the window.
+    pub fn finish(&mut self, ctx: &Context, scene: &Scene) {
+        let Some(response) = self.shown.take() else { return };
+        if self.in_flight.is_some_and(|since| since >= self.began) && self.picture.is_some() {
+            for reply in self.source.mailbox.take_until(scene.deadline) {
+                self.arrive(ctx, reply);
+            }
+        }
+        if self.in_flight.is_some() {
+            ctx.request_repaint_after(SLOW);
+        }
+        self.paint(ctx, &response);
+    }
+
     /// Goes over to the generation that has taken over, if one has: from one frame of the window to the next.
-    fn follow(&mut self, ui: &Ui) {
+    fn follow(&mut self, ctx: &Context) {
         let Some((turn, source, first)) = self.port.newer_than(self.turn) else { return };
         self.turn = turn;
         self.source = source;
@@ -215,14 +249,16 @@ impl Surface {
             self.pending.clear();
         }
         for frame in first {
-            self.arrive(ui, Ok(frame));
+            self.arrive(ctx, Ok(frame));
         }
     }
 
-    fn run(&mut self, ui: &Ui, response: &Response, slot: Rect, scene: &Scene) {
+    /// Takes what has come since, and asks for a frame when there is a reason to.
+    fn ask(&mut self, ui: &Ui, response: &Response, slot: Rect, scene: &Scene) {
         let now = Instant::now();
+        self.began = now;
         for reply in self.source.mailbox.take() {
-            self.arrive(ui, reply);
+            self.arrive(ui.ctx(), reply);
         }
         let ask = Asked {
             size: slot.size(),
@@ -258,14 +294,6 @@ impl Surface {
         }
         self.asked = Some(ask);
         self.in_flight = Some(now);
-        if self.picture.is_some() {
-            for reply in self.source.mailbox.take_until(scene.deadline) {
-                self.arrive(ui, reply);
-            }
-        }
-        if self.in_flight.is_some() {
-            ui.ctx().request_repaint_after(SLOW);
-        }
     }
 
     fn send(&mut self, ui: &Ui, ask: Asked) -> bool {
@@ -287,14 +315,14 @@ impl Surface {
         (self.source.request)(input)
     }
 
-    fn arrive(&mut self, ui: &Ui, reply: Reply) {
+    fn arrive(&mut self, ctx: &Context, reply: Reply) {
         self.in_flight = None;
         match reply {
             Ok(mut frame) => {
                 self.counts.0 += 1;
                 if frame.took >= SLOW {
                     self.late = Some(Instant::now());
-                    ui.ctx().request_repaint_after(SLOW_SHOWN);
+                    ctx.request_repaint_after(SLOW_SHOWN);
                 }
                 if self.took.len() == MEASURED {
                     self.took.pop_front();
@@ -304,31 +332,46 @@ impl Surface {
                     self.source.mailbox.request(delay);
                 }
                 for command in std::mem::take(&mut frame.commands) {
-                    self.obey(ui, &command);
+                    self.obey(ctx, &command);
                 }
                 if std::mem::take(&mut self.renewed) {
                     self.picture = None;
                 }
+                if self.picture.is_none() {
+                    // What stands in for it has been drawn already, and its own place has not.
+                    ctx.request_repaint();
+                }
                 if let Some(tree) = frame.access.take() {
                     self.access.update(tree);
                 }
-                self.picture.get_or_insert_with(|| Picture::new(&self.name)).show(ui.ctx(), frame);
+                self.picture.get_or_insert_with(|| Picture::new(ctx)).show(frame);
             }
-            Err(failure) => self.failure = Some(failure),
+            Err(failure) => {
+                self.failure = Some(failure);
+                // The slot says so.
+                ctx.request_repaint();
+            }
         }
     }
 
-    fn paint(&mut self, ui: &mut Ui, response: &Response, slot: Rect) {
+    /// Everything that depends on the picture of this frame, besides the slot itself.
+    fn paint(&mut self, ctx: &Context, response: &Response) {
         let Some(picture) = &mut self.picture else { return };
-        picture.paint(ui, Id::unique(("pulse.surface", self.id)), slot);
+        let origin = response.rect.min.to_vec2();
+        if let Some(shape) = picture.shape(true, ctx.viewport_rect(), origin) {
+            self.above.paint(ctx, shape);
+        }
+        // What does not answer must not keep the pointer from the shell.
+        if self.failure.is_none() && self.in_flight.is_none_or(|since| since.elapsed() < PATIENCE) {
+            self.above.show(ctx, picture.overlays(), origin);
+        }
         if self.pointer_inside {
-            ui.ctx().set_cursor_icon(picture.cursor());
+            ctx.set_cursor_icon(picture.cursor());
         }
         if owns_keyboard(response)
             && let Some((field, cursor)) = picture.ime()
         {
-            let origin = slot.min.to_vec2();
-            ui.ctx().output_mut(|o| {
+            ctx.output_mut(|o| {
                 o.ime = Some(egui::output::IMEOutput {
                     purpose: egui::IMEPurpose::Normal,
                     rect: field.translate(origin),
@@ -338,7 +381,7 @@ impl Surface {
             });
         }
         if self.failure.is_none() {
-            self.access.show(ui.ctx(), response.id, slot, &self.name, owns_keyboard(response));
+            self.access.show(ctx, response.id, response.rect, &self.name, owns_keyboard(response));
         }
     }
 }

@@ -202,6 +202,7 @@ impl<'a> Running<'a> {
         let scene = Scene { tokens: tokens::LIGHT, deadline: Instant::now() };
         let mut output = self.ctx.run_ui(input, |ui| {
             surface.ui(ui, &scene);
+            surface.finish(ui.ctx(), &scene);
         });
         // Nobody paints, so nobody takes the textures.
         output.textures_delta.clear();

@@ -1,59 +1,255 @@
 //! What egui has drawn, as the contract's meshes and textures.
 
+use std::{iter::Peekable, mem, sync::Arc, vec::IntoIter};
+
 use abi_stable::std_types::RVec;
 use egui::{
-    Context, FullOutput, LayerId, Order, Rect, TextureId,
-    epaint::{ClippedPrimitive, ClippedShape, ImageData, Primitive, textures::TextureFilter},
+    AreaState, Context, FullOutput, LayerId, Order, Pos2, Rect, Shape, TextureId, Vec2,
+    emath::TSTransform,
+    epaint::{
+        ClippedPrimitive, ClippedShape, ImageData, Primitive, TessellationOptions, textures::TextureFilter,
+    },
 };
 
 use crate::abi::{ClippedMesh, TextureUpdate, Vertex};
 
-/// How many shapes lie in background layers: egui paints them first.
-pub(super) fn background_shapes(ctx: &Context) -> usize {
+/// Shapes of a chunk at most.
+const CHUNK: usize = 256;
+
+/// Points of a shape that is worth a chunk of its own.
+const LARGE: usize = 32;
+
+/// How far a chunk of the frame before may be from where it is looked for.
+const REACH: usize = 64;
+
+/// What a surface has drawn so far, so that only what has changed is tessellated and sent again.
+///
+/// The shapes of a frame are cut into chunks at places that depend on the shapes alone: where the clip rectangle
+/// changes, around large shapes, and after shapes that are picked by their position.
+/// So a change in one place leaves the chunks before and behind it as they were, however many shapes come or go.
+#[derive(Default)]
+pub(super) struct Pictures {
+    basis: Option<Basis>,
+    /// Of the last frame, in order: those of the slot, then those above.
+    chunks: [Vec<Chunk>; 2],
+    /// The name that the last new mesh got.
+    last: u64,
+}
+
+/// What meshes depend on besides shapes.
+#[derive(PartialEq)]
+struct Basis {
+    pixels_per_point: f32,
+    options: TessellationOptions,
+    atlas: [usize; 2],
+}
+
+struct Chunk {
+    shapes: Vec<ClippedShape>,
+    /// Name, clip rectangle and texture of each mesh.
+    meshes: Vec<(u64, Rect, u64)>,
+}
+
+impl Pictures {
+    /// The meshes of `shapes`, of which the first `inside` belong into the slot and the others above everything.
+    pub(super) fn draw(
+        &mut self,
+        ctx: &Context,
+        mut shapes: Vec<ClippedShape>,
+        inside: usize,
+        pixels_per_point: f32,
+    ) -> RVec<ClippedMesh> {
+        let basis = Basis {
+            pixels_per_point,
+            options: ctx.tessellation_options(|options| *options),
+            atlas: ctx.fonts(|fonts| fonts.font_image_size()),
+        };
+        if self.basis.as_ref() != Some(&basis) {
+            self.basis = Some(basis);
+            self.chunks = Default::default();
+        }
+        let above = shapes.split_off(inside.min(shapes.len()));
+        let mut out = RVec::new();
+        for (layer, shapes) in [shapes, above].into_iter().enumerate() {
+            let before = mem::take(&mut self.chunks[layer]);
+            let mut before = before.into_iter().map(Some).collect::<Vec<_>>();
+            let (mut at, overlay) = (0, layer > 0);
+            for shapes in Cut(shapes.into_iter().peekable()) {
+                let same = before.iter_mut().enumerate().skip(at).take(REACH).find_map(|(index, chunk)| {
+                    let chunk = chunk.take_if(|chunk| is_same(&chunk.shapes, &shapes))?;
+                    Some((index, chunk))
+                });
+                let chunk = match same {
+                    Some((index, chunk)) => {
+                        at = index + 1;
+                        out.extend(chunk.meshes.iter().map(|mesh| kept(*mesh, overlay)));
+                        chunk
+                    }
+                    None => self.tessellate(ctx, shapes, pixels_per_point, overlay, &mut out),
+                };
+                self.chunks[layer].push(chunk);
+            }
+        }
+        out
+    }
+
+    fn tessellate(
+        &mut self,
+        ctx: &Context,
+        shapes: Vec<ClippedShape>,
+        pixels_per_point: f32,
+        overlay: bool,
+        out: &mut RVec<ClippedMesh>,
+    ) -> Chunk {
+        let mut meshes = Vec::new();
+        for ClippedPrimitive { clip_rect, primitive } in ctx.tessellate(shapes.clone(), pixels_per_point) {
+            // Paint callbacks are code of this image; they do not cross.
+            let Primitive::Mesh(mesh) = primitive else { continue };
+            let TextureId::Managed(texture) = mesh.texture_id else { continue };
+            self.last += 1;
+            meshes.push((self.last, clip_rect, texture));
+            out.push(ClippedMesh {
+                id: self.last,
+                kept: false,
+                clip: rect(clip_rect),
+                texture,
+                overlay,
+                indices: mesh.indices.into(),
+                vertices: bytemuck::cast_vec::<_, Vertex>(mesh.vertices).into(),
+            });
+        }
+        Chunk { shapes, meshes }
+    }
+}
+
+fn kept((id, clip, texture): (u64, Rect, u64), overlay: bool) -> ClippedMesh {
+    let (indices, vertices) = (RVec::new(), RVec::new());
+    ClippedMesh { id, kept: true, clip: rect(clip), texture, overlay, indices, vertices }
+}
+
+/// Cuts shapes into chunks.
+struct Cut(Peekable<IntoIter<ClippedShape>>);
+
+impl Iterator for Cut {
+    type Item = Vec<ClippedShape>;
+
+    fn next(&mut self) -> Option<Vec<ClippedShape>> {
+        let first = self.0.next()?;
+        let mut chunk = vec![first];
+        while let Some(next) = self.0.peek()
+            && let Some(last) = chunk.last()
+            && last.clip_rect == next.clip_rect
+            && chunk.len() < CHUNK
+            && !is_end(&last.shape)
+            && !is_large(&last.shape)
+            && !is_large(&next.shape)
+            && let Some(next) = self.0.next()
+        {
+            chunk.push(next);
+        }
+        Some(chunk)
+    }
+}
+
+/// Whether a chunk ends with this shape: one in 32, by its position.
+fn is_end(shape: &Shape) -> bool {
+    let Pos2 { x, y } = match shape {
+        Shape::Text(text) => text.pos,
+        Shape::Rect(rect) => rect.rect.min,
+        Shape::LineSegment { points: [from, _], .. } => *from,
+        _ => return false,
+    };
+    let mixed = (u64::from(x.to_bits()) << 32 | u64::from(y.to_bits())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed >> 59 == 0
+}
+
+/// Whether a shape is a chunk of its own: such as the line of a chart, over which a cursor moves.
+fn is_large(shape: &Shape) -> bool {
+    match shape {
+        Shape::Path(path) => path.points.len() > LARGE,
+        Shape::Band(band) => band.points.len() > LARGE,
+        Shape::Mesh(mesh) => mesh.vertices.len() > LARGE,
+        Shape::Vec(shapes) => shapes.len() > LARGE || shapes.iter().any(is_large),
+        _ => false,
+    }
+}
+
+fn is_same(before: &[ClippedShape], now: &[ClippedShape]) -> bool {
+    before.len() == now.len()
+        && before.iter().zip(now).all(|(before, now)| {
+            before.clip_rect == now.clip_rect
+                && before.transform_after_tessellation == now.transform_after_tessellation
+                && is_same_shape(&before.shape, &now.shape)
+        })
+}
+
+fn is_same_shape(before: &Shape, now: &Shape) -> bool {
+    match (before, now) {
+        // A text that is laid out alike is the same value; to compare what is in it would take long.
+        (Shape::Text(a), Shape::Text(b)) => {
+            Arc::ptr_eq(&a.galley, &b.galley)
+                && (a.pos, a.underline, a.fallback_color, a.override_text_color)
+                    == (b.pos, b.underline, b.fallback_color, b.override_text_color)
+                && (a.opacity_factor, a.angle) == (b.opacity_factor, b.angle)
+        }
+        (Shape::Vec(a), Shape::Vec(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same_shape(a, b))
+        }
+        (before, now) => before == now,
+    }
+}
+
+/// How many shapes lie in layers that belong into the slot: egui paints them first.
+pub(super) fn inside_shapes(ctx: &Context) -> usize {
+    let inside = [Order::Background, Order::Middle];
     let mut layers: Vec<LayerId> =
-        ctx.memory(|m| m.layer_ids().filter(|l| l.order == Order::Background).collect());
+        ctx.memory(|m| m.layer_ids().filter(|l| inside.contains(&l.order)).collect());
     if !layers.contains(&LayerId::background()) {
         layers.push(LayerId::background());
     }
     ctx.graphics(|g| layers.iter().filter_map(|l| g.get(*l)).map(|list| list.all_entries().len()).sum())
 }
 
-/// Rectangles of visible layers above the background that take the pointer.
+/// Whether something floats above the background.
+pub(super) fn floats(ctx: &Context) -> bool {
+    let above = [Order::Middle, Order::Foreground];
+    ctx.memory(|m| m.layer_ids().any(|l| above.contains(&l.order) && m.areas().is_visible(&l)))
+}
+
+/// Rectangles of visible layers that may leave the slot and take the pointer: menus, popups, modals.
 pub(super) fn overlays(ctx: &Context) -> RVec<crate::abi::Rect> {
     ctx.memory(|m| {
         m.layer_ids()
-            .filter(|l| matches!(l.order, Order::Middle | Order::Foreground) && m.areas().is_visible(l))
+            .filter(|l| l.order == Order::Foreground && m.areas().is_visible(l))
             .filter_map(|l| m.area_rect(l.id))
             .map(rect)
             .collect()
     })
 }
 
-pub(super) fn rect(r: Rect) -> crate::abi::Rect {
-    [r.min.x, r.min.y, r.max.x, r.max.y]
+/// Moves windows that stick out of `slot` back into it. Called at the end of a pass.
+///
+/// egui keeps them in the whole window of the host, which popups may use.
+pub(super) fn keep_windows_in(ctx: &Context, slot: Rect) {
+    let windows: Vec<LayerId> =
+        ctx.memory(|m| m.layer_ids().filter(|l| l.order == Order::Middle && m.areas().is_visible(l)).collect());
+    for layer in windows {
+        let Some(mut state) = AreaState::load(ctx, layer.id) else { continue };
+        let now = state.rect();
+        let room = (slot.size() - now.size()).max(Vec2::ZERO);
+        let min = now.min.clamp(slot.min, slot.min + room);
+        // What is moved by hand is at where the hand is until it lets go; this is for the picture.
+        ctx.set_transform_layer(layer, TSTransform::from_translation(min - now.min));
+        if min != now.min && !ctx.input(|i| i.pointer.any_down()) {
+            state.set_left_top_pos(min);
+            ctx.memory_mut(|m| m.areas_mut().set_state(layer, state));
+            ctx.request_repaint();
+        }
+    }
 }
 
-pub(super) fn push_meshes(
-    out: &mut RVec<ClippedMesh>,
-    ctx: &Context,
-    shapes: Vec<ClippedShape>,
-    ppp: f32,
-    overlay: bool,
-) {
-    for ClippedPrimitive { clip_rect, primitive } in ctx.tessellate(shapes, ppp) {
-        // Paint callbacks are code of this image; they do not cross.
-        let Primitive::Mesh(mesh) = primitive else { continue };
-        let TextureId::Managed(texture) = mesh.texture_id else { continue };
-        out.push(ClippedMesh {
-            id: 0,
-            kept: false,
-            clip: rect(clip_rect),
-            texture,
-            overlay,
-            indices: mesh.indices.into(),
-            vertices: bytemuck::cast_vec::<_, Vertex>(mesh.vertices).into(),
-        });
-    }
+pub(super) fn rect(r: Rect) -> crate::abi::Rect {
+    [r.min.x, r.min.y, r.max.x, r.max.y]
 }
 
 pub(super) fn texture_updates(output: &mut FullOutput) -> RVec<TextureUpdate> {

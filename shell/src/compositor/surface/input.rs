@@ -1,6 +1,6 @@
 //! What the window tells a surface, and what the surface asks of the platform.
 
-use egui::{Event, EventFilter, FocusDirection, Rect, Response, Ui};
+use egui::{Context, Event, EventFilter, FocusDirection, Rect, Response, Ui};
 use plugin_api::{
     abi::{self, CommandKind, EventKind},
     bridge,
@@ -9,12 +9,12 @@ use plugin_api::{
 use super::{Surface, owns_keyboard};
 
 impl Surface {
-    pub(super) fn obey(&self, ui: &Ui, command: &abi::Command) {
+    pub(super) fn obey(&self, ctx: &Context, command: &abi::Command) {
         let text = command.text.as_str();
         match command.kind {
-            CommandKind::COPY_TEXT => ui.ctx().copy_text(text.to_owned()),
+            CommandKind::COPY_TEXT => ctx.copy_text(text.to_owned()),
             CommandKind::OPEN_URL if is_web(text) => {
-                ui.ctx().open_url(egui::OpenUrl { url: text.to_owned(), new_tab: command.flag });
+                ctx.open_url(egui::OpenUrl { url: text.to_owned(), new_tab: command.flag });
             }
             CommandKind::OPEN_URL => {
                 tracing::warn!(
@@ -25,10 +25,10 @@ impl Surface {
                      author"
                 );
             }
-            CommandKind::FOCUS_LEFT => ui.memory_mut(|m| {
+            CommandKind::FOCUS_LEFT => ctx.memory_mut(|m| {
                 m.move_focus(if command.flag { FocusDirection::Next } else { FocusDirection::Previous });
             }),
-            CommandKind::SELECTION => ui.ctx().output_mut(|o| {
+            CommandKind::SELECTION => ctx.output_mut(|o| {
                 o.commands.push(egui::OutputCommand::TextSelectionSettled(text.to_owned()));
             }),
             _ => {}
@@ -37,7 +37,7 @@ impl Surface {
 
     pub(super) fn route_input(&mut self, ui: &Ui, response: &Response, slot: Rect) {
         let origin = slot.min.to_vec2();
-        let inside = response.contains_pointer();
+        let inside = response.contains_pointer() || self.above.contains_pointer(ui.ctx());
         let focused = owns_keyboard(response);
         if focused {
             // Tab and arrows are the remote's; Escape gives the keyboard back to the shell.

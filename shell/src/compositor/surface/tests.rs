@@ -53,6 +53,7 @@ impl Bench {
         let mut output = self.ctx.run_ui(input, |ui| {
             let slot = Rect::from_min_max(Pos2::new(100.0, 50.0), Pos2::new(400.0, 300.0));
             ui.scope_builder(egui::UiBuilder::new().max_rect(slot), |ui| surface.ui(ui, &scene));
+            surface.finish(ui.ctx(), &scene);
         });
         output.textures_delta.clear();
         std::mem::take(&mut *self.asked.lock())
@@ -246,6 +247,7 @@ fn nodes_of_a_remote_stand_in_the_shells_tree_at_their_true_place() {
     let mut output = bench.ctx.run_ui(RawInput { screen_rect, ..RawInput::default() }, |ui| {
         let slot = Rect::from_min_max(Pos2::new(100.0, 50.0), Pos2::new(400.0, 300.0));
         ui.scope_builder(egui::UiBuilder::new().max_rect(slot), |ui| surface.ui(ui, &scene));
+        surface.finish(ui.ctx(), &scene);
     });
     output.textures_delta.clear();
     let update = output.platform_output.accesskit_update.unwrap();

@@ -143,7 +143,11 @@ pub(super) fn fail(misdeed: &str) -> String {
                 let screen = Rect::from_min_size(Pos2::ZERO, Vec2::splat(100.0));
                 let input = RawInput { screen_rect: Some(screen), ..RawInput::default() };
                 let scene = Scene { tokens: tokens::LIGHT, deadline: Instant::now() };
-                ctx.run_ui(input, |ui| drop(surface.ui(ui, &scene))).textures_delta.clear();
+                let shown = |ui: &mut egui::Ui| {
+                    surface.ui(ui, &scene);
+                    surface.finish(ui.ctx(), &scene);
+                };
+                ctx.run_ui(input, shown).textures_delta.clear();
                 if let Some(failure) = surface.failure() {
                     return failure.to_string();
                 }

@@ -217,6 +217,9 @@ impl Headless {
                 let ui = &mut ui.new_child(UiBuilder::new().max_rect(area).id_salt((alias, expose)));
                 slot.ui(ui, &scene, &mut self.federation, alias, expose);
             }
+            for surface in self.slots.values_mut().filter_map(|slot| slot.surface.as_mut()) {
+                surface.finish(ui.ctx(), &scene);
+            }
         });
         self.longest = self.longest.max(began.elapsed());
         self.note(&mut output);
