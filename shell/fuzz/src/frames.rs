@@ -247,8 +247,8 @@ impl Choices<'_> {
         [0; 4].map(|_| self.number())
     }
 
-    fn text(&mut self) -> String {
-        let length = usize::from(self.byte() / 4) + if self.seldom() { 40 } else { 0 };
+    fn text(&mut self, most: u8) -> String {
+        let length = usize::from(self.below(most)) + if self.seldom() { 60 } else { 0 };
         let (text, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
         String::from_utf8_lossy(text).into_owned()
@@ -256,7 +256,7 @@ impl Choices<'_> {
 
     fn frame(&mut self) -> abi::Frame {
         let textures = (0..self.below(4) / 2).map(|_| self.texture()).collect();
-        let meshes = (0..self.below(6)).map(|_| self.mesh()).collect();
+        let meshes = (0..self.below(6)).map(|at| self.mesh(at)).collect();
         let mut frame = abi::Frame { textures, meshes, repaint_after: NEVER, ..abi::Frame::default() };
         let parts = self.byte();
         let has = |bit: u8| parts & (1 << bit) != 0;
@@ -264,13 +264,13 @@ impl Choices<'_> {
             frame.overlays = (0..self.below(9) + self.below(17) / 16).map(|_| self.rect()).collect();
         }
         if has(1) {
-            frame.commands = (0..self.below(6)).map(|_| self.command()).collect();
+            frame.commands = (0..self.below(4) + self.below(17) / 16 * 2).map(|_| self.command()).collect();
         }
         if has(2) {
-            frame.cursor = self.text().into();
+            frame.cursor = self.text(40).into();
         }
         if has(3) {
-            frame.access = self.text().into();
+            frame.access = self.text(40).into();
         }
         if has(4) {
             let ime = Ime { field: self.rect(), cursor: self.rect(), purpose: self.word(), interrupt: has(5) };
@@ -302,8 +302,8 @@ impl Choices<'_> {
         TextureUpdate { texture, free, partial, nearest: kind & 1 == 1, pos, size, pixels }
     }
 
-    fn mesh(&mut self) -> ClippedMesh {
-        let id = u64::from(self.below(16));
+    fn mesh(&mut self, at: u8) -> ClippedMesh {
+        let id = u64::from(if self.seldom() { self.below(6) } else { at + 1 });
         let texture = u64::from(if self.seldom() { self.below(5) } else { self.below(2) });
         let kind = self.byte();
         let count = if self.seldom() { self.below(80) } else { self.below(5) };
@@ -332,12 +332,12 @@ impl Choices<'_> {
 
     fn command(&mut self) -> Command {
         let kind = if self.seldom() { CommandKind(self.word()) } else { CommandKind(self.below(9).into()) };
-        let size = [self.below(4), self.below(4)].map(u32::from);
+        let size = [0; 2].map(|_: u8| if self.seldom() { 0 } else { 1 + u32::from(self.below(3)) });
         let length = match self.seldom() {
             true => usize::from(self.byte()),
             false if kind == CommandKind::COPY_IMAGE => (size[0] * size[1] * 4) as usize,
             false => usize::from(self.below(9)),
         };
-        Command { flag: self.seldom(), text: self.text().into(), size, data: vec![7; length].into(), kind }
+        Command { flag: self.seldom(), text: self.text(12).into(), size, data: vec![7; length].into(), kind }
     }
 }

@@ -218,7 +218,6 @@ fn a_screen_reader_finds_uses_and_follows_a_remotes_widgets_over_the_bus() {
     command.arg("--config").arg(installation.path("host.json"));
     command.env("DBUS_SESSION_BUS_ADDRESS", &session.address);
     let mut window = desktop.open(command);
-    window.focus();
     let desk = Object::new("org.a11y.atspi.Registry", "/org/a11y/atspi/accessible/root");
     let find = |role: u32, name: &str| {
         until(&format!("{name} of role {role}"), || {
@@ -227,6 +226,8 @@ fn a_screen_reader_finds_uses_and_follows_a_remotes_widgets_over_the_bus() {
     };
     find(role::BUTTON, "Widgets").act(on);
     let checkbox = find(role::CHECK_BOX, "Agree");
+    // It has been drawn, so it can have the keyboard.
+    window.focus();
     let pane = find(role::PANEL, "Widgets");
     let inside = |one: &Object| {
         let ((x, y, w, h), (left, top, width, height)) = (one.bounds(on), pane.bounds(on));

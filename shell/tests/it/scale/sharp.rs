@@ -1,6 +1,9 @@
 //! The same text in the shell and in a surface, pixel by pixel.
 
-use egui::{Rect, Vec2, accesskit::Role};
+use egui::{
+    Rect, Vec2,
+    accesskit::{Action, Role},
+};
 
 use crate::{
     driver::{Desktop, Picture, Tree},
@@ -35,7 +38,7 @@ fn text_of_a_remote_is_as_sharp_as_the_shells_at_every_scale() {
         command.env("WINIT_X11_SCALE_FACTOR", scale.to_string());
         let mut window = desktop.open(command);
         window.until("the remote's title", |tree| tree.find("Widgets").map(drop));
-        window.click("Widgets");
+        window.act("Widgets", Action::Click);
         window.until("both texts", |tree| places(tree).map(drop));
         window.wait_for(&format!("Scale {scale}"));
         window.settle();
