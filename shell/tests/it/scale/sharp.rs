@@ -58,7 +58,10 @@ fn text_of_a_remote_is_as_sharp_as_the_shells_at_every_scale() {
         let (at_x, at_y, ..) = pixels(shell);
         let same = (0..9).any(|step| {
             let (x, y) = (at_x + step % 3, at_y + step / 3);
-            cut(&picture, x.saturating_sub(1), y.saturating_sub(1), width, height) == text
+            let other = cut(&picture, x.saturating_sub(1), y.saturating_sub(1), width, height);
+            // What is painted is dithered by its place on the screen, which is worth one step of a channel.
+            let close = |(a, b): (&[u8; 3], &[u8; 3])| (0..3).all(|at| a[at].abs_diff(b[at]) <= 1);
+            other.len() == text.len() && other.iter().zip(&text).all(close)
         });
         assert!(same, "the text at {remote:?} is not that at {shell:?}, at a scale of {scale}");
     }
