@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: libFuzzer on what reads bytes from outside, and on the plans made of them.
+//! `cargo xtask fuzz`: libFuzzer on what reads bytes from outside, on the plans made of them, and on what remotes draw.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::packages::in_path;
 use crate::{in_workspace, root, step};
 
 /// What can be fuzzed; each has a folder of seeds.
-pub(crate) const TARGETS: [&str; 3] = ["manifest", "plan", "section"];
+pub(crate) const TARGETS: [&str; 4] = ["frame", "manifest", "plan", "section"];
 
 /// Fuzzes one target, or each, for so many seconds; a finding is an error, and libFuzzer says where it is kept.
 ///

@@ -29,6 +29,9 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     if purpose == Purpose::Tests || !display::is_there() {
         wanted.push(XVFB);
     }
+    if purpose == Purpose::Tests {
+        wanted.extend(BUS);
+    }
     if !compiler() {
         wanted.extend(COMPILER);
     }
@@ -44,8 +47,14 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     if !compiler() {
         bail!("no C compiler, which SQLite and others need: `cc` is not in PATH and CC is not set");
     }
-    if purpose == Purpose::Tests && !in_path("Xvfb") {
-        bail!("the end-to-end tests open windows under Xvfb, which is not in PATH");
+    if purpose == Purpose::Tests {
+        for (program, what) in
+            [("Xvfb", "open windows under Xvfb"), ("dbus-daemon", "start a bus for AT-SPI with dbus-daemon")]
+        {
+            if !in_path(program) {
+                bail!("the end-to-end tests {what}, which is not in PATH");
+            }
+        }
     }
     Ok(())
 }
@@ -61,6 +70,12 @@ pub(crate) fn in_path(program: &str) -> bool {
 type Need = (&'static str, &'static str, &'static str, &'static str);
 
 const XVFB: Need = ("xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb", "Xvfb");
+
+/// What a screen reader talks to programs with: a test is one.
+const BUS: [Need; 2] = [
+    ("dbus-daemon", "dbus-daemon", "dbus", "dbus-daemon"),
+    ("at-spi2-core", "at-spi2-core", "at-spi2-core", ""),
+];
 
 /// `rusqlite` and `ring` compile C.
 const COMPILER: [Need; 2] = [("gcc", "gcc", "gcc", "cc"), ("libc6-dev", "glibc-devel", "glibc", "")];

@@ -7,16 +7,18 @@
 use std::collections::BTreeMap;
 
 use egui::{
-    Context, Id, Rect,
-    accesskit::{ActionRequest, Node, NodeId, Rect as Bounds, Role, TreeId, TreeUpdate},
+    Context, Id, Rect, Vec2,
+    accesskit::{ActionData, ActionRequest, Affine, Node, NodeId, Rect as Bounds, Role, TreeId, TreeUpdate},
 };
 
-/// The nodes of one surface.
+/// The nodes of one surface, under the shell's names for them.
 pub(super) struct Access {
     surface: u64,
-    root: Option<NodeId>,
+    /// What stands directly below the surface's pane.
+    top: Vec<NodeId>,
     focus: Option<NodeId>,
-    nodes: Vec<(NodeId, Node)>,
+    /// All but the root, whose place the pane has; in slot coordinates.
+    nodes: Vec<(Id, Node)>,
     /// From the shell's names back to the remote's.
     back: BTreeMap<NodeId, NodeId>,
 }
@@ -28,57 +30,65 @@ pub(super) fn is_enabled(ctx: &Context, pane: Id) -> bool {
 
 impl Access {
     pub(super) fn new(surface: u64) -> Self {
-        Self { surface, root: None, focus: None, nodes: Vec::new(), back: BTreeMap::new() }
-    }
-
-    fn id(&self, foreign: NodeId) -> Id {
-        Id::unique(("pulse.surface.node", self.surface, foreign.0))
+        Self { surface, top: Vec::new(), focus: None, nodes: Vec::new(), back: BTreeMap::new() }
     }
 
     /// Takes the tree of a new frame.
     pub(super) fn update(&mut self, tree: TreeUpdate) {
-        self.root = tree.tree.map(|t| t.root).or(self.root);
-        self.focus = Some(tree.focus).filter(|f| Some(*f) != self.root);
-        self.nodes = tree.nodes;
-        self.back = self.nodes.iter().map(|(id, _)| (self.id(*id).accesskit_id(), *id)).collect();
+        let root = tree.tree.map(|tree| tree.root);
+        let name = |foreign: NodeId| Id::unique(("pulse.surface.node", self.surface, foreign.0));
+        let names: BTreeMap<NodeId, Id> =
+            tree.nodes.iter().filter(|(id, _)| Some(*id) != root).map(|(id, _)| (*id, name(*id))).collect();
+        let map = |id: NodeId| names.get(&id).map(|id| id.accesskit_id());
+        self.top.clear();
+        self.focus = map(tree.focus);
+        self.nodes.clear();
+        for (id, mut node) in tree.nodes {
+            if Some(id) == root {
+                self.top = node.children().iter().filter_map(|child| map(*child)).collect();
+                continue;
+            }
+            if id == tree.focus {
+                // The pane can point to one node only, so it is the one that this would point to.
+                self.focus = node.active_descendant().and_then(map).or(self.focus);
+            }
+            rewrite(&mut node, &map);
+            self.nodes.push((names[&id], node));
+        }
+        self.back = names.into_iter().map(|(foreign, id)| (id.accesskit_id(), foreign)).collect();
     }
 
     /// The request in the remote's terms, when it is for one of these nodes.
     pub(super) fn action(&self, request: &ActionRequest) -> Option<ActionRequest> {
         let target_node = *self.back.get(&request.target_node)?;
-        Some(ActionRequest { target_node, target_tree: TreeId::ROOT, ..request.clone() })
+        let mut data = request.data.clone();
+        if let Some(ActionData::SetTextSelection(selection)) = &mut data {
+            selection.anchor.node = *self.back.get(&selection.anchor.node)?;
+            selection.focus.node = *self.back.get(&selection.focus.node)?;
+        }
+        Some(ActionRequest { action: request.action, target_node, target_tree: TreeId::ROOT, data })
     }
 
     /// Puts the nodes below the surface's pane, for this pass.
     pub(super) fn show(&self, ctx: &Context, pane: Id, slot: Rect, name: &str, focused: bool) {
-        let map = |id: NodeId| self.id(id).accesskit_id();
-        let known = |id: &NodeId| self.back.contains_key(&map(*id));
-        let root = self.nodes.iter().find(|(id, _)| Some(*id) == self.root);
-        let top: Vec<NodeId> = root
-            .map(|(_, n)| n.children().iter().copied().filter(known).map(map).collect())
-            .unwrap_or_default();
         let shown = ctx.accesskit_node_builder(pane, |node| {
             node.set_role(Role::Pane);
             node.set_label(name);
             node.set_bounds(bounds(slot));
-            node.set_children(top);
-            match self.focus.filter(|f| focused && known(f)) {
-                Some(focus) => node.set_active_descendant(map(focus)),
+            node.set_children(self.top.clone());
+            // The keyboard is the pane's for egui; whoever reads the tree takes this for what has the focus.
+            match self.focus.filter(|_| focused) {
+                Some(focus) => node.set_active_descendant(focus),
                 None => node.clear_active_descendant(),
             }
         });
         if shown.is_none() {
             return;
         }
-        let origin = slot.min.to_vec2();
-        for (id, node) in self.nodes.iter().filter(|(id, _)| Some(*id) != self.root) {
+        for (id, node) in &self.nodes {
             let mut node = node.clone();
-            rewrite(&mut node, &map, &known);
-            if let Some(b) = node.bounds() {
-                let (x, y) = (f64::from(origin.x), f64::from(origin.y));
-                node.set_bounds(Bounds { x0: b.x0 + x, y0: b.y0 + y, x1: b.x1 + x, y1: b.y1 + y });
-            }
-            ctx.accesskit_node_builder(self.id(*id), |n| *n = node);
+            move_by(&mut node, slot.min.to_vec2());
+            ctx.accesskit_node_builder(*id, |n| *n = node);
         }
         // Each of them was made a child of the window as well, for want of a parent that egui knows.
         ctx.accesskit_node_builder(egui::accesskit_root_id(), |n| {
@@ -88,16 +98,29 @@ impl Access {
     }
 }
 
+/// Moves a node from slot coordinates to those of the window.
+fn move_by(node: &mut Node, origin: Vec2) {
+    let (x, y) = (f64::from(origin.x), f64::from(origin.y));
+    if let Some(b) = node.bounds() {
+        node.set_bounds(Bounds { x0: b.x0 + x, y0: b.y0 + y, x1: b.x1 + x, y1: b.y1 + y });
+    }
+    if let Some(own) = node.transform() {
+        // Everything below has been moved before it is transformed, so it is moved back first.
+        let moved = Affine::translate((x, y)) * *own * Affine::translate((-x, -y));
+        node.set_transform(moved);
+    }
+}
+
 fn bounds(r: Rect) -> Bounds {
     Bounds { x0: r.min.x.into(), y0: r.min.y.into(), x1: r.max.x.into(), y1: r.max.y.into() }
 }
 
 /// Renames every node that `node` points to, and drops what points to nodes that there are not.
-fn rewrite(node: &mut Node, map: &dyn Fn(NodeId) -> NodeId, known: &dyn Fn(&NodeId) -> bool) {
+fn rewrite(node: &mut Node, map: &dyn Fn(NodeId) -> Option<NodeId>) {
     macro_rules! lists {
         ($($get:ident $set:ident $clear:ident),*) => {$(
             if !node.$get().is_empty() {
-                let ids: Vec<NodeId> = node.$get().iter().copied().filter(|id| known(id)).map(|id| map(id)).collect();
+                let ids: Vec<NodeId> = node.$get().iter().filter_map(|id| map(*id)).collect();
                 if ids.is_empty() { node.$clear() } else { node.$set(ids) }
             }
         )*};
@@ -115,7 +138,7 @@ fn rewrite(node: &mut Node, map: &dyn Fn(NodeId) -> NodeId, known: &dyn Fn(&Node
     macro_rules! singles {
         ($($get:ident $set:ident $clear:ident),*) => {$(
             if let Some(id) = node.$get() {
-                if known(&id) { node.$set(map(id)) } else { node.$clear() }
+                match map(id) { Some(id) => node.$set(id), None => node.$clear() }
             }
         )*};
     }
@@ -129,12 +152,12 @@ fn rewrite(node: &mut Node, map: &dyn Fn(NodeId) -> NodeId, known: &dyn Fn(&Node
         popup_for set_popup_for clear_popup_for
     );
     if let Some(mut selection) = node.text_selection().copied() {
-        if known(&selection.anchor.node) && known(&selection.focus.node) {
-            selection.anchor.node = map(selection.anchor.node);
-            selection.focus.node = map(selection.focus.node);
-            node.set_text_selection(selection);
-        } else {
-            node.clear_text_selection();
+        match (map(selection.anchor.node), map(selection.focus.node)) {
+            (Some(anchor), Some(focus)) => {
+                (selection.anchor.node, selection.focus.node) = (anchor, focus);
+                node.set_text_selection(selection);
+            }
+            _ => node.clear_text_selection(),
         }
     }
 }

@@ -10,6 +10,13 @@ use plugin_api::abi;
 
 mod tree;
 
+/// How far away a vertex may be, in points: beyond any screen, and what is computed with it stays finite, here
+/// and on the GPU. What is further away is brought to here, as a chart that is zoomed in too far is no misdeed.
+pub const FAR: f32 = 1e9;
+
+/// A day is as good as for ever, and no sum of times overflows.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// What one surface may ask for. Far above what a screen full of controls needs, far below what hurts.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
@@ -23,9 +30,13 @@ pub struct Quota {
     pub textures: usize,
     /// Texels of all textures together, and of all changes in a frame.
     pub texels: u64,
+    /// Changes of textures in a frame.
+    pub updates: usize,
     /// Commands in a frame.
     pub commands: usize,
-    /// Bytes of a command's text, of the accessibility tree, and of a cursor's name.
+    /// Bytes of all commands of a frame together, texts and data.
+    pub data: usize,
+    /// Bytes of the accessibility tree, and of a cursor's name.
     pub text: usize,
 }
 
@@ -37,7 +48,9 @@ impl Default for Quota {
             meshes: 10_000,
             textures: 256,
             texels: 64 << 20,
+            updates: 10_000,
             commands: 64,
+            data: 64 << 20,
             text: 16 << 20,
         }
     }
@@ -46,18 +59,37 @@ impl Default for Quota {
 /// Why a frame is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the frame is not valid and was not shown: {0}; the last picture stays; press Restart to open a new surface, and \
-     tell the remote's author"
+    "the frame is not valid and was not shown: {what}; the last picture stays; press Restart to open a new surface, \
+     and tell the remote's author"
 )]
-pub struct FrameError(String);
+pub struct FrameError {
+    rule: Rule,
+    what: String,
+}
+
+/// What a frame breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Form,
+    Kept,
+    Quota,
+    Texture,
+}
 
 impl FrameError {
     /// The stable code.
-    pub const CODE: &'static str = "frame-invalid";
+    pub fn code(&self) -> &'static str {
+        match self.rule {
+            Rule::Form => "frame-invalid",
+            Rule::Kept => "frame-kept",
+            Rule::Quota => "frame-quota",
+            Rule::Texture => "frame-texture",
+        }
+    }
 }
 
-fn bad<T>(what: impl Into<String>) -> Result<T, FrameError> {
-    Err(FrameError(what.into()))
+fn bad<T>(rule: Rule, what: impl Into<String>) -> Result<T, FrameError> {
+    Err(FrameError { rule, what: what.into() })
 }
 
 /// A checked frame, in slot coordinates.
@@ -105,7 +137,7 @@ pub struct Mesh {
 pub struct Triangles {
     /// Indices into `vertices`, each in range.
     pub indices: Vec<u32>,
-    /// Finite positions.
+    /// Positions and texture coordinates within [`FAR`].
     pub vertices: Vec<epaint::Vertex>,
 }
 
@@ -154,18 +186,19 @@ impl Validator {
         for id in freed {
             sizes.remove(&id);
         }
-        if frame.commands.len() > self.quota.commands {
-            return bad(format!("{} commands, more than {}", frame.commands.len(), self.quota.commands));
+        self.commands(&frame.commands)?;
+        if let Some(length) =
+            [frame.access.len(), frame.cursor.len()].into_iter().find(|l| *l > self.quota.text)
+        {
+            return bad(Rule::Quota, format!("a text of {length} bytes, more than {}", self.quota.text));
         }
-        let longest =
-            frame.commands.iter().map(|c| c.text.len()).chain([frame.access.len(), frame.cursor.len()]);
-        if let Some(length) = longest.max().filter(|l| *l > self.quota.text) {
-            return bad(format!("a text of {length} bytes"));
+        if frame.overlays.len() > self.quota.meshes {
+            return bad(
+                Rule::Quota,
+                format!("{} layers, more than {}", frame.overlays.len(), self.quota.meshes),
+            );
         }
         let overlays: Vec<_> = frame.overlays.iter().map(rect).collect::<Result<_, _>>()?;
-        if overlays.len() > self.quota.meshes {
-            return bad(format!("{} layers", overlays.len()));
-        }
         let ime = match frame.ime.into_option() {
             Some(ime) => Some((rect(&ime.field)?, rect(&ime.cursor)?)),
             None => None,
@@ -202,10 +235,29 @@ impl Validator {
             wants_keyboard: frame.wants_keyboard,
             placeholder: frame.placeholder,
             repaint_after: (frame.repaint_after != abi::NEVER)
-                .then(|| Duration::from_nanos(frame.repaint_after)),
+                .then(|| Duration::from_nanos(frame.repaint_after).min(LONGEST)),
             access,
             took: Duration::ZERO,
         })
+    }
+
+    fn commands(&self, commands: &[abi::Command]) -> Result<(), FrameError> {
+        if commands.len() > self.quota.commands {
+            return bad(Rule::Quota, format!("{} commands, more than {}", commands.len(), self.quota.commands));
+        }
+        let bytes: usize = commands.iter().map(|c| c.text.len() + c.data.len()).sum();
+        if bytes > self.quota.data {
+            return bad(Rule::Quota, format!("commands of {bytes} bytes, more than {}", self.quota.data));
+        }
+        for command in commands.iter().filter(|c| c.kind == abi::CommandKind::COPY_IMAGE) {
+            let [width, height] = command.size;
+            let texels = u64::from(width) * u64::from(height);
+            if texels == 0 || texels.checked_mul(4) != Some(command.data.len() as u64) {
+                let length = command.data.len();
+                return bad(Rule::Form, format!("an image of {width}×{height} texels with {length} bytes"));
+            }
+        }
+        Ok(())
     }
 
     fn textures(
@@ -217,10 +269,16 @@ impl Validator {
         let mut freed = Vec::new();
         let mut changed = 0;
         for update in updates {
+            if out.len() >= self.quota.updates {
+                return bad(
+                    Rule::Quota,
+                    format!("changes of textures without end, more than {}", self.quota.updates),
+                );
+            }
             let id = update.texture;
             if update.free {
                 if !sizes.contains_key(&id) || freed.contains(&id) {
-                    return bad(format!("it frees texture {id}, which there is not"));
+                    return bad(Rule::Texture, format!("it frees texture {id}, which there is not"));
                 }
                 freed.push(id);
                 out.push(TextureUpdate::Free(id));
@@ -228,35 +286,47 @@ impl Validator {
             }
             let [width, height] = update.size;
             if width > self.max_side || height > self.max_side {
-                return bad(format!("texture {id} of {width}×{height} texels, over {} a side", self.max_side));
+                return bad(
+                    Rule::Texture,
+                    format!("texture {id} of {width}×{height} texels, over {} a side", self.max_side),
+                );
             }
             let texels = u64::from(width) * u64::from(height);
             if update.pixels.len() as u64 != texels * 4 {
-                return bad(format!("texture {id} of {width}×{height} with {} bytes", update.pixels.len()));
+                return bad(
+                    Rule::Texture,
+                    format!("texture {id} of {width}×{height} with {} bytes", update.pixels.len()),
+                );
             }
             if texels == 0 {
-                return bad(format!("texture {id} without texels"));
+                return bad(Rule::Texture, format!("texture {id} without texels"));
             }
             changed += texels;
             if changed > self.quota.texels {
-                return bad(format!("changes of {changed} texels in all, more than {}", self.quota.texels));
+                return bad(
+                    Rule::Quota,
+                    format!("changes of {changed} texels in all, more than {}", self.quota.texels),
+                );
             }
             let pos = if update.partial {
                 let Some(whole) = sizes.get(&id).filter(|_| !freed.contains(&id)) else {
-                    return bad(format!("a part of texture {id}, which there is not"));
+                    return bad(Rule::Texture, format!("a part of texture {id}, which there is not"));
                 };
                 let fits = |axis: usize| {
                     update.pos[axis].checked_add(update.size[axis]).is_some_and(|end| end <= whole[axis])
                 };
                 if !fits(0) || !fits(1) {
-                    return bad(format!("a part of texture {id} outside of it"));
+                    return bad(Rule::Texture, format!("a part of texture {id} outside of it"));
                 }
                 Some([update.pos[0] as usize, update.pos[1] as usize])
             } else {
                 freed.retain(|f| *f != id);
                 sizes.insert(id, update.size);
                 if sizes.len() > self.quota.textures {
-                    return bad(format!("{} textures, more than {}", sizes.len(), self.quota.textures));
+                    return bad(
+                        Rule::Quota,
+                        format!("{} textures, more than {}", sizes.len(), self.quota.textures),
+                    );
                 }
                 None
             };
@@ -267,7 +337,10 @@ impl Validator {
         }
         let texels: u64 = sizes.values().map(|[w, h]| u64::from(*w) * u64::from(*h)).sum();
         if texels > self.quota.texels {
-            return bad(format!("textures of {texels} texels in all, more than {}", self.quota.texels));
+            return bad(
+                Rule::Quota,
+                format!("textures of {texels} texels in all, more than {}", self.quota.texels),
+            );
         }
         Ok((out, freed))
     }
@@ -284,7 +357,10 @@ impl Validator {
             let clip = rect(&mesh.clip)?;
             let before = self.named.get(&mesh.id).filter(|_| mesh.kept);
             if mesh.kept && before.is_none() {
-                return bad(format!("it keeps mesh {}, which the frame before did not have", mesh.id));
+                return bad(
+                    Rule::Kept,
+                    format!("it keeps mesh {}, which the frame before did not have", mesh.id),
+                );
             }
             let (v, i) = before.map_or((mesh.vertices.len(), mesh.indices.len()), |before| {
                 (before.triangles.vertices.len(), before.triangles.indices.len())
@@ -294,7 +370,10 @@ impl Validator {
             // Before anything is copied.
             if vertices > self.quota.vertices || indices > self.quota.indices || out.len() >= self.quota.meshes
             {
-                return bad(format!("{vertices} vertices and {indices} indices in {} meshes", out.len() + 1));
+                return bad(
+                    Rule::Quota,
+                    format!("{vertices} vertices and {indices} indices in {} meshes", out.len() + 1),
+                );
             }
             let checked = match before {
                 Some(before) => Mesh { clip, overlay: mesh.overlay, ..before.clone() },
@@ -306,10 +385,13 @@ impl Validator {
                 },
             };
             if !sizes.contains_key(&checked.texture) {
-                return bad(format!("a mesh with texture {}, which there is not", checked.texture));
+                return bad(
+                    Rule::Texture,
+                    format!("a mesh with texture {}, which there is not", checked.texture),
+                );
             }
             if mesh.id != 0 && named.insert(mesh.id, checked.clone()).is_some() {
-                return bad(format!("two meshes with the name {}", mesh.id));
+                return bad(Rule::Form, format!("two meshes with the name {}", mesh.id));
             }
             out.push(checked);
         }
@@ -320,22 +402,34 @@ impl Validator {
 /// Copies the triangles of a mesh.
 fn triangles(mesh: &abi::ClippedMesh) -> Result<Triangles, FrameError> {
     if mesh.indices.len() % 3 != 0 {
-        return bad(format!("{} indices do not make triangles", mesh.indices.len()));
+        return bad(Rule::Form, format!("{} indices do not make triangles", mesh.indices.len()));
     }
     let count = mesh.vertices.len();
-    if let Some(index) = mesh.indices.iter().find(|i| **i as usize >= count) {
-        return bad(format!("index {index} of {count} vertices"));
+    if let Some(index) = mesh.indices.iter().copied().max().filter(|i| *i as usize >= count) {
+        return bad(Rule::Form, format!("index {index} of {count} vertices"));
     }
-    if !mesh.vertices.iter().all(|v| v.pos.iter().chain(&v.uv).all(|n| n.is_finite())) {
-        return bad("a vertex that is not a finite number");
+    let mut vertices: Vec<epaint::Vertex> = bytemuck::cast_slice(&mesh.vertices).to_vec();
+    // One pass without branches for what every good mesh is; NaN is not within either.
+    let within = |v: &epaint::Vertex| {
+        (v.pos.x.abs() <= FAR) & (v.pos.y.abs() <= FAR) & (v.uv.x.abs() <= FAR) & (v.uv.y.abs() <= FAR)
+    };
+    if !vertices.iter().fold(true, |all, v| all & within(v)) {
+        if !vertices.iter().all(|v| v.pos.is_finite() && v.uv.is_finite()) {
+            return bad(Rule::Form, "a vertex that is not a finite number");
+        }
+        for v in &mut vertices {
+            for n in [&mut v.pos.x, &mut v.pos.y, &mut v.uv.x, &mut v.uv.y] {
+                *n = n.clamp(-FAR, FAR);
+            }
+        }
     }
-    Ok(Triangles { indices: mesh.indices.to_vec(), vertices: bytemuck::cast_slice(&mesh.vertices).to_vec() })
+    Ok(Triangles { indices: mesh.indices.to_vec(), vertices })
 }
 
 /// A rectangle without NaN. Infinite sides are well-defined: they clip nothing.
 fn rect(r: &abi::Rect) -> Result<Rect, FrameError> {
     if r.iter().any(|n| n.is_nan()) {
-        return bad("a rectangle that is not a number");
+        return bad(Rule::Form, "a rectangle that is not a number");
     }
     // Beyond any screen, and still far from where floats run out.
     let side = |n: f32| n.clamp(-1e6, 1e6);

@@ -36,7 +36,7 @@ use super::{
 use crate::{
     compositor::{
         self, Mailbox, Source,
-        frame::{FrameError, Quota, Validator},
+        frame::{Quota, Validator},
     },
     failure::{Failure, SharedFailure, Stage},
 };
@@ -513,10 +513,9 @@ impl Thread {
         let start = Instant::now();
         let result = self.shared.during(Stage::Frame, || open.surface.frame(input).into_result());
         let result = match result {
-            Ok(frame) => open
-                .validator
-                .accept(frame)
-                .map_err(|error| Failure::new(Stage::Frame, FrameError::CODE, error)),
+            Ok(frame) => {
+                open.validator.accept(frame).map_err(|error| Failure::new(Stage::Frame, error.code(), error))
+            }
             Err(error) => Err(copied(Stage::Frame, error)),
         };
         let took = start.elapsed();

@@ -337,8 +337,20 @@ impl Window {
         picture
     }
 
+    /// What is on the screen, pixel by pixel, whatever the scale is; kept as [`screenshot`](Self::screenshot) is.
+    pub(crate) fn pixels(&mut self, file: &str) -> Picture {
+        let (picture, png) = self.picture_at(None);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        fs::write(&path, png).unwrap_or_else(|e| panic!("{e}: {}", path.display()));
+        picture
+    }
+
     fn picture(&mut self) -> (Picture, Vec<u8>) {
-        match self.ask(&Request::GetScreenshot { pixels_per_point: Some(1.0) }) {
+        self.picture_at(Some(1.0))
+    }
+
+    fn picture_at(&mut self, pixels_per_point: Option<f32>) -> (Picture, Vec<u8>) {
+        match self.ask(&Request::GetScreenshot { pixels_per_point }) {
             Response::Screenshot(png) => (Picture::decode(&png.bytes), png.bytes),
             other => panic!("no screenshot: {other:?}"),
         }

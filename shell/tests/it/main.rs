@@ -1,5 +1,6 @@
 //! The shell against real libraries, real servers and a real window.
 
+mod access;
 mod bad_input;
 mod codes;
 mod driver;
@@ -8,6 +9,7 @@ mod plan;
 mod preflight;
 mod provider;
 mod replace;
+mod scale;
 mod support;
 mod telemetry;
 mod window;

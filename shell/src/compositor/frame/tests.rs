@@ -1,16 +1,19 @@
 //! What a remote may send, what it may not, and that nothing it sends does harm.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+use std::{fs, path::Path};
+
 use abi_stable::std_types::ROption;
 use plugin_api::abi::{ClippedMesh, Command, CommandKind, Ime, NEVER, Vertex};
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::*;
 
-/// Small enough that a test reaches each limit.
-const QUOTA: Quota =
-    Quota { vertices: 64, indices: 96, meshes: 8, textures: 4, texels: 400, commands: 4, text: 64 };
-const SIDE: u32 = 16;
+#[expect(unreachable_pub, reason = "the fuzz targets are crates of their own")]
+#[path = "../../../fuzz/src/frames.rs"]
+mod frames;
+
+use frames::{QUOTA, SIDE};
 
 fn texture(id: u64, size: [u32; 2]) -> abi::TextureUpdate {
     abi::TextureUpdate {
@@ -115,7 +118,7 @@ fn a_good_frame_is_taken_over_as_it_is() {
 fn meshes_are_checked() {
     refused(with(|f| f.meshes[0].indices[2] = 3), "index 3 of 3 vertices");
     refused(with(|f| f.meshes[0].indices[0] = u32::MAX), "index 4294967295");
-    refused(with(|f| f.meshes[0].vertices = vec![].into()), "index 0 of 0 vertices");
+    refused(with(|f| f.meshes[0].vertices = vec![].into()), "index 2 of 0 vertices");
     refused(with(|f| f.meshes[0].indices.push(0)), "4 indices do not make triangles");
     refused(with(|f| f.meshes[0].texture = 2), "a mesh with texture 2, which there is not");
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -144,13 +147,15 @@ fn quotas_are_kept() {
     refused(with(|f| f.overlays = vec![[0.0; 4]; 9].into()), "9 layers");
     let command = Command { text: "x".into(), ..Command::new(CommandKind(77)) };
     refused(with(|f| f.commands = vec![command.clone(); 5].into()), "5 commands");
-    let long = Command { text: "x".repeat(65).into(), ..command };
-    refused(with(|f| f.commands = vec![long].into()), "a text of 65 bytes");
+    let long = Command { text: "x".repeat(101).into(), ..command };
+    refused(with(|f| f.commands = vec![long].into()), "commands of 101 bytes");
     refused(with(|f| f.cursor = "x".repeat(65).into()), "a text of 65 bytes");
     refused(with(|f| f.access = "x".repeat(65).into()), "a text of 65 bytes");
     refused(with(|f| f.textures = (2..6).map(|id| texture(id, [1, 1])).collect()), "5 textures");
+    let parts = (0..7).map(|_| part(1, [0, 0], [1, 1])).collect();
+    refused(with(|f| f.textures = parts), "changes of textures without end");
     // No more is left at the end, but all of it would be held until the frame is shown.
-    refused(with(|f| f.textures = vec![texture(1, [8, 8]); 7].into()), "changes of 448 texels");
+    refused(with(|f| f.textures = vec![texture(1, [16, 9]); 3].into()), "changes of 432 texels");
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(good()).unwrap();
     validator.accept(with(|f| f.textures = vec![texture(2, [16, 16])].into())).unwrap();
@@ -203,166 +208,139 @@ fn what_a_host_does_not_know_is_skipped() {
     assert_eq!(frame.meshes.len(), 1);
 }
 
-/// Mostly good numbers, and now and then one that is not.
-fn number() -> impl Strategy<Value = f32> {
-    prop_oneof![500 => -50.0..50.0_f32, 1 => any::<f32>(), 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
+#[test]
+fn numbers_that_are_far_away_are_brought_within_reach() {
+    for far in [1e10, 1e38, f32::MAX, -1e38, f32::MIN] {
+        let frame = accepted(with(|f| {
+            f.meshes[0].vertices[1] = Vertex { pos: [far; 2], uv: [far; 2], ..f.meshes[0].vertices[1] }
+        }));
+        let vertex = frame.meshes[0].triangles.vertices[1];
+        assert_eq!((vertex.pos.x, vertex.uv.y), (FAR.copysign(far), FAR.copysign(far)));
+        // Moved to the slot, scaled to pixels and multiplied with another of its kind, it is still a number.
+        assert!(((vertex.pos.x + 1e6) * 16.0 * vertex.pos.y * 16.0).is_finite());
+    }
+    let near = accepted(with(|f| f.meshes[0].vertices[1].pos = [-FAR, FAR]));
+    assert_eq!(near.meshes[0].triangles.vertices[1].pos, Pos2::new(-FAR, FAR));
 }
 
-fn rectangle() -> impl Strategy<Value = abi::Rect> {
-    [number(), number(), number(), number()]
+#[test]
+fn no_sum_of_times_overflows() {
+    let frame = accepted(with(|f| f.repaint_after = NEVER - 1));
+    assert_eq!(frame.repaint_after, Some(Duration::from_hours(24)));
+    assert_eq!(accepted(with(|f| f.repaint_after = 0)).repaint_after, Some(Duration::ZERO));
 }
 
-prop_compose! {
-    fn some_mesh()(
-        count in 0..8_usize,
-        texture in prop_oneof![9 => 0..2_u64, 1 => 0..4_u64],
-        overlay in any::<bool>(),
-        clip in rectangle(),
-        id in 0..6_u64,
-        kept in prop::bool::weighted(0.05),
-    )(
-        vertices in prop::collection::vec(([number(), number()], [number(), number()], any::<[u8; 4]>()), count),
-        indices in prop::collection::vec(
-            prop_oneof![400 => 0..u32::try_from(count).unwrap().max(1), 1 => any::<u32>()], 0..10),
-        whole in prop::bool::weighted(0.95),
-        texture in Just(texture), overlay in Just(overlay), clip in Just(clip), id in Just(id), kept in Just(kept),
-    ) -> ClippedMesh {
-        let mut indices = indices;
-        if whole {
-            indices.truncate(indices.len() / 3 * 3);
-        }
-        let vertices = vertices.into_iter().map(|(pos, uv, color)| Vertex { pos, uv, color });
-        ClippedMesh { id, kept, clip, texture, overlay, indices: indices.into(), vertices: vertices.collect() }
+#[test]
+fn commands_are_checked() {
+    let bytes = |n: usize| Command { data: vec![1; n].into(), ..Command::new(CommandKind::DRAG) };
+    assert_eq!(accepted(with(|f| f.commands = vec![bytes(50); 2].into())).commands[1].data.len(), 50);
+    refused(with(|f| f.commands = vec![bytes(50), bytes(51)].into()), "commands of 101 bytes");
+    let image = |size, n| Command { size, ..Command { kind: CommandKind::COPY_IMAGE, ..bytes(n) } };
+    assert_eq!(accepted(with(|f| f.commands = vec![image([3, 2], 24)].into())).commands[0].size, [3, 2]);
+    for wrong in [image([3, 2], 23), image([0, 0], 0), image([0, 9], 0), image([1 << 31, 1 << 31], 0)] {
+        refused(with(|f| f.commands = vec![wrong].into()), "an image of");
     }
 }
 
-prop_compose! {
-    fn some_texture()(
-        id in 0..4_u64,
-        free in prop::bool::weighted(0.05),
-        partial in prop::bool::weighted(0.25),
-        nearest in any::<bool>(),
-        pos in prop_oneof![40 => [0..4_u32, 0..4_u32], 1 => any::<[u32; 2]>()],
-        size in prop_oneof![80 => [1..10_u32, 1..10_u32], 2 => [0..20_u32, 0..20_u32], 1 => any::<[u32; 2]>()],
-        missing in prop_oneof![40 => Just(0), 1 => 0..9_u64],
-    ) -> abi::TextureUpdate {
-        let bytes = u64::from(size[0]) * u64::from(size[1]) * 4;
-        let pixels = vec![7; usize::try_from(bytes.saturating_sub(missing).min(2_000)).unwrap()];
-        abi::TextureUpdate { texture: id, free, partial, nearest, pos, size, pixels: pixels.into() }
+/// `mesh` under this name, and what its next frame says to keep it.
+fn named(id: u64, mesh: ClippedMesh) -> (ClippedMesh, ClippedMesh) {
+    let said = ClippedMesh { indices: vec![].into(), vertices: vec![].into(), kept: true, id, ..mesh.clone() };
+    (ClippedMesh { id, ..mesh }, said)
+}
+
+#[test]
+fn a_kept_mesh_is_the_one_of_the_frame_before_and_of_no_other() {
+    let (first, kept) = named(5, triangle(1));
+    let frame =
+        |meshes: Vec<ClippedMesh>| abi::Frame { meshes: meshes.into(), textures: vec![].into(), ..good() };
+    let mut validator = Validator::new(QUOTA, SIDE);
+    let before = validator.accept(abi::Frame { meshes: vec![first.clone()].into(), ..good() }).unwrap();
+    let moved = ClippedMesh { clip: [1.0, 2.0, 3.0, 4.0], overlay: true, texture: 77, ..kept.clone() };
+    for _ in 0..3 {
+        let after = validator.accept(frame(vec![moved.clone()])).unwrap();
+        assert!(Arc::ptr_eq(&before.meshes[0].triangles, &after.meshes[0].triangles), "nothing is copied");
+        assert_eq!(after.meshes[0].clip.min, Pos2::new(1.0, 2.0));
+        assert_eq!(
+            (after.meshes[0].overlay, after.meshes[0].texture),
+            (true, 1),
+            "its texture is the kept one"
+        );
+    }
+    let gone = validator.accept(frame(vec![kept.clone(), kept.clone()])).unwrap_err();
+    assert!(gone.to_string().contains("two meshes with the name 5"), "{gone}");
+    let unheard = validator.accept(frame(vec![ClippedMesh { id: 0, ..kept.clone() }])).unwrap_err();
+    assert_eq!(unheard.code(), "frame-kept");
+    // A refused frame is none: the mesh is still that of the frame before.
+    validator.accept(frame(vec![kept.clone()])).unwrap();
+    // One frame without it, and it is gone.
+    validator.accept(frame(vec![])).unwrap();
+    assert_eq!(validator.accept(frame(vec![kept.clone()])).unwrap_err().code(), "frame-kept");
+    // Another surface, or another generation of this one, has a validator of its own, and nothing of it.
+    let mut other = Validator::new(QUOTA, SIDE);
+    other.accept(good()).unwrap();
+    assert_eq!(other.accept(frame(vec![kept.clone()])).unwrap_err().code(), "frame-kept");
+    // With its texture freed, it is no longer to be had either.
+    let mut validator = Validator::new(QUOTA, SIDE);
+    validator.accept(abi::Frame { meshes: vec![first].into(), ..good() }).unwrap();
+    validator.accept(abi::Frame { textures: vec![free(1)].into(), ..frame(vec![kept.clone()]) }).unwrap();
+    assert_eq!(validator.accept(frame(vec![kept])).unwrap_err().code(), "frame-texture");
+}
+
+#[test]
+fn kept_meshes_count_as_much_as_others() {
+    let corner = triangle(1).vertices[0];
+    let large = |id| named(id, ClippedMesh { vertices: vec![corner; 30].into(), ..triangle(1) });
+    let [(a, kept_a), (b, kept_b), (c, _)] = [large(1), large(2), large(3)];
+    let mut validator = Validator::new(QUOTA, SIDE);
+    validator.accept(with(|f| f.meshes = vec![a, b].into())).unwrap();
+    let frame = with(|f| f.meshes = vec![kept_a.clone(), kept_b.clone(), c].into());
+    assert_eq!(validator.accept(frame).unwrap_err().code(), "frame-quota");
+    validator.accept(with(|f| f.meshes = vec![kept_b, kept_a].into())).unwrap();
+}
+
+#[test]
+fn each_kind_of_rule_has_a_code() {
+    for (frame, code) in [
+        (with(|f| f.meshes[0].indices[2] = 3), "frame-invalid"),
+        (with(|f| f.meshes[0].kept = true), "frame-kept"),
+        (with(|f| f.meshes = vec![triangle(1); 9].into()), "frame-quota"),
+        (with(|f| f.textures = vec![free(2)].into()), "frame-texture"),
+    ] {
+        let mut validator = Validator::new(QUOTA, SIDE);
+        validator.accept(good()).unwrap();
+        assert_eq!(validator.accept(frame).unwrap_err().code(), code);
     }
 }
 
-prop_compose! {
-    fn some_frame()(
-        meshes in prop::collection::vec(some_mesh(), 0..4),
-        overlays in prop::collection::vec(rectangle(), 0..3),
-        textures in prop::collection::vec(some_texture(), 0..5),
-        commands in prop::collection::vec((any::<u32>(), any::<bool>(), ".{0,17}"), 0..6),
-        cursor in ".{0,12}",
-        ime in prop::option::of((rectangle(), rectangle())),
-        wants_keyboard: bool,
-        placeholder: bool,
-        repaint_after: u64,
-        access in ".{0,20}",
-    ) -> abi::Frame {
-        let commands = commands.into_iter().map(|(kind, flag, text)| {
-            Command { flag, text: text.into(), ..Command::new(CommandKind(kind)) }
-        });
-        abi::Frame {
-            meshes: meshes.into(),
-            overlays: overlays.into(),
-            textures: textures.into(),
-            commands: commands.collect(),
-            cursor: cursor.into(),
-            ime: ime.map(|(field, cursor)| Ime { field, cursor, purpose: 0, interrupt: false }).into(),
-            wants_keyboard,
-            placeholder,
-            repaint_after,
-            access: access.into(),
-        }
-    }
+fn seeds() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/frame");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// The textures as whoever paints would have them.
-#[derive(Default)]
-struct Painter {
-    textures: BTreeMap<u64, [usize; 2]>,
-    freed: Vec<u64>,
-}
-
-impl Painter {
-    /// Does what the compositor will do with an accepted frame, and looks that it can be done.
-    fn show(&mut self, frame: &Frame) {
-        for id in self.freed.drain(..) {
-            self.textures.remove(&id);
-        }
-        for update in &frame.textures {
-            match update {
-                TextureUpdate::Set { texture, pos: None, image, .. } => {
-                    assert!(image.size.iter().all(|side| (1..=SIDE as usize).contains(side)));
-                    self.freed.retain(|id| id != texture);
-                    self.textures.insert(*texture, image.size);
-                }
-                TextureUpdate::Set { texture, pos: Some(pos), image, .. } => {
-                    let whole = self.textures[texture];
-                    assert!(!self.freed.contains(texture));
-                    assert!(
-                        (0..2).all(|axis| image.size[axis] > 0 && pos[axis] + image.size[axis] <= whole[axis])
-                    );
-                }
-                TextureUpdate::Free(texture) => {
-                    assert!(self.textures.contains_key(texture) && !self.freed.contains(texture));
-                    self.freed.push(*texture);
-                }
-            }
-            if let TextureUpdate::Set { image, .. } = update {
-                assert_eq!(image.pixels.len(), image.size[0] * image.size[1]);
-            }
-        }
-        for mesh in &frame.meshes {
-            assert!(self.textures.contains_key(&mesh.texture));
-            assert_eq!(mesh.triangles.indices.len() % 3, 0);
-            assert!(
-                mesh.triangles.indices.iter().all(|index| (*index as usize) < mesh.triangles.vertices.len())
-            );
-            assert!(mesh.triangles.vertices.iter().all(|v| v.pos.is_finite() && v.uv.is_finite()));
-            assert!(mesh.clip.is_finite());
-        }
-        let rectangles = frame.overlays.iter().copied().chain(frame.ime.into_iter().flat_map(|(a, b)| [a, b]));
-        assert!(rectangles.into_iter().all(|r| r.min.is_finite() && r.max.is_finite()));
-        assert!(frame.commands.len() <= QUOTA.commands && frame.meshes.len() <= QUOTA.meshes);
-        assert!(frame.meshes.iter().map(|m| m.triangles.vertices.len()).sum::<usize>() <= QUOTA.vertices);
-        assert!(frame.meshes.iter().map(|m| m.triangles.indices.len()).sum::<usize>() <= QUOTA.indices);
-    }
-
-    /// What is left for the next frame.
-    fn kept(&self) -> BTreeMap<u64, [u32; 2]> {
-        let kept = self.textures.iter().filter(|(id, _)| !self.freed.contains(id));
-        kept.map(|(id, size)| (*id, size.map(|side| u32::try_from(side).unwrap()))).collect()
-    }
+#[test]
+fn every_seed_of_the_fuzz_target_passes() {
+    let seen: Vec<_> = seeds().iter().map(|seed| frames::frame(seed)).collect();
+    assert!(seen.iter().any(|seen| seen.kept > 1 && seen.refused > 0), "{seen:?}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_accepted_can_be_painted(frames in prop::collection::vec(some_frame(), 1..8)) {
-        let mut validator = Validator::new(QUOTA, SIDE);
-        let mut painter = Painter::default();
-        for frame in frames {
-            let before = validator.sizes.clone();
-            match validator.accept(frame) {
-                Ok(frame) => {
-                    painter.show(&frame);
-                    prop_assert_eq!(&validator.sizes, &painter.kept());
-                    prop_assert!(validator.sizes.len() <= QUOTA.textures);
-                }
-                Err(error) => {
-                    prop_assert!(error.to_string().len() < 500);
-                    prop_assert_eq!(&validator.sizes, &before);
-                }
-            }
+    fn the_validator_takes_what_the_rules_allow_and_nothing_else(bytes in vec(any::<u8>(), 0..600)) {
+        frames::frame(&bytes);
+    }
+
+    #[test]
+    fn what_is_near_a_seed_passes(seed: Index, places in vec((any::<Index>(), any::<u8>()), 0..8)) {
+        let mut bytes = seed.get(&seeds()).clone();
+        for (at, byte) in places {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
         }
+        frames::frame(&bytes);
     }
 }
 
@@ -370,16 +348,16 @@ proptest! {
 fn the_property_test_sees_both_good_and_bad_frames() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
-    let mut validator = Validator::new(QUOTA, SIDE);
-    let (mut accepted, mut meshes) = (0, 0);
+    let mut all = frames::Seen::default();
     for _ in 0..500 {
-        let frame = some_frame().new_tree(&mut runner).unwrap().current();
-        if let Ok(frame) = validator.accept(frame) {
-            accepted += 1;
-            meshes += frame.meshes.len();
-        }
+        let seen = frames::frame(&vec(any::<u8>(), 0..600).new_tree(&mut runner).unwrap().current());
+        all.accepted += seen.accepted;
+        all.refused += seen.refused;
+        all.meshes += seen.meshes;
+        all.kept += seen.kept;
     }
-    assert!((50..450).contains(&accepted) && meshes > 50, "{accepted} of 500 accepted, with {meshes} meshes");
+    let share = all.accepted * 100 / (all.accepted + all.refused);
+    assert!((20..80).contains(&share) && all.meshes > 300 && all.kept > 10, "{all:?}");
 }
 
 mod trees {
@@ -472,6 +450,9 @@ mod trees {
         assert!(sound(TreeUpdate { tree: None, ..update(1, vec![(1, node(Role::Window, &[]))]) }).is_none());
         let deep = (0..5_000).map(|id| (id, node(Role::Group, &[id + 1]))).collect();
         assert!(sound(update(0, deep)).unwrap().nodes.len() < 500);
+        let all: Vec<u64> = (1..90_000).collect();
+        let wide = all.iter().map(|id| (*id, node(Role::Label, &[]))).chain([(0, node(Role::Window, &all))]);
+        assert_eq!(sound(update(0, wide.collect())).unwrap().nodes.len(), 20_000);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use egui::accesskit::{Node, NodeId, Role, TreeUpdate};
 /// How deep a tree may be: its readers descend by recursion.
 const DEPTH: usize = 200;
 
+/// How many nodes a tree may have: each is told again in every frame of the window.
+const NODES: usize = 20_000;
+
 /// The part of `update` that is a tree below its root; `None` when it names no root that is there.
 ///
 /// The nodes stand in the order in which they are read.
@@ -23,11 +26,10 @@ pub(super) fn sound(update: TreeUpdate) -> Option<TreeUpdate> {
     let mut open = vec![(root, found.remove(&root)?, 0)];
     while let Some((id, mut node, depth)) = open.pop() {
         // The first parent that names a node has it.
-        let below: Vec<_> = if depth < DEPTH {
-            node.children().iter().filter_map(|child| Some((*child, found.remove(child)?, depth + 1))).collect()
-        } else {
-            Vec::new()
-        };
+        let room = if depth < DEPTH { NODES.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
+        let children = node.children().iter();
+        let below: Vec<_> =
+            children.filter_map(|child| Some((*child, found.remove(child)?, depth + 1))).take(room).collect();
         if below.len() < node.children().len() {
             node.set_children(below.iter().map(|(child, ..)| *child).collect::<Vec<_>>());
         }

@@ -1,6 +1,6 @@
 //! What the window tells a surface, and what the surface asks of the platform.
 
-use egui::{Context, Event, EventFilter, FocusDirection, Rect, Response, Ui};
+use egui::{Context, Event, EventFilter, FocusDirection, Rect, Response, Ui, accesskit::Action};
 use plugin_api::{
     abi::{self, CommandKind, EventKind},
     bridge,
@@ -69,6 +69,8 @@ impl Surface {
                     | Event::Ime(_) => focused,
                     Event::AccessKitActionRequest(request) => {
                         if let Some(request) = self.access.action(request) {
+                            // Within the shell, the keyboard is the surface's.
+                            grab |= request.action == Action::Focus && !focused;
                             self.pending
                                 .extend(bridge::event_to_abi(&Event::AccessKitActionRequest(request), origin));
                         }

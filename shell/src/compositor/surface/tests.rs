@@ -15,6 +15,8 @@ use crate::{
     failure::{Failure, Stage},
 };
 
+mod late;
+
 /// A window of 400 × 300 with a surface from (100, 50) on, and the remote played by the test.
 struct Bench {
     ctx: Context,

@@ -209,12 +209,39 @@ fn frames_that_break_a_rule() {
                 && shell.has_picture(GOOD.0, GOOD.1)
         });
         let failure = shell.slot_failure(GOOD.0, expose).expect("it was found out");
-        assert_eq!(failure.code, "frame-invalid", "{expose}: {failure}");
+        let code = match expose.trim_start_matches("./hostile-") {
+            "kept" => "frame-kept",
+            "commands" | "cursor" | "data" | "textures" | "updates" | "vertices" => "frame-quota",
+            "free" | "part" | "pixels" | "side" | "texture" => "frame-texture",
+            _ => "frame-invalid",
+        };
+        assert_eq!(failure.code, code, "{expose}: {failure}");
         assert!(shell.has_picture(GOOD.0, expose), "{expose}: the last good picture stays");
         assert!(shell.screen().commands.is_empty(), "{expose}: nothing of a bad frame is obeyed");
         assert!(shell.slot_failure(GOOD.0, "./odd").is_none(), "{}", shell.describe());
         assert!(shell.is_active(GOOD.0));
     }
+}
+
+#[test]
+fn a_surface_that_is_never_content_costs_others_nothing() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().bare);
+    let mut shell = installation.start();
+    shell.show(GOOD.0, "./restless");
+    shell.show(GOOD.0, GOOD.1);
+    shell.drive("both are seen", |shell| {
+        shell.has_picture(GOOD.0, "./restless") && shell.has_picture(GOOD.0, GOOD.1)
+    });
+    let before = shell.frames(GOOD.0, GOOD.1);
+    shell.drive("a hundred frames of it", |shell| shell.frames(GOOD.0, "./restless") > 100);
+    assert!(shell.frames(GOOD.0, GOOD.1) <= before + 1, "the other one has nothing new");
+    // Nor does it get more than one frame for each of the window's.
+    let (before, drawn) = (shell.frames(GOOD.0, "./restless"), 20);
+    for _ in 0..drawn {
+        shell.frame(Vec::new());
+    }
+    assert!(shell.frames(GOOD.0, "./restless") <= before + drawn);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::{
 };
 
 use egui::{
-    Context, Event, FullOutput, Pos2, RawInput, Rect, UiBuilder, Vec2,
-    accesskit::{Action, ActionRequest, NodeId, Role, TreeId},
+    Context, Event, FullOutput, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId,
+    accesskit::{Action, ActionRequest, NodeId, Role, TreeId, TreeUpdate},
 };
 use plugin_api::tokens;
 use pulse::{
@@ -30,6 +30,8 @@ pub(crate) struct Headless {
     started: Instant,
     output: Screen,
     longest: Duration,
+    /// Physical pixels in a point of the screen that the window is on.
+    pub(crate) screen_scale: f32,
     /// Everything that the federation had to tell.
     pub(crate) told: Vec<Told>,
     /// Goes after everything that runs from it.
@@ -48,6 +50,8 @@ struct Slot {
 pub(crate) struct Screen {
     /// Labels and values of the accessibility tree, with the node that they are of.
     nodes: Vec<(NodeId, Role, String)>,
+    /// The accessibility tree as it was handed over.
+    pub(crate) tree: Option<TreeUpdate>,
     /// Everything that any frame asked of the platform.
     pub(crate) commands: Vec<egui::OutputCommand>,
 }
@@ -81,6 +85,7 @@ impl Headless {
             started,
             output: Screen::default(),
             longest: Duration::ZERO,
+            screen_scale: 1.0,
             told: Vec::new(),
             _folder: folder,
         }
@@ -199,7 +204,7 @@ impl Headless {
         if let Some(store) = self.federation.store() {
             store.deliver();
         }
-        let input = RawInput {
+        let mut input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, WINDOW)),
             time: Some(self.started.elapsed().as_secs_f64()),
             max_texture_side: Some(4096),
@@ -207,6 +212,9 @@ impl Headless {
             events,
             ..RawInput::default()
         };
+        if let Some(viewport) = input.viewports.get_mut(&ViewportId::ROOT) {
+            viewport.native_pixels_per_point = Some(self.screen_scale);
+        }
         let ctx = self.ctx.clone();
         let mut output = ctx.run_ui(input, |ui| {
             let scene = Scene { tokens: tokens::LIGHT, deadline: Instant::now() };
@@ -235,6 +243,7 @@ impl Headless {
                 [node.label(), node.value()].into_iter().flatten().collect::<Vec<_>>().join(": ")
             };
             self.output.nodes = update.nodes.iter().map(|(id, node)| (*id, node.role(), text(node))).collect();
+            self.output.tree = Some(update);
         }
     }
 
