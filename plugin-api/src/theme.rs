@@ -15,13 +15,13 @@ pub fn color(rgba: Rgba) -> Color32 {
     Color32::from_rgba_unmultiplied(rgba[0], rgba[1], rgba[2], rgba[3])
 }
 
-/// The tokens that `ctx` was last given by [`apply`]; [`LIGHT`] before that.
+/// The tokens that `ctx` was last given by [`apply`] or [`remember`]; [`LIGHT`] before that.
 pub fn tokens(ctx: &egui::Context) -> Tokens {
     ctx.data(|data| data.get_temp(tokens_id())).unwrap_or(LIGHT)
 }
 
 fn tokens_id() -> egui::Id {
-    egui::Id::unique("pulse.tokens")
+    egui::Id::NULL.with("pulse.tokens")
 }
 
 /// The semi-bold family at `size` points.
@@ -92,6 +92,11 @@ pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
     ctx.data_mut(|data| data.insert_temp(tokens_id().with("fonts"), true));
 }
 
+/// Notes `tokens` for [`tokens`], and leaves the style of `ctx` as it is.
+pub fn remember(ctx: &egui::Context, tokens: &Tokens) {
+    ctx.data_mut(|data| data.insert_temp(tokens_id(), *tokens));
+}
+
 /// Makes `ctx` look like `tokens`: style, spacing, type scale and colours.
 ///
 /// Cheap when nothing changed.
@@ -102,7 +107,7 @@ pub fn apply(ctx: &egui::Context, tokens: &Tokens) {
     if ctx.data(|data| data.get_temp::<Tokens>(tokens_id())) == Some(*tokens) {
         return;
     }
-    ctx.data_mut(|data| data.insert_temp(tokens_id(), *tokens));
+    remember(ctx, tokens);
     let theme = if tokens.dark { egui::Theme::Dark } else { egui::Theme::Light };
     ctx.set_theme(theme);
     ctx.set_style_of(theme, style(tokens));

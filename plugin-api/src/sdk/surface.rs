@@ -16,7 +16,7 @@ use abi_stable::{
 use egui::{Context, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId};
 
 use super::{
-    Cx, Expose,
+    Cx, Expose, Look,
     memory::{self, Remembered},
     state::{self, Saved},
 };
@@ -150,7 +150,10 @@ impl<E: Expose> EguiSurface<E> {
                 "the surface has failed before or is closed; press Retry to open a new one",
             )
         })?;
-        theme::apply(ctx, &input.tokens);
+        match E::look() {
+            Look::Host => theme::apply(ctx, &input.tokens),
+            Look::Own => theme::remember(ctx, &input.tokens),
+        }
         if input.accessibility {
             ctx.enable_accesskit();
         } else {
