@@ -76,6 +76,9 @@ use crate::{
 };
 
 mod export;
+// egui 0.36 asks nobody for fonts.
+#[cfg(not(feature = "egui-0-36"))]
+mod fonts;
 mod memory;
 mod remote;
 mod state;

@@ -72,12 +72,7 @@ pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
     let mut definitions = egui::FontDefinitions::empty();
     definitions.families.insert(FontFamily::Name(STRONG.into()), Vec::new());
     for font in fonts {
-        let data = egui::FontData {
-            index: font.index,
-            tweak: egui::FontTweak { scale: font.scale, ..egui::FontTweak::default() },
-            ..egui::FontData::from_static(font.data.as_slice())
-        };
-        definitions.font_data.insert(font.name.to_string(), Arc::new(data));
+        definitions.font_data.insert(font.name.to_string(), Arc::new(font_data(font)));
         for (bit, family) in [
             (families::PROPORTIONAL, FontFamily::Proportional),
             (families::MONOSPACE, FontFamily::Monospace),
@@ -90,6 +85,30 @@ pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
     }
     ctx.set_fonts(definitions);
     ctx.data_mut(|data| data.insert_temp(tokens_id().with("fonts"), true));
+}
+
+/// Bits of [`families`] for a family of egui.
+pub fn families_of(family: &FontFamily) -> u32 {
+    match family {
+        FontFamily::Monospace => families::MONOSPACE,
+        FontFamily::Name(name) if **name == *STRONG => families::STRONG,
+        _ => families::PROPORTIONAL,
+    }
+}
+
+/// A font that was found for a character, as egui takes it.
+#[cfg(not(feature = "egui-0-36"))]
+pub fn found_font(font: &Font) -> egui::FontInsert {
+    // egui adds it to the family that it was asked for.
+    egui::FontInsert::new(&font.name, font_data(font), Vec::new())
+}
+
+fn font_data(font: &Font) -> egui::FontData {
+    egui::FontData {
+        index: font.index,
+        tweak: egui::FontTweak { scale: font.scale, ..egui::FontTweak::default() },
+        ..egui::FontData::from_static(font.data.as_slice())
+    }
 }
 
 /// Notes `tokens` for [`tokens`], and leaves the style of `ctx` as it is.

@@ -53,6 +53,8 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         carried.put(&ctx);
     }
     theme::set_fonts(&ctx, fonts);
+    #[cfg(not(feature = "egui-0-36"))]
+    ctx.add_font_provider(Arc::new(super::fonts::HostFonts(cx.services.clone())));
     let wake = Arc::new(Wake::default());
     ctx.set_request_repaint_callback({
         let (wake, services, id) = (Arc::clone(&wake), cx.services.clone(), context.id);
