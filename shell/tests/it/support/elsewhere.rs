@@ -60,6 +60,7 @@ fn nightly_tool(name: &str) -> Command {
 
 /// A folder in the target folder, in which the libraries lie that the workspace's cargo has built.
 fn target(name: &str) -> PathBuf {
-    let folder = libraries().bare.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    folder.expect("cargo marks its target folder").join(name)
+    let profile =
+        libraries().bare.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
+    profile.and_then(Path::parent).expect("cargo builds into a folder of the profile").join(name)
 }
