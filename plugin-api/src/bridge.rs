@@ -2,9 +2,11 @@
 //!
 //! The host uses one direction of each pair and the SDK the other, each with its own build of egui.
 
+#[cfg(not(feature = "egui-0-36"))]
+use egui::MouseWheelSource;
 use egui::{
-    CursorIcon, Event as Egui, ImeEvent, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2,
-    TouchDeviceId, TouchId, TouchPhase, Vec2,
+    CursorIcon, Event as Egui, ImeEvent, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, TouchDeviceId,
+    TouchId, TouchPhase, Vec2,
 };
 
 use crate::abi::{Event, EventKind, modifiers as bits};
@@ -176,6 +178,7 @@ pub fn event_from_abi(event: &Event) -> Option<Egui> {
             unit: at(&UNITS, event.unit),
             delta: event.delta.into(),
             phase: at(&PHASES, event.phase),
+            #[cfg(not(feature = "egui-0-36"))]
             source: MouseWheelSource::Unknown,
             modifiers,
         },

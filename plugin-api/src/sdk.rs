@@ -76,6 +76,9 @@ use crate::{
 };
 
 mod export;
+// egui 0.36 asks nobody for fonts.
+#[cfg(not(feature = "egui-0-36"))]
+mod fonts;
 mod memory;
 mod remote;
 mod state;
@@ -104,6 +107,14 @@ pub trait Expose: Sized + 'static {
     /// Called only when something happened: input, a change of what was read through [`Cx::read`], or a
     /// repaint that egui or a [`Waker`] asked for.
     fn ui(&mut self, ui: &mut egui::Ui, cx: &Cx);
+
+    /// Whose style the panel has; asked before each frame.
+    ///
+    /// With either, the panel is dark when the host is and has the host's fonts, until it says otherwise through
+    /// [`egui::Context`].
+    fn look() -> Look {
+        Look::Host
+    }
 
     /// The state that the panel's next generation starts from, in a self-describing format; empty for none.
     ///
@@ -136,6 +147,17 @@ pub trait Expose: Sized + 'static {
         let _ = state;
         Ok(())
     }
+}
+
+/// Whose style a panel has: see [`Expose::look`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Look {
+    /// The host's: colours, spacing, type scale and radii of its [`Tokens`](crate::tokens::Tokens).
+    #[default]
+    Host,
+    /// egui's, or what the panel makes of it; the host's tokens are there to be asked
+    /// ([`theme::tokens`](crate::theme::tokens)).
+    Own,
 }
 
 /// An error of a plugin: any [`std::error::Error`] by `?`, or [`PluginError::new`].

@@ -15,13 +15,13 @@ pub fn color(rgba: Rgba) -> Color32 {
     Color32::from_rgba_unmultiplied(rgba[0], rgba[1], rgba[2], rgba[3])
 }
 
-/// The tokens that `ctx` was last given by [`apply`]; [`LIGHT`] before that.
+/// The tokens that `ctx` was last given by [`apply`] or [`remember`]; [`LIGHT`] before that.
 pub fn tokens(ctx: &egui::Context) -> Tokens {
     ctx.data(|data| data.get_temp(tokens_id())).unwrap_or(LIGHT)
 }
 
 fn tokens_id() -> egui::Id {
-    egui::Id::unique("pulse.tokens")
+    egui::Id::NULL.with("pulse.tokens")
 }
 
 /// The semi-bold family at `size` points.
@@ -72,12 +72,7 @@ pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
     let mut definitions = egui::FontDefinitions::empty();
     definitions.families.insert(FontFamily::Name(STRONG.into()), Vec::new());
     for font in fonts {
-        let data = egui::FontData {
-            index: font.index,
-            tweak: egui::FontTweak { scale: font.scale, ..egui::FontTweak::default() },
-            ..egui::FontData::from_static(font.data.as_slice())
-        };
-        definitions.font_data.insert(font.name.to_string(), Arc::new(data));
+        definitions.font_data.insert(font.name.to_string(), Arc::new(font_data(font)));
         for (bit, family) in [
             (families::PROPORTIONAL, FontFamily::Proportional),
             (families::MONOSPACE, FontFamily::Monospace),
@@ -92,6 +87,35 @@ pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
     ctx.data_mut(|data| data.insert_temp(tokens_id().with("fonts"), true));
 }
 
+/// Bits of [`families`] for a family of egui.
+pub fn families_of(family: &FontFamily) -> u32 {
+    match family {
+        FontFamily::Monospace => families::MONOSPACE,
+        FontFamily::Name(name) if **name == *STRONG => families::STRONG,
+        _ => families::PROPORTIONAL,
+    }
+}
+
+/// A font that was found for a character, as egui takes it.
+#[cfg(not(feature = "egui-0-36"))]
+pub fn found_font(font: &Font) -> egui::FontInsert {
+    // egui adds it to the family that it was asked for.
+    egui::FontInsert::new(&font.name, font_data(font), Vec::new())
+}
+
+fn font_data(font: &Font) -> egui::FontData {
+    egui::FontData {
+        index: font.index,
+        tweak: egui::FontTweak { scale: font.scale, ..egui::FontTweak::default() },
+        ..egui::FontData::from_static(font.data.as_slice())
+    }
+}
+
+/// Notes `tokens` for [`tokens`], and leaves the style of `ctx` as it is.
+pub fn remember(ctx: &egui::Context, tokens: &Tokens) {
+    ctx.data_mut(|data| data.insert_temp(tokens_id(), *tokens));
+}
+
 /// Makes `ctx` look like `tokens`: style, spacing, type scale and colours.
 ///
 /// Cheap when nothing changed.
@@ -102,7 +126,7 @@ pub fn apply(ctx: &egui::Context, tokens: &Tokens) {
     if ctx.data(|data| data.get_temp::<Tokens>(tokens_id())) == Some(*tokens) {
         return;
     }
-    ctx.data_mut(|data| data.insert_temp(tokens_id(), *tokens));
+    remember(ctx, tokens);
     let theme = if tokens.dark { egui::Theme::Dark } else { egui::Theme::Light };
     ctx.set_theme(theme);
     ctx.set_style_of(theme, style(tokens));

@@ -159,6 +159,8 @@ impl eframe::App for Shell {
         let tokens = self.state.theme.tokens(ui.ctx().system_theme());
         let scene = Scene { tokens: *tokens, deadline: Instant::now() + FRAME_BUDGET };
         plugin_api::theme::apply(ui.ctx(), tokens);
+        // This one was made before; surfaces have the new look in this frame, too.
+        ui.reset_style();
         self.keys(ui);
         let panel = |tokens: &Tokens, margin| egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin);
         Panel::left("sidebar")

@@ -11,6 +11,8 @@ use plugin_api::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod system;
+
 const REGULAR: &[u8] = include_bytes!("../assets/fonts/Inter-Regular.ttf");
 const SEMI_BOLD: &[u8] = include_bytes!("../assets/fonts/Inter-SemiBold.ttf");
 
@@ -36,9 +38,10 @@ pub fn fonts() -> Vec<Font> {
     .into()
 }
 
-/// Gives `ctx` the shell's fonts.
+/// Gives `ctx` the shell's fonts, and the system's for what they lack.
 pub fn install_fonts(ctx: &egui::Context) {
     plugin_api::theme::set_fonts(ctx, &fonts());
+    system::provide(ctx);
 }
 
 /// Which palette the user wants.

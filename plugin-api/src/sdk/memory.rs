@@ -145,7 +145,7 @@ fn kinds() -> &'static BTreeMap<&'static str, u64> {
 }
 
 fn probe() -> u64 {
-    Id::unique("pulse").with(1_u32).value()
+    Id::NULL.with("pulse").with(1_u32).value()
 }
 
 /// The id with this value; there is none of 0.

@@ -16,7 +16,7 @@ use abi_stable::{
 use egui::{Context, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId};
 
 use super::{
-    Cx, Expose,
+    Cx, Expose, Look,
     memory::{self, Remembered},
     state::{self, Saved},
 };
@@ -53,6 +53,8 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         carried.put(&ctx);
     }
     theme::set_fonts(&ctx, fonts);
+    #[cfg(not(feature = "egui-0-36"))]
+    ctx.add_font_provider(Arc::new(super::fonts::HostFonts(cx.services.clone())));
     let wake = Arc::new(Wake::default());
     ctx.set_request_repaint_callback({
         let (wake, services, id) = (Arc::clone(&wake), cx.services.clone(), context.id);
@@ -159,7 +161,10 @@ impl<E: Expose> EguiSurface<E> {
                 "the surface has failed before or is closed; press Retry to open a new one",
             )
         })?;
-        theme::apply(ctx, &input.tokens);
+        match E::look() {
+            Look::Host => theme::apply(ctx, &input.tokens),
+            Look::Own => theme::remember(ctx, &input.tokens),
+        }
         if input.accessibility {
             ctx.enable_accesskit();
         } else {

@@ -18,7 +18,8 @@ use std::{
 use egui_wgpu::{RenderState, RendererOptions, ScreenDescriptor, wgpu};
 use plugin_api::{
     egui::{
-        CentralPanel, ClippedPrimitive, Context, Event, Frame, FullOutput, Pos2, RawInput, Rect, Ui, UiBuilder, Vec2,
+        CentralPanel, ClippedPrimitive, Context, Event, Frame, FullOutput, Pos2, RawInput, Rect, Ui, UiBuilder,
+        Vec2,
     },
     theme,
     tokens::LIGHT,
@@ -112,11 +113,7 @@ impl Window {
         Gpu::install(&ctx, &state);
         let target = state.device.create_texture(&wgpu::TextureDescriptor {
             label: None,
-            size: wgpu::Extent3d {
-                width: SIZE.x as u32,
-                height: SIZE.y as u32,
-                depth_or_array_layers: 1,
-            },
+            size: wgpu::Extent3d { width: SIZE.x as u32, height: SIZE.y as u32, depth_or_array_layers: 1 },
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
@@ -253,7 +250,14 @@ fn frames(home: &Path) -> Outcome<()> {
         }
     }
     let base = median(&mut times[1].clone());
-    let names = ["window alone", "linked, active", "remote, active", "window alone, idle", "linked, idle", "remote, retained"];
+    let names = [
+        "window alone",
+        "linked, active",
+        "remote, active",
+        "window alone, idle",
+        "linked, idle",
+        "remote, retained",
+    ];
     for (name, samples) in names.iter().zip(&mut times) {
         report(name, samples, Some(base));
     }
@@ -265,7 +269,10 @@ fn frames(home: &Path) -> Outcome<()> {
         ratio(active),
         ratio(retained)
     );
-    println!("written to the graphics card in a frame: {} bytes active, {} bytes retained", written[0], written[1]);
+    println!(
+        "written to the graphics card in a frame: {} bytes active, {} bytes retained",
+        written[0], written[1]
+    );
     println!("answers that came after the frame of the window that asked: {late} of {}", WARM_UP + FRAMES);
     drop(surface);
     federation.shutdown();
@@ -313,7 +320,10 @@ fn many(home: &Path) -> Outcome<()> {
         let base = median(&mut times[0].clone());
         report(&format!("{count:2} linked, one moving"), &mut times[0], Some(base));
         report(&format!("{count:2} surfaces, one moving"), &mut times[1], Some(base));
-        println!("   written to the graphics card in a frame: {} bytes", (host.written() - before) / (FRAMES / 4) as u64);
+        println!(
+            "   written to the graphics card in a frame: {} bytes",
+            (host.written() - before) / (FRAMES / 4) as u64
+        );
     }
     surfaces.clear();
     federation.shutdown();

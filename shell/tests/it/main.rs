@@ -5,6 +5,8 @@ mod bad_input;
 mod codes;
 mod driver;
 mod files;
+mod look;
+mod neutral;
 mod plan;
 mod preflight;
 mod provider;

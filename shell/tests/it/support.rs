@@ -19,6 +19,7 @@ use pulse::{
 };
 use serde_json::{Value, json};
 
+pub(crate) mod elsewhere;
 mod headless;
 mod log;
 
@@ -73,10 +74,15 @@ fn build() -> BTreeMap<String, PathBuf> {
     // The whole workspace with development dependencies, which an example brings in: the features are then
     // those that this test was built with, and the toolkit is not compiled a second time.
     cargo.args(["build", "--workspace", "--lib", "--example", "standalone"]);
-    cargo.arg("--message-format=json-render-diagnostics");
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
+    built_by(cargo)
+}
+
+/// Runs `cargo` and returns every dynamic library that it has built, by the name of its target.
+fn built_by(mut cargo: Command) -> BTreeMap<String, PathBuf> {
+    cargo.arg("--message-format=json-render-diagnostics");
     // What cargo told this test about its package would make build scripts that watch it run again.
     for (key, _) in env::vars_os() {
         let name = key.to_string_lossy();

@@ -21,6 +21,7 @@ pub(super) fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
         let (kind, flag, text) = match command {
             OutputCommand::CopyText(text) => (CommandKind::COPY_TEXT, false, text),
             OutputCommand::OpenUrl(url) => (CommandKind::OPEN_URL, url.new_tab, url.url),
+            #[cfg(not(feature = "egui-0-36"))]
             OutputCommand::TextSelectionSettled(text) => (CommandKind::SELECTION, false, text),
             OutputCommand::CopyImage(_) => return None,
         };

@@ -9,7 +9,7 @@ use abi_stable::std_types::{ROption, RStr};
 use plugin_api::abi::{Font, HostServices, RemoteError};
 
 use super::{Note, Shared, copied};
-use crate::failure::Stage;
+use crate::{failure::Stage, theme::system};
 
 /// What the remote may ask of the host. Holds nothing that keeps a surface or the remote alive.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl HostServices for ServicesOf {
         (shared.wake)(Duration::ZERO);
     }
 
-    fn font(&self, _: RStr<'_>, _: u32) -> ROption<Font> {
-        ROption::RNone
+    fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font> {
+        system::find(&cluster, families).into()
     }
 }

@@ -10,7 +10,7 @@ use egui::{
     Context, Event, FullOutput, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId,
     accesskit::{Action, ActionRequest, NodeId, Role, TreeId, TreeUpdate},
 };
-use plugin_api::tokens;
+use plugin_api::tokens::{self, Tokens};
 use pulse::{
     compositor::{Scene, Surface},
     config::Config,
@@ -32,6 +32,10 @@ pub(crate) struct Headless {
     longest: Duration,
     /// Physical pixels in a point of the screen that the window is on.
     pub(crate) screen_scale: f32,
+    /// How everything looks from now on.
+    pub(crate) tokens: Tokens,
+    /// How long a frame of the window waits for fresh pictures.
+    pub(crate) budget: Duration,
     /// Everything that the federation had to tell.
     pub(crate) told: Vec<Told>,
     /// Goes after everything that runs from it.
@@ -86,6 +90,8 @@ impl Headless {
             output: Screen::default(),
             longest: Duration::ZERO,
             screen_scale: 1.0,
+            tokens: tokens::LIGHT,
+            budget: Duration::ZERO,
             told: Vec::new(),
             _folder: folder,
         }
@@ -217,7 +223,7 @@ impl Headless {
         }
         let ctx = self.ctx.clone();
         let mut output = ctx.run_ui(input, |ui| {
-            let scene = Scene { tokens: tokens::LIGHT, deadline: Instant::now() };
+            let scene = Scene { tokens: self.tokens, deadline: Instant::now() + self.budget };
             let width = WINDOW.x / self.slots.len().max(1) as f32;
             for (at, ((alias, expose), slot)) in self.slots.iter_mut().enumerate() {
                 let left = Pos2::new(at as f32 * width, 0.0);

@@ -1,0 +1,66 @@
+//! Libraries that are built with another toolkit or by another compiler.
+//!
+//! Each in a target folder of its own below that of the tests, where the next run finds it again.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::LazyLock,
+};
+
+use super::{built_by, libraries};
+
+/// A remote on egui 0.36.
+pub(crate) fn earlier() -> &'static Path {
+    static EARLIER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args([
+            "build",
+            "--release",
+            "--locked",
+            "--manifest-path",
+            "plugins/fixtures/earlier/Cargo.toml",
+        ]);
+        cargo.arg("--target-dir").arg(target("earlier"));
+        built_by(cargo).remove("pulse_fixtures_earlier").expect("the package has a library")
+    });
+    &EARLIER
+}
+
+/// The analytics remote by the nightly compiler, with overflow checks and debug assertions, hardly optimised;
+/// `None` where there is no such compiler.
+pub(crate) fn nightly() -> Option<&'static Path> {
+    static NIGHTLY: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let version = nightly_tool("rustc").arg("--version").stderr(Stdio::null()).output();
+        if !version.is_ok_and(|output| output.status.success()) {
+            eprintln!("left out: another compiler; `rustup toolchain install nightly` brings one");
+            return None;
+        }
+        let mut cargo = nightly_tool("cargo");
+        cargo.args(["build", "--locked", "-p", "pulse-analytics", "--lib"]);
+        cargo.arg("--target-dir").arg(target("nightly"));
+        for (option, value) in [("OPT_LEVEL", "1"), ("DEBUG", "false"), ("INCREMENTAL", "false")] {
+            cargo.env(format!("CARGO_PROFILE_DEV_{option}"), value);
+        }
+        built_by(cargo).remove("pulse_analytics")
+    });
+    NIGHTLY.as_deref()
+}
+
+fn nightly_tool(name: &str) -> Command {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["run", "nightly", name]).env("RUSTUP_AUTO_INSTALL", "0");
+    // What the tests were built with.
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+        rustup.env_remove(name);
+    }
+    rustup
+}
+
+/// A folder in the target folder, in which the libraries lie that the workspace's cargo has built.
+fn target(name: &str) -> PathBuf {
+    let profile =
+        libraries().bare.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
+    profile.and_then(Path::parent).expect("cargo builds into a folder of the profile").join(name)
+}
