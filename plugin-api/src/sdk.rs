@@ -75,12 +75,14 @@ use crate::{
     shared::Source,
 };
 
+mod drag;
 mod export;
 mod memory;
 mod remote;
 mod state;
 mod surface;
 
+pub use drag::Dropped;
 #[doc(hidden)]
 pub use export::{ExposeEntry, SharedEntry};
 #[doc(hidden)]
@@ -169,6 +171,7 @@ pub struct Cx {
     version: Rc<str>,
     watches: Watches,
     loading: Cell<bool>,
+    drags: RefCell<drag::Drags>,
 }
 
 /// What the surfaces of a remote have read, and in which state it was.
@@ -190,7 +193,15 @@ impl Cx {
         version: Rc<str>,
         watches: Watches,
     ) -> Self {
-        Self { services, surface, data_dir, version, watches, loading: Cell::new(false) }
+        Self {
+            services,
+            surface,
+            data_dir,
+            version,
+            watches,
+            loading: Cell::new(false),
+            drags: RefCell::default(),
+        }
     }
 
     /// The remote's version, from its manifest.

@@ -163,6 +163,7 @@ impl<E: Expose> EguiSurface<E> {
             carried.put_again(ctx);
         }
         let mut raw = raw_input(ctx, input);
+        cx.drags.borrow_mut().hear(&input.events, &mut raw);
         let left = tab_leads_out(ctx, input);
         if left.is_some() {
             raw.events.retain(|e| !matches!(e, egui::Event::Key { key: egui::Key::Tab, .. }));
@@ -214,6 +215,7 @@ impl<E: Expose> EguiSurface<E> {
         if !above.is_empty() {
             push_meshes(&mut frame.meshes, ctx, above, ppp, true);
         }
+        cx.drags.borrow_mut().tell(&mut frame.commands);
         platform(&mut frame, ctx, output);
         Ok(frame)
     }
