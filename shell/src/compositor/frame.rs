@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use egui::{Color32, ColorImage, Pos2, Rect, TextureOptions, epaint};
 use plugin_api::abi;
 
+mod commands;
 mod tree;
 
 /// What one surface may ask for. Far above what a screen full of controls needs, far below what hurts.
@@ -21,7 +22,7 @@ pub struct Quota {
     pub meshes: usize,
     /// Textures alive at once.
     pub textures: usize,
-    /// Texels of all textures together, and of all changes in a frame.
+    /// Texels of all textures together, and of all changes in a frame; its commands may bring along as many bytes.
     pub texels: u64,
     /// Commands in a frame.
     pub commands: usize,
@@ -73,8 +74,8 @@ pub struct Frame {
     pub commands: Vec<abi::Command>,
     /// The pointer's cursor.
     pub cursor: egui::CursorIcon,
-    /// Text field and text cursor, while text is edited.
-    pub ime: Option<(Rect, Rect)>,
+    /// Where text is edited, while it is.
+    pub ime: Option<egui::output::IMEOutput>,
     /// Whether a control wants the keyboard.
     pub wants_keyboard: bool,
     /// Stands in for a picture that is still being made.
@@ -154,9 +155,7 @@ impl Validator {
         for id in freed {
             sizes.remove(&id);
         }
-        if frame.commands.len() > self.quota.commands {
-            return bad(format!("{} commands, more than {}", frame.commands.len(), self.quota.commands));
-        }
+        commands::check(&frame.commands, &self.quota)?;
         let longest =
             frame.commands.iter().map(|c| c.text.len()).chain([frame.access.len(), frame.cursor.len()]);
         if let Some(length) = longest.max().filter(|l| *l > self.quota.text) {
@@ -167,7 +166,12 @@ impl Validator {
             return bad(format!("{} layers", overlays.len()));
         }
         let ime = match frame.ime.into_option() {
-            Some(ime) => Some((rect(&ime.field)?, rect(&ime.cursor)?)),
+            Some(ime) => Some(egui::output::IMEOutput {
+                purpose: plugin_api::bridge::purpose_from_abi(ime.purpose),
+                rect: rect(&ime.field)?,
+                cursor_rect: rect(&ime.cursor)?,
+                should_interrupt_composition: ime.interrupt,
+            }),
             None => None,
         };
         let access = if frame.access.is_empty() {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use egui::{
     Context, CursorIcon, Id, LayerId, Order, Rect, Shape, TextureHandle, Ui, Vec2,
     epaint::{ImageData, Mesh},
+    output::IMEOutput,
 };
 
 use super::frame::{Frame, TextureUpdate};
@@ -19,7 +20,7 @@ pub(super) struct Picture {
     /// Where the vertices of `meshes` have been moved to.
     origin: Vec2,
     cursor: CursorIcon,
-    ime: Option<(Rect, Rect)>,
+    ime: Option<IMEOutput>,
 }
 
 struct Painted {
@@ -47,7 +48,7 @@ impl Picture {
         self.cursor
     }
 
-    pub(super) fn ime(&self) -> Option<(Rect, Rect)> {
+    pub(super) fn ime(&self) -> Option<IMEOutput> {
         self.ime
     }
 

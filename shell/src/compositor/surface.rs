@@ -16,6 +16,7 @@ use plugin_api::{
 use super::{Port, Reply, Source, access::Access, paint::Picture};
 use crate::failure::SharedFailure;
 
+mod drag;
 mod input;
 
 /// The largest side of a remote's texture. egui makes its first font atlas as wide as it may be.
@@ -77,8 +78,10 @@ pub struct Surface {
     gone: bool,
     asked: Option<Asked>,
     pointer_inside: bool,
-    /// Pressed inside: all pointer events are this surface's until every button is up.
+    /// Those pressed inside, one bit each: all pointer events are this surface's until every button is up.
     buttons: u8,
+    hands: input::Hands,
+    hover: drag::Hover,
     /// The focus comes from a press, not from Tab.
     grabbed: bool,
     pending: Vec<abi::Event>,
@@ -119,6 +122,8 @@ impl Surface {
             asked: None,
             pointer_inside: false,
             buttons: 0,
+            hands: input::Hands::default(),
+            hover: drag::Hover::default(),
             grabbed: false,
             pending: Vec::new(),
             counts: (0, 0),
@@ -186,6 +191,7 @@ impl Surface {
         let snap = |p: Pos2| Pos2::new((p.x * ppp).round() / ppp, (p.y * ppp).round() / ppp);
         let available = ui.available_rect_before_wrap();
         let slot = Rect::from_min_max(snap(available.min), snap(available.max));
+        self.pass_focus_on(ui);
         let response = ui.allocate_rect(slot, Sense::click_and_drag().union(Sense::FOCUSABLE));
         self.follow(ui);
         self.route_input(ui, &response, slot);
@@ -309,6 +315,7 @@ impl Surface {
                 if std::mem::take(&mut self.renewed) {
                     self.picture = None;
                 }
+                self.hands.busy = frame.wants_keyboard || !frame.overlays.is_empty();
                 if let Some(tree) = frame.access.take() {
                     self.access.update(tree);
                 }
@@ -319,21 +326,21 @@ impl Surface {
     }
 
     fn paint(&mut self, ui: &mut Ui, response: &Response, slot: Rect) {
+        let drag_cursor = self.drag_cursor(ui.ctx());
         let Some(picture) = &mut self.picture else { return };
         picture.paint(ui, Id::unique(("pulse.surface", self.id)), slot);
         if self.pointer_inside {
-            ui.ctx().set_cursor_icon(picture.cursor());
+            ui.ctx().set_cursor_icon(drag_cursor.unwrap_or(picture.cursor()));
         }
         if owns_keyboard(response)
-            && let Some((field, cursor)) = picture.ime()
+            && let Some(ime) = picture.ime()
         {
             let origin = slot.min.to_vec2();
             ui.ctx().output_mut(|o| {
                 o.ime = Some(egui::output::IMEOutput {
-                    purpose: egui::IMEPurpose::Normal,
-                    rect: field.translate(origin),
-                    cursor_rect: cursor.translate(origin),
-                    should_interrupt_composition: false,
+                    rect: ime.rect.translate(origin),
+                    cursor_rect: ime.cursor_rect.translate(origin),
+                    ..ime
                 });
             });
         }
