@@ -4,6 +4,7 @@ mod bad_input;
 mod codes;
 mod driver;
 mod files;
+mod input;
 mod plan;
 mod preflight;
 mod provider;
