@@ -315,6 +315,9 @@ impl Surface {
                 if std::mem::take(&mut self.renewed) {
                     self.picture = None;
                 }
+                if self.is_dragged_over() {
+                    ui.ctx().request_repaint();
+                }
                 self.hands.busy = frame.wants_keyboard || !frame.overlays.is_empty();
                 if let Some(tree) = frame.access.take() {
                     self.access.update(tree);

@@ -145,14 +145,18 @@ fn files_are_the_remotes_where_it_takes_them_and_the_shells_elsewhere() {
 #[test]
 fn images_and_the_request_to_paste() {
     let mut shell = side_by_side();
-    for (label, count) in [("Copy an image", 1), ("Click me", 3)] {
+    for (label, texts) in [
+        ("Copy an image", &["Clicked [0, 0, 0]"][..]),
+        ("Click me", &["Clicked [1, 0, 0]", "Clicked [2, 1, 0]", "Clicked [3, 1, 1]"]),
+    ] {
         let at = places(&shell, label)[0];
         shell.frame(vec![Event::PointerMoved(at)]);
-        for _ in 0..count {
+        for text in texts {
             shell.frame(vec![press(at, true), press(at, false)]);
+            shell.drive("it was clicked", |shell| shell.screen().says(text));
         }
     }
-    shell.drive("three clicks came", |shell| shell.screen().says("Clicked [3, 1, 1]"));
+    shell.drive("an image was copied", |shell| !shell.screen().commands.is_empty());
     let image = shell.screen().commands.iter().find_map(|command| match command {
         OutputCommand::CopyImage(image) => Some(image.clone()),
         _ => None,

@@ -141,8 +141,22 @@ impl Surface {
     }
 
     /// The remote says whether it would take what is dragged over it.
-    pub(super) fn note_taken(&mut self, taken: bool) {
+    pub(super) fn note_taken(&mut self, ctx: &Context, taken: bool) {
         self.hover.taken = taken && self.hover.told.is_some();
+        let mut drag = lift(ctx);
+        if let Some(drag) =
+            drag.as_mut().filter(|drag| drag.target.is_some_and(|(target, _)| target == self.id))
+        {
+            drag.taken = self.hover.taken;
+            // The cursor is the source's, which has been asked in this frame already.
+            ctx.request_repaint();
+        }
+        put(ctx, drag);
+    }
+
+    /// Whether what the remote answers decides on what is dragged.
+    pub(super) fn is_dragged_over(&self) -> bool {
+        self.hover.told.is_some()
     }
 
     /// The cursor while something is dragged out of this surface.
@@ -198,9 +212,7 @@ impl Surface {
                 }
             }
             Stage::Released { at, pass: released } => {
-                let mine = held.target.is_some_and(|(target, _)| target == self.id);
-                let below = || at.is_some_and(|at| self.is_below(ui, response, &held, at, pass));
-                match at.filter(|_| self.failure.is_none() && (mine || held.target.is_none() && below())) {
+                match at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
                     Some(at) => {
                         held.target = Some((self.id, pass));
                         let answered = self.hover.told == Some(at)
@@ -216,14 +228,13 @@ impl Surface {
                             refuse(ui, &mut held, pass);
                         }
                     }
-                    None if released < pass && (mine || !held.is_over_another(self.id, pass)) => {
-                        refuse(ui, &mut held, pass);
+                    None => {
+                        self.leave_drag();
+                        held.target = held.target.filter(|(target, _)| *target != self.id);
+                        if released < pass && !held.is_over_another(self.id, pass) {
+                            refuse(ui, &mut held, pass);
+                        }
                     }
-                    None if released == pass => ctx.request_repaint(),
-                    None => {}
-                }
-                if !held.target.is_some_and(|(target, _)| target == self.id) {
-                    self.leave_drag();
                 }
             }
             Stage::Over { .. } => {}

@@ -74,7 +74,7 @@ impl Surface {
                 );
             }
             CommandKind::DRAG => self.begin_drag(ui.ctx(), command),
-            CommandKind::DRAG_TAKEN => self.note_taken(command.flag),
+            CommandKind::DRAG_TAKEN => self.note_taken(ui.ctx(), command.flag),
             _ => {}
         }
     }

@@ -91,11 +91,10 @@ fn clicks_are_counted_by_the_surfaces_own_egui() {
 #[test]
 fn what_is_dragged_is_told_once_and_how_it_ended() {
     let mut driver = driver();
-    driver.frame(true, vec![at(EventKind::POINTER_MOVED, THING)]);
-    driver.frame(true, vec![button(THING, true)]);
     let mut drags = Vec::new();
-    for step in 1..5 {
-        let frame = driver.frame(true, vec![at(EventKind::POINTER_MOVED, [50.0 + 10.0 * step as f32, 55.0])]);
+    let moves = (0..4_u8).map(|step| at(EventKind::POINTER_MOVED, [50.0 + 10.0 * f32::from(step), 55.0]));
+    for event in [at(EventKind::POINTER_MOVED, THING), button(THING, true)].into_iter().chain(moves) {
+        let frame = driver.frame(true, vec![event]);
         drags.extend(command(&frame, CommandKind::DRAG).cloned());
     }
     let [drag] = &drags[..] else { panic!("{drags:?}") };

@@ -153,7 +153,9 @@ fn a_press_owns_the_pointer_across_other_surfaces_until_all_buttons_are_up() {
     assert_eq!((left, right), (vec![EventKind::POINTER_MOVED], vec![]));
     let [left, right] = pair.step(vec![other(RIGHT, PointerButton::Secondary, true), press(RIGHT, false)]);
     assert_eq!((left, right), (vec![EventKind::POINTER_BUTTON; 2], vec![]), "one button is still down");
-    let [left, right] = pair.step(vec![other(RIGHT, PointerButton::Secondary, false)]);
+    let [mut left, right] = pair.step(vec![other(RIGHT, PointerButton::Secondary, false)]);
+    // A press elsewhere takes the keyboard away, as from a widget of the shell's.
+    left.retain(|kind| *kind != EventKind::FOCUS);
     assert_eq!(left, [EventKind::POINTER_BUTTON, EventKind::POINTER_GONE]);
     assert_eq!(right, [EventKind::POINTER_MOVED], "and now the pointer is the other's");
 }
@@ -245,13 +247,19 @@ fn whoever_loses_the_keyboard_is_told() {
     let mut pair = Pair::new();
     let [left, _] = pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
     assert!(has(&left, EventKind::FOCUS));
-    let [left, right] = pair.frame(vec![Event::PointerMoved(RIGHT), press(RIGHT, true)]);
-    let [left_focus, right_focus] = [left, right].map(|events| {
-        events.into_iter().find(|event| event.kind == EventKind::FOCUS).map(|event| event.pressed)
-    });
-    // The one that was asked before learns of it in the next frame.
-    let later = pair.frame(vec![])[0].iter().find(|e| e.kind == EventKind::FOCUS).map(|e| e.pressed);
-    assert_eq!((left_focus.or(later), right_focus), (Some(false), Some(true)));
+    let mut told = [Vec::new(), Vec::new()];
+    let mut events = vec![Event::PointerMoved(RIGHT), press(RIGHT, true)];
+    for _ in 0..3 {
+        for (told, events) in told.iter_mut().zip(pair.frame(std::mem::take(&mut events))) {
+            told.extend(events.iter().filter(|e| e.kind == EventKind::FOCUS).map(|e| e.pressed));
+        }
+        for bench in [&pair.left, &pair.right] {
+            if bench.surface.waiting().is_some() {
+                bench.mailbox.put(Ok(picture()));
+            }
+        }
+    }
+    assert_eq!(told, [vec![false], vec![true]]);
 }
 
 #[test]
