@@ -2,14 +2,19 @@
 //!
 //! The host uses one direction of each pair and the SDK the other, each with its own build of egui.
 
-#[cfg(not(feature = "egui-0-36"))]
-use egui::MouseWheelSource;
+use std::sync::Arc;
+
+use abi_stable::std_types::RVec;
 use egui::{
-    CursorIcon, Event as Egui, ImeEvent, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, TouchDeviceId,
-    TouchId, TouchPhase, Vec2,
+    ColorImage, CursorIcon, Event as Egui, IMEPurpose, ImeEvent, Key, Modifiers, MouseWheelSource,
+    MouseWheelUnit, PointerButton, Pos2, TouchDeviceId, TouchId, TouchPhase, Vec2,
 };
 
 use crate::abi::{Event, EventKind, modifiers as bits};
+
+mod files;
+
+pub use files::{URI_LIST, files_from_uris, files_to_uris};
 
 const CURSORS: &[(CursorIcon, &str)] = &[
     (CursorIcon::Default, "default"),
@@ -93,6 +98,13 @@ const BUTTONS: [PointerButton; 5] = [
 ];
 const UNITS: [MouseWheelUnit; 3] = [MouseWheelUnit::Point, MouseWheelUnit::Line, MouseWheelUnit::Page];
 const PHASES: [TouchPhase; 4] = [TouchPhase::Start, TouchPhase::Move, TouchPhase::End, TouchPhase::Cancel];
+const SOURCES: [MouseWheelSource; 4] = [
+    MouseWheelSource::Unknown,
+    MouseWheelSource::Wheel,
+    MouseWheelSource::Trackpad,
+    MouseWheelSource::Momentum,
+];
+const PURPOSES: [IMEPurpose; 3] = [IMEPurpose::Normal, IMEPurpose::Password, IMEPurpose::Terminal];
 
 fn index<T: PartialEq>(all: &[T], value: &T) -> u8 {
     all.iter().position(|v| v == value).unwrap_or(0) as u8
@@ -102,91 +114,151 @@ fn at<T: Copy>(all: &[T], index: u8) -> T {
     all[usize::from(index).min(all.len() - 1)]
 }
 
-/// The contract's event for an egui event, with positions moved by `-origin`; `None` for what does not cross.
+/// The contract's number for what is written with an input method.
+pub fn purpose_to_abi(purpose: IMEPurpose) -> u32 {
+    index(&PURPOSES, &purpose).into()
+}
+
+/// What is written with an input method; text for a number that is not known.
+pub fn purpose_from_abi(purpose: u32) -> IMEPurpose {
+    PURPOSES.get(purpose as usize).copied().unwrap_or_default()
+}
+
+/// Size and texels of an image as it crosses: sRGBA with straight alpha, row by row.
+pub fn image_to_abi(image: &ColorImage) -> ([u32; 2], RVec<u8>) {
+    let texels = image.pixels.iter().flat_map(egui::Color32::to_srgba_unmultiplied).collect();
+    (image.size.map(|side| side as u32), texels)
+}
+
+/// The image of these texels; `None` when they are not as many as the size says.
+pub fn image_from_abi(size: [u32; 2], texels: &[u8]) -> Option<ColorImage> {
+    let size = size.map(|side| side as usize);
+    let bytes = size[0].checked_mul(size[1])?.checked_mul(4)?;
+    (bytes == texels.len()).then(|| ColorImage::from_rgba_unmultiplied(size, texels))
+}
+
+/// The contract's event for an egui event, with positions moved by `-origin`; `None` for what does not cross: that
+/// an input method was switched on or off, which egui takes no notice of.
 pub fn event_to_abi(event: &Egui, origin: Vec2) -> Option<Event> {
     let local = |p: Pos2| (p - origin).into();
-    let text = |kind, text: &str| Some(Event { text: text.into(), ..Event::new(kind) });
-    match event {
-        Egui::Copy => Some(Event::new(EventKind::COPY)),
-        Egui::Cut => Some(Event::new(EventKind::CUT)),
+    let text = |kind, text: &str| Event { text: text.into(), ..Event::new(kind) };
+    let span = |start: usize, end: usize| [start, end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+    Some(match event {
+        Egui::Copy => Event::new(EventKind::COPY),
+        Egui::Cut => Event::new(EventKind::CUT),
         Egui::Paste(s) => text(EventKind::PASTE, s),
+        Egui::PasteImage(image) => {
+            let (span, data) = image_to_abi(image);
+            Event { span, data, ..Event::new(EventKind::PASTE_IMAGE) }
+        }
+        Egui::MiddleClickPaste { pos, text: s } => {
+            Event { pos: local(*pos), ..text(EventKind::PASTE_SELECTION, s) }
+        }
         Egui::Text(s) => text(EventKind::TEXT, s),
-        Egui::Key { key, pressed, repeat, modifiers, .. } => Some(Event {
-            text: key.name().into(),
+        Egui::Key { key, physical_key, pressed, repeat, modifiers } => Event {
+            physical: physical_key.map_or("", Key::name).into(),
             pressed: *pressed,
             repeat: *repeat,
             modifiers: modifiers_to_bits(*modifiers),
-            ..Event::new(EventKind::KEY)
-        }),
-        Egui::PointerMoved(p) => Some(Event { pos: local(*p), ..Event::new(EventKind::POINTER_MOVED) }),
-        Egui::PointerGone => Some(Event::new(EventKind::POINTER_GONE)),
-        Egui::PointerButton { pos, button, pressed, modifiers } => Some(Event {
+            ..text(EventKind::KEY, key.name())
+        },
+        Egui::ModifiersChanged(modifiers) => {
+            Event { modifiers: modifiers_to_bits(*modifiers), ..Event::new(EventKind::MODIFIERS) }
+        }
+        Egui::PointerMoved(p) => Event { pos: local(*p), ..Event::new(EventKind::POINTER_MOVED) },
+        Egui::MouseMoved(delta) => Event { delta: (*delta).into(), ..Event::new(EventKind::MOTION) },
+        Egui::PointerGone => Event::new(EventKind::POINTER_GONE),
+        Egui::PointerButton { pos, button, pressed, modifiers } => Event {
             pos: local(*pos),
             button: index(&BUTTONS, button),
             pressed: *pressed,
             modifiers: modifiers_to_bits(*modifiers),
             ..Event::new(EventKind::POINTER_BUTTON)
-        }),
-        Egui::Zoom(factor) => Some(Event { value: *factor, ..Event::new(EventKind::ZOOM) }),
-        Egui::MouseWheel { unit, delta, phase, modifiers, .. } => Some(Event {
+        },
+        Egui::Zoom(factor) => Event { value: *factor, ..Event::new(EventKind::ZOOM) },
+        Egui::Rotate(angle) => Event { value: *angle, ..Event::new(EventKind::ROTATE) },
+        Egui::MouseWheel { unit, delta, phase, source, modifiers } => Event {
             unit: index(&UNITS, unit),
             phase: index(&PHASES, phase),
+            source: index(&SOURCES, source),
             delta: (*delta).into(),
             modifiers: modifiers_to_bits(*modifiers),
             ..Event::new(EventKind::WHEEL)
-        }),
-        Egui::Ime(ImeEvent::Preedit { text: s, .. }) => text(EventKind::IME_PREEDIT, s),
+        },
+        Egui::Ime(ImeEvent::Preedit { text: s, active_range_chars }) => {
+            let at_work = active_range_chars.as_ref().map(|range| span(range.start, range.end));
+            Event { span: at_work.unwrap_or_default(), ..text(EventKind::IME_PREEDIT, s) }
+        }
         Egui::Ime(ImeEvent::Commit(s)) => text(EventKind::IME_COMMIT, s),
-        Egui::Touch { id, phase, pos, force, .. } => Some(Event {
+        Egui::Ime(ImeEvent::DeleteSurrounding { before_chars, after_chars }) => {
+            Event { span: span(*before_chars, *after_chars), ..Event::new(EventKind::IME_DELETE) }
+        }
+        Egui::Ime(_) => return None,
+        Egui::Touch { device_id, id, phase, pos, force } => Event {
+            device: device_id.0,
             id: id.0,
             phase: index(&PHASES, phase),
             pos: local(*pos),
             value: force.unwrap_or(f32::NAN),
             ..Event::new(EventKind::TOUCH)
-        }),
+        },
+        Egui::WindowFocused(focused) => Event { pressed: *focused, ..Event::new(EventKind::FOCUS) },
         Egui::AccessKitActionRequest(request) => {
             text(EventKind::ACCESS_ACTION, &serde_json::to_string(request).ok()?)
         }
-        _ => None,
-    }
+    })
 }
 
-/// The egui event for the contract's event; `None` for a kind or key that this build does not know.
+/// The egui event for the contract's event; `None` for a kind or key that this build does not know, and for an image
+/// whose size is not that of its data.
+///
+/// What is dragged is none of egui's events: the SDK sees to it by itself.
 pub fn event_from_abi(event: &Event) -> Option<Egui> {
     let pos = Pos2::from(event.pos);
     let text = || event.text.to_string();
     let modifiers = modifiers_from_bits(event.modifiers);
+    let [start, end] = event.span.map(|at| at as usize);
     Some(match event.kind {
         EventKind::COPY => Egui::Copy,
         EventKind::CUT => Egui::Cut,
         EventKind::PASTE => Egui::Paste(text()),
+        EventKind::PASTE_IMAGE => Egui::PasteImage(Arc::new(image_from_abi(event.span, &event.data)?)),
+        EventKind::PASTE_SELECTION => Egui::MiddleClickPaste { pos, text: text() },
         EventKind::TEXT => Egui::Text(text()),
         EventKind::KEY => Egui::Key {
             key: Key::from_name(&event.text)?,
-            physical_key: None,
+            physical_key: Key::from_name(&event.physical),
             pressed: event.pressed,
             repeat: event.repeat,
             modifiers,
         },
+        EventKind::MODIFIERS => Egui::ModifiersChanged(modifiers),
         EventKind::POINTER_MOVED => Egui::PointerMoved(pos),
+        EventKind::MOTION => Egui::MouseMoved(event.delta.into()),
         EventKind::POINTER_GONE => Egui::PointerGone,
         EventKind::POINTER_BUTTON => {
             Egui::PointerButton { pos, button: at(&BUTTONS, event.button), pressed: event.pressed, modifiers }
         }
         EventKind::ZOOM => Egui::Zoom(event.value),
+        EventKind::ROTATE => Egui::Rotate(event.value),
         EventKind::WHEEL => Egui::MouseWheel {
             unit: at(&UNITS, event.unit),
             delta: event.delta.into(),
             phase: at(&PHASES, event.phase),
-            #[cfg(not(feature = "egui-0-36"))]
-            source: MouseWheelSource::Unknown,
+            source: SOURCES.get(usize::from(event.source)).copied().unwrap_or(MouseWheelSource::Unknown),
             modifiers,
         },
-        EventKind::IME_PREEDIT => Egui::Ime(ImeEvent::Preedit { text: text(), active_range_chars: None }),
+        EventKind::IME_PREEDIT => Egui::Ime(ImeEvent::Preedit {
+            text: text(),
+            active_range_chars: (start < end).then_some(start..end),
+        }),
         EventKind::IME_COMMIT => Egui::Ime(ImeEvent::Commit(text())),
+        EventKind::IME_DELETE => {
+            Egui::Ime(ImeEvent::DeleteSurrounding { before_chars: start, after_chars: end })
+        }
         EventKind::FOCUS => Egui::WindowFocused(event.pressed),
         EventKind::TOUCH => Egui::Touch {
-            device_id: TouchDeviceId(0),
+            device_id: TouchDeviceId(event.device),
             id: TouchId(event.id),
             phase: at(&PHASES, event.phase),
             pos,
@@ -198,58 +270,4 @@ pub fn event_from_abi(event: &Event) -> Option<Egui> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_survive_the_crossing() {
-        let origin = Vec2::new(10.0, 20.0);
-        let modifiers = Modifiers { shift: true, command: true, ..Modifiers::NONE };
-        let pos = Pos2::new(13.0, 24.0);
-        for event in [
-            Egui::Copy,
-            Egui::Paste("clip".into()),
-            Egui::Text("ü".into()),
-            Egui::Key { key: Key::ArrowDown, physical_key: None, pressed: true, repeat: true, modifiers },
-            Egui::PointerMoved(pos),
-            Egui::PointerGone,
-            Egui::PointerButton { pos, button: PointerButton::Extra2, pressed: false, modifiers },
-            Egui::Zoom(1.5),
-            Egui::MouseWheel {
-                unit: MouseWheelUnit::Page,
-                delta: Vec2::new(1.0, -2.0),
-                phase: TouchPhase::Cancel,
-                source: MouseWheelSource::Unknown,
-                modifiers,
-            },
-            Egui::Ime(ImeEvent::Commit("漢".into())),
-        ] {
-            let crossed = event_to_abi(&event, origin).as_ref().and_then(event_from_abi);
-            let expected = match event {
-                Egui::PointerMoved(p) => Egui::PointerMoved(p - origin),
-                Egui::PointerButton { pos, button, pressed, modifiers } => {
-                    Egui::PointerButton { pos: pos - origin, button, pressed, modifiers }
-                }
-                other => other,
-            };
-            assert_eq!(crossed, Some(expected));
-        }
-    }
-
-    #[test]
-    fn every_key_and_cursor_has_a_name_that_leads_back() {
-        for key in Key::ALL {
-            assert_eq!(Key::from_name(key.name()), Some(*key));
-        }
-        for icon in CursorIcon::ALL {
-            assert_eq!(cursor_icon(cursor_name(icon)), icon);
-        }
-    }
-
-    #[test]
-    fn what_is_not_known_is_skipped() {
-        assert_eq!(event_from_abi(&Event::new(EventKind(9_999))), None);
-        assert_eq!(event_from_abi(&Event { text: "NoSuchKey".into(), ..Event::new(EventKind::KEY) }), None);
-        assert_eq!(cursor_icon("no-such-cursor"), CursorIcon::Default);
-    }
-}
+mod tests;

@@ -31,7 +31,7 @@ pub mod tokens;
 #[cfg(feature = "sdk")]
 pub use egui;
 #[cfg(feature = "sdk")]
-pub use sdk::{Cx, Expose, Look, PluginError};
+pub use sdk::{Cx, Dropped, Expose, Look, PluginError};
 
 #[doc(hidden)]
 pub use abi_stable as __abi_stable;

@@ -75,6 +75,7 @@ use crate::{
     shared::Source,
 };
 
+mod drag;
 mod export;
 // egui 0.36 asks nobody for fonts.
 #[cfg(not(feature = "egui-0-36"))]
@@ -84,6 +85,7 @@ mod remote;
 mod state;
 mod surface;
 
+pub use drag::Dropped;
 #[doc(hidden)]
 pub use export::{ExposeEntry, SharedEntry};
 #[doc(hidden)]
@@ -191,6 +193,7 @@ pub struct Cx {
     version: Rc<str>,
     watches: Watches,
     loading: Cell<bool>,
+    drags: RefCell<drag::Drags>,
 }
 
 /// What the surfaces of a remote have read, and in which state it was.
@@ -212,7 +215,15 @@ impl Cx {
         version: Rc<str>,
         watches: Watches,
     ) -> Self {
-        Self { services, surface, data_dir, version, watches, loading: Cell::new(false) }
+        Self {
+            services,
+            surface,
+            data_dir,
+            version,
+            watches,
+            loading: Cell::new(false),
+            drags: RefCell::default(),
+        }
     }
 
     /// The remote's version, from its manifest.

@@ -109,6 +109,10 @@ impl EventKind {
     pub const DROP: Self = Self(23);
     /// What was dragged out of this surface was dropped where it was taken (`pressed`) or not.
     pub const DRAG_ENDED: Self = Self(24);
+    /// The input method takes away text around the cursor: `span` characters before and after it.
+    pub const IME_DELETE: Self = Self(25);
+    /// The keys of `modifiers`, and no others of those, are held from now on.
+    pub const MODIFIERS: Self = Self(26);
 }
 
 /// One thing that happened; which fields mean something is said at its [`EventKind`].
@@ -141,7 +145,7 @@ pub struct Event {
     pub delta: [f32; 2],
     /// A factor or force.
     pub value: f32,
-    /// Start and end in characters, or width and height in texels.
+    /// Start and end in characters, counts of characters, or width and height in texels.
     pub span: [u32; 2],
     /// Name of a key, text, or a MIME type.
     pub text: RString,

@@ -177,6 +177,7 @@ impl<E: Expose> EguiSurface<E> {
             carried.put_again(ctx);
         }
         let mut raw = raw_input(ctx, input);
+        cx.drags.borrow_mut().hear(&input.events, &mut raw);
         let left = tab_leads_out(ctx, input);
         if left.is_some() {
             raw.events.retain(|e| !matches!(e, egui::Event::Key { key: egui::Key::Tab, .. }));
@@ -225,6 +226,7 @@ impl<E: Expose> EguiSurface<E> {
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
         frame.meshes = pictures.draw(ctx, shapes, inside, ppp);
+        cx.drags.borrow_mut().tell(&mut frame.commands);
         platform(&mut frame, ctx, output);
         Ok(frame)
     }

@@ -105,8 +105,8 @@ pub struct Frame {
     pub commands: Vec<abi::Command>,
     /// The pointer's cursor.
     pub cursor: egui::CursorIcon,
-    /// Text field and text cursor, while text is edited.
-    pub ime: Option<(Rect, Rect)>,
+    /// Where text is edited, while it is.
+    pub ime: Option<egui::output::IMEOutput>,
     /// Whether a control wants the keyboard.
     pub wants_keyboard: bool,
     /// Stands in for a picture that is still being made.
@@ -200,7 +200,12 @@ impl Validator {
         }
         let overlays: Vec<_> = frame.overlays.iter().map(rect).collect::<Result<_, _>>()?;
         let ime = match frame.ime.into_option() {
-            Some(ime) => Some((rect(&ime.field)?, rect(&ime.cursor)?)),
+            Some(ime) => Some(egui::output::IMEOutput {
+                purpose: plugin_api::bridge::purpose_from_abi(ime.purpose),
+                rect: rect(&ime.field)?,
+                cursor_rect: rect(&ime.cursor)?,
+                should_interrupt_composition: ime.interrupt,
+            }),
             None => None,
         };
         let access = if frame.access.is_empty() {

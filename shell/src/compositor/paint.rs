@@ -1,6 +1,6 @@
 //! The last good picture of a surface.
 
-use egui::{Context, CursorIcon, Rect, Shape, Vec2};
+use egui::{Context, CursorIcon, Rect, Shape, Vec2, output::IMEOutput};
 
 use super::{
     frame::{Frame, TextureUpdate},
@@ -14,7 +14,7 @@ pub(super) struct Picture {
     /// Freed by the frame that is shown: needed until the next one.
     freed: Vec<u64>,
     cursor: CursorIcon,
-    ime: Option<(Rect, Rect)>,
+    ime: Option<IMEOutput>,
     overlays: Vec<Rect>,
 }
 
@@ -33,7 +33,7 @@ impl Picture {
         self.cursor
     }
 
-    pub(super) fn ime(&self) -> Option<(Rect, Rect)> {
+    pub(super) fn ime(&self) -> Option<IMEOutput> {
         self.ime
     }
 

@@ -209,7 +209,9 @@ impl Port {
 
     /// Notes what is about to be sent. `[window's thread]`
     pub(super) fn note(&self, input: &FrameInput, held: bool) {
-        let idle = |kind| [EventKind::POINTER_MOVED, EventKind::POINTER_GONE].contains(&kind) && !held;
+        let moves =
+            [EventKind::POINTER_MOVED, EventKind::POINTER_GONE, EventKind::MOTION, EventKind::MODIFIERS];
+        let idle = |kind| moves.contains(&kind) && !held;
         let touched = input.events.iter().filter(|event| !idle(event.kind)).count();
         let mut behind = self.0.lock();
         behind.touched += touched as u64;

@@ -17,6 +17,7 @@ use super::{Port, Reply, Source, access::Access, paint::Picture};
 use crate::failure::SharedFailure;
 
 mod above;
+mod drag;
 mod input;
 
 use above::Above;
@@ -86,8 +87,10 @@ pub struct Surface {
     gone: bool,
     asked: Option<Asked>,
     pointer_inside: bool,
-    /// Pressed inside: all pointer events are this surface's until every button is up.
+    /// Those pressed inside, one bit each: all pointer events are this surface's until every button is up.
     buttons: u8,
+    hands: input::Hands,
+    hover: drag::Hover,
     /// The focus comes from a press, not from Tab.
     grabbed: bool,
     pending: Vec<abi::Event>,
@@ -131,6 +134,8 @@ impl Surface {
             asked: None,
             pointer_inside: false,
             buttons: 0,
+            hands: input::Hands::default(),
+            hover: drag::Hover::default(),
             grabbed: false,
             pending: Vec::new(),
             counts: (0, 0),
@@ -201,6 +206,7 @@ impl Surface {
         let snap = |p: Pos2| Pos2::new((p.x * ppp).round() / ppp, (p.y * ppp).round() / ppp);
         let available = ui.available_rect_before_wrap();
         let slot = Rect::from_min_max(snap(available.min), snap(available.max));
+        self.pass_focus_on(ui);
         let response = ui.allocate_rect(slot, Sense::click_and_drag().union(Sense::FOCUSABLE));
         self.follow(ui.ctx());
         self.route_input(ui, &response, slot);
@@ -337,10 +343,11 @@ impl Surface {
                 if std::mem::take(&mut self.renewed) {
                     self.picture = None;
                 }
-                if self.picture.is_none() {
+                if self.picture.is_none() || self.is_dragged_over() {
                     // What stands in for it has been drawn already, and its own place has not.
                     ctx.request_repaint();
                 }
+                self.hands.busy = frame.wants_keyboard || !frame.overlays.is_empty();
                 if let Some(tree) = frame.access.take() {
                     self.access.update(tree);
                 }
@@ -356,6 +363,7 @@ impl Surface {
 
     /// Everything that depends on the picture of this frame, besides the slot itself.
     fn paint(&mut self, ctx: &Context, response: &Response) {
+        let drag_cursor = self.drag_cursor(ctx);
         let Some(picture) = &mut self.picture else { return };
         let origin = response.rect.min.to_vec2();
         if let Some(shape) = picture.shape(true, ctx.viewport_rect(), origin) {
@@ -366,17 +374,16 @@ impl Surface {
             self.above.show(ctx, picture.overlays(), origin);
         }
         if self.pointer_inside {
-            ctx.set_cursor_icon(picture.cursor());
+            ctx.set_cursor_icon(drag_cursor.unwrap_or(picture.cursor()));
         }
         if owns_keyboard(response)
-            && let Some((field, cursor)) = picture.ime()
+            && let Some(ime) = picture.ime()
         {
             ctx.output_mut(|o| {
                 o.ime = Some(egui::output::IMEOutput {
-                    purpose: egui::IMEPurpose::Normal,
-                    rect: field.translate(origin),
-                    cursor_rect: cursor.translate(origin),
-                    should_interrupt_composition: false,
+                    rect: ime.rect.translate(origin),
+                    cursor_rect: ime.cursor_rect.translate(origin),
+                    ..ime
                 });
             });
         }

@@ -395,7 +395,7 @@ impl Window {
     }
 
     /// A connection to the screen, and the window there that can be closed.
-    fn x11(&self) -> (impl Connection + use<>, u32) {
+    pub(crate) fn x11(&self) -> (impl Connection + use<>, u32) {
         let (x11, screen) = x11rb::connect(Some(&self.display)).expect("a connection to the screen");
         let root = x11.setup().roots[screen].root;
         let protocols = atom(&x11, "WM_PROTOCOLS");

@@ -5,6 +5,7 @@ mod bad_input;
 mod codes;
 mod driver;
 mod files;
+mod input;
 mod look;
 mod neutral;
 mod plan;

@@ -9,7 +9,16 @@ use crate::{
 
 /// Whether an event says where to look, or what has the focus, from now on.
 pub(super) fn is_deed(event: &Event) -> bool {
-    let idle = [EventKind::POINTER_MOVED, EventKind::POINTER_GONE, EventKind::FOCUS, EventKind::IME_ENABLED];
+    let idle = [
+        EventKind::POINTER_MOVED,
+        EventKind::POINTER_GONE,
+        EventKind::MOTION,
+        EventKind::MODIFIERS,
+        EventKind::FOCUS,
+        EventKind::IME_ENABLED,
+        EventKind::DRAG_OVER,
+        EventKind::DRAG_LEFT,
+    ];
     !idle.contains(&event.kind)
 }
 
@@ -18,8 +27,18 @@ pub(super) fn is_deed(event: &Event) -> bool {
 /// Decided before the pass: egui itself would go round to the other end.
 pub(super) fn tab_leads_out(ctx: &Context, input: &FrameInput) -> Option<bool> {
     let tab = input.events.iter().find(|e| e.kind == EventKind::KEY && e.pressed && e.text == "Tab")?;
+    if tab.modifiers & !modifiers::SHIFT != 0 {
+        return None;
+    }
     let forward = tab.modifiers & modifiers::SHIFT == 0;
-    let focused = ctx.memory(egui::Memory::focused)?;
+    let Some(focused) = ctx.memory(egui::Memory::focused) else {
+        // Without any control there is nowhere to stay.
+        let any = ctx.viewport(|v| {
+            let mut widgets = v.prev_pass.widgets.layers().flat_map(|(_, widgets)| widgets);
+            widgets.any(|w| w.enabled && w.sense.is_focusable())
+        });
+        return (!any).then_some(forward);
+    };
     let edge = ctx.viewport(|v| {
         let widgets = v.prev_pass.widgets.get_layer(LayerId::background());
         let mut controls = widgets.filter(|w| w.enabled && w.sense.is_focusable()).map(|w| w.id);
@@ -28,8 +47,24 @@ pub(super) fn tab_leads_out(ctx: &Context, input: &FrameInput) -> Option<bool> {
     (edge == Some(focused)).then_some(forward)
 }
 
+/// Where events wait that the surface has asked for by itself.
+fn asked() -> egui::Id {
+    egui::Id::unique("pulse.asked")
+}
+
+/// Gives `event` to the surface's egui with its next frame.
+pub(super) fn ask(ctx: &Context, event: egui::Event) {
+    ctx.data_mut(|data| data.get_temp_mut_or_default::<Vec<egui::Event>>(asked()).push(event));
+}
+
+fn asked_for(ctx: &Context) -> Vec<egui::Event> {
+    ctx.data_mut(|data| data.remove_temp(asked())).unwrap_or_default()
+}
+
 pub(super) fn raw_input(ctx: &Context, input: &FrameInput) -> RawInput {
     let [left, top, right, bottom] = input.window;
+    let mut events: Vec<egui::Event> = asked_for(ctx);
+    events.extend(input.events.iter().filter_map(bridge::event_from_abi));
     let mut raw = RawInput {
         screen_rect: Some(Rect::from_min_max(Pos2::new(left, top), Pos2::new(right, bottom))),
         max_texture_side: Some(input.max_texture_side as usize),
@@ -37,13 +72,14 @@ pub(super) fn raw_input(ctx: &Context, input: &FrameInput) -> RawInput {
         predicted_dt: input.predicted_dt,
         focused: input.focused,
         system_theme: Some(if input.tokens.dark { egui::Theme::Dark } else { egui::Theme::Light }),
-        events: input.events.iter().filter_map(bridge::event_from_abi).collect(),
+        events,
         ..RawInput::default()
     };
     // egui takes the modifiers from events; after a click elsewhere there may be none.
     // Only a change of them: egui draws another frame after every event.
     let modifiers = bridge::modifiers_from_bits(input.modifiers);
-    if ctx.input(|i| i.modifiers) != modifiers {
+    let told = input.events.iter().any(|event| event.kind == EventKind::MODIFIERS);
+    if !told && ctx.input(|i| i.modifiers) != modifiers {
         raw.events.insert(0, egui::Event::ModifiersChanged(modifiers));
     }
     if let Some(viewport) = raw.viewports.get_mut(&ViewportId::ROOT) {

@@ -1,8 +1,8 @@
 //! What egui asks of the platform, as the contract's commands.
 
-use egui::{Context, FullOutput, OutputCommand};
+use egui::{Context, FullOutput, OutputCommand, ViewportCommand, ViewportId};
 
-use super::picture::rect;
+use super::{input::ask, picture::rect};
 use crate::{
     abi::{Command, CommandKind, Frame, Ime},
     bridge,
@@ -15,19 +15,40 @@ pub(super) fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
     frame.wants_keyboard = ctx.egui_wants_keyboard_input();
     frame.ime = platform
         .ime
-        .map(|ime| Ime { field: rect(ime.rect), cursor: rect(ime.cursor_rect), purpose: 0, interrupt: false })
+        .map(|ime| Ime {
+            field: rect(ime.rect),
+            cursor: rect(ime.cursor_rect),
+            purpose: bridge::purpose_to_abi(ime.purpose),
+            interrupt: ime.should_interrupt_composition,
+        })
         .into();
-    let commands = platform.commands.into_iter().filter_map(|command| {
-        let (kind, flag, text) = match command {
-            OutputCommand::CopyText(text) => (CommandKind::COPY_TEXT, false, text),
-            OutputCommand::OpenUrl(url) => (CommandKind::OPEN_URL, url.new_tab, url.url),
-            #[cfg(not(feature = "egui-0-36"))]
-            OutputCommand::TextSelectionSettled(text) => (CommandKind::SELECTION, false, text),
-            OutputCommand::CopyImage(_) => return None,
-        };
-        Some(Command { flag, text: text.into(), ..Command::new(kind) })
+    let commands = platform.commands.into_iter().map(|command| match command {
+        OutputCommand::CopyText(text) => Command { text: text.into(), ..Command::new(CommandKind::COPY_TEXT) },
+        OutputCommand::OpenUrl(url) => {
+            Command { flag: url.new_tab, text: url.url.into(), ..Command::new(CommandKind::OPEN_URL) }
+        }
+        OutputCommand::TextSelectionSettled(text) => {
+            Command { text: text.into(), ..Command::new(CommandKind::SELECTION) }
+        }
+        OutputCommand::CopyImage(image) => {
+            let (size, data) = bridge::image_to_abi(&image);
+            Command { size, data, ..Command::new(CommandKind::COPY_IMAGE) }
+        }
     });
     frame.commands.extend(commands);
+    for command in output.viewport_output.get(&ViewportId::ROOT).into_iter().flat_map(|v| &v.commands) {
+        match command {
+            ViewportCommand::RequestPaste => frame.commands.push(Command::new(CommandKind::PASTE)),
+            // What is to be copied is in this egui: nobody else is asked.
+            ViewportCommand::RequestCopy | ViewportCommand::RequestCut => {
+                let cut = *command == ViewportCommand::RequestCut;
+                ask(ctx, if cut { egui::Event::Cut } else { egui::Event::Copy });
+                frame.repaint_after = 0;
+            }
+            // A window is not the surface's to change.
+            _ => {}
+        }
+    }
     if let Some(update) = platform.accesskit_update {
         // Serialising a tree of plain values does not fail; without it the surface is merely not accessible.
         frame.access = serde_json::to_string(&update).unwrap_or_default().into();

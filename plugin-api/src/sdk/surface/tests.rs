@@ -1,4 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
+mod hands;
+
 use std::sync::Mutex;
 
 use abi_stable::std_types::{RArc, ROption, RStr};

@@ -108,7 +108,7 @@ fn a_good_frame_is_taken_over_as_it_is() {
     assert_eq!(frame.overlays, [Rect::from_min_max(Pos2::new(1.0, 2.0), Pos2::new(3.0, 4.0))]);
     assert_eq!(frame.commands[0].text, "copied");
     assert_eq!(frame.cursor, egui::CursorIcon::PointingHand);
-    assert_eq!(frame.ime.unwrap().0.max, Pos2::new(50.0, 10.0));
+    assert_eq!(frame.ime.unwrap().rect.max, Pos2::new(50.0, 10.0));
     assert!(frame.wants_keyboard);
     assert_eq!(frame.repaint_after, Some(Duration::from_nanos(1_500)));
     assert_eq!(accepted(good()).repaint_after, None);

@@ -18,10 +18,9 @@ impl Above {
         self.id.with(at)
     }
 
-    /// Whether the pointer is over one of the places, and nothing else lies above it there.
-    pub(super) fn contains_pointer(&self, ctx: &Context) -> bool {
-        (0..self.places)
-            .any(|at| ctx.read_response(self.place(at).with("place")).is_some_and(|r| r.contains_pointer()))
+    /// Whether `layer` is that of one of the places.
+    pub(super) fn has(&self, layer: LayerId) -> bool {
+        layer.order == Order::Foreground && (0..self.places).any(|at| layer.id == self.place(at))
     }
 
     /// Paints above everything that was there before.

@@ -1,18 +1,47 @@
 //! What the window tells a surface, and what the surface asks of the platform.
 
-use egui::{Context, Event, EventFilter, FocusDirection, Rect, Response, Ui, accesskit::Action};
+use egui::{
+    Context, Event, EventFilter, FocusDirection, Key, LayerId, Modifiers, Pos2, Rect, Response, TouchDeviceId,
+    TouchId, TouchPhase, Ui, ViewportCommand, accesskit::Action,
+};
 use plugin_api::{
     abi::{self, CommandKind, EventKind},
     bridge,
 };
 
-use super::{Surface, owns_keyboard};
+use super::{Above, Surface, owns_keyboard};
+
+/// What is going on between the window's input and a surface.
+#[derive(Default)]
+pub(super) struct Hands {
+    /// Buttons that were pressed elsewhere: the pointer belongs to whoever has them.
+    elsewhere: u8,
+    /// Fingers that came down in this surface.
+    fingers: Vec<(TouchDeviceId, TouchId)>,
+    /// Where the scrolling that goes on began: in this surface or not.
+    scrolls: Option<bool>,
+    /// The last pass in which the surface was shown.
+    pass: u64,
+    /// The surface owned the keyboard in the last frame.
+    keyboard: bool,
+    /// A control of the remote has the focus, or something lies open above it.
+    pub(super) busy: bool,
+    /// Escape was pressed, and the remote has not answered yet.
+    escaped: bool,
+    /// Tab has led out of the surface, forwards or backwards.
+    leaving: Option<bool>,
+}
 
 impl Surface {
-    pub(super) fn obey(&self, ctx: &Context, command: &abi::Command) {
+    pub(super) fn obey(&mut self, ctx: &Context, command: &abi::Command) {
         let text = command.text.as_str();
         match command.kind {
             CommandKind::COPY_TEXT => ctx.copy_text(text.to_owned()),
+            CommandKind::COPY_IMAGE => {
+                if let Some(image) = bridge::image_from_abi(command.size, &command.data) {
+                    ctx.copy_image(image);
+                }
+            }
             CommandKind::OPEN_URL if is_web(text) => {
                 ctx.open_url(egui::OpenUrl { url: text.to_owned(), new_tab: command.flag });
             }
@@ -25,69 +54,138 @@ impl Surface {
                      author"
                 );
             }
-            CommandKind::FOCUS_LEFT => ctx.memory_mut(|m| {
-                m.move_focus(if command.flag { FocusDirection::Next } else { FocusDirection::Previous });
-            }),
+            CommandKind::FOCUS_LEFT => {
+                self.hands.leaving = Some(command.flag);
+                ctx.request_repaint();
+            }
             CommandKind::SELECTION => ctx.output_mut(|o| {
                 o.commands.push(egui::OutputCommand::TextSelectionSettled(text.to_owned()));
             }),
+            // What is on the clipboard may be from anywhere: it is for whom people are working with.
+            CommandKind::PASTE if self.hands.keyboard => {
+                ctx.send_viewport_cmd(ViewportCommand::RequestPaste);
+            }
+            CommandKind::PASTE => {
+                tracing::warn!(
+                    remote = self.name,
+                    code = "paste-refused",
+                    "the clipboard was not read, because only the surface with the keyboard may ask for it; tell the \
+                     remote's author"
+                );
+            }
+            CommandKind::DRAG => self.begin_drag(ctx, command),
+            CommandKind::DRAG_TAKEN => self.note_taken(ctx, command.flag),
             _ => {}
+        }
+    }
+
+    /// Gives the focus on to what comes after the surface or before it, if Tab has led out of it.
+    ///
+    /// Before the surface shows itself to egui, which would otherwise have passed by the place.
+    pub(super) fn pass_focus_on(&mut self, ui: &Ui) {
+        if let Some(forward) = self.hands.leaving.take()
+            && self.hands.keyboard
+        {
+            let direction = if forward { FocusDirection::Next } else { FocusDirection::Previous };
+            ui.memory_mut(|m| m.move_focus(direction));
         }
     }
 
     pub(super) fn route_input(&mut self, ui: &Ui, response: &Response, slot: Rect) {
         let origin = slot.min.to_vec2();
-        let inside = response.contains_pointer() || self.above.contains_pointer(ui.ctx());
+        let pass = ui.ctx().cumulative_pass_nr();
+        if self.hands.pass + 1 < pass {
+            // What was pressed when the surface was last shown has been let go of elsewhere.
+            self.let_go();
+            self.hands = Hands { busy: self.hands.busy, ..Hands::default() };
+        }
+        self.hands.pass = pass;
+        self.route_drag(ui, response, slot);
         let focused = owns_keyboard(response);
         if focused {
-            // Tab and arrows are the remote's; Escape gives the keyboard back to the shell.
+            // Escape, too: it may close something of the remote's.
             let filter =
-                EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: false };
+                EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: true };
             ui.memory_mut(|m| m.set_focus_lock_filter(response.id, filter));
         }
-        let mut grab = false;
-        ui.input(|i| {
-            for event in &i.events {
-                let mine = match event {
-                    Event::PointerMoved(_) | Event::Touch { .. } => inside || self.buttons > 0,
-                    Event::PointerButton { pressed: true, .. } => {
-                        self.buttons += u8::from(inside);
-                        grab |= inside;
-                        inside
-                    }
-                    Event::PointerButton { pressed: false, .. } => {
-                        let held = self.buttons > 0;
-                        self.buttons = self.buttons.saturating_sub(1);
-                        held
-                    }
-                    Event::MouseWheel { .. } | Event::Zoom(_) => inside,
-                    Event::Copy
-                    | Event::Cut
-                    | Event::Paste(_)
-                    | Event::Text(_)
-                    | Event::Key { .. }
-                    | Event::Ime(_) => focused,
-                    Event::AccessKitActionRequest(request) => {
-                        if let Some(request) = self.access.action(request) {
-                            // Within the shell, the keyboard is the surface's.
-                            grab |= request.action == Action::Focus && !focused;
-                            self.pending
-                                .extend(bridge::event_to_abi(&Event::AccessKitActionRequest(request), origin));
-                        }
-                        false
-                    }
-                    _ => false,
-                };
-                if mine {
-                    self.pending.extend(bridge::event_to_abi(event, origin));
+        let (events, latest) = ui.input(|i| (i.events.clone(), i.pointer.latest_pos()));
+        let covered = is_covered(ui, response);
+        let above = &self.above;
+        let at = |pos: Pos2| reaches(ui, response, above, pos) && !(covered && latest == Some(pos));
+        let here = latest.is_some_and(at);
+        let (mut grab, mut moved) = (false, false);
+        for event in &events {
+            let hands = &mut self.hands;
+            let mine = match event {
+                Event::PointerMoved(pos) => {
+                    moved = self.buttons > 0 || hands.elsewhere == 0 && at(*pos);
+                    moved
                 }
+                Event::PointerButton { pos, button, pressed: true, .. } => {
+                    // Whoever has one button has the others.
+                    let mine = self.buttons > 0 || hands.elsewhere == 0 && at(*pos);
+                    grab |= mine;
+                    *(if mine { &mut self.buttons } else { &mut hands.elsewhere }) |= 1 << *button as u8;
+                    mine
+                }
+                Event::PointerButton { button, pressed: false, .. } => {
+                    let bit = 1 << *button as u8;
+                    let mine = self.buttons & bit != 0;
+                    self.buttons &= !bit;
+                    hands.elsewhere &= !bit;
+                    mine
+                }
+                Event::Touch { device_id, id, phase, pos, .. } => {
+                    hands.touched((*device_id, *id), *phase, at(*pos))
+                }
+                Event::MouseWheel { phase, .. } => hands.scrolled(*phase, here),
+                Event::Zoom(_) | Event::Rotate(_) => here,
+                Event::MouseMoved(_) => self.buttons > 0 || hands.elsewhere == 0 && here,
+                Event::MiddleClickPaste { pos, .. } => self.buttons > 0 && at(*pos),
+                Event::ModifiersChanged(_) => focused || self.pointer_inside,
+                Event::Key { key, pressed, modifiers, .. } => {
+                    hands.escaped |=
+                        focused && *pressed && *key == Key::Escape && *modifiers == Modifiers::NONE;
+                    focused
+                }
+                Event::Copy
+                | Event::Cut
+                | Event::Paste(_)
+                | Event::PasteImage(_)
+                | Event::Text(_)
+                | Event::Ime(_)
+                | Event::WindowFocused(_) => focused,
+                Event::AccessKitActionRequest(request) => {
+                    if let Some(request) = self.access.action(request) {
+                        // Within the shell, the keyboard is the surface's.
+                        grab |= request.action == Action::Focus && !focused;
+                        self.pending
+                            .extend(bridge::event_to_abi(&Event::AccessKitActionRequest(request), origin));
+                    }
+                    false
+                }
+                Event::PointerGone => false,
+            };
+            if mine {
+                self.pending.extend(bridge::event_to_abi(event, origin));
             }
-        });
-        let inside = inside || self.buttons > 0;
+        }
+        if !ui.input(|i| i.pointer.any_down()) {
+            self.hands.elsewhere = 0;
+            self.let_go();
+        }
+        let inside = self.buttons > 0 || self.hands.elsewhere == 0 && here;
         if self.pointer_inside && !inside {
             self.pending.push(abi::Event::new(EventKind::POINTER_GONE));
+        } else if let (false, true, false, Some(pos)) = (self.pointer_inside, inside, moved, latest) {
+            // It was there already when what kept it away has gone.
+            self.pending.extend(bridge::event_to_abi(&Event::PointerMoved(pos), origin));
         }
         self.pointer_inside = inside;
+        self.route_focus(ui, response, grab);
+    }
+
+    fn route_focus(&mut self, ui: &Ui, response: &Response, grab: bool) {
         if grab {
             response.request_focus();
             self.grabbed = true;
@@ -99,7 +197,73 @@ impl Surface {
             self.pending.push(abi::Event { pressed: true, ..tab.clone() });
             self.pending.push(tab);
         }
+        if self.hands.escaped {
+            let asked = self.pending.iter().any(|event| event.kind == EventKind::KEY && event.text == "Escape");
+            if asked || self.in_flight.is_some() {
+                ui.ctx().request_repaint();
+            } else {
+                self.hands.escaped = false;
+                if !self.hands.busy {
+                    response.surrender_focus();
+                }
+            }
+        }
+        let keyboard = owns_keyboard(response);
+        if std::mem::replace(&mut self.hands.keyboard, keyboard) != keyboard {
+            self.pending.push(abi::Event { pressed: keyboard, ..abi::Event::new(EventKind::FOCUS) });
+        }
     }
+
+    /// Tells the remote that buttons are up of which nobody was told.
+    fn let_go(&mut self) {
+        for button in (0..8).filter(|button| self.buttons & (1 << button) != 0) {
+            self.pending.push(abi::Event {
+                button,
+                pos: [-1.0; 2],
+                ..abi::Event::new(EventKind::POINTER_BUTTON)
+            });
+        }
+        self.buttons = 0;
+    }
+}
+
+impl Hands {
+    /// A finger is the surface's in which it came down.
+    fn touched(&mut self, finger: (TouchDeviceId, TouchId), phase: TouchPhase, here: bool) -> bool {
+        let known = self.fingers.iter().position(|known| *known == finger);
+        match (phase, known) {
+            (TouchPhase::Start, None) if here => self.fingers.push(finger),
+            (TouchPhase::Start, None) => return false,
+            (TouchPhase::End | TouchPhase::Cancel, Some(at)) => {
+                self.fingers.swap_remove(at);
+            }
+            _ => return known.is_some(),
+        }
+        true
+    }
+
+    /// What began in the surface stays there until it ends, wherever the pointer is.
+    fn scrolled(&mut self, phase: TouchPhase, here: bool) -> bool {
+        match phase {
+            TouchPhase::Start => *self.scrolls.insert(here),
+            TouchPhase::Move => self.scrolls.unwrap_or(here),
+            TouchPhase::End | TouchPhase::Cancel => self.scrolls.take().unwrap_or(here),
+        }
+    }
+}
+
+/// Whether what is at `pos` in the window is the surface that `response` is of, or what of it lies `above`.
+pub(super) fn reaches(ui: &Ui, response: &Response, above: &Above, pos: Pos2) -> bool {
+    let layer = ui.ctx().layer_id_at(pos).unwrap_or(LayerId::background());
+    above.has(layer) || response.layer_id == layer && response.rect.intersect(ui.clip_rect()).contains(pos)
+}
+
+/// Whether something of the shell's lies above the surface where the pointer is, and takes what is pressed there.
+fn is_covered(ui: &Ui, response: &Response) -> bool {
+    ui.ctx().viewport(|v| {
+        let top = v.hits.click.filter(|top| top.id != response.id && top.layer_id == response.layer_id);
+        top.is_some_and(|top| v.hits.contains_pointer.iter().any(|widget| widget.id == top.id))
+    })
 }
 
 /// Whether a remote may open this: not `file:` or a scheme that starts a program.

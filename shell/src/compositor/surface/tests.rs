@@ -1,4 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
+mod drags;
+mod hands;
+
 use egui::{Context, Event, Modifiers, PointerButton, RawInput, epaint::Vertex};
 use parking_lot::Mutex;
 use plugin_api::{
@@ -183,7 +186,8 @@ fn what_happens_while_a_frame_is_late_is_not_lost() {
     assert!(bench.frame(vec![press(INSIDE, false)]).is_empty());
     bench.answer(picture());
     let asked = bench.frame(vec![]);
-    assert_eq!(kinds(&asked[0]), [EventKind::POINTER_BUTTON, EventKind::POINTER_BUTTON]);
+    let expected = [EventKind::POINTER_BUTTON, EventKind::FOCUS, EventKind::POINTER_BUTTON];
+    assert_eq!(kinds(&asked[0]), expected);
 }
 
 #[test]

@@ -56,8 +56,16 @@ pub(crate) struct Screen {
     nodes: Vec<(NodeId, Role, String)>,
     /// The accessibility tree as it was handed over.
     pub(crate) tree: Option<TreeUpdate>,
+    /// The same texts, and where they stand in the window.
+    places: Vec<(String, Rect)>,
     /// Everything that any frame asked of the platform.
     pub(crate) commands: Vec<egui::OutputCommand>,
+    /// Everything that any frame asked of the window.
+    pub(crate) viewport_commands: Vec<egui::ViewportCommand>,
+    /// The pointer's cursor.
+    pub(crate) cursor: egui::CursorIcon,
+    /// How many files that are held above the window, and that were dropped, are left to the shell.
+    pub(crate) files: [usize; 2],
 }
 
 const WINDOW: Vec2 = Vec2::new(1200.0, 800.0);
@@ -204,6 +212,11 @@ impl Headless {
 
     /// One frame of the window with these events; returns what was shown.
     pub(crate) fn frame(&mut self, events: Vec<Event>) -> &Screen {
+        self.frame_of(RawInput { events, ..RawInput::default() })
+    }
+
+    /// One frame of the window with the events and files of `input`.
+    pub(crate) fn frame_of(&mut self, input: RawInput) -> &Screen {
         let began = Instant::now();
         self.federation.poll();
         self.told.extend(self.federation.take_events());
@@ -215,8 +228,7 @@ impl Headless {
             time: Some(self.started.elapsed().as_secs_f64()),
             max_texture_side: Some(4096),
             focused: true,
-            events,
-            ..RawInput::default()
+            ..input
         };
         if let Some(viewport) = input.viewports.get_mut(&ViewportId::ROOT) {
             viewport.native_pixels_per_point = Some(self.screen_scale);
@@ -244,10 +256,19 @@ impl Headless {
         // Nobody paints, so nobody takes the textures.
         output.textures_delta.clear();
         self.output.commands.append(&mut output.platform_output.commands);
+        self.output.cursor = output.platform_output.cursor_icon;
+        self.output.files = self.ctx.input(|i| [i.raw.hovered_files.len(), i.raw.dropped_files.len()]);
+        let viewports = output.viewport_output.values().flat_map(|viewport| viewport.commands.clone());
+        self.output.viewport_commands.extend(viewports);
         if let Some(update) = output.platform_output.accesskit_update.take() {
             let text = |node: &egui::accesskit::Node| {
                 [node.label(), node.value()].into_iter().flatten().collect::<Vec<_>>().join(": ")
             };
+            let place = |node: &egui::accesskit::Node| {
+                let b = node.bounds().unwrap_or_default();
+                Rect::from_min_max(Pos2::new(b.x0 as f32, b.y0 as f32), Pos2::new(b.x1 as f32, b.y1 as f32))
+            };
+            self.output.places = update.nodes.iter().map(|(_, node)| (text(node), place(node))).collect();
             self.output.nodes = update.nodes.iter().map(|(id, node)| (*id, node.role(), text(node))).collect();
             self.output.tree = Some(update);
         }
@@ -258,8 +279,14 @@ impl Headless {
     /// # Panics
     /// When there is none.
     pub(crate) fn press(&mut self, label: &str) {
+        self.press_nth(label, 0);
+    }
+
+    /// The same for one of the controls that are labelled so, which are counted from 0.
+    pub(crate) fn press_nth(&mut self, label: &str, at: usize) {
         let is_control = |role| [Role::Button, Role::RadioButton].contains(role);
-        let found = self.output.nodes.iter().find(|(_, role, text)| text == label && is_control(role));
+        let mut controls = self.output.nodes.iter().filter(|(_, role, text)| text == label && is_control(role));
+        let found = controls.nth(at);
         let target_node = found.unwrap_or_else(|| panic!("no button `{label}`; {}", self.describe())).0;
         let request =
             ActionRequest { action: Action::Click, target_tree: TreeId::ROOT, target_node, data: None };
@@ -297,6 +324,13 @@ impl Screen {
     /// Every text that assistive technology is told.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|(_, _, text)| text.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// Where this text stands, from left to right.
+    pub(crate) fn places(&self, text: &str) -> Vec<Rect> {
+        let mut places: Vec<_> = self.places.iter().filter(|(t, _)| t == text).map(|(_, rect)| *rect).collect();
+        places.sort_by(|a, b| a.left().total_cmp(&b.left()));
+        places
     }
 
     /// Whether a text is on the screen that contains `part`.

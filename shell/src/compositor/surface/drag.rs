@@ -1,0 +1,334 @@
+//! What is dragged: from one surface to another, and files from other programs.
+//!
+//! There is one [`Drag`] in a window at most, and all surfaces find it in the same place: egui's data of the window.
+//! Surfaces are asked one after the other within a frame; each moves the drag on by what it knows, and nobody waits.
+//! What is dropped goes to a surface that has said, for just this place, that it takes it: the answer to the last
+//! [`EventKind::DRAG_OVER`] is waited for, however late it is, and until then files are held back from the shell.
+//!
+//! On X11 a window is not told where files are that are held over it: the pointer is then where it was last seen,
+//! and if that was nowhere, in the middle of the surface.
+
+use std::{mem, path::Path, sync::Arc};
+
+use abi_stable::std_types::RString;
+use egui::{Context, CursorIcon, DroppedFileHandle, Id, Key, Modifiers, Pos2, Rect, Response, Ui};
+use plugin_api::{
+    abi::{Command, Event, EventKind},
+    bridge::{URI_LIST, files_to_uris},
+};
+
+use super::{Surface, input::reaches};
+
+/// The most bytes that can be dragged from one surface to another.
+const LARGEST: usize = 16 << 20;
+
+/// The longest MIME type (RFC 6838).
+const LONGEST_TYPE: usize = 255;
+
+/// What is dragged in a window.
+#[derive(Clone, Default)]
+struct Desk(Option<Drag>);
+
+#[derive(Clone)]
+struct Drag {
+    mime: RString,
+    data: Arc<[u8]>,
+    /// The surface that it comes from; none for files.
+    source: Option<u64>,
+    /// The pass in which the source, or the files, were last seen.
+    seen: u64,
+    /// Files that were dropped.
+    files: Vec<DroppedFileHandle>,
+    /// The surface below the pointer, and the pass in which it was.
+    target: Option<(u64, u64)>,
+    /// The target would take it.
+    taken: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Held,
+    /// Let go of, and yet to be decided who gets it.
+    Released {
+        at: Option<Pos2>,
+        pass: u64,
+    },
+    Over {
+        taken: bool,
+        pass: u64,
+    },
+}
+
+/// What a surface knows of what is dragged over it.
+#[derive(Default)]
+pub(super) struct Hover {
+    /// Where the remote was last told that it is.
+    told: Option<Pos2>,
+    /// The remote would take it.
+    taken: bool,
+}
+
+fn desk() -> Id {
+    Id::unique("pulse.desk")
+}
+
+fn lift(ctx: &Context) -> Option<Drag> {
+    ctx.data_mut(|data| mem::take(data.get_temp_mut_or_default::<Desk>(desk())).0)
+}
+
+fn put(ctx: &Context, drag: Option<Drag>) {
+    ctx.data_mut(|data| data.get_temp_mut_or_default::<Desk>(desk()).0 = drag);
+}
+
+impl Drag {
+    fn over(&mut self, ctx: &Context, taken: bool, pass: u64) {
+        self.stage = Stage::Over { taken, pass };
+        // For those that have been asked in this frame already.
+        ctx.request_repaint();
+    }
+
+    fn event(&self, kind: EventKind, pos: Pos2) -> Event {
+        let whole = kind == EventKind::DROP || self.mime == URI_LIST;
+        let data = if whole { self.data.to_vec().into() } else { Vec::new().into() };
+        Event { pos: pos.into(), text: self.mime.clone(), data, ..Event::new(kind) }
+    }
+
+    /// Whether a surface other than `id` is below the pointer.
+    fn is_over_another(&self, id: u64, pass: u64) -> bool {
+        self.target.is_some_and(|(target, seen)| target != id && seen + 1 >= pass)
+    }
+}
+
+fn ended(taken: bool) -> Event {
+    Event { pressed: taken, ..Event::new(EventKind::DRAG_ENDED) }
+}
+
+impl Surface {
+    /// The remote drags something out of this surface, if a button is still down that was pressed in it.
+    pub(super) fn begin_drag(&mut self, ctx: &Context, command: &Command) {
+        let length = command.text.len();
+        let odd = length == 0 || length > LONGEST_TYPE || command.data.len() > LARGEST;
+        if odd {
+            tracing::warn!(
+                remote = self.name,
+                code = "drag-refused",
+                "what the remote drags was not taken up: it has {} bytes, of at most {LARGEST}, and a MIME type of \
+                 {length}, of 1 to {LONGEST_TYPE}; tell the remote's author",
+                command.data.len(),
+            );
+        }
+        let running = lift(ctx);
+        if odd || self.buttons == 0 || running.is_some() {
+            put(ctx, running);
+            self.pending.push(ended(false));
+            return;
+        }
+        put(
+            ctx,
+            Some(Drag {
+                mime: command.text.clone(),
+                data: command.data.as_slice().into(),
+                source: Some(self.id),
+                seen: ctx.cumulative_pass_nr(),
+                files: Vec::new(),
+                target: None,
+                taken: false,
+                stage: Stage::Held,
+            }),
+        );
+        ctx.request_repaint();
+    }
+
+    /// The remote says whether it would take what is dragged over it.
+    pub(super) fn note_taken(&mut self, ctx: &Context, taken: bool) {
+        self.hover.taken = taken && self.hover.told.is_some();
+        let mut drag = lift(ctx);
+        if let Some(drag) =
+            drag.as_mut().filter(|drag| drag.target.is_some_and(|(target, _)| target == self.id))
+        {
+            drag.taken = self.hover.taken;
+            // The cursor is the source's, which has been asked in this frame already.
+            ctx.request_repaint();
+        }
+        put(ctx, drag);
+    }
+
+    /// Whether what the remote answers decides on what is dragged.
+    pub(super) fn is_dragged_over(&self) -> bool {
+        self.hover.told.is_some()
+    }
+
+    /// The cursor while something is dragged out of this surface.
+    pub(super) fn drag_cursor(&self, ctx: &Context) -> Option<CursorIcon> {
+        let drag = ctx.data(|data| data.get_temp::<Desk>(desk()))?.0?;
+        let held = drag.source == Some(self.id) && !matches!(drag.stage, Stage::Over { .. });
+        held.then_some(if drag.taken { CursorIcon::Grabbing } else { CursorIcon::NoDrop })
+    }
+
+    /// Moves on what is dragged, as far as it concerns this surface.
+    pub(super) fn route_drag(&mut self, ui: &Ui, response: &Response, slot: Rect) {
+        let ctx = ui.ctx();
+        let pass = ctx.cumulative_pass_nr();
+        let mut drag = lift(ctx);
+        if let Some(Drag { source: None, stage: Stage::Over { pass: ended, .. }, .. }) = &drag
+            && *ended < pass
+        {
+            drag = None;
+        }
+        if drag.as_ref().is_none_or(|drag| drag.source.is_none()) {
+            drag = self.files(ui, response, drag, pass);
+        }
+        if let Some(drag) = &mut drag
+            && drag.source.is_some()
+        {
+            self.hold(ui, drag, pass);
+        }
+        let Some(mut held) = drag.filter(|drag| drag.seen + 1 >= pass || drag.source.is_none()) else {
+            // It was given up, or its source has gone.
+            self.leave_drag();
+            return;
+        };
+        let origin = slot.min.to_vec2();
+        match held.stage {
+            Stage::Held => {
+                let at = pointer(ctx).or(held.source.is_none().then(|| slot.center()));
+                match at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
+                    Some(at) => {
+                        self.tell(&held, at, at - origin);
+                        held.target = Some((self.id, pass));
+                        held.taken = self.hover.taken;
+                        if held.source.is_none() && held.taken {
+                            // The shell itself takes files that nobody else does.
+                            ui.input_mut(|input| input.raw.hovered_files.clear());
+                        }
+                    }
+                    None => {
+                        self.leave_drag();
+                        if held.target.is_some_and(|(target, _)| target == self.id) {
+                            (held.target, held.taken) = (None, false);
+                        }
+                    }
+                }
+            }
+            Stage::Released { at, pass: released } => {
+                match at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
+                    Some(at) => {
+                        held.target = Some((self.id, pass));
+                        let answered = self.hover.told == Some(at)
+                            && self.in_flight.is_none()
+                            && !self.pending.iter().any(|event| event.kind == EventKind::DRAG_OVER);
+                        if !answered {
+                            self.tell(&held, at, at - origin);
+                        } else if self.hover.taken {
+                            self.pending.push(held.event(EventKind::DROP, at - origin));
+                            self.hover = Hover::default();
+                            held.over(ctx, true, pass);
+                        } else {
+                            refuse(ui, &mut held, pass);
+                        }
+                    }
+                    None => {
+                        self.leave_drag();
+                        held.target = held.target.filter(|(target, _)| *target != self.id);
+                        if released < pass && !held.is_over_another(self.id, pass) {
+                            refuse(ui, &mut held, pass);
+                        }
+                    }
+                }
+            }
+            Stage::Over { .. } => {}
+        }
+        if let Stage::Over { taken, .. } = held.stage {
+            self.leave_drag();
+            if held.source == Some(self.id) {
+                self.pending.push(ended(taken));
+                return;
+            }
+        }
+        put(ctx, Some(held));
+    }
+
+    /// Takes up files that are held or dropped above this surface; what was held before is given up when it is
+    /// there no longer.
+    fn files(&self, ui: &Ui, response: &Response, drag: Option<Drag>, pass: u64) -> Option<Drag> {
+        let (hovered, dropped) = ui.input(|i| (i.raw.hovered_files.clone(), i.raw.dropped_files.clone()));
+        if drag.as_ref().is_some_and(|drag| matches!(drag.stage, Stage::Over { .. })) {
+            return drag;
+        }
+        if hovered.is_empty() && dropped.is_empty() {
+            let goes_on = |drag: &Drag| drag.seen == pass || matches!(drag.stage, Stage::Released { .. });
+            return drag.filter(goes_on);
+        }
+        let at = pointer(ui.ctx()).unwrap_or(response.rect.center());
+        let list = |files: &mut dyn Iterator<Item = &Path>| Arc::from(files_to_uris(files).into_bytes());
+        let mut drag = drag.unwrap_or_else(|| Drag {
+            mime: URI_LIST.into(),
+            data: list(&mut hovered.iter().filter_map(|file| file.path.as_deref())),
+            source: None,
+            seen: pass,
+            files: Vec::new(),
+            target: None,
+            taken: false,
+            stage: Stage::Held,
+        });
+        drag.seen = pass;
+        let below = self.is_below(ui, response, &drag, at, pass);
+        if !dropped.is_empty() && below {
+            // Until it is known whether the remote takes them.
+            ui.input_mut(|input| input.raw.dropped_files.clear());
+            drag.files.extend(dropped);
+            drag.data = list(&mut drag.files.iter().map(|file| file.path()));
+            drag.stage = Stage::Released { at: Some(at), pass };
+            drag.target = Some((self.id, pass));
+        }
+        (below || drag.target.is_some()).then_some(drag)
+    }
+
+    /// Whether what is dragged comes from a surface that goes on holding it.
+    fn hold(&self, ui: &Ui, drag: &mut Drag, pass: u64) {
+        if drag.source == Some(self.id) && self.failure.is_none() {
+            drag.seen = pass;
+        }
+        if matches!(drag.stage, Stage::Over { .. }) {
+            return;
+        }
+        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
+            drag.over(ui.ctx(), false, pass);
+        } else if matches!(drag.stage, Stage::Held) && !ui.input(|input| input.pointer.any_down()) {
+            drag.stage = Stage::Released { at: pointer(ui.ctx()), pass };
+            ui.ctx().request_repaint();
+        }
+    }
+
+    fn is_below(&self, ui: &Ui, response: &Response, drag: &Drag, at: Pos2, pass: u64) -> bool {
+        // Files without a place are above the first surface that is asked.
+        let known = drag.source.is_some() || pointer(ui.ctx()).is_some();
+        self.failure.is_none()
+            && reaches(ui, response, &self.above, at)
+            && (known || !drag.is_over_another(self.id, pass))
+    }
+
+    fn tell(&mut self, drag: &Drag, at: Pos2, local: Pos2) {
+        if self.hover.told.replace(at) != Some(at) {
+            self.pending.push(drag.event(EventKind::DRAG_OVER, local));
+        }
+    }
+
+    fn leave_drag(&mut self) {
+        if mem::take(&mut self.hover).told.is_some() {
+            self.pending.push(Event::new(EventKind::DRAG_LEFT));
+        }
+    }
+}
+
+/// Nobody takes it: what is files goes to the shell.
+fn refuse(ui: &Ui, drag: &mut Drag, pass: u64) {
+    drag.over(ui.ctx(), false, pass);
+    let files = mem::take(&mut drag.files);
+    ui.input_mut(|input| input.raw.dropped_files.extend(files));
+}
+
+fn pointer(ctx: &Context) -> Option<Pos2> {
+    ctx.input(|input| input.pointer.latest_pos())
+}

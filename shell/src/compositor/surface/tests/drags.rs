@@ -1,0 +1,264 @@
+//! What is dragged from surface to surface, and files.
+
+use std::path::{Path, PathBuf};
+
+use egui::{CursorIcon, DroppedFileHandle, HoveredFile, Key};
+use plugin_api::abi::{Command, CommandKind};
+
+use super::{
+    hands::{LEFT, NEITHER, Pair, RIGHT},
+    *,
+};
+
+fn drag() -> Command {
+    let data = b"Aachen".to_vec().into();
+    Command { text: "text/plain".into(), data, ..Command::new(CommandKind::DRAG) }
+}
+
+fn takes(flag: bool) -> Command {
+    Command { flag, ..Command::new(CommandKind::DRAG_TAKEN) }
+}
+
+/// The left remote drags, and the pointer is still above it.
+fn dragging() -> Pair {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true)]);
+    pair.step(vec![]);
+    pair.frame(vec![Event::PointerMoved(LEFT + Vec2::X)]);
+    Pair::say(&pair.left, vec![drag()]);
+    pair.step(vec![]);
+    pair.step(vec![]);
+    pair
+}
+
+fn find(events: &[abi::Event], kind: EventKind) -> Option<&abi::Event> {
+    events.iter().find(|event| event.kind == kind)
+}
+
+/// Runs until the source is told how it ended, and the target what became of it.
+fn outcome(pair: &mut Pair, mut events: Vec<Event>) -> (Option<bool>, Vec<abi::Event>) {
+    let (mut ended, mut told) = (None, Vec::new());
+    for _ in 0..6 {
+        let [left, right] = pair.frame(std::mem::take(&mut events));
+        ended = ended.or(find(&left, EventKind::DRAG_ENDED).map(|event| event.pressed));
+        told.extend(right);
+        for bench in [&pair.left, &pair.right] {
+            if bench.surface.waiting().is_some() {
+                bench.mailbox.put(Ok(picture()));
+            }
+        }
+    }
+    (ended, told)
+}
+
+#[test]
+fn what_one_remote_drags_another_gets_where_it_takes_it() {
+    let mut pair = dragging();
+    assert_eq!(pair.output.cursor_icon, CursorIcon::NoDrop, "nobody takes it here");
+    let [_, right] = pair.frame(vec![Event::PointerMoved(RIGHT)]);
+    let kinds: Vec<_> = right.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::DRAG_OVER], "in place of the pointer");
+    assert_eq!(
+        (&*right[0].text, right[0].data.len()),
+        ("text/plain", 0),
+        "it is not read before it is dropped"
+    );
+    assert_eq!(Pos2::from(right[0].pos), Pos2::new(50.0, 100.0));
+    Pair::say(&pair.right, vec![takes(true)]);
+    pair.step(vec![]);
+    pair.step(vec![]);
+    assert_eq!(pair.output.cursor_icon, CursorIcon::Grabbing);
+    let (ended, told) = outcome(&mut pair, vec![press(RIGHT, false)]);
+    let dropped = find(&told, EventKind::DROP).unwrap();
+    assert_eq!((&*dropped.text, &dropped.data[..]), ("text/plain", &b"Aachen"[..]));
+    assert_eq!(ended, Some(true));
+    assert!(find(&told, EventKind::DRAG_LEFT).is_none(), "{told:?}");
+}
+
+#[test]
+fn the_answer_for_the_place_of_the_drop_is_waited_for() {
+    for taken in [true, false] {
+        let mut pair = dragging();
+        // There and let go of in one frame.
+        let [_, right] = pair.frame(vec![Event::PointerMoved(RIGHT), press(RIGHT, false)]);
+        assert!(find(&right, EventKind::DRAG_OVER).is_some() && find(&right, EventKind::DROP).is_none());
+        for _ in 0..5 {
+            assert!(find(&pair.frame(vec![])[1], EventKind::DROP).is_none(), "it has not answered");
+        }
+        Pair::say(&pair.right, vec![takes(taken)]);
+        let (ended, told) = outcome(&mut pair, vec![]);
+        let expected = if taken { EventKind::DROP } else { EventKind::DRAG_LEFT };
+        assert_eq!((ended, find(&told, expected).is_some()), (Some(taken), true), "{told:?}");
+    }
+}
+
+#[test]
+fn what_is_dropped_elsewhere_is_not_taken() {
+    let mut pair = dragging();
+    pair.frame(vec![Event::PointerMoved(RIGHT)]);
+    Pair::say(&pair.right, vec![takes(true)]);
+    pair.step(vec![]);
+    pair.step(vec![]);
+    let (ended, told) = outcome(&mut pair, vec![Event::PointerMoved(NEITHER), press(NEITHER, false)]);
+    assert_eq!(ended, Some(false));
+    assert!(find(&told, EventKind::DRAG_LEFT).is_some() && find(&told, EventKind::DROP).is_none());
+}
+
+#[test]
+fn escape_ends_it_and_nobody_gets_the_key() {
+    let mut pair = dragging();
+    pair.frame(vec![Event::PointerMoved(RIGHT)]);
+    Pair::say(&pair.right, vec![takes(true)]);
+    pair.step(vec![]);
+    let modifiers = Modifiers::NONE;
+    let escape = Event::Key { key: Key::Escape, physical_key: None, pressed: true, repeat: false, modifiers };
+    let [left, _] = pair.step(vec![escape]);
+    assert!(!left.contains(&EventKind::KEY) && left.contains(&EventKind::DRAG_ENDED), "{left:?}");
+    let (_, told) = outcome(&mut pair, vec![press(RIGHT, false)]);
+    assert!(find(&told, EventKind::DROP).is_none());
+}
+
+#[test]
+fn a_source_that_fails_takes_what_it_drags_with_it() {
+    let mut pair = dragging();
+    pair.frame(vec![Event::PointerMoved(RIGHT)]);
+    Pair::say(&pair.right, vec![takes(true)]);
+    pair.step(vec![]);
+    pair.left.mailbox.request(Duration::ZERO);
+    pair.frame(vec![]);
+    let failure = Failure::new(Stage::Frame, "frame-panicked", "the test says so");
+    pair.left.mailbox.put(Err(Arc::new(failure)));
+    let (_, told) = outcome(&mut pair, vec![]);
+    assert!(find(&told, EventKind::DRAG_LEFT).is_some(), "{told:?}");
+    let (_, told) = outcome(&mut pair, vec![press(RIGHT, false)]);
+    assert!(find(&told, EventKind::DROP).is_none());
+}
+
+#[test]
+fn nothing_is_dragged_without_a_button_or_beyond_the_limit() {
+    let mut pair = Pair::new();
+    pair.left.mailbox.request(Duration::ZERO);
+    pair.frame(vec![]);
+    Pair::say(&pair.left, vec![drag()]);
+    assert_eq!(outcome(&mut pair, vec![]).0, Some(false), "no button is down");
+
+    for command in [
+        Command { data: vec![0; (16 << 20) + 1].into(), ..drag() },
+        Command { text: String::new().into(), ..drag() },
+        Command { text: "a".repeat(256).into(), ..drag() },
+    ] {
+        let mut pair = Pair::new();
+        pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true)]);
+        pair.step(vec![]);
+        pair.frame(vec![Event::PointerMoved(LEFT + Vec2::X)]);
+        Pair::say(&pair.left, vec![command]);
+        assert_eq!(outcome(&mut pair, vec![]).0, Some(false));
+    }
+}
+
+#[derive(Debug)]
+struct File(PathBuf);
+
+impl egui::DroppedFile for File {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("nobody reads it here".to_owned())
+    }
+}
+
+fn held() -> RawInput {
+    let file = HoveredFile { path: Some("/tmp/a b.txt".into()), ..HoveredFile::default() };
+    RawInput { hovered_files: vec![file], ..RawInput::default() }
+}
+
+fn dropped() -> RawInput {
+    let file: DroppedFileHandle = Arc::new(File("/tmp/a b.txt".into()));
+    RawInput { dropped_files: vec![file], ..RawInput::default() }
+}
+
+/// Files are held above the right remote, which takes them or not.
+fn files_above(taken: bool) -> Pair {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(RIGHT)]);
+    pair.step(vec![]);
+    pair.input = held();
+    let [left, right] = pair.frame(vec![]);
+    assert_eq!(left.len(), 0);
+    let over = find(&right, EventKind::DRAG_OVER).unwrap();
+    assert_eq!((&*over.text, &over.data[..]), ("text/uri-list", &b"file:///tmp/a%20b.txt\r\n"[..]));
+    assert_eq!(pair.files, [0, 1], "the shell shows that it would install them");
+    Pair::say(&pair.right, vec![takes(taken)]);
+    for _ in 0..2 {
+        pair.input = held();
+        pair.step(vec![]);
+    }
+    pair
+}
+
+#[test]
+fn files_go_to_the_surface_that_takes_them() {
+    let mut pair = files_above(true);
+    assert_eq!(pair.files, [0, 0], "the shell has nothing to show");
+    pair.input = dropped();
+    let [left, right] = pair.frame(vec![]);
+    assert!(find(&left, EventKind::DROP).is_none());
+    assert_eq!(&find(&right, EventKind::DROP).unwrap().data[..], b"file:///tmp/a%20b.txt\r\n");
+    assert_eq!(pair.files, [0, 0]);
+}
+
+#[test]
+fn files_that_no_surface_takes_are_the_shells() {
+    let mut pair = files_above(false);
+    assert_eq!(pair.files, [0, 1]);
+    pair.input = dropped();
+    let [_, right] = pair.frame(vec![]);
+    assert!(find(&right, EventKind::DRAG_LEFT).is_some() && find(&right, EventKind::DROP).is_none());
+    assert_eq!(pair.files, [1, 0]);
+    pair.frame(vec![]);
+    assert_eq!(pair.files, [0, 0], "once");
+}
+
+#[test]
+fn files_beside_every_surface_are_the_shells_at_once() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(NEITHER)]);
+    pair.input = dropped();
+    assert!(pair.frame(vec![]).iter().all(Vec::is_empty));
+    assert_eq!(pair.files, [1, 0]);
+}
+
+#[test]
+fn files_that_come_before_the_answer_are_held_back_until_it_is_there() {
+    for (taken, left_over) in [(true, 0), (false, 1)] {
+        let mut pair = Pair::new();
+        pair.step(vec![Event::PointerMoved(RIGHT)]);
+        pair.step(vec![]);
+        pair.input = dropped();
+        let [_, right] = pair.frame(vec![]);
+        assert!(find(&right, EventKind::DRAG_OVER).is_some());
+        assert_eq!(pair.files, [0, 0], "nobody has them yet");
+        Pair::say(&pair.right, vec![takes(taken)]);
+        let (mut shell, mut told) = (0, Vec::new());
+        for _ in 0..4 {
+            told.extend(pair.step(vec![])[1].clone());
+            shell += pair.files[0];
+        }
+        assert_eq!((shell, told.contains(&EventKind::DROP)), (left_over, taken), "{told:?}");
+    }
+}
+
+#[test]
+fn files_whose_place_is_not_known_are_above_the_first_surface() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerGone]);
+    for _ in 0..3 {
+        pair.input = held();
+        let [left, right] = pair.step(vec![]);
+        assert!(!right.contains(&EventKind::DRAG_OVER), "{left:?} {right:?}");
+    }
+    let [left, right] = pair.step(vec![]);
+    assert_eq!((left.last(), right.last()), (Some(&EventKind::DRAG_LEFT), None), "they were taken away");
+}

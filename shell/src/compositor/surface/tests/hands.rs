@@ -1,0 +1,362 @@
+//! What the window's input becomes for a surface, alone and beside another.
+
+use egui::{
+    Key, MouseWheelSource, MouseWheelUnit, TouchDeviceId, TouchId, TouchPhase, ViewportCommand,
+    accesskit::{NodeId, TreeUpdate},
+};
+use plugin_api::abi::{Command, CommandKind};
+
+use super::*;
+
+/// Two surfaces side by side in a window of 400 × 300, a button of the shell's before each and after both.
+pub(super) struct Pair {
+    pub(super) left: Bench,
+    pub(super) right: Bench,
+    pub(super) ctx: Context,
+    time: f64,
+    pub(super) input: RawInput,
+    pub(super) output: egui::PlatformOutput,
+    commands: Vec<ViewportCommand>,
+    /// How many dropped files, and files held above the window, the shell finds after its surfaces.
+    pub(super) files: [usize; 2],
+}
+
+pub(super) const LEFT: Pos2 = Pos2::new(50.0, 150.0);
+pub(super) const RIGHT: Pos2 = Pos2::new(250.0, 150.0);
+pub(super) const NEITHER: Pos2 = Pos2::new(390.0, 290.0);
+
+impl Pair {
+    pub(super) fn new() -> Self {
+        let [left, mut right] = [Bench::new(), Bench::new()];
+        right.surface = Surface::new(8, "Other".to_owned(), Arc::clone(&right.port));
+        let ctx = Context::default();
+        ctx.enable_accesskit();
+        let (input, output) = (RawInput::default(), egui::PlatformOutput::default());
+        let mut pair = Self { left, right, ctx, time: 0.0, input, output, commands: Vec::new(), files: [0; 2] };
+        pair.answer();
+        pair
+    }
+
+    /// One frame of the window; the events that both were asked with.
+    pub(super) fn frame(&mut self, events: Vec<Event>) -> [Vec<abi::Event>; 2] {
+        self.time += 0.1;
+        let input = RawInput {
+            screen_rect: Some(Rect::from_min_size(Pos2::ZERO, Vec2::new(400.0, 300.0))),
+            time: Some(self.time),
+            events,
+            ..std::mem::take(&mut self.input)
+        };
+        let scene = Scene { tokens: LIGHT, deadline: Instant::now() };
+        let (left, right) = (&mut self.left.surface, &mut self.right.surface);
+        let mut output = self.ctx.run_ui(input, |ui| {
+            for (name, surface, x) in [("before", &mut *left, 0.0), ("between", &mut *right, 200.0)] {
+                let button = Rect::from_min_size(Pos2::new(x, 0.0), Vec2::new(100.0, 30.0));
+                ui.put(button, egui::Button::new(name));
+                let slot = Rect::from_min_size(Pos2::new(x, 50.0), Vec2::new(180.0, 200.0));
+                ui.scope_builder(egui::UiBuilder::new().max_rect(slot), |ui| surface.ui(ui, &scene));
+            }
+            let button = Rect::from_min_size(Pos2::new(0.0, 260.0), Vec2::new(100.0, 30.0));
+            ui.put(button, egui::Button::new("after"));
+        });
+        output.textures_delta.clear();
+        self.files = self.ctx.input(|i| [i.raw.dropped_files.len(), i.raw.hovered_files.len()]);
+        self.commands = output.viewport_output.values().flat_map(|v| v.commands.clone()).collect();
+        self.output = output.platform_output;
+        [&self.left, &self.right].map(|bench| {
+            let asked = std::mem::take(&mut *bench.asked.lock());
+            asked.into_iter().flat_map(|input| input.events).collect()
+        })
+    }
+
+    /// Both remotes answer what they were asked, and have nothing to say.
+    pub(super) fn answer(&mut self) {
+        for _ in 0..3 {
+            self.frame(vec![]);
+            for bench in [&self.left, &self.right] {
+                bench.mailbox.put(Ok(picture()));
+            }
+        }
+        self.frame(vec![]);
+    }
+
+    /// A frame with these events, which both remotes then answer.
+    pub(super) fn step(&mut self, events: Vec<Event>) -> [Vec<EventKind>; 2] {
+        let asked = self.frame(events);
+        for bench in [&self.left, &self.right] {
+            if bench.surface.waiting().is_some() {
+                bench.mailbox.put(Ok(picture()));
+            }
+        }
+        asked.map(|events| events.iter().map(|event| event.kind).collect())
+    }
+
+    /// The remote of `bench` answers with commands.
+    pub(super) fn say(bench: &Bench, commands: Vec<Command>) {
+        bench.mailbox.put(Ok(Frame { commands, ..picture() }));
+    }
+
+    fn focus(&self) -> Option<String> {
+        let update: &TreeUpdate = self.output.accesskit_update.as_ref()?;
+        let focus: NodeId = update.focus;
+        let node = update.nodes.iter().find(|(id, _)| *id == focus)?;
+        node.1.label().map(str::to_owned)
+    }
+
+    /// Presses Tab; a surface that gets it has no control after the one in focus, and says so.
+    fn tab(&mut self, shift: bool) -> String {
+        let modifiers = Modifiers { shift, ..Modifiers::NONE };
+        let key = |pressed| Event::Key { key: Key::Tab, physical_key: None, pressed, repeat: false, modifiers };
+        let asked = self.frame(vec![key(true), key(false)]);
+        let leave = Command { flag: !shift, ..Command::new(CommandKind::FOCUS_LEFT) };
+        for (bench, events) in [&self.left, &self.right].into_iter().zip(&asked) {
+            // The one that owned the keyboard gets the key; the one that has just got it is led in.
+            let tabs = events.iter().filter(|event| event.kind == EventKind::KEY && event.pressed).count();
+            let led_in = events.iter().any(|event| event.kind == EventKind::FOCUS && event.pressed);
+            if bench.surface.waiting().is_some() {
+                Self::say(bench, if tabs == 1 && !led_in { vec![leave.clone()] } else { vec![] });
+            }
+        }
+        for _ in 0..5 {
+            self.step(vec![Event::ModifiersChanged(modifiers)]);
+        }
+        self.focus().unwrap_or_default()
+    }
+}
+
+pub(super) fn touch(finger: u64, phase: TouchPhase, pos: Pos2) -> Event {
+    Event::Touch { device_id: TouchDeviceId(1), id: TouchId(finger), phase, pos, force: None }
+}
+
+fn wheel(phase: TouchPhase) -> Event {
+    Event::MouseWheel {
+        unit: MouseWheelUnit::Point,
+        delta: Vec2::new(0.0, 5.0),
+        phase,
+        source: MouseWheelSource::Trackpad,
+        modifiers: Modifiers::NONE,
+    }
+}
+
+pub(super) fn other(pos: Pos2, button: PointerButton, pressed: bool) -> Event {
+    Event::PointerButton { pos, button, pressed, modifiers: Modifiers::NONE }
+}
+
+fn has(kinds: &[EventKind], kind: EventKind) -> bool {
+    kinds.contains(&kind)
+}
+
+#[test]
+fn a_press_owns_the_pointer_across_other_surfaces_until_all_buttons_are_up() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true)]);
+    let [left, right] = pair.step(vec![Event::PointerMoved(RIGHT)]);
+    assert_eq!((left, right), (vec![EventKind::POINTER_MOVED], vec![]));
+    let [left, right] = pair.step(vec![other(RIGHT, PointerButton::Secondary, true), press(RIGHT, false)]);
+    assert_eq!((left, right), (vec![EventKind::POINTER_BUTTON; 2], vec![]), "one button is still down");
+    let [mut left, right] = pair.step(vec![other(RIGHT, PointerButton::Secondary, false)]);
+    // A press elsewhere takes the keyboard away, as from a widget of the shell's.
+    left.retain(|kind| *kind != EventKind::FOCUS);
+    assert_eq!(left, [EventKind::POINTER_BUTTON, EventKind::POINTER_GONE]);
+    assert_eq!(right, [EventKind::POINTER_MOVED], "and now the pointer is the other's");
+}
+
+#[test]
+fn what_the_shell_holds_is_not_over_a_surface() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(NEITHER), press(NEITHER, true)]);
+    assert_eq!(pair.step(vec![Event::PointerMoved(LEFT)]), [vec![], vec![]]);
+    assert_eq!(pair.step(vec![other(LEFT, PointerButton::Secondary, true)]), [vec![], vec![]]);
+    let [left, _] = pair.step(vec![other(LEFT, PointerButton::Secondary, false), press(LEFT, false)]);
+    assert_eq!(left, [EventKind::POINTER_MOVED]);
+}
+
+#[test]
+fn both_clicks_of_a_double_click_arrive_with_their_places() {
+    let mut pair = Pair::new();
+    let events = vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)];
+    let [left, _] = pair.frame([events.clone(), events].concat());
+    let buttons: Vec<_> = left.iter().filter(|e| e.kind == EventKind::POINTER_BUTTON).collect();
+    assert_eq!(buttons.len(), 4);
+    assert!(buttons.iter().all(|e| Pos2::from(e.pos) == Pos2::new(50.0, 100.0)), "{buttons:?}");
+}
+
+#[test]
+fn a_button_that_came_up_while_the_surface_was_not_shown_is_up() {
+    let mut bench = Bench::settled();
+    bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true)]);
+    bench.answer(picture());
+    bench.frame(vec![]);
+    let away = RawInput { events: vec![press(OUTSIDE, false)], ..RawInput::default() };
+    for input in [away, RawInput::default()] {
+        bench.ctx.run_ui(input, |_| ()).textures_delta.clear();
+    }
+    let asked = bench.frame(vec![]);
+    let up = asked[0].events.iter().find(|e| e.kind == EventKind::POINTER_BUTTON).unwrap();
+    assert!(!up.pressed && up.button == 0);
+}
+
+#[test]
+fn scrolling_stays_where_it_began_until_it_ends() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(LEFT), wheel(TouchPhase::Start)]);
+    let [left, right] = pair.step(vec![Event::PointerMoved(RIGHT), wheel(TouchPhase::Move)]);
+    assert!(has(&left, EventKind::WHEEL) && !has(&right, EventKind::WHEEL), "{left:?} {right:?}");
+    let [left, right] = pair.step(vec![wheel(TouchPhase::End)]);
+    assert!(has(&left, EventKind::WHEEL) && !has(&right, EventKind::WHEEL), "{left:?} {right:?}");
+    let [left, right] = pair.step(vec![wheel(TouchPhase::Move)]);
+    assert!(!has(&left, EventKind::WHEEL) && has(&right, EventKind::WHEEL), "a wheel has no phases");
+}
+
+#[test]
+fn gestures_are_for_the_surface_below_the_pointer() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(RIGHT)]);
+    let [left, right] =
+        pair.step(vec![Event::Zoom(1.5), Event::Rotate(0.1), Event::MouseMoved(Vec2::new(1.0, 0.0))]);
+    assert_eq!(left, []);
+    assert_eq!(right, [EventKind::ZOOM, EventKind::ROTATE, EventKind::MOTION]);
+}
+
+#[test]
+fn each_finger_belongs_to_the_surface_in_which_it_came_down() {
+    let mut pair = Pair::new();
+    pair.step(vec![touch(1, TouchPhase::Start, LEFT)]);
+    assert_eq!(
+        pair.step(vec![touch(2, TouchPhase::Start, RIGHT)]),
+        [vec![], vec![EventKind::TOUCH]],
+        "while the other one is down"
+    );
+    let moves = vec![touch(1, TouchPhase::Move, RIGHT), touch(2, TouchPhase::Move, LEFT)];
+    assert_eq!(pair.step(moves), [vec![EventKind::TOUCH], vec![EventKind::TOUCH]]);
+    let ends = vec![touch(1, TouchPhase::End, RIGHT), touch(1, TouchPhase::Move, RIGHT)];
+    assert_eq!(pair.step(ends), [vec![EventKind::TOUCH], vec![]], "and no more once it is up");
+    assert_eq!(pair.step(vec![touch(3, TouchPhase::Start, NEITHER)]), [vec![], vec![]]);
+}
+
+#[test]
+fn tab_goes_from_the_shell_through_both_surfaces_and_back() {
+    let mut pair = Pair::new();
+    let forward: Vec<_> = (0..6).map(|_| pair.tab(false)).collect();
+    assert_eq!(forward, ["before", "Test", "between", "Other", "after", "before"]);
+    let backward: Vec<_> = (0..5).map(|_| pair.tab(true)).collect();
+    assert_eq!(backward, ["after", "Other", "between", "Test", "before"]);
+}
+
+#[test]
+fn whoever_loses_the_keyboard_is_told() {
+    let mut pair = Pair::new();
+    let [left, _] = pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
+    assert!(has(&left, EventKind::FOCUS));
+    let mut told = [Vec::new(), Vec::new()];
+    let mut events = vec![Event::PointerMoved(RIGHT), press(RIGHT, true)];
+    for _ in 0..3 {
+        for (told, events) in told.iter_mut().zip(pair.frame(std::mem::take(&mut events))) {
+            told.extend(events.iter().filter(|e| e.kind == EventKind::FOCUS).map(|e| e.pressed));
+        }
+        for bench in [&pair.left, &pair.right] {
+            if bench.surface.waiting().is_some() {
+                bench.mailbox.put(Ok(picture()));
+            }
+        }
+    }
+    assert_eq!(told, [vec![false], vec![true]]);
+}
+
+#[test]
+fn escape_is_the_remotes_while_it_has_a_use_for_it() {
+    let escape = || Event::Key {
+        key: Key::Escape,
+        physical_key: None,
+        pressed: true,
+        repeat: false,
+        modifiers: Modifiers::NONE,
+    };
+    let mut bench = Bench::settled();
+    bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);
+    bench.answer(Frame { wants_keyboard: true, ..picture() });
+    bench.frame(vec![]);
+    assert_eq!(kinds(&bench.frame(vec![escape()])[0]), [EventKind::KEY]);
+    bench.answer(Frame { wants_keyboard: true, ..picture() });
+    bench.frame(vec![]);
+    bench.frame(vec![]);
+    assert_eq!(kinds(&bench.frame(vec![escape()])[0]), [EventKind::KEY], "it still has the keyboard");
+    bench.answer(picture());
+    bench.frame(vec![]);
+    bench.frame(vec![]);
+    bench.answer(picture());
+    bench.frame(vec![]);
+    assert!(bench.frame(vec![escape()]).is_empty(), "nothing was left to close: the shell has it again");
+}
+
+#[test]
+fn images_go_to_the_clipboard_and_come_from_it() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
+    pair.step(vec![]);
+    let image = Arc::new(egui::ColorImage::filled([2, 1], egui::Color32::RED));
+    let [left, right] = pair.frame(vec![Event::PasteImage(Arc::clone(&image))]);
+    assert_eq!((left[0].kind, left[0].span, right.len()), (EventKind::PASTE_IMAGE, [2, 1], 0));
+    assert_eq!(left[0].data[..], [255, 0, 0, 255, 255, 0, 0, 255]);
+    let copy = Command { size: [2, 1], data: left[0].data.clone(), ..Command::new(CommandKind::COPY_IMAGE) };
+    Pair::say(&pair.left, vec![copy]);
+    pair.frame(vec![]);
+    let [egui::OutputCommand::CopyImage(copied)] = &pair.output.commands[..] else {
+        panic!("no image: {:?}", pair.output.commands)
+    };
+    assert_eq!(copied, &*image);
+}
+
+#[test]
+fn only_the_surface_with_the_keyboard_may_ask_for_the_clipboard() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
+    for (asks, granted) in [(true, true), (false, false)] {
+        pair.answer();
+        let bench = if asks { &pair.left } else { &pair.right };
+        bench.mailbox.request(Duration::ZERO);
+        pair.frame(vec![]);
+        Pair::say(if asks { &pair.left } else { &pair.right }, vec![Command::new(CommandKind::PASTE)]);
+        pair.frame(vec![]);
+        assert_eq!(pair.commands.contains(&ViewportCommand::RequestPaste), granted, "{asks}");
+    }
+}
+
+#[test]
+fn the_selection_is_pasted_where_the_middle_button_went_down() {
+    let mut pair = Pair::new();
+    let paste = Event::MiddleClickPaste { pos: RIGHT, text: "selected".to_owned() };
+    let [left, right] = pair.frame(vec![
+        Event::PointerMoved(RIGHT),
+        other(RIGHT, PointerButton::Middle, true),
+        paste,
+        other(RIGHT, PointerButton::Middle, false),
+    ]);
+    assert_eq!(left.len(), 0);
+    let pasted = right.iter().find(|event| event.kind == EventKind::PASTE_SELECTION).unwrap();
+    assert_eq!((&*pasted.text, Pos2::from(pasted.pos)), ("selected", Pos2::new(50.0, 100.0)));
+}
+
+#[test]
+fn the_input_methods_window_is_at_the_remotes_text_cursor() {
+    let mut bench = Bench::settled();
+    bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);
+    let ime = egui::output::IMEOutput {
+        purpose: egui::IMEPurpose::Password,
+        rect: Rect::from_min_max(Pos2::new(1.0, 2.0), Pos2::new(31.0, 12.0)),
+        cursor_rect: Rect::from_min_max(Pos2::new(5.0, 2.0), Pos2::new(6.0, 12.0)),
+        should_interrupt_composition: true,
+    };
+    bench.answer(Frame { ime: Some(ime), ..picture() });
+    let scene = Scene { tokens: LIGHT, deadline: Instant::now() };
+    let surface = &mut bench.surface;
+    let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, Vec2::new(400.0, 300.0)));
+    let mut output = bench.ctx.run_ui(RawInput { screen_rect, ..RawInput::default() }, |ui| {
+        let slot = Rect::from_min_max(Pos2::new(100.0, 50.0), Pos2::new(400.0, 300.0));
+        ui.scope_builder(egui::UiBuilder::new().max_rect(slot), |ui| surface.ui(ui, &scene));
+    });
+    output.textures_delta.clear();
+    let shown = output.platform_output.ime.unwrap();
+    let moved = Vec2::new(100.0, 50.0);
+    assert_eq!((shown.rect, shown.cursor_rect), (ime.rect.translate(moved), ime.cursor_rect.translate(moved)));
+    assert_eq!((shown.purpose, shown.should_interrupt_composition), (egui::IMEPurpose::Password, true));
+}

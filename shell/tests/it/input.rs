@@ -1,0 +1,181 @@
+//! Hands on remotes: dragging between them, files, and writing in a real window.
+
+use std::{path::Path, sync::Arc};
+
+use egui::{
+    CursorIcon, Event, HoveredFile, Key, Modifiers, OutputCommand, PointerButton, Pos2, RawInput, Rect,
+    ViewportCommand,
+};
+
+use crate::support::{Headless, Installation, edited, libraries, library_file, log};
+
+mod writing;
+
+const FIRST: (&str, &str) = ("remoteFixtures", "./hands");
+const SECOND: (&str, &str) = ("remoteFixture2", "./hands");
+
+/// Two remotes side by side that do the same.
+fn side_by_side() -> Headless {
+    let mut installation = Installation::new();
+    let library = &libraries().fixtures;
+    installation.add(library);
+    // A remote of its own by its name.
+    let file = format!("second/{}", library_file("pulse_fixtures"));
+    installation.write(&file, edited(library, &[(FIRST.0, SECOND.0)]));
+    installation.configure(SECOND.0, &format!("{}@{file}", SECOND.0));
+    let mut shell = installation.start();
+    for (alias, expose) in [FIRST, SECOND] {
+        shell.show(alias, expose);
+    }
+    shell.drive("both are seen", |shell| shell.screen().places("City: Aachen").len() == 2);
+    shell
+}
+
+/// Where a text stands in both remotes; slots are in the order of their aliases.
+fn places(shell: &Headless, text: &str) -> [Pos2; 2] {
+    // `remoteFixture2` comes before `remoteFixtures`.
+    let places: Vec<Rect> = shell.screen().places(text);
+    assert_eq!(places.len(), 2, "{text}: {}", shell.describe());
+    [places[0].center(), places[1].center()]
+}
+
+fn press(pos: Pos2, pressed: bool) -> Event {
+    Event::PointerButton { pos, button: PointerButton::Primary, pressed, modifiers: Modifiers::NONE }
+}
+
+/// Begins to drag what stands at `from`.
+fn pick_up(shell: &mut Headless, from: Pos2) {
+    shell.frame(vec![Event::PointerMoved(from)]);
+    shell.frame(vec![press(from, true)]);
+    shell.drive("the remote has seen the press", |shell| shell.screen().says("Held"));
+    for step in 1..4 {
+        shell.frame(vec![Event::PointerMoved(from + egui::vec2(8.0 * step as f32, 0.0))]);
+    }
+    shell.drive("something is dragged", |shell| shell.screen().cursor == CursorIcon::NoDrop);
+}
+
+#[test]
+fn what_one_remote_drags_another_takes() {
+    let mut shell = side_by_side();
+    let [from, own] = [places(&shell, "City: Aachen")[0], places(&shell, "Drop here")[0]];
+    let there = places(&shell, "Drop here")[1];
+
+    pick_up(&mut shell, from);
+    shell.frame(vec![Event::PointerMoved(there)]);
+    shell.drive("it would be taken", |shell| shell.screen().cursor == CursorIcon::Grabbing);
+    shell.frame(vec![press(there, false)]);
+    shell.drive("it was dropped", |shell| {
+        shell.screen().says(r#"Dropped ["text/plain Aachen"]"#) && shell.screen().says("Ended [true]")
+    });
+
+    pick_up(&mut shell, from);
+    shell.frame(vec![Event::PointerMoved(places(&shell, "Click me")[1])]);
+    shell.frame(vec![press(places(&shell, "Click me")[1], false)]);
+    shell.drive("nobody took it", |shell| shell.screen().says("Ended [true, false]"));
+
+    pick_up(&mut shell, from);
+    shell.frame(vec![Event::PointerMoved(own), press(own, false)]);
+    shell.drive("it was dropped at home, in one frame", |shell| {
+        shell.screen().says("Ended [true, false, true]")
+    });
+
+    pick_up(&mut shell, from);
+    shell.frame(vec![Event::PointerMoved(there)]);
+    let escape = |pressed| {
+        let (key, modifiers) = (Key::Escape, Modifiers::NONE);
+        Event::Key { key, physical_key: None, pressed, repeat: false, modifiers }
+    };
+    shell.frame(vec![escape(true), escape(false)]);
+    shell.drive("it was given up", |shell| shell.screen().says("Ended [true, false, true, false]"));
+    shell.frame(vec![press(there, false)]);
+
+    let large = places(&shell, "Everything")[0];
+    shell.frame(vec![Event::PointerMoved(large)]);
+    shell.frame(vec![press(large, true)]);
+    for step in 1..4 {
+        shell.frame(vec![Event::PointerMoved(large + egui::vec2(8.0 * step as f32, 0.0))]);
+    }
+    shell.drive("it is too large", |shell| shell.screen().says("Ended [true, false, true, false, false]"));
+    let code = format!("code={} ", "drag-refused");
+    assert!(log().iter().any(|line| line.text.contains(&code)), "the log says so");
+}
+
+#[derive(Debug)]
+struct File(std::path::PathBuf);
+
+impl egui::DroppedFile for File {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Ok(Vec::new())
+    }
+}
+
+fn held() -> RawInput {
+    let file = HoveredFile { path: Some("/tmp/a b.txt".into()), ..HoveredFile::default() };
+    RawInput { hovered_files: vec![file], ..RawInput::default() }
+}
+
+fn dropped() -> RawInput {
+    RawInput { dropped_files: vec![Arc::new(File("/tmp/a b.txt".into()))], ..RawInput::default() }
+}
+
+#[test]
+fn files_are_the_remotes_where_it_takes_them_and_the_shells_elsewhere() {
+    let mut shell = side_by_side();
+    shell.frame(vec![Event::PointerMoved(places(&shell, "Drop here")[1])]);
+    while !shell.screen().says("Files above: 1") || shell.screen().files != [0, 0] {
+        shell.frame_of(held());
+        std::thread::yield_now();
+    }
+    shell.frame_of(dropped());
+    shell.drive("the remote has the file", |shell| shell.screen().says(r#"dropped: ["a b.txt"]"#));
+    assert!(shell.screen().says(r#"Dropped ["text/uri-list file:///tmp/a%20b.txt"#), "{}", shell.describe());
+    assert_eq!(shell.screen().files, [0, 0]);
+
+    shell.frame(vec![Event::PointerMoved(places(&shell, "Click me")[1])]);
+    shell.frame_of(dropped());
+    if shell.screen().files != [0, 1] {
+        shell.drive("the shell has the file", |shell| shell.screen().files == [0, 1]);
+    }
+}
+
+#[test]
+fn images_and_the_request_to_paste() {
+    let mut shell = side_by_side();
+    for (label, texts) in [
+        ("Copy an image", &["Clicked [0, 0, 0]"][..]),
+        ("Click me", &["Clicked [1, 0, 0]", "Clicked [2, 1, 0]", "Clicked [3, 1, 1]"]),
+    ] {
+        let at = places(&shell, label)[0];
+        shell.frame(vec![Event::PointerMoved(at)]);
+        for text in texts {
+            shell.frame(vec![press(at, true), press(at, false)]);
+            shell.drive("it was clicked", |shell| shell.screen().says(text));
+        }
+    }
+    shell.drive("an image was copied", |shell| !shell.screen().commands.is_empty());
+    let image = shell.screen().commands.iter().find_map(|command| match command {
+        OutputCommand::CopyImage(image) => Some(image.clone()),
+        _ => None,
+    });
+    let image = image.expect("an image was copied");
+    assert_eq!((image.size, image.pixels[0]), ([2, 3], egui::Color32::RED));
+
+    let at = places(&shell, "Paste")[0];
+    shell.frame(vec![Event::PointerMoved(at), press(at, true), press(at, false)]);
+    shell.drive("the clipboard is asked for", |shell| {
+        shell.screen().viewport_commands.contains(&ViewportCommand::RequestPaste)
+    });
+    shell.frame(vec![Event::PasteImage(Arc::new(image))]);
+    shell.drive("the image has come", |shell| shell.screen().says("Image Some([2, 3])"));
+
+    // The other surface has no keyboard, though a screen reader presses its button, and may not see the clipboard.
+    let code = format!("code={} ", "paste-refused");
+    for at in 0..2 {
+        shell.press_nth("Paste", at);
+    }
+    shell.drive("it is refused", |_| log().iter().any(|line| line.text.contains(&code)));
+}
