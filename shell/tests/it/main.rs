@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod codes;
+mod demo;
 mod driver;
 mod files;
 mod plan;
