@@ -41,8 +41,12 @@ impl Outline {
         let mut order = Vec::new();
         let mut next: Vec<_> = top.into_iter().flat_map(|top| children(top, 0)).collect();
         while let Some((id, depth)) = next.pop() {
-            order.push((id, depth));
-            next.extend(children(id, depth + 1));
+            // What only groups others says nothing to anybody, and a surface has one more of them.
+            let groups = nodes.get(&id).is_some_and(|node| node.role() == Role::GenericContainer);
+            if !groups {
+                order.push((id, depth));
+            }
+            next.extend(children(id, depth + usize::from(!groups)));
         }
         // Who is pointed to is said by what it is called.
         let called = |id: u64| {
