@@ -89,6 +89,18 @@ const PRODUCT: [&str; 5] = ["--release", "-p", "pulse", "-p", "pulse-analytics"]
 /// end-to-end tests drive the release binary.
 const TESTED: [&str; 6] = ["--release", "--workspace", "--lib", "--bins", "--tests", "--examples"];
 
+/// egui's demo, a workspace of its own: as a remote, and in a window to compare that with.
+const DEMO: [&str; 8] = [
+    "build",
+    "--release",
+    "--locked",
+    "--manifest-path",
+    "plugins/fixtures/demo/Cargo.toml",
+    "--lib",
+    "--example",
+    "plain",
+];
+
 fn main() {
     let outcome = match Cli::parse().command {
         Task::Run { args } => run(&args),
@@ -133,6 +145,7 @@ fn test(args: &[OsString], variables: &[Variable]) -> Result<()> {
     // `cargo test` alone leaves out the libraries that tests load; built here, they are a look at a
     // fingerprint when a test asks for them.
     step("build", &mut cargo("build", &TESTED))?;
+    step("build demo", self::cargo(&DEMO, variables).arg("--target-dir").arg(target_folder(variables)?))?;
     step("test", cargo("test", &TESTED).arg("--").args(args))?;
     step("doctest", cargo("test", &["--release", "--workspace", "--doc", "--"]).args(args))
 }
@@ -176,15 +189,20 @@ fn bench(args: &[OsString]) -> Result<()> {
 /// In a target folder of its own, below this one: it depends on the analytics remote with other features, and cargo
 /// gives a library that is also a dynamic one the same file name whatever its features are.
 fn build_hot_reload() -> Result<PathBuf> {
-    let mut metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"], &[]);
-    let output = metadata.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo wrote no JSON")?;
-    let target = metadata["target_directory"].as_str().context("cargo names no target folder")?;
-    let target = Path::new(target).join("hot-reload");
+    let target = target_folder(&[])?.join("hot-reload");
     let mut build = cargo(&["build", "--release", "--locked", "--target-dir"], &[]);
     build.arg(&target).args(["--manifest-path", "plugins/analytics/benches/hot-reload/Cargo.toml"]);
     step("build hot-reload", &mut build)?;
     Ok(target.join("release"))
+}
+
+/// Where cargo builds this workspace.
+fn target_folder(variables: &[Variable]) -> Result<PathBuf> {
+    let mut metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"], variables);
+    let output = metadata.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo wrote no JSON")?;
+    let target = metadata["target_directory"].as_str().context("cargo names no target folder")?;
+    Ok(PathBuf::from(target))
 }
 
 /// The tests build the libraries themselves.

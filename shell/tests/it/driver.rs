@@ -16,7 +16,7 @@ use std::{
 
 use egui::{
     Event, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, Rect, TouchPhase, Vec2,
-    accesskit::{Action, ActionRequest, TreeId},
+    accesskit::{Action, ActionRequest, TreeId, TreeUpdate},
 };
 use egui_inspection::protocol::{Request, Response, read_handshake, read_message, write_message};
 use tempfile::{NamedTempFile, TempDir};
@@ -194,10 +194,16 @@ impl Window {
 
     /// The window as a screen reader has it, of a frame that is drawn now.
     pub(crate) fn tree(&mut self) -> Tree {
+        let (step, update) = self.update();
+        Tree::new(step, update)
+    }
+
+    /// The number of a frame that is drawn now, and all that a screen reader is told of it.
+    pub(crate) fn update(&mut self) -> (u64, TreeUpdate) {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             match self.ask(&Request::GetTree) {
-                Response::Tree { step, accesskit: Some(update), .. } => return Tree::new(step, update),
+                Response::Tree { step, accesskit: Some(update), .. } => return (step, update),
                 Response::Tree { .. } => {}
                 other => panic!("no tree: {other:?}"),
             }
@@ -298,7 +304,12 @@ impl Window {
     }
 
     fn event(&mut self, event: Event) {
-        let reply = self.ask(&Request::ApplyEvents { events: vec![event] });
+        self.events(vec![event]);
+    }
+
+    /// Lets all this happen in one frame, and returns when that is drawn.
+    pub(crate) fn events(&mut self, events: Vec<Event>) {
+        let reply = self.ask(&Request::ApplyEvents { events });
         assert!(matches!(reply, Response::Done), "{reply:?}");
     }
 
@@ -345,7 +356,8 @@ impl Window {
         picture
     }
 
-    fn picture(&mut self) -> (Picture, Vec<u8>) {
+    /// What is on the screen, also as a PNG.
+    pub(crate) fn picture(&mut self) -> (Picture, Vec<u8>) {
         self.picture_at(Some(1.0))
     }
 

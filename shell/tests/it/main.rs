@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod codes;
+mod demo;
 mod driver;
 mod files;
 mod input;

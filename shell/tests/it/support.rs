@@ -51,7 +51,9 @@ pub(crate) struct Libraries {
 pub(crate) fn libraries() -> &'static Libraries {
     static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
-        let built = build();
+        // The whole workspace with development dependencies, which an example brings in: the features are then
+        // those that this test was built with, and the toolkit is not compiled a second time.
+        let built = cargo_build(&workspace(), &["--workspace", "--lib", "--example", "standalone"]);
         let find = |name: &str| {
             let library = built.get(name).cloned();
             library.unwrap_or_else(|| panic!("cargo built no library `{name}`; it built {:?}", built.keys()))
@@ -68,19 +70,21 @@ pub(crate) fn libraries() -> &'static Libraries {
     })
 }
 
-/// Every dynamic library of the workspace by the name of its target.
-fn build() -> BTreeMap<String, PathBuf> {
+/// Builds what is selected of the workspace in `folder`; every dynamic library and program of it by the name of
+/// its target.
+pub(crate) fn cargo_build(folder: &Path, selection: &[&str]) -> BTreeMap<String, PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // The whole workspace with development dependencies, which an example brings in: the features are then
-    // those that this test was built with, and the toolkit is not compiled a second time.
-    cargo.args(["build", "--workspace", "--lib", "--example", "standalone"]);
+    cargo.arg("build").args(selection).current_dir(folder);
+    // Where this test was built, also for another workspace: `deps` of the profile's folder is where it lies.
+    let test = env::current_exe().expect("this test is a file");
+    cargo.arg("--target-dir").arg(test.ancestors().nth(3).expect("a file in a target folder"));
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
     built_by(cargo)
 }
 
-/// Runs `cargo` and returns every dynamic library that it has built, by the name of its target.
+/// Runs `cargo` and returns every dynamic library and program that it has built, by the name of its target.
 fn built_by(mut cargo: Command) -> BTreeMap<String, PathBuf> {
     cargo.arg("--message-format=json-render-diagnostics");
     // What cargo told this test about its package would make build scripts that watch it run again.
@@ -90,10 +94,10 @@ fn built_by(mut cargo: Command) -> BTreeMap<String, PathBuf> {
             cargo.env_remove(&key);
         }
     }
-    cargo.current_dir(workspace()).stdin(Stdio::null()).stderr(Stdio::inherit());
+    cargo.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = cargo.output().expect("cargo starts");
     assert!(output.status.success(), "cargo builds the libraries; it says why above");
-    let mut libraries = BTreeMap::new();
+    let mut built = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
         if message["reason"] != "compiler-artifact" {
@@ -102,11 +106,12 @@ fn built_by(mut cargo: Command) -> BTreeMap<String, PathBuf> {
         let files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let library =
             files.map(Path::new).find(|file| file.to_string_lossy().ends_with(env::consts::DLL_SUFFIX));
-        if let (Some(library), Some(name)) = (library, message["target"]["name"].as_str()) {
-            libraries.insert(name.replace('-', "_"), library.to_owned());
+        let file = library.or_else(|| message["executable"].as_str().map(Path::new));
+        if let (Some(file), Some(name)) = (file, message["target"]["name"].as_str()) {
+            built.insert(name.replace('-', "_"), file.to_owned());
         }
     }
-    libraries
+    built
 }
 
 /// The workspace's root.

@@ -1,6 +1,18 @@
 //! A screenshot as numbers.
 
+use std::{fs, path::Path};
+
 use egui::Rect;
+
+/// Two pictures that are not the same.
+pub(crate) struct Difference {
+    /// How many pixels differ.
+    pub(crate) pixels: usize,
+    /// By how much a channel differs at most.
+    pub(crate) most: u8,
+    /// Where they differ.
+    pub(crate) picture: Picture,
+}
 
 /// A screenshot, one pixel for each point.
 pub(crate) struct Picture {
@@ -17,6 +29,52 @@ impl Picture {
 
     pub(crate) fn size(&self) -> [usize; 2] {
         [self.width, self.rgba.len() / (4 * self.width)]
+    }
+
+    /// What lies in `area`, whose sides are whole pixels.
+    pub(crate) fn part(&self, area: Rect) -> Self {
+        let rgba = self.pixels(area).flat_map(|[r, g, b]| [r, g, b, 255]).collect();
+        Self { width: area.width() as usize, rgba }
+    }
+
+    /// Makes `area` black.
+    pub(crate) fn cover(&mut self, area: Rect) {
+        let width = self.width;
+        for (at, pixel) in self.rgba.chunks_exact_mut(4).enumerate() {
+            let (x, y) = ((at % width) as f32 + 0.5, (at / width) as f32 + 0.5);
+            if area.contains(egui::Pos2::new(x, y)) {
+                pixel[..3].fill(0);
+            }
+        }
+    }
+
+    /// What differs from another picture of that size; `None` where nothing does.
+    pub(crate) fn difference(&self, other: &Self) -> Option<Difference> {
+        assert_eq!(self.size(), other.size());
+        let (here, there) = (self.pixels(Rect::EVERYTHING), other.pixels(Rect::EVERYTHING));
+        let apart: Vec<_> =
+            here.zip(there).map(|(a, b)| std::array::from_fn(|at| a[at].abs_diff(b[at]))).collect();
+        let different = |pixel: &&[u8; 3]| **pixel != [0; 3];
+        let (pixels, most) = (apart.iter().filter(different).count(), *apart.as_flattened().iter().max()?);
+        // Black where they agree, and bright wherever they do not.
+        let shown = |[r, g, b]: [u8; 3]| {
+            let bright = |c: u8| if c == 0 { 0 } else { c.saturating_mul(4).max(96) };
+            [bright(r), bright(g), bright(b), 255]
+        };
+        let picture = Self { width: self.width, rgba: apart.into_iter().flat_map(shown).collect() };
+        (pixels > 0).then_some(Difference { pixels, most, picture })
+    }
+
+    /// Keeps it as a file of this name in cargo's folder for files of tests.
+    pub(crate) fn save(&self, file: &str) {
+        let [width, height] = self.size().map(|side| side as u32);
+        let png = eframe::icon_data::IconDataExt::to_png_bytes(&egui::IconData {
+            rgba: self.rgba.clone(),
+            width,
+            height,
+        });
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        fs::write(&path, png.expect("a PNG")).unwrap_or_else(|e| panic!("{e}: {}", path.display()));
     }
 
     /// Every pixel within `area`.

@@ -1,0 +1,375 @@
+//! egui's own demo as a remote, next to the same demo in a plain window of eframe: whatever a person does to both,
+//! both have the same tree and the same pixels.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use egui::{
+    Event, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, Rect, TouchPhase, Vec2, accesskit::Role,
+};
+use pulse::theme;
+
+use crate::{
+    driver::{Desktop, Picture, Window},
+    support::{cargo_build, workspace},
+};
+
+mod outline;
+
+use outline::Outline;
+
+/// How long the two may differ; only a failing test waits as long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After so many differences the rest is a consequence.
+const ENOUGH: usize = 10;
+
+/// What the remote's manifest calls it.
+const TITLE: &str = "Every demo";
+
+/// The library of the remote, and the program with the same in a window.
+fn demo() -> &'static (PathBuf, PathBuf) {
+    static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let package = workspace().join("plugins/fixtures/demo");
+        let mut built = cargo_build(&package, &["--locked", "--lib", "--example", "plain"]);
+        let mut find = |name: &str| built.remove(name).unwrap_or_else(|| panic!("cargo built no `{name}`"));
+        (find("pulse_fixtures_demo"), find("plain"))
+    })
+}
+
+/// Writes the shell's fonts where the plain window finds them.
+fn write_fonts(folder: &Path) {
+    let fonts = theme::fonts();
+    let list: Vec<_> =
+        fonts.iter().map(|font| (font.name.as_str(), font.index, font.families, font.scale)).collect();
+    fs::write(folder.join("fonts.json"), serde_json::to_vec(&list).expect("plain data")).expect("a file");
+    for (at, font) in fonts.iter().enumerate() {
+        fs::write(folder.join(at.to_string()), font.data.as_slice()).expect("a file");
+    }
+}
+
+/// The demo in a window of its own, and in a surface.
+struct Pair {
+    plain: Window,
+    surface: Window,
+    /// Where the surface begins in its window.
+    origin: Vec2,
+    faults: Vec<String>,
+    // They go last: the windows are on them.
+    _desktops: [Desktop; 2],
+    _fonts: tempfile::TempDir,
+}
+
+impl Pair {
+    fn open() -> Self {
+        let (library, program) = demo();
+        let desktops = [Desktop::new(), Desktop::new()];
+        let mut command = desktops[0].command(env!("CARGO_BIN_EXE_pulse"));
+        command.arg("standalone").arg(library);
+        let mut surface = desktops[0].open(command);
+        surface.wait_for_parts(&["Widget Gallery"]);
+        let pane =
+            surface.tree().of_role(Role::Pane).find(|item| item.name == TITLE).cloned().expect("a surface");
+
+        let fonts = tempfile::tempdir().expect("a folder");
+        write_fonts(fonts.path());
+        let mut command: Command = desktops[1].command(program);
+        let size = pane.bounds.size();
+        command.args([size.x.to_string(), size.y.to_string()]).arg(fonts.path());
+        let mut plain = desktops[1].open(command);
+        plain.wait_for_parts(&["Widget Gallery"]);
+        plain.focus();
+        surface.focus();
+        let origin = pane.bounds.min.to_vec2();
+        Self { plain, surface, origin, faults: Vec::new(), _desktops: desktops, _fonts: fonts }
+    }
+
+    /// Where the middle of the element is, in the plain window: the one of this role, and of those whose name has
+    /// this part the `nth`.
+    fn at(&mut self, role: Role, part: &str, nth: usize) -> Pos2 {
+        self.plain.until(&format!("{role:?} {part:?} {nth}"), |tree| {
+            let mut items = tree.of_role(role).filter(|item| item.name.contains(part));
+            items.nth(nth).map(|item| item.bounds.center())
+        })
+    }
+
+    /// Does the same to both, one event for each frame.
+    fn events(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            self.surface.events(vec![moved(&event, self.origin)]);
+            self.plain.events(vec![event]);
+        }
+    }
+
+    fn point(&mut self, pos: Pos2) {
+        self.events([Event::PointerMoved(pos)]);
+    }
+
+    fn click_at(&mut self, pos: Pos2, button: PointerButton) {
+        self.point(pos);
+        self.events([true, false].map(|pressed| pressing(pos, button, pressed)));
+    }
+
+    fn click(&mut self, role: Role, part: &str, nth: usize) {
+        let pos = self.at(role, part, nth);
+        self.click_at(pos, PointerButton::Primary);
+    }
+
+    /// Presses at `from`, and lets go at the end of the way.
+    fn drag(&mut self, from: Pos2, way: &[Vec2]) {
+        let primary = PointerButton::Primary;
+        self.point(from);
+        self.events([pressing(from, primary, true)]);
+        let mut pos = from;
+        for step in way {
+            pos += *step;
+            self.point(pos);
+        }
+        self.events([pressing(pos, primary, false)]);
+    }
+
+    fn key(&mut self, modifiers: Modifiers, key: Key) {
+        let event = |pressed| Event::Key { key, physical_key: None, pressed, repeat: false, modifiers };
+        self.events([true, false].map(event));
+        if modifiers != Modifiers::NONE {
+            self.events([Event::ModifiersChanged(Modifiers::NONE)]);
+        }
+    }
+
+    fn wheel(&mut self, pos: Pos2, delta: Vec2) {
+        self.point(pos);
+        self.events([Event::MouseWheel {
+            unit: MouseWheelUnit::Point,
+            delta,
+            phase: TouchPhase::Move,
+            source: egui::MouseWheelSource::Unknown,
+            modifiers: Modifiers::NONE,
+        }]);
+    }
+
+    fn outlines(&mut self) -> [Outline; 2] {
+        [Outline::of_window(&self.plain.update().1), Outline::of_surface(&self.surface.update().1, TITLE)]
+    }
+
+    /// Both have the same tree, or soon have.
+    fn same_tree(&mut self, step: &str) {
+        let give_up = Instant::now() + PATIENCE;
+        let [plain, surface] = loop {
+            let pair = self.outlines();
+            if pair[0] == pair[1] && !pair[0].is_empty() {
+                return;
+            }
+            if Instant::now() > give_up {
+                break pair;
+            }
+        };
+        self.fault(format!("{step}: {}", plain.difference(&surface)));
+        self.save(step);
+    }
+
+    /// Both have the same tree, and when they rest the same pixels.
+    fn same(&mut self, step: &str) {
+        self.same_tree(step);
+        let give_up = Instant::now() + PATIENCE;
+        let difference = loop {
+            let [plain, surface] = self.pictures();
+            let Some(difference) = plain.difference(&surface) else { return };
+            if Instant::now() > give_up {
+                break difference;
+            }
+        };
+        self.save(step);
+        difference.picture.save(&format!("demo-{step}-difference.png"));
+        self.fault(format!("{step}: {} pixels differ, by up to {}", difference.pixels, difference.most));
+    }
+
+    fn pictures(&mut self) -> [Picture; 2] {
+        self.plain.settle();
+        self.surface.settle();
+        let plain = self.plain.picture().0;
+        let [width, height] = plain.size();
+        let slot = Rect::from_min_size(self.origin.to_pos2(), Vec2::new(width as f32, height as f32));
+        let mut pictures = [plain, self.surface.picture().0.part(slot)];
+        // Their ground is a small texture that repeats, which the contract cannot say yet.
+        let wells: Vec<Rect> =
+            self.plain.tree().of_role(Role::ColorWell).map(|well| well.bounds.expand(1.0)).collect();
+        for well in wells {
+            pictures.iter_mut().for_each(|picture| picture.cover(well));
+        }
+        pictures
+    }
+
+    fn save(&mut self, step: &str) {
+        for (picture, name) in self.pictures().iter().zip(["plain", "surface"]) {
+            picture.save(&format!("demo-{step}-{name}.png"));
+        }
+    }
+
+    fn fault(&mut self, fault: String) {
+        self.faults.push(fault);
+        assert!(self.faults.len() < ENOUGH, "they differ:\n{}", self.faults.join("\n"));
+    }
+
+    fn end(self) {
+        assert!(self.faults.is_empty(), "they differ:\n{}", self.faults.join("\n"));
+    }
+}
+
+fn pressing(pos: Pos2, button: PointerButton, pressed: bool) -> Event {
+    Event::PointerButton { pos, button, pressed, modifiers: Modifiers::NONE }
+}
+
+/// The event where the surface is.
+fn moved(event: &Event, by: Vec2) -> Event {
+    let mut event = event.clone();
+    if let Event::PointerMoved(pos) | Event::PointerButton { pos, .. } = &mut event {
+        *pos += by;
+    }
+    event
+}
+
+#[test]
+fn a_surface_is_as_a_window_of_its_own() {
+    let mut pair = Pair::open();
+    pair.same("start");
+    presses(&mut pair);
+    types(&mut pair);
+    chooses(&mut pair);
+    drags(&mut pair);
+    points(&mut pair);
+    goes_by_keys(&mut pair);
+    opens_menus(&mut pair);
+    pair.end();
+}
+
+/// Buttons, checkboxes and radio buttons; the window with them is moved by its title and closed last.
+fn presses(pair: &mut Pair) {
+    for window in ["About egui", "Code Example"] {
+        pair.click(Role::Button, window, 0);
+    }
+    pair.same("one-window");
+    pair.click(Role::Button, "Click me!", 0);
+    pair.same_tree("button");
+    pair.click(Role::CheckBox, "Checkbox", 0);
+    pair.same_tree("checkbox");
+    pair.click(Role::RadioButton, "Second", 0);
+    pair.same_tree("radio");
+    pair.click(Role::Button, "Third", 0);
+    pair.same("selectable");
+    pair.click(Role::CheckBox, "Interactive", 0);
+    pair.same("disabled");
+    pair.click(Role::CheckBox, "Interactive", 0);
+    pair.same_tree("enabled");
+}
+
+/// Text with a selection, undone and done again.
+fn types(pair: &mut Pair) {
+    pair.click(Role::TextInput, "", 0);
+    pair.same_tree("text-focus");
+    pair.events(["two", " words"].map(|text| Event::Text(text.to_owned())));
+    pair.same("text");
+    pair.key(Modifiers::SHIFT, Key::ArrowLeft);
+    pair.key(Modifiers::SHIFT | Modifiers::CTRL | Modifiers::COMMAND, Key::ArrowLeft);
+    pair.same("text-selected");
+    pair.events([Event::Text("things".to_owned())]);
+    pair.same_tree("text-replaced");
+    pair.key(Modifiers::COMMAND | Modifiers::CTRL, Key::Z);
+    pair.same_tree("text-undone");
+    pair.key(Modifiers::COMMAND | Modifiers::CTRL | Modifiers::SHIFT, Key::Z);
+    pair.same_tree("text-redone");
+    // In one frame, since two clicks are a double click for a third of a second.
+    let pos = pair.at(Role::TextInput, "", 0) - Vec2::new(40.0, 0.0);
+    let clicks = [true, false, true, false].map(|pressed| pressing(pos, PointerButton::Primary, pressed));
+    pair.surface.events(clicks.iter().map(|event| moved(event, pair.origin)).collect());
+    pair.plain.events(clicks.to_vec());
+    pair.same("text-word");
+    pair.events([Event::Cut, Event::Paste("pasted".to_owned())]);
+    pair.same_tree("text-pasted");
+}
+
+/// A combo box and a colour.
+fn chooses(pair: &mut Pair) {
+    pair.click(Role::ComboBox, "", 0);
+    pair.same("combo-open");
+    // In the list, which stands after what it belongs to.
+    pair.click(Role::Button, "First", 1);
+    pair.same("combo-chosen");
+    pair.click(Role::ColorWell, "", 0);
+    pair.same_tree("color-open");
+    let pos = pair.at(Role::ColorWell, "", 0);
+    pair.click_at(pos, PointerButton::Primary);
+    pair.same_tree("color-closed");
+}
+
+/// Sliders, numbers and the window itself.
+fn drags(pair: &mut Pair) {
+    let right = [Vec2::new(15.0, 0.0), Vec2::new(25.0, 3.0), Vec2::new(-8.0, 0.0)];
+    let slider = pair.at(Role::Slider, "", 0);
+    pair.drag(slider, &right);
+    pair.same("slider");
+    let number = pair.at(Role::SpinButton, "", 0);
+    pair.drag(number, &right);
+    pair.same_tree("number-dragged");
+    let number = pair.at(Role::SpinButton, "", 0);
+    pair.click_at(number, PointerButton::Primary);
+    pair.key(Modifiers::COMMAND | Modifiers::CTRL, Key::A);
+    pair.events([Event::Text("77".to_owned())]);
+    pair.key(Modifiers::NONE, Key::Enter);
+    pair.same("number-typed");
+    let title = pair.plain.until("the window", |tree| {
+        tree.of_role(Role::Window).find(|item| item.name.contains("Gallery")).map(|item| item.bounds)
+    });
+    pair.drag(title.center_top() + Vec2::new(0.0, 12.0), &[Vec2::new(30.0, 8.0), Vec2::new(60.0, 12.0)]);
+    pair.same("window-moved");
+}
+
+/// What shows when the pointer rests on something.
+fn points(pair: &mut Pair) {
+    let pos = pair.at(Role::CheckBox, "Visible", 0);
+    pair.point(pos);
+    pair.plain.wait_for("Uncheck to hide all the widgets.");
+    pair.same("tooltip");
+    pair.point(Pos2::new(5.0, 400.0));
+    pair.same_tree("tooltip-gone");
+}
+
+/// Tab from one control to the next, and pressing them with the keyboard.
+fn goes_by_keys(pair: &mut Pair) {
+    pair.click(Role::CheckBox, "Checkbox", 0);
+    for step in 0..4 {
+        pair.key(Modifiers::NONE, Key::Tab);
+        pair.same_tree(&format!("tab-{step}"));
+    }
+    pair.key(Modifiers::NONE, Key::Space);
+    pair.same_tree("space");
+    pair.key(Modifiers::SHIFT, Key::Tab);
+    pair.same("shift-tab");
+}
+
+/// Another demo, scrolled and sorted; menus.
+fn opens_menus(pair: &mut Pair) {
+    pair.click(Role::Button, "File", 0);
+    pair.same("menu");
+    pair.key(Modifiers::NONE, Key::Escape);
+    pair.same_tree("menu-closed");
+    pair.click(Role::Button, "Widget Gallery", 0);
+    pair.click(Role::Button, "Table", 0);
+    pair.same("table");
+    pair.click(Role::Button, "⬇", 0);
+    pair.same_tree("table-sorted");
+    let row = pair.at(Role::Label, "16", 0);
+    pair.wheel(row, Vec2::new(0.0, -60.0));
+    pair.same("table-scrolled");
+    pair.click(Role::Button, "Table", 0);
+    pair.click(Role::Button, "Popups", 0);
+    pair.same_tree("popups");
+    let pos = pair.at(Role::Button, "Click, right-click and hover me!", 0);
+    pair.click_at(pos, PointerButton::Secondary);
+    pair.same("context-menu");
+}

@@ -1,0 +1,108 @@
+//! What a screen reader is told of a window or of a part of it, without the names of nodes: where two read the
+//! same, nobody who reads can tell which is which.
+
+use std::collections::BTreeMap;
+
+use egui::{
+    Vec2,
+    accesskit::{Node, NodeId, Role, TreeUpdate},
+};
+use serde_json::Value;
+
+/// How many lines of a difference are worth reading.
+const SHOWN: usize = 12;
+
+/// One line for each node, in the order of the tree, with everything that is known of it.
+#[derive(PartialEq)]
+pub(super) struct Outline(Vec<String>);
+
+impl Outline {
+    /// Of all that is in the window.
+    pub(super) fn of_window(update: &TreeUpdate) -> Self {
+        let root = update.tree.as_ref().map(|tree| tree.root);
+        Self::below(update, root, Some(update.focus), Vec2::ZERO)
+    }
+
+    /// Of the surface of this name, from its left top.
+    pub(super) fn of_surface(update: &TreeUpdate, name: &str) -> Self {
+        let pane = |node: &Node| node.role() == Role::Pane && node.label() == Some(name);
+        let Some((id, node)) = update.nodes.iter().find(|(_, node)| pane(node)) else { return Self(vec![]) };
+        let origin = node.bounds().map_or(Vec2::ZERO, |b| Vec2::new(b.x0 as f32, b.y0 as f32));
+        // The window has one focus, which is the surface; within it this says what has it.
+        Self::below(update, Some(*id), node.active_descendant().or(Some(update.focus)), origin)
+    }
+
+    fn below(update: &TreeUpdate, top: Option<NodeId>, focus: Option<NodeId>, origin: Vec2) -> Self {
+        let nodes: BTreeMap<NodeId, &Node> = update.nodes.iter().map(|(id, node)| (*id, node)).collect();
+        let children = |id: NodeId, depth: usize| {
+            let children = nodes.get(&id).map(|node| node.children()).unwrap_or_default();
+            children.iter().rev().map(move |child| (*child, depth))
+        };
+        let mut order = Vec::new();
+        let mut next: Vec<_> = top.into_iter().flat_map(|top| children(top, 0)).collect();
+        while let Some((id, depth)) = next.pop() {
+            // What only groups others says nothing to anybody, and a surface has one more of them.
+            let groups = nodes.get(&id).is_some_and(|node| node.role() == Role::GenericContainer);
+            if !groups {
+                order.push((id, depth));
+            }
+            next.extend(children(id, depth + usize::from(!groups)));
+        }
+        // Who is pointed to is said by what it is called.
+        let called = |id: u64| {
+            let node = nodes.get(&NodeId(id))?;
+            Some(format!("→ {:?} {}", node.role(), node.label().or(node.value()).unwrap_or_default()))
+        };
+        let line = |(id, depth): (NodeId, usize)| {
+            let Some(node) = nodes.get(&id) else { return "a node that there is not".to_owned() };
+            let mut value = serde_json::to_value(node).expect("a node is plain data");
+            if let Some(properties) = value["properties"].as_object_mut() {
+                properties.remove("children");
+                for (name, shift) in [("x0", origin.x), ("x1", origin.x), ("y0", origin.y), ("y1", origin.y)] {
+                    if let Some(side) = properties.get_mut("bounds").and_then(|bounds| bounds.get_mut(name)) {
+                        let at = side.as_f64().unwrap_or_default() - f64::from(shift);
+                        // Sums of small numbers with large ones are rounded.
+                        *side = ((at * 1000.0).round() / 1000.0).into();
+                    }
+                }
+            }
+            rename(&mut value, &called);
+            let focused = if Some(id) == focus { "focused " } else { "" };
+            format!("{:depth$}{focused}{:?} {value}", "", node.role(), depth = 2 * depth)
+        };
+        Self(order.into_iter().map(line).collect())
+    }
+
+    /// Whether nothing is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is only here and what is only in the other one.
+    pub(super) fn difference(&self, other: &Self) -> String {
+        let only = |here: &Self, there: &Self| {
+            let missing = here.0.iter().filter(|line| !there.0.contains(line));
+            missing.take(SHOWN).map(|line| format!("\n      {line}")).collect::<String>()
+        };
+        let counts = (self.0.len(), other.0.len());
+        format!(
+            "nodes: {counts:?}\n    only plain:{}\n    only surface:{}",
+            only(self, other),
+            only(other, self)
+        )
+    }
+}
+
+/// Puts what `called` says in the place of every number that it knows as the name of a node.
+fn rename(value: &mut Value, called: &dyn Fn(u64) -> Option<String>) {
+    match value {
+        Value::Number(number) => {
+            if let Some(name) = number.as_u64().and_then(called) {
+                *value = name.into();
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| rename(value, called)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| rename(value, called)),
+        _ => {}
+    }
+}
