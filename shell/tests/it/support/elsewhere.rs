@@ -9,7 +9,7 @@ use std::{
     sync::LazyLock,
 };
 
-use super::{built_by, libraries};
+use super::{built_by, libraries, workspace};
 
 /// A remote on egui 0.36.
 pub(crate) fn earlier() -> &'static Path {
@@ -22,7 +22,7 @@ pub(crate) fn earlier() -> &'static Path {
             "--manifest-path",
             "plugins/fixtures/earlier/Cargo.toml",
         ]);
-        cargo.arg("--target-dir").arg(target("earlier"));
+        cargo.arg("--target-dir").arg(target("earlier")).current_dir(workspace());
         built_by(cargo).remove("pulse_fixtures_earlier").expect("the package has a library")
     });
     &EARLIER
@@ -39,7 +39,7 @@ pub(crate) fn nightly() -> Option<&'static Path> {
         }
         let mut cargo = nightly_tool("cargo");
         cargo.args(["build", "--locked", "-p", "pulse-analytics", "--lib"]);
-        cargo.arg("--target-dir").arg(target("nightly"));
+        cargo.arg("--target-dir").arg(target("nightly")).current_dir(workspace());
         for (option, value) in [("OPT_LEVEL", "1"), ("DEBUG", "false"), ("INCREMENTAL", "false")] {
             cargo.env(format!("CARGO_PROFILE_DEV_{option}"), value);
         }
