@@ -63,7 +63,7 @@ enum Task {
         #[arg(long, value_name = "N", default_value_t = 1000)]
         count: u32,
     },
-    /// Feed damaged manifests, sections and federations to what reads them
+    /// Feed damaged manifests, sections, federations and frames to what reads them
     ///
     /// Needs a nightly compiler and a C++ compiler; installs `cargo-fuzz` when it is missing.
     #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz --seconds 600 plan")]

@@ -89,7 +89,8 @@ fn is_as_given(taken: &Frame, meshes: &[ClippedMesh], given: &abi::Frame) {
             let taken = [vertex.pos.x, vertex.pos.y, vertex.uv.x, vertex.uv.y];
             let given = [given.pos[0], given.pos[1], given.uv[0], given.uv[1]];
             assert!(taken.iter().all(|n| n.abs() <= FAR));
-            assert_eq!(taken, given.map(|n| n.clamp(-FAR, FAR)));
+            let near = given.map(|n| n.clamp(-FAR, FAR).to_bits());
+            assert_eq!(taken.map(f32::to_bits), near);
         }
     }
     let rectangles = taken.overlays.iter().copied();
@@ -284,11 +285,10 @@ impl Choices<'_> {
 
     fn texture(&mut self) -> TextureUpdate {
         let kind = self.below(12);
-        let side = |choices: &mut Self| match choices.seldom() {
-            true => choices.word(),
-            false => 1 + u32::from(choices.below(6)),
+        let length = |choices: &mut Self| {
+            if choices.seldom() { choices.word() } else { 1 + u32::from(choices.below(6)) }
         };
-        let size = [side(self), side(self)];
+        let size = [length(self), length(self)];
         self.texture_of(kind, size)
     }
 
@@ -314,10 +314,8 @@ impl Choices<'_> {
         });
         let vertices: Vec<Vertex> = vertices.collect();
         let corners = if count == 0 { 0 } else { 3 * self.below(4) } + u8::from(self.seldom());
-        let indices = (0..corners).map(|_| match self.seldom() {
-            true => self.word(),
-            false => u32::from(self.below(count.max(1))),
-        });
+        let indices =
+            (0..corners).map(|_| if self.seldom() { self.word() } else { u32::from(self.below(count.max(1))) });
         let indices: Vec<u32> = indices.collect();
         ClippedMesh {
             id,

@@ -39,7 +39,7 @@ impl Access {
         let name = |foreign: NodeId| Id::unique(("pulse.surface.node", self.surface, foreign.0));
         let names: BTreeMap<NodeId, Id> =
             tree.nodes.iter().filter(|(id, _)| Some(*id) != root).map(|(id, _)| (*id, name(*id))).collect();
-        let map = |id: NodeId| names.get(&id).map(|id| id.accesskit_id());
+        let map = |id: NodeId| names.get(&id).map(Id::accesskit_id);
         self.top.clear();
         self.focus = map(tree.focus);
         self.nodes.clear();

@@ -406,7 +406,7 @@ impl Validator {
 
 /// Copies the triangles of a mesh.
 fn triangles(mesh: &abi::ClippedMesh) -> Result<Triangles, FrameError> {
-    if mesh.indices.len() % 3 != 0 {
+    if !mesh.indices.len().is_multiple_of(3) {
         return bad(Rule::Form, format!("{} indices do not make triangles", mesh.indices.len()));
     }
     let count = mesh.vertices.len();

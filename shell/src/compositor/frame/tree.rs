@@ -26,10 +26,10 @@ pub(super) fn sound(update: TreeUpdate) -> Option<TreeUpdate> {
     let mut open = vec![(root, found.remove(&root)?, 0)];
     while let Some((id, mut node, depth)) = open.pop() {
         // The first parent that names a node has it.
-        let room = if depth < DEPTH { NODES.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
+        let free = if depth < DEPTH { NODES.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
         let children = node.children().iter();
         let below: Vec<_> =
-            children.filter_map(|child| Some((*child, found.remove(child)?, depth + 1))).take(room).collect();
+            children.filter_map(|child| Some((*child, found.remove(child)?, depth + 1))).take(free).collect();
         if below.len() < node.children().len() {
             node.set_children(below.iter().map(|(child, ..)| *child).collect::<Vec<_>>());
         }

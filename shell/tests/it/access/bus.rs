@@ -182,7 +182,7 @@ fn listen(on: &Connection) -> mpsc::Receiver<News> {
         while let Some(Ok(message)) = block_on(stream.next()) {
             let header = message.header();
             let body = message.body();
-            let detail = body.deserialize::<Structure<'_>>().ok().map(|body| match &body.fields()[..] {
+            let detail = body.deserialize::<Structure<'_>>().ok().map(|body| match body.fields() {
                 [Value::Str(detail), Value::I32(on), _, Value::Value(any), ..] => match &**any {
                     Value::Str(text) => format!("{detail} {on} {text}"),
                     _ => format!("{detail} {on}"),
