@@ -2,12 +2,15 @@
 //!
 //! The host uses one direction of each pair and the SDK the other, each with its own build of egui.
 
+#[cfg(not(feature = "egui-0-36"))]
 use std::sync::Arc;
 
 use abi_stable::std_types::RVec;
+#[cfg(not(feature = "egui-0-36"))]
+use egui::MouseWheelSource;
 use egui::{
-    ColorImage, CursorIcon, Event as Egui, IMEPurpose, ImeEvent, Key, Modifiers, MouseWheelSource,
-    MouseWheelUnit, PointerButton, Pos2, TouchDeviceId, TouchId, TouchPhase, Vec2,
+    ColorImage, CursorIcon, Event as Egui, IMEPurpose, ImeEvent, Key, Modifiers, MouseWheelUnit, PointerButton,
+    Pos2, TouchDeviceId, TouchId, TouchPhase, Vec2,
 };
 
 use crate::abi::{Event, EventKind, modifiers as bits};
@@ -98,6 +101,7 @@ const BUTTONS: [PointerButton; 5] = [
 ];
 const UNITS: [MouseWheelUnit; 3] = [MouseWheelUnit::Point, MouseWheelUnit::Line, MouseWheelUnit::Page];
 const PHASES: [TouchPhase; 4] = [TouchPhase::Start, TouchPhase::Move, TouchPhase::End, TouchPhase::Cancel];
+#[cfg(not(feature = "egui-0-36"))]
 const SOURCES: [MouseWheelSource; 4] = [
     MouseWheelSource::Unknown,
     MouseWheelSource::Wheel,
@@ -139,6 +143,8 @@ pub fn image_from_abi(size: [u32; 2], texels: &[u8]) -> Option<ColorImage> {
 
 /// The contract's event for an egui event, with positions moved by `-origin`; `None` for what does not cross: that
 /// an input method was switched on or off, which egui takes no notice of.
+// Only hosts use it, and there is none on egui 0.36.
+#[cfg(not(feature = "egui-0-36"))]
 pub fn event_to_abi(event: &Egui, origin: Vec2) -> Option<Event> {
     let local = |p: Pos2| (p - origin).into();
     let text = |kind, text: &str| Event { text: text.into(), ..Event::new(kind) };
@@ -222,7 +228,9 @@ pub fn event_from_abi(event: &Event) -> Option<Egui> {
         EventKind::COPY => Egui::Copy,
         EventKind::CUT => Egui::Cut,
         EventKind::PASTE => Egui::Paste(text()),
+        #[cfg(not(feature = "egui-0-36"))]
         EventKind::PASTE_IMAGE => Egui::PasteImage(Arc::new(image_from_abi(event.span, &event.data)?)),
+        #[cfg(not(feature = "egui-0-36"))]
         EventKind::PASTE_SELECTION => Egui::MiddleClickPaste { pos, text: text() },
         EventKind::TEXT => Egui::Text(text()),
         EventKind::KEY => Egui::Key {
@@ -245,6 +253,7 @@ pub fn event_from_abi(event: &Event) -> Option<Egui> {
             unit: at(&UNITS, event.unit),
             delta: event.delta.into(),
             phase: at(&PHASES, event.phase),
+            #[cfg(not(feature = "egui-0-36"))]
             source: SOURCES.get(usize::from(event.source)).copied().unwrap_or(MouseWheelSource::Unknown),
             modifiers,
         },

@@ -155,6 +155,14 @@ impl eframe::App for Shell {
         self.listen();
     }
 
+    fn raw_input_hook(&mut self, _: &Context, input: &mut egui::RawInput) {
+        if let Some(slot) = self.selected.as_ref().and_then(|key| self.slots.get(key))
+            && !input.events.is_empty()
+        {
+            slot.get_ready();
+        }
+    }
+
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         let tokens = self.state.theme.tokens(ui.ctx().system_theme());
         let scene = Scene { tokens: *tokens, deadline: Instant::now() + FRAME_BUDGET };

@@ -14,5 +14,6 @@ mod port;
 mod surface;
 
 pub use gpu::Gpu;
+pub(crate) use port::wait_awake;
 pub use port::{Mailbox, Port, Reply, Request, Source};
 pub use surface::{Health, MAX_TEXTURE_SIDE, Scene, Surface};

@@ -129,6 +129,12 @@ impl eframe::App for Alone {
         self.federation.poll();
     }
 
+    fn raw_input_hook(&mut self, _: &Context, input: &mut egui::RawInput) {
+        if !input.events.is_empty() {
+            self.slot.get_ready();
+        }
+    }
+
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         let tokens = theme::Preference::System.tokens(ui.ctx().system_theme());
         let scene = Scene { tokens: *tokens, deadline: Instant::now() + app::FRAME_BUDGET };

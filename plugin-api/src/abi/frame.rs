@@ -96,8 +96,12 @@ pub struct TextureUpdate {
     pub free: bool,
     /// Only the part at `pos` changes; otherwise the texture is made anew with `size`.
     pub partial: bool,
-    /// Sample the nearest texel instead of interpolating.
+    /// Where the texture is shown larger than it is: the nearest texel instead of interpolating.
     pub nearest: bool,
+    /// The same where it is shown smaller.
+    pub nearest_small: bool,
+    /// Beyond its edges: 0 the texels at the edge, 1 the texture again, 2 the texture mirrored.
+    pub wrap: u8,
     /// Left and top of the part, in texels.
     pub pos: [u32; 2],
     /// Width and height, in texels.

@@ -93,15 +93,13 @@ fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     }
 }
 
-/// A window without a screen: everything that a frame costs the window's thread, commands for the graphics card
-/// included. What the card does with them is waited for outside of the measured time, because it is a program on the
-/// same processors here.
+/// A window without a screen: everything that a frame costs the window's thread up to the buffers of the graphics card.
+/// Recording and drawing are left out: the card is a program on the same processors here.
 struct Window {
     ctx: Context,
     time: f64,
     size: Vec2,
     state: RenderState,
-    target: wgpu::TextureView,
 }
 
 impl Window {
@@ -111,18 +109,7 @@ impl Window {
         let ctx = Context::default();
         pulse::theme::install_fonts(&ctx);
         Gpu::install(&ctx, &state);
-        let target = state.device.create_texture(&wgpu::TextureDescriptor {
-            label: None,
-            size: wgpu::Extent3d { width: SIZE.x as u32, height: SIZE.y as u32, depth_or_array_layers: 1 },
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgpu::TextureDimension::D2,
-            format: state.target_format,
-            usage: wgpu::TextureUsages::RENDER_ATTACHMENT,
-            view_formats: &[],
-        });
-        let target = target.create_view(&wgpu::TextureViewDescriptor::default());
-        Self { ctx, time: 0.0, size, state, target }
+        Self { ctx, time: 0.0, size, state }
     }
 
     fn frame(&mut self, events: Vec<Event>, mut ui: impl FnMut(&mut Ui)) -> Duration {
@@ -136,14 +123,13 @@ impl Window {
             CentralPanel::default().frame(Frame::NONE).show(root, &mut ui);
         });
         let meshes = self.ctx.tessellate(std::mem::take(&mut output.shapes), output.pixels_per_point);
-        self.draw(&mut output, &meshes);
-        let took = start.elapsed();
+        let took = self.draw(&mut output, &meshes, start);
         let waited = self.state.device.poll(wgpu::PollType::wait_indefinitely());
         black_box((meshes, waited)).1.ok();
         took
     }
 
-    fn draw(&self, output: &mut FullOutput, meshes: &[ClippedPrimitive]) {
+    fn draw(&self, output: &mut FullOutput, meshes: &[ClippedPrimitive], start: Instant) -> Duration {
         let (device, queue) = (&self.state.device, &self.state.queue);
         let mut renderer = self.state.renderer.write();
         for (id, deltas) in output.textures_delta.set.drain() {
@@ -154,29 +140,28 @@ impl Window {
         let screen = ScreenDescriptor { size_in_pixels: [SIZE.x as u32, SIZE.y as u32], pixels_per_point: 1.0 };
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut commands = renderer.update_buffers(device, queue, &mut encoder, meshes, &screen);
-        {
-            let pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-                color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                    view: &self.target,
-                    depth_slice: None,
-                    resolve_target: None,
-                    ops: wgpu::Operations::default(),
-                })],
-                ..wgpu::RenderPassDescriptor::default()
-            });
-            renderer.render(&mut pass.forget_lifetime(), meshes, &screen);
-        }
+        let took = start.elapsed();
         commands.push(encoder.finish());
         queue.submit(commands);
         for id in output.textures_delta.free.drain() {
             renderer.free_texture(&id);
         }
+        took
     }
 
     /// Bytes written to the graphics card for surfaces so far.
     fn written(&self) -> u64 {
         Gpu::of(&self.ctx).map_or(0, |gpu| gpu.written())
     }
+}
+
+/// What the shell does as soon as there is input.
+fn wake(surface: &Surface, events: &[Event]) -> Duration {
+    let start = Instant::now();
+    if !events.is_empty() {
+        surface.get_ready();
+    }
+    start.elapsed()
 }
 
 /// Shows the surface, and waits for its frame.
@@ -223,21 +208,30 @@ fn frames(home: &Path) -> Outcome<()> {
     let (mut federation, remote_woken) = federation(home)?;
     let mut surface: Surface = federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??;
     let (mut host, mut empty) = (Window::new(SIZE), Window::new(SIZE));
-    settle(&woken, || drop(linked.frame(vec![], |ui| dashboard.ui(ui, None))));
-    settle(&remote_woken, || drop(host.frame(vec![], |ui| show(&mut surface, ui, PATIENT))));
+    settle(&woken, || {
+        linked.frame(vec![], |ui| dashboard.ui(ui, None));
+    });
+    settle(&remote_woken, || {
+        host.frame(vec![], |ui| show(&mut surface, ui, PATIENT));
+    });
 
     let mut times: [Vec<Duration>; 6] = Default::default();
-    let (mut late, mut written) = (0, [0; 2]);
+    let (mut late, mut written, mut own) = (0, [0; 2], Vec::new());
     for (kind, events) in [hover as fn(usize) -> Vec<Event>, |_| vec![]].into_iter().enumerate() {
         // What the pointer has left behind.
-        settle(&remote_woken, || drop(host.frame(vec![], |ui| show(&mut surface, ui, PATIENT))));
+        settle(&remote_woken, || {
+            host.frame(vec![], |ui| show(&mut surface, ui, PATIENT));
+        });
         let before = (surface.counts().0, host.written());
         for at in 0..WARM_UP + FRAMES {
             let row = [
                 empty.frame(events(at), |_| ()),
                 linked.frame(events(at), |ui| dashboard.ui(ui, None)),
-                host.frame(events(at), |ui| show(&mut surface, ui, FRAME_BUDGET)),
+                wake(&surface, &events(at)) + host.frame(events(at), |ui| show(&mut surface, ui, FRAME_BUDGET)),
             ];
+            if kind == 0 {
+                own.extend(surface.last_took());
+            }
             late += usize::from(kind == 0 && surface.waiting().is_some());
             if at >= WARM_UP {
                 times[kind * 3..].iter_mut().zip(row).for_each(|(times, took)| times.push(took));
@@ -261,6 +255,7 @@ fn frames(home: &Path) -> Outcome<()> {
     for (name, samples) in names.iter().zip(&mut times) {
         report(name, samples, Some(base));
     }
+    report("of it the remote's own time", &mut own, Some(base));
     let mut above = |at: usize| median(&mut times[at]).saturating_sub(median(&mut times[at / 3 * 3]));
     let (linked, active, retained) = (above(1), above(2), above(5));
     let ratio = |of: Duration| of.as_secs_f64() / linked.as_secs_f64();
@@ -282,6 +277,7 @@ fn frames(home: &Path) -> Outcome<()> {
 /// Many surfaces, of which one has something new in each frame.
 fn many(home: &Path) -> Outcome<()> {
     let (mut federation, remote_woken) = federation(home)?;
+    let (mut linked, mut host) = (Window::new(SIZE), Window::new(SIZE));
     let mut surfaces: Vec<Surface> = Vec::new();
     let mut dashboards = Vec::new();
     for count in [1, 4, 16, 64] {
@@ -289,8 +285,8 @@ fn many(home: &Path) -> Outcome<()> {
             surfaces.push(federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??);
             dashboards.push(dashboard(home, "linked")?);
         }
-        let size = SIZE * Vec2::new(1.0, count as f32);
-        let (mut linked, mut host) = (Window::new(size), Window::new(size));
+        linked.size.y = SIZE.y * count as f32;
+        host.size = linked.size;
         let place = |at: usize| Rect::from_min_size(Pos2::new(0.0, at as f32 * SIZE.y), SIZE);
         let linked_ui = |ui: &mut Ui, dashboards: &mut [(Dashboard, mpsc::Receiver<()>)]| {
             for (at, (dashboard, _)) in dashboards.iter_mut().enumerate() {
@@ -310,7 +306,9 @@ fn many(home: &Path) -> Outcome<()> {
         while dashboards[last].1.recv_timeout(Duration::from_secs(1)).is_ok() {
             linked.frame(vec![], |ui| linked_ui(ui, &mut dashboards));
         }
-        settle(&remote_woken, || drop(host.frame(vec![], |ui| surfaces_ui(ui, &mut surfaces))));
+        settle(&remote_woken, || {
+            host.frame(vec![], |ui| surfaces_ui(ui, &mut surfaces));
+        });
         let before = host.written();
         let mut times: [Vec<Duration>; 2] = Default::default();
         for at in 0..FRAMES / 4 {

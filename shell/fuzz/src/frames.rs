@@ -299,7 +299,18 @@ impl Choices<'_> {
         let missing = if self.seldom() { u64::from(self.byte()) } else { 0 };
         let pixels = vec![200; whole.saturating_sub(missing) as usize].into();
         let (free, partial) = (kind == 11, (8..11).contains(&kind));
-        TextureUpdate { texture, free, partial, nearest: kind & 1 == 1, pos, size, pixels }
+        let nearest = kind & 1 == 1;
+        TextureUpdate {
+            texture,
+            free,
+            partial,
+            nearest,
+            nearest_small: !nearest,
+            wrap: kind,
+            pos,
+            size,
+            pixels,
+        }
     }
 
     fn mesh(&mut self, at: u8) -> ClippedMesh {

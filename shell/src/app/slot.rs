@@ -56,6 +56,11 @@ impl Slot {
         self.surface.as_ref()?.frame_times()
     }
 
+    /// Wakes what it shows, before a frame of the window with input.
+    pub(crate) fn get_ready(&self) {
+        self.surface.iter().for_each(Surface::get_ready);
+    }
+
     /// Belongs at the end of each frame of the window in which the slot was shown.
     pub(crate) fn finish(&mut self, ctx: &Context, scene: &Scene) {
         if let Some(surface) = &mut self.surface {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use egui::{Color32, ColorImage, Pos2, Rect, TextureOptions, epaint};
+use egui::{Color32, ColorImage, Pos2, Rect, TextureFilter, TextureOptions, TextureWrapMode, epaint};
 use plugin_api::abi;
 
 mod tree;
@@ -335,7 +335,18 @@ impl Validator {
                 }
                 None
             };
-            let options = if update.nearest { TextureOptions::NEAREST } else { TextureOptions::LINEAR };
+            let filter = |nearest| if nearest { TextureFilter::Nearest } else { TextureFilter::Linear };
+            let options = TextureOptions {
+                magnification: filter(update.nearest),
+                minification: filter(update.nearest_small),
+                wrap_mode: match update.wrap {
+                    1 => TextureWrapMode::Repeat,
+                    2 => TextureWrapMode::MirroredRepeat,
+                    // What is not known yet is shown as the simplest.
+                    _ => TextureWrapMode::ClampToEdge,
+                },
+                mipmap_mode: None,
+            };
             let pixels: Vec<Color32> = bytemuck::cast_slice(&update.pixels).to_vec();
             let image = ColorImage::new([width as usize, height as usize], pixels);
             out.push(TextureUpdate::Set { texture: id, pos, image, options });

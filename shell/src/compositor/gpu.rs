@@ -15,7 +15,10 @@ use std::{
     },
 };
 
-use egui::{Context, Id, PaintCallbackInfo, Rect, Shape, TextureFilter, Vec2, epaint::Vertex};
+use egui::{
+    Context, Id, PaintCallbackInfo, Rect, Shape, TextureFilter, TextureOptions, TextureWrapMode, Vec2,
+    epaint::Vertex,
+};
 use egui_wgpu::{Callback, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor, wgpu};
 use parking_lot::Mutex;
 use range_alloc::RangeAllocator;
@@ -29,8 +32,7 @@ pub struct Gpu {
     pipeline: wgpu::RenderPipeline,
     screen: wgpu::BindGroupLayout,
     image: wgpu::BindGroupLayout,
-    nearest: wgpu::Sampler,
-    linear: wgpu::Sampler,
+    samplers: Mutex<HashMap<TextureOptions, wgpu::Sampler>>,
     written: AtomicU64,
 }
 
@@ -83,24 +85,38 @@ impl Gpu {
                 wgpu::BindingType::Sampler(wgpu::SamplerBindingType::Filtering),
             ),
         ]);
-        let sampler = |filter| {
-            device.create_sampler(&wgpu::SamplerDescriptor {
-                label: LABEL,
-                mag_filter: filter,
-                min_filter: filter,
-                ..wgpu::SamplerDescriptor::default()
-            })
-        };
         Self {
             pipeline: pipeline(device, state.target_format, &screen, &image),
-            nearest: sampler(wgpu::FilterMode::Nearest),
-            linear: sampler(wgpu::FilterMode::Linear),
+            samplers: Mutex::default(),
             device: device.clone(),
             queue: state.queue.clone(),
             screen,
             image,
             written: AtomicU64::new(0),
         }
+    }
+
+    fn sampler(&self, options: TextureOptions) -> wgpu::Sampler {
+        let make = || {
+            let filter = |filter| match filter {
+                TextureFilter::Nearest => wgpu::FilterMode::Nearest,
+                TextureFilter::Linear => wgpu::FilterMode::Linear,
+            };
+            let address = match options.wrap_mode {
+                TextureWrapMode::ClampToEdge => wgpu::AddressMode::ClampToEdge,
+                TextureWrapMode::Repeat => wgpu::AddressMode::Repeat,
+                TextureWrapMode::MirroredRepeat => wgpu::AddressMode::MirrorRepeat,
+            };
+            self.device.create_sampler(&wgpu::SamplerDescriptor {
+                label: LABEL,
+                mag_filter: filter(options.magnification),
+                min_filter: filter(options.minification),
+                address_mode_u: address,
+                address_mode_v: address,
+                ..wgpu::SamplerDescriptor::default()
+            })
+        };
+        self.samplers.lock().entry(options).or_insert_with(make).clone()
     }
 
     fn buffer(&self, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
@@ -269,7 +285,7 @@ impl Canvas {
         let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
         let [x, y] = pos.unwrap_or_default().map(|side| side as u32);
         if pos.is_none() {
-            let made = self.image(size, options.magnification == TextureFilter::Nearest);
+            let made = self.image(size, *options);
             self.images.insert(*texture, made);
         }
         let Some(Image { texture, .. }) = self.images.get(texture) else { return };
@@ -293,8 +309,8 @@ impl Canvas {
         self.images.remove(&texture);
     }
 
-    fn image(&self, size: wgpu::Extent3d, nearest: bool) -> Image {
-        let Gpu { device, image, nearest: sharp, linear, .. } = &*self.gpu;
+    fn image(&self, size: wgpu::Extent3d, options: TextureOptions) -> Image {
+        let Gpu { device, image, .. } = &*self.gpu;
         let texture = device.create_texture(&wgpu::TextureDescriptor {
             label: LABEL,
             size,
@@ -307,14 +323,14 @@ impl Canvas {
             view_formats: &[],
         });
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        let sampler = if nearest { sharp } else { linear };
+        let sampler = self.gpu.sampler(options);
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let bind = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: LABEL,
             layout: image,
             entries: &[
                 entry(0, wgpu::BindingResource::TextureView(&view)),
-                entry(1, wgpu::BindingResource::Sampler(sampler)),
+                entry(1, wgpu::BindingResource::Sampler(&sampler)),
             ],
         });
         Image { texture, bind }

@@ -18,18 +18,31 @@ use plugin_api::abi::{EventKind, FrameInput};
 use super::frame::Frame;
 use crate::failure::SharedFailure;
 
-/// How long an answer is waited for without sleeping.
-const AWAKE: Duration = Duration::from_micros(500);
-
-/// Whether the remote's thread has a processor of its own meanwhile.
-static CAN_WAIT_AWAKE: LazyLock<bool> =
-    LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1));
+/// Does nothing until `done`, for at most a millisecond; false when that has passed.
+///
+/// Between a window and its remotes almost every answer comes sooner, and to be woken from sleep takes about as long
+/// as a frame. Not where the other thread has no processor of its own meanwhile.
+pub(crate) fn wait_awake(mut done: impl FnMut() -> bool) -> bool {
+    static SEVERAL: LazyLock<bool> =
+        LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1));
+    let until = Instant::now() + Duration::from_millis(1);
+    loop {
+        if done() {
+            return true;
+        }
+        if !*SEVERAL || Instant::now() >= until {
+            return false;
+        }
+        std::hint::spin_loop();
+    }
+}
 
 /// What a remote answers to a [`Request`].
 pub type Reply = Result<Frame, SharedFailure>;
 
-/// Asks a remote for a frame; false when there is nobody to ask any more.
-pub type Request = Box<dyn Fn(FrameInput) -> bool + Send + Sync>;
+/// Asks a remote for a frame, or says that it will be asked for one in a moment (`None`), so that its thread is awake
+/// by then; false when there is nobody to ask any more.
+pub type Request = Box<dyn Fn(Option<FrameInput>) -> bool + Send + Sync>;
 
 /// Where a remote's thread leaves frames for the window's thread. `[thread-safe]`
 pub struct Mailbox {
@@ -94,13 +107,8 @@ impl Mailbox {
     }
 
     /// What has arrived by `deadline`.
-    ///
-    /// Most answers come at once, and to sleep until then would take longer than the answer.
     pub(super) fn take_until(&self, deadline: Instant) -> VecDeque<Reply> {
-        let awake = deadline.min(Instant::now() + AWAKE);
-        while *CAN_WAIT_AWAKE && !self.ready.load(Ordering::Acquire) && Instant::now() < awake {
-            std::hint::spin_loop();
-        }
+        wait_awake(|| self.ready.load(Ordering::Acquire) || Instant::now() >= deadline);
         let mut inner = self.inner.lock();
         inner.waiting = true;
         while inner.replies.is_empty() && !self.arrived.wait_until(&mut inner, deadline).timed_out() {}

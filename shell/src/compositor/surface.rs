@@ -196,6 +196,13 @@ impl Surface {
         Some((took[took.len() / 2], took[(took.len() * 99 / 100).min(last)]))
     }
 
+    /// Wakes the remote: there is input for the window, and most likely a frame will be asked for.
+    pub fn get_ready(&self) {
+        if self.in_flight.is_none() && self.picture.is_some() {
+            (self.source.request)(None);
+        }
+    }
+
     /// Shows the surface in all of `ui`'s space; [`finish`](Self::finish) belongs to it.
     ///
     /// Asks the remote for a frame when there is a reason to, and does not wait for it: what comes in time for this
@@ -318,7 +325,7 @@ impl Surface {
             events: std::mem::take(&mut self.pending).into(),
         };
         self.port.note(&input, self.buttons > 0);
-        (self.source.request)(input)
+        (self.source.request)(Some(input))
     }
 
     fn arrive(&mut self, ctx: &Context, reply: Reply) {

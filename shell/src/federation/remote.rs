@@ -127,12 +127,31 @@ pub type Saved = Result<Option<Vec<u8>>, Failure>;
 pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
 
 enum Call {
-    Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font> },
-    Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },
-    Frame { surface: u64, input: FrameInput },
-    Save { surface: u64, then: Box<dyn FnOnce(Saved) + Send> },
+    Init {
+        scope: Vec<Bind>,
+        data_dir: PathBuf,
+        fonts: Vec<Font>,
+    },
+    Open {
+        expose: String,
+        surface: u64,
+        state: Option<Vec<u8>>,
+        mailbox: Arc<Mailbox>,
+    },
+    /// A frame will be asked for in a moment.
+    Ready,
+    Frame {
+        surface: u64,
+        input: FrameInput,
+    },
+    Save {
+        surface: u64,
+        then: Box<dyn FnOnce(Saved) + Send>,
+    },
     Changed,
-    Close { surface: u64 },
+    Close {
+        surface: u64,
+    },
     Shutdown,
 }
 
@@ -244,7 +263,10 @@ impl Remote {
             }
         };
         let link = Link { calls: self.calls.clone(), shared: Arc::clone(&self.shared), id };
-        let request = move |input| link.calls.send(Call::Frame { surface: link.id, input }).is_ok();
+        let request = move |input: Option<FrameInput>| {
+            let call = input.map_or(Call::Ready, |input| Call::Frame { surface: link.id, input });
+            link.calls.send(call).is_ok()
+        };
         (Source { id, mailbox, request: Box::new(request) }, Box::new(open))
     }
 
@@ -459,9 +481,29 @@ impl Thread {
         }
     }
 
+    /// The next call; none when nobody can make one any more.
+    fn next(&self) -> Option<Call> {
+        let mut next = self.inbox.recv();
+        while let Ok(Call::Ready) = next {
+            next = Err(mpsc::RecvError);
+            let came = wait_awake(|| match self.inbox.try_recv() {
+                Ok(call) => {
+                    next = Ok(call);
+                    true
+                }
+                Err(mpsc::TryRecvError::Empty) => false,
+                Err(mpsc::TryRecvError::Disconnected) => true,
+            });
+            if !came {
+                next = self.inbox.recv();
+            }
+        }
+        next.ok()
+    }
+
     /// Answers calls until the remote is to end, or fails as a whole.
     fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
-        while let Ok(call) = self.inbox.recv() {
+        while let Some(call) = self.next() {
             match call {
                 Call::Open { expose, surface, state, mailbox } => {
                     self.open(remote, &expose, surface, state, mailbox);
@@ -479,7 +521,7 @@ impl Thread {
                         return Some(self.shared.fail(copied(Stage::Frame, error)));
                     }
                 }
-                Call::Init { .. } => {}
+                Call::Init { .. } | Call::Ready => {}
                 Call::Shutdown => break,
             }
         }

@@ -571,7 +571,7 @@ impl Staged {
         }
         if self.asked {
             self.asked_at = Instant::now();
-            (self.source.request)(input.clone());
+            (self.source.request)(Some(input.clone()));
         }
     }
 

@@ -206,14 +206,7 @@ impl Pair {
         let plain = self.plain.picture().0;
         let [width, height] = plain.size();
         let slot = Rect::from_min_size(self.origin.to_pos2(), Vec2::new(width as f32, height as f32));
-        let mut pictures = [plain, self.surface.picture().0.part(slot)];
-        // Their ground is a small texture that repeats, which the contract cannot say yet.
-        let wells: Vec<Rect> =
-            self.plain.tree().of_role(Role::ColorWell).map(|well| well.bounds.expand(1.0)).collect();
-        for well in wells {
-            pictures.iter_mut().for_each(|picture| picture.cover(well));
-        }
-        pictures
+        [plain, self.surface.picture().0.part(slot)]
     }
 
     fn save(&mut self, step: &str) {

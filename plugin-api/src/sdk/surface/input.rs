@@ -49,7 +49,7 @@ pub(super) fn tab_leads_out(ctx: &Context, input: &FrameInput) -> Option<bool> {
 
 /// Where events wait that the surface has asked for by itself.
 fn asked() -> egui::Id {
-    egui::Id::unique("pulse.asked")
+    egui::Id::NULL.with("pulse.asked")
 }
 
 /// Gives `event` to the surface's egui with its next frame.

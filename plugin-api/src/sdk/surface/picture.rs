@@ -7,7 +7,8 @@ use egui::{
     AreaState, Context, FullOutput, LayerId, Order, Pos2, Rect, Shape, TextureId, Vec2,
     emath::TSTransform,
     epaint::{
-        ClippedPrimitive, ClippedShape, ImageData, Primitive, TessellationOptions, textures::TextureFilter,
+        ClippedPrimitive, ClippedShape, ImageData, Primitive, TessellationOptions,
+        textures::{TextureFilter, TextureWrapMode},
     },
 };
 
@@ -267,6 +268,12 @@ pub(super) fn texture_updates(output: &mut FullOutput) -> RVec<TextureUpdate> {
                 free: false,
                 partial: delta.pos.is_some(),
                 nearest: delta.options.magnification == TextureFilter::Nearest,
+                nearest_small: delta.options.minification == TextureFilter::Nearest,
+                wrap: match delta.options.wrap_mode {
+                    TextureWrapMode::ClampToEdge => 0,
+                    TextureWrapMode::Repeat => 1,
+                    TextureWrapMode::MirroredRepeat => 2,
+                },
                 pos: [x as u32, y as u32],
                 size: image.size.map(|side| side as u32),
                 pixels: bytemuck::cast_slice(&image.pixels).to_vec().into(),
@@ -281,6 +288,8 @@ pub(super) fn texture_updates(output: &mut FullOutput) -> RVec<TextureUpdate> {
             free: true,
             partial: false,
             nearest: false,
+            nearest_small: false,
+            wrap: 0,
             pos: [0; 2],
             size: [0; 2],
             pixels: RVec::new(),

@@ -27,6 +27,7 @@ pub(super) fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
         OutputCommand::OpenUrl(url) => {
             Command { flag: url.new_tab, text: url.url.into(), ..Command::new(CommandKind::OPEN_URL) }
         }
+        #[cfg(not(feature = "egui-0-36"))]
         OutputCommand::TextSelectionSettled(text) => {
             Command { text: text.into(), ..Command::new(CommandKind::SELECTION) }
         }

@@ -21,6 +21,8 @@ fn texture(id: u64, size: [u32; 2]) -> abi::TextureUpdate {
         free: false,
         partial: false,
         nearest: false,
+        nearest_small: false,
+        wrap: 0,
         pos: [0; 2],
         size,
         pixels: vec![200; (size[0] * size[1] * 4) as usize].into(),

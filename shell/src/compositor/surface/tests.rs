@@ -37,8 +37,8 @@ impl Bench {
         let asked: Arc<Mutex<Vec<FrameInput>>> = Arc::default();
         let request = {
             let asked = Arc::clone(&asked);
-            move |input| {
-                asked.lock().push(input);
+            move |input: Option<FrameInput>| {
+                asked.lock().extend(input);
                 true
             }
         };
