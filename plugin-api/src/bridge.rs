@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use abi_stable::std_types::RVec;
-#[cfg(not(feature = "egui-0-36"))]
-use egui::MouseWheelSource;
 use egui::{
     ColorImage, CursorIcon, Event as Egui, IMEPurpose, ImeEvent, Key, Modifiers, MouseWheelUnit, PointerButton,
-    Pos2, TouchDeviceId, TouchId, TouchPhase, Vec2,
+    Pos2, TouchDeviceId, TouchId, TouchPhase,
 };
+#[cfg(not(feature = "egui-0-36"))]
+use egui::{MouseWheelSource, Vec2};
 
 use crate::abi::{Event, EventKind, modifiers as bits};
 

@@ -398,10 +398,13 @@ impl Canvas {
 
     /// What is painted for what belongs into the slot (false), or for what lies above: within `clip`, with the slot's
     /// corner at `origin`. Shows what was placed last when the window's frame is drawn.
-    pub(super) fn shape(&self, overlay: bool, clip: Rect, origin: Vec2) -> Shape {
-        let layer = Arc::clone(&self.layers[usize::from(overlay)]);
-        layer.lock().origin = origin;
-        Shape::Callback(Callback::new_paint_callback(clip, Paint(layer)))
+    pub(super) fn shape(&self, overlay: bool, clip: Rect, origin: Vec2) -> Option<Shape> {
+        let shared = &self.layers[usize::from(overlay)];
+        let mut layer = shared.lock();
+        layer.origin = origin;
+        // The slot's may still come in this frame of the window; what lies above is asked for when everything is there.
+        let wanted = !overlay || !layer.draws.is_empty();
+        wanted.then(|| Shape::Callback(Callback::new_paint_callback(clip, Paint(Arc::clone(shared)))))
     }
 }
 

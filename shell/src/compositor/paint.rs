@@ -63,6 +63,6 @@ impl Picture {
 
     /// What paints what belongs into the slot (false), or what lies above; see [`Canvas::shape`].
     pub(super) fn shape(&self, overlay: bool, clip: Rect, origin: Vec2) -> Option<Shape> {
-        Some(self.canvas.as_ref()?.shape(overlay, clip, origin))
+        self.canvas.as_ref()?.shape(overlay, clip, origin)
     }
 }

@@ -33,7 +33,8 @@ pub(crate) fn wait_awake(mut done: impl FnMut() -> bool) -> bool {
         if !*SEVERAL || Instant::now() >= until {
             return false;
         }
-        std::hint::spin_loop();
+        // Between two looks: the other thread may share its processor's units with this one.
+        (0..16).for_each(|_| std::hint::spin_loop());
     }
 }
 

@@ -41,8 +41,10 @@ use crate::{
     failure::{Failure, SharedFailure, Stage},
 };
 
+mod inbox;
 mod services;
 
+use inbox::Inbox;
 use services::ServicesOf;
 
 /// How long a remote has to close its surfaces and end its threads.
@@ -138,7 +140,7 @@ enum Call {
         state: Option<Vec<u8>>,
         mailbox: Arc<Mailbox>,
     },
-    /// A frame will be asked for in a moment.
+    /// [`Frame`](Self::Frame) in a moment.
     Ready,
     Frame {
         surface: u64,
@@ -158,7 +160,7 @@ enum Call {
 impl Remote {
     /// Starts the remote's thread, which begins to load `code`.
     pub fn start(manifest: Arc<RemoteManifest>, code: Code, wake: Wake) -> Self {
-        let (calls, inbox) = mpsc::channel();
+        let (calls, inbox) = Inbox::new();
         let shared = Arc::new(Shared {
             name: manifest.name.clone(),
             state: Mutex::new(State::Loading),
@@ -382,7 +384,7 @@ impl Shared {
 /// The remote's thread.
 struct Thread {
     shared: Arc<Shared>,
-    inbox: mpsc::Receiver<Call>,
+    inbox: Inbox,
     surfaces: BTreeMap<u64, Open>,
 }
 
@@ -433,14 +435,13 @@ impl Thread {
 
     fn init(&self, library: &Library) -> Option<RemoteBox> {
         let (scope, data_dir, fonts) = loop {
-            match self.inbox.recv() {
-                Ok(Call::Init { scope, data_dir, fonts }) => break (scope, data_dir, fonts),
-                Ok(Call::Shutdown) | Err(_) => {
+            match self.inbox.next() {
+                Some(Call::Init { scope, data_dir, fonts }) => break (scope, data_dir, fonts),
+                Some(Call::Shutdown) | None => {
                     self.shared.set(State::Ended);
                     return None;
                 }
-                // Nothing else is sent before `init`.
-                Ok(_) => {}
+                Some(_) => {}
             }
         };
         let shared = &self.shared;
@@ -481,29 +482,9 @@ impl Thread {
         }
     }
 
-    /// The next call; none when nobody can make one any more.
-    fn next(&self) -> Option<Call> {
-        let mut next = self.inbox.recv();
-        while let Ok(Call::Ready) = next {
-            next = Err(mpsc::RecvError);
-            let came = wait_awake(|| match self.inbox.try_recv() {
-                Ok(call) => {
-                    next = Ok(call);
-                    true
-                }
-                Err(mpsc::TryRecvError::Empty) => false,
-                Err(mpsc::TryRecvError::Disconnected) => true,
-            });
-            if !came {
-                next = self.inbox.recv();
-            }
-        }
-        next.ok()
-    }
-
     /// Answers calls until the remote is to end, or fails as a whole.
     fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
-        while let Some(call) = self.next() {
+        while let Some(call) = self.inbox.next() {
             match call {
                 Call::Open { expose, surface, state, mailbox } => {
                     self.open(remote, &expose, surface, state, mailbox);

@@ -162,7 +162,10 @@ fn images_and_the_request_to_paste() {
         _ => None,
     });
     let image = image.expect("an image was copied");
-    assert_eq!((image.size, image.pixels[0]), ([2, 3], egui::Color32::RED));
+    assert_eq!(
+        (image.size, image.pixels[0]),
+        ([2, 3], plugin_api::theme::color(plugin_api::tokens::LIGHT.danger))
+    );
 
     let at = places(&shell, "Paste")[0];
     shell.frame(vec![Event::PointerMoved(at), press(at, true), press(at, false)]);

@@ -168,6 +168,7 @@ fn is_end(shape: &Shape) -> bool {
 fn is_large(shape: &Shape) -> bool {
     match shape {
         Shape::Path(path) => path.points.len() > LARGE,
+        #[cfg(not(feature = "egui-0-36"))]
         Shape::Band(band) => band.points.len() > LARGE,
         Shape::Mesh(mesh) => mesh.vertices.len() > LARGE,
         Shape::Vec(shapes) => shapes.len() > LARGE || shapes.iter().any(is_large),
@@ -178,9 +179,11 @@ fn is_large(shape: &Shape) -> bool {
 fn is_same(before: &[ClippedShape], now: &[ClippedShape]) -> bool {
     before.len() == now.len()
         && before.iter().zip(now).all(|(before, now)| {
-            before.clip_rect == now.clip_rect
-                && before.transform_after_tessellation == now.transform_after_tessellation
-                && is_same_shape(&before.shape, &now.shape)
+            #[cfg(not(feature = "egui-0-36"))]
+            let moved = before.transform_after_tessellation != now.transform_after_tessellation;
+            #[cfg(feature = "egui-0-36")]
+            let moved = false;
+            !moved && before.clip_rect == now.clip_rect && is_same_shape(&before.shape, &now.shape)
         })
 }
 
@@ -235,13 +238,15 @@ pub(super) fn keep_windows_in(ctx: &Context, slot: Rect) {
     let windows: Vec<LayerId> =
         ctx.memory(|m| m.layer_ids().filter(|l| l.order == Order::Middle && m.areas().is_visible(l)).collect());
     for layer in windows {
-        let Some(mut state) = AreaState::load(ctx, layer.id) else { continue };
+        let Some(state) = AreaState::load(ctx, layer.id) else { continue };
         let now = state.rect();
         let room = (slot.size() - now.size()).max(Vec2::ZERO);
         let min = now.min.clamp(slot.min, slot.min + room);
         // What is moved by hand is at where the hand is until it lets go; this is for the picture.
         ctx.set_transform_layer(layer, TSTransform::from_translation(min - now.min));
+        #[cfg(not(feature = "egui-0-36"))]
         if min != now.min && !ctx.input(|i| i.pointer.any_down()) {
+            let mut state = state;
             state.set_left_top_pos(min);
             ctx.memory_mut(|m| m.areas_mut().set_state(layer, state));
             ctx.request_repaint();

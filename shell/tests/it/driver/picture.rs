@@ -37,17 +37,6 @@ impl Picture {
         Self { width: area.width() as usize, rgba }
     }
 
-    /// Makes `area` black.
-    pub(crate) fn cover(&mut self, area: Rect) {
-        let width = self.width;
-        for (at, pixel) in self.rgba.chunks_exact_mut(4).enumerate() {
-            let (x, y) = ((at % width) as f32 + 0.5, (at / width) as f32 + 0.5);
-            if area.contains(egui::Pos2::new(x, y)) {
-                pixel[..3].fill(0);
-            }
-        }
-    }
-
     /// What differs from another picture of that size; `None` where nothing does.
     pub(crate) fn difference(&self, other: &Self) -> Option<Difference> {
         assert_eq!(self.size(), other.size());

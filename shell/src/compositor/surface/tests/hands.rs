@@ -54,6 +54,7 @@ impl Pair {
                 ui.put(button, egui::Button::new(name));
                 let slot = Rect::from_min_size(Pos2::new(x, 50.0), Vec2::new(180.0, 200.0));
                 ui.scope_builder(egui::UiBuilder::new().max_rect(slot), |ui| surface.ui(ui, &scene));
+                surface.finish(ui.ctx(), &scene);
             }
             let button = Rect::from_min_size(Pos2::new(0.0, 260.0), Vec2::new(100.0, 30.0));
             ui.put(button, egui::Button::new("after"));
@@ -353,6 +354,7 @@ fn the_input_methods_window_is_at_the_remotes_text_cursor() {
     let mut output = bench.ctx.run_ui(RawInput { screen_rect, ..RawInput::default() }, |ui| {
         let slot = Rect::from_min_max(Pos2::new(100.0, 50.0), Pos2::new(400.0, 300.0));
         ui.scope_builder(egui::UiBuilder::new().max_rect(slot), |ui| surface.ui(ui, &scene));
+        surface.finish(ui.ctx(), &scene);
     });
     output.textures_delta.clear();
     let shown = output.platform_output.ime.unwrap();
