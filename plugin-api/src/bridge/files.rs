@@ -16,7 +16,7 @@ pub fn files_to_uris<'a>(files: impl IntoIterator<Item = &'a Path>) -> String {
             if plain {
                 list.push(byte.into());
             } else {
-                list.push_str(&format!("%{byte:02X}"));
+                list.extend([format!("%{byte:02X}")]);
             }
         }
         list.push_str("\r\n");

@@ -129,6 +129,7 @@ impl Window {
         took
     }
 
+    #[expect(clippy::iter_over_hash_type, reason = "the order between textures is of no consequence")]
     fn draw(&self, output: &mut FullOutput, meshes: &[ClippedPrimitive], start: Instant) -> Duration {
         let (device, queue) = (&self.state.device, &self.state.queue);
         let mut renderer = self.state.renderer.write();
@@ -299,7 +300,9 @@ fn many(home: &Path) -> Outcome<()> {
             for (at, surface) in surfaces.iter_mut().enumerate() {
                 ui.scope_builder(UiBuilder::new().id_salt(at).max_rect(place(at)), |ui| surface.ui(ui, &scene));
             }
-            surfaces.iter_mut().for_each(|surface| surface.finish(ui.ctx(), &scene));
+            for surface in surfaces.iter_mut() {
+                surface.finish(ui.ctx(), &scene);
+            }
         };
         linked.frame(vec![], |ui| linked_ui(ui, &mut dashboards));
         let last = dashboards.len() - 1;

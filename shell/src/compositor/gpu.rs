@@ -246,7 +246,7 @@ struct Screen {
     gpu: Arc<Gpu>,
     buffer: wgpu::Buffer,
     bind: wgpu::BindGroup,
-    is: Mutex<[f32; 4]>,
+    is: Mutex<[u8; 16]>,
 }
 
 impl Canvas {
@@ -487,9 +487,10 @@ impl CallbackTrait for Paint {
 impl Screen {
     fn set(&self, to: [f32; 4]) {
         let mut is = self.is.lock();
-        if *is != to {
-            *is = to;
-            self.gpu.write(&self.buffer, 0, bytemuck::cast_slice(&to));
+        let bytes: [u8; 16] = bytemuck::cast(to);
+        if *is != bytes {
+            *is = bytes;
+            self.gpu.write(&self.buffer, 0, &bytes);
         }
     }
 }

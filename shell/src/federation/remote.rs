@@ -129,31 +129,13 @@ pub type Saved = Result<Option<Vec<u8>>, Failure>;
 pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
 
 enum Call {
-    Init {
-        scope: Vec<Bind>,
-        data_dir: PathBuf,
-        fonts: Vec<Font>,
-    },
-    Open {
-        expose: String,
-        surface: u64,
-        state: Option<Vec<u8>>,
-        mailbox: Arc<Mailbox>,
-    },
-    /// [`Frame`](Self::Frame) in a moment.
+    Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font> },
+    Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },
     Ready,
-    Frame {
-        surface: u64,
-        input: FrameInput,
-    },
-    Save {
-        surface: u64,
-        then: Box<dyn FnOnce(Saved) + Send>,
-    },
+    Frame { surface: u64, input: FrameInput },
+    Save { surface: u64, then: Box<dyn FnOnce(Saved) + Send> },
     Changed,
-    Close {
-        surface: u64,
-    },
+    Close { surface: u64 },
     Shutdown,
 }
 
@@ -595,8 +577,7 @@ impl Drop for Open {
     }
 }
 
-/// The failure with its strings copied out of the remote's memory, which is freed here.
-#[expect(clippy::needless_pass_by_value, reason = "to free them here is the point")]
+#[expect(clippy::needless_pass_by_value, reason = "its strings are the remote's memory, which is freed here")]
 fn copied(stage: Stage, error: RemoteError) -> Failure {
     Failure::from_remote(stage, &error)
 }

@@ -7,7 +7,7 @@ use egui::{
     AreaState, Context, FullOutput, LayerId, Order, Pos2, Rect, Shape, TextureId, Vec2,
     emath::TSTransform,
     epaint::{
-        ClippedPrimitive, ClippedShape, ImageData, Primitive, TessellationOptions,
+        ClippedPrimitive, ClippedShape, FontsView, ImageData, Primitive, TessellationOptions,
         textures::{TextureFilter, TextureWrapMode},
     },
 };
@@ -63,7 +63,7 @@ impl Pictures {
         let basis = Basis {
             pixels_per_point,
             options: ctx.tessellation_options(|options| *options),
-            atlas: ctx.fonts(|fonts| fonts.font_image_size()),
+            atlas: ctx.fonts(|fonts: &FontsView<'_>| fonts.font_image_size()),
         };
         if self.basis.as_ref() != Some(&basis) {
             self.basis = Some(basis);
@@ -302,3 +302,6 @@ pub(super) fn texture_updates(output: &mut FullOutput) -> RVec<TextureUpdate> {
     }
     updates
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,47 +193,41 @@ impl Surface {
         match held.stage {
             Stage::Held => {
                 let at = pointer(ctx).or(held.source.is_none().then(|| slot.center()));
-                match at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
-                    Some(at) => {
-                        self.tell(&held, at, at - origin);
-                        held.target = Some((self.id, pass));
-                        held.taken = self.hover.taken;
-                        if held.source.is_none() && held.taken {
-                            // The shell itself takes files that nobody else does.
-                            ui.input_mut(|input| input.raw.hovered_files.clear());
-                        }
+                if let Some(at) = at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
+                    self.tell(&held, at, at - origin);
+                    held.target = Some((self.id, pass));
+                    held.taken = self.hover.taken;
+                    if held.source.is_none() && held.taken {
+                        // The shell itself takes files that nobody else does.
+                        ui.input_mut(|input| input.raw.hovered_files.clear());
                     }
-                    None => {
-                        self.leave_drag();
-                        if held.target.is_some_and(|(target, _)| target == self.id) {
-                            (held.target, held.taken) = (None, false);
-                        }
+                } else {
+                    self.leave_drag();
+                    if held.target.is_some_and(|(target, _)| target == self.id) {
+                        (held.target, held.taken) = (None, false);
                     }
                 }
             }
             Stage::Released { at, pass: released } => {
-                match at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
-                    Some(at) => {
-                        held.target = Some((self.id, pass));
-                        let answered = self.hover.told == Some(at)
-                            && self.in_flight.is_none()
-                            && !self.pending.iter().any(|event| event.kind == EventKind::DRAG_OVER);
-                        if !answered {
-                            self.tell(&held, at, at - origin);
-                        } else if self.hover.taken {
-                            self.pending.push(held.event(EventKind::DROP, at - origin));
-                            self.hover = Hover::default();
-                            held.over(ctx, true, pass);
-                        } else {
-                            refuse(ui, &mut held, pass);
-                        }
+                if let Some(at) = at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
+                    held.target = Some((self.id, pass));
+                    let answered = self.hover.told == Some(at)
+                        && self.in_flight.is_none()
+                        && !self.pending.iter().any(|event| event.kind == EventKind::DRAG_OVER);
+                    if !answered {
+                        self.tell(&held, at, at - origin);
+                    } else if self.hover.taken {
+                        self.pending.push(held.event(EventKind::DROP, at - origin));
+                        self.hover = Hover::default();
+                        held.over(ctx, true, pass);
+                    } else {
+                        refuse(ui, &mut held, pass);
                     }
-                    None => {
-                        self.leave_drag();
-                        held.target = held.target.filter(|(target, _)| *target != self.id);
-                        if released < pass && !held.is_over_another(self.id, pass) {
-                            refuse(ui, &mut held, pass);
-                        }
+                } else {
+                    self.leave_drag();
+                    held.target = held.target.filter(|(target, _)| *target != self.id);
+                    if released < pass && !held.is_over_another(self.id, pass) {
+                        refuse(ui, &mut held, pass);
                     }
                 }
             }

@@ -1,0 +1,80 @@
+//! What leaves the slot: who gets the pointer there.
+
+use super::*;
+
+/// Left of the slot, where the shell has something of its own.
+const BESIDE: Pos2 = Pos2::new(40.0, 120.0);
+
+/// A picture with a popup from the slot to over what is beside it.
+fn popup() -> Frame {
+    let place = Rect::from_min_max(Pos2::new(-90.0, 40.0), Pos2::new(30.0, 100.0));
+    Frame { overlays: vec![place], ..picture() }
+}
+
+/// One with the popup open and measured.
+fn open() -> Bench {
+    let mut bench = Bench::settled();
+    bench.mailbox.request(Duration::ZERO);
+    bench.frame(vec![]);
+    bench.answer(popup());
+    // egui measures an area before it takes the pointer.
+    (0..3).for_each(|_| drop(bench.frame(vec![])));
+    bench
+}
+
+#[test]
+fn a_popup_gets_the_pointer_where_it_leaves_the_slot() {
+    let mut bench = Bench::settled();
+    assert!(
+        bench.frame(vec![Event::PointerMoved(BESIDE), press(BESIDE, true)]).is_empty(),
+        "nothing is open yet"
+    );
+    bench.frame(vec![press(BESIDE, false), Event::PointerGone]);
+
+    let mut bench = open();
+    let asked = bench.frame(vec![Event::PointerMoved(BESIDE), press(BESIDE, true), press(BESIDE, false)]);
+    assert_eq!(
+        kinds(&asked[0]),
+        [EventKind::POINTER_MOVED, EventKind::POINTER_BUTTON, EventKind::POINTER_BUTTON]
+    );
+    assert_eq!(Pos2::from(asked[0].events[1].pos), Pos2::new(-60.0, 70.0), "as seen from the slot");
+    assert!(bench.ctx.is_pointer_over_egui(), "and nothing below it does");
+}
+
+#[test]
+fn a_popup_of_a_remote_that_does_not_answer_takes_nothing() {
+    let mut bench = open();
+    bench.mailbox.request(Duration::ZERO);
+    assert_eq!(bench.frame(vec![]).len(), 1, "it is asked, and does not answer");
+    bench.surface.in_flight = Instant::now().checked_sub(PATIENCE);
+    (0..3).for_each(|_| drop(bench.frame(vec![])));
+    assert_ne!(bench.ctx.layer_id_at(BESIDE).map(|layer| layer.order), Some(egui::Order::Foreground));
+}
+
+#[test]
+fn every_surface_is_asked_before_any_is_waited_for() {
+    let (mut first, mut second) = (Bench::settled(), Bench::settled());
+    let scene = Scene { tokens: DARK, deadline: Instant::now() + Duration::from_mins(1) };
+    let ctx = Context::default();
+    let input = RawInput {
+        screen_rect: Some(Rect::from_min_size(Pos2::ZERO, Vec2::new(400.0, 300.0))),
+        ..RawInput::default()
+    };
+    let mut output = ctx.run_ui(input, |ui| {
+        for (at, bench) in [&mut first, &mut second].into_iter().enumerate() {
+            let slot = Rect::from_min_size(Pos2::new(at as f32 * 200.0, 0.0), Vec2::splat(200.0));
+            let builder = egui::UiBuilder::new().max_rect(slot).id_salt(at);
+            ui.scope_builder(builder, |ui| bench.surface.ui(ui, &scene));
+        }
+        // Both are at work now; one that waited for the other would wait for a minute.
+        for bench in [&first, &second] {
+            assert_eq!(bench.asked.lock().len(), 1);
+            bench.answer(picture());
+        }
+        for bench in [&mut first, &mut second] {
+            bench.surface.finish(ui.ctx(), &scene);
+            assert_eq!(bench.surface.waiting(), None);
+        }
+    });
+    output.textures_delta.clear();
+}
