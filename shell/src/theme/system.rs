@@ -2,7 +2,7 @@
 //!
 //! The first look at what is installed takes hundreds of milliseconds, and each new script reads a file.
 //! Hence a remote asks on its own thread ([`find`]) and waits there; the window's thread never does
-//! ([`provide`]): its text is drawn once without the characters, and again when a thread has found them.
+//! (`provide`): its text is drawn once without the characters, and again when a thread has found them.
 
 use std::{
     collections::HashMap,

@@ -1,6 +1,6 @@
 //! The look that remotes have from their host.
 
-use std::{fs, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
 use plugin_api::tokens::{DARK, LIGHT};
 
@@ -101,7 +101,7 @@ fn no_library_brings_fonts_along() {
     let l = libraries();
     let own = [&l.analytics, &l.fixtures, &l.bare, &l.next, &l.peer, &l.liar, &l.puppet];
     let fonts = pulse::theme::fonts();
-    for library in own.into_iter().map(|path| path.as_path()).chain([elsewhere::earlier()]) {
+    for library in own.into_iter().map(PathBuf::as_path).chain([elsewhere::earlier()]) {
         let bytes = fs::read(library).expect("libraries can be read");
         for font in &fonts {
             // From the middle, and longer than what tables of numbers may have alike.

@@ -82,7 +82,7 @@ impl Outline {
     pub(super) fn difference(&self, other: &Self) -> String {
         let only = |here: &Self, there: &Self| {
             let missing = here.0.iter().filter(|line| !there.0.contains(line));
-            missing.take(SHOWN).map(|line| format!("\n      {line}")).collect::<String>()
+            missing.take(SHOWN).flat_map(|line| ["\n      ", line.as_str()]).collect::<String>()
         };
         let counts = (self.0.len(), other.0.len());
         format!(

@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use std::collections::HashMap;
 
-use egui::{Align2, Color32, FontId, RawInput, Stroke, epaint::Vertex as Corner};
+use egui::{Color32, Id, RawInput, Stroke, epaint::Vertex as Corner};
 use proptest::prelude::*;
 
 use super::*;
@@ -161,7 +161,7 @@ fn windows_stay_in_the_slot_and_popups_leave_it() {
         let mut output = ctx.run_ui(input, |ui| {
             let window = egui::Window::new("Window").default_pos([-150.0, 190.0]).fixed_size([80.0, 40.0]);
             let window = window.show(ui.ctx(), |ui| ui.label(""));
-            let popup = egui::Area::new("popup".into()).order(Order::Foreground).fixed_pos([-150.0, 50.0]);
+            let popup = egui::Area::new(Id::unique("popup")).order(Order::Foreground).fixed_pos([-150.0, 50.0]);
             popup.show(ui.ctx(), |ui| ui.allocate_space(Vec2::splat(30.0)));
             keep_windows_in(ui.ctx(), slot);
             places = (window.unwrap().response.rect, overlays(ui.ctx()));
