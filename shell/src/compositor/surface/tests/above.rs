@@ -35,7 +35,7 @@ fn a_popup_gets_the_pointer_where_it_leaves_the_slot() {
     let asked = bench.frame(vec![Event::PointerMoved(BESIDE), press(BESIDE, true), press(BESIDE, false)]);
     assert_eq!(
         kinds(&asked[0]),
-        [EventKind::POINTER_MOVED, EventKind::POINTER_BUTTON, EventKind::POINTER_BUTTON]
+        [EventKind::POINTER_MOVED, EventKind::POINTER_BUTTON, EventKind::POINTER_BUTTON, EventKind::FOCUS]
     );
     assert_eq!(Pos2::from(asked[0].events[1].pos), Pos2::new(-60.0, 70.0), "as seen from the slot");
     assert!(bench.ctx.is_pointer_over_egui(), "and nothing below it does");
