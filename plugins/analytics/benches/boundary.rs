@@ -35,8 +35,11 @@ use pulse_analytics::Dashboard;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SIZE: Vec2 = Vec2::new(1048.0, 768.0);
-const WARM_UP: usize = 60;
-const FRAMES: usize = 600;
+/// Frames of one window before it is another's turn, and how many of them are not counted.
+const TURN: usize = 50;
+const WARM_UP: usize = 10;
+const ROUNDS: usize = 30;
+const FRAMES: usize = ROUNDS * (TURN - WARM_UP);
 const PATIENT: Duration = Duration::from_secs(5);
 const LOADS: usize = 40;
 const ALIAS: &str = "remoteAnalytics";
@@ -172,6 +175,11 @@ fn show(surface: &mut Surface, ui: &mut Ui, patience: Duration) {
     surface.finish(ui.ctx(), &scene);
 }
 
+/// Takes the time of some frames, after some that are not counted.
+fn turn(first: usize, times: &mut Vec<Duration>, frame: impl FnMut(usize) -> Duration) {
+    times.extend((first..first + TURN).map(frame).skip(WARM_UP));
+}
+
 /// Moves over the chart, so that every frame shows another hover value.
 fn hover(at: usize) -> Vec<Event> {
     let x = 80.0 + (at % 300) as f32 * 3.0;
@@ -224,24 +232,25 @@ fn frames(home: &Path) -> Outcome<()> {
             host.frame(vec![], |ui| show(&mut surface, ui, PATIENT));
         });
         let before = (surface.counts().0, host.written());
-        for at in 0..WARM_UP + FRAMES {
-            let row = [
-                empty.frame(events(at), |_| ()),
-                linked.frame(events(at), |ui| dashboard.ui(ui, None)),
-                wake(&surface, &events(at)) + host.frame(events(at), |ui| show(&mut surface, ui, FRAME_BUDGET)),
-            ];
-            if kind == 0 {
-                own.extend(surface.last_took());
-            }
-            late += usize::from(kind == 0 && surface.waiting().is_some());
-            if at >= WARM_UP {
-                times[kind * 3..].iter_mut().zip(row).for_each(|(times, took)| times.push(took));
-            }
+        // In turns of some frames each, as a window has them: one after the other, its own data in the processor's caches.
+        for at in (0..ROUNDS * TURN).step_by(TURN) {
+            let samples = &mut times[kind * 3..];
+            turn(at, &mut samples[0], |at| empty.frame(events(at), |_| ()));
+            turn(at, &mut samples[1], |at| linked.frame(events(at), |ui| dashboard.ui(ui, None)));
+            turn(at, &mut samples[2], |at| {
+                let woken = wake(&surface, &events(at));
+                let shown = host.frame(events(at), |ui| show(&mut surface, ui, FRAME_BUDGET));
+                if kind == 0 {
+                    own.extend(surface.last_took());
+                    late += usize::from(surface.waiting().is_some());
+                }
+                woken + shown
+            });
         }
-        written[kind] = (host.written() - before.1) / (WARM_UP + FRAMES) as u64;
+        written[kind] = (host.written() - before.1) / (ROUNDS * TURN) as u64;
         if kind == 1 {
             let asked = surface.counts().0 - before.0;
-            println!("while idle the remote was asked for {asked} of {} frames", WARM_UP + FRAMES);
+            println!("while idle the remote was asked for {asked} of {} frames", ROUNDS * TURN);
         }
     }
     let base = median(&mut times[1].clone());
@@ -269,7 +278,7 @@ fn frames(home: &Path) -> Outcome<()> {
         "written to the graphics card in a frame: {} bytes active, {} bytes retained",
         written[0], written[1]
     );
-    println!("answers that came after the frame of the window that asked: {late} of {}", WARM_UP + FRAMES);
+    println!("answers that came after the frame of the window that asked: {late} of {}", ROUNDS * TURN);
     drop(surface);
     federation.shutdown();
     Ok(())

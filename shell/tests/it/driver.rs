@@ -22,7 +22,9 @@ use egui_inspection::protocol::{Request, Response, read_handshake, read_message,
 use tempfile::{NamedTempFile, TempDir};
 use x11rb::{
     connection::Connection,
-    protocol::xproto::{AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, InputFocus},
+    protocol::xproto::{
+        AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt, EventMask, InputFocus, MapState,
+    },
 };
 
 mod picture;
@@ -379,6 +381,14 @@ impl Window {
     /// Gives the window the keyboard, which without a window manager nobody else does.
     pub(crate) fn focus(&mut self) {
         let (x11, window) = self.x11();
+        // It answers before it is on the screen, and only then can it have the keyboard.
+        let told = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        x11.change_window_attributes(window, &told).expect("a request").check().expect("to be told");
+        let state =
+            || x11.get_window_attributes(window).expect("a request").reply().expect("attributes").map_state;
+        while state() != MapState::VIEWABLE {
+            x11.wait_for_event().expect("the window on the screen");
+        }
         x11.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME)
             .expect("a request")
             .check()
