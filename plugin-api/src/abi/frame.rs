@@ -40,7 +40,8 @@ pub struct Frame {
     pub placeholder: bool,
     /// Nanoseconds until the surface wants to run again without anything having happened, or [`NEVER`].
     pub repaint_after: u64,
-    /// Accessibility nodes: an AccessKit `TreeUpdate` as JSON, or empty when they were not asked for.
+    /// Accessibility nodes: an AccessKit `TreeUpdate` as JSON, or empty when they were not asked for or are those of
+    /// the frame before. A property with `null` in it (in place of a number that is none) is as if it were not set.
     pub access: RString,
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Access {
     nodes: Vec<(Id, Node)>,
     /// From the shell's names back to the remote's.
     back: BTreeMap<NodeId, NodeId>,
+    /// The last tree could not be read.
+    unreadable: bool,
 }
 
 /// Whether somebody reads the tree of this window. Asked inside of a pass.
@@ -30,11 +32,38 @@ pub(super) fn is_enabled(ctx: &Context, pane: Id) -> bool {
 
 impl Access {
     pub(super) fn new(surface: u64) -> Self {
-        Self { surface, top: Vec::new(), focus: None, nodes: Vec::new(), back: BTreeMap::new() }
+        Self {
+            surface,
+            top: Vec::new(),
+            focus: None,
+            nodes: Vec::new(),
+            back: BTreeMap::new(),
+            unreadable: false,
+        }
     }
 
-    /// Takes the tree of a new frame.
-    pub(super) fn update(&mut self, tree: TreeUpdate) {
+    /// Takes what a new frame has of the tree: one that cannot be read is told of once, and the pane stands alone
+    /// rather than with what was there before.
+    pub(super) fn take(&mut self, remote: &str, tree: Result<TreeUpdate, String>) {
+        let fault = match tree {
+            Ok(tree) => {
+                self.unreadable = false;
+                return self.update(tree);
+            }
+            Err(fault) => fault,
+        };
+        if !std::mem::replace(&mut self.unreadable, true) {
+            *self = Self { unreadable: true, ..Self::new(self.surface) };
+            tracing::warn!(
+                remote,
+                code = "tree-unreadable",
+                "the surface is shown, but screen readers find nothing in it, because its accessibility tree was not \
+                 usable: {fault}; tell the remote's author"
+            );
+        }
+    }
+
+    fn update(&mut self, tree: TreeUpdate) {
         let root = tree.tree.map(|tree| tree.root);
         let name = |foreign: NodeId| Id::unique(("pulse.surface.node", self.surface, foreign.0));
         let names: BTreeMap<NodeId, Id> =

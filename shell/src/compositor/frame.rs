@@ -113,8 +113,8 @@ pub struct Frame {
     pub placeholder: bool,
     /// When the surface wants to run again by itself.
     pub repaint_after: Option<Duration>,
-    /// Accessibility nodes.
-    pub access: Option<egui::accesskit::TreeUpdate>,
+    /// Accessibility nodes, where they are other ones than before; or why there are none to be had.
+    pub access: Option<Result<egui::accesskit::TreeUpdate, String>>,
     /// How long the remote took.
     pub took: Duration,
 }
@@ -208,15 +208,8 @@ impl Validator {
             }),
             None => None,
         };
-        let access = if frame.access.is_empty() {
-            None
-        } else {
-            // A remote's AccessKit may be newer than this one; its picture is good all the same.
-            serde_json::from_str(&frame.access)
-                .inspect_err(|e| tracing::debug!("an accessibility tree was not readable: {e}"))
-                .ok()
-                .and_then(tree::sound)
-        };
+        // A remote's AccessKit may be newer than this one; its picture is good all the same.
+        let access = (!frame.access.is_empty()).then(|| tree::read(&frame.access));
         self.sizes = sizes;
         self.named = named;
         Ok(Frame {

@@ -356,7 +356,7 @@ impl Surface {
                 }
                 self.hands.busy = frame.wants_keyboard || !frame.overlays.is_empty();
                 if let Some(tree) = frame.access.take() {
-                    self.access.update(tree);
+                    self.access.take(&self.name, tree);
                 }
                 self.picture.get_or_insert_with(|| Picture::new(ctx)).show(frame);
             }

@@ -6,12 +6,41 @@
 use std::collections::BTreeMap;
 
 use egui::accesskit::{Node, NodeId, Role, TreeUpdate};
+use serde_json::Value;
 
 /// How deep a tree may be: its readers descend by recursion.
 const DEPTH: usize = 200;
 
 /// How many nodes a tree may have: each is told again in every frame of the window.
 const NODES: usize = 20_000;
+
+/// What is sound of the tree in `json`, or why nothing is.
+pub(super) fn read(json: &str) -> Result<TreeUpdate, String> {
+    let update = serde_json::from_str(json)
+        .or_else(|e| without_nulls(json).ok_or(e))
+        .map_err(|e| format!("it was not understood: {e}"))?;
+    sound(update).ok_or_else(|| "it has no root".to_owned())
+}
+
+/// The tree in `json` without those properties that have `null` in them: what JSON has in place of numbers that are
+/// none or infinite, which toolkits do have (the size of something endless).
+fn without_nulls(json: &str) -> Option<TreeUpdate> {
+    fn is_whole(value: &Value) -> bool {
+        match value {
+            Value::Null => false,
+            Value::Array(values) => values.iter().all(is_whole),
+            Value::Object(values) => values.values().all(is_whole),
+            _ => true,
+        }
+    }
+    let mut update: Value = serde_json::from_str(json).ok()?;
+    for node in update.get_mut("nodes")?.as_array_mut()? {
+        if let Some(Value::Object(properties)) = node.pointer_mut("/1/properties") {
+            properties.retain(|_, value| is_whole(value));
+        }
+    }
+    serde_json::from_value(update).ok()
+}
 
 /// The part of `update` that is a tree below its root; `None` when it names no root that is there.
 ///

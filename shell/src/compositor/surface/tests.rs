@@ -247,7 +247,7 @@ fn nodes_of_a_remote_stand_in_the_shells_tree_at_their_true_place() {
     let mut bench = Bench::new();
     bench.ctx.enable_accesskit();
     assert!(bench.frame(vec![])[0].accessibility);
-    bench.answer(Frame { access: Some(tree), ..picture() });
+    bench.answer(Frame { access: Some(Ok(tree)), ..picture() });
     let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, Vec2::new(400.0, 300.0)));
     let scene = Scene { tokens: LIGHT, deadline: Instant::now() };
     let surface = &mut bench.surface;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use egui::OutputCommand;
+use egui::{Event, OutputCommand, Pos2};
 use pulse::failure::Stage;
 use serde_json::json;
 use shared_store::{AUTH, Auth, User};
@@ -221,6 +221,24 @@ fn frames_that_break_a_rule() {
         assert!(shell.slot_failure(GOOD.0, "./odd").is_none(), "{}", shell.describe());
         assert!(shell.is_active(GOOD.0));
     }
+}
+
+#[test]
+fn a_tree_that_nobody_can_read() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().bare);
+    let mut shell = installation.start();
+    shell.show(GOOD.0, "./mute");
+    let code = format!("code={} ", "tree-unreadable");
+    let told = || log().into_iter().filter(|line| line.text.contains(&code)).count();
+    shell.drive("it is told of", |_| told() > 0);
+    let frames = shell.frames(GOOD.0, "./mute");
+    for x in [20.0, 30.0, 40.0] {
+        shell.frame(vec![Event::PointerMoved(Pos2::new(x, 400.0))]);
+    }
+    shell.drive("it is shown all the same", |shell| shell.frames(GOOD.0, "./mute") > frames);
+    assert!(shell.has_picture(GOOD.0, "./mute") && shell.slot_failure(GOOD.0, "./mute").is_none());
+    assert_eq!(told(), 1, "once, not in each frame");
 }
 
 #[test]
