@@ -33,7 +33,7 @@ mod input;
 mod picture;
 mod platform;
 
-use input::{is_deed, raw_input, tab_leads_out};
+use input::{Edges, is_deed, raw_input};
 use picture::{Pictures, floats, inside_shapes, keep_windows_in, overlays, texture_updates};
 use platform::platform;
 
@@ -178,18 +178,17 @@ impl<E: Expose> EguiSurface<E> {
         }
         let mut raw = raw_input(ctx, input);
         cx.drags.borrow_mut().hear(&input.events, &mut raw);
-        let left = tab_leads_out(ctx, input);
-        if left.is_some() {
-            raw.events.retain(|e| !matches!(e, egui::Event::Key { key: egui::Key::Tab, .. }));
-            ctx.memory_mut(|m| m.focused().into_iter().for_each(|id| m.surrender_focus(id)));
-        }
+        let edges = Edges::new();
+        edges.lead_in(ctx, input);
         let mut pass = |raw| {
             ctx.run_ui(raw, |ui| {
                 ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
                     ui.set_clip_rect(slot);
                     // A pass may be thrown away and run again.
                     cx.loading.set(false);
+                    edges.begin(ui.ctx());
                     expose.ui(ui, cx);
+                    edges.end(ui.ctx());
                 });
                 keep_windows_in(ui.ctx(), slot);
                 inside = inside_shapes(ui.ctx());
@@ -222,7 +221,7 @@ impl<E: Expose> EguiSurface<E> {
             ..Frame::default()
         };
         *carried = carried.take().filter(|_| frame.placeholder);
-        if let Some(flag) = left {
+        if let Some(flag) = edges.led_out(ctx) {
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
         frame.meshes = pictures.draw(ctx, shapes, inside, ppp);

@@ -1,5 +1,5 @@
-//! egui's own demo as a remote, next to the same demo in a plain window of eframe: whatever a person does to both,
-//! both have the same tree and the same pixels.
+//! egui's own demo as a remote, next to the same demo as a part of a program of eframe: whatever a person does to
+//! both, both have the same tree and the same pixels.
 
 use std::{
     fs,
@@ -60,12 +60,11 @@ fn write_fonts(folder: &Path) {
     }
 }
 
-/// The demo in a window of its own, and in a surface.
+/// The demo as a part of a program, and in a surface; at the same place in windows of the same size.
 struct Pair {
     plain: Window,
     surface: Window,
-    /// Where the surface begins in its window.
-    origin: Vec2,
+    slot: Rect,
     faults: Vec<String>,
     // They go last: the windows are on them.
     _desktops: [Desktop; 2],
@@ -86,14 +85,15 @@ impl Pair {
         let fonts = tempfile::tempdir().expect("a folder");
         write_fonts(fonts.path());
         let mut command: Command = desktops[1].command(program);
-        let size = pane.bounds.size();
-        command.args([size.x.to_string(), size.y.to_string()]).arg(fonts.path());
+        let (size, slot) = (surface.size(), pane.bounds);
+        command.args([size.x.to_string(), size.y.to_string()]);
+        command.arg([slot.min.x, slot.min.y, slot.max.x, slot.max.y].map(|side| side.to_string()).join(","));
+        command.arg(fonts.path());
         let mut plain = desktops[1].open(command);
         plain.wait_for_parts(&["Widget Gallery"]);
         plain.focus();
         surface.focus();
-        let origin = pane.bounds.min.to_vec2();
-        Self { plain, surface, origin, faults: Vec::new(), _desktops: desktops, _fonts: fonts }
+        Self { plain, surface, slot, faults: Vec::new(), _desktops: desktops, _fonts: fonts }
     }
 
     /// Where the middle of the element is, in the plain window: the one of this role, and of those whose name has
@@ -108,7 +108,7 @@ impl Pair {
     /// Does the same to both, one event for each frame.
     fn events(&mut self, events: impl IntoIterator<Item = Event>) {
         for event in events {
-            self.surface.events(vec![moved(&event, self.origin)]);
+            self.surface.events(vec![event.clone()]);
             self.plain.events(vec![event]);
         }
     }
@@ -203,10 +203,7 @@ impl Pair {
     fn pictures(&mut self) -> [Picture; 2] {
         self.plain.settle();
         self.surface.settle();
-        let plain = self.plain.picture().0;
-        let [width, height] = plain.size();
-        let slot = Rect::from_min_size(self.origin.to_pos2(), Vec2::new(width as f32, height as f32));
-        [plain, self.surface.picture().0.part(slot)]
+        [&mut self.plain, &mut self.surface].map(|window| window.picture().0.part(self.slot))
     }
 
     fn save(&mut self, step: &str) {
@@ -230,17 +227,8 @@ fn pressing(pos: Pos2, button: PointerButton, pressed: bool) -> Event {
     Event::PointerButton { pos, button, pressed, modifiers: Modifiers::NONE }
 }
 
-/// The event where the surface is.
-fn moved(event: &Event, by: Vec2) -> Event {
-    let mut event = event.clone();
-    if let Event::PointerMoved(pos) | Event::PointerButton { pos, .. } = &mut event {
-        *pos += by;
-    }
-    event
-}
-
 #[test]
-fn a_surface_is_as_a_window_of_its_own() {
+fn a_surface_is_as_a_part_of_the_program() {
     let mut pair = Pair::open();
     pair.same("start");
     presses(&mut pair);
@@ -251,7 +239,7 @@ fn a_surface_is_as_a_window_of_its_own() {
 }
 
 #[test]
-fn windows_tooltips_keys_and_menus_are_as_in_a_window_of_its_own() {
+fn windows_tooltips_keys_and_menus_are_as_in_a_part_of_the_program() {
     let mut pair = Pair::open();
     for window in ["About egui", "Code Example"] {
         pair.click(Role::Button, window, 0);
@@ -264,13 +252,11 @@ fn windows_tooltips_keys_and_menus_are_as_in_a_window_of_its_own() {
 }
 
 #[test]
-fn modals_text_and_drags_are_as_in_a_window_of_its_own() {
+fn dialogs_text_and_drags_are_as_in_a_part_of_the_program() {
     let mut pair = Pair::open();
     folds(&mut pair);
     picks_a_date(&mut pair);
-    for window in ["About egui", "Code Example", "Widget Gallery"] {
-        pair.click(Role::Button, window, 0);
-    }
+    pair.click(Role::Button, "Widget Gallery", 0);
     writes_lines(&mut pair);
     puts_elsewhere(&mut pair);
     stands_above(&mut pair);
@@ -315,7 +301,7 @@ fn types(pair: &mut Pair) {
     // In one frame, since two clicks are a double click for a third of a second.
     let pos = pair.at(Role::TextInput, "", 0) - Vec2::new(40.0, 0.0);
     let clicks = [true, false, true, false].map(|pressed| pressing(pos, PointerButton::Primary, pressed));
-    pair.surface.events(clicks.iter().map(|event| moved(event, pair.origin)).collect());
+    pair.surface.events(clicks.to_vec());
     pair.plain.events(clicks.to_vec());
     pair.same("text-word");
     pair.events([Event::Cut, Event::Paste("pasted".to_owned())]);
@@ -358,9 +344,10 @@ fn folds(pair: &mut Pair) {
     for window in ["About egui", "Code Example"] {
         pair.click(Role::Button, window, 0);
     }
-    pair.click(Role::Button, "Click to see what is hidden!", 0);
-    pair.same("unfolded");
-    pair.click(Role::Button, "Click to see what is hidden!", 0);
+    pair.click(Role::DisclosureTriangle, "Click to see", 0);
+    // With a spinner, which never rests.
+    pair.same_tree("unfolded");
+    pair.click(Role::DisclosureTriangle, "Click to see", 0);
     pair.same_tree("folded");
 }
 
@@ -423,7 +410,8 @@ fn stands_above(pair: &mut Pair) {
     pair.same("modal-combo");
     pair.click(Role::Button, "admin", 0);
     pair.same_tree("modal-chosen");
-    pair.click(Role::Button, "Save", 0);
+    // After the button that opens such a dialog alone.
+    pair.click(Role::Button, "Save", 1);
     pair.same("modal-above");
     pair.click(Role::Button, "No Thanks", 0);
     pair.same_tree("modal-below");

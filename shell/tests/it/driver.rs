@@ -256,7 +256,13 @@ impl Window {
     ///
     /// Returns when the frame that saw the release is drawn.
     pub(crate) fn click(&mut self, name: &str) {
-        let pos = self.hover(name);
+        let pos = self.aim(name);
+        self.click_at(pos);
+    }
+
+    /// Presses and releases the primary button there.
+    pub(crate) fn click_at(&mut self, pos: Pos2) {
+        self.event(Event::PointerMoved(pos));
         for pressed in [true, false] {
             let (button, modifiers) = (PointerButton::Primary, Modifiers::NONE);
             self.event(Event::PointerButton { pos, button, pressed, modifiers });

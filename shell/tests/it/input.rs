@@ -1,18 +1,34 @@
 //! Hands on remotes: dragging between them, files, and writing in a real window.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use egui::{
     CursorIcon, Event, HoveredFile, Key, Modifiers, OutputCommand, PointerButton, Pos2, RawInput, Rect,
     ViewportCommand,
 };
 
-use crate::support::{Headless, Installation, edited, libraries, library_file, log};
+use serde_json::json;
 
+use crate::{
+    driver::{Desktop, Window},
+    support::{Headless, Installation, edited, libraries, library_file, log},
+};
+
+mod reaching;
 mod writing;
 
 const FIRST: (&str, &str) = ("remoteFixtures", "./hands");
 const SECOND: (&str, &str) = ("remoteFixture2", "./hands");
+
+/// A window of the shell that shows an expose of the fixtures.
+fn open(desktop: &Desktop, installation: &Installation, expose: &str) -> Window {
+    fs::create_dir_all(desktop.data_dir()).expect("a folder");
+    let state = json!({ "window": [1000, 700], "selected": [FIRST.0, expose] });
+    fs::write(desktop.data_dir().join("window.json"), state.to_string()).expect("a file");
+    let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
+    command.arg("--config").arg(installation.path("host.json"));
+    desktop.open(command)
+}
 
 /// Two remotes side by side that do the same.
 fn side_by_side() -> Headless {

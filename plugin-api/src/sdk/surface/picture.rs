@@ -221,11 +221,16 @@ pub(super) fn floats(ctx: &Context) -> bool {
 }
 
 /// Rectangles of visible layers that may leave the slot and take the pointer: menus, popups, modals.
+///
+/// A modal takes it everywhere, which egui does not count as its area.
 pub(super) fn overlays(ctx: &Context) -> RVec<crate::abi::Rect> {
+    let everywhere = ctx.content_rect();
     ctx.memory(|m| {
+        let place =
+            |l: LayerId| if m.top_modal_layer() == Some(l) { Some(everywhere) } else { m.area_rect(l.id) };
         m.layer_ids()
             .filter(|l| l.order == Order::Foreground && m.areas().is_visible(l))
-            .filter_map(|l| m.area_rect(l.id))
+            .filter_map(place)
             .map(rect)
             .collect()
     })

@@ -127,6 +127,51 @@ fn tab_goes_through_the_controls_and_out() {
     assert_eq!(driver.tab(modifiers::SHIFT).1, Some(false), "out of the first one, backwards");
 }
 
+/// Buttons in windows, between buttons below them.
+struct Windows;
+
+impl Expose for Windows {
+    fn new(_: &Cx) -> Result<Self, PluginError> {
+        Ok(Self)
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _: &Cx) {
+        let _ = ui.button("below");
+        for name in ["left", "right"] {
+            let window = egui::Window::new(format!("window {name}")).collapsible(false).resizable(false);
+            window.show(ui.ctx(), |ui| ui.button(name));
+        }
+        let _ = ui.button("behind");
+    }
+}
+
+#[test]
+fn tab_goes_through_windows_in_the_order_in_which_they_are_shown() {
+    let mut driver = Driver::new::<Windows>(None);
+    (0..3).for_each(|_| drop(driver.frame(true, vec![])));
+    let mut walk = |modifiers| -> Vec<String> {
+        std::iter::from_fn(|| Some(driver.tab(modifiers)))
+            .take(10)
+            .take_while(|(_, left)| left.is_none())
+            .filter_map(|(name, _)| name)
+            .collect()
+    };
+    let forward = walk(0);
+    assert_eq!(forward, ["below", "left", "right", "behind"]);
+    assert_eq!(walk(modifiers::SHIFT), ["behind", "right", "left", "below"]);
+}
+
+#[test]
+fn a_control_loses_the_focus_with_the_keyboard() {
+    let mut driver = Driver::new::<Buttons>(None);
+    driver.frame(true, vec![]);
+    assert_eq!(driver.tab(0).0.as_deref(), Some("one"));
+    let told = |pressed| vec![Event { pressed, ..Event::new(EventKind::FOCUS) }];
+    assert_eq!(focus(&driver.frame(true, told(false))).as_deref(), Some("one"), "only the window lost it");
+    driver.frame(true, told(true));
+    assert_eq!(focus(&driver.frame(false, told(false))), None);
+}
+
 /// Stands in for content for two frames.
 struct Slow(u32);
 

@@ -101,6 +101,11 @@ impl Surface {
         }
         self.hands.pass = pass;
         self.route_drag(ui, response, slot);
+        // Whoever has the press keeps the keyboard. egui takes it from whom is clicked beside, and what of a surface
+        // leaves the slot is beside it.
+        if self.hands.keyboard && self.buttons > 0 && ui.input(|i| i.pointer.any_released()) {
+            response.request_focus();
+        }
         let focused = owns_keyboard(response);
         if focused {
             // Escape, too: it may close something of the remote's.
@@ -187,8 +192,8 @@ impl Surface {
 
     fn route_focus(&mut self, ui: &Ui, response: &Response, grab: bool) {
         if grab {
+            self.grabbed = !owns_keyboard(response);
             response.request_focus();
-            self.grabbed = true;
         } else if response.gained_focus() && !std::mem::take(&mut self.grabbed) {
             // Tab led here: on to the first control, or to the last.
             let shift = ui.input(|i| i.modifiers.shift);

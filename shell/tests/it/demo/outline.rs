@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use egui::{
-    Vec2,
-    accesskit::{Node, NodeId, Role, TreeUpdate},
-};
+use egui::accesskit::{Node, NodeId, Role, TreeUpdate};
 use serde_json::Value;
 
 /// How many lines of a difference are worth reading.
@@ -20,19 +17,18 @@ impl Outline {
     /// Of all that is in the window.
     pub(super) fn of_window(update: &TreeUpdate) -> Self {
         let root = update.tree.as_ref().map(|tree| tree.root);
-        Self::below(update, root, Some(update.focus), Vec2::ZERO)
+        Self::below(update, root, Some(update.focus))
     }
 
-    /// Of the surface of this name, from its left top.
+    /// Of the surface of this name.
     pub(super) fn of_surface(update: &TreeUpdate, name: &str) -> Self {
         let pane = |node: &Node| node.role() == Role::Pane && node.label() == Some(name);
         let Some((id, node)) = update.nodes.iter().find(|(_, node)| pane(node)) else { return Self(vec![]) };
-        let origin = node.bounds().map_or(Vec2::ZERO, |b| Vec2::new(b.x0 as f32, b.y0 as f32));
         // The window has one focus, which is the surface; within it this says what has it.
-        Self::below(update, Some(*id), node.active_descendant().or(Some(update.focus)), origin)
+        Self::below(update, Some(*id), node.active_descendant().or(Some(update.focus)))
     }
 
-    fn below(update: &TreeUpdate, top: Option<NodeId>, focus: Option<NodeId>, origin: Vec2) -> Self {
+    fn below(update: &TreeUpdate, top: Option<NodeId>, focus: Option<NodeId>) -> Self {
         let nodes: BTreeMap<NodeId, &Node> = update.nodes.iter().map(|(id, node)| (*id, node)).collect();
         let children = |id: NodeId, depth: usize| {
             let children = nodes.get(&id).map(|node| node.children()).unwrap_or_default();
@@ -58,11 +54,10 @@ impl Outline {
             let mut value = serde_json::to_value(node).expect("a node is plain data");
             if let Some(properties) = value["properties"].as_object_mut() {
                 properties.remove("children");
-                for (name, shift) in [("x0", origin.x), ("x1", origin.x), ("y0", origin.y), ("y1", origin.y)] {
+                for name in ["x0", "x1", "y0", "y1"] {
                     if let Some(side) = properties.get_mut("bounds").and_then(|bounds| bounds.get_mut(name)) {
-                        let at = side.as_f64().unwrap_or_default() - f64::from(shift);
                         // Sums of small numbers with large ones are rounded.
-                        *side = ((at * 1000.0).round() / 1000.0).into();
+                        *side = ((side.as_f64().unwrap_or_default() * 1000.0).round() / 1000.0).into();
                     }
                 }
             }

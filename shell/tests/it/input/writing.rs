@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use egui::{Key, Modifiers, Pos2, accesskit::Role};
 use x11rb::{connection::RequestConnection, protocol::xproto::ConnectionExt};
 
+use super::open;
 use crate::{
     driver::{Desktop, Window},
     support::{Installation, libraries},
@@ -48,12 +49,7 @@ fn writing_selecting_and_undoing_in_a_real_window() {
     let desktop = Desktop::new();
     let mut installation = Installation::new();
     installation.add(&libraries().fixtures);
-    std::fs::create_dir_all(desktop.data_dir()).expect("a folder");
-    let state = r#"{ "window": [1000, 700], "selected": ["remoteFixtures", "./hands"] }"#;
-    std::fs::write(desktop.data_dir().join("window.json"), state).expect("a file");
-    let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
-    command.arg("--config").arg(installation.path("host.json"));
-    let mut window = desktop.open(command);
+    let mut window = open(&desktop, &installation, "./hands");
     window.wait_for("Typed \"\"");
     window.focus();
     let field = window

@@ -42,6 +42,20 @@ fn a_popup_gets_the_pointer_where_it_leaves_the_slot() {
 }
 
 #[test]
+fn a_click_on_a_popup_beside_the_slot_keeps_the_keyboard() {
+    let mut bench = open();
+    let mut kinds_of = |events| {
+        let asked = bench.frame(events);
+        bench.answer(popup());
+        asked.iter().flat_map(|input| kinds(input)).collect::<Vec<_>>()
+    };
+    kinds_of(vec![Event::PointerMoved(BESIDE)]);
+    assert!(kinds_of(vec![press(BESIDE, true)]).contains(&EventKind::FOCUS));
+    let after = [vec![press(BESIDE, false)], vec![], vec![Event::Text("a".to_owned())]].map(kinds_of);
+    assert_eq!(after.concat(), [EventKind::POINTER_BUTTON, EventKind::TEXT], "and no word of the focus");
+}
+
+#[test]
 fn a_popup_of_a_remote_that_does_not_answer_takes_nothing() {
     let mut bench = open();
     bench.mailbox.request(Duration::ZERO);
