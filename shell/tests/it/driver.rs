@@ -436,7 +436,7 @@ impl Window {
     }
 }
 
-fn atom(x11: &impl Connection, name: &str) -> u32 {
+pub(crate) fn atom(x11: &impl Connection, name: &str) -> u32 {
     x11.intern_atom(false, name.as_bytes()).expect("a request").reply().expect("an atom").atom
 }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod reaching;
+mod screen;
 mod writing;
 
 const FIRST: (&str, &str) = ("remoteFixtures", "./hands");

@@ -1,72 +1,95 @@
-//! Writing in a remote's field, with the mouse of a real screen.
+//! A remote's field, with keyboard, mouse and clipboard of a real screen.
 
-use std::io::IoSlice;
+use egui::{Rect, accesskit::Role};
 
-use egui::{Key, Modifiers, Pos2, accesskit::Role};
-use x11rb::{connection::RequestConnection, protocol::xproto::ConnectionExt};
-
-use super::open;
+use super::{
+    open,
+    screen::{self, CONTROL, END},
+};
 use crate::{
     driver::{Desktop, Window},
     support::{Installation, libraries},
 };
 
-/// What happens to the mouse, as the extension XTEST numbers it.
-const BUTTON_DOWN: u8 = 4;
-const BUTTON_UP: u8 = 5;
-const MOTION: u8 = 6;
-
-/// One thing that a person's hands do, as the screen's server tells all programs.
-fn fake(window: &Window, kind: u8, detail: u8, at: Pos2) {
-    let (x11, _) = window.x11();
-    let xtest = x11.query_extension(b"XTEST").expect("a request").reply().expect("an answer");
-    assert!(xtest.present, "Xvfb has XTEST");
-    let mut request = [0_u8; 36];
-    request[..4].copy_from_slice(&[xtest.major_opcode, 2, 9, 0]);
-    request[4] = kind;
-    request[5] = detail;
-    request[24..26].copy_from_slice(&(at.x as i16).to_ne_bytes());
-    request[26..28].copy_from_slice(&(at.y as i16).to_ne_bytes());
-    x11.send_request_without_reply(&[IoSlice::new(&request)], Vec::new())
-        .expect("a request")
-        .check()
-        .expect("done");
-}
-
-fn click(window: &mut Window, button: u8, at: Pos2) {
-    fake(window, MOTION, 0, at);
-    for kind in [BUTTON_DOWN, BUTTON_UP] {
-        fake(window, kind, button, Pos2::ZERO);
-    }
-}
-
 fn typed(window: &mut Window, text: &str) {
     window.wait_for(&format!("Typed {text:?}"));
 }
 
-#[test]
-fn writing_selecting_and_undoing_in_a_real_window() {
-    let desktop = Desktop::new();
-    let mut installation = Installation::new();
+/// The shell with a field in a remote; what it runs from has to be kept.
+fn hands() -> (Window, Desktop, Installation) {
+    let (desktop, mut installation) = (Desktop::new(), Installation::new());
     installation.add(&libraries().fixtures);
     let mut window = open(&desktop, &installation, "./hands");
     window.wait_for("Typed \"\"");
     window.focus();
-    let field = window
-        .until("the field", |tree| tree.of_role(Role::MultilineTextInput).next().map(|field| field.bounds));
-    let start = field.left_top() + egui::vec2(12.0, 10.0);
-    click(&mut window, 1, start);
+    (window, desktop, installation)
+}
+
+fn field(window: &mut Window) -> Rect {
+    window.until("the field", |tree| tree.of_role(Role::MultilineTextInput).next().map(|field| field.bounds))
+}
+
+#[test]
+fn writing_selecting_and_undoing_in_a_real_window() {
+    let (mut window, _desktop, _installation) = hands();
+    let start = field(&mut window).left_top() + egui::vec2(12.0, 10.0);
+    screen::click(&window, 1, start);
     window.settle();
-    window.text("two words");
-    typed(&mut window, "two words");
+    screen::write(&window, "Two words");
+    typed(&mut window, "Two words");
 
     // The first word, and what is written takes its place.
-    click(&mut window, 1, start);
-    click(&mut window, 1, start);
+    screen::click(&window, 1, start);
+    screen::click(&window, 1, start);
     window.settle();
     window.screenshot("input-selected.png");
-    window.text("one");
+    screen::write(&window, "one");
     typed(&mut window, "one words");
-    window.key_with(Modifiers::COMMAND, Key::Z);
+    screen::press(&window, &[CONTROL, 'z'.into()]);
     window.gone("Typed \"one words\"");
+}
+
+#[test]
+fn the_clipboard_and_the_selection_of_a_real_screen() {
+    let (mut window, _desktop, _installation) = hands();
+    let field = field(&mut window);
+    let start = field.left_top() + egui::vec2(12.0, 10.0);
+    screen::click(&window, 1, start);
+    window.settle();
+    screen::write(&window, "one two");
+    typed(&mut window, "one two");
+    screen::press(&window, &[CONTROL, 'a'.into()]);
+    screen::press(&window, &[CONTROL, 'c'.into()]);
+    screen::press(&window, &[END]);
+    // What is copied is on the clipboard once the remote has answered.
+    window.settle();
+    screen::press(&window, &[CONTROL, 'v'.into()]);
+    typed(&mut window, "one twoone two");
+
+    // What is selected is pasted where the middle button is pressed.
+    screen::click(&window, 1, start);
+    screen::click(&window, 1, start);
+    window.settle();
+    screen::click(&window, 2, field.right_top() + egui::vec2(-8.0, 10.0));
+    typed(&mut window, "one twoone twoone");
+
+    window.click("Copy an image");
+    window.wait_for("Image None");
+    window.click("Paste");
+    window.wait_for("Image Some([2, 3])");
+}
+
+#[test]
+fn a_file_of_another_program_is_dragged_over_and_dropped() {
+    let (mut window, _desktop, _installation) = hands();
+    let file = tempfile::Builder::new().prefix("dragged").tempfile().expect("a file");
+    let name = file.path().file_name().expect("a name").display();
+    let zone = window.wait_for("Drop here").bounds.center();
+    screen::point(&window, zone);
+    window.settle();
+    let drag = screen::drag(&window, file.path());
+    window.wait_for("Files above: 1, dropped: []");
+    drag.release();
+    window.wait_for(&format!("Files above: 0, dropped: [\"{name}\"]"));
+    window.wait_for_parts(&["Dropped", "text/uri-list", &name.to_string()]);
 }
