@@ -1,8 +1,16 @@
 //! Remotes of other toolkits, compilers and versions, side by side.
 
-use egui::{Event, Modifiers, PointerButton, Pos2};
+use std::collections::BTreeSet;
 
-use crate::support::{Headless, Installation, elsewhere, libraries};
+use egui::{
+    Event, Key, Modifiers, PointerButton, Pos2, Rect, Vec2,
+    accesskit::{NodeId, Role},
+};
+
+use crate::{
+    driver::Picture,
+    support::{Headless, Installation, elsewhere, libraries},
+};
 
 /// A click of a person.
 fn click(shell: &mut Headless, pos: Pos2) {
@@ -22,6 +30,41 @@ fn await_text(shell: &mut Headless, text: &str) {
     shell.drive(&format!("it says {text:?}"), |shell| shell.screen().says(text));
 }
 
+/// What has the focus, and the surface that it is in; assistive technology goes on from a node to its active
+/// descendant.
+fn focus(shell: &Headless) -> Option<(NodeId, String)> {
+    let nodes = &shell.screen().tree.as_ref()?.nodes;
+    let node = |id: NodeId| nodes.iter().find(|(known, _)| *known == id).map(|(_, node)| node);
+    let focus = node(shell.screen().tree.as_ref()?.focus)?.active_descendant()?;
+    let mut at = focus;
+    loop {
+        at = nodes.iter().find(|(_, node)| node.children().contains(&at))?.0;
+        if let Some(pane) = node(at).filter(|node| node.role() == Role::Pane) {
+            return Some((focus, pane.label()?.to_owned()));
+        }
+    }
+}
+
+/// Presses Tab until it has gone through every surface; their titles in that order.
+fn tab_through(shell: &mut Headless, modifiers: Modifiers, surfaces: usize) -> Vec<String> {
+    let mut order: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
+    loop {
+        let before = focus(shell);
+        if let Some((control, surface)) = before.clone() {
+            if !seen.insert(control) && order.len() == surfaces {
+                return order;
+            }
+            if order.last() != Some(&surface) && order.first() != Some(&surface) {
+                order.push(surface);
+            }
+        }
+        let key = |pressed| Event::Key { key: Key::Tab, physical_key: None, pressed, repeat: false, modifiers };
+        shell.frame(vec![key(true), key(false)]);
+        shell.drive("Tab leads on", |shell| focus(shell).is_some_and(|focus| Some(focus) != before));
+    }
+}
+
 #[test]
 fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
     let mut installation = Installation::new();
@@ -31,6 +74,7 @@ fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
     // By another compiler and with other flags, where there is one; otherwise as the others.
     let analytics = installation.add(elsewhere::nightly().unwrap_or(&libraries().analytics));
     let mut shell = installation.start();
+    shell.paint();
     let shown = [
         (analytics.as_str(), "./analytics-dashboard"),
         (bare.as_str(), "./triangles"),
@@ -58,6 +102,19 @@ fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
     for (alias, expose) in shown {
         assert!(shell.slot_failure(alias, expose).is_none(), "{}", shell.describe());
     }
+    let (width, pixels) = shell.picture();
+    let picture = Picture::new(width, pixels);
+    picture.save("neutral.png");
+    for at in 0..4 {
+        let slot = Rect::from_min_size(Pos2::new(300.0 * at as f32, 0.0), Vec2::new(300.0, 800.0));
+        let colors: BTreeSet<_> = picture.pixels(slot).collect();
+        assert!(colors.len() > 4, "{} colours in slot {at}", colors.len());
+    }
+    // From each to the next, and back.
+    let forward = tab_through(&mut shell, Modifiers::NONE, 4);
+    let backward = tab_through(&mut shell, Modifiers::SHIFT, 4);
+    assert_eq!(forward, ["Triangles", "A form on egui 0.36", "Calm", "Analytics"]);
+    assert_eq!(backward, ["Triangles", "Analytics", "Calm", "A form on egui 0.36"]);
     // What each was asked to do, the others have no part in.
     for still in ["Count 1", "Sent 1", "Counted 1"] {
         assert!(shell.screen().says(still), "{}", shell.describe());

@@ -23,8 +23,13 @@ pub(crate) struct Picture {
 impl Picture {
     pub(super) fn decode(png: &[u8]) -> Self {
         let image = eframe::icon_data::from_png_bytes(png).expect("a PNG");
-        assert_eq!(image.rgba.len(), 4 * image.width as usize * image.height as usize);
-        Self { width: image.width as usize, rgba: image.rgba }
+        Self::new(image.width as usize, image.rgba)
+    }
+
+    /// One with so many pixels in a row, and red, green, blue and alpha of each.
+    pub(crate) fn new(width: usize, rgba: Vec<u8>) -> Self {
+        assert!(rgba.len().is_multiple_of(4 * width), "whole rows");
+        Self { width, rgba }
     }
 
     pub(crate) fn size(&self) -> [usize; 2] {

@@ -10,9 +10,13 @@ use egui::{
     Context, Event, FullOutput, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId,
     accesskit::{Action, ActionRequest, NodeId, Role, TreeId, TreeUpdate},
 };
+use egui_kittest::{
+    TestRenderer as _,
+    wgpu::{WgpuTestRenderer, create_render_state, default_wgpu_setup},
+};
 use plugin_api::tokens::{self, Tokens};
 use pulse::{
-    compositor::{Scene, Surface},
+    compositor::{Gpu, Scene, Surface},
     config::Config,
     failure::Failure,
     federation::{Entry, Federation, Status, Told},
@@ -29,6 +33,7 @@ pub(crate) struct Headless {
     ctx: Context,
     started: Instant,
     output: Screen,
+    painter: Option<WgpuTestRenderer>,
     longest: Duration,
     /// Physical pixels in a point of the screen that the window is on.
     pub(crate) screen_scale: f32,
@@ -96,6 +101,7 @@ impl Headless {
             ctx,
             started,
             output: Screen::default(),
+            painter: None,
             longest: Duration::ZERO,
             screen_scale: 1.0,
             tokens: tokens::LIGHT,
@@ -148,6 +154,23 @@ impl Headless {
     /// How many frames the expose has given.
     pub(crate) fn frames(&self, alias: &str, expose: &str) -> u64 {
         self.surface(alias, expose).map_or(0, |surface| surface.counts().0)
+    }
+
+    /// Paints from now on what is shown from now on.
+    #[allow(dead_code, reason = "for those who look")]
+    pub(crate) fn paint(&mut self) {
+        let state = create_render_state(default_wgpu_setup(), egui_wgpu::RendererOptions::PREDICTABLE);
+        Gpu::install(&self.ctx, &state);
+        self.painter = Some(WgpuTestRenderer::from_render_state(state));
+    }
+
+    /// What the window shows now, painted: its width in pixels, and red, green, blue and alpha of each.
+    #[allow(dead_code, reason = "for those who look")]
+    pub(crate) fn picture(&mut self) -> (usize, Vec<u8>) {
+        let output = self.run(RawInput::default());
+        let painter = self.painter.as_mut().expect("it paints");
+        let picture = painter.render(&self.ctx, &output).expect("a picture");
+        (picture.width() as usize, picture.into_raw())
     }
 
     /// What the last frame of the window showed.
@@ -217,6 +240,11 @@ impl Headless {
 
     /// One frame of the window with the events and files of `input`.
     pub(crate) fn frame_of(&mut self, input: RawInput) -> &Screen {
+        self.run(input);
+        &self.output
+    }
+
+    fn run(&mut self, input: RawInput) -> FullOutput {
         let began = Instant::now();
         self.federation.poll();
         self.told.extend(self.federation.take_events());
@@ -249,12 +277,14 @@ impl Headless {
         });
         self.longest = self.longest.max(began.elapsed());
         self.note(&mut output);
-        &self.output
+        output
     }
 
     fn note(&mut self, output: &mut FullOutput) {
-        // Nobody paints, so nobody takes the textures.
-        output.textures_delta.clear();
+        match &mut self.painter {
+            Some(painter) => painter.handle_delta(&mut output.textures_delta),
+            None => output.textures_delta.clear(),
+        }
         self.output.commands.append(&mut output.platform_output.commands);
         self.output.cursor = output.platform_output.cursor_icon;
         self.output.files = self.ctx.input(|i| [i.raw.hovered_files.len(), i.raw.dropped_files.len()]);
