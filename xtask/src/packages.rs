@@ -31,6 +31,7 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     }
     if purpose == Purpose::Tests {
         wanted.extend(BUS);
+        wanted.extend(SCRIPTS);
     }
     if !compiler() {
         wanted.extend(COMPILER);
@@ -94,6 +95,12 @@ const WINDOW: [Need; 11] = [
     ("libxrandr2", "libXrandr", "libxrandr", "libXrandr.so.2"),
     ("libx11-xcb1", "libX11-xcb", "libx11", "libX11-xcb.so.1"),
     ("fonts-dejavu-core", "dejavu-sans-fonts", "ttf-dejavu", ""),
+];
+
+/// With what the shell's own fonts lack: Han, kana, emoji.
+const SCRIPTS: [Need; 2] = [
+    ("fonts-droid-fallback", "google-droid-sans-fonts", "ttf-droid", ""),
+    ("fonts-noto-color-emoji", "google-noto-color-emoji-fonts", "noto-fonts-emoji", ""),
 ];
 
 #[derive(Clone, Copy, PartialEq)]

@@ -4,7 +4,10 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use plugin_api::tokens::{DARK, LIGHT};
 
-use crate::support::{Headless, Installation, PATIENCE, elsewhere, libraries, places_of};
+use crate::{
+    driver::Picture,
+    support::{Headless, Installation, PATIENCE, elsewhere, libraries, places_of},
+};
 
 const HOST: &str = "Host look: ";
 const OWN: &str = "Own look: ";
@@ -88,12 +91,21 @@ fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
 
 #[test]
 fn a_remote_has_the_fonts_of_the_system_and_copes_without() {
-    let mut shell = looks();
-    if pulse::theme::system::find("ع", 1).is_none() {
-        eprintln!("left out: this system has no font with Arabic; `cargo xtask test` installs one");
-        return;
+    let mut installation = Installation::new();
+    let alias = installation.add(&libraries().fixtures);
+    let mut shell = installation.start();
+    shell.paint();
+    shell.show(&alias, "./look");
+    for (script, character) in [("Arabic", "ع"), ("Han", "语"), ("Kana", "か"), ("Emoji", "🫨")] {
+        if pulse::theme::system::find(character, 1).is_none() {
+            eprintln!("left out: this system has no font with {script}; `cargo xtask test` installs one");
+            continue;
+        }
+        let said = format!("{script}: true");
+        shell.drive("it has it, and goes on without a font for U+10FFFD", |s| s.screen().says(&said));
     }
-    shell.drive("it has Arabic, and goes on without a font for U+10FFFD", |s| s.screen().says("Arabic: true"));
+    let (width, pixels) = shell.picture();
+    Picture::new(width, pixels).save("look-scripts.png");
 }
 
 #[test]
