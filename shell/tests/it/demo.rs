@@ -93,7 +93,10 @@ impl Pair {
         plain.wait_for_parts(&["Widget Gallery"]);
         plain.focus();
         surface.focus();
-        Self { plain, surface, slot, faults: Vec::new(), _desktops: desktops, _fonts: fonts }
+        let mut pair = Self { plain, surface, slot, faults: Vec::new(), _desktops: desktops, _fonts: fonts };
+        // Windows have found their places, and what is pressed from now on stays where it is.
+        pair.same("start");
+        pair
     }
 
     /// Where the middle of the element is, in the plain window: the one of this role, and of those whose name has
@@ -230,7 +233,6 @@ fn pressing(pos: Pos2, button: PointerButton, pressed: bool) -> Event {
 #[test]
 fn a_surface_is_as_a_part_of_the_program() {
     let mut pair = Pair::open();
-    pair.same("start");
     presses(&mut pair);
     types(&mut pair);
     chooses(&mut pair);

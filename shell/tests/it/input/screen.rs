@@ -72,13 +72,19 @@ pub(super) fn press(window: &Window, keys: &[u32]) {
         }
         codes.push(code);
     }
-    codes.iter().for_each(|code| fake(&x11, KEY_DOWN, *code, Pos2::ZERO));
-    codes.iter().rev().for_each(|code| fake(&x11, KEY_UP, *code, Pos2::ZERO));
+    for code in &codes {
+        fake(&x11, KEY_DOWN, *code, Pos2::ZERO);
+    }
+    for code in codes.iter().rev() {
+        fake(&x11, KEY_UP, *code, Pos2::ZERO);
+    }
 }
 
 /// Types Latin letters, whose keys have the numbers of the letters.
 pub(super) fn write(window: &Window, text: &str) {
-    text.chars().for_each(|letter| press(window, &[letter.into()]));
+    for letter in text.chars() {
+        press(window, &[letter.into()]);
+    }
 }
 
 /// A file that another program drags over the window (XDND, version 5).

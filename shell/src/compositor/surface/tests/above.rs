@@ -47,7 +47,7 @@ fn a_click_on_a_popup_beside_the_slot_keeps_the_keyboard() {
     let mut kinds_of = |events| {
         let asked = bench.frame(events);
         bench.answer(popup());
-        asked.iter().flat_map(|input| kinds(input)).collect::<Vec<_>>()
+        asked.iter().flat_map(kinds).collect::<Vec<_>>()
     };
     kinds_of(vec![Event::PointerMoved(BESIDE)]);
     assert!(kinds_of(vec![press(BESIDE, true)]).contains(&EventKind::FOCUS));
