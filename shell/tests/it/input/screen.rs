@@ -27,6 +27,7 @@ const MOTION: u8 = 6;
 /// Keys that write nothing, as X11 calls them.
 pub(super) const SHIFT: u32 = 0xffe1;
 pub(super) const CONTROL: u32 = 0xffe3;
+pub(super) const HOME: u32 = 0xff50;
 pub(super) const END: u32 = 0xff57;
 
 fn fake(x11: &impl RequestConnection, kind: u8, detail: u8, at: Pos2) {

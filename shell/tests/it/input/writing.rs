@@ -1,10 +1,10 @@
 //! A remote's field, with keyboard, mouse and clipboard of a real screen.
 
-use egui::{Rect, accesskit::Role};
+use egui::{Event, ImeEvent, Rect, accesskit::Role};
 
 use super::{
     open,
-    screen::{self, CONTROL, END},
+    screen::{self, CONTROL, END, HOME},
 };
 use crate::{
     driver::{Desktop, Window},
@@ -47,6 +47,25 @@ fn writing_selecting_and_undoing_in_a_real_window() {
     typed(&mut window, "one words");
     screen::press(&window, &[CONTROL, 'z'.into()]);
     window.gone("Typed \"one words\"");
+}
+
+#[test]
+fn an_input_method_writes_where_the_cursor_is() {
+    let (mut window, _desktop, _installation) = hands();
+    let start = field(&mut window).left_top() + egui::vec2(12.0, 10.0);
+    screen::click(&window, 1, start);
+    window.settle();
+    screen::write(&window, "ab");
+    typed(&mut window, "ab");
+    screen::press(&window, &[HOME]);
+    screen::write(&window, "c");
+    typed(&mut window, "cab");
+    let preedit = ImeEvent::Preedit { text: "ni".to_owned(), active_range_chars: Some(0..2) };
+    window.events(vec![Event::Ime(preedit)]);
+    typed(&mut window, "cniab");
+    window.screenshot("input-preedit.png");
+    window.events(vec![Event::Ime(ImeEvent::Commit("你".to_owned()))]);
+    typed(&mut window, "c你ab");
 }
 
 #[test]
