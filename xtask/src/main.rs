@@ -169,10 +169,18 @@ fn ci() -> Result<()> {
     let targets = ["--lib", "--examples", "--bin", "xtask"];
     let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
     step("doc", doc.args(targets).env("RUSTDOCFLAGS", "-D warnings"))?;
+    // Workspaces of their own that no test builds.
+    for apart in [HOT_RELOAD, "shell/fuzz/Cargo.toml"] {
+        let mut metadata = cargo(&["metadata", "--locked", "--format-version", "1", "--manifest-path", apart]);
+        step("lock files", metadata.stdout(Stdio::null()))?;
+    }
     test(&[], &variables)?;
     eprintln!("xtask: ci passed in {:.0?}", began.elapsed());
     Ok(())
 }
+
+/// What replacing a remote is compared with.
+const HOT_RELOAD: &str = "plugins/analytics/benches/hot-reload/Cargo.toml";
 
 fn bench(args: &[OsString]) -> Result<()> {
     packages::ensure(Purpose::Tests)?;
@@ -184,14 +192,14 @@ fn bench(args: &[OsString]) -> Result<()> {
     step("bench", bench.env("PULSE_HOT_RELOAD", hot_reload).args(args))
 }
 
-/// Builds what replacing a remote is compared with; returns the folder that it is in.
+/// Builds [`HOT_RELOAD`]; returns the folder that it is in.
 ///
 /// In a target folder of its own, below this one: it depends on the analytics remote with other features, and cargo
 /// gives a library that is also a dynamic one the same file name whatever its features are.
 fn build_hot_reload() -> Result<PathBuf> {
     let target = target_folder(&[])?.join("hot-reload");
     let mut build = cargo(&["build", "--release", "--locked", "--target-dir"], &[]);
-    build.arg(&target).args(["--manifest-path", "plugins/analytics/benches/hot-reload/Cargo.toml"]);
+    build.arg(&target).args(["--manifest-path", HOT_RELOAD]);
     step("build hot-reload", &mut build)?;
     Ok(target.join("release"))
 }
