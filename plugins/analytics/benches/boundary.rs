@@ -50,10 +50,7 @@ fn main() -> Outcome<()> {
         return Ok(());
     }
     let home = tempfile::tempdir()?;
-    println!(
-        "One frame of the dashboard at {} × {}, release, {FRAMES} frames each, interleaved",
-        SIZE.x, SIZE.y
-    );
+    println!("One frame of the dashboard at {} × {}, release, {FRAMES} frames each, in turns", SIZE.x, SIZE.y);
     frames(home.path())?;
     println!("\nThe same dashboard many times over, below each other");
     many(home.path())?;
