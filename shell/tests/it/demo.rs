@@ -35,6 +35,38 @@ const ROUNDED: usize = 16;
 /// After so many differences the rest is a consequence.
 const ENOUGH: usize = 10;
 
+/// Parts of the names of all demos, and whether one comes to rest.
+const DEMOS: [(&str, bool); 28] = [
+    ("Band", false),
+    ("Bézier Curve", true),
+    ("Code Editor", true),
+    ("Code Example", true),
+    ("Completion", true),
+    ("Dancing Strings", false),
+    ("Drag and Drop", true),
+    ("Font Book", true),
+    ("Frame", true),
+    ("Highlighting", true),
+    ("Interactive Container", true),
+    ("Misc Demos", true),
+    ("Modals", true),
+    ("Multi Touch", true),
+    ("Painting", true),
+    ("Panels", true),
+    ("Popups", true),
+    ("Scene", true),
+    ("Screenshot", true),
+    ("Scrolling", true),
+    ("Sliders", true),
+    ("Strip", true),
+    ("Table", true),
+    ("TextEdit", true),
+    ("Text Layout", true),
+    ("Tooltips", true),
+    ("Undo Redo", true),
+    ("Widget Gallery", true),
+];
+
 /// What the remote's manifest calls it.
 const TITLE: &str = "Every demo";
 
@@ -262,6 +294,24 @@ fn dialogs_text_and_drags_are_as_in_a_part_of_the_program() {
     writes_lines(&mut pair);
     puts_elsewhere(&mut pair);
     stands_above(&mut pair);
+    pair.end();
+}
+
+#[test]
+fn every_demo_is_as_in_a_part_of_the_program() {
+    let mut pair = Pair::open();
+    for window in ["About egui", "Code Example", "Widget Gallery"] {
+        pair.click(Role::Button, window, 0);
+    }
+    for (demo, rests) in DEMOS {
+        pair.click(Role::Button, demo, 0);
+        if rests {
+            pair.same(demo);
+        } else {
+            pair.same_tree(demo);
+        }
+        pair.click(Role::Button, demo, 0);
+    }
     pair.end();
 }
 

@@ -54,12 +54,8 @@ impl Outline {
             let mut value = serde_json::to_value(node).expect("a node is plain data");
             if let Some(properties) = value["properties"].as_object_mut() {
                 properties.remove("children");
-                for name in ["x0", "x1", "y0", "y1"] {
-                    if let Some(side) = properties.get_mut("bounds").and_then(|bounds| bounds.get_mut(name)) {
-                        // Sums of small numbers with large ones are rounded.
-                        *side = ((side.as_f64().unwrap_or_default() * 1000.0).round() / 1000.0).into();
-                    }
-                }
+                // Numbers that are none have no other form in JSON, and a host leaves them out.
+                properties.retain(|_, value| !value.is_null());
             }
             rename(&mut value, &called);
             let focused = if Some(id) == focus { "focused " } else { "" };
@@ -88,12 +84,15 @@ impl Outline {
     }
 }
 
-/// Puts what `called` says in the place of every number that it knows as the name of a node.
+/// Puts what `called` says in the place of every number that it knows as the name of a node, and rounds others.
 fn rename(value: &mut Value, called: &dyn Fn(u64) -> Option<String>) {
     match value {
         Value::Number(number) => {
             if let Some(name) = number.as_u64().and_then(called) {
                 *value = name.into();
+            } else if number.is_f64() {
+                // Sums of small numbers with large ones are rounded, and so are numbers on their way as text.
+                *value = ((number.as_f64().unwrap_or_default() * 1000.0).round() / 1000.0).into();
             }
         }
         Value::Array(list) => list.iter_mut().for_each(|value| rename(value, called)),

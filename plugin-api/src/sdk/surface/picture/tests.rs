@@ -150,24 +150,39 @@ fn another_scale_draws_everything_anew() {
     assert!(!kept(pictures.draw(&ctx, shapes(), 1, 1.25)));
 }
 
-#[test]
-fn windows_stay_in_the_slot_and_popups_leave_it() {
+const SLOT: Rect = Rect::from_min_max(Pos2::ZERO, Pos2::new(300.0, 200.0));
+
+/// Where a window comes to rest, in a host that is larger than the slot; and what leaves that.
+fn settled(pos: Pos2, size: Vec2) -> (Rect, RVec<crate::abi::Rect>) {
     let ctx = ready();
-    let slot = Rect::from_min_size(Pos2::ZERO, Vec2::new(300.0, 200.0));
     let screen_rect = Some(Rect::from_min_max(Pos2::new(-200.0, -100.0), Pos2::new(600.0, 500.0)));
     let mut places = (Rect::NOTHING, RVec::new());
     for _ in 0..4 {
         let input = RawInput { screen_rect, ..RawInput::default() };
         let mut output = ctx.run_ui(input, |ui| {
-            let window = egui::Window::new("Window").default_pos([-150.0, 190.0]).fixed_size([80.0, 40.0]);
-            let window = window.show(ui.ctx(), |ui| ui.label(""));
+            let window = egui::Window::new("Window").default_pos(pos).fixed_size(size);
+            let window = window.show(ui.ctx(), |ui| ui.allocate_space(size));
             let popup = egui::Area::new(Id::unique("popup")).order(Order::Foreground).fixed_pos([-150.0, 50.0]);
             popup.show(ui.ctx(), |ui| ui.allocate_space(Vec2::splat(30.0)));
-            keep_windows_in(ui.ctx(), slot);
+            keep_windows_in(ui.ctx(), SLOT);
             places = (window.unwrap().response.rect, overlays(ui.ctx()));
         });
         output.textures_delta.clear();
     }
-    assert!(slot.contains_rect(places.0), "{:?}", places.0);
-    assert_eq!((places.1.len(), places.1[0][0]), (1, -150.0));
+    places
+}
+
+#[test]
+fn windows_stay_in_the_slot_and_popups_leave_it() {
+    let (window, overlays) = settled(Pos2::new(-150.0, 190.0), Vec2::new(80.0, 40.0));
+    assert!(SLOT.contains_rect(window), "{window:?}");
+    assert_eq!((overlays.len(), overlays[0][0]), (1, -150.0));
+}
+
+#[test]
+fn a_window_that_is_too_tall_stays_where_its_title_is_seen() {
+    for (top, stays) in [(30.0, 30.0), (-50.0, SLOT.top())] {
+        let (window, _) = settled(Pos2::new(20.0, top), Vec2::new(80.0, 300.0));
+        assert_eq!(window.y_range().min.to_bits(), f32::to_bits(stays), "{window:?}");
+    }
 }
