@@ -21,8 +21,8 @@ pub(super) struct Access {
     nodes: Vec<(Id, Node)>,
     /// From the shell's names back to the remote's.
     back: BTreeMap<NodeId, NodeId>,
-    /// The last tree could not be read.
-    unreadable: bool,
+    /// It was said that a tree cannot be read.
+    told: bool,
 }
 
 /// Whether somebody reads the tree of this window. Asked inside of a pass.
@@ -32,34 +32,25 @@ pub(super) fn is_enabled(ctx: &Context, pane: Id) -> bool {
 
 impl Access {
     pub(super) fn new(surface: u64) -> Self {
-        Self {
-            surface,
-            top: Vec::new(),
-            focus: None,
-            nodes: Vec::new(),
-            back: BTreeMap::new(),
-            unreadable: false,
-        }
+        Self { surface, top: Vec::new(), focus: None, nodes: Vec::new(), back: BTreeMap::new(), told: false }
     }
 
-    /// Takes what a new frame has of the tree: one that cannot be read is told of once, and the pane stands alone
-    /// rather than with what was there before.
+    /// Takes what a new frame has of the tree: with one that cannot be read the pane stands alone rather than with
+    /// what was there before, which is told of once.
     pub(super) fn take(&mut self, remote: &str, tree: Result<TreeUpdate, String>) {
-        let fault = match tree {
-            Ok(tree) => {
-                self.unreadable = false;
-                return self.update(tree);
+        match tree {
+            Ok(tree) => self.update(tree),
+            Err(fault) => {
+                if !self.told {
+                    tracing::warn!(
+                        remote,
+                        code = "tree-unreadable",
+                        "the surface is shown, but screen readers find nothing in it, because its accessibility tree \
+                         was not usable: {fault}; tell the remote's author"
+                    );
+                }
+                *self = Self { told: true, ..Self::new(self.surface) };
             }
-            Err(fault) => fault,
-        };
-        if !std::mem::replace(&mut self.unreadable, true) {
-            *self = Self { unreadable: true, ..Self::new(self.surface) };
-            tracing::warn!(
-                remote,
-                code = "tree-unreadable",
-                "the surface is shown, but screen readers find nothing in it, because its accessibility tree was not \
-                 usable: {fault}; tell the remote's author"
-            );
         }
     }
 

@@ -128,6 +128,7 @@ pub type Saved = Result<Option<Vec<u8>>, Failure>;
 /// Makes the window draw again after a while. `[thread-safe]`
 pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
 
+/// What the remote's thread is asked to do; `Ready` comes shortly before a frame, so that the thread is awake.
 enum Call {
     Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font> },
     Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },

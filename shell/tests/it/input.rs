@@ -21,14 +21,20 @@ mod writing;
 const FIRST: (&str, &str) = ("remoteFixtures", "./hands");
 const SECOND: (&str, &str) = ("remoteFixture2", "./hands");
 
-/// A window of the shell that shows an expose of the fixtures.
-fn open(desktop: &Desktop, installation: &Installation, expose: &str) -> Window {
+/// A window of the shell that has the keyboard, with an expose of the fixtures that says `text` first. What it runs
+/// from has to be kept.
+fn open(expose: &str, text: &str) -> (Window, Desktop, Installation) {
+    let (desktop, mut installation) = (Desktop::new(), Installation::new());
+    installation.add(&libraries().fixtures);
     fs::create_dir_all(desktop.data_dir()).expect("a folder");
     let state = json!({ "window": [1000, 700], "selected": [FIRST.0, expose] });
     fs::write(desktop.data_dir().join("window.json"), state.to_string()).expect("a file");
     let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
     command.arg("--config").arg(installation.path("host.json"));
-    desktop.open(command)
+    let mut window = desktop.open(command);
+    window.wait_for(text);
+    window.focus();
+    (window, desktop, installation)
 }
 
 /// Two remotes side by side that do the same.

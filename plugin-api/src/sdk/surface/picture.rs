@@ -245,12 +245,10 @@ pub(super) fn keep_windows_in(ctx: &Context, slot: Rect) {
     for layer in windows {
         let Some(state) = AreaState::load(ctx, layer.id) else { continue };
         let now = state.rect();
-        let room = slot.size() - now.size();
         // What is larger than the slot cannot be in it, and stays where its title is seen.
-        let most = Vec2::new(
-            if room.x < 0.0 { f32::INFINITY } else { room.x },
-            if room.y < 0.0 { f32::INFINITY } else { room.y },
-        );
+        let [x, y] = <[f32; 2]>::from(slot.size() - now.size())
+            .map(|room| if room < 0.0 { f32::INFINITY } else { room });
+        let most = Vec2::new(x, y);
         let min = now.min.clamp(slot.min, slot.min + most);
         // What is moved by hand is at where the hand is until it lets go; this is for the picture.
         ctx.set_transform_layer(layer, TSTransform::from_translation(min - now.min));

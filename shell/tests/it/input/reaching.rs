@@ -3,23 +3,10 @@
 use egui::{Pos2, accesskit::Role};
 
 use super::open;
-use crate::{
-    driver::{Desktop, Item, Window},
-    support::{Installation, libraries},
-};
+use crate::driver::{Item, Window};
 
 /// The entry of another expose in the sidebar.
 const OTHER: &str = "Calm";
-
-/// The shell with the expose that reaches out; what it runs from has to be kept.
-fn reaching() -> (Window, Desktop, Installation) {
-    let (desktop, mut installation) = (Desktop::new(), Installation::new());
-    installation.add(&libraries().fixtures);
-    let mut window = open(&desktop, &installation, "./reach");
-    window.wait_for("Chosen 0");
-    window.focus();
-    (window, desktop, installation)
-}
 
 fn slot(window: &mut Window) -> Option<Item> {
     window.tree().of_role(Role::Pane).find(|item| item.name == "Reaches out").cloned()
@@ -27,7 +14,7 @@ fn slot(window: &mut Window) -> Option<Item> {
 
 #[test]
 fn a_menu_lies_above_the_sidebar_and_gets_the_pointer_there() {
-    let (mut window, _desktop, _installation) = reaching();
+    let (mut window, _desktop, _installation) = open("./reach", "Chosen 0");
     let slot = slot(&mut window).expect("the surface").bounds;
     let other = window.wait_for(OTHER).bounds;
     assert!(!slot.intersects(other), "the entry is beside the slot");
@@ -53,7 +40,7 @@ fn a_menu_lies_above_the_sidebar_and_gets_the_pointer_there() {
 
 #[test]
 fn a_dialog_lies_above_the_shell_until_it_is_closed() {
-    let (mut window, _desktop, _installation) = reaching();
+    let (mut window, _desktop, _installation) = open("./reach", "Chosen 0");
     let slot = slot(&mut window).expect("the surface").bounds;
     let other = window.wait_for(OTHER).bounds;
     window.settle();

@@ -1,28 +1,23 @@
 //! A remote's field, with keyboard, mouse and clipboard of a real screen.
 
-use egui::{Event, ImeEvent, Rect, accesskit::Role};
+use egui::{Event, ImeEvent, Pos2, Rect, accesskit::Role};
 
 use super::{
     open,
     screen::{self, CONTROL, END, HOME},
 };
-use crate::{
-    driver::{Desktop, Window},
-    support::{Installation, libraries},
-};
+use crate::driver::Window;
+
+/// Puts the cursor where the field begins, which is returned.
+fn enter(window: &mut Window) -> Pos2 {
+    let start = field(window).left_top() + egui::vec2(12.0, 10.0);
+    screen::click(window, 1, start);
+    window.settle();
+    start
+}
 
 fn typed(window: &mut Window, text: &str) {
     window.wait_for(&format!("Typed {text:?}"));
-}
-
-/// The shell with a field in a remote; what it runs from has to be kept.
-fn hands() -> (Window, Desktop, Installation) {
-    let (desktop, mut installation) = (Desktop::new(), Installation::new());
-    installation.add(&libraries().fixtures);
-    let mut window = open(&desktop, &installation, "./hands");
-    window.wait_for("Typed \"\"");
-    window.focus();
-    (window, desktop, installation)
 }
 
 fn field(window: &mut Window) -> Rect {
@@ -31,10 +26,8 @@ fn field(window: &mut Window) -> Rect {
 
 #[test]
 fn writing_selecting_and_undoing_in_a_real_window() {
-    let (mut window, _desktop, _installation) = hands();
-    let start = field(&mut window).left_top() + egui::vec2(12.0, 10.0);
-    screen::click(&window, 1, start);
-    window.settle();
+    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
+    let start = enter(&mut window);
     screen::write(&window, "Two words");
     typed(&mut window, "Two words");
 
@@ -51,10 +44,8 @@ fn writing_selecting_and_undoing_in_a_real_window() {
 
 #[test]
 fn an_input_method_writes_where_the_cursor_is() {
-    let (mut window, _desktop, _installation) = hands();
-    let start = field(&mut window).left_top() + egui::vec2(12.0, 10.0);
-    screen::click(&window, 1, start);
-    window.settle();
+    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
+    enter(&mut window);
     screen::write(&window, "ab");
     typed(&mut window, "ab");
     screen::press(&window, &[HOME]);
@@ -70,11 +61,8 @@ fn an_input_method_writes_where_the_cursor_is() {
 
 #[test]
 fn the_clipboard_and_the_selection_of_a_real_screen() {
-    let (mut window, _desktop, _installation) = hands();
-    let field = field(&mut window);
-    let start = field.left_top() + egui::vec2(12.0, 10.0);
-    screen::click(&window, 1, start);
-    window.settle();
+    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
+    let start = enter(&mut window);
     screen::write(&window, "one two");
     typed(&mut window, "one two");
     screen::press(&window, &[CONTROL, 'a'.into()]);
@@ -89,7 +77,8 @@ fn the_clipboard_and_the_selection_of_a_real_screen() {
     screen::click(&window, 1, start);
     screen::click(&window, 1, start);
     window.settle();
-    screen::click(&window, 2, field.right_top() + egui::vec2(-8.0, 10.0));
+    let end = field(&mut window).right_top();
+    screen::click(&window, 2, end + egui::vec2(-8.0, 10.0));
     typed(&mut window, "one twoone twoone");
 
     window.click("Copy an image");
@@ -100,7 +89,7 @@ fn the_clipboard_and_the_selection_of_a_real_screen() {
 
 #[test]
 fn a_file_of_another_program_is_dragged_over_and_dropped() {
-    let (mut window, _desktop, _installation) = hands();
+    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
     let file = tempfile::Builder::new().prefix("dragged").tempfile().expect("a file");
     let name = file.path().file_name().expect("a name").display();
     let zone = window.wait_for("Drop here").bounds.center();
