@@ -35,6 +35,8 @@ pub(crate) fn wait_awake(mut done: impl FnMut() -> bool) -> bool {
         }
         // Between two looks: the other thread may share its processor's units with this one.
         (0..16).for_each(|_| std::hint::spin_loop());
+        // Or all of it: after a rest both tend to be woken on one.
+        std::thread::yield_now();
     }
 }
 
