@@ -1,6 +1,9 @@
 //! What the boundary costs: the dashboard linked into this program, and the same dashboard as a loaded remote,
 //! side by side in one run.
 //!
+//! From process to process the same code differs by more than what is compared here, so frames are measured in many,
+//! one after the other.
+//!
 //! `cargo xtask bench`, or `cargo bench -p pulse-analytics --bench boundary` after
 //! `cargo build --release -p pulse-analytics`.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
@@ -11,6 +14,7 @@ use std::{
     fs,
     hint::black_box,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -31,6 +35,7 @@ use pulse::{
     federation::{Federation, Status},
 };
 use pulse_analytics::Dashboard;
+use serde::{Deserialize, Serialize};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -38,10 +43,17 @@ const SIZE: Vec2 = Vec2::new(1048.0, 768.0);
 /// Frames of one window before it is another's turn, and how many of them are not counted.
 const TURN: usize = 50;
 const WARM_UP: usize = 10;
-const ROUNDS: usize = 30;
+/// Turns of each window in one process.
+const ROUNDS: usize = 8;
+/// Processes, one after the other.
+const PROCESSES: usize = 16;
 const FRAMES: usize = ROUNDS * (TURN - WARM_UP);
+/// Frames with many surfaces.
+const MANY: usize = 300;
 const PATIENT: Duration = Duration::from_secs(5);
 const LOADS: usize = 40;
+/// Measures frames in this process: `--measure DATA_DIR`.
+const MEASURE: &str = "--measure";
 const ALIAS: &str = "remoteAnalytics";
 
 fn main() -> Outcome<()> {
@@ -49,9 +61,14 @@ fn main() -> Outcome<()> {
     if env::args().any(|a| a == "--test") {
         return Ok(());
     }
+    if let Some(home) = env::args().skip_while(|argument| argument != MEASURE).nth(1) {
+        println!("{}", serde_json::to_string(&frames(Path::new(&home))?)?);
+        return Ok(());
+    }
     let home = tempfile::tempdir()?;
-    println!("One frame of the dashboard at {} × {}, release, {FRAMES} frames each, in turns", SIZE.x, SIZE.y);
-    frames(home.path())?;
+    println!("One frame of the dashboard at {} × {}, release", SIZE.x, SIZE.y);
+    println!("{FRAMES} frames of each window in each of {PROCESSES} processes, in turns");
+    compare(home.path())?;
     println!("\nThe same dashboard many times over, below each other");
     many(home.path())?;
     println!("\nLoading the remote, {LOADS} times, each from a fresh private copy");
@@ -208,7 +225,8 @@ fn settle(woken: &mpsc::Receiver<()>, mut frame: impl FnMut()) {
     }
 }
 
-fn frames(home: &Path) -> Outcome<()> {
+/// Measures frames in this process.
+fn frames(home: &Path) -> Outcome<Frames> {
     let (mut dashboard, woken) = dashboard(home, "linked")?;
     let mut linked = Window::new(SIZE);
     let (mut federation, remote_woken) = federation(home)?;
@@ -221,8 +239,7 @@ fn frames(home: &Path) -> Outcome<()> {
         host.frame(vec![], |ui| show(&mut surface, ui, PATIENT));
     });
 
-    let mut times: [Vec<Duration>; 6] = Default::default();
-    let (mut late, mut written, mut own) = (0, [0; 2], Vec::new());
+    let mut of = Frames::default();
     for (kind, events) in [hover as fn(usize) -> Vec<Event>, |_| vec![]].into_iter().enumerate() {
         // What the pointer has left behind.
         settle(&remote_woken, || {
@@ -231,26 +248,88 @@ fn frames(home: &Path) -> Outcome<()> {
         let before = (surface.counts().0, host.written());
         // In turns of some frames each, as a window has them: one after the other, its own data in the processor's caches.
         for at in (0..ROUNDS * TURN).step_by(TURN) {
-            let samples = &mut times[kind * 3..];
+            let samples = &mut of.times[kind * 3..];
             turn(at, &mut samples[0], |at| empty.frame(events(at), |_| ()));
             turn(at, &mut samples[1], |at| linked.frame(events(at), |ui| dashboard.ui(ui, None)));
             turn(at, &mut samples[2], |at| {
                 let woken = wake(&surface, &events(at));
                 let shown = host.frame(events(at), |ui| show(&mut surface, ui, FRAME_BUDGET));
                 if kind == 0 {
-                    own.extend(surface.last_took());
-                    late += usize::from(surface.waiting().is_some());
+                    of.own.extend(surface.last_took());
+                    of.late += usize::from(surface.waiting().is_some());
                 }
                 woken + shown
             });
         }
-        written[kind] = (host.written() - before.1) / (ROUNDS * TURN) as u64;
+        of.written[kind] = (host.written() - before.1) / (ROUNDS * TURN) as u64;
         if kind == 1 {
-            let asked = surface.counts().0 - before.0;
-            println!("while idle the remote was asked for {asked} of {} frames", ROUNDS * TURN);
+            of.asked = surface.counts().0 - before.0;
         }
     }
-    let base = median(&mut times[1].clone());
+    drop(surface);
+    federation.shutdown();
+    Ok(of)
+}
+
+/// What was measured, in one process or in all.
+#[derive(Default, Serialize, Deserialize)]
+struct Frames {
+    /// As the lines of the report.
+    times: [Vec<Duration>; 6],
+    /// The remote's own, of active frames.
+    own: Vec<Duration>,
+    /// Answers that came after the frame of the window that asked.
+    late: usize,
+    /// Frames that the remote was asked for while nothing happened.
+    asked: u64,
+    /// Bytes in a frame, active and retained.
+    written: [u64; 2],
+}
+
+impl Frames {
+    /// What linked, remote active and remote retained take above the window alone.
+    fn above(&self) -> [Duration; 3] {
+        let median = |at: usize| median(&mut self.times[at].clone());
+        [1, 2, 5].map(|at| median(at).saturating_sub(median(at / 3 * 3)))
+    }
+
+    /// The remote's, active and retained, where what is linked is 1.
+    fn ratios(&self) -> [f64; 2] {
+        let [linked, active, retained] = self.above().map(|d| d.as_secs_f64());
+        [active / linked, retained / linked]
+    }
+}
+
+/// Measures frames in a process of its own.
+fn measured(home: &Path) -> Outcome<Frames> {
+    let mut command = Command::new(env::current_exe()?);
+    let output = command.arg(MEASURE).arg(home).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("the process that measures ended with {}", output.status).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Frames of many processes, and what is linked next to what is loaded.
+fn compare(home: &Path) -> Outcome<()> {
+    let mut all = Frames::default();
+    let mut ratios: [Vec<f64>; 2] = Default::default();
+    for _ in 0..PROCESSES {
+        let one = measured(home)?;
+        for (ratios, ratio) in ratios.iter_mut().zip(one.ratios()) {
+            ratios.push(ratio);
+        }
+        for (all, one) in all.times.iter_mut().zip(one.times) {
+            all.extend(one);
+        }
+        all.own.extend(one.own);
+        all.late += one.late;
+        all.asked += one.asked;
+        all.written = one.written;
+    }
+    let frames = PROCESSES * ROUNDS * TURN;
+    println!("while idle the remote was asked for {} of {frames} frames", all.asked);
+    let base = median(&mut all.times[1].clone());
     let names = [
         "window alone",
         "linked, active",
@@ -259,25 +338,24 @@ fn frames(home: &Path) -> Outcome<()> {
         "linked, idle",
         "remote, retained",
     ];
-    for (name, samples) in names.iter().zip(&mut times) {
+    for (name, samples) in names.iter().zip(&mut all.times) {
         report(name, samples, Some(base));
     }
-    report("of it the remote's own time", &mut own, Some(base));
-    let mut above = |at: usize| median(&mut times[at]).saturating_sub(median(&mut times[at / 3 * 3]));
-    let (linked, active, retained) = (above(1), above(2), above(5));
-    let ratio = |of: Duration| of.as_secs_f64() / linked.as_secs_f64();
+    report("of it the remote's own time", &mut all.own, Some(base));
+    let ([linked, active, retained], [of_active, of_retained]) = (all.above(), all.ratios());
     println!(
-        "above the window alone: linked {linked:.1?}, remote active {active:.1?} ({:.2} ×), retained {retained:.1?} ({:.3} ×)",
-        ratio(active),
-        ratio(retained)
+        "above the window alone: linked {linked:.1?}, remote active {active:.1?} ({of_active:.2} ×), retained {retained:.1?} ({of_retained:.3} ×)"
     );
+    let [active, retained] = &mut ratios;
+    active.sort_by(f64::total_cmp);
+    retained.sort_by(f64::total_cmp);
+    println!("   active in each process   {active:.2?}");
+    println!("   retained in each process {retained:.3?}");
     println!(
         "written to the graphics card in a frame: {} bytes active, {} bytes retained",
-        written[0], written[1]
+        all.written[0], all.written[1]
     );
-    println!("answers that came after the frame of the window that asked: {late} of {}", ROUNDS * TURN);
-    drop(surface);
-    federation.shutdown();
+    println!("answers that came after the frame of the window that asked: {} of {frames}", all.late);
     Ok(())
 }
 
@@ -320,7 +398,7 @@ fn many(home: &Path) -> Outcome<()> {
         });
         let before = host.written();
         let mut times: [Vec<Duration>; 2] = Default::default();
-        for at in 0..FRAMES / 4 {
+        for at in 0..MANY {
             times[0].push(linked.frame(hover(at), |ui| linked_ui(ui, &mut dashboards)));
             times[1].push(host.frame(hover(at), |ui| surfaces_ui(ui, &mut surfaces)));
         }
@@ -329,7 +407,7 @@ fn many(home: &Path) -> Outcome<()> {
         report(&format!("{count:2} surfaces, one moving"), &mut times[1], Some(base));
         println!(
             "   written to the graphics card in a frame: {} bytes",
-            (host.written() - before) / (FRAMES / 4) as u64
+            (host.written() - before) / MANY as u64
         );
     }
     surfaces.clear();
