@@ -27,9 +27,6 @@ const LONGEST_TYPE: usize = 255;
 
 /// What is dragged in a window.
 #[derive(Clone, Default)]
-struct Desk(Option<Drag>);
-
-#[derive(Clone)]
 struct Drag {
     mime: RString,
     data: Arc<[u8]>,
@@ -46,8 +43,9 @@ struct Drag {
     stage: Stage,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum Stage {
+    #[default]
     Held,
     /// Let go of, and yet to be decided who gets it.
     Released {
@@ -69,16 +67,16 @@ pub(super) struct Hover {
     taken: bool,
 }
 
-fn desk() -> Id {
-    Id::unique("pulse.desk")
+fn place() -> Id {
+    Id::unique("pulse.drag")
 }
 
 fn lift(ctx: &Context) -> Option<Drag> {
-    ctx.data_mut(|data| mem::take(data.get_temp_mut_or_default::<Desk>(desk())).0)
+    ctx.data_mut(|data| data.remove_temp(place()))
 }
 
-fn put(ctx: &Context, drag: Option<Drag>) {
-    ctx.data_mut(|data| data.get_temp_mut_or_default::<Desk>(desk()).0 = drag);
+fn put(ctx: &Context, drag: Drag) {
+    ctx.data_mut(|data| data.insert_temp(place(), drag));
 }
 
 impl Drag {
@@ -118,24 +116,20 @@ impl Surface {
                 command.data.len(),
             );
         }
-        let running = lift(ctx);
-        if odd || self.buttons == 0 || running.is_some() {
-            put(ctx, running);
+        let running = ctx.data(|data| data.get_temp::<Drag>(place()).is_some());
+        if odd || self.buttons == 0 || running {
             self.pending.push(ended(false));
             return;
         }
         put(
             ctx,
-            Some(Drag {
+            Drag {
                 mime: command.text.clone(),
                 data: command.data.as_slice().into(),
                 source: Some(self.id),
                 seen: ctx.cumulative_pass_nr(),
-                files: Vec::new(),
-                target: None,
-                taken: false,
-                stage: Stage::Held,
-            }),
+                ..Drag::default()
+            },
         );
         ctx.request_repaint();
     }
@@ -143,10 +137,8 @@ impl Surface {
     /// The remote says whether it would take what is dragged over it.
     pub(super) fn note_taken(&mut self, ctx: &Context, taken: bool) {
         self.hover.taken = taken && self.hover.told.is_some();
-        let mut drag = lift(ctx);
-        if let Some(drag) =
-            drag.as_mut().filter(|drag| drag.target.is_some_and(|(target, _)| target == self.id))
-        {
+        let Some(mut drag) = lift(ctx) else { return };
+        if drag.target.is_some_and(|(target, _)| target == self.id) {
             drag.taken = self.hover.taken;
             // The cursor is the source's, which has been asked in this frame already.
             ctx.request_repaint();
@@ -161,7 +153,7 @@ impl Surface {
 
     /// The cursor while something is dragged out of this surface.
     pub(super) fn drag_cursor(&self, ctx: &Context) -> Option<CursorIcon> {
-        let drag = ctx.data(|data| data.get_temp::<Desk>(desk()))?.0?;
+        let drag = ctx.data(|data| data.get_temp::<Drag>(place()))?;
         let held = drag.source == Some(self.id) && !matches!(drag.stage, Stage::Over { .. });
         held.then_some(if drag.taken { CursorIcon::Grabbing } else { CursorIcon::NoDrop })
     }
@@ -240,7 +232,7 @@ impl Surface {
                 return;
             }
         }
-        put(ctx, Some(held));
+        put(ctx, held);
     }
 
     /// Takes up files that are held or dropped above this surface; what was held before is given up when it is
@@ -259,12 +251,7 @@ impl Surface {
         let mut drag = drag.unwrap_or_else(|| Drag {
             mime: URI_LIST.into(),
             data: list(&mut hovered.iter().filter_map(|file| file.path.as_deref())),
-            source: None,
-            seen: pass,
-            files: Vec::new(),
-            target: None,
-            taken: false,
-            stage: Stage::Held,
+            ..Drag::default()
         });
         drag.seen = pass;
         let below = self.is_below(ui, response, &drag, at, pass);
