@@ -49,7 +49,7 @@ const ROUNDS: usize = 8;
 const PROCESSES: usize = 16;
 const FRAMES: usize = ROUNDS * (TURN - WARM_UP);
 /// Frames with many surfaces.
-const MANY: usize = 300;
+const MANY: usize = 6 * TURN;
 const PATIENT: Duration = Duration::from_secs(5);
 const LOADS: usize = 40;
 /// Measures frames in this process: `--measure DATA_DIR`.
@@ -398,9 +398,12 @@ fn many(home: &Path) -> Outcome<()> {
         });
         let before = host.written();
         let mut times: [Vec<Duration>; 2] = Default::default();
-        for at in 0..MANY {
-            times[0].push(linked.frame(hover(at), |ui| linked_ui(ui, &mut dashboards)));
-            times[1].push(host.frame(hover(at), |ui| surfaces_ui(ui, &mut surfaces)));
+        for at in (0..MANY).step_by(TURN) {
+            turn(at, &mut times[0], |at| linked.frame(hover(at), |ui| linked_ui(ui, &mut dashboards)));
+            turn(at, &mut times[1], |at| {
+                let woken = wake(&surfaces[0], &hover(at));
+                woken + host.frame(hover(at), |ui| surfaces_ui(ui, &mut surfaces))
+            });
         }
         let base = median(&mut times[0].clone());
         report(&format!("{count:2} linked, one moving"), &mut times[0], Some(base));
