@@ -33,8 +33,12 @@ impl Picture {
         self.cursor
     }
 
-    pub(super) fn ime(&self) -> Option<IMEOutput> {
-        self.ime
+    /// Where the input method is wanted. That what is being composed is to be given up is said once, however often
+    /// the picture is shown.
+    pub(super) fn ime(&mut self) -> Option<IMEOutput> {
+        let ime = self.ime;
+        self.ime = ime.map(|ime| IMEOutput { should_interrupt_composition: false, ..ime });
+        ime
     }
 
     /// What leaves the slot and takes the pointer there, in slot coordinates.
