@@ -14,6 +14,7 @@ use crate::{
     support::{Headless, Installation, edited, libraries, library_file, log},
 };
 
+mod method;
 mod reaching;
 mod screen;
 mod writing;
@@ -24,13 +25,23 @@ const SECOND: (&str, &str) = ("remoteFixture2", "./hands");
 /// A window of the shell that has the keyboard, with an expose of the fixtures that says `text` first. What it runs
 /// from has to be kept.
 fn open(expose: &str, text: &str) -> (Window, Desktop, Installation) {
-    let (desktop, mut installation) = (Desktop::new(), Installation::new());
+    open_on(Desktop::new(), expose, text, &[])
+}
+
+/// The same on this desktop, with some variables.
+fn open_on(
+    desktop: Desktop,
+    expose: &str,
+    text: &str,
+    variables: &[(&str, &str)],
+) -> (Window, Desktop, Installation) {
+    let mut installation = Installation::new();
     installation.add(&libraries().fixtures);
     fs::create_dir_all(desktop.data_dir()).expect("a folder");
     let state = json!({ "window": [1000, 700], "selected": [FIRST.0, expose] });
     fs::write(desktop.data_dir().join("window.json"), state.to_string()).expect("a file");
     let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
-    command.arg("--config").arg(installation.path("host.json"));
+    command.arg("--config").arg(installation.path("host.json")).envs(variables.iter().copied());
     let mut window = desktop.open(command);
     window.wait_for(text);
     window.focus();

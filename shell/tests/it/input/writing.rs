@@ -1,22 +1,22 @@
 //! A remote's field, with keyboard, mouse and clipboard of a real screen.
 
-use egui::{Event, ImeEvent, Pos2, Rect, accesskit::Role};
+use egui::{Pos2, Rect, accesskit::Role};
 
 use super::{
     open,
-    screen::{self, CONTROL, END, HOME},
+    screen::{self, CONTROL, END},
 };
 use crate::driver::Window;
 
 /// Puts the cursor where the field begins, which is returned.
-fn enter(window: &mut Window) -> Pos2 {
+pub(super) fn enter(window: &mut Window) -> Pos2 {
     let start = field(window).left_top() + egui::vec2(12.0, 10.0);
     screen::click(window, 1, start);
     window.settle();
     start
 }
 
-fn typed(window: &mut Window, text: &str) {
+pub(super) fn typed(window: &mut Window, text: &str) {
     window.wait_for(&format!("Typed {text:?}"));
 }
 
@@ -40,23 +40,6 @@ fn writing_selecting_and_undoing_in_a_real_window() {
     typed(&mut window, "one words");
     screen::press(&window, &[CONTROL, 'z'.into()]);
     window.gone("Typed \"one words\"");
-}
-
-#[test]
-fn an_input_method_writes_where_the_cursor_is() {
-    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
-    enter(&mut window);
-    screen::write(&window, "ab");
-    typed(&mut window, "ab");
-    screen::press(&window, &[HOME]);
-    screen::write(&window, "c");
-    typed(&mut window, "cab");
-    let preedit = ImeEvent::Preedit { text: "ni".to_owned(), active_range_chars: Some(0..2) };
-    window.events(vec![Event::Ime(preedit)]);
-    typed(&mut window, "cniab");
-    window.screenshot("input-preedit.png");
-    window.events(vec![Event::Ime(ImeEvent::Commit("你".to_owned()))]);
-    typed(&mut window, "c你ab");
 }
 
 #[test]
