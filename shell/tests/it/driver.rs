@@ -241,11 +241,11 @@ impl Window {
     }
 
     /// Waits for the element to lie still inside of the window, and says where its middle is.
-    fn aim(&mut self, name: &str) -> Pos2 {
+    fn aim(&mut self, what: &str, find: impl Fn(&Tree) -> Option<&Item>) -> Pos2 {
         let window = Rect::from_min_size(Pos2::ZERO, self.size());
         let mut before = None;
-        self.until(&format!("`{name}` to lie still in the window"), |tree| {
-            let found = tree.find(name)?;
+        self.until(&format!("{what} to lie still in the window"), |tree| {
+            let found = find(tree)?;
             let still = before.replace(found.bounds) == Some(found.bounds);
             let at = found.bounds.center();
             (still && window.contains(at)).then_some(at)
@@ -256,7 +256,13 @@ impl Window {
     ///
     /// Returns when the frame that saw the release is drawn.
     pub(crate) fn click(&mut self, name: &str) {
-        let pos = self.aim(name);
+        let pos = self.aim(&format!("`{name}`"), |tree| tree.find(name));
+        self.click_at(pos);
+    }
+
+    /// The same with the element whose name has all these parts, whatever else it says meanwhile.
+    pub(crate) fn click_parts(&mut self, parts: &[&str]) {
+        let pos = self.aim(&format!("{parts:?}"), |tree| tree.find_parts(parts));
         self.click_at(pos);
     }
 
@@ -271,7 +277,7 @@ impl Window {
 
     /// Moves the pointer over the middle of the element of this name, which it returns.
     pub(crate) fn hover(&mut self, name: &str) -> Pos2 {
-        let pos = self.aim(name);
+        let pos = self.aim(&format!("`{name}`"), |tree| tree.find(name));
         self.event(Event::PointerMoved(pos));
         pos
     }

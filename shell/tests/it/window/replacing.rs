@@ -76,12 +76,6 @@ fn put(bytes: &[u8], place: &Path) {
     fs::rename(beside, place).expect("a file can be renamed");
 }
 
-/// Waits for an element whose name has all these parts, and presses it.
-fn press(window: &mut Window, parts: &[&str]) {
-    let item = window.wait_for_parts(parts);
-    window.click(&item.name);
-}
-
 /// Opens the inspector, with enough space for it.
 fn inspect(window: &mut Window) {
     window.key(Key::F12);
@@ -125,21 +119,21 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
     window.wait_for_parts(&["Puppet", "1.0.1 is running"]);
     inspect(&mut window);
     window.wait_for_parts(&[PUPPET, "1.0.1", "generation 2"]);
-    press(&mut window, &["Started in"]);
+    window.click_parts(&["Started in"]);
     window.wait_for_parts(&["copy: "]);
     window.screenshot("replacing-panel-light.png");
     window.click("Count");
     window.wait_for("Counted 3");
 
     // Back, with a reason, and forth.
-    press(&mut window, &["Roll back", "Puppet", "…"]);
+    window.click_parts(&["Roll back", "Puppet", "…"]);
     let about = window.wait_for_parts(&["Roll back to 1.0.0 ("]);
     window.screenshot("replacing-roll-back.png");
     window.text("too new");
     window.click(&about.name);
     goes_on_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.0"]));
     window.wait_for_parts(&["Rolled back to 1.0.0"]);
-    press(&mut window, &["Take newer", "again"]);
+    window.click_parts(&["Take newer", "again"]);
     goes_on_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.1"]));
     window.wait_for_parts(&["From the host's manifest"]);
     let (status, stderr) = window.close();
@@ -160,13 +154,13 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.wait_for_parts(&["init-panicked"]);
     window.wait_for_parts(&["The old one goes on."]);
     window.screenshot("replacing-refused.png");
-    press(&mut window, &["Dismiss", "was not taken"]);
+    window.click_parts(&["Dismiss", "was not taken"]);
     window.until("the message to go", |tree| (!has(tree, &["Dismiss", "was not taken"])).then_some(()));
 
     fs::write(place(&installation), "This is a text.\n").expect("a file");
     goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["A file cannot be used"]));
     window.wait_for_parts(&["library-not-a-library"]);
-    press(&mut window, &["Show details", "Puppet"]);
+    window.click_parts(&["Show details", "Puppet"]);
     window.wait_for("Reload all");
     window.wait_for_parts(&["Last: "]);
     window.click("Count");
@@ -231,9 +225,9 @@ fn a_surface_that_panics_leaves_the_others_alone() {
     window.click("Enable");
     window.wait_for("Counted 0");
     inspect(&mut window);
-    press(&mut window, &["Disable Puppet"]);
+    window.click_parts(&["Disable Puppet"]);
     window.wait_for("remote-disabled");
-    press(&mut window, &["Enable Puppet"]);
+    window.click_parts(&["Enable Puppet"]);
     window.wait_for("Counted 0");
 }
 
@@ -259,14 +253,13 @@ fn a_remote_that_does_not_respond_is_restarted() {
     window.screenshot("replacing-hangs-light.png");
     window.click("Wait");
     window.gone("Restart");
-    press(&mut window, &["Not responding for "]);
+    window.click_parts(&["Not responding for "]);
     tell(&desktop, "");
     window.click("Restart");
     window.wait_for("Counted 0");
     window.click("Count");
     window.wait_for("Counted 1");
-    let kept = window.wait_for_parts(&["kept in memory"]);
-    window.click(&kept.name);
+    window.click_parts(&["kept in memory"]);
     window.wait_for_parts(&["Kept in memory (1)"]);
     window.wait_for_parts(&[PUPPET, "generation 1"]);
     dark(&mut window);
@@ -294,7 +287,7 @@ fn a_library_is_installed_by_its_path_and_runs_once_it_is_enabled() {
     window.wait_for_parts(&["was installed and is not enabled"]);
     window.screenshot("replacing-installed.png");
     assert!(window.tree().find("Counted 0").is_none(), "nobody has enabled it");
-    press(&mut window, &["Enable Puppet"]);
+    window.click_parts(&["Enable Puppet"]);
     window.wait_for("Counted 0");
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
