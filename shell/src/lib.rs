@@ -10,6 +10,7 @@
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders.
+//! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
 //! - [`cli`]: the command line.
@@ -24,10 +25,12 @@ pub mod compositor;
 pub mod config;
 pub mod failure;
 pub mod federation;
+mod file;
 pub mod install;
 pub mod preflight;
 pub mod session;
 mod shared_file;
 pub mod standalone;
+mod text;
 pub mod theme;
 pub mod watch;
