@@ -36,8 +36,8 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse install clock.so --enable          add a remote, or a new build of it
   pulse rollback remoteAnalytics           back to the build before
 
-Environment: PULSE_CONFIG, PULSE_PLUGIN_DIR, PULSE_DATA_DIR stand for the flags; PULSE_LOG filters the log
-(for instance PULSE_LOG=debug).";
+Environment: PULSE_SHELL_CONFIG, PULSE_SHELL_PLUGIN_DIR, PULSE_SHELL_DATA_DIR stand for the flags; PULSE_SHELL_LOG filters the log
+(for instance PULSE_SHELL_LOG=debug).";
 
 #[derive(Parser)]
 #[command(name = "pulse", version, about = "A desktop shell whose parts are built and shipped separately", after_help = RUN_EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -102,7 +102,7 @@ enum Command {
 #[derive(Args, Default)]
 struct RunArgs {
     /// The host's manifest.
-    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PULSE_SHELL_CONFIG")]
     config: Option<PathBuf>,
     /// Start without remotes; each can be enabled in the window.
     #[arg(long)]
@@ -114,10 +114,10 @@ struct RunArgs {
 #[derive(Args, Default)]
 struct Folders {
     /// A folder to look for libraries in; may be given more than once.
-    #[arg(long, value_name = "DIR", env = "PULSE_PLUGIN_DIR")]
+    #[arg(long, value_name = "DIR", env = "PULSE_SHELL_PLUGIN_DIR")]
     plugin_dir: Vec<PathBuf>,
     /// The folder for data of shell and remotes.
-    #[arg(long, value_name = "DIR", env = "PULSE_DATA_DIR")]
+    #[arg(long, value_name = "DIR", env = "PULSE_SHELL_DATA_DIR")]
     data_dir: Option<PathBuf>,
 }
 
@@ -187,9 +187,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Sends the log to standard error, filtered by `PULSE_LOG`; without it, remotes are heard like the shell itself.
+/// Sends the log to standard error, filtered by `PULSE_SHELL_LOG`; without it, remotes are heard like the shell itself.
 pub fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PULSE_LOG")
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PULSE_SHELL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,winit=error,pulse=info,[{remote}]=info"));
     // A second call, by a test or an example, leaves the first subscriber in place.
     let _ = tracing_subscriber::fmt()

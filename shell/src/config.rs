@@ -115,7 +115,8 @@ impl Config {
     /// See [`ConfigError`].
     pub fn folders(options: &Options) -> Result<Self, ConfigError> {
         let base = choose_base_strategy().ok();
-        let base = base.map(|base| [base.data_dir(), base.config_dir()].map(|folder| folder.join("pulse")));
+        let base =
+            base.map(|base| [base.data_dir(), base.config_dir()].map(|folder| folder.join("pulse-shell")));
         let [data_dir, config_dir] = data_and_config(options.data_dir.as_deref(), base)?;
         let host = HostManifest::from_json(BUILT_IN).map_err(|e| ConfigError::Manifest(e, PathBuf::new()))?;
         let mut plugin_dirs: Vec<_> = options.plugin_dirs.iter().map(|d| absolute(d)).collect();

@@ -79,11 +79,11 @@ impl Hub for Binding {
     }
 }
 
-/// This image's own output, filtered by `PULSE_LOG` (`TARGET=LEVEL,…`), or else from `info` on.
+/// This image's own output, filtered by `PULSE_SHELL_LOG` (`TARGET=LEVEL,…`), or else from `info` on.
 fn standard_error() -> &'static OutputArc {
     static OUTPUT: OnceLock<OutputArc> = OnceLock::new();
     OUTPUT.get_or_init(|| {
-        let chosen = env::var("PULSE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+        let chosen = env::var("PULSE_SHELL_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
         let filter = chosen.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
         let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
         replay::into(Dispatch::new(registry().with(lines).with(filter)))

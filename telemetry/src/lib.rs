@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The host's subscriber sees the event as if it were its own, with level, target, fields and source, and with a
-//! field `remote`; `PULSE_LOG=warn,my_remote=debug` lets through what the remote's code says from `debug` on.
+//! field `remote`; `PULSE_SHELL_LOG=warn,my_remote=debug` lets through what the remote's code says from `debug` on.
 //! The filter is asked before anything is formatted.
 //! A remote that runs alone logs to standard error.
 //!

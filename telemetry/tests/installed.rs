@@ -125,8 +125,8 @@ fn a_remote_alone_logs_to_standard_error_as_pulse_log_says() {
     let alone = |filter: Option<&str>| {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "a_remote_alone_logs_to_standard_error_as_pulse_log_says", "--nocapture"]);
-        command.env(ALONE, "1").env_remove("PULSE_LOG");
-        command.envs(filter.map(|filter| ("PULSE_LOG", filter)));
+        command.env(ALONE, "1").env_remove("PULSE_SHELL_LOG");
+        command.envs(filter.map(|filter| ("PULSE_SHELL_LOG", filter)));
         let output = command.output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success() && !text.contains('\u{1b}'), "{text}");

@@ -59,7 +59,7 @@ pub(super) struct EnableArgs {
     #[arg(long)]
     json: bool,
     /// The host's manifest.
-    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PULSE_SHELL_CONFIG")]
     config: Option<PathBuf>,
     #[command(flatten)]
     folders: Folders,

@@ -50,7 +50,7 @@ Exit status:
 #[derive(Args)]
 pub(super) struct PlanArgs {
     /// The host's manifest; without it the one that `pulse` would start with.
-    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PULSE_SHELL_CONFIG")]
     host: Option<PathBuf>,
     /// Manifests, libraries or folders with some of both; without any, the remotes that the host's manifest lists.
     manifests: Vec<PathBuf>,

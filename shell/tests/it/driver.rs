@@ -53,7 +53,7 @@ impl Desktop {
 
     /// Where pulse and its remotes keep their data on this desktop.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data").join("pulse")
+        self.folder.path().join("data").join("pulse-shell")
     }
 
     /// `program`, to be run on this desktop.

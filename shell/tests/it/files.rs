@@ -21,9 +21,9 @@ use crate::support::{Installation, PATIENCE, libraries, library_file, manifest_o
 /// The binary with the data of this installation.
 fn pulse(installation: &Installation) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulse"));
-    command.env("PULSE_DATA_DIR", installation.path("data"));
-    command.env("PULSE_CONFIG", installation.path("host.json"));
-    command.env_remove("PULSE_PLUGIN_DIR").env_remove("PULSE_LOG");
+    command.env("PULSE_SHELL_DATA_DIR", installation.path("data"));
+    command.env("PULSE_SHELL_CONFIG", installation.path("host.json"));
+    command.env_remove("PULSE_SHELL_PLUGIN_DIR").env_remove("PULSE_SHELL_LOG");
     command
 }
 
