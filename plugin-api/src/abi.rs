@@ -39,9 +39,11 @@ use abi_stable::{
 
 mod frame;
 mod input;
+mod object;
 
 pub use frame::{ClippedMesh, Command, CommandKind, Frame, Ime, NEVER, TextureUpdate, Vertex};
 pub use input::{Event, EventKind, FrameInput, modifiers};
+pub use object::{Remote_TO, RemoteBox, Surface_TO, SurfaceBox};
 
 use crate::shared::{Consumer, Interface};
 
@@ -49,7 +51,7 @@ use crate::shared::{Consumer, Interface};
 ///
 /// A host loads remotes of exactly this revision; it reads the number from the library's manifest section
 /// before running any of its code.
-pub const ABI_REVISION: u32 = 4;
+pub const ABI_REVISION: u32 = 5;
 
 /// An axis-aligned rectangle in logical points: left, top, right, bottom.
 pub type Rect = [f32; 4];
@@ -66,8 +68,10 @@ pub struct RemoteEntry {
     /// The shared crates that are linked into this library.
     pub shared: extern "C" fn() -> RVec<SharedModule>,
     /// Starts the remote. Called once for each load, on the remote's thread.
-    #[sabi(last_prefix_field)]
     pub init: extern "C" fn(InitContext) -> RResult<RemoteBox, RemoteError>,
+    /// Counts the objects of this library that other images hold; see [`crate::shared::Lent`]. `[any thread]`
+    #[sabi(last_prefix_field)]
+    pub lent: extern "C" fn() -> u64,
 }
 
 impl RootModule for RemoteEntryRef {
@@ -132,8 +136,9 @@ pub struct SharedModule {
     pub bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
 }
 
-/// A remote that was initialised.
-#[sabi_trait]
+/// A remote that was initialised; [`entry::remote`](crate::entry::remote) makes the object that crosses.
+///
+/// A panic in any of these is an error for the host.
 pub trait Remote {
     /// Makes a surface for an expose. `[remote's thread]`
     fn get(&mut self, expose: RStr<'_>, context: SurfaceContext) -> RResult<SurfaceBox, RemoteError>;
@@ -142,12 +147,8 @@ pub trait Remote {
     fn changed(&mut self) -> RResult<(), RemoteError>;
 
     /// The last call: drop everything, end every thread that was started. `[remote's thread]`
-    #[sabi(last_prefix_field)]
     fn shutdown(&mut self) -> RResult<(), RemoteError>;
 }
-
-/// An owned [`Remote`].
-pub type RemoteBox = Remote_TO<'static, abi_stable::std_types::RBox<()>>;
 
 /// What a surface is made with.
 #[repr(C)]
@@ -159,8 +160,10 @@ pub struct SurfaceContext {
     pub state: ROption<RVec<u8>>,
 }
 
-/// One rectangle on the screen, drawn by a remote.
-#[sabi_trait]
+/// One rectangle on the screen, drawn by a remote; [`entry::surface`](crate::entry::surface) makes the object that
+/// crosses.
+///
+/// A panic in any of these is an error for the host.
 pub trait Surface {
     /// Runs the surface once and returns what is to be seen. `[remote's thread]`
     fn frame(&mut self, input: FrameInput) -> RResult<Frame, RemoteError>;
@@ -169,12 +172,8 @@ pub trait Surface {
     fn save(&mut self) -> RResult<RVec<u8>, RemoteError>;
 
     /// The last call: drop everything that belongs to the surface. `[remote's thread]`
-    #[sabi(last_prefix_field)]
     fn close(&mut self) -> RResult<(), RemoteError>;
 }
-
-/// An owned [`Surface`].
-pub type SurfaceBox = Surface_TO<'static, abi_stable::std_types::RBox<()>>;
 
 /// What the host does for a remote. `[thread-safe]`
 #[sabi_trait]
@@ -193,8 +192,15 @@ pub trait HostServices: Send + Sync + Clone {
     /// A font of the system for the first character of `cluster`, for families that have none with it.
     ///
     /// `families` are bits of [`families`]. May take a while when it is asked for the first time.
-    #[sabi(last_prefix_field)]
     fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font>;
+
+    /// Returns the path of the library that the remote was loaded from; empty where there is none.
+    ///
+    /// The code that runs is a private copy, so the system's functions name another file.
+    #[sabi(last_prefix_field)]
+    fn library(&self) -> RString {
+        RString::new()
+    }
 }
 
 /// A shared handle on [`HostServices`].

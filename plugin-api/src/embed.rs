@@ -1,7 +1,7 @@
 //! A remote's manifest inside its library: written by `export!`, read by the host before any code runs.
 //!
 //! The section holds, back to back: [`MAGIC`], the contract's revision and the length of the text (both
-//! `u32`, little endian), the text.
+//! `u32`, little endian), the text. The revision has the bit [`ABORTS`] when panics of the library end the process.
 //! The linker may append zeros.
 
 use crate::abi::ABI_REVISION;
@@ -11,6 +11,9 @@ pub const MAGIC: [u8; 16] = *b"PULSE-MANIFEST\r\n";
 
 /// Bytes in front of the text.
 pub const HEADER: usize = MAGIC.len() + 8;
+
+/// Bit of the revision that is set when the library was built with `panic = "abort"`.
+pub const ABORTS: u32 = 1 << 31;
 
 /// Names of the section in ELF, Mach-O (segment, section) and COFF.
 pub const SECTIONS: [&str; 3] = [".pulse.manifest", "__pulse", ".pulse"];
@@ -42,7 +45,8 @@ pub const fn frame<const N: usize>(manifest: &str) -> [u8; N] {
     assert!(N == HEADER + text.len(), "N is HEADER + the manifest's length");
     let mut out = [0; N];
     put(&mut out, 0, &MAGIC);
-    put(&mut out, MAGIC.len(), &ABI_REVISION.to_le_bytes());
+    let revision = ABI_REVISION | if cfg!(panic = "abort") { ABORTS } else { 0 };
+    put(&mut out, MAGIC.len(), &revision.to_le_bytes());
     put(&mut out, MAGIC.len() + 4, &(text.len() as u32).to_le_bytes());
     put(&mut out, HEADER, text);
     out
@@ -56,7 +60,7 @@ const fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
-/// The contract's revision and the manifest's text in a section's content.
+/// The contract's revision, which may have the bit [`ABORTS`], and the manifest's text in a section's content.
 ///
 /// The text of another revision is returned too, so that a message can name the remote.
 ///

@@ -4,25 +4,83 @@
 //! A remote that is written over the contract alone, without the SDK and without egui, says
 //! [`export_entry!`](crate::export_entry).
 
+use std::{
+    panic::catch_unwind,
+    sync::{PoisonError, RwLock},
+};
+
 use abi_stable::{
     prefix_type::WithMetadata,
+    sabi_trait::TD_Opaque,
     std_types::{RResult, RStr, RVec},
 };
 
-use crate::abi::{
-    ABI_REVISION, InitContext, RemoteBox, RemoteEntry, RemoteEntryRef, RemoteError, SharedModule,
+use crate::{
+    abi::{
+        ABI_REVISION, InitContext, Remote, Remote_TO, RemoteBox, RemoteEntry, RemoteEntryRef, RemoteError,
+        SharedModule, Surface, Surface_TO, SurfaceBox,
+    },
+    guard::guard,
+    shared,
 };
 
 /// The root module of a remote, with what `abi_stable` adds to it.
 pub type Root = WithMetadata<RemoteEntry>;
 
-/// The root module with the three functions of a remote.
+/// A remote's library over the bare contract; a panic in its functions is an error for the host.
+pub trait Library: 'static {
+    /// The manifest's text, as it is embedded.
+    const MANIFEST: &'static str;
+
+    /// Lists the shared crates that are linked into the library, each made by
+    /// [`shared::module`](crate::shared::module).
+    fn shared() -> Vec<SharedModule> {
+        Vec::new()
+    }
+
+    /// Starts the remote; [`remote`] makes the result. `[remote's thread]`
+    ///
+    /// # Errors
+    /// The reason why it does not start.
+    fn init(context: InitContext) -> Result<RemoteBox, RemoteError>;
+}
+
+/// The root module of `L`.
+pub const fn root_of<L: Library>() -> Root {
+    extern "C" fn descriptor<L: Library>() -> RStr<'static> {
+        RStr::from_str(L::MANIFEST)
+    }
+    extern "C" fn shared<L: Library>() -> RVec<SharedModule> {
+        // There is no way to return an error: the panic is printed, and the crates are missing.
+        catch_unwind(L::shared).unwrap_or_default().into()
+    }
+    extern "C" fn init<L: Library>(context: InitContext) -> RResult<RemoteBox, RemoteError> {
+        guard(|| {
+            started(L::MANIFEST);
+            L::init(context)
+        })
+        .into()
+    }
+    root(descriptor::<L>, shared::<L>, init::<L>)
+}
+
+/// Makes the object that crosses of a remote; a panic in it is an error for the host.
+pub fn remote(remote: impl Remote + 'static) -> RemoteBox {
+    Remote_TO::from_value(remote, TD_Opaque)
+}
+
+/// Makes the object that crosses of a surface; a panic in it is an error for the host.
+pub fn surface(surface: impl Surface + 'static) -> SurfaceBox {
+    Surface_TO::from_value(surface, TD_Opaque)
+}
+
+/// The root module with the three functions of a remote, which must not panic: [`root_of`] has a guard.
 pub const fn root(
     descriptor: extern "C" fn() -> RStr<'static>,
     shared: extern "C" fn() -> RVec<SharedModule>,
     init: extern "C" fn(InitContext) -> RResult<RemoteBox, RemoteError>,
 ) -> Root {
-    WithMetadata::new(RemoteEntry { abi_revision: ABI_REVISION, descriptor, shared, init })
+    WithMetadata::new(RemoteEntry { abi_revision: ABI_REVISION, descriptor, shared, init, lent: shared::lent })
 }
 
 /// What the host sees of a root module.
@@ -38,7 +96,7 @@ pub fn entry(root: &'static Root) -> RemoteEntryRef {
 /// const MANIFEST: &str = include_str!("../remote.json");
 ///
 /// pub fn remote_entry() -> RemoteEntryRef {
-///     const ROOT: &Root = &root(descriptor, shared, init);
+///     const ROOT: &Root = &root_of::<Triangles>();
 ///     entry(ROOT)
 /// }
 ///
@@ -47,6 +105,11 @@ pub fn entry(root: &'static Root) -> RemoteEntryRef {
 #[macro_export]
 macro_rules! export_entry {
     (manifest: $manifest:expr, entry: $entry:path $(,)?) => {
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "a Pulse plugin must be built with `panic = \"unwind\"`: with \"abort\" its first panic would end the shell; \
+             remove `panic = \"abort\"` from the profile or from the compiler's flags"
+        );
         const _: () = {
             const SIZE: usize = $crate::embed::HEADER + $manifest.len();
             #[used]
@@ -76,6 +139,29 @@ macro_rules! export_entry {
                 };
         };
     };
+}
+
+/// The manifests of the remotes of this image that were started: one in a library.
+static STARTED: RwLock<Vec<&'static str>> = RwLock::new(Vec::new());
+
+fn started(manifest: &'static str) {
+    STARTED.write().unwrap_or_else(PoisonError::into_inner).push(manifest);
+}
+
+/// Whether the `init` of a remote of this image has run, or runs; false for a host.
+#[doc(hidden)]
+pub fn is_started() -> bool {
+    !STARTED.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+}
+
+/// Whether the manifest of this image asks to read or to write `atom`; `None` where it has not just one.
+#[doc(hidden)]
+pub fn asks_for(atom: &str, write: bool) -> Option<bool> {
+    let started = STARTED.read().unwrap_or_else(PoisonError::into_inner);
+    let [manifest] = **started else { return None };
+    let manifest: serde_json::Value = serde_json::from_str(manifest).ok()?;
+    let access = manifest["atoms"][atom].as_str();
+    Some(access == Some("write") || access == Some("read") && !write)
 }
 
 /// Whether two strings are equal, at compile time.

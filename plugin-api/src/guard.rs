@@ -1,5 +1,8 @@
 //! Turns panics into errors before they reach the boundary: a panic of this image's std cannot be caught by
-//! another image.
+//! another image, and one that reaches an object of `abi_stable` ends the process.
+//!
+//! [`entry`](crate::entry) and the SDK do it for remotes. The objects of a shared crate's interface are the crate's
+//! own: their methods call [`guard`] or [`catch`].
 
 use std::{
     any::Any,
@@ -17,13 +20,24 @@ thread_local! {
 }
 
 /// Runs `f`; a panic becomes [`RemoteError::PANICKED`] with message, place and backtrace.
-pub(crate) fn guard<T>(f: impl FnOnce() -> Result<T, RemoteError>) -> Result<T, RemoteError> {
+///
+/// # Errors
+/// Those of `f`, and its panic.
+pub fn guard<T>(f: impl FnOnce() -> Result<T, RemoteError>) -> Result<T, RemoteError> {
+    catch(f)?
+}
+
+/// Runs `f`, which has no error of its own, as [`guard`] does.
+///
+/// # Errors
+/// The panic of `f`.
+pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, RemoteError> {
     install_hook();
     DEPTH.set(DEPTH.get() + 1);
     // The values that `f` touched are not used again: the caller gives up the surface or remote.
     let result = catch_unwind(AssertUnwindSafe(f));
     DEPTH.set(DEPTH.get() - 1);
-    result.unwrap_or_else(|payload| Err(describe(payload)))
+    result.map_err(describe)
 }
 
 fn describe(payload: Box<dyn Any + Send>) -> RemoteError {

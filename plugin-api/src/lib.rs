@@ -5,6 +5,7 @@
 //! - [`manifest`] is what a remote and a host say about themselves, read before any code runs.
 //! - [`embed`] puts a manifest into a library and finds it there again.
 //! - [`entry`] is what a remote's library exports.
+//! - [`guard`] turns panics into errors.
 //! - [`layout`] compares types of two builds.
 //! - [`shared`] is what makes a crate shareable between images.
 //! - [`tokens`] are the design tokens.
@@ -18,7 +19,7 @@ pub mod abi;
 pub mod bridge;
 pub mod embed;
 pub mod entry;
-mod guard;
+pub mod guard;
 pub mod layout;
 pub mod manifest;
 #[cfg(feature = "sdk")]

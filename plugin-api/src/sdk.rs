@@ -276,6 +276,16 @@ impl Cx {
         &self.data_dir
     }
 
+    /// Returns the directory of the library as it was installed, with what was shipped alongside it; `None` for a
+    /// remote that is linked into its host.
+    ///
+    /// The library that runs is a private copy in another directory. A generation that was rolled back to comes from
+    /// the shell's archive, which has libraries only.
+    pub fn library_dir(&self) -> Option<PathBuf> {
+        let library = self.services.library().into_string();
+        Path::new(&library).parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned)
+    }
+
     /// Asks for a frame of this surface from any thread.
     pub fn waker(&self) -> Waker {
         Waker { services: self.services.clone(), surface: self.surface }

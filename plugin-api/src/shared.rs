@@ -4,9 +4,41 @@
 //! Every image links its own copy, so that a remote runs alone; where the plan says that another participant
 //! provides the crate, the host binds the provider's copy for this image ([`Consumer`]) and hands over the
 //! resulting [`Interface`], which the crate's facade is pointed at before it is used for the first time.
-// The `unsafe` of this module is the type erasure of `Interface`; see there.
+//!
+//! # What another image may keep
+//!
+//! The images are unloaded one by one. The host keeps a provider's library for as long as one of its consumers may
+//! call it. The reverse needs the crate's help, because only the crate knows what it keeps of a consumer: a callback,
+//! a service, and also a string or vector, whose memory belongs to the consumer's image until it was copied.
+//!
+//! - By default the host assumes that a provider keeps something of each consumer. A consumer's library then stays
+//!   mapped, after the remote has ended or was replaced, until the provider's library is unloaded.
+//! - A crate that sets [`SharedCrate::COUNTED`] promises to keep nothing of a consumer but values in [`Lent`]. Then a
+//!   consumer's library goes as soon as none of them is left.
+//!
+//! ```ignore
+//! #[sabi_trait]
+//! pub trait Board: Send + Sync + Clone {
+//!     #[sabi(last_prefix_field)]
+//!     fn publish(&self, name: RStr<'_>, rates: Lent<RatesArc>);
+//! }
+//! // In the consumer's image:
+//! board.publish("feed".into(), Lent::new(rates));
+//! ```
+//!
+//! # Panics
+//!
+//! A panic that leaves a method of a `#[sabi_trait]` object ends the process. The implementation of an interface calls
+//! [`guard`](crate::guard::guard) or [`catch`](crate::guard::catch) where a method can panic.
+// The `unsafe` of this module is the type erasure of `Interface` and the counter of `Lent`; see there.
 #![allow(unsafe_code)]
 #![allow(missing_docs, non_local_definitions, clippy::all, clippy::pedantic, clippy::mem_forget)]
+
+use std::{
+    mem::ManuallyDrop,
+    ops::Deref,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use abi_stable::{
     StableAbi, sabi_trait,
@@ -16,7 +48,7 @@ use abi_stable::{
 
 use crate::{
     abi::{RemoteError, SharedModule},
-    guard::guard,
+    guard::{catch, guard},
     layout,
 };
 
@@ -28,6 +60,10 @@ pub trait SharedCrate: 'static {
     const VERSION: &'static str;
     /// What crosses between images.
     type Interface: StableAbi + Send + Sync + 'static;
+    /// Whether this copy keeps nothing of its consumers but values in [`Lent`]; see [the module](self).
+    ///
+    /// Wrongly promised, the shell ends when the copy calls what a consumer's unloaded library has left in it.
+    const COUNTED: bool = false;
 
     /// Binds this image's own copy for `consumer`, one that is [`isolated`](Consumer::isolated) to a fresh
     /// instance. `[any thread]`
@@ -148,7 +184,8 @@ pub fn notify_fn(f: impl Fn() + Send + Sync + Clone + 'static) -> NotifyArc {
     struct Call<F>(F);
     impl<F: Fn() + Send + Sync + Clone> Notify for Call<F> {
         fn notify(&self) {
-            (self.0)();
+            // There is nobody to tell: the consumer misses a change.
+            let _ = catch(|| (self.0)());
         }
     }
     Notify_TO::from_ptr(RArc::new(Call(f)), abi_stable::sabi_trait::TD_Opaque)
@@ -165,6 +202,7 @@ pub struct Interface {
     version: RString,
     provider: RString,
     layout: &'static TypeLayout,
+    counted: bool,
     value: *mut (),
     drop: unsafe extern "C" fn(*mut ()),
 }
@@ -186,6 +224,7 @@ impl Interface {
             version: version.into(),
             provider: RString::new(),
             layout: <T as StableAbi>::LAYOUT,
+            counted: false,
             value: Box::into_raw(Box::new(value)).cast(),
             drop: drop_boxed::<T>,
         }
@@ -199,6 +238,18 @@ impl Interface {
     /// Version of the provider's copy.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The same interface, of a copy with this [`SharedCrate::COUNTED`].
+    #[must_use]
+    pub fn counted(mut self, counted: bool) -> Self {
+        self.counted = counted;
+        self
+    }
+
+    /// Whether the provider keeps nothing of its consumer but values in [`Lent`].
+    pub fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// The same interface, with the name of its provider for messages.
@@ -235,10 +286,76 @@ impl Drop for Interface {
     }
 }
 
+/// A value of one image that another one keeps: the library that it came from stays loaded for as long.
+///
+/// Whoever makes it lends: the count is that of the image that calls [`Lent::new`], or clones it there.
+///
+/// Invariant: `count` points to the counter of the image that `value` is of. That image, and so the counter, is mapped
+/// while the counter is not zero.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Lent<T> {
+    value: ManuallyDrop<T>,
+    count: *const AtomicU64,
+}
+
+/// The values of this image that are lent.
+static LENT: AtomicU64 = AtomicU64::new(0);
+
+/// [`crate::abi::RemoteEntry::lent`].
+pub(crate) extern "C" fn lent() -> u64 {
+    LENT.load(Ordering::Acquire)
+}
+
+// SAFETY: the counter is atomic; the value is sent with the pointer.
+unsafe impl<T: Send> Send for Lent<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Lent<T> {}
+
+impl<T> Lent<T> {
+    /// Lends a value of this image.
+    pub fn new(value: T) -> Self {
+        LENT.fetch_add(1, Ordering::AcqRel);
+        Self { value: ManuallyDrop::new(value), count: &raw const LENT }
+    }
+}
+
+impl<T> Deref for Lent<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Clone> Clone for Lent<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: by the invariant, because `self` is counted.
+        unsafe { &*self.count }.fetch_add(1, Ordering::AcqRel);
+        Self { value: ManuallyDrop::new(T::clone(&self.value)), count: self.count }
+    }
+}
+
+impl<T> Drop for Lent<T> {
+    fn drop(&mut self) {
+        // SAFETY: it is dropped once, here, and not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.value) };
+        // Last, and by the code of this image: from here on nothing of the lender's is needed.
+        // SAFETY: by the invariant, because `self` is still counted.
+        unsafe { &*self.count }.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Lent<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Lent").field(&**self).finish()
+    }
+}
+
 /// `C` as it is linked into this image.
 pub fn module<C: SharedCrate>() -> SharedModule {
     extern "C" fn bind<C: SharedCrate>(consumer: Consumer) -> RResult<Interface, RemoteError> {
-        guard(|| Ok(Interface::new(C::NAME, C::VERSION, C::bundled(consumer)))).into()
+        guard(|| Ok(Interface::new(C::NAME, C::VERSION, C::bundled(consumer)).counted(C::COUNTED))).into()
     }
     SharedModule {
         key: C::NAME.into(),
@@ -259,4 +376,27 @@ where
 {
     let interface = scope.iter().find(|i| i.key() == C::NAME).ok_or(InstallError::Missing { key: C::NAME })?;
     C::install(interface.get::<C::Interface>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn lent_values_are_counted_until_dropped() {
+        let before = lent();
+        let value = Arc::new(7);
+        let one = Lent::new(Arc::clone(&value));
+        let two = one.clone();
+        assert_eq!((lent() - before, **two, Arc::strong_count(&value)), (2, 7, 3));
+        drop((one, two));
+        assert_eq!((lent() - before, Arc::strong_count(&value)), (0, 1));
+    }
+
+    #[test]
+    fn panicking_notification_is_contained() {
+        notify_fn(|| panic!("on notice")).notify();
+    }
 }

@@ -15,7 +15,11 @@ use abi_stable::{
     std_types::{RArc, ROption, RResult, RStr, RVec},
 };
 use parking_lot::Mutex;
-use plugin_api::shared::{Consumer, NotifyArc};
+use plugin_api::{
+    abi::RemoteError,
+    guard::catch,
+    shared::{Consumer, NotifyArc},
+};
 
 use crate::api::{Cell, Cells, Cells_TO, CellsArc, Fault, Snapshot};
 
@@ -89,8 +93,8 @@ impl Bound {
         Err(Fault {
             code: Fault::NOT_GRANTED.into(),
             message: format!(
-                "`{}` may not {access} the atom `{name}`: ask for it under `atoms` in its manifest, and let the \
-                 host grant it",
+                "`{}` may not {access} the atom `{name}`, which is not granted by the host: ask for it under `atoms` in \
+                 its manifest, and let the host's manifest grant it under `grants`",
                 self.consumer.name
             )
             .into(),
@@ -137,23 +141,38 @@ impl Bound {
     }
 }
 
+/// A panic in here would end the process at the boundary.
+fn guarded<T>(f: impl FnOnce() -> Result<T, Fault>) -> RResult<T, Fault> {
+    let failed = |panic: RemoteError| Fault {
+        code: Fault::REFUSED.into(),
+        message: format!("the store's provider panicked at {}: {}", panic.location, panic.message).into(),
+    };
+    catch(f).unwrap_or_else(|panic| Err(failed(panic))).into()
+}
+
 impl Cells for Binding {
     fn open(&self, name: RStr<'_>) -> RResult<Cell, Fault> {
-        self.0.open(name.as_str()).into()
+        guarded(|| self.0.open(name.as_str()))
     }
 
     fn read(&self, cell: u64) -> RResult<Snapshot, Fault> {
-        self.0
-            .with(cell, false, |slot| {
+        guarded(|| {
+            self.0.with(cell, false, |slot| {
                 Ok(Snapshot {
                     epoch: slot.epoch.load(Ordering::Acquire),
                     value: slot.value.clone().map(RVec::from).into(),
                 })
             })
-            .into()
+        })
     }
 
     fn write(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> RResult<u64, Fault> {
+        guarded(|| self.set(cell, expected, value))
+    }
+}
+
+impl Binding {
+    fn set(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> Result<u64, Fault> {
         let written = self.0.with(cell, true, |slot| {
             let epoch = slot.epoch.load(Ordering::Acquire);
             if let ROption::RSome(expected) = expected
@@ -186,13 +205,11 @@ impl Cells for Binding {
             Ok((epoch + 1, slot.notify.values().cloned().collect::<Vec<_>>()))
         });
         // Outside of the lock: whoever is notified may come back at once.
-        written
-            .map(|(epoch, notify)| {
-                for consumer in &notify {
-                    consumer.notify();
-                }
-                epoch
-            })
-            .into()
+        written.map(|(epoch, notify)| {
+            for consumer in &notify {
+                consumer.notify();
+            }
+            epoch
+        })
     }
 }

@@ -1,7 +1,10 @@
 //! The store of this image: where [`Shared`] was pointed at.
 
 use parking_lot::RwLock;
-use plugin_api::shared::{Consumer, InstallError, SharedCrate};
+use plugin_api::{
+    entry,
+    shared::{Consumer, InstallError, SharedCrate},
+};
 
 use crate::{Store, StoreError, api::CellsArc, bundled::Table};
 
@@ -23,6 +26,8 @@ impl SharedCrate for Shared {
     const NAME: &'static str = "shared-store";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     type Interface = CellsArc;
+    // A table copies names and values; a consumer's `notify` is the host's.
+    const COUNTED: bool = true;
 
     fn bundled(consumer: Consumer) -> CellsArc {
         static TABLE: RwLock<Option<Table>> = RwLock::new(None);
@@ -54,7 +59,8 @@ impl SharedCrate for Shared {
 /// The store of this image.
 ///
 /// # Errors
-/// [`StoreError::NotInstalled`] before the host has installed one.
+/// [`StoreError::NotInstalled`] before the host has installed one, and [`StoreError::NotShared`] in a remote that does
+/// not share this crate.
 pub fn store() -> Result<Store, StoreError> {
     if let Facade::Installed(store) = &*FACADE.read() {
         return Ok(store.clone());
@@ -64,5 +70,5 @@ pub fn store() -> Result<Store, StoreError> {
         return Ok(store.clone());
     }
     *facade = Facade::Used;
-    Err(StoreError::NotInstalled)
+    Err(if entry::is_started() { StoreError::NotShared } else { StoreError::NotInstalled })
 }

@@ -13,7 +13,10 @@ use std::{
 
 use abi_stable::std_types::{ROption, RResult, RStr};
 use parking_lot::Mutex;
-use plugin_api::shared::{Consumer, notify_fn};
+use plugin_api::{
+    entry,
+    shared::{Consumer, notify_fn},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -29,6 +32,12 @@ pub enum StoreError {
     /// The image's store was used before the host installed it.
     #[error("the store was used before it was negotiated: use atoms only after `init`, not in statics")]
     NotInstalled,
+    /// The image runs, and its remote does not share the store.
+    #[error(
+        "this remote uses `shared-store` and does not share it, so it sees nothing of the others: add `shared_store` to \
+         `shared` in its `export!`, and `shared-store` to `shared` in its manifest"
+    )]
+    NotShared,
     /// The host did not grant this.
     #[error("{0}")]
     NotGranted(String),
@@ -64,6 +73,7 @@ impl StoreError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotInstalled => "used-before-negotiation",
+            Self::NotShared => "store-not-shared",
             Self::NotGranted(_) => Fault::NOT_GRANTED,
             Self::Conflict(_) => Fault::CONFLICT,
             Self::Refused(_) => Fault::REFUSED,
@@ -86,6 +96,23 @@ impl From<Fault> for StoreError {
 
 fn answer<T>(result: RResult<T, Fault>) -> Result<T, StoreError> {
     result.into_result().map_err(StoreError::from)
+}
+
+/// Names the true cause of a refusal: only this image knows what its manifest asks for.
+fn explain(error: StoreError, atom: &str, write: bool) -> StoreError {
+    let (StoreError::NotGranted(_), Some(asked)) = (&error, entry::asks_for(atom, write)) else { return error };
+    let access = if write { "write" } else { "read" };
+    StoreError::NotGranted(if asked {
+        format!(
+            "this remote may not {access} the atom `{atom}`: its manifest asks for it, and it is not granted by the \
+             host; the host's manifest grants it under `grants`"
+        )
+    } else {
+        format!(
+            "this remote may not {access} the atom `{atom}`: ask for `\"{atom}\": \"{access}\"` under `atoms` in its \
+             manifest, and let the host grant it"
+        )
+    })
 }
 
 /// One participant's view of all atoms. `[thread-safe]`, cheap to clone.
@@ -171,11 +198,17 @@ impl Store {
     }
 
     fn local(&self, name: &'static str) -> Result<Arc<Local>, StoreError> {
+        self.local_for(name, false)
+    }
+
+    /// A cell that is to be read, or written.
+    fn local_for(&self, name: &'static str, write: bool) -> Result<Arc<Local>, StoreError> {
         let mut open = self.0.open.lock();
         if let Some(local) = open.get(name) {
             return Ok(Arc::clone(local));
         }
-        let cell = answer(self.0.cells.open(RStr::from_str(name)))?;
+        let cell =
+            answer(self.0.cells.open(RStr::from_str(name))).map_err(|error| explain(error, name, write))?;
         let local = Arc::new(Local { name, cell, decoded: Mutex::default(), listeners: Mutex::default() });
         open.insert(name, Arc::clone(&local));
         Ok(local)
@@ -229,10 +262,11 @@ impl Store {
     }
 
     fn write<T: Value>(&self, atom: &Atom<T>, expected: ROption<u64>, value: &T) -> Result<(), StoreError> {
-        let local = self.local(atom.name())?;
+        let local = self.local_for(atom.name(), true)?;
         let bytes = serde_json::to_vec(value)
             .map_err(|e| StoreError::Encode { atom: local.name.to_owned(), message: e.to_string() })?;
-        answer(self.0.cells.write(local.cell.id, expected, bytes.into()))?;
+        answer(self.0.cells.write(local.cell.id, expected, bytes.into()))
+            .map_err(|error| explain(error, local.name, true))?;
         deliver(&local);
         Ok(())
     }

@@ -26,6 +26,8 @@ impl SharedCrate for Shared {
     const NAME: &'static str = "telemetry";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     type Interface = HubArc;
+    // A switch copies names; the one output that it keeps is the host's.
+    const COUNTED: bool = true;
 
     fn bundled(consumer: Consumer) -> HubArc {
         static SWITCH: OnceLock<Switch> = OnceLock::new();

@@ -85,24 +85,24 @@ macro_rules! export {
 
         /// The entry point, for a host that links this crate instead of loading it.
         pub fn remote_entry() -> $crate::abi::RemoteEntryRef {
-            use $crate::__abi_stable::std_types::{RResult, RStr, RVec};
-            extern "C" fn descriptor() -> RStr<'static> {
-                RStr::from_str(MANIFEST)
-            }
-            extern "C" fn shared() -> RVec<$crate::abi::SharedModule> {
-                SHARED.iter().map(|entry| (entry.module)()).collect()
-            }
-            extern "C" fn init(
-                context: $crate::abi::InitContext,
-            ) -> RResult<$crate::abi::RemoteBox, $crate::abi::RemoteError> {
-                $crate::sdk::init(context, MANIFEST, SHARED, EXPOSES)
+            struct This;
+            impl $crate::entry::Library for This {
+                const MANIFEST: &'static str = MANIFEST;
+                fn shared() -> Vec<$crate::abi::SharedModule> {
+                    SHARED.iter().map(|entry| (entry.module)()).collect()
+                }
+                fn init(
+                    context: $crate::abi::InitContext,
+                ) -> Result<$crate::abi::RemoteBox, $crate::abi::RemoteError> {
+                    $crate::sdk::init(context, MANIFEST, SHARED, EXPOSES)
+                }
             }
             const SHARED: &[$crate::sdk::SharedEntry] =
                 &[$($crate::sdk::SharedEntry::of::<$shared::Shared>()),*];
             const EXPOSES: &[$crate::sdk::ExposeEntry] = &[
                 $($crate::sdk::ExposeEntry { name: $name, open: $crate::sdk::open::<$expose> }),+
             ];
-            const ROOT: &$crate::entry::Root = &$crate::entry::root(descriptor, shared, init);
+            const ROOT: &$crate::entry::Root = &$crate::entry::root_of::<This>();
             $crate::entry::entry(ROOT)
         }
 

@@ -2,43 +2,46 @@
 
 use std::{path::PathBuf, rc::Rc};
 
-use abi_stable::{
-    sabi_trait::TD_Opaque,
-    std_types::{RResult, RStr},
-};
+use abi_stable::std_types::{RResult, RStr};
 
 use super::{Cx, ExposeEntry, SharedEntry, Watches};
-use crate::abi::{
-    Font, InitContext, Remote, Remote_TO, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
+use crate::{
+    abi::{Font, InitContext, Remote, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext},
+    entry,
+    guard::{catch, guard},
 };
-use crate::guard::guard;
 
-/// [`crate::abi::RemoteEntry::init`] for the remotes that `export!` makes.
+/// [`entry::Library::init`] for the remotes that `export!` makes.
 pub fn init(
     context: InitContext,
     manifest: &'static str,
     shared: &'static [SharedEntry],
     exposes: &'static [ExposeEntry],
-) -> RResult<RemoteBox, RemoteError> {
-    guard(|| {
-        for (done, entry) in shared.iter().enumerate() {
-            if let Err(error) = (entry.install)(&context.scope) {
-                shared[..done].iter().for_each(|entry| (entry.uninstall)());
-                return Err(RemoteError::new(error.code(), error.to_string()));
-            }
+) -> Result<RemoteBox, RemoteError> {
+    for (done, entry) in shared.iter().enumerate() {
+        let installed = guard(|| {
+            (entry.install)(&context.scope).map_err(|error| RemoteError::new(error.code(), error.to_string()))
+        });
+        if let Err(error) = installed {
+            // The first error is the one that matters.
+            let _ = uninstall(&shared[..done]);
+            return Err(error);
         }
-        let container = Container {
-            services: context.services,
-            data_dir: PathBuf::from(context.data_dir.into_string()),
-            fonts: context.fonts.into(),
-            version: version(manifest).into(),
-            shared,
-            exposes,
-            watches: Watches::default(),
-        };
-        Ok(Remote_TO::from_value(container, TD_Opaque))
-    })
-    .into()
+    }
+    Ok(entry::remote(Container {
+        services: context.services,
+        data_dir: PathBuf::from(context.data_dir.into_string()),
+        fonts: context.fonts.into(),
+        version: version(manifest).into(),
+        shared,
+        exposes,
+        watches: Watches::default(),
+    }))
+}
+
+/// Releases every provider, whatever one of the crates does; the first panic.
+fn uninstall(shared: &[SharedEntry]) -> Result<(), RemoteError> {
+    shared.iter().map(|entry| catch(entry.uninstall)).fold(Ok(()), Result::and)
 }
 
 /// The version in a manifest, which was checked when the remote was built.
@@ -88,25 +91,18 @@ impl Remote for Container {
     }
 
     fn changed(&mut self) -> RResult<(), RemoteError> {
-        guard(|| {
-            self.shared.iter().for_each(|entry| (entry.changed)());
-            for watch in self.watches.borrow_mut().iter_mut() {
-                let epoch = (watch.epoch)();
-                if std::mem::replace(&mut watch.seen, epoch) != epoch {
-                    self.services.request_repaint(watch.surface, 0);
-                }
+        self.shared.iter().for_each(|entry| (entry.changed)());
+        for watch in self.watches.borrow_mut().iter_mut() {
+            let epoch = (watch.epoch)();
+            if std::mem::replace(&mut watch.seen, epoch) != epoch {
+                self.services.request_repaint(watch.surface, 0);
             }
-            Ok(())
-        })
-        .into()
+        }
+        RResult::ROk(())
     }
 
     fn shutdown(&mut self) -> RResult<(), RemoteError> {
-        guard(|| {
-            self.watches.borrow_mut().clear();
-            self.shared.iter().for_each(|entry| (entry.uninstall)());
-            Ok(())
-        })
-        .into()
+        self.watches.borrow_mut().clear();
+        uninstall(self.shared).into()
     }
 }

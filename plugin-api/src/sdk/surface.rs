@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use abi_stable::{
-    sabi_trait::TD_Opaque,
-    std_types::{ROption, RResult, RVec},
-};
+use abi_stable::std_types::{ROption, RResult, RVec};
 use egui::{Context, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId};
 
 use super::{
@@ -22,9 +19,9 @@ use super::{
 };
 use crate::{
     abi::{
-        Command, CommandKind, Font, Frame, FrameInput, NEVER, RemoteError, Surface, Surface_TO, SurfaceBox,
-        SurfaceContext,
+        Command, CommandKind, Font, Frame, FrameInput, NEVER, RemoteError, Surface, SurfaceBox, SurfaceContext,
     },
+    entry,
     guard::guard,
     theme,
 };
@@ -87,7 +84,7 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         resumes: carried.is_some(),
         carried,
     };
-    Ok(Surface_TO::from_value(surface, TD_Opaque))
+    Ok(entry::surface(surface))
 }
 
 /// Whether a repaint was asked for, and by whom.
