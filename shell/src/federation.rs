@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
@@ -43,12 +43,13 @@ mod retire;
 mod sources;
 pub mod why;
 
+use binding::BadOffer;
 use check::{Check, Job, Trial, refusal};
 use copies::Copies;
 pub use entry::{Entry, Place, Status};
 use entry::{Found, Source};
 use events::Events;
-pub use events::{Event, Told};
+pub use events::{Event, Told, Topic};
 use host::{Host, Refused, grants};
 pub use module::Module;
 use notices::Notices;
@@ -95,6 +96,8 @@ pub struct Federation {
     retiring: Retiring,
     events: Events,
     sources: Sources,
+    /// From the threads of remotes.
+    reports: (mpsc::Sender<BadOffer>, mpsc::Receiver<BadOffer>),
     /// What to say about the host itself.
     problems: Vec<SharedFailure>,
 }
@@ -161,6 +164,7 @@ impl Federation {
             retiring: Retiring::default(),
             events: Events::default(),
             sources,
+            reports: mpsc::channel(),
             problems,
         };
         federation.follow();
@@ -330,6 +334,7 @@ impl Federation {
         excluded.retain(|slot| *slot.participant != *name);
         Trial {
             host: Participant::host(&self.config.host),
+            providers: host::providers(&self.config.host),
             others: participants(self.entries.iter().filter(|(other, _)| *other != alias).map(|(_, e)| e)),
             live,
             excluded,
@@ -341,6 +346,7 @@ impl Federation {
     pub fn poll(&mut self) {
         self.take_changes();
         self.count_kept();
+        self.take_bad_offers();
         let aliases: Vec<String> = self.entries.keys().cloned().collect();
         for alias in &aliases {
             self.take_checked(alias);
@@ -521,9 +527,10 @@ fn make_plan(
     live: &Live,
     excluded: &BTreeSet<Slot>,
 ) -> Plan {
-    let host = Participant::host(&config.host);
+    let (host, providers) = (Participant::host(&config.host), host::providers(&config.host));
     let remotes = participants(entries.values());
-    resolver::resolve(&Request { live, excluded, ..Request::new(&host, &remotes, config.host.share_strategy) })
+    let request = Request::new(&host, &remotes, config.host.share_strategy);
+    resolver::resolve(&Request { live, excluded, providers: &providers, ..request })
 }
 
 /// Those that take part in plans.

@@ -21,7 +21,7 @@ use super::{
     loader::{self, LibraryError},
     rehearsal::Change,
     remote::{Code, Remote, SHUTDOWN_LIMIT, Times, Wake},
-    resolver::{self, Diagnostic, Live, Participant, Plan, Request, Slot},
+    resolver::{self, Diagnostic, Live, Participant, Plan, Providers, Request, Slot},
 };
 use crate::{
     archive::{Archive, Digest},
@@ -253,6 +253,7 @@ fn take_copy(
 /// Everything that a plan for another generation of one remote depends on, but that generation.
 pub(super) struct Trial {
     pub(super) host: Participant,
+    pub(super) providers: Providers,
     pub(super) others: Vec<Participant>,
     pub(super) live: Live,
     pub(super) excluded: BTreeSet<Slot>,
@@ -265,7 +266,8 @@ impl Trial {
         let mut remotes = self.others.clone();
         remotes.push(Participant::remote(manifest));
         let request = Request::new(&self.host, &remotes, self.strategy);
-        resolver::resolve(&Request { live: &self.live, excluded: &self.excluded, ..request })
+        let Self { live, excluded, providers, .. } = self;
+        resolver::resolve(&Request { live, excluded, providers, ..request })
     }
 }
 

@@ -97,7 +97,10 @@ impl Rehearsal {
         if name != plan.host() && !plan.admitted().any(|known| known == name) {
             return None;
         }
-        let warned = |said: &&Diagnostic| *said.participant == *name && said.severity() == Severity::Warning;
+        let warned = |said: &&Diagnostic| {
+            let counts = said.severity() == Severity::Warning || said.not_granted_to().is_some();
+            *said.participant == *name && counts
+        };
         let chain = plan.diagnostics().iter().filter(warned).map(|said| self.link(0, said)).collect();
         Some(Why { participant, refused: false, chain, repairs: Vec::new(), plans: 0 })
     }

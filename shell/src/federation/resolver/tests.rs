@@ -69,6 +69,7 @@ fn host(shared: BTreeMap<String, Shared>) -> HostManifest {
         auth: None,
         preflight: true,
         grants: None,
+        providers: BTreeMap::new(),
     }
 }
 

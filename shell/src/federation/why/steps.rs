@@ -38,7 +38,7 @@ impl Step {
 impl Rehearsal {
     /// The edits that could help with what `plan` says, the likeliest first.
     pub(super) fn steps(&self, plan: &Plan, said: &Diagnostic) -> Vec<Step> {
-        if said.code == Code::DuplicateName {
+        if [Code::DuplicateName, Code::NameReserved].contains(&said.code) {
             return self.renames(plan, said);
         }
         let Some(view) = plan.key(&said.scope, &said.key) else { return Vec::new() };
@@ -47,6 +47,9 @@ impl Rehearsal {
         if let Some(demand) = demand(&said.participant) {
             krate.satisfy(demand);
             krate.let_others_bring(demand);
+        }
+        if let Some(edit) = said.fix().filter(|_| said.not_granted_to().is_some()) {
+            krate.grant(&edit);
         }
         if let Some(victim) = said.victim().and_then(|name| demand(name)) {
             krate.satisfy(victim);
@@ -176,6 +179,16 @@ impl Krate<'_> {
             };
             let summary = format!("let `{name}` bring {version} of `{key}`");
             self.steps.push(Step { party, edit: Edit::new(name, pointer, value), summary, builds: true });
+        }
+    }
+
+    /// The host lets others use the copies of one more participant.
+    fn grant(&mut self, edit: &Edit) {
+        let summary = format!("let {} provide `{}`", edit.value, self.view.key);
+        for party in self.rehearsal.editable(self.rehearsal.host_name()) {
+            if party == Party::HOST {
+                self.steps.push(Step { party, edit: edit.clone(), summary: summary.clone(), builds: false });
+            }
         }
     }
 
