@@ -159,6 +159,11 @@ impl HostManifest {
         read::document(text, &KEYS, Self::decode)
     }
 
+    /// Returns the alias that stands for the remote called `name`; of several the first counts.
+    pub fn alias_of(&self, name: &str) -> Option<&str> {
+        self.remotes.iter().find(|(_, remote)| remote.name == name).map(|(alias, _)| alias.as_str())
+    }
+
     /// Reads a manifest out of bytes; otherwise as [`Self::from_json`].
     ///
     /// # Errors

@@ -85,7 +85,12 @@ impl Federation {
             if !self.excluded.contains(&offer) {
                 self.plan_without(Unusable { fault: Fault::Offer(offer), failure });
             }
-            if let Some(alias) = self.alias_of(&consumer).filter(|_| !own) {
+            // One that is active runs; a generation that was to replace it has failed.
+            let starts = |alias: &String| {
+                let running = self.entries.get(alias).and_then(|entry| entry.running.as_ref());
+                running.is_some_and(|remote| !matches!(remote.state(), State::Active))
+            };
+            if let Some(alias) = self.alias_of(&consumer).filter(|alias| !own && starts(alias)) {
                 self.retry(&alias);
             }
         }
@@ -305,10 +310,8 @@ impl Federation {
                     && let Some(entry) = self.entries.get_mut(&alias)
                 {
                     entry.unbound = Some(failure);
-                    let generation = entry.generation;
-                    if let Some(running) = entry.running.take() {
-                        self.retire_beside(&alias, generation, running);
-                    }
+                    // Dropped, it ends.
+                    entry.running = None;
                 }
             }
         }

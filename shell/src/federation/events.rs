@@ -53,6 +53,10 @@ pub enum Topic {
     Running,
 }
 
+impl Topic {
+    pub(super) const ALL: [Self; 3] = [Self::Enabling, Self::Update, Self::Running];
+}
+
 impl Event {
     /// What the message is about; none for one that stays true.
     pub fn topic(&self) -> Option<Topic> {
@@ -102,6 +106,11 @@ impl Federation {
     /// Withdraws what was told of a remote about `topic`.
     pub(super) fn withdraw(&mut self, alias: &str, topic: Topic) {
         self.events.queue.retain(|told| told.alias != alias || told.event.topic() != Some(topic));
+        if let Some(entry) = self.entries.get_mut(alias)
+            && entry.last.as_ref().is_some_and(|(.., of)| *of == Some(topic))
+        {
+            entry.last = None;
+        }
         if self.events.withdrawn.insert((alias.to_owned(), topic)) {
             (self.wake)(Duration::ZERO);
         }
@@ -127,7 +136,7 @@ impl Federation {
             _ => tracing::warn!(remote = alias, %stage, code, "{message}"),
         }
         if let Some(entry) = self.entries.get_mut(alias) {
-            entry.last = Some((Arc::clone(&failure), SystemTime::now()));
+            entry.last = Some((Arc::clone(&failure), SystemTime::now(), event.topic()));
         }
         self.push(alias, event, Some(failure));
     }

@@ -7,8 +7,8 @@ use plugin_api::manifest::{DEFAULT_SCOPE, Requirement, near_miss};
 use semver::Version;
 use serde::Serialize;
 
-use super::edit::{Edit, shared_pointer};
 use super::Providers;
+use super::edit::{Edit, shared_pointer};
 use super::group::{Barred, Gets, Group};
 
 /// The kinds of things that a plan says.

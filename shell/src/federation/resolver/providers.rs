@@ -25,7 +25,10 @@ impl Providers {
     ///
     /// Without a word of its manifest only the host provides these, where it takes part: a provider sees all state.
     pub fn of(host: &HostManifest, own: &[&str]) -> Self {
-        let stated = host.providers.iter().map(|(key, names)| (key.clone(), Grant { scope: None, names: names.clone() }));
+        let stated = host
+            .providers
+            .iter()
+            .map(|(key, names)| (key.clone(), Grant { scope: None, names: names.clone() }));
         let default = own.iter().filter_map(|key| {
             let scope = Some(host.shared.get(*key)?.share_scope.clone());
             Some(((*key).to_owned(), Grant { scope, names: BTreeSet::from([host.name.clone()]) }))
