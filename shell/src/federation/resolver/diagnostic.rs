@@ -414,7 +414,7 @@ impl fmt::Display for Diagnostic {
             ),
             Detail::Nothing { required, meant: Some(meant), .. } => write!(
                 f,
-                "`{participant}` needs {required} of {krate} from somebody else, but nobody offers it; did you mean \
+                "`{participant}` needs {required} of {krate} from another participant, but nobody offers it: did you mean \
                  `{meant}`? Correct {} in the manifest of `{participant}`",
                 shared_pointer(key, None)
             ),

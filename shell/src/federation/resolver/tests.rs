@@ -7,6 +7,7 @@ mod fixes;
 mod levels;
 mod oracle;
 mod properties;
+mod providers;
 mod rules;
 mod seeds;
 mod vectors;

@@ -48,8 +48,9 @@ impl Rehearsal {
             krate.satisfy(demand);
             krate.let_others_bring(demand);
         }
-        if let Some(edit) = said.fix().filter(|_| said.not_granted_to().is_some()) {
-            krate.grant(&edit);
+        let about = |other: &&Diagnostic| (&other.scope, &other.key) == (&said.scope, &said.key);
+        for other in plan.diagnostics().iter().filter(about).filter(|other| other.not_granted_to().is_some()) {
+            krate.steps.extend(self.grant(other));
         }
         if let Some(victim) = said.victim().and_then(|name| demand(name)) {
             krate.satisfy(victim);
@@ -57,6 +58,14 @@ impl Rehearsal {
             krate.undeclare(&said.participant);
         }
         krate.steps
+    }
+
+    /// The host lets one more participant provide.
+    fn grant(&self, said: &Diagnostic) -> Option<Step> {
+        let (edit, name) = (said.fix()?, said.not_granted_to()?);
+        let editable = self.editable(self.host_name()).contains(&Party::HOST);
+        let summary = format!("let `{name}` provide `{}`", said.key);
+        editable.then_some(Step { party: Party::HOST, edit, summary, builds: false })
     }
 
     /// All but one of those of one name get another.
@@ -179,16 +188,6 @@ impl Krate<'_> {
             };
             let summary = format!("let `{name}` bring {version} of `{key}`");
             self.steps.push(Step { party, edit: Edit::new(name, pointer, value), summary, builds: true });
-        }
-    }
-
-    /// The host lets others use the copies of one more participant.
-    fn grant(&mut self, edit: &Edit) {
-        let summary = format!("let {} provide `{}`", edit.value, self.view.key);
-        for party in self.rehearsal.editable(self.rehearsal.host_name()) {
-            if party == Party::HOST {
-                self.steps.push(Step { party, edit: edit.clone(), summary: summary.clone(), builds: false });
-            }
         }
     }
 
