@@ -33,7 +33,7 @@ mod tests;
 
 pub use error::{ManifestError, Place};
 pub use host::{AuthConfig, HostManifest, HttpAuth, RemoteRef, ShareStrategy};
-pub use names::near_miss;
+pub use names::{is_reserved, near_miss};
 pub use read::utf8;
 pub use remote::{AtomAccess, Expose, RemoteManifest};
 pub use requirement::{Range, RangeError, Requirement};

@@ -252,6 +252,11 @@ impl Interface {
         self.counted
     }
 
+    /// Layout of the type that crosses between images.
+    pub fn layout(&self) -> &'static TypeLayout {
+        self.layout
+    }
+
     /// The same interface, with the name of its provider for messages.
     #[must_use]
     pub fn provided_by(mut self, provider: &str) -> Self {

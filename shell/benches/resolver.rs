@@ -170,6 +170,7 @@ impl Federation {
             auth: None,
             preflight: true,
             grants: None,
+            providers: BTreeMap::new(),
         };
         // 7,919 is prime: the order is not that of names.
         let remotes = (0..remotes).map(|at| Participant::remote(&remote(at * 7_919 % remotes, crates, entry)));

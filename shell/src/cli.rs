@@ -14,7 +14,7 @@ use plugin_api::manifest::AtomAccess;
 
 use crate::{
     app, catalogue,
-    config::{Config, Options, read_manifest},
+    config::{Config, Options, is_json, read_manifest},
     failure::Failure,
     standalone,
 };
@@ -241,6 +241,13 @@ fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
 }
 
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
+    if is_json(path) && matches!(plan::inputs::kind(path), plan::inputs::Kind::Host) {
+        let text = format!(
+            "this is the manifest of a host, and those of remotes are shown; `pulse plan --host` plans with it: {}",
+            path.display()
+        );
+        return Err(Exit::of("manifest-of-host", text));
+    }
     let manifest = read_manifest(path)?.manifest;
     if json {
         print(&pretty(&manifest)?)?;

@@ -5,8 +5,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
@@ -43,12 +43,13 @@ mod retire;
 mod sources;
 pub mod why;
 
+use binding::BadOffer;
 use check::{Check, Job, Trial, refusal};
 use copies::Copies;
 pub use entry::{Entry, Place, Status};
 use entry::{Found, Source};
 use events::Events;
-pub use events::{Event, Told};
+pub use events::{Event, Told, Topic};
 use host::{Host, Refused, grants};
 pub use module::Module;
 use notices::Notices;
@@ -95,6 +96,8 @@ pub struct Federation {
     retiring: Retiring,
     events: Events,
     sources: Sources,
+    /// From the threads of remotes.
+    reports: (mpsc::Sender<BadOffer>, mpsc::Receiver<BadOffer>),
     /// What to say about the host itself.
     problems: Vec<SharedFailure>,
 }
@@ -138,6 +141,7 @@ impl Federation {
         fonts: Vec<Font>,
         wake: Wake,
     ) -> Self {
+        entry::log_missing(&entries);
         let host = Host::new();
         let (config, problems) = host.with_true_manifest(config);
         let live = Live::new();
@@ -156,12 +160,13 @@ impl Federation {
             warnings: Vec::new(),
             copies: Copies::default(),
             fonts,
-            wake,
             next: 0,
-            retiring: Retiring::default(),
+            retiring: Retiring::new(Arc::clone(&wake)),
             events: Events::default(),
             sources,
+            reports: mpsc::channel(),
             problems,
+            wake,
         };
         federation.follow();
         federation.adopt_plan();
@@ -237,6 +242,12 @@ impl Federation {
         for (entry, refused) in self.entries.values_mut().zip(refused) {
             entry.refused = refused;
         }
+        // A plan may come between the check of a library and its start.
+        let starts = |entry: &Entry| entry.check.is_some() || (entry.running.is_some() && !entry.initialised);
+        let stopped = self.entries.iter().filter(|(_, entry)| entry.refused.is_some() && starts(entry));
+        for alias in stopped.map(|(alias, _)| alias.clone()).collect::<Vec<_>>() {
+            self.stop(&alias);
+        }
         let mut notices = std::mem::take(&mut self.notices);
         self.warnings = notices.take(&self.plan, |said| self.change(said));
         self.notices = notices;
@@ -257,10 +268,11 @@ impl Federation {
     pub fn want(&mut self, alias: &str) {
         let Some(entry) = self.entries.get_mut(alias) else { return };
         entry.wanted = true;
-        let prevented = entry.refused.is_some() || entry.unbound.is_some() || entry.off.is_some();
-        if entry.running.is_some() || entry.check.is_some() || prevented {
+        let waits = entry.waits && self.retiring.is_ending(alias);
+        if entry.running.is_some() || entry.check.is_some() || entry.is_prevented() || waits {
             return;
         }
+        entry.waits = false;
         let Ok(found) = &entry.found else { return };
         entry.initialised = false;
         entry.hung = false;
@@ -269,7 +281,9 @@ impl Federation {
         (self.wake)(LOOK_AGAIN);
         if let Source::Linked(remote) = found.code {
             let manifest = Arc::clone(&found.manifest);
-            entry.running = Some(Remote::start(manifest, Code::Linked(remote), Arc::clone(&self.wake)));
+            let mut remote = Remote::start(manifest, Code::Linked(remote), Arc::clone(&self.wake));
+            remote.on_drop(Some(self.retiring.ending(alias, entry.generation)));
+            entry.running = Some(remote);
             return;
         }
         let check = self.check(alias, None);
@@ -286,10 +300,7 @@ impl Federation {
 
     /// Begins to look at the library of `alias`; with `trial` whether it would be admitted too.
     fn check(&mut self, alias: &str, replaces: Option<Replaces>) -> Result<Check, Failure> {
-        let (trial, current) = match replaces {
-            Some(Replaces { current }) => (Some(self.trial(alias)), current),
-            None => (None, None),
-        };
+        let trial = self.trial(alias);
         let Some(entry) = self.entries.get(alias) else {
             return Err(Failure::new(
                 Stage::Discover,
@@ -297,7 +308,11 @@ impl Federation {
                 format!("there is no remote `{alias}`"),
             ));
         };
-        let reference = entry.source();
+        let (planned, current) = match replaces {
+            Some(Replaces { current }) => (None, current),
+            None => (entry.found.as_ref().ok().map(|found| Arc::clone(&found.manifest)), None),
+        };
+        let (reference, generation) = (entry.source(), if planned.is_some() { entry.generation } else { 0 });
         let expected = if let Place::Pinned { digest, .. } = entry.place { Some(digest) } else { None };
         let copy = self.copies.next(alias)?;
         let provides = |entry: &Entry| {
@@ -306,7 +321,13 @@ impl Federation {
             known.any(|known| *known.provider == **name && !known.is_own_copy())
         };
         let with = self.entries.iter().filter(|(other, entry)| *other != alias && provides(entry));
-        let with = with.filter_map(|(_, entry)| Some(entry.copy.as_ref()?.0.clone())).collect();
+        // One that is not loaded yet is tried from its place: its copy may come later than the trial.
+        let place = |entry: &Entry| match &entry.copy {
+            Some((copy, _)) if entry.running.is_some() => Some(copy.clone()),
+            _ => entry.library().map(Path::to_owned),
+        };
+        let with = with.filter_map(|(_, entry)| place(entry)).collect();
+        let ending = self.retiring.ending(alias, generation);
         let (config, wake) = (self.config.clone(), Arc::clone(&self.wake));
         Ok(Check::start(Job {
             config,
@@ -314,9 +335,11 @@ impl Federation {
             reference,
             copy,
             trial,
+            planned,
             expected,
             current,
             with,
+            ending,
             wake,
         }))
     }
@@ -330,6 +353,7 @@ impl Federation {
         excluded.retain(|slot| *slot.participant != *name);
         Trial {
             host: Participant::host(&self.config.host),
+            providers: host::providers(&self.config.host),
             others: participants(self.entries.iter().filter(|(other, _)| *other != alias).map(|(_, e)| e)),
             live,
             excluded,
@@ -341,6 +365,7 @@ impl Federation {
     pub fn poll(&mut self) {
         self.take_changes();
         self.count_kept();
+        self.take_bad_offers();
         let aliases: Vec<String> = self.entries.keys().cloned().collect();
         for alias in &aliases {
             self.take_checked(alias);
@@ -354,6 +379,10 @@ impl Federation {
             self.reopen(alias);
             self.step_replacement(alias);
             self.archive(alias);
+        }
+        let waiting = self.entries.iter().filter(|(_, entry)| entry.wanted && entry.waits);
+        for alias in waiting.map(|(alias, _)| alias.clone()).collect::<Vec<_>>() {
+            self.want(&alias);
         }
         let starts = |entry: &Entry| matches!(entry.status(), Status::Starting) || entry.next.is_some();
         if self.entries.values().any(starts) {
@@ -372,7 +401,7 @@ impl Federation {
 
     /// Runs `init` of a remote that is loaded, once everything that the plan gives it is there.
     fn initialise(&mut self, alias: &str) {
-        let Some(entry) = self.entries.get_mut(alias) else { return };
+        let Some(entry) = self.entries.get_mut(alias).filter(|entry| !entry.is_prevented()) else { return };
         let (Ok(found), Some(running)) = (&entry.found, &mut entry.running) else { return };
         if entry.initialised || running.offers().is_none() {
             return;
@@ -464,8 +493,15 @@ impl Federation {
             }
             _ => self.sources.entry(&self.config, alias, &entry.reference),
         };
-        let fresh =
-            Entry { wanted: true, generation: entry.generation, last: entry.last, ports: entry.ports, ..fresh };
+        let waits = !entry.hung;
+        let fresh = Entry {
+            wanted: true,
+            waits,
+            generation: entry.generation,
+            last: entry.last,
+            ports: entry.ports,
+            ..fresh
+        };
         self.entries.insert(alias.to_owned(), fresh);
         self.replan();
         self.follow();
@@ -521,9 +557,10 @@ fn make_plan(
     live: &Live,
     excluded: &BTreeSet<Slot>,
 ) -> Plan {
-    let host = Participant::host(&config.host);
+    let (host, providers) = (Participant::host(&config.host), host::providers(&config.host));
     let remotes = participants(entries.values());
-    resolver::resolve(&Request { live, excluded, ..Request::new(&host, &remotes, config.host.share_strategy) })
+    let request = Request::new(&host, &remotes, config.host.share_strategy);
+    resolver::resolve(&Request { live, excluded, providers: &providers, ..request })
 }
 
 /// Those that take part in plans.

@@ -9,7 +9,7 @@
 //!   run ended.
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
-//! - [`config`]: which remotes from where, and which folders.
+//! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
@@ -23,6 +23,7 @@ pub mod choices;
 pub mod cli;
 pub mod compositor;
 pub mod config;
+mod difference;
 pub mod failure;
 pub mod federation;
 mod file;

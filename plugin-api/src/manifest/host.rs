@@ -1,7 +1,7 @@
 //! The manifest of a host.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MANIFEST_VERSION;
 use super::error::ManifestError;
+use super::json::Json;
 use super::names::{self, MAX_LOCATION};
 use super::read::{self, Cursor, Fault, Object};
 use super::remote::{AtomAccess, FILE_NAME_PATTERN, decode_atoms};
@@ -46,6 +47,10 @@ pub struct HostManifest {
     /// The atoms that each remote may use, by remote and atom; absent, the shell decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grants: Option<BTreeMap<String, BTreeMap<String, AtomAccess>>>,
+    /// The participants whose copies of a crate others may be given, by crate name; absent, everybody's, but of the
+    /// crates that carry the host's own state only the host's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// How the provider of a shared crate is chosen.
@@ -139,7 +144,7 @@ impl HostManifest {
     /// # Errors
     /// [`ManifestError`] for the first problem, with its place in `text`.
     pub fn from_json(text: &str) -> Result<Self, ManifestError> {
-        const KEYS: [&str; 9] = [
+        const KEYS: [&str; 10] = [
             "$schema",
             "manifestVersion",
             "name",
@@ -149,8 +154,14 @@ impl HostManifest {
             "auth",
             "preflight",
             "grants",
+            "providers",
         ];
         read::document(text, &KEYS, Self::decode)
+    }
+
+    /// Returns the alias that stands for the remote called `name`; of several the first counts.
+    pub fn alias_of(&self, name: &str) -> Option<&str> {
+        self.remotes.iter().find(|(_, remote)| remote.name == name).map(|(alias, _)| alias.as_str())
     }
 
     /// Reads a manifest out of bytes; otherwise as [`Self::from_json`].
@@ -172,6 +183,7 @@ impl HostManifest {
             auth: top.optional("auth").map(|at| AuthConfig::decode(&at)).transpose()?,
             preflight: top.optional("preflight").map_or(Ok(true), |at| at.bool())?,
             grants: top.optional("grants").map(|at| at.map(names::file_name, decode_atoms)).transpose()?,
+            providers: top.or_default("providers", |at| at.map(names::crate_name, decode_providers))?,
         })
     }
 }
@@ -218,16 +230,19 @@ impl<'de> Deserialize<'de> for HostManifest {
 }
 
 fn decode_remotes(at: &Cursor<'_>) -> Result<BTreeMap<String, RemoteRef>, Fault> {
-    let remotes = at.map(names::file_name, RemoteRef::decode)?;
-    let mut aliases = BTreeMap::new();
-    for (alias, remote) in &remotes {
-        if let Some(first) = aliases.insert(&remote.name, alias) {
-            let fault =
-                at.fault(format!("`{first}` and `{alias}` both stand for the remote `{}`", remote.name));
-            return Err(fault.hint("keep one of the two"));
-        }
-    }
-    Ok(remotes)
+    at.map(names::file_name, RemoteRef::decode)
+}
+
+fn decode_providers(at: &Cursor<'_>) -> Result<BTreeSet<String>, Fault> {
+    let wrong = || at.expected("an array of participants' names");
+    let Json::Array(items) = at.value() else { return Err(wrong()) };
+    let name = |item: &Json| {
+        let Json::String(name) = item else { return Err(wrong()) };
+        names::file_name(name)
+            .map_err(|problem| at.fault(format!("the name \"{}\" is wrong: {problem}", names::shown(name))))?;
+        Ok(name.clone())
+    };
+    items.iter().map(name).collect()
 }
 
 impl RemoteRef {

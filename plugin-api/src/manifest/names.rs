@@ -13,8 +13,35 @@ pub(super) fn file_name(text: &str) -> Result<(), String> {
     match text.chars().find(|c| r#":<>"|?*"#.contains(*c)) {
         Some(c) => Err(format!("a name cannot contain `{c}`, because it becomes part of a file name")),
         None if text.starts_with('.') => Err("a name cannot start with a dot".to_owned()),
+        None if text.starts_with('-') => {
+            Err("a name cannot start with `-`, because commands would take it for an option".to_owned())
+        }
+        None if is_device(text) => Err("a name cannot be that of a device on Windows".to_owned()),
         None => Ok(()),
     }
+}
+
+/// Returns true for names that Windows reserves for devices, with any ending.
+fn is_device(text: &str) -> bool {
+    let stem = text.split('.').next().unwrap_or(text).trim_end().to_ascii_lowercase();
+    let numbered = ["com", "lpt"].iter().find_map(|device| stem.strip_prefix(device));
+    ["con", "prn", "aux", "nul", "conin$", "conout$"].contains(&stem.as_str())
+        || numbered.is_some_and(|number| {
+            let mut digits = number.chars();
+            digits.next().is_some_and(|c| matches!(c, '0'..='9' | '¹' | '²' | '³')) && digits.next().is_none()
+        })
+}
+
+/// First segments of the names of the host's own atoms, and of those that it may add.
+const RESERVED: [&str; 8] = ["auth", "host", "pulse", "range", "session", "shell", "theme", "user"];
+
+/// Returns true for names of atoms and remotes that belong to the host: those whose first segment is reserved, in
+/// any case.
+///
+/// A remote owns the atoms that start with its name and a dot, so a remote of such a name would own the host's.
+pub fn is_reserved(name: &str) -> bool {
+    let first = name.split('.').next().unwrap_or(name);
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(first))
 }
 
 /// A name inside the federation: atoms and share scopes.
@@ -45,11 +72,21 @@ pub(super) fn line(text: &str, limit: usize) -> Result<(), String> {
         Err("it cannot start or end with space".to_owned())
     } else if text.chars().any(char::is_control) {
         Err("it cannot contain control characters".to_owned())
+    } else if let Some(c) = text.chars().find(|c| is_hidden(*c)) {
+        Err(format!("it cannot contain {}, which is not shown or changes how the rest is", c.escape_unicode()))
     } else if text.chars().count() > limit {
         Err(format!("it can have at most {limit} characters"))
     } else {
         Ok(())
     }
+}
+
+/// Returns true for what changes how other characters are shown, or is shown as nothing.
+fn is_hidden(c: char) -> bool {
+    // Joiners stay: emoji and several scripts need them.
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `text` cut and escaped so that a hostile value cannot flood or garble a log.

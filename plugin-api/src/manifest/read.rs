@@ -37,8 +37,12 @@ pub fn utf8(bytes: &[u8]) -> Result<&str, ManifestError> {
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> ManifestError {
-    let (line, column) = json::line_column(text, json::byte_at(text, error.line(), error.column()));
-    let problem = if text.starts_with('\u{feff}') {
+    let at = json::byte_at(text, error.line(), error.column());
+    let (line, column) = json::line_column(text, at);
+    let rest = text.get(at..).unwrap_or_default();
+    let problem = if rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with('#') {
+        "there is a comment, which JSON does not have, so take it out".to_owned()
+    } else if text.starts_with('\u{feff}') {
         "it starts with a byte order mark, so save it as UTF-8 without one".to_owned()
     } else {
         let message = error.to_string();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::oracle::{self, Assigned, Person, World};
 use crate::federation::resolver::{
-    Assignment, Explanation, KeyView, Live, Participant, Plan, Request, Slot, resolve,
+    Assignment, Explanation, KeyView, Live, Participant, Plan, Providers, Request, Slot, resolve,
 };
 
 /// A manifest is read back as it was written, and an error says where in the text it is.
@@ -107,7 +107,9 @@ fn planned(world: &World, people: &[Participant]) -> Plan {
     }
     let excluded = world.excluded.iter().map(|(name, scope, key)| Slot::new(name, scope, key)).collect();
     let request = Request::new(&people[0], &people[1..], world.strategy);
-    resolve(&Request { live: &live, excluded: &excluded, ..request })
+    let host = json!({ "manifestVersion": 1, "name": HOST, "providers": world.providers }).to_string();
+    let providers = Providers::of(&HostManifest::from_json(&host).expect("a host's manifest"), &[]);
+    resolve(&Request { live: &live, excluded: &excluded, providers: &providers, ..request })
 }
 
 /// Everything that a plan says, each reason for each candidate included.
@@ -207,7 +209,12 @@ impl Choices<'_> {
         let live: BTreeMap<_, _> =
             (0..self.below(6)).map(|_| (self.slot(), (self.one_of(&NAMES), self.version()))).collect();
         let excluded = (0..self.below(4)).map(|_| self.slot()).collect();
-        World { strategy, people, live, excluded }
+        let granted = |choices: &mut Self| {
+            let key = choices.one_of(&KEYS);
+            (key, (0..choices.below(4)).map(|_| choices.one_of(&NAMES)).collect())
+        };
+        let providers = (0..self.below(3)).map(|_| granted(self)).collect();
+        World { strategy, people, live, excluded, providers }
     }
 
     fn person(&mut self, name: String) -> Person {

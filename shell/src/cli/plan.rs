@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-mod inputs;
+pub(super) mod inputs;
 
 use inputs::Inputs;
 
@@ -123,7 +123,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
             keys.iter().map(|key| plan_text::explain(&rehearsal, &plan, key, look)).collect();
         answers.extend(why.as_ref().map(|why| plan_text::why(&rehearsal, why, look)));
         if answers.is_empty() {
-            answers.push(plan_text::render(&rehearsal, &plan, look));
+            answers.push(plan_text::render(&rehearsal, &plan, failures.len(), look));
         }
         print(answers.join("\n").trim_end())?;
     }

@@ -5,18 +5,31 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use plugin_api::shared::{Consumer, InstallError, notify_fn};
+use plugin_api::{
+    manifest::near_miss,
+    shared::{Consumer, InstallError, notify_fn},
+};
 
 use super::{
     Federation, LOAD_LIMIT, Module,
     remote::{Bind, Remote, State},
     resolver::{Assignment, Plan, Slot},
 };
-use crate::failure::{Failure, Stage};
+use crate::{
+    failure::{Failure, Stage},
+    text,
+};
 
 /// Why a participant cannot be pointed at the copy that the plan gives it.
 pub(super) struct Unusable {
     fault: Fault,
+    failure: Failure,
+}
+
+/// A copy that could not be bound for a consumer, on the consumer's thread.
+pub(super) struct BadOffer {
+    consumer: Arc<str>,
+    offer: Slot,
     failure: Failure,
 }
 
@@ -52,9 +65,35 @@ impl Federation {
             let Some(module) = self.provided(&assignment, expected, own)? else { return Ok(None) };
             let consumer = Consumer { isolated: !assignment.singleton, ..consumer.clone() };
             used.push((assignment.offer(), module.clone()));
-            scope.push(Box::new(move || Ok(module.bind(consumer)?.provided_by(&assignment.provider))));
+            let (offer, reports) = (assignment.offer(), self.reports.0.clone());
+            scope.push(Box::new(move || {
+                module.bind(&offer.participant, consumer).inspect_err(|failure| {
+                    let report = BadOffer { consumer: assignment.consumer, offer, failure: failure.clone() };
+                    // A shell that ends listens no more.
+                    let _ = reports.send(report);
+                })
+            }));
         }
         Ok(Some((scope, used)))
+    }
+
+    /// Plans without the copies that could not be bound, and starts their consumers again: the fault is not theirs.
+    pub(super) fn take_bad_offers(&mut self) {
+        let reports: Vec<BadOffer> = self.reports.1.try_iter().collect();
+        for BadOffer { consumer, offer, failure } in reports {
+            let own = consumer == offer.participant;
+            if !self.excluded.contains(&offer) {
+                self.plan_without(Unusable { fault: Fault::Offer(offer), failure });
+            }
+            // One that is active runs; a generation that was to replace it has failed.
+            let starts = |alias: &String| {
+                let running = self.entries.get(alias).and_then(|entry| entry.running.as_ref());
+                running.is_some_and(|remote| !matches!(remote.state(), State::Active))
+            };
+            if let Some(alias) = self.alias_of(&consumer).filter(|alias| !own && starts(alias)) {
+                self.retry(&alias);
+            }
+        }
     }
 
     /// Points the host at the copies that the plan gives it.
@@ -67,7 +106,7 @@ impl Federation {
     }
 
     fn bind_host_to(&mut self, own: Module) -> Result<(), Unusable> {
-        let host = self.plan.host().to_owned();
+        let (host, own_key) = (self.plan.host().to_owned(), own.key.clone());
         let assignment = self.plan.assignments_of(&host).iter().find(|known| *known.key == own.key).cloned();
         let module = match &assignment {
             Some(assignment) => match self.provided(assignment, Some(&own), None)? {
@@ -77,7 +116,7 @@ impl Federation {
             // Without an entry of its own the host still has its copy.
             None => own,
         };
-        let kept = module.clone();
+        let (key, kept) = (own_key, module.clone());
         let wake = Arc::clone(&self.wake);
         let consumer = Consumer {
             name: host.as_str().into(),
@@ -86,9 +125,10 @@ impl Federation {
             isolated: assignment.as_ref().is_some_and(|known| !known.singleton),
             notify: notify_fn(move || wake(Duration::ZERO)),
         };
-        let installed = module.bind(consumer).and_then(|interface| {
+        let provider = assignment.as_ref().map_or(&*host, |known| &*known.provider);
+        let installed = module.bind(provider, consumer).and_then(|interface| {
             let unusable = |error: InstallError| Failure::new(Stage::Init, error.code(), error);
-            self.host.install(&interface).map_err(unusable)
+            self.host.install(&key, &interface).map_err(unusable)
         });
         match (installed, assignment) {
             (Ok(()), Some(known)) => {
@@ -138,11 +178,24 @@ impl Federation {
                 None => return Ok(None),
             },
         };
-        let Some(module) = modules.iter().find(|module| module.key == **key) else {
-            let text = format!(
-                "`{provider}` offers `{key}` in its manifest, and its build has no such crate; add it to `export!` \
-                 or take it out of the manifest"
-            );
+        let offered = modules.iter().find(|module| module.key == **key);
+        let stated = version.to_string();
+        let Some(module) = offered.filter(|module| module.version == stated) else {
+            let text = if let Some(Module { version: built, .. }) = offered {
+                let built = text::line(built, 80);
+                format!(
+                    "`{provider}` offers `{key}` {version} in its manifest, and its build has {built}; rebuild it, or \
+                     correct the manifest"
+                )
+            } else {
+                let known: Vec<&str> = modules.iter().map(|module| module.key.as_str()).collect();
+                let meant = near_miss(key, &known).map(|meant| format!(" (did you mean `{meant}`?)"));
+                format!(
+                    "`{provider}` offers `{key}` in its manifest, and its build has no such crate{}; add it to \
+                     `export!` or take it out of the manifest",
+                    meant.unwrap_or_default()
+                )
+            };
             let failure = Failure::new(Stage::Init, "shared-missing", text);
             return Err(Unusable { fault: Fault::Offer(assignment.offer()), failure });
         };
@@ -257,10 +310,8 @@ impl Federation {
                     && let Some(entry) = self.entries.get_mut(&alias)
                 {
                     entry.unbound = Some(failure);
-                    let generation = entry.generation;
-                    if let Some(running) = entry.running.take() {
-                        self.retire_beside(&alias, generation, running);
-                    }
+                    // Dropped, it ends.
+                    entry.running = None;
                 }
             }
         }

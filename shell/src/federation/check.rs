@@ -20,8 +20,8 @@ use super::{
     entry::Found,
     loader::{self, LibraryError},
     rehearsal::Change,
-    remote::{Code, Remote, SHUTDOWN_LIMIT, Times, Wake},
-    resolver::{self, Diagnostic, Live, Participant, Plan, Request, Slot},
+    remote::{Code, Ending, Remote, Times, Wake},
+    resolver::{self, Diagnostic, Live, Participant, Plan, Providers, Request, Slot},
 };
 use crate::{
     archive::{Archive, Digest},
@@ -39,14 +39,18 @@ pub(super) struct Job {
     pub(super) reference: RemoteRef,
     /// The private copy that is to be made, and loaded.
     pub(super) copy: PathBuf,
-    /// Whether it would be admitted; none for a remote that has been planned with.
-    pub(super) trial: Option<Trial>,
+    /// The plan that must admit it.
+    pub(super) trial: Trial,
+    /// The manifest that has been planned with; none for a generation that is to replace another.
+    pub(super) planned: Option<Arc<RemoteManifest>>,
     /// The content that it must have.
     pub(super) expected: Option<Digest>,
     /// The content that runs already, and need not be taken again.
     pub(super) current: Option<Digest>,
     /// Libraries whose copies of shared crates it may be given.
     pub(super) with: Vec<PathBuf>,
+    /// What ends the remote when the check is given up.
+    pub(super) ending: Ending,
     pub(super) wake: Wake,
 }
 
@@ -97,7 +101,7 @@ impl Calls {
     }
 }
 
-/// A look that is being taken; dropping it gives it up.
+/// A look that is being taken; dropping it gives it up, with the remote that it may have loaded.
 pub(super) struct Check {
     result: mpsc::Receiver<Result<Option<Checked>, Failure>>,
     cancel: Arc<AtomicBool>,
@@ -112,17 +116,13 @@ impl Check {
         let alias = job.alias.clone();
         let run = move || {
             let wake = Arc::clone(&job.wake);
-            let result = job.run(&stop);
-            if let Err(mpsc::SendError(Ok(Some(unwanted)))) = sender.send(result) {
-                // It comes too late to be of use, and must not stay.
-                let _ = unwanted.remote.retire(SHUTDOWN_LIMIT);
-            }
+            // What comes too late to be of use is dropped, and ends.
+            let _ = sender.send(job.run(&stop));
             wake(Duration::ZERO);
         };
         if let Err(error) = thread::Builder::new().name(format!("check:{alias}")).spawn(run) {
             let text = format!(
-                "the system gives no thread to look at `{alias}` with ({error}); close something or raise the limit, \
-                 then retry"
+                "could not spawn a thread to check `{alias}` ({error}); close something or raise the limit, then retry"
             );
             // The receiver is right here.
             let _ = failed.send(Err(Failure::new(Stage::Check, "no-thread", text)));
@@ -162,8 +162,9 @@ impl Job {
     }
 
     fn look(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
-        let Self { config, alias, reference, copy, trial, expected, current, with, wake } = self;
-        let (mut stages, beside) = (Times::new(), trial.is_some());
+        let Self { config, alias, reference, copy, trial, planned, expected, current, with, ending, wake } =
+            self;
+        let (mut stages, beside) = (Times::new(), planned.is_none());
         let mut note = {
             let mut last = Instant::now();
             move |stages: &mut Times, stage| {
@@ -194,7 +195,7 @@ impl Job {
         if current.is_some() && current == digest {
             return Ok(None);
         }
-        if let Some(trial) = trial {
+        if planned.is_none_or(|planned| planned != found.manifest) {
             let plan = trial.plan(&found.manifest);
             let change = |said: &Diagnostic| {
                 let edit = said.fix()?;
@@ -214,13 +215,14 @@ impl Job {
             note(&mut stages, "preflight");
         }
         if cancel.load(Ordering::Acquire) {
-            return Err(Failure::new(Stage::Check, "check-lost", "nobody wants it any more; retry"));
+            return Err(Failure::new(Stage::Check, "check-lost", "the check was cancelled; retry"));
         }
         let code = Code::Library { path: library, copy: copy.clone() };
         let calls = Calls::new(wake, !beside);
         let window = Arc::clone(&calls);
-        let remote =
+        let mut remote =
             Remote::start(Arc::clone(&found.manifest), code, Arc::new(move |delay| window.come(delay)));
+        remote.on_drop(Some(ending));
         if beside {
             remote.await_loaded(LOADED_LIMIT);
         }
@@ -253,6 +255,7 @@ fn take_copy(
 /// Everything that a plan for another generation of one remote depends on, but that generation.
 pub(super) struct Trial {
     pub(super) host: Participant,
+    pub(super) providers: Providers,
     pub(super) others: Vec<Participant>,
     pub(super) live: Live,
     pub(super) excluded: BTreeSet<Slot>,
@@ -265,7 +268,8 @@ impl Trial {
         let mut remotes = self.others.clone();
         remotes.push(Participant::remote(manifest));
         let request = Request::new(&self.host, &remotes, self.strategy);
-        resolver::resolve(&Request { live: &self.live, excluded: &self.excluded, ..request })
+        let Self { live, excluded, providers, .. } = self;
+        resolver::resolve(&Request { live, excluded, providers, ..request })
     }
 }
 

@@ -1,6 +1,7 @@
 //! One configured remote, from where it was found to how it is.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::{Instant, SystemTime},
@@ -13,6 +14,8 @@ use plugin_api::{
 
 use super::{
     check::Check,
+    events::Topic,
+    loader::LibraryError,
     remote::{Remote, State, Times},
     replacement::Replacement,
 };
@@ -61,9 +64,13 @@ pub struct Entry {
     /// How long it took until it was loaded.
     pub(super) before: Times,
     /// The last that went wrong, whatever became of it.
-    pub(super) last: Option<(SharedFailure, SystemTime)>,
+    pub(super) last: Option<(SharedFailure, SystemTime, Option<Topic>)>,
+    /// The failures of each expose since it was started, with their codes.
+    pub(super) surface_failures: BTreeMap<String, Vec<(String, Instant)>>,
     /// It was noted that it does not respond.
     pub(super) hung: bool,
+    /// Its next generation starts once the one before has ended, which may hold what both need.
+    pub(super) waits: bool,
 }
 
 /// Where a remote comes from.
@@ -150,6 +157,25 @@ impl Status {
     }
 }
 
+/// Logs the remotes whose libraries are missing, in one line however many there are.
+pub(super) fn log_missing(entries: &BTreeMap<String, Entry>) {
+    const NAMED: usize = 5;
+    let missing = entries
+        .iter()
+        .filter(|(_, entry)| entry.unbound.as_ref().is_some_and(|failure| failure.code == "library-missing"));
+    let names: Vec<&str> = missing.map(|(alias, _)| alias.as_str()).collect();
+    let more = match names.len().saturating_sub(NAMED) {
+        _ if names.is_empty() => return,
+        0 => String::new(),
+        more => format!(" and of {more} more"),
+    };
+    let names = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        code = "library-missing",
+        "the libraries of {names}{more} are missing; build or install them"
+    );
+}
+
 impl Entry {
     pub(super) fn empty(reference: &RemoteRef) -> Self {
         let missing = Failure::new(Stage::Discover, "manifest-missing", "not looked for yet");
@@ -174,7 +200,9 @@ impl Entry {
             generation: 0,
             before: Times::new(),
             last: None,
+            surface_failures: BTreeMap::new(),
             hung: false,
+            waits: false,
         }
     }
 
@@ -184,6 +212,15 @@ impl Entry {
             tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
             Arc::new(failure)
         });
+        if let Ok(found) = &entry.found
+            && let Source::Library(path) = &found.code
+            && !path.exists()
+        {
+            // Known without trying: it takes no part in plans, and nobody waits for its copies.
+            let missing = LibraryError::Missing(path.clone());
+            let failure = Failure::new(Stage::Check, missing.code(), missing);
+            entry.unbound = Some(Arc::new(found.looked_for(failure)));
+        }
         entry
     }
 
@@ -195,6 +232,15 @@ impl Entry {
             Place::Pinned { library, .. } => library,
         };
         RemoteRef { name: self.reference.name.clone(), location: instead.to_string_lossy().into_owned() }
+    }
+
+    /// Returns true if a build may write more than one file of it: a manifest beside a library.
+    pub(super) fn has_several_files(&self) -> bool {
+        match &self.found {
+            Ok(Found { origin: Some(origin), code: Source::Library(path), .. }) => origin.path() != path,
+            Ok(_) => false,
+            Err(_) => true,
+        }
     }
 
     /// What the remote says about itself.
@@ -218,6 +264,11 @@ impl Entry {
             Source::Library(path) => Some(path),
             Source::Linked(_) => None,
         }
+    }
+
+    /// Returns true if it must not start.
+    pub(super) fn is_prevented(&self) -> bool {
+        self.refused.is_some() || self.unbound.is_some() || self.off.is_some()
     }
 
     /// How it is.
@@ -271,7 +322,7 @@ impl Entry {
 
     /// The last that went wrong, and when: also with a generation that was to take over.
     pub fn last_failure(&self) -> Option<(&SharedFailure, SystemTime)> {
-        self.last.as_ref().map(|(failure, at)| (failure, *at))
+        self.last.as_ref().map(|(failure, at, _)| (failure, *at))
     }
 
     /// How long each stage took.

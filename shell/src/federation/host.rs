@@ -3,17 +3,26 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use plugin_api::{
-    manifest::{AtomAccess, RemoteManifest},
+    manifest::{AtomAccess, HostManifest, RemoteManifest, is_reserved},
     shared::{Grant, Grants, InstallError, Interface, SharedCrate},
 };
 use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
-use super::module::Module;
+use super::{module::Module, resolver::Providers};
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage},
 };
+
+/// The crates that every host links, and keeps its own state in.
+const LINKED: [&str; 2] =
+    [<shared_store::Shared as SharedCrate>::NAME, <telemetry::Shared as SharedCrate>::NAME];
+
+/// Returns the participants whose copies others may be given, by the host's manifest.
+pub(super) fn providers(host: &HostManifest) -> Providers {
+    Providers::of(host, &LINKED)
+}
 
 /// The host's copies of shared crates, and the copies that it was pointed at.
 pub(super) struct Host {
@@ -42,16 +51,16 @@ impl Host {
         self.modules.iter().filter(|module| !self.bound.contains(&module.key)).cloned().collect()
     }
 
-    /// Points the host at the copy that `interface` is of.
-    pub(super) fn install(&mut self, interface: &Interface) -> Result<(), InstallError> {
-        if interface.key() == <shared_store::Shared as SharedCrate>::NAME {
+    /// Points the host at the copy of `key` that `interface` is of; it is not pointed at another one afterwards.
+    pub(super) fn install(&mut self, key: &str, interface: &Interface) -> Result<(), InstallError> {
+        self.bound.insert(key.to_owned());
+        if key == <shared_store::Shared as SharedCrate>::NAME {
             self.store = Some(Store::from_cells(interface.get()?));
-        } else if interface.key() == <telemetry::Shared as SharedCrate>::NAME {
+        } else if key == <telemetry::Shared as SharedCrate>::NAME {
             // For as long as the provider lives, so that remotes are heard until they have ended; nothing of the
             // provider is kept.
             interface.get::<HubArc>()?.attach(replay::into_default());
         }
-        self.bound.insert(interface.key().to_owned());
         Ok(())
     }
 
@@ -99,15 +108,20 @@ impl Host {
 
 /// What a remote may use: what its manifest asks for and the host grants; and what it asks for in vain.
 ///
-/// Without `grants` in the host's manifest, everything may be read but the token, and atoms named after the
-/// remote may be written.
+/// Without `grants` in the host's manifest, everything may be read, and atoms named after the remote may be written.
+/// A secret, and writing an atom of the host, always take a grant of the host's manifest.
 pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> (Grants, Vec<Refused>) {
     let granted = |atom: &str, asked: AtomAccess| match &config.host.grants {
         Some(grants) => grants.get(alias).and_then(|g| g.get(atom)).is_some_and(|g| g.includes(asked)),
-        None => match asked {
-            AtomAccess::Read => atom != shared_store::AUTH_TOKEN.name(),
-            AtomAccess::Write => atom.strip_prefix(&manifest.name).is_some_and(|rest| rest.starts_with('.')),
-        },
+        None => {
+            let own = || atom.strip_prefix(&manifest.name).is_some_and(|rest| rest.starts_with('.'));
+            let by_default = match asked {
+                AtomAccess::Read => true,
+                AtomAccess::Write => own() && !is_reserved(atom),
+            };
+            // Last, whatever another rule allows.
+            by_default && !is_secret(atom)
+        }
     };
     let (mut out, mut refused) = (Vec::new(), Vec::new());
     for (atom, asked) in &manifest.atoms {
@@ -119,6 +133,12 @@ pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) ->
         }
     }
     (out.into(), refused)
+}
+
+/// Returns true for atoms that hold secrets: that of the token, and whatever is named under it.
+fn is_secret(atom: &str) -> bool {
+    let token = shared_store::AUTH_TOKEN.name();
+    atom.get(..token.len()).is_some_and(|head| head.eq_ignore_ascii_case(token))
 }
 
 /// An atom that a remote asks for and that the host does not grant.

@@ -23,7 +23,7 @@ use plugin_api::{
     manifest::{ManifestError, RemoteManifest},
 };
 
-use crate::archive::Digest;
+use crate::{archive::Digest, difference};
 
 mod file;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -344,12 +344,16 @@ pub(crate) fn same_manifest(
         return Ok(());
     }
     // Both were read from JSON and can be written as JSON again; without it the sentence is merely less precise.
-    let text = |m| serde_json::to_string_pretty(m).unwrap_or_default();
-    let (a, b) = (text(&planned), text(&found));
-    let difference = match a.lines().zip(b.lines()).find(|(a, b)| a != b) {
-        Some((a, b)) => format!("planned with `{}`, the library says `{}`", a.trim(), b.trim()),
-        None => "one says more than the other".to_owned(),
-    };
+    let json = |m| serde_json::to_value(m).unwrap_or_default();
+    let (a, b) = (json(&planned), json(&found));
+    let difference = difference::first(&a, &b).map_or_else(String::new, |found| {
+        format!(
+            "at {}: {} was planned with, and the library has {}",
+            found.pointer,
+            found.value(0),
+            found.value(1)
+        )
+    });
     Err(LibraryError::Descriptor(difference, path.to_owned()))
 }
 

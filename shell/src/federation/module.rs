@@ -9,7 +9,13 @@ use plugin_api::{
     shared::{Consumer, Interface, SharedCrate},
 };
 
-use crate::failure::{Failure, Stage};
+use crate::{
+    failure::{Failure, Stage},
+    text,
+};
+
+/// The longest name of a crate in a message, in bytes.
+const NAMED: usize = 80;
 
 /// A shared crate that is linked into a participant's image.
 ///
@@ -48,12 +54,26 @@ impl Module {
         }
     }
 
-    /// This copy, bound for `consumer`.
+    /// Binds this copy, which is `provider`'s, for `consumer`.
     ///
     /// # Errors
-    /// When the provider's code panics.
-    pub fn bind(&self, consumer: Consumer) -> Result<Interface, Failure> {
-        (self.bind)(consumer)
+    /// When the provider's code panics, or hands over something else than this copy: what a consumer keeps in a
+    /// crate is for the provider that the plan names.
+    pub fn bind(&self, provider: &str, consumer: Consumer) -> Result<Interface, Failure> {
+        let interface = (self.bind)(consumer)?;
+        let Self { key, version, layout, .. } = self;
+        let other = if interface.key() != key || interface.version() != version {
+            format!("`{}` {}", text::line(interface.key(), NAMED), text::line(interface.version(), NAMED))
+        } else if let Err(difference) = layout::check(layout, interface.layout()) {
+            format!("an interface that differs from the one that it states: {difference}")
+        } else {
+            return Ok(interface.provided_by(provider));
+        };
+        let text = format!(
+            "`{provider}` was asked for `{key}` {version} and handed over {other}; its copy is not used; report this to \
+             the plugin's author"
+        );
+        Err(Failure::new(Stage::Init, "shared-forged", text))
     }
 
     /// Whether an image that was built with this module can use `provided`.

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use plugin_api::manifest::DEFAULT_SCOPE;
 
 use super::rehearsal::{Change, Rehearsal};
-use super::resolver::{Candidate, DemandView, Diagnostic, KeyView, OfferView, Outcome, Plan, Rule, Severity};
+use super::resolver::{
+    Candidate, Code, DemandView, Diagnostic, KeyView, OfferView, Outcome, Plan, Rule, Severity,
+};
 pub use answers::{explain, why};
 pub use paper::Look;
 use paper::{Cell, Paper, Span, Style};
@@ -19,10 +21,10 @@ use paper::{Cell, Paper, Span, Style};
 /// How many names of one kind are listed before the rest is counted.
 const NAMED: usize = 6;
 
-/// `plan`, which is that of `rehearsal`, as text; ends with a line break.
-pub fn render(rehearsal: &Rehearsal, plan: &Plan, look: Look) -> String {
+/// Writes `plan`, which is that of `rehearsal` and lacks `unread` manifests, as text that ends with a line break.
+pub fn render(rehearsal: &Rehearsal, plan: &Plan, unread: usize, look: Look) -> String {
     let mut text = Text { paper: Paper::new(look), rehearsal, plan };
-    text.summary();
+    text.summary(unread);
     for key in plan.keys() {
         text.krate(&key);
     }
@@ -39,7 +41,7 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    fn summary(&mut self) {
+    fn summary(&mut self, unread: usize) {
         let plan = self.plan;
         let admitted = plan.admitted().count();
         let refused = plan.refused().iter().filter(|one| plan.is_refused(&one.participant)).count();
@@ -50,6 +52,10 @@ impl Text<'_> {
         };
         let host = plan.refused().iter().any(|one| !plan.is_refused(&one.participant));
         let verdict = match (refused, host) {
+            (0, false) if unread > 0 && admitted == 0 => bad("no manifest could be used"),
+            (0, false) if unread > 0 => {
+                bad(format!("{unread} could not be used; the others get what they need"))
+            }
             (0, false) => good("everybody gets what it needs"),
             (0, true) => bad("the host does not get what it needs"),
             (count, false) => bad(format!("{count} refused")),
@@ -179,6 +185,11 @@ impl Text<'_> {
         self.paper.line(2, 4, &code(style, said));
         if let Some(change) = said.fix().and_then(|edit| self.rehearsal.change(&edit)) {
             self.paper.line(4, 6, &fix("fix: ", &change));
+        } else if said.code == Code::SharedKeySimilar {
+            for (name, pointer) in said.written_at() {
+                let place = self.rehearsal.place(name, &pointer).unwrap_or_default();
+                self.paper.line(4, 6, &[good("at: "), plain(place), weak(format!("  {pointer}"))]);
+            }
         }
     }
 }

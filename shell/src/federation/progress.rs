@@ -1,14 +1,18 @@
 //! What has become of remotes since the last look: loaded, failed, hung, drawn.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Instant};
 
 use super::{
     CALL_LIMIT, Federation, Note, Remote, START_LIMIT, State,
     check::{Check, Checked},
-    events::Event,
+    events::{Event, Topic},
     replacement,
 };
-use crate::failure::Failure;
+use crate::{
+    choices::{FAILURES, WINDOW},
+    compositor::Mailbox,
+    failure::{Failure, SharedFailure},
+};
 
 impl Federation {
     /// Takes a remote whose library was looked at, or why it is not to be loaded.
@@ -18,7 +22,8 @@ impl Federation {
             None => {}
             Some(Ok(checked)) => {
                 entry.check = None;
-                if let Some(Checked { found, digest, copy, remote, times, .. }) = checked {
+                if let Some(Checked { found, digest, copy, mut remote, times, .. }) = checked {
+                    remote.on_drop(Some(self.retiring.ending(alias, entry.generation)));
                     // What was planned with is what was looked at, unless the file has changed in between.
                     let same = entry.manifest() == Some(&*found.manifest);
                     entry.found = Ok(found);
@@ -46,16 +51,48 @@ impl Federation {
     /// Takes what a remote did wrong.
     pub(super) fn take_notes(&mut self, alias: &str) {
         let notes = self.entries.get(alias).and_then(|entry| entry.running.as_ref()).map(Remote::notes);
-        for Note { failure, fatal } in notes.into_iter().flatten() {
-            self.note_failure(
-                alias,
-                Arc::clone(&failure),
-                if fatal { Event::Failed } else { Event::StateLost },
-            );
+        for Note { failure, fatal, surface } in notes.into_iter().flatten() {
+            if let Some((expose, mailbox)) = surface {
+                let failure = self.count_of_surface(alias, &expose, failure, &mailbox);
+                self.note_failure(alias, failure, Event::Failed);
+                continue;
+            }
+            let event = if fatal { Event::Failed } else { Event::StateLost };
+            self.note_failure(alias, Arc::clone(&failure), event);
             if fatal {
                 self.count_failure(alias, &failure);
             }
         }
+    }
+
+    /// Counts a failure of one surface, which says nothing of the others: the third within ten minutes is shown as
+    /// such, and the surface stays closed until the user opens it again. Returns what there is to say.
+    fn count_of_surface(
+        &mut self,
+        alias: &str,
+        expose: &str,
+        failure: SharedFailure,
+        mailbox: &Mailbox,
+    ) -> SharedFailure {
+        let Some(entry) = self.entries.get_mut(alias) else { return failure };
+        let failures = entry.surface_failures.entry(expose.to_owned()).or_default();
+        failures.retain(|(_, at)| at.elapsed() <= WINDOW);
+        failures.push((failure.code.clone(), Instant::now()));
+        if failures.len() < FAILURES {
+            return failure;
+        }
+        let codes: Vec<String> = failures.drain(..).map(|(code, _)| code).collect();
+        let text = format!(
+            "`{expose}` of `{alias}` failed three times within ten minutes ({}) and was closed; the last time: {}",
+            codes.join(", "),
+            failure.message
+        );
+        let failing =
+            Failure::new(failure.stage, "surface-failing", text).with_details(failure.details.clone());
+        tracing::error!(remote = alias, expose, code = failing.code, "{}", failing.message);
+        let failing = Arc::new(failing);
+        mailbox.put(Err(Arc::clone(&failing)));
+        failing
     }
 
     /// Finds out who does not come back from a call.
@@ -82,10 +119,8 @@ impl Federation {
         if !active {
             // It will not start; another try is another thread.
             entry.unbound = Some(Arc::clone(&failure));
-            let generation = entry.generation;
-            if let Some(running) = entry.running.take() {
-                self.retire_beside(alias, generation, running);
-            }
+            // Dropped, it ends.
+            entry.running = None;
             self.replan();
         }
         self.note_failure(alias, Arc::clone(&failure), Event::Failed);
@@ -133,5 +168,6 @@ impl Federation {
                 port.take_over(Arc::new(running.open(self.next, expose)), Vec::new());
             }
         }
+        self.withdraw(alias, Topic::Running);
     }
 }

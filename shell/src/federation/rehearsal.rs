@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use plugin_api::manifest::{HostManifest, RemoteManifest};
 use semver::Version;
 use serde_json::Value;
 
-use super::resolver::{Edit, Live, Participant, Plan, Request, resolve};
+use super::host::providers;
+use super::resolver::{Edit, Live, Participant, Plan, Providers, Request, resolve};
 use crate::config::{Origin, Written};
 
 /// The host, the remotes that run beside it, and those that join.
@@ -26,6 +28,7 @@ pub struct Rehearsal {
     live: Live,
     /// The host as it takes part.
     first: Participant,
+    providers: Providers,
     /// Those that run and are not replaced, then those that join.
     remotes: Vec<Participant>,
 }
@@ -45,11 +48,13 @@ impl Rehearsal {
         mut joining: Vec<Written<RemoteManifest>>,
     ) -> Self {
         let first = Participant::host(&host.manifest);
+        let providers = providers(&host.manifest);
         let mut live = Live::new();
         let (mut run, mut remotes) = (Vec::new(), Vec::new());
         if !running.is_empty() {
             let people: Vec<_> = running.iter().map(|one| Participant::remote(&one.manifest)).collect();
-            let plan = resolve(&Request::new(&first, &people, host.manifest.share_strategy));
+            let request = Request::new(&first, &people, host.manifest.share_strategy);
+            let plan = resolve(&Request { providers: &providers, ..request });
             live.bind_assigned(&plan, first.name());
             for (one, person) in running.into_iter().zip(people) {
                 let replaced = joining.iter().any(|other| other.manifest.name == one.manifest.name);
@@ -63,12 +68,12 @@ impl Rehearsal {
             }
         }
         remotes.extend(joining.iter().map(|one| Participant::remote(&one.manifest)));
-        Self { host, running: run, joining, live, first, remotes }
+        Self { host, running: run, joining, live, first, providers, remotes }
     }
 
     /// The plan.
     pub fn plan(&self) -> Plan {
-        self.resolved(&self.first, &self.remotes)
+        self.resolved(&self.first, &self.providers, &self.remotes)
     }
 
     /// The remotes that run, by name and version.
@@ -138,22 +143,27 @@ impl Rehearsal {
             }
         }
         let (mut first, mut remotes) = (self.first.clone(), self.remotes.clone());
+        let mut providers = Cow::Borrowed(&self.providers);
         let loaded = remotes.len() - self.joining.len();
         for (party, json) in edited {
             let text = json.to_string();
             match party.0.checked_sub(1) {
-                None => first = Participant::host(&HostManifest::from_json(&text).ok()?),
+                None => {
+                    let host = HostManifest::from_json(&text).ok()?;
+                    providers = Cow::Owned(self::providers(&host));
+                    first = Participant::host(&host);
+                }
                 Some(at) => {
                     remotes[loaded + at] = Participant::remote(&RemoteManifest::from_json(&text).ok()?);
                 }
             }
         }
-        Some(self.resolved(&first, &remotes))
+        Some(self.resolved(&first, &providers, &remotes))
     }
 
-    fn resolved(&self, host: &Participant, remotes: &[Participant]) -> Plan {
+    fn resolved(&self, host: &Participant, providers: &Providers, remotes: &[Participant]) -> Plan {
         let request = Request::new(host, remotes, self.host.manifest.share_strategy);
-        resolve(&Request { live: &self.live, ..request })
+        resolve(&Request { live: &self.live, providers, ..request })
     }
 }
 

@@ -93,7 +93,11 @@ pub struct Remote {
     shared: Arc<Shared>,
     thread: Option<thread::JoinHandle<Option<Library>>>,
     offers: Option<Arc<[Module]>>,
+    ending: Option<Ending>,
 }
+
+/// Ends a remote that was dropped.
+pub type Ending = Box<dyn FnOnce(Remote) + Send>;
 
 struct Shared {
     name: String,
@@ -117,6 +121,8 @@ pub struct Note {
     pub failure: SharedFailure,
     /// The remote, or a surface of it, does not go on; otherwise it coped with it by itself.
     pub fatal: bool,
+    /// The surface that failed alone: its expose, and where its failure is shown.
+    pub surface: Option<(String, Arc<Mailbox>)>,
 }
 
 /// Opens a surface, with the state that it starts from and what its first frame is asked for with.
@@ -174,7 +180,7 @@ impl Remote {
                 shared.fail(Failure::new(Stage::Load, "no-thread", text));
             })
             .ok();
-        Self { calls, shared, thread, offers: None }
+        Self { calls, shared, thread, offers: None, ending: None }
     }
 
     /// How far it is.
@@ -273,6 +279,11 @@ impl Remote {
         std::mem::take(&mut self.shared.notes.lock())
     }
 
+    /// Sets what ends the remote when it is dropped; without it, its library stays mapped.
+    pub fn on_drop(&mut self, ending: Option<Ending>) {
+        self.ending = ending;
+    }
+
     /// Asks the remote to end, without waiting.
     pub fn begin_shutdown(&self) {
         let _ = self.calls.send(Call::Shutdown);
@@ -317,6 +328,18 @@ impl Remote {
     }
 }
 
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // One that was retired has no thread any more.
+        if let Some(thread) = self.thread.take()
+            && let Some(ending) = self.ending.take()
+        {
+            let (calls, shared) = (self.calls.clone(), Arc::clone(&self.shared));
+            ending(Self { calls, shared, thread: Some(thread), offers: None, ending: None });
+        }
+    }
+}
+
 /// A surface's way to its remote; the remote closes the surface when this goes.
 struct Link {
     calls: mpsc::Sender<Call>,
@@ -342,7 +365,7 @@ impl Shared {
     fn fail(&self, failure: Failure) -> SharedFailure {
         tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code, "{}", failure.message);
         let failure = Arc::new(failure);
-        self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true });
+        self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true, surface: None });
         self.set(State::Failed(Arc::clone(&failure)));
         failure
     }
@@ -373,6 +396,7 @@ struct Thread {
 
 struct Open {
     remote: Arc<Shared>,
+    expose: String,
     surface: SurfaceBox,
     validator: Validator,
     mailbox: Arc<Mailbox>,
@@ -507,10 +531,11 @@ impl Thread {
             Ok(opened) => {
                 let validator = Validator::new(Quota::default(), compositor::MAX_TEXTURE_SIDE);
                 let remote = Arc::clone(&self.shared);
-                let open = Open { remote, surface: opened, validator, mailbox, drawn: false };
+                let expose = expose.to_owned();
+                let open = Open { remote, expose, surface: opened, validator, mailbox, drawn: false };
                 self.surfaces.insert(surface, open);
             }
-            Err(error) => mailbox.put(Err(self.report(copied(Stage::Open, error)))),
+            Err(error) => self.report(expose, &mailbox, copied(Stage::Open, error)),
         }
     }
 
@@ -528,17 +553,17 @@ impl Thread {
         if !std::mem::replace(&mut open.drawn, true) {
             self.shared.times.lock().push(("first frame", took));
         }
-        let mailbox = Arc::clone(&open.mailbox);
-        mailbox.put(match result {
+        match result {
             Ok(mut frame) => {
                 frame.took = took;
-                Ok(frame)
+                open.mailbox.put(Ok(frame));
             }
             Err(failure) => {
+                let (mailbox, expose) = (Arc::clone(&open.mailbox), open.expose.clone());
                 self.surfaces.remove(&id);
-                Err(self.report(failure))
+                self.report(&expose, &mailbox, failure);
             }
-        });
+        }
     }
 
     fn save(&mut self, surface: u64, then: Box<dyn FnOnce(Saved) + Send>) {
@@ -549,8 +574,8 @@ impl Thread {
         then(saved.map(|bytes| Some(bytes.to_vec())).map_err(|error| copied(Stage::Save, error)));
     }
 
-    /// A failure of one surface: logged here, shown in its slot.
-    fn report(&self, failure: Failure) -> SharedFailure {
+    /// Logs a failure of one surface, shows it in its slot, and notes it.
+    fn report(&self, expose: &str, mailbox: &Arc<Mailbox>, failure: Failure) {
         tracing::error!(
             remote = self.shared.name,
             stage = %failure.stage,
@@ -558,8 +583,11 @@ impl Thread {
             "{}", failure.message
         );
         let failure = Arc::new(failure);
-        self.shared.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true });
-        failure
+        // First: who takes the note may show something else in its place.
+        mailbox.put(Err(Arc::clone(&failure)));
+        let surface = Some((expose.to_owned(), Arc::clone(mailbox)));
+        self.shared.notes.lock().push(Note { failure, fatal: true, surface });
+        (self.shared.wake)(Duration::ZERO);
     }
 }
 

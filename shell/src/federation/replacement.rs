@@ -20,7 +20,7 @@ use super::{
     Bind, Change, Federation, LOOK_AGAIN, Module, Refused, Replaces,
     binding::Unusable,
     check::{Check, Checked, refusal},
-    events::Event,
+    events::{Event, Topic},
     remote::{Remote, Saved, State},
     resolver::{Plan, Slot},
 };
@@ -125,6 +125,8 @@ struct Staged {
 /// What one look at a replacement comes to.
 enum Outcome {
     Goes(Step),
+    /// Complete, and the user holds a button in one of its surfaces.
+    Held(Step),
     /// What is on the disk runs already.
     Nothing,
     Done(Box<(Checked, Bound)>),
@@ -141,15 +143,6 @@ impl Replacement {
             Step::Checking(_) => Stage::Check,
             Step::Binding(_) => Stage::Load,
             Step::Drawing(..) => Stage::Frame,
-        }
-    }
-
-    /// The remote that has to be ended when the replacement is given up.
-    fn into_remote(self) -> Option<Remote> {
-        match self.step {
-            Step::Checking(_) => None,
-            Step::Binding(checked) => Some(checked.remote),
-            Step::Drawing(drawing) => Some(drawing.0.remote),
         }
     }
 }
@@ -188,11 +181,10 @@ impl Federation {
         }
     }
 
-    /// Forgets the generation that is on its way.
+    /// Forgets the generation that is on its way, which ends it.
     pub(super) fn give_up_replacement(&mut self, alias: &str) {
-        let next = self.entries.get_mut(alias).and_then(|entry| entry.next.take());
-        if let Some(remote) = next.and_then(Replacement::into_remote) {
-            self.retire_beside(alias, 0, remote);
+        if let Some(entry) = self.entries.get_mut(alias) {
+            entry.next = None;
         }
     }
 
@@ -204,7 +196,14 @@ impl Federation {
             return;
         };
         let before = step_number(&step);
-        let (failure, remote) = match self.step(alias, step, since) {
+        let mut failure = match self.step(alias, step, since) {
+            Ok(Outcome::Held(step)) => {
+                // No limit runs while the user holds a button.
+                if let Some(entry) = self.entries.get_mut(alias) {
+                    entry.next = Some(Replacement { step, begun, since: Instant::now(), again });
+                }
+                return;
+            }
             Ok(Outcome::Goes(step)) => {
                 let moved = step_number(&step) != before;
                 if moved {
@@ -222,31 +221,27 @@ impl Federation {
                 }
                 return;
             }
-            Ok(Outcome::Nothing) => return,
+            Ok(Outcome::Nothing) => return self.withdraw(alias, Topic::Update),
             Ok(Outcome::Done(done)) => return self.take_over(alias, *done, begun),
-            Err(failed) => *failed,
+            Err(failed) => failed,
         };
-        if let Some(remote) = remote {
-            self.retire_beside(alias, 0, remote);
+        if matches!(failure.stage, Stage::Init | Stage::Open) {
+            failure.message += "; the running generation may hold what the new one needs, such as a port or a file: \
+                                Restart ends it first";
         }
         if let Some(entry) = self.entries.get_mut(alias) {
             entry.postponed = failure.stage == Stage::Plan;
         }
-        self.note_failure(alias, Arc::new(failure), Event::NotReplaced);
+        self.note_failure(alias, Arc::new(*failure), Event::NotReplaced);
     }
 
-    fn step(
-        &mut self,
-        alias: &str,
-        step: Step,
-        since: Instant,
-    ) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
+    fn step(&mut self, alias: &str, step: Step, since: Instant) -> Result<Outcome, Box<Failure>> {
         match step {
             Step::Checking(check) => match check.poll() {
                 None => Ok(Outcome::Goes(Step::Checking(check))),
                 Some(Ok(Some(checked))) => self.bind(alias, checked, Instant::now()),
                 Some(Ok(None)) => Ok(Outcome::Nothing),
-                Some(Err(failure)) => Err(Box::new((failure, None))),
+                Some(Err(failure)) => Err(Box::new(failure)),
             },
             Step::Binding(checked) => self.bind(alias, *checked, since),
             Step::Drawing(drawing) => {
@@ -257,14 +252,9 @@ impl Federation {
     }
 
     /// Starts a generation that has loaded, once what it is to be given is there.
-    fn bind(
-        &mut self,
-        alias: &str,
-        mut checked: Checked,
-        since: Instant,
-    ) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
+    fn bind(&mut self, alias: &str, mut checked: Checked, since: Instant) -> Result<Outcome, Box<Failure>> {
         if let Some(failure) = failed(&checked.remote, since) {
-            return Err(Box::new((failure, Some(checked.remote))));
+            return Err(Box::new(failure));
         }
         if checked.remote.offers().is_none() {
             return Ok(Outcome::Goes(Step::Binding(Box::new(checked))));
@@ -278,12 +268,12 @@ impl Federation {
             Some(Change::new(edit, origin))
         });
         if let Some(failure) = refused {
-            return Err(Box::new((failure, Some(checked.remote))));
+            return Err(Box::new(failure));
         }
         let (consumer, refused) = self.consumer(alias, &manifest, checked.remote.notifier());
         match self.scope_beside(alias, &plan, &mut checked, &consumer) {
             Ok(None) => Ok(Outcome::Goes(Step::Binding(Box::new(checked)))),
-            Err(unusable) => Err(Box::new((unusable.into_failure(), Some(checked.remote)))),
+            Err(unusable) => Err(Box::new(unusable.into_failure())),
             Ok(Some((scope, used))) => {
                 refused.iter().for_each(Refused::log);
                 checked.remote.init(scope, self.data_dir(&manifest.name), self.fonts.clone());
@@ -385,17 +375,21 @@ impl Federation {
         checked: Checked,
         bound: Bound,
         since: Instant,
-    ) -> Result<Outcome, Box<(Failure, Option<Remote>)>> {
-        if let Some(failure) = failed(&checked.remote, since) {
-            return Err(Box::new((failure, Some(checked.remote))));
-        }
+    ) -> Result<Outcome, Box<Failure>> {
         let known = Arc::clone(&bound.staged);
         let mut staged = known.surfaces.lock();
         staged.retain(|staged| staged.port.strong_count() > 0);
+        let complete =
+            staged.iter().all(|staged| staged.ready) && matches!(checked.remote.state(), State::Active);
+        // What is complete waits for the user and not for the remote.
+        let (quiet, since) = (since, if complete { Instant::now() } else { since });
+        if let Some(failure) = failed(&checked.remote, since) {
+            return Err(Box::new(failure));
+        }
         for one in staged.iter_mut() {
             one.look();
             if let Some(failure) = one.failed.take() {
-                return Err(Box::new((failure, Some(checked.remote))));
+                return Err(Box::new(failure));
             }
             if let Ok(lost) = one.saving.try_recv() {
                 self.note_failure(alias, Arc::new(lost), Event::StateLost);
@@ -422,9 +416,9 @@ impl Federation {
             let Some(port) = one.port.upgrade() else { continue };
             if port.is_held() {
                 // A press that one generation has seen cannot be released in another.
-                return Ok(Outcome::Goes(Step::Drawing(Box::new((checked, bound)))));
+                return Ok(Outcome::Held(Step::Drawing(Box::new((checked, bound)))));
             }
-            if port.touched() != one.touched && since.elapsed() < QUIET_LIMIT {
+            if port.touched() != one.touched && quiet.elapsed() < QUIET_LIMIT {
                 // Somebody has gone on using it: with the state as it is now, once more.
                 let weak = Weak::clone(&one.port);
                 let expose = self.expose_of(alias, &weak);
@@ -452,7 +446,7 @@ impl Federation {
 
     /// The one moment in which the old generation is let go.
     fn take_over(&mut self, alias: &str, (checked, bound): (Checked, Bound), begun: Instant) {
-        let Checked { found, digest, copy, remote, times, calls } = checked;
+        let Checked { found, digest, copy, mut remote, times, calls } = checked;
         let bound_staged = std::mem::take(&mut *bound.staged.surfaces.lock());
         let name = found.manifest.name.clone();
         let mut fresh = Vec::new();
@@ -479,11 +473,13 @@ impl Federation {
         entry.archived = false;
         entry.before = times;
         entry.hung = false;
+        entry.surface_failures.clear();
         entry.initialised = true;
         entry.refused = None;
         entry.unbound = None;
         entry.generation = generation + 1;
         entry.served = entry.generation;
+        remote.on_drop(Some(self.retiring.ending(alias, generation + 1)));
         let old = entry.running.replace(remote);
         calls.go_to_window();
         if let Some(old) = old {
@@ -501,6 +497,8 @@ impl Federation {
         for other in others.map(|(other, _)| other.clone()).collect::<Vec<_>>() {
             self.replace(&other, false, Instant::now());
         }
+        self.withdraw(alias, Topic::Update);
+        self.withdraw(alias, Topic::Running);
         self.tell(alias, Event::Replaced { version, generation: generation + 1, took: begun.elapsed() });
     }
 }

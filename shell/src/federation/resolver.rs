@@ -18,6 +18,7 @@
 //!   nobody is refused; then each of them, by name, is let in again if that refuses nobody.
 //! - What is not a singleton comes from the highest offer that fits the consumer, else from its own copy.
 //! - Equal versions: the copy in use, else the host's, else an eager one, else the smallest name.
+//! - A copy that the host does not let its participant [provide](Providers) is that participant's alone.
 //! - Under `loaded-first` copies that are loaded already go before others that would satisfy too.
 
 mod build;
@@ -30,6 +31,7 @@ mod levels;
 mod live;
 mod participant;
 mod plan;
+mod providers;
 mod solve;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ pub use explain::{Candidate, Explanation, Outcome, Rule};
 pub use live::{Live, LiveCopy};
 pub use participant::Participant;
 pub use plan::{Assignment, Plan, Refusal};
+pub use providers::Providers;
 pub use view::{DemandView, KeyView, OfferView};
 
 /// One participant's side of one crate in one share scope.
@@ -80,14 +83,18 @@ pub struct Request<'a> {
     /// Offers that nobody is to be pointed at, because the copy was found not to be usable; who uses one already
     /// keeps it.
     pub excluded: &'a BTreeSet<Slot>,
+    /// The participants whose copies others may be given.
+    pub providers: &'a Providers,
 }
 
 impl<'a> Request<'a> {
-    /// A request for a federation in which nothing is in use yet and every offer counts.
+    /// A request for a federation in which nothing is in use yet, every offer counts and everybody may provide.
     pub fn new(host: &'a Participant, remotes: &'a [Participant], strategy: ShareStrategy) -> Self {
         static NOTHING_LIVE: Live = Live::new();
         static NOTHING_EXCLUDED: BTreeSet<Slot> = BTreeSet::new();
-        Self { host, remotes, strategy, live: &NOTHING_LIVE, excluded: &NOTHING_EXCLUDED }
+        static EVERYBODY: Providers = Providers::everybody();
+        let (live, excluded, providers) = (&NOTHING_LIVE, &NOTHING_EXCLUDED, &EVERYBODY);
+        Self { host, remotes, strategy, live, excluded, providers }
     }
 }
 

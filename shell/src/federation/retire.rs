@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
+
 use super::{
     Federation,
     events::Event,
     loader::Unloaded,
-    remote::{Remote, SHUTDOWN_LIMIT},
+    remote::{Ending, Remote, SHUTDOWN_LIMIT, Wake},
 };
 use crate::failure::{Failure, SharedFailure, Stage};
 
@@ -27,18 +29,64 @@ pub struct Kept {
 
 /// Remotes on their way out, and those of which something stays.
 pub(super) struct Retiring {
-    threads: Vec<thread::JoinHandle<()>>,
-    sender: mpsc::Sender<Kept>,
+    endings: Arc<Endings>,
     receiver: mpsc::Receiver<Kept>,
     kept: Vec<Kept>,
     /// Whose copies of shared crates are in use.
     pinned: Vec<Remote>,
 }
 
-impl Default for Retiring {
-    fn default() -> Self {
+/// Ends remotes on threads of their own: one that hangs must not hang the window. `[thread-safe]`
+pub(super) struct Endings {
+    /// By alias.
+    threads: Mutex<Vec<(String, thread::JoinHandle<()>)>>,
+    kept: mpsc::Sender<Kept>,
+    wake: Wake,
+}
+
+impl Retiring {
+    pub(super) fn new(wake: Wake) -> Self {
         let (sender, receiver) = mpsc::channel();
-        Self { threads: Vec::new(), sender, receiver, kept: Vec::new(), pinned: Vec::new() }
+        let endings = Arc::new(Endings { threads: Mutex::default(), kept: sender, wake });
+        Self { endings, receiver, kept: Vec::new(), pinned: Vec::new() }
+    }
+
+    /// Returns what ends this generation when its remote is dropped.
+    pub(super) fn ending(&self, alias: &str, generation: u64) -> Ending {
+        let (endings, alias) = (Arc::clone(&self.endings), alias.to_owned());
+        Box::new(move |remote| endings.end(&alias, generation, remote))
+    }
+
+    /// Returns true while a generation of `alias` is on its way out.
+    pub(super) fn is_ending(&self, alias: &str) -> bool {
+        self.endings.threads.lock().iter().any(|(known, thread)| known == alias && !thread.is_finished())
+    }
+}
+
+impl Endings {
+    fn end(&self, alias: &str, generation: u64, remote: Remote) {
+        let (name, kept, wake) = (alias.to_owned(), self.kept.clone(), Arc::clone(&self.wake));
+        let run = move || {
+            if let Some(failure) = retire(&name, generation, remote) {
+                // A shell that ends listens no more.
+                let _ = kept.send(Kept { remote: name, generation, failure: Arc::new(failure) });
+            }
+            wake(Duration::ZERO);
+        };
+        let mut threads = self.threads.lock();
+        threads.retain(|(_, thread)| !thread.is_finished());
+        match thread::Builder::new().name(format!("retire:{alias}")).spawn(run) {
+            Ok(thread) => threads.push((alias.to_owned(), thread)),
+            // The remote went with the closure: it ends by itself, and only its library stays.
+            Err(error) => {
+                let text = format!(
+                    "could not spawn a thread to unload `{alias}` ({error}); its library is kept until the shell ends; \
+                     close something or raise the limit"
+                );
+                let failure = Arc::new(Failure::new(Stage::Retire, "no-thread", text));
+                let _ = self.kept.send(Kept { remote: alias.to_owned(), generation, failure });
+            }
+        }
     }
 }
 
@@ -50,18 +98,20 @@ impl Federation {
 
     /// How many remotes are on their way out.
     pub fn retiring(&self) -> usize {
-        self.retiring.threads.iter().filter(|thread| !thread.is_finished()).count()
+        self.retiring.endings.threads.lock().iter().filter(|(_, thread)| !thread.is_finished()).count()
     }
 
     /// Lets go of a generation that no longer runs in its remote's name.
-    pub(super) fn release(&mut self, alias: &str, name: &str, generation: u64, running: Remote) {
+    pub(super) fn release(&mut self, alias: &str, name: &str, generation: u64, mut running: Remote) {
         let users: Vec<String> =
             self.live.users_of(name).map(|user| format!("{} ({})", user.participant, user.key)).collect();
         if users.is_empty() {
             // Before its library goes.
             self.in_use.retain(|slot, _| *slot.participant != *name);
-            return self.retire_beside(alias, generation, running);
+            // Dropped, it ends.
+            return;
         }
+        running.on_drop(None);
         running.begin_shutdown();
         self.retiring.pinned.push(running);
         let text = format!(
@@ -74,31 +124,6 @@ impl Federation {
             generation,
             failure: Arc::new(Failure::new(Stage::Retire, "library-pinned", text)),
         });
-    }
-
-    /// Ends a remote on a thread of its own: one that hangs must not hang the window.
-    pub(super) fn retire_beside(&mut self, alias: &str, generation: u64, running: Remote) {
-        self.retiring.threads.retain(|thread| !thread.is_finished());
-        let (name, kept, wake) = (alias.to_owned(), self.retiring.sender.clone(), Arc::clone(&self.wake));
-        let run = move || {
-            if let Some(failure) = retire(&name, generation, running) {
-                // A shell that ends listens no more.
-                let _ = kept.send(Kept { remote: name, generation, failure: Arc::new(failure) });
-                wake(Duration::ZERO);
-            }
-        };
-        match thread::Builder::new().name(format!("retire:{alias}")).spawn(run) {
-            Ok(thread) => self.retiring.threads.push(thread),
-            // The remote went with the closure: it ends by itself, and only its library stays.
-            Err(error) => {
-                let text = format!(
-                    "the system gives no thread to unload `{alias}` ({error}); its library is kept until the shell \
-                     ends; close something or raise the limit"
-                );
-                let failure = Arc::new(Failure::new(Stage::Retire, "no-thread", text));
-                self.keep(Kept { remote: alias.to_owned(), generation, failure });
-            }
-        }
     }
 
     /// Counts what has stayed since the last time.
@@ -117,7 +142,8 @@ impl Federation {
 
     /// Waits for those that are on their way out.
     pub(super) fn join_retiring(&mut self) {
-        for thread in std::mem::take(&mut self.retiring.threads) {
+        let threads = std::mem::take(&mut *self.retiring.endings.threads.lock());
+        for (_, thread) in threads {
             // It ends within the limit, and its own panic is no reason not to end here.
             let _ = thread.join();
         }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use plugin_api::manifest::RemoteRef;
@@ -12,7 +12,7 @@ use plugin_api::manifest::RemoteRef;
 use super::{
     Federation,
     entry::{Entry, Place, Source},
-    events::Event,
+    events::{Event, Topic},
     remote::State,
 };
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
     watch::{Change, Watch},
 };
 
+/// The code of a remote in the drop folder that waits for being enabled.
+const NOT_ENABLED: &str = "remote-not-enabled";
+
 /// What was decided about remotes, and what tells of changes.
 pub(super) struct Sources {
     pub(super) choices: Choices,
@@ -33,7 +36,12 @@ pub(super) struct Sources {
     installed: BTreeMap<String, PathBuf>,
     /// Started on purpose without remotes: these have been enabled since.
     safe: Option<BTreeSet<String>>,
+    /// Remotes of which files have changed: when that was seen, and when no more is expected.
+    changed: BTreeMap<String, (Instant, Instant)>,
 }
+
+/// How long the other file of a remote, its manifest or its library, is waited for: a build writes both.
+const QUIET: Duration = Duration::from_millis(150);
 
 impl Sources {
     pub(super) fn new(config: &Config, wake: impl Fn() + Send + Sync + 'static) -> Self {
@@ -43,6 +51,7 @@ impl Sources {
             watch: config.watch.then(|| Watch::start(wake)),
             installed: if config.watch { scan(&drop_folder(config)) } else { BTreeMap::new() },
             safe: config.safe_mode.then(BTreeSet::new),
+            changed: BTreeMap::new(),
         }
     }
 
@@ -77,6 +86,16 @@ impl Sources {
         let mut entry = Entry::new(config, alias, reference, place);
         if let Some(failure) = damaged {
             entry.found = Err(failure);
+        }
+        if let Some(first) = config.host.alias_of(&reference.name).filter(|first| *first != alias) {
+            let text = format!(
+                "`{first}` and `{alias}` both stand for the remote `{}`, and `{first}` is used; take one of them out of \
+                 the host's manifest: {}",
+                reference.name,
+                config.origin.place(&format!("/remotes/{alias}"))
+            );
+            tracing::error!(remote = alias, code = "alias-duplicate", "{text}");
+            entry.found = Err(Arc::new(Failure::new(Stage::Discover, "alias-duplicate", text)));
         }
         entry.off = self.off(config, reference);
         entry
@@ -138,9 +157,17 @@ impl Sources {
         if !configured && config.watch && !self.choices.is_enabled(name) {
             let text =
                 format!("`{name}` was put into the drop folder and nobody has enabled it; enable it to use it");
-            return failure("remote-not-enabled", text);
+            return failure(NOT_ENABLED, text);
         }
         None
+    }
+
+    /// Returns true for a remote of the drop folder whose file was removed, and that is not kept to a generation.
+    fn is_gone(&self, config: &Config, entry: &Entry) -> bool {
+        let name = &entry.reference.name;
+        let configured = config.host.remotes.values().any(|known| known.name == *name);
+        let pinned = || !matches!(self.pinned(name), Ok(None));
+        config.watch && !configured && !self.installed.contains_key(name) && !pinned()
     }
 }
 
@@ -191,15 +218,30 @@ impl Federation {
     /// Takes what has changed on the disk since the last time.
     pub(super) fn take_changes(&mut self) {
         let changes = self.sources.watch.as_ref().map(Watch::changes).unwrap_or_default();
-        if changes.is_empty() {
-            return;
+        if !changes.is_empty() {
+            self.note_changes(changes);
         }
-        let mut concerned = BTreeMap::new();
+        let now = Instant::now();
+        let due = self.sources.changed.extract_if(.., |_, (_, due)| *due <= now).collect::<Vec<_>>();
+        for (alias, (seen, _)) in &due {
+            self.file_changed(alias, *seen);
+        }
+        if !due.is_empty() {
+            self.follow();
+        }
+        if let Some(next) = self.sources.changed.values().map(|(_, due)| *due).min() {
+            (self.wake)(next.saturating_duration_since(now));
+        }
+    }
+
+    fn note_changes(&mut self, changes: Vec<Change>) {
+        let drop_folder = drop_folder(&self.config);
         for change in changes {
             let path = match &change {
                 Change::Complete { path, .. } | Change::Gone { path } | Change::Unreadable { path, .. } => path,
             };
-            let dropped = path.parent() == Some(&*drop_folder(&self.config));
+            let dropped = path.parent() == Some(&*drop_folder);
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let of: Vec<String> = self
                 .entries
                 .iter()
@@ -207,30 +249,42 @@ impl Federation {
                 .map(|(alias, _)| alias.clone())
                 .collect();
             match change {
-                Change::Unreadable { failure, path } => {
+                Change::Unreadable { failure, .. } => {
                     let failure = Arc::new(failure);
-                    let alias = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    let of = if of.is_empty() && dropped { vec![alias] } else { of };
+                    let of = if of.is_empty() && dropped { vec![file] } else { of };
                     for alias in of {
                         self.note_failure(&alias, Arc::clone(&failure), Event::Unreadable);
                     }
                     continue;
                 }
-                Change::Complete { seen, .. } => concerned.extend(of.into_iter().map(|alias| (alias, seen))),
-                // What runs goes on without its file.
+                Change::Complete { seen, .. } => {
+                    for alias in &of {
+                        let more = self.entries.get(alias).is_some_and(Entry::has_several_files);
+                        let due = Instant::now() + if more { QUIET } else { Duration::ZERO };
+                        self.sources.changed.insert(alias.clone(), (seen, due));
+                    }
+                }
+                // What runs keeps running without its file.
                 Change::Gone { .. } => {}
             }
+            // What could not be read has gone, or is looked at anew.
+            for alias in of.iter().chain(dropped.then_some(&file)) {
+                self.withdraw(alias, Topic::Update);
+            }
             if dropped {
-                self.sources.installed = scan(&drop_folder(&self.config));
+                self.sources.installed = scan(&drop_folder);
             }
         }
         self.sources.choices.reload();
-        for alias in self.sources.add_installed(&self.config, &mut self.entries) {
-            self.tell(&alias, Event::Installed);
+        let new = self.sources.add_installed(&self.config, &mut self.entries);
+        for alias in &new {
+            if self.entries.get(alias).is_some_and(|entry| entry.off.is_some()) {
+                self.tell(alias, Event::Installed);
+            }
         }
         self.apply_choices();
-        for (alias, seen) in concerned {
-            self.file_changed(&alias, seen);
+        if !new.is_empty() {
+            self.replan();
         }
         self.follow();
     }
@@ -245,16 +299,36 @@ impl Federation {
                 continue;
             }
             let off = self.sources.off(&self.config, &entry.reference);
+            if self.sources.is_gone(&self.config, entry) {
+                if entry.running.is_none() || off.is_some() {
+                    self.stop(&alias);
+                    self.entries.remove(&alias);
+                    for topic in Topic::ALL {
+                        self.withdraw(&alias, topic);
+                    }
+                    again = true;
+                }
+                // What runs keeps running, from where it came.
+                continue;
+            }
             let (place, _) = self.sources.place(&self.config, &entry.reference);
             let moved = entry.place != place;
             match (entry.off.take(), off) {
                 (was, Some(now)) => {
                     again |= was.is_none();
+                    let waits = now.code == NOT_ENABLED;
                     entry.off = Some(now);
                     entry.place = place;
                     self.stop(&alias);
+                    if !waits {
+                        self.withdraw(&alias, Topic::Enabling);
+                    }
                 }
-                (Some(_), None) => self.retry(&alias),
+                (Some(_), None) => {
+                    self.withdraw(&alias, Topic::Enabling);
+                    self.withdraw(&alias, Topic::Running);
+                    self.retry(&alias);
+                }
                 (None, None) if moved => {
                     entry.place = place;
                     self.reload(&alias);
@@ -283,7 +357,7 @@ impl Federation {
     }
 
     /// Ends a remote that is not to run; its entry stays.
-    fn stop(&mut self, alias: &str) {
+    pub(super) fn stop(&mut self, alias: &str) {
         self.give_up_replacement(alias);
         let Some(entry) = self.entries.get_mut(alias) else { return };
         entry.check = None;

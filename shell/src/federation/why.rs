@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -30,6 +31,8 @@ pub struct Why {
     pub repairs: Vec<Repair>,
     /// How many plans were made to find them.
     pub plans: usize,
+    /// The search came to a limit: there may be other changes.
+    pub stopped: bool,
 }
 
 /// One cause.
@@ -57,7 +60,11 @@ impl Why {
     pub const MAX_PLANS: usize = 2000;
     /// The most edits that a repair has.
     pub const MAX_EDITS: usize = 3;
+    /// The longest that a repair is searched for.
+    pub const MAX_TIME: Duration = Duration::from_secs(5);
     const MAX_REPAIRS: usize = 4;
+    /// The most entries of manifests in plans that are kept for a further edit: each takes some hundred bytes.
+    const MAX_KEPT: usize = 200_000;
 
     /// As JSON: `participant`, `refused`, `chain`, `repairs` and `plans`.
     pub fn to_json(&self) -> Value {
@@ -80,6 +87,7 @@ impl Why {
             "chain": self.chain.iter().map(link).collect::<Vec<_>>(),
             "repairs": self.repairs.iter().map(repair).collect::<Vec<_>>(),
             "plans": self.plans,
+            "stopped": self.stopped,
         })
     }
 }
@@ -91,15 +99,22 @@ impl Rehearsal {
         let participant = name.to_owned();
         if plan.refusal(name).is_some() {
             let chain = chain(plan, name).into_iter().map(|(depth, said)| self.link(depth, said)).collect();
-            let (repairs, plans) = Search { rehearsal: self, goal: Goal::new(plan, name), plans: 0 }.run(plan);
-            return Some(Why { participant, refused: true, chain, repairs, plans });
+            let deadline = Instant::now() + Why::MAX_TIME;
+            let mut search =
+                Search { rehearsal: self, goal: Goal::new(plan, name), deadline, plans: 0, stopped: false };
+            let repairs = search.run(plan);
+            let Search { plans, stopped, .. } = search;
+            return Some(Why { participant, refused: true, chain, repairs, plans, stopped });
         }
         if name != plan.host() && !plan.admitted().any(|known| known == name) {
             return None;
         }
-        let warned = |said: &&Diagnostic| *said.participant == *name && said.severity() == Severity::Warning;
+        let warned = |said: &&Diagnostic| {
+            let counts = said.severity() == Severity::Warning || said.not_granted_to().is_some();
+            *said.participant == *name && counts
+        };
         let chain = plan.diagnostics().iter().filter(warned).map(|said| self.link(0, said)).collect();
-        Some(Why { participant, refused: false, chain, repairs: Vec::new(), plans: 0 })
+        Some(Why { participant, refused: false, chain, repairs: Vec::new(), plans: 0, stopped: false })
     }
 
     fn link(&self, depth: usize, said: &Diagnostic) -> Link {
@@ -171,7 +186,9 @@ fn warnings(plan: &Plan) -> usize {
 struct Search<'a> {
     rehearsal: &'a Rehearsal,
     goal: Goal,
+    deadline: Instant,
     plans: usize,
+    stopped: bool,
 }
 
 /// Edits that have been tried together, with the plan that they lead to.
@@ -182,7 +199,9 @@ struct Tried {
 }
 
 impl Search<'_> {
-    fn run(mut self, plan: &Plan) -> (Vec<Repair>, usize) {
+    fn run(&mut self, plan: &Plan) -> Vec<Repair> {
+        let entries: usize = plan.keys().map(|key| key.demands.len()).sum();
+        let keep = (Why::MAX_KEPT / entries.max(1)).max(4);
         let start = Tried { steps: Vec::new(), plan: plan.clone(), misses: usize::MAX };
         let mut open = vec![start];
         for edits in 1..=Why::MAX_EDITS {
@@ -199,7 +218,8 @@ impl Search<'_> {
                     if !seen.insert(key) {
                         continue;
                     }
-                    if self.plans >= budget {
+                    if self.plans >= budget || Instant::now() >= self.deadline {
+                        self.stopped = true;
                         break 'level;
                     }
                     self.plans += 1;
@@ -208,15 +228,25 @@ impl Search<'_> {
                     let misses = self.goal.misses(&plan).len();
                     let list = if misses == 0 { &mut reached } else { &mut others };
                     list.push(Tried { steps, plan, misses });
+                    if list.len() > 2 * keep {
+                        self.keep_best(list, keep);
+                        self.stopped = true;
+                    }
                 }
             }
             if !reached.is_empty() {
-                return (self.repairs(reached), self.plans);
+                return self.repairs(reached);
             }
-            others.sort_by_key(|tried| (tried.misses, self.elsewhere(tried)));
+            self.keep_best(&mut others, keep);
             open = others;
         }
-        (Vec::new(), self.plans)
+        Vec::new()
+    }
+
+    /// Keeps those that came closest, in their order.
+    fn keep_best(&self, tried: &mut Vec<Tried>, keep: usize) {
+        tried.sort_by_key(|tried| (tried.misses, self.elsewhere(tried)));
+        tried.truncate(keep);
     }
 
     /// The edits that could help with what `tried` misses, those of the participant's own manifest first.

@@ -276,8 +276,14 @@ const PLANS: &[(&str, &str, Remotes)] = &[
         ],
     ),
     ("duplicate-name", "", &[("a", ""), ("a", "")]),
+    ("name-reserved", "", &[("auth", "")]),
     ("host-unsatisfied", r#""store": { "import": false, "requiredVersion": "^1" }"#, &[]),
     ("no-provider", "", &[("a", r#""store": { "import": false, "requiredVersion": "^1" }"#)]),
+    (
+        "shared-key-similar",
+        r#""shared-store": { "version": "1.0.0" }"#,
+        &[("a", r#""shared_store": { "version": "1.0.0" }"#)],
+    ),
     ("own-copy", r#""store": { "version": "1.0.0" }"#, &[("a", r#""store": { "version": "2.0.0" }"#)]),
     (
         "provider-refused",

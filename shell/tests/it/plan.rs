@@ -34,6 +34,7 @@ impl Release {
                 "name": "pulse",
                 "remotes": { "remoteA": "remoteA@remoteA.json" },
                 "shared": { "shared-store": store, "charts": { "version": "1.0.0" } },
+                "providers": { "shared-store": ["pulse", "remoteA", "remoteB"] },
             }),
         );
         release

@@ -31,6 +31,7 @@ fn without_a_store() -> Installation {
         host["shared"]["shared-store"] =
             json!({ "requiredVersion": "^1.0", "import": false, "singleton": true });
     });
+    installation.grant_provider("shared-store", &[ANALYTICS.0, CALM.0, "liar"]);
     installation
 }
 
@@ -175,7 +176,23 @@ fn three_generations() -> Installation {
     let mut installation = Installation::new();
     installation.add(&libraries().next);
     installation.add(&libraries().fixtures);
+    installation.grant_provider("shared-store", &["pulse", NEXT.0, LIAR]);
     installation
+}
+
+#[test]
+fn a_remote_that_was_not_granted_it_provides_nothing() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().next);
+    installation.add(&libraries().fixtures);
+    let mut shell = installation.start();
+    assert_eq!(provider(&shell), "pulse", "although the remote has a later version");
+    assert_eq!(shell.federation.plan().bootstrap(), []);
+    sign_in_when_there_is_a_store(&mut shell);
+    shell.show(NEXT.0, NEXT.1);
+    shell.show(CALM.0, CALM.1);
+    shell.drive("both read what the host wrote", |shell| saying(shell, "Viewing as: Ada") == 2);
+    assert_eq!(shell.federation.users_of(NEXT.0).count(), 0);
 }
 
 #[test]

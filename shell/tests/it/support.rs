@@ -238,6 +238,11 @@ impl Installation {
         self.edit_host(|host| host["remotes"][alias] = reference.into());
     }
 
+    /// Lets these participants provide `key` for others.
+    pub(crate) fn grant_provider(&mut self, key: &str, names: &[&str]) {
+        self.edit_host(|host| host["providers"][key] = json!(names));
+    }
+
     /// Changes `host.json`.
     pub(crate) fn edit_host(&mut self, edit: impl FnOnce(&mut Value)) {
         edit(&mut self.host);

@@ -88,5 +88,6 @@ fn a_remote_that_provides_telemetry_hands_everything_to_the_host() {
     installation.edit_host(|host| {
         host["shared"]["telemetry"] = json!({ "requiredVersion": "^1.0", "import": false, "singleton": true });
     });
+    installation.grant_provider("telemetry", &[ANALYTICS.0]);
     every_event_is_heard(&installation, ANALYTICS.0);
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use crate::{
     config::{Config, Written, is_json, read_manifest},
+    difference,
     failure::{Failure, Stage},
+    file,
 };
 
 /// The manifests that could be read, and what there is to say about the rest.
@@ -28,7 +30,15 @@ impl Inputs {
     pub(super) fn of_host(config: &Config, except: &BTreeSet<&str>) -> Self {
         let mut inputs = Self::default();
         for (alias, reference) in &config.host.remotes {
-            if !except.contains(reference.name.as_str()) {
+            if let Some(first) = config.host.alias_of(&reference.name).filter(|first| first != alias) {
+                let text = format!(
+                    "`{first}` and `{alias}` both stand for the remote `{}`, and `{first}` is used; take one of them \
+                     out of the host's manifest: {}",
+                    reference.name,
+                    config.origin.place(&format!("/remotes/{alias}"))
+                );
+                inputs.failures.push(Failure::new(Stage::Discover, "alias-duplicate", text));
+            } else if !except.contains(reference.name.as_str()) {
                 let located = config.locate(alias, reference);
                 inputs.take(located.map(|one| Written { manifest: one.manifest, origin: one.origin }));
             }
@@ -123,13 +133,16 @@ impl Inputs {
         for (name, [written, embedded]) in by_name {
             let mut differ = false;
             for (a, b) in written.first().into_iter().flat_map(|a| embedded.iter().map(move |b| (a, b))) {
-                let Some(pointer) = difference(&as_json(&a.manifest), &as_json(&b.manifest)) else { continue };
+                let (plain_a, plain_b) = (as_json(&a.manifest), as_json(&b.manifest));
+                let Some(found) = difference::first(&plain_a, &plain_b) else { continue };
+                let pointer = &found.pointer;
                 differ = true;
-                let place = |one: &Written<RemoteManifest>| one.origin.place(&pointer);
+                let place = |one: &Written<RemoteManifest>| one.origin.place(pointer);
                 let text = format!(
-                    "`{name}` says one thing at {} and another in {}, at {pointer}; rebuild the library or correct \
-                     the manifest",
+                    "`{name}` has {} at {} and {} in {}, at {pointer}; rebuild the library or correct the manifest",
+                    found.value(0),
                     place(a),
+                    found.value(1),
                     place(b)
                 );
                 self.failures.push(Failure::new(Stage::Discover, "descriptor-mismatch", text));
@@ -141,24 +154,26 @@ impl Inputs {
     }
 }
 
-enum Kind {
+pub(in crate::cli) enum Kind {
     Remote,
     Host,
     Other,
 }
 
 /// What a JSON file in a folder is; what looks like a remote's manifest is read as one, and may be wrong.
-fn kind(path: &Path) -> Kind {
-    let too_large = path.metadata().is_ok_and(|about| about.len() > MAX_MANIFEST_BYTES as u64);
-    let Some(bytes) = (!too_large).then(|| fs::read(path)) else { return Kind::Other };
-    // What cannot be read is left to the reader of manifests, who says so.
-    let Ok(bytes) = bytes else { return Kind::Remote };
+pub(in crate::cli) fn kind(path: &Path) -> Kind {
+    let bytes = match file::read(path, MAX_MANIFEST_BYTES as u64) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Kind::Other,
+        // What cannot be read is left to the reader of manifests, who says so.
+        Err(_) => return Kind::Remote,
+    };
     let Ok(json) = serde_json::from_slice::<Value>(&bytes) else {
         let meant = String::from_utf8_lossy(&bytes).contains("\"manifestVersion\"");
         return if meant { Kind::Remote } else { Kind::Other };
     };
     let has = |key| json.get(key).is_some();
-    let host = ["remotes", "shareStrategy", "auth", "grants"].into_iter().any(has);
+    let host = ["remotes", "shareStrategy", "auth", "grants", "providers"].into_iter().any(has);
     if !has("manifestVersion") {
         Kind::Other
     } else if !has("remoteEntry") && (host || HostManifest::from_slice(&bytes).is_ok()) {
@@ -171,19 +186,6 @@ fn kind(path: &Path) -> Kind {
 /// A manifest as it is compared: where its schema is does not matter, nor which file it states the digest of.
 fn as_json(manifest: &RemoteManifest) -> Value {
     serde_json::to_value(RemoteManifest { schema: None, sha256: None, ..manifest.clone() }).unwrap_or_default()
-}
-
-/// JSON pointer to the first value in which two documents differ.
-fn difference(a: &Value, b: &Value) -> Option<String> {
-    if let (Value::Object(a), Value::Object(b)) = (a, b) {
-        let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-        return keys.into_iter().find_map(|key| {
-            let null = Value::Null;
-            let below = difference(a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null))?;
-            Some(format!("/{}{below}", key.replace('~', "~0").replace('/', "~1")))
-        });
-    }
-    (a != b).then(String::new)
 }
 
 fn canonical(path: &Path) -> PathBuf {

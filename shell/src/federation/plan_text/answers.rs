@@ -83,9 +83,10 @@ pub fn why(rehearsal: &Rehearsal, why: &Why, look: Look) -> String {
             paper.blank();
             let none = format!(
                 "No change of up to {} lines was found that {admits} and takes nothing from others \
-                 ({} plans tried).",
+                 ({} plans tried{}).",
                 Why::MAX_EDITS,
-                why.plans
+                why.plans,
+                if why.stopped { "; the search stopped at its limit, so there may be one" } else { "" }
             );
             paper.line(0, 2, &[plain(none)]);
         }

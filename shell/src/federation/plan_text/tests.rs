@@ -5,7 +5,7 @@ const PLAIN: Look = Look { color: false, width: None };
 
 fn text(host: &str, remotes: &[(&str, &str)], look: Look) -> String {
     let rehearsal = rehearsal(host, remotes);
-    render(&rehearsal, &rehearsal.plan(), look)
+    render(&rehearsal, &rehearsal.plan(), 0, look)
 }
 
 const HOST: &str =

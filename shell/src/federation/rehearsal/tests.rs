@@ -5,7 +5,16 @@ use crate::config::{Origin, Written};
 
 /// A host with these entries of `shared`, in `host.json`.
 pub(in crate::federation) fn host(shared: &str) -> Written<HostManifest> {
-    let text = format!("{{ \"manifestVersion\": 1, \"name\": \"pulse\",\n\"shared\": {{ {shared} }} }}");
+    host_with(shared, &[])
+}
+
+/// The same, and every one of these may provide what carries the host's state.
+fn host_with(shared: &str, remotes: &[(&str, &str)]) -> Written<HostManifest> {
+    let names: Vec<_> = remotes.iter().map(|(name, _)| *name).chain(["pulse"]).collect();
+    let providers = serde_json::json!({ "shared-store": names, "telemetry": names });
+    let text = format!(
+        "{{ \"manifestVersion\": 1, \"name\": \"pulse\",\n\"shared\": {{ {shared} }},\n\"providers\": {providers} }}"
+    );
     let manifest = HostManifest::from_json(&text).expect("the host's manifest");
     Written { manifest, origin: Origin::new("host.json", text, false) }
 }
@@ -22,7 +31,7 @@ pub(in crate::federation) fn remote(&(name, shared): &(&str, &str)) -> Written<R
 
 /// A federation that starts with these.
 pub(in crate::federation) fn rehearsal(shared: &str, remotes: &[(&str, &str)]) -> Rehearsal {
-    Rehearsal::start(host(shared), remotes.iter().map(remote).collect())
+    Rehearsal::start(host_with(shared, remotes), remotes.iter().map(remote).collect())
 }
 
 /// With `running` in use, those that join lead to this plan.

@@ -41,7 +41,7 @@ impl HostServices for ServicesOf {
         let Some(shared) = self.0.upgrade() else { return };
         let failure = copied(Stage::Open, error);
         tracing::warn!(remote = shared.name, code = failure.code, "{}", failure.message);
-        shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false });
+        shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false, surface: None });
         (shared.wake)(Duration::ZERO);
     }
 

@@ -6,19 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use plugin_api::manifest::Requirement;
+use plugin_api::manifest::{Requirement, is_reserved};
 use rustc_hash::FxBuildHasher;
 use semver::{Version, VersionReq};
 
 use super::Request;
 use super::draft::{Draft, LocalNumbers, Row};
-use super::group::Group;
+use super::group::{Barred, Group};
 use super::participant::{Entry, Participant};
 use super::solve::Federation;
 
 /// The federation of `request`, everybody being admitted.
 pub(super) fn federation(request: &Request<'_>) -> Federation {
-    let (people, duplicates) = people(request);
+    let (people, duplicates, reserved) = people(request);
     // The host is among them, whatever remotes are called.
     let host = find(&people, request.host.name()).unwrap_or_default();
     let mut catalogue = Catalogue { people, host, ..Catalogue::default() };
@@ -42,6 +42,7 @@ pub(super) fn federation(request: &Request<'_>) -> Federation {
     };
     Federation {
         strategy: request.strategy,
+        providers: request.providers.clone(),
         groups: drafts.into_iter().map(group).collect(),
         names: people.iter().map(|person| person.shared_name().clone()).collect(),
         loaded: people.iter().map(|person| person.is_loaded()).collect(),
@@ -50,16 +51,19 @@ pub(super) fn federation(request: &Request<'_>) -> Federation {
         places,
         causes: BTreeMap::new(),
         duplicates,
+        reserved,
     }
 }
 
-/// The participants by name, and the names that are taken more than once.
+type Names = BTreeSet<Arc<str>>;
+
+/// The participants by name, the names that are taken more than once, and those that are the host's.
 ///
 /// Nothing tells remotes of one name apart, so none of them takes part; the host does.
-fn people<'a>(request: &Request<'a>) -> (Vec<&'a Participant>, BTreeSet<Arc<str>>) {
+fn people<'a>(request: &Request<'a>) -> (Vec<&'a Participant>, Names, Names) {
     let mut people: Vec<&Participant> = request.remotes.iter().collect();
     people.sort_by_key(|person| person.name());
-    let mut duplicates: BTreeSet<Arc<str>> = people
+    let mut duplicates: Names = people
         .windows(2)
         .filter(|pair| pair[0].name() == pair[1].name())
         .map(|pair| pair[0].shared_name().clone())
@@ -68,12 +72,18 @@ fn people<'a>(request: &Request<'a>) -> (Vec<&'a Participant>, BTreeSet<Arc<str>
     if people.iter().any(|person| person.name() == host.name()) {
         duplicates.insert(host.shared_name().clone());
     }
-    if !duplicates.is_empty() {
-        people.retain(|person| !duplicates.contains(person.shared_name()));
+    let reserved: Names = people
+        .iter()
+        .filter(|person| is_reserved(person.name()) && !duplicates.contains(person.shared_name()))
+        .map(|person| person.shared_name().clone())
+        .collect();
+    if !duplicates.is_empty() || !reserved.is_empty() {
+        let out = |name| duplicates.contains(name) || reserved.contains(name);
+        people.retain(|person| !out(person.shared_name()));
     }
     let at = people.partition_point(|person| person.name() < host.name());
     people.insert(at, host);
-    (people, duplicates)
+    (people, duplicates, reserved)
 }
 
 /// Participants, crates, versions and requirements, each under a number.
@@ -110,7 +120,7 @@ impl<'a> Catalogue<'a> {
                     eager: facts.eager,
                     strict: facts.strict,
                     live: false,
-                    excluded: false,
+                    barred: None,
                 });
             }
         }
@@ -153,7 +163,7 @@ impl<'a> Catalogue<'a> {
                 let version = self.version(&copy.version);
                 let provider = find(&self.people, &copy.provider).ok().and_then(|it| draft.row(it));
                 let at = provider.filter(|&row| draft.rows[row].own == Some(version)).unwrap_or_else(|| {
-                    draft.gone.push((copy, version));
+                    draft.gone.push((copy, version, None));
                     draft.rows.len() + draft.gone.len() - 1
                 });
                 if let Some(row) = draft.rows.get_mut(at) {
@@ -169,12 +179,22 @@ impl<'a> Catalogue<'a> {
 
     /// Marks the offers that must not be used.
     fn exclude(&self, request: &Request<'_>, drafts: &mut [Draft<'_>]) {
+        for draft in &mut *drafts {
+            let Some(granted) = request.providers.of_crate(draft.scope, draft.key) else { continue };
+            let barred = |name: &str| (!granted.contains(name)).then_some(Barred::NotGranted);
+            for row in &mut draft.rows {
+                row.barred = barred(self.people[row.participant as usize].name());
+            }
+            for (copy, _, gone) in &mut draft.gone {
+                *gone = barred(&copy.provider);
+            }
+        }
         for slot in request.excluded {
             if let Some(draft) = self.draft(&slot.scope, &slot.key)
                 && let Ok(participant) = find(&self.people, &slot.participant)
                 && let Some(row) = drafts[draft].row(participant)
             {
-                drafts[draft].rows[row].excluded = true;
+                drafts[draft].rows[row].barred = Some(Barred::Unusable);
             }
         }
     }

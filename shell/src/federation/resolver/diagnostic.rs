@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use plugin_api::manifest::{DEFAULT_SCOPE, Requirement};
+use plugin_api::manifest::{DEFAULT_SCOPE, Requirement, near_miss};
 use semver::Version;
 use serde::Serialize;
 
+use super::Providers;
 use super::edit::{Edit, shared_pointer};
-use super::group::{Gets, Group};
+use super::group::{Barred, Gets, Group};
 
 /// The kinds of things that a plan says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +19,8 @@ pub enum Code {
     Conflict,
     /// Several participants have one name.
     DuplicateName,
+    /// A remote has a name that is the host's own.
+    NameReserved,
     /// The host does not get what it strictly needs; the shell starts nevertheless.
     HostUnsatisfied,
     /// A remote without a copy of its own needs a crate that nobody offers.
@@ -28,10 +31,14 @@ pub enum Code {
     NotSingleton,
     /// A participant uses its own copy of a crate while others use another.
     OwnCopy,
+    /// A copy would do or be the best, and the host does not let its participant provide it.
+    ProviderNotGranted,
     /// The only copies that would do are of refused participants, or must not be used.
     ProviderRefused,
     /// A singleton is one only within its share scope, and other scopes have the crate too.
     SeparateScopes,
+    /// A crate is called nearly as another of its scope.
+    SharedKeySimilar,
     /// A participant uses a singleton outside the versions that it asks for.
     VersionMismatch,
     /// A remote is refused because the singleton is outside the versions that it insists on.
@@ -45,12 +52,15 @@ impl Code {
             Self::Conflict => "conflict",
             Self::DuplicateName => "duplicate-name",
             Self::HostUnsatisfied => "host-unsatisfied",
+            Self::NameReserved => "name-reserved",
             Self::NoProvider => "no-provider",
             Self::NotShared => "not-shared",
             Self::NotSingleton => "not-singleton",
             Self::OwnCopy => "own-copy",
+            Self::ProviderNotGranted => "provider-not-granted",
             Self::ProviderRefused => "provider-refused",
             Self::SeparateScopes => "separate-scopes",
+            Self::SharedKeySimilar => "shared-key-similar",
             Self::VersionMismatch => "version-mismatch",
             Self::VersionMismatchStrict => "version-mismatch-strict",
         }
@@ -98,20 +108,25 @@ pub struct Diagnostic {
     /// Name of the crate; empty where no crate is concerned.
     pub key: Arc<str>,
     detail: Detail,
+    /// The line of the host's manifest that lets a participant provide.
+    grant: Option<Edit>,
 }
 
 /// What the sentence is made of; it is written when it is read, because most never are.
 #[derive(Debug, Clone, PartialEq)]
 enum Detail {
     Mismatch { required: Arc<Requirement>, copy: Copy },
-    Nothing { required: Arc<Requirement>, offered: Vec<Copy>, more: usize },
-    Unusable { required: Arc<Requirement>, copy: Copy, excluded: bool },
+    Nothing { required: Arc<Requirement>, offered: Vec<Copy>, more: usize, meant: Option<Arc<str>> },
+    Unusable { required: Arc<Requirement>, copy: Copy, barred: Option<Barred> },
+    NotGranted { version: Version, used: Copy },
+    Similar { meant: Arc<str> },
     Own { required: Arc<Requirement>, version: Version, satisfied: bool, other: Copy },
     Instance { copy: Copy },
     Bound { copy: Copy, singleton: Copy },
     Walls { others: Vec<Arc<str>> },
     Conflict { victim: Arc<str>, required: Arc<Requirement>, copy: Option<Copy> },
     Duplicate { host: bool, free: String },
+    Reserved { free: String },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -138,11 +153,18 @@ impl Diagnostic {
     pub fn severity(&self) -> Severity {
         match self.code {
             Code::SeparateScopes => Severity::Info,
-            Code::NotShared | Code::NotSingleton | Code::OwnCopy | Code::VersionMismatch => Severity::Warning,
+            Code::ProviderNotGranted if matches!(self.detail, Detail::NotGranted { .. }) => Severity::Info,
+            Code::NotShared
+            | Code::NotSingleton
+            | Code::OwnCopy
+            | Code::SharedKeySimilar
+            | Code::VersionMismatch => Severity::Warning,
             Code::Conflict
             | Code::DuplicateName
             | Code::HostUnsatisfied
+            | Code::NameReserved
             | Code::NoProvider
+            | Code::ProviderNotGranted
             | Code::ProviderRefused
             | Code::VersionMismatchStrict => Severity::Error,
         }
@@ -157,6 +179,9 @@ impl Diagnostic {
     ///
     /// None where it takes another library, another scope or more than one line.
     pub fn fix(&self) -> Option<Edit> {
+        if self.grant.is_some() {
+            return self.grant.clone();
+        }
         let edit = |participant: &str, field, value: serde_json::Value| {
             Some(Edit::new(participant, shared_pointer(&self.key, Some(field)), value))
         };
@@ -175,14 +200,20 @@ impl Diagnostic {
                 let default = others.iter().find(|scope| ***scope == *DEFAULT_SCOPE)?;
                 edit(&self.participant, "shareScope", (**default).into())
             }
-            Detail::Duplicate { free, .. } => Some(Edit::new(&self.participant, "/name", &**free)),
-            Detail::Unusable { .. } | Detail::Bound { .. } | Detail::Walls { .. } => None,
+            Detail::Duplicate { free, .. } | Detail::Reserved { free } => {
+                Some(Edit::new(&self.participant, "/name", &**free))
+            }
+            Detail::Unusable { .. }
+            | Detail::NotGranted { .. }
+            | Detail::Similar { .. }
+            | Detail::Bound { .. }
+            | Detail::Walls { .. } => None,
         }
     }
 
     /// Where what it is about is written: participant and JSON pointer; of a conflict, both sides.
     pub fn written_at(&self) -> Vec<(&str, String)> {
-        if matches!(self.detail, Detail::Duplicate { .. }) {
+        if matches!(self.detail, Detail::Duplicate { .. } | Detail::Reserved { .. }) {
             return vec![(&self.participant, "/name".to_owned())];
         }
         let names = [Some(&self.participant), self.victim()].into_iter().flatten();
@@ -192,7 +223,16 @@ impl Diagnostic {
     /// The refused participant whose copy would have done.
     pub fn refused_provider(&self) -> Option<&Arc<str>> {
         match &self.detail {
-            Detail::Unusable { copy, excluded: false, .. } => Some(&copy.provider),
+            Detail::Unusable { copy, barred: None, .. } => Some(&copy.provider),
+            _ => None,
+        }
+    }
+
+    /// The participant that the host does not let provide a copy which would do, or be the best.
+    pub fn not_granted_to(&self) -> Option<&Arc<str>> {
+        match &self.detail {
+            Detail::Unusable { copy, barred: Some(Barred::NotGranted), .. } => Some(&copy.provider),
+            Detail::NotGranted { .. } => Some(&self.participant),
             _ => None,
         }
     }
@@ -229,11 +269,12 @@ impl Diagnostic {
                 let would_do = |&at: &usize| !group.offers[at].available() && group.fits(demand, at);
                 match (0..group.offers.len()).find(would_do) {
                     Some(at) => {
-                        let excluded = group.offers[at].excluded;
-                        (
-                            Code::ProviderRefused,
-                            Detail::Unusable { required, copy: Copy::of(group, at), excluded },
-                        )
+                        let barred = group.offers[at].barred;
+                        let code = match barred {
+                            Some(Barred::NotGranted) => Code::ProviderNotGranted,
+                            Some(Barred::Unusable) | None => Code::ProviderRefused,
+                        };
+                        (code, Detail::Unusable { required, copy: Copy::of(group, at), barred })
                     }
                     None => (Code::NoProvider, Detail::nothing(group, required)),
                 }
@@ -291,12 +332,50 @@ impl Diagnostic {
     /// Several remotes have this name, or a remote has the host's; `free` is a name that nobody has.
     pub(super) fn duplicate(name: Arc<str>, host: bool, free: String) -> Self {
         let none: Arc<str> = "".into();
-        let detail = Detail::Duplicate { host, free };
-        Self { code: Code::DuplicateName, participant: name, scope: none.clone(), key: none, detail }
+        let (detail, scope, key) = (Detail::Duplicate { host, free }, none.clone(), none);
+        Self { code: Code::DuplicateName, participant: name, scope, key, detail, grant: None }
+    }
+
+    /// A remote has a name that is the host's own; `free` is one that it can have.
+    pub(super) fn reserved(name: Arc<str>, free: String) -> Self {
+        let none: Arc<str> = "".into();
+        let (detail, scope, key) = (Detail::Reserved { free }, none.clone(), none);
+        Self { code: Code::NameReserved, participant: name, scope, key, detail, grant: None }
+    }
+
+    /// `participant` offers a higher version than the copy `used`, and may not provide it.
+    pub(super) fn not_granted(group: &Group, version: &Version, used: usize, participant: Arc<str>) -> Self {
+        let detail = Detail::NotGranted { version: version.clone(), used: Copy::of(group, used) };
+        Self::about(group, participant, Code::ProviderNotGranted, detail)
+    }
+
+    /// `participant` shares a crate that is called nearly as `meant`.
+    pub(super) fn similar(group: &Group, meant: Arc<str>, participant: Arc<str>) -> Self {
+        Self::about(group, participant, Code::SharedKeySimilar, Detail::Similar { meant })
+    }
+
+    /// The same, with the line of the host's manifest that lets a participant provide.
+    pub(super) fn granting(mut self, host: &str, providers: &Providers) -> Self {
+        self.grant = self.not_granted_to().map(|name| {
+            let names: Vec<String> = providers.with(name, &self.key).into_iter().collect();
+            Edit::new(host, format!("/providers/{}", self.key), names)
+        });
+        self
+    }
+
+    /// The same, with the crate that was meant where nobody offers the one that is named.
+    pub(super) fn meaning(mut self, known: &[&str]) -> Self {
+        if let Detail::Nothing { offered, meant, .. } = &mut self.detail
+            && offered.is_empty()
+        {
+            *meant = near_miss(&self.key, known).map(Arc::from);
+        }
+        self
     }
 
     fn about(group: &Group, participant: Arc<str>, code: Code, detail: Detail) -> Self {
-        Self { code, participant, scope: group.scope.clone(), key: group.key.clone(), detail }
+        let (scope, key) = (group.scope.clone(), group.key.clone());
+        Self { code, participant, scope, key, detail, grant: None }
     }
 }
 
@@ -306,13 +385,13 @@ impl Detail {
         let available: Vec<usize> =
             (0..group.offers.len()).filter(|&at| group.offers[at].available()).collect();
         let offered = available.iter().take(NAMED).map(|&at| Copy::of(group, at)).collect();
-        Self::Nothing { required, offered, more: available.len().saturating_sub(NAMED) }
+        Self::Nothing { required, offered, more: available.len().saturating_sub(NAMED), meant: None }
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { participant, scope, key, code, detail } = self;
+        let Self { participant, scope, key, code, detail, .. } = self;
         let krate = if **scope == *DEFAULT_SCOPE {
             format!("`{key}`")
         } else {
@@ -333,7 +412,13 @@ impl fmt::Display for Diagnostic {
                  or widen `requiredVersion` in the manifest of `{participant}`",
                 copy.provider
             ),
-            Detail::Nothing { required, offered, more } => {
+            Detail::Nothing { required, meant: Some(meant), .. } => write!(
+                f,
+                "`{participant}` needs {required} of {krate} from another participant, but nobody offers it: did you mean \
+                 `{meant}`? Correct {} in the manifest of `{participant}`",
+                shared_pointer(key, None)
+            ),
+            Detail::Nothing { required, offered, more, meant: None } => {
                 write!(f, "`{participant}` needs {required} of {krate} from somebody else, but ")?;
                 match offered.as_slice() {
                     [] => write!(f, "nobody offers it")?,
@@ -348,8 +433,26 @@ impl fmt::Display for Diagnostic {
                 }
                 write!(f, ": add a participant that offers it, or let `{participant}` bring its own copy")
             }
-            Detail::Unusable { required, copy, excluded } => {
-                let reason = if *excluded { "which was found not to be usable" } else { "which is refused" };
+            Detail::Unusable { required, copy, barred: Some(Barred::NotGranted) } => write!(
+                f,
+                "`{participant}` needs {required} of {krate} from another participant, and the best that would do is \
+                 {copy}, which the host does not let it provide: if it may see what others keep there, name it in \
+                 the host's manifest at /providers/{key}"
+            ),
+            Detail::NotGranted { version, used } => write!(
+                f,
+                "`{participant}` offers {version} of {krate} and may not provide it, so {used} is used: if it may see \
+                 what others keep there, name it in the host's manifest at /providers/{key}"
+            ),
+            Detail::Similar { meant } => write!(
+                f,
+                "`{participant}` shares {krate}, and others share `{meant}`, which is another crate: did you mean \
+                 `{meant}`? Correct {} in the manifest of `{participant}`",
+                shared_pointer(key, None)
+            ),
+            Detail::Unusable { required, copy, barred } => {
+                let reason =
+                    if barred.is_some() { "which was found not to be usable" } else { "which is refused" };
                 write!(
                     f,
                     "`{participant}` needs {required} of {krate}, and the best that would do is {copy}, {reason}: \
@@ -408,6 +511,11 @@ impl fmt::Display for Diagnostic {
             Detail::Duplicate { host: true, .. } => {
                 write!(f, "a remote is called `{participant}`, which is the host's name: rename the remote")
             }
+            Detail::Reserved { free } => write!(
+                f,
+                "a remote is called `{participant}`, and atoms under that name are the host's: rename the remote, to \
+                 `{free}` for example"
+            ),
         }
     }
 }

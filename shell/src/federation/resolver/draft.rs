@@ -8,7 +8,7 @@ use plugin_api::manifest::Requirement;
 use semver::{Comparator, Version};
 
 use super::build::Catalogue;
-use super::group::{Demand, Offer};
+use super::group::{Barred, Demand, Offer};
 use super::levels::Levels;
 use super::live::LiveCopy;
 
@@ -18,7 +18,7 @@ pub(super) struct Draft<'a> {
     /// By participant.
     pub(super) rows: Vec<Row>,
     /// Copies in use that are in no manifest any more, with the numbers of their versions.
-    pub(super) gone: Vec<(&'a LiveCopy, u32)>,
+    pub(super) gone: Vec<(&'a LiveCopy, u32, Option<Barred>)>,
     /// Where the copies in use are: among the rows, or behind them in `gone`.
     pub(super) in_use: BTreeMap<&'a LiveCopy, usize>,
     /// The rows of participants that use a copy already, and where that copy is.
@@ -37,7 +37,7 @@ pub(super) struct Row {
     pub(super) eager: bool,
     pub(super) strict: bool,
     pub(super) live: bool,
-    pub(super) excluded: bool,
+    pub(super) barred: Option<Barred>,
 }
 
 /// An offer before it is known where it stands.
@@ -52,7 +52,7 @@ struct Copy<'a> {
     host: bool,
     eager: bool,
     loaded: bool,
-    excluded: bool,
+    barred: Option<Barred>,
 }
 
 /// What one group calls the ranks and requirements of the catalogue; all none between two groups.
@@ -102,7 +102,7 @@ impl<'a> Draft<'a> {
                 host: copy.host,
                 eager: copy.eager,
                 loaded: copy.loaded,
-                excluded: copy.excluded,
+                barred: copy.barred,
                 admitted: copy.participant.is_some(),
                 level: level_of[height],
             }
@@ -164,11 +164,11 @@ impl<'a> Draft<'a> {
                 host: participant == *host,
                 eager: row.eager,
                 loaded: row.live || people[participant].is_loaded(),
-                excluded: row.excluded,
+                barred: row.barred,
             })
         };
         let mut copies: Vec<Copy<'b>> = self.rows.iter().enumerate().filter_map(of_row).collect();
-        let gone = self.gone.iter().enumerate().map(|(at, (copy, version))| Copy {
+        let gone = self.gone.iter().enumerate().map(|(at, (copy, version, barred))| Copy {
             from: self.rows.len() + at,
             provider: &copy.provider,
             participant: None,
@@ -177,7 +177,7 @@ impl<'a> Draft<'a> {
             host: copy.provider == *people[*host].shared_name(),
             eager: false,
             loaded: true,
-            excluded: false,
+            barred: *barred,
         });
         copies.extend(gone);
         if !self.gone.is_empty() {

@@ -7,7 +7,7 @@ use semver::Version;
 
 use super::Plan;
 use super::diagnostic::Code;
-use super::group::{Demand, Group};
+use super::group::{Barred, Demand, Group};
 
 /// Why one participant gets what it gets of one crate.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,9 +219,13 @@ impl Why<'_> {
         let group = self.group;
         let copy = &group.offers[offer];
         if !copy.available() {
-            let reason =
-                if copy.excluded { "it was found not to be usable" } else { "its participant is refused" };
-            return reason.to_owned();
+            return match copy.barred {
+                Some(Barred::Unusable) => "it was found not to be usable".to_owned(),
+                Some(Barred::NotGranted) => {
+                    format!("the host does not let `{}` provide it (provider-not-granted)", copy.provider)
+                }
+                None => "its participant is refused".to_owned(),
+            };
         }
         let Some(chosen) = self.chosen else {
             return self.outside(offer);

@@ -42,16 +42,26 @@ pub(super) struct Offer {
     pub(super) host: bool,
     pub(super) eager: bool,
     pub(super) loaded: bool,
-    pub(super) excluded: bool,
+    /// Why others are not to be given it, if so.
+    pub(super) barred: Option<Barred>,
     pub(super) admitted: bool,
     /// Its version among the group's levels.
     pub(super) level: usize,
 }
 
+/// Why a copy must not be given to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Barred {
+    /// It was found not to be usable.
+    Unusable,
+    /// The host does not let its participant provide it.
+    NotGranted,
+}
+
 impl Offer {
-    /// Whether anybody may be given this copy.
+    /// Returns true if others may be given this copy.
     pub(super) fn available(&self) -> bool {
-        !self.excluded && (self.live || self.admitted)
+        self.barred.is_none() && (self.live || self.admitted)
     }
 }
 
@@ -114,7 +124,7 @@ impl Group {
             key,
             needy: (0..demands.len()).filter(|&at| demands[at].own.is_none()).collect(),
             host_demand: demands.binary_search_by_key(&host, |demand| demand.participant).ok(),
-            first_live: offers.iter().position(|offer| offer.live && !offer.excluded),
+            first_live: offers.iter().position(|offer| offer.live && offer.barred.is_none()),
             declarers: demands.iter().filter(|demand| demand.singleton).count(),
             offers,
             demands,
@@ -140,7 +150,7 @@ impl Group {
         if let Some(own) = demand.own {
             let offer = &mut self.offers[own];
             offer.admitted = admitted;
-            if !offer.live && !offer.excluded {
+            if !offer.live && offer.barred.is_none() {
                 self.levels.add_copy(offer.level, Copies::Available, one);
                 if offer.loaded {
                     self.levels.add_copy(offer.level, Copies::Loaded, one);
@@ -171,6 +181,16 @@ impl Group {
     pub(super) fn unsatisfied_by(&self, offer: usize) -> (usize, usize) {
         let Unsatisfied { strict, all } = self.levels.unsatisfied(self.offers[offer].level);
         (all.unsigned_abs() as usize, strict.unsigned_abs() as usize)
+    }
+
+    /// Returns true if others may be given any copy.
+    pub(super) fn is_offered(&self) -> bool {
+        self.offers.iter().any(Offer::available)
+    }
+
+    /// Returns true if the host offers or needs the crate.
+    pub(super) fn host_is_in(&self) -> bool {
+        self.host_demand.is_some()
     }
 
     pub(super) fn host_demand(&self) -> Option<usize> {

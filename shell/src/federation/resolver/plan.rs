@@ -1,5 +1,6 @@
 //! The plan: who gets which copy, who is refused, and what there is to say about it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +9,7 @@ use semver::Version;
 
 use super::Slot;
 use super::diagnostic::{Code, Diagnostic};
-use super::group::{Gets, Group};
+use super::group::{Barred, Gets, Group};
 use super::solve::Federation;
 
 /// What was decided about every crate of every participant.
@@ -260,6 +261,10 @@ fn refusals(federation: &Federation) -> Vec<Refusal> {
         let diagnostic = Diagnostic::duplicate(name.clone(), host, free_name(federation, name));
         refused.entry(name.clone()).or_default().push(diagnostic);
     }
+    for name in &federation.reserved {
+        let free = free_name(federation, &format!("remote-{name}"));
+        refused.entry(name.clone()).or_default().push(Diagnostic::reserved(name.clone(), free));
+    }
     for &(at, demand) in &federation.places[federation.host] {
         let group = &federation.groups[at];
         if !matches!(group.gets(demand, group.winner()), Gets::Offer { .. }) {
@@ -272,7 +277,10 @@ fn refusals(federation: &Federation) -> Vec<Refusal> {
 
 /// A name like `name` that no participant has.
 fn free_name(federation: &Federation, name: &str) -> String {
-    let taken = |free: &str| federation.participant(free).is_some() || federation.duplicates.contains(free);
+    let Federation { duplicates, reserved, .. } = federation;
+    let taken = |free: &str| {
+        federation.participant(free).is_some() || duplicates.contains(free) || reserved.contains(free)
+    };
     (2..usize::MAX).map(|number| format!("{name}{number}")).find(|free| !taken(free)).unwrap_or_default()
 }
 
@@ -281,6 +289,8 @@ fn diagnostics(federation: &Federation, refused: &[Refusal]) -> Vec<Diagnostic> 
     let decided = decided(federation);
     let mut said: Vec<Diagnostic> = refused.iter().flat_map(|refusal| refusal.causes.clone()).collect();
     said.extend(walls(federation, &decided));
+    said.extend(not_granted(federation, &decided));
+    said.extend(similar(federation));
     said.sort_by(|a, b| {
         let place = |said: &Diagnostic| (said.code, said.participant.clone(), said.scope.clone());
         place(a).cmp(&place(b)).then_with(|| a.key.cmp(&b.key))
@@ -351,6 +361,52 @@ fn walls(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnost
         }
     }
     said
+}
+
+/// Copies of a higher version than what is used, which their participants may not provide.
+fn not_granted(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
+    let mut said = Vec::new();
+    for (group, decided) in federation.groups.iter().zip(decided) {
+        // Offers stand best first.
+        let used = decided.iter().flatten().filter_map(|gets| Some(offer_of(*gets)?.0));
+        let Some(best) = used.filter(|&offer| group.offers[offer].barred.is_none()).min() else { continue };
+        for offer in &group.offers[..best] {
+            if offer.barred == Some(Barred::NotGranted)
+                && offer.admitted
+                && offer.level != group.offers[best].level
+                && let Some(participant) = offer.participant
+            {
+                let name = federation.names[participant].clone();
+                let diagnostic = Diagnostic::not_granted(group, &offer.version, best, name);
+                said.push(diagnostic.granting(&federation.names[federation.host], &federation.providers));
+            }
+        }
+    }
+    said
+}
+
+/// Crates of one scope whose names differ in case and punctuation only.
+fn similar(federation: &Federation) -> Vec<Diagnostic> {
+    let mut alike: BTreeMap<(&str, String), Vec<&Group>> = BTreeMap::new();
+    for group in &federation.groups {
+        alike.entry((&group.scope, plain(&group.key))).or_default().push(group);
+    }
+    let mut said = Vec::new();
+    for groups in alike.into_values().filter(|groups| groups.len() > 1) {
+        let rank = |group: &&&Group| (group.host_is_in(), group.admitted().count(), Reverse(group.key.clone()));
+        let Some(meant) = groups.iter().max_by_key(rank) else { continue };
+        for group in groups.iter().filter(|group| group.key != meant.key) {
+            said.extend(group.admitted().map(|demand| {
+                Diagnostic::similar(group, meant.key.clone(), federation.names[demand.participant].clone())
+            }));
+        }
+    }
+    said
+}
+
+/// The letters and digits of a crate's name in lower case.
+fn plain(key: &str) -> String {
+    key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 impl Plan {

@@ -7,7 +7,7 @@ use plugin_api::manifest::ShareStrategy;
 
 use super::diagnostic::Diagnostic;
 use super::group::Group;
-use super::{Request, build};
+use super::{Providers, Request, build};
 
 /// The participants, their groups, and who of them is admitted.
 #[derive(Debug, Clone)]
@@ -17,6 +17,7 @@ pub(super) struct Federation {
     pub(super) names: Vec<Arc<str>>,
     pub(super) loaded: Vec<bool>,
     pub(super) host: usize,
+    pub(super) providers: Providers,
     /// By scope, then key.
     pub(super) groups: Vec<Group>,
     /// The (group, demand) pairs of each participant, by scope, then key.
@@ -26,6 +27,8 @@ pub(super) struct Federation {
     pub(super) causes: BTreeMap<usize, Vec<Diagnostic>>,
     /// Names that several remotes have, or a remote and the host.
     pub(super) duplicates: BTreeSet<Arc<str>>,
+    /// Names of remotes that are the host's own.
+    pub(super) reserved: BTreeSet<Arc<str>>,
 }
 
 impl Federation {
@@ -104,7 +107,12 @@ impl Federation {
     }
 
     pub(super) fn cause(&self, group: &Group, demand: usize) -> Diagnostic {
-        Diagnostic::unmet(group, demand, self.names[group.demands[demand].participant].clone(), self.host)
+        let name = self.names[group.demands[demand].participant].clone();
+        let others = self.groups.iter().filter(|other| other.scope == group.scope && other.key != group.key);
+        let known: Vec<&str> = others.filter(|other| other.is_offered()).map(|other| &*other.key).collect();
+        Diagnostic::unmet(group, demand, name, self.host)
+            .granting(&self.names[self.host], &self.providers)
+            .meaning(&known)
     }
 
     fn conflict(&self, participant: usize, group: &Group, victim: usize) -> Diagnostic {

@@ -7,6 +7,7 @@ mod fixes;
 mod levels;
 mod oracle;
 mod properties;
+mod providers;
 mod rules;
 mod seeds;
 mod vectors;
@@ -69,6 +70,7 @@ fn host(shared: BTreeMap<String, Shared>) -> HostManifest {
         auth: None,
         preflight: true,
         grants: None,
+        providers: BTreeMap::new(),
     }
 }
 

@@ -38,7 +38,7 @@ impl Step {
 impl Rehearsal {
     /// The edits that could help with what `plan` says, the likeliest first.
     pub(super) fn steps(&self, plan: &Plan, said: &Diagnostic) -> Vec<Step> {
-        if said.code == Code::DuplicateName {
+        if [Code::DuplicateName, Code::NameReserved].contains(&said.code) {
             return self.renames(plan, said);
         }
         let Some(view) = plan.key(&said.scope, &said.key) else { return Vec::new() };
@@ -48,12 +48,24 @@ impl Rehearsal {
             krate.satisfy(demand);
             krate.let_others_bring(demand);
         }
+        let about = |other: &&Diagnostic| (&other.scope, &other.key) == (&said.scope, &said.key);
+        for other in plan.diagnostics().iter().filter(about).filter(|other| other.not_granted_to().is_some()) {
+            krate.steps.extend(self.grant(other));
+        }
         if let Some(victim) = said.victim().and_then(|name| demand(name)) {
             krate.satisfy(victim);
             krate.let_others_bring(victim);
             krate.undeclare(&said.participant);
         }
         krate.steps
+    }
+
+    /// The host lets one more participant provide.
+    fn grant(&self, said: &Diagnostic) -> Option<Step> {
+        let (edit, name) = (said.fix()?, said.not_granted_to()?);
+        let editable = self.editable(self.host_name()).contains(&Party::HOST);
+        let summary = format!("let `{name}` provide `{}`", said.key);
+        editable.then_some(Step { party: Party::HOST, edit, summary, builds: false })
     }
 
     /// All but one of those of one name get another.

@@ -138,6 +138,7 @@ fn a_generation_that_the_plan_refuses_is_not_taken() {
 fn a_provider_is_replaced_and_its_store_stays() {
     let mut installation = Installation::new();
     let next = installation.add_library(&libraries().next);
+    installation.grant_provider("shared-store", &["pulse", &next]);
     let mut shell = installation.start();
     shell.drive("the host has a store", |shell| shell.federation.store().is_some());
     shell.federation.want(&next);

@@ -25,6 +25,7 @@ fn a_remote_that_provides_says_so_in_its_details() {
     let desktop = Desktop::new();
     let mut installation = analytics();
     installation.add(&libraries().next);
+    installation.grant_provider("shared-store", &["pulse", "remoteNext"]);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for(GRACE);
     window.key(Key::F12);

@@ -15,6 +15,8 @@ pub(super) struct World {
     pub(super) live: BTreeMap<(String, String, String), (String, Version)>,
     /// Participant, scope, key.
     pub(super) excluded: BTreeSet<(String, String, String)>,
+    /// By key.
+    pub(super) providers: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -153,7 +155,7 @@ fn copies(world: &World, group: &[(&Person, &Shared)], scope: &str, key: &str) -
                 && own.is_some()
                 && world.excluded.contains(&(provider.clone(), scope.to_owned(), key.to_owned()))
         });
-        if in_scope == scope && of == key && !replaced && !excluded {
+        if in_scope == scope && of == key && !replaced && !excluded && may_provide(world, key, provider) {
             let eager = world.people.iter().any(|person| {
                 let own = person.shared.get(key).filter(|own| own.share_scope == scope);
                 person.name == *provider && own.is_some_and(|own| own.offered() == Some(version) && own.eager)
@@ -171,7 +173,8 @@ fn copies(world: &World, group: &[(&Person, &Shared)], scope: &str, key: &str) -
     }
     for (person, entry) in group {
         let excluded = world.excluded.contains(&(person.name.clone(), scope.to_owned(), key.to_owned()));
-        if let Some(version) = entry.offered().filter(|_| !excluded) {
+        let barred = excluded || !may_provide(world, key, &person.name);
+        if let Some(version) = entry.offered().filter(|_| !barred) {
             copies.push(Copy {
                 provider: person.name.clone(),
                 version: version.clone(),
@@ -183,6 +186,10 @@ fn copies(world: &World, group: &[(&Person, &Shared)], scope: &str, key: &str) -
         }
     }
     copies
+}
+
+pub(super) fn may_provide(world: &World, key: &str, name: &str) -> bool {
+    world.providers.get(key).is_none_or(|names| names.contains(name))
 }
 
 /// The highest version; of equal ones, rule 4.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plugin_api::manifest::{Requirement, ShareStrategy, Shared};
+use plugin_api::manifest::{HostManifest, Requirement, ShareStrategy, Shared};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -11,7 +11,7 @@ use semver::Version;
 use super::oracle::{self, Assigned, Person, World};
 use super::{host, participant, remote};
 use crate::federation::resolver::{
-    Assignment, KeyView, Live, Outcome, Participant, Plan, Request, Slot, resolve,
+    Assignment, KeyView, Live, Outcome, Participant, Plan, Providers, Request, Slot, resolve,
 };
 
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "host", "gone"];
@@ -74,14 +74,17 @@ fn shared() -> impl Strategy<Value = BTreeMap<String, Shared>> {
 /// A federation at its start: nothing is live, nothing is excluded.
 fn fresh() -> impl Strategy<Value = World> {
     let strategy = select(&[ShareStrategy::VersionFirst, ShareStrategy::LoadedFirst][..]);
-    (strategy, vec(shared(), 1..7)).prop_map(|(strategy, shared)| {
+    let names = btree_set(select(&NAMES[..]).prop_map(str::to_owned), 0..5);
+    let granted = btree_map(select(&KEYS[..]).prop_map(str::to_owned), names, 0..3);
+    let providers = prop_oneof![1 => Just(BTreeMap::new()), 1 => granted];
+    (strategy, vec(shared(), 1..7), providers).prop_map(|(strategy, shared, providers)| {
         let person = |(at, shared): (usize, BTreeMap<String, Shared>)| Person {
             name: if at == 0 { "host".to_owned() } else { NAMES[at - 1].to_owned() },
             loaded: at == 0,
             shared,
         };
         let people = shared.into_iter().enumerate().map(person).collect();
-        World { strategy, people, live: BTreeMap::new(), excluded: BTreeSet::new() }
+        World { strategy, people, live: BTreeMap::new(), excluded: BTreeSet::new(), providers }
     })
 }
 
@@ -122,9 +125,13 @@ fn plan_in_order(world: &World, people: &[Participant]) -> Plan {
     }
     let excluded: BTreeSet<Slot> =
         world.excluded.iter().map(|(name, scope, key)| Slot::new(name, scope, key)).collect();
-    let request =
-        Request { live: &live, excluded: &excluded, ..Request::new(&people[0], &people[1..], world.strategy) };
-    resolve(&request)
+    let request = Request::new(&people[0], &people[1..], world.strategy);
+    resolve(&Request { live: &live, excluded: &excluded, providers: &providers(world), ..request })
+}
+
+fn providers(world: &World) -> Providers {
+    let host = host(BTreeMap::new());
+    Providers::of(&HostManifest { providers: world.providers.clone(), ..host }, &[])
 }
 
 fn assigned(plan: &Plan) -> Assigned {
@@ -239,7 +246,8 @@ proptest! {
         let mut plan = plan_in_order(&world, &people);
         for round in 0.. {
             let (live, people) = carried_out(&plan, &people);
-            let again = resolve(&Request { live: &live, ..Request::new(&people[0], &people[1..], world.strategy) });
+            let request = Request::new(&people[0], &people[1..], world.strategy);
+            let again = resolve(&Request { live: &live, providers: &providers(&world), ..request });
             let mut kept = assigned(&again);
             kept.retain(|slot, _| assigned(&plan).contains_key(slot));
             prop_assert_eq!(assigned(&plan), kept);
@@ -274,11 +282,20 @@ proptest! {
         people.extend(late.into_iter().enumerate().map(|(at, shared)| {
             Participant::remote(&remote(&format!("late{at}"), shared))
         }));
-        let request = Request { live: &live, ..Request::new(&people[0], &people[1..], world.strategy) };
-        let second = resolve(&request);
+        let request = Request::new(&people[0], &people[1..], world.strategy);
+        let second = resolve(&Request { live: &live, providers: &providers(&world), ..request });
         for known in first.assignments() {
             let now = second.assignment(&known.consumer, &known.scope, &known.key).unwrap();
             prop_assert_eq!((&now.provider, &now.version), (&known.provider, &known.version));
+        }
+    }
+
+    /// But to who is loaded and uses its copy since before.
+    #[test]
+    fn who_may_not_provide_never_does(world in any_world()) {
+        let plan = plan(&world);
+        for known in plan.assignments().iter().filter(|known| !known.is_own_copy() && !is_bound(&world, known)) {
+            prop_assert!(oracle::may_provide(&world, &known.key, &known.provider), "{:?}", known);
         }
     }
 
