@@ -140,6 +140,7 @@ impl Federation {
     ) -> Self {
         let host = Host::new();
         let (config, problems) = host.with_true_manifest(config);
+        let copies = Copies::new(config.private.clone());
         let live = Live::new();
         let excluded = BTreeSet::new();
         let plan = Arc::new(make_plan(&config, &entries, &live, &excluded));
@@ -154,7 +155,7 @@ impl Federation {
             host,
             notices: Notices::default(),
             warnings: Vec::new(),
-            copies: Copies::default(),
+            copies,
             fonts,
             wake,
             next: 0,
@@ -299,7 +300,7 @@ impl Federation {
         };
         let reference = entry.source();
         let expected = if let Place::Pinned { digest, .. } = entry.place { Some(digest) } else { None };
-        let copy = self.copies.next(alias)?;
+        let copies = self.copies.share();
         let provides = |entry: &Entry| {
             let name = &entry.reference.name;
             let mut known = self.plan.assignments().iter();
@@ -312,7 +313,7 @@ impl Federation {
             config,
             alias: alias.to_owned(),
             reference,
-            copy,
+            copies,
             trial,
             expected,
             current,
