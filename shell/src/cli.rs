@@ -4,6 +4,8 @@
 //! Exit codes: 0 ok, 1 failure, 2 usage, 3 incompatible, 4 not what it should be, 6 not found.
 
 use std::{
+    env,
+    ffi::OsString,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -14,7 +16,7 @@ use plugin_api::manifest::AtomAccess;
 
 use crate::{
     app, catalogue,
-    config::{Config, Options, is_json, read_manifest},
+    config::{Config, Options, is_json, read_manifest, take_over},
     failure::Failure,
     standalone,
 };
@@ -25,7 +27,7 @@ mod preflight;
 mod rollback;
 
 const RUN_EXAMPLES: &str = "Examples:
-  pulse                                    the shell, with manifests/host.json
+  pulse                                    the shell, with your own list of remotes
   pulse --config my/host.json              another list of remotes
   pulse run --plugin-dir target/debug      libraries of another build
   pulse plan                               will these remotes agree?
@@ -36,8 +38,9 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse install clock.so --enable          add a remote, or a new build of it
   pulse rollback remoteAnalytics           back to the build before
 
-Environment: PULSE_SHELL_CONFIG, PULSE_SHELL_PLUGIN_DIR, PULSE_SHELL_DATA_DIR stand for the flags; PULSE_SHELL_LOG filters the log
-(for instance PULSE_SHELL_LOG=debug).";
+Environment: PULSE_SHELL_CONFIG, PULSE_SHELL_PLUGIN_DIR (a list, as PATH is) and PULSE_SHELL_DATA_DIR stand for
+the flags; PULSE_SHELL_CACHE_DIR is where private copies of libraries are made, a folder that may hold code;
+PULSE_SHELL_LOG filters the log (for instance PULSE_SHELL_LOG=debug). An empty variable counts as unset.";
 
 #[derive(Parser)]
 #[command(name = "pulse", version, about = "A desktop shell whose parts are built and shipped separately", after_help = RUN_EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -101,8 +104,8 @@ enum Command {
 
 #[derive(Args, Default)]
 struct RunArgs {
-    /// The host's manifest.
-    #[arg(long, value_name = "FILE", env = "PULSE_SHELL_CONFIG")]
+    /// The host's manifest; PULSE_SHELL_CONFIG stands for it.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Start without remotes; each can be enabled in the window.
     #[arg(long)]
@@ -113,18 +116,52 @@ struct RunArgs {
 
 #[derive(Args, Default)]
 struct Folders {
-    /// A folder to look for libraries in; may be given more than once.
-    #[arg(long, value_name = "DIR", env = "PULSE_SHELL_PLUGIN_DIR")]
+    /// A folder to look for libraries in; may be given more than once; PULSE_SHELL_PLUGIN_DIR stands for it.
+    #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
-    /// The folder for data of shell and remotes.
-    #[arg(long, value_name = "DIR", env = "PULSE_SHELL_DATA_DIR")]
+    /// The folder for data of shell and remotes; PULSE_SHELL_DATA_DIR stands for it.
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Folders {
+    /// Completes the flags by the environment.
     fn options(self, config: Option<PathBuf>) -> Options {
-        Options { config, plugin_dirs: self.plugin_dir, data_dir: self.data_dir, safe_mode: false }
+        let mut plugin_dirs = self.plugin_dir;
+        if plugin_dirs.is_empty() {
+            let listed = variable("PULSE_SHELL_PLUGIN_DIR");
+            plugin_dirs
+                .extend(listed.iter().flat_map(env::split_paths).filter(|dir| !dir.as_os_str().is_empty()));
+        }
+        let data_dir = self.data_dir.or_else(|| variable("PULSE_SHELL_DATA_DIR").map(PathBuf::from));
+        Options { config: named(config), plugin_dirs, data_dir, safe_mode: false }
     }
+}
+
+/// The host's manifest of a flag, else of the environment.
+fn named(config: Option<PathBuf>) -> Option<PathBuf> {
+    config.or_else(|| variable("PULSE_SHELL_CONFIG").map(PathBuf::from))
+}
+
+/// The value of an environment variable; an empty one counts as unset.
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The configuration with the host's manifest, for a command that uses the user's folders.
+fn load(options: &Options) -> Result<Config, Exit> {
+    take_over(options.data_dir.is_some());
+    let config = Config::load(options).map_err(|e| Exit::of(e.code(), &e))?;
+    config.prepare(options);
+    Ok(config)
+}
+
+/// The configuration without the host's manifest, for a command that uses the user's folders.
+fn folders(options: &Options) -> Result<Config, Exit> {
+    take_over(options.data_dir.is_some());
+    let config = Config::folders(options).map_err(|e| Exit::of(e.code(), &e))?;
+    config.prepare(options);
+    Ok(config)
 }
 
 /// What a command ends with when it does not succeed.
@@ -172,7 +209,9 @@ pub fn main() -> ExitCode {
         Some(Command::Disable(args)) => install::disable(args),
         Some(Command::Rollback(args)) => rollback::run(args),
         Some(Command::Standalone { path, folders }) => {
-            standalone::run(&path, &folders.options(None)).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
+            let options = folders.options(None);
+            take_over(options.data_dir.is_some());
+            standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
         }
     };
     match result {
@@ -189,20 +228,34 @@ pub fn main() -> ExitCode {
 
 /// Sends the log to standard error, filtered by `PULSE_SHELL_LOG`; without it, remotes are heard like the shell itself.
 pub fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PULSE_SHELL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,winit=error,pulse=info,[{remote}]=info"));
+    const DEFAULT: &str = "warn,winit=error,pulse=info,[{remote}]=info";
+    let chosen = variable(LOG).map(|text| text.to_string_lossy().into_owned());
+    let parsed = chosen.as_ref().map(tracing_subscriber::EnvFilter::try_new);
+    let (filter, wrong) = match parsed {
+        Some(Ok(filter)) => (Some(filter), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
     // A second call, by a test or an example, leaves the first subscriber in place.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new(DEFAULT)))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .try_init();
+    if let Some(error) = wrong {
+        tracing::warn!(
+            code = "log-filter-invalid",
+            "{LOG} is not applied ({error}); write LEVEL or TARGET=LEVEL,…, with a level of error, warn, info, debug, \
+             trace or off"
+        );
+    }
 }
+
+const LOG: &str = "PULSE_SHELL_LOG";
 
 fn run(args: RunArgs) -> Result<u8, Exit> {
     let options = Options { safe_mode: args.safe_mode, ..args.folders.options(args.config) };
-    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
-    app::run(config).map_err(|e| Exit::of(e.code(), &e))?;
+    app::run(load(&options)?).map_err(|e| Exit::of(e.code(), &e))?;
     Ok(0)
 }
 

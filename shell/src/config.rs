@@ -1,19 +1,28 @@
 //! Which remotes from where, and which folders: from flags, environment, the host's manifest and the user.
 
 use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
+    env, io,
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
-use etcetera::{BaseStrategy, choose_base_strategy};
-use plugin_api::manifest::{AuthConfig, HostManifest, ManifestError, Place, RemoteManifest, RemoteRef, utf8};
+use plugin_api::manifest::{
+    AuthConfig, HostManifest, MAX_MANIFEST_BYTES, ManifestError, Place, RemoteManifest, RemoteRef, utf8,
+};
 
 use crate::{
     failure::{Failure, Stage},
     federation::loader::{self, LibraryError},
+    file,
     preflight::Preflight,
+    private::Places,
+    trust,
 };
+
+mod folders;
+mod former;
+
+pub(crate) use former::take_over;
 
 /// What the command line and the environment say.
 #[derive(Clone, Debug, Default)]
@@ -41,9 +50,16 @@ pub enum ConfigError {
     /// The host's manifest is wrong.
     #[error("{0}: {1}")]
     Manifest(ManifestError, PathBuf),
+    /// Other users can change the file.
+    #[error("the host's manifest is not used, because other users can change it: {0}: {1}")]
+    Untrusted(String, PathBuf),
     /// The system does not say where the user's folders are.
-    #[error("the home folder is unknown; set HOME, or name a folder for data and settings with --data-dir")]
-    NoHome,
+    #[error(
+        "the home folder is unknown{}; set HOME to an absolute path, or name a folder for data and settings with \
+         --data-dir",
+        .0.as_ref().map(|home| format!(" (HOME is `{}`)", home.display())).unwrap_or_default()
+    )]
+    NoHome(Option<PathBuf>),
 }
 
 impl ConfigError {
@@ -53,7 +69,8 @@ impl ConfigError {
             Self::Missing(_) => "config-missing",
             Self::Unreadable(..) => "config-unreadable",
             Self::Manifest(error, _) => error.code(),
-            Self::NoHome => "config-no-home",
+            Self::Untrusted(..) => "config-untrusted",
+            Self::NoHome(_) => "config-no-home",
         }
     }
 }
@@ -73,8 +90,12 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the user's settings and profile are.
     pub config_dir: PathBuf,
-    /// Where libraries are looked for, after the folder of their manifest.
+    /// Folders in which the library of a manifest is looked for, after the manifest's own.
+    ///
+    /// Not the drop folder: what is in it runs when it is enabled, and under its own path.
     pub plugin_dirs: Vec<PathBuf>,
+    /// Folders for the private copies of libraries, best first.
+    pub private: Places,
     /// How libraries are tried in a process of their own; none where the host's manifest says so.
     pub preflight: Option<Preflight>,
     /// Whether files are followed while the shell runs, the drop folder is looked into, and what runs well is kept.
@@ -89,19 +110,23 @@ const BUILT_IN: &str = r#"{ "manifestVersion": 1, "name": "pulse", "shared": { "
 impl Config {
     /// Reads the configuration.
     ///
-    /// The host's manifest is the one that is named, else `manifests/host.json` in the working folder or beside
-    /// one of the executable's three nearest folders, else `host.json` in the user's config folder, else built in.
+    /// The host's manifest is the one that is named, else `manifests/host.json` of the installation (in the folder of
+    /// the executable, or one of the two above it), else `host.json` in the user's config folder, else built in.
+    /// The working folder has no say: it may have been filled by others.
     ///
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(options: &Options) -> Result<Self, ConfigError> {
         let mut config = Self::folders(options)?;
-        let file = options.config.clone().or_else(|| find_manifest(&config.config_dir)).map(|f| absolute(&f));
+        let file = match &options.config {
+            Some(named) => Some(absolute(named)),
+            None => find_manifest(&config.config_dir),
+        };
         if let Some(file) = &file {
             let Written { manifest, origin } = read_host(file)?;
             (config.host, config.origin) = (manifest, origin);
         }
-        config.auth = auth(&config.host, file.as_deref(), &config.config_dir)?;
+        config.auth = auth(&config.host, file.as_deref(), options.config.is_some(), &config.config_dir)?;
         config.file = file;
         config.preflight = config.host.preflight.then(Preflight::default);
         config.watch = true;
@@ -114,21 +139,16 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn folders(options: &Options) -> Result<Self, ConfigError> {
-        let base = choose_base_strategy().ok();
-        let base =
-            base.map(|base| [base.data_dir(), base.config_dir()].map(|folder| folder.join("pulse-shell")));
-        let [data_dir, config_dir] = data_and_config(options.data_dir.as_deref(), base)?;
+        let [data_dir, config_dir] = folders::data_and_config(options.data_dir.as_deref(), folders::of_user())?;
         let host = HostManifest::from_json(BUILT_IN).map_err(|e| ConfigError::Manifest(e, PathBuf::new()))?;
         let mut plugin_dirs: Vec<_> = options.plugin_dirs.iter().map(|d| absolute(d)).collect();
         plugin_dirs.extend(env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)));
-        plugin_dirs.push(data_dir.join("plugins"));
-        let auth = AuthConfig::default();
-        let origin = Origin::new("", BUILT_IN, true);
         Ok(Self {
             host,
-            origin,
+            origin: Origin::new("", BUILT_IN, true),
             file: None,
-            auth,
+            auth: AuthConfig::default(),
+            private: Places::of_user(Some(&data_dir)),
             data_dir,
             config_dir,
             plugin_dirs,
@@ -138,13 +158,36 @@ impl Config {
         })
     }
 
+    /// Makes the folders for data, if they are not there, and keeps other users out of them.
+    ///
+    /// What does not succeed is reported where the folder is used.
+    pub fn prepare(&self, options: &Options) {
+        folders::prepare(&self.data_dir, options.data_dir.is_none(), &self.config_dir);
+    }
+
+    /// The file that a location in the host's manifest means: relative to that manifest, below the home folder after
+    /// `~/`, or after `file:`.
+    pub(crate) fn place_of(&self, location: &str) -> PathBuf {
+        let base = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let file = location.strip_prefix("file:").map(|file| {
+            let local = file.strip_prefix("//").map(|file| file.strip_prefix("localhost").unwrap_or(file));
+            local.unwrap_or(file)
+        });
+        let location = file.filter(|file| file.starts_with('/')).unwrap_or(location);
+        match (location.strip_prefix("~/"), env::home_dir()) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => base.join(location),
+        }
+    }
+
     /// Finds manifest and library of a remote.
     ///
     /// # Errors
     /// Says what was looked for and where.
     pub fn locate(&self, alias: &str, reference: &RemoteRef) -> Result<Located, Failure> {
         let location = reference.location.as_str();
-        if location.contains("://") {
+        let path = self.place_of(location);
+        if location.contains("://") && !path.is_absolute() {
             let text = format!(
                 "`{alias}` is to come from {location}, and this shell loads remotes from files only; \
                  name a manifest or a library: {}",
@@ -152,15 +195,8 @@ impl Config {
             );
             return Err(Failure::new(Stage::Discover, "location-unsupported", text));
         }
-        let base = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-        let path = base.join(location);
-        let located = if is_json(&path) {
-            self.locate_by_manifest(&path)?
-        } else {
-            let library = self.find_library(&path);
-            let Written { manifest, origin } = read_manifest(&library)?;
-            Located { manifest, library, origin, looked: Vec::new() }
-        };
+        let located =
+            if is_json(&path) { self.locate_by_manifest(&path)? } else { self.locate_library(location, path)? };
         if located.manifest.name != reference.name {
             let text = format!(
                 "the host's manifest ({}) expects `{}` for `{alias}`, and this manifest is of `{}`; correct one of \
@@ -186,23 +222,51 @@ impl Config {
     /// The first place where the library called `base` is, else the first place where it could be.
     fn find_entry(&self, base: &str, beside: &Path) -> (PathBuf, Vec<PathBuf>) {
         let name = format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
-        let looked: Vec<_> = [beside]
-            .into_iter()
-            .chain(self.plugin_dirs.iter().map(PathBuf::as_path))
-            .map(|d| d.join(&name))
-            .collect();
-        let found = looked.iter().find(|p| p.is_file()).unwrap_or(&looked[0]).clone();
-        (found, looked)
+        let mut folders = vec![beside.to_owned()];
+        folders.extend(self.plugin_dirs.iter().cloned());
+        folders.extend(cargo_output(beside));
+        find(folders.into_iter().map(|folder| folder.join(&name)).collect())
     }
 
-    /// A library's path as it is written, or its file name in one of the plugin folders.
-    fn find_library(&self, path: &Path) -> PathBuf {
-        let elsewhere = || {
-            let name = path.file_name()?;
-            self.plugin_dirs.iter().map(|d| d.join(name)).find(|p| p.is_file())
-        };
-        if path.exists() { path.to_owned() } else { elsewhere().unwrap_or_else(|| path.to_owned()) }
+    /// The remote of a library.
+    ///
+    /// Its path is taken as it is written. A file name alone is looked for where that of a manifest would be.
+    fn locate_library(&self, location: &str, path: PathBuf) -> Result<Located, Failure> {
+        let mut parts = Path::new(location).components();
+        let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+        let elsewhere = self.plugin_dirs.iter().filter(|_| is_name).map(|folder| folder.join(location));
+        let (library, looked) = find([path].into_iter().chain(elsewhere).collect());
+        let looked = if is_name { looked } else { Vec::new() };
+        let read = read_manifest(&library);
+        let Written { manifest, origin } = read.map_err(|failure| match &*failure.code {
+            "library-missing" => looked_for(failure, &looked),
+            _ => failure,
+        })?;
+        Ok(Located { manifest, library, origin, looked })
     }
+}
+
+/// `failure` with the paths at which a library was looked for.
+pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
+    if looked.is_empty() {
+        return failure;
+    }
+    let looked: Vec<_> = looked.iter().map(|path| format!("  {}", path.display())).collect();
+    failure.with_details(format!("Looked for the library here, in this order:\n{}", looked.join("\n")))
+}
+
+/// The first path at which there is a file, else the first one; and all of them.
+fn find(looked: Vec<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
+    let found = looked.iter().find(|path| path.is_file()).unwrap_or(&looked[0]).clone();
+    (found, looked)
+}
+
+/// The folders into which cargo builds, for a manifest that lies in a package or in a folder of one.
+fn cargo_output(beside: &Path) -> Vec<PathBuf> {
+    let packages = beside.ancestors().take(2).filter(|folder| folder.join("Cargo.toml").is_file());
+    packages
+        .flat_map(|folder| ["release", "debug"].map(|profile| folder.join("target").join(profile)))
+        .collect()
 }
 
 /// The manifest of a JSON file or, by any other ending, the one inside of a library; runs no code.
@@ -218,17 +282,37 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
             .map_err(|e| LibraryError::Manifest(e, path.to_owned()))
             .map_err(|e| fail(e.code(), e.to_string()));
     }
-    let bytes = fs::read(path).map_err(|error| {
-        let (code, what) = if error.kind() == io::ErrorKind::NotFound {
-            ("manifest-missing", "is missing; put it back or correct what names it".to_owned())
-        } else {
-            ("manifest-unreadable", format!("cannot be read ({error}); let this user read it"))
-        };
-        fail(code, format!("the manifest {what}: {}", path.display()))
+    let wrong = |e: ManifestError| fail(e.code(), format!("{e}: {}", path.display()));
+    let bytes = read_text(path).map_err(|error| match error {
+        Unread::TooLarge(error) => wrong(error),
+        Unread::Io(error) if error.kind() == io::ErrorKind::NotFound => fail(
+            "manifest-missing",
+            format!("the manifest is missing; put it back or correct what names it: {}", path.display()),
+        ),
+        Unread::Io(error) => fail(
+            "manifest-unreadable",
+            format!("the manifest cannot be read ({error}); let this user read it: {}", path.display()),
+        ),
     })?;
-    utf8(&bytes)
-        .and_then(|text| remote(text, path, embedded))
-        .map_err(|e| fail(e.code(), format!("{e}: {}", path.display())))
+    utf8(&bytes).and_then(|text| remote(text, path, embedded)).map_err(wrong)
+}
+
+/// Why there is no text to be understood.
+enum Unread {
+    Io(io::Error),
+    TooLarge(ManifestError),
+}
+
+/// Reads the text of a manifest, and no more than one may have.
+fn read_text(path: &Path) -> Result<Vec<u8>, Unread> {
+    file::read(path, MAX_MANIFEST_BYTES as u64).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            let bytes = path.metadata().map_or(0, |about| usize::try_from(about.len()).unwrap_or(usize::MAX));
+            let bytes = bytes.max(MAX_MANIFEST_BYTES + 1);
+            Unread::TooLarge(ManifestError::TooLarge { bytes, limit: MAX_MANIFEST_BYTES })
+        }
+        _ => Unread::Io(error),
+    })
 }
 
 /// Whether a manifest is to be read from this file as it is, and not out of a library.
@@ -293,6 +377,11 @@ impl Origin {
         file.strip_prefix(".").unwrap_or(file).display().to_string()
     }
 
+    /// The file, in a sentence.
+    pub fn name(&self) -> String {
+        if self.path.as_os_str().is_empty() { "the one that is built in".to_owned() } else { self.file() }
+    }
+
     /// Line and column, both from 1, of the value of a JSON pointer, or of where it belongs.
     pub fn line_column(&self, pointer: &str) -> (usize, usize) {
         Place::of(&self.text, pointer).map_or((1, 1), |place| (place.line, place.column))
@@ -316,45 +405,70 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The folders for data and for settings: the user's own, with the data where `named` says.
+/// The host's manifest of the installation or of the user, where there is one.
 ///
-/// Without a home folder the one that is named holds the settings too.
-fn data_and_config(named: Option<&Path>, own: Option<[PathBuf; 2]>) -> Result<[PathBuf; 2], ConfigError> {
-    let named = named.map(absolute);
-    match (named, own) {
-        (Some(data), Some([_, config])) => Ok([data, config]),
-        (Some(data), None) => Ok([data.clone(), data.join("config")]),
-        (None, own) => own.map(|folders| folders.map(|folder| absolute(&folder))).ok_or(ConfigError::NoHome),
-    }
-}
-
+/// The installation ends below the home folder, and where other users can put files: `/tmp` is of no program.
 fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
-    let relative = Path::new("manifests").join("host.json");
-    let exe = env::current_exe().ok();
-    let near = exe.iter().flat_map(|exe| exe.ancestors().skip(1).take(3)).map(|dir| dir.join(&relative));
-    [relative.clone()].into_iter().chain(near).chain([config_dir.join("host.json")]).find(|p| p.is_file())
+    let (exe, home) = (env::current_exe().ok(), env::home_dir());
+    let folders = exe.iter().flat_map(|exe| exe.ancestors().skip(1).take(3));
+    let installation =
+        folders.take_while(|folder| Some(*folder) != home.as_deref() && trust::is_closed(folder));
+    let near = installation.map(|folder| folder.join("manifests").join("host.json"));
+    let near = near.filter(|file| file.is_file()).find(|file| match trust::check(file) {
+        Ok(()) => true,
+        Err(reason) => {
+            let error = ConfigError::Untrusted(reason.to_string(), file.clone());
+            tracing::warn!(code = error.code(), "{error}");
+            false
+        }
+    });
+    near.or_else(|| Some(config_dir.join("host.json")).filter(|file| file.is_file()))
 }
 
-/// The manifest that is in use goes before the user's own.
-fn auth(host: &HostManifest, file: Option<&Path>, config_dir: &Path) -> Result<AuthConfig, ConfigError> {
+/// Who signs the user in: the manifest in use states it, else the user's own.
+///
+/// A secret goes only where the user sends it: to the service of a manifest that was named or is the user's own.
+fn auth(
+    host: &HostManifest,
+    file: Option<&Path>,
+    is_named: bool,
+    config_dir: &Path,
+) -> Result<AuthConfig, ConfigError> {
     let own = config_dir.join("host.json");
-    let (auth, beside) = match &host.auth {
-        Some(auth) => (Some(auth.clone()), file.and_then(Path::parent)),
-        None if own.is_file() => (read_host(&own)?.manifest.auth, Some(config_dir)),
+    let (auth, file) = match &host.auth {
+        Some(auth) => (Some(auth.clone()), file),
+        None if own.is_file() => (read_host(&own)?.manifest.auth, Some(&*own)),
         None => (None, None),
     };
     let mut auth = auth.unwrap_or_default();
-    if let (AuthConfig::Http(http), Some(dir)) = (&mut auth, beside) {
-        // Relative to the file that says so.
-        http.token_file = http.token_file.take().map(|f| dir.join(f));
+    let (AuthConfig::Http(http), Some(file)) = (&mut auth, file) else { return Ok(auth) };
+    let is_own = is_named || file == own;
+    if !is_own && (http.token_env.take().is_some() | http.token_file.take().is_some()) {
+        tracing::warn!(
+            code = "auth-token-withheld",
+            "no token is sent to {}, because the manifest that asks for it was neither named with --config nor is it \
+             {}; name it, or move `auth` there: {}",
+            http.base,
+            own.display(),
+            file.display()
+        );
     }
+    // Relative to the file that says so.
+    let folder = file.parent().unwrap_or(Path::new("."));
+    http.token_file = http.token_file.take().map(|file| folder.join(file));
     Ok(auth)
 }
 
 fn read_host(file: &Path) -> Result<Written<HostManifest>, ConfigError> {
-    let bytes = fs::read(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ConfigError::Missing(file.to_owned()),
-        _ => ConfigError::Unreadable(error, file.to_owned()),
+    match trust::check(file) {
+        // Reading reports what is missing or out of reach.
+        Ok(()) | Err(trust::Unsafe::Unreadable(..)) => {}
+        Err(reason) => return Err(ConfigError::Untrusted(reason.to_string(), file.to_owned())),
+    }
+    let bytes = read_text(file).map_err(|error| match error {
+        Unread::TooLarge(error) => ConfigError::Manifest(error, file.to_owned()),
+        Unread::Io(error) if error.kind() == io::ErrorKind::NotFound => ConfigError::Missing(file.to_owned()),
+        Unread::Io(error) => ConfigError::Unreadable(error, file.to_owned()),
     })?;
     let read = |text: &str| {
         Ok(Written { manifest: HostManifest::from_json(text)?, origin: Origin::new(file, text, false) })
@@ -363,19 +477,4 @@ fn read_host(file: &Path) -> Result<Written<HostManifest>, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_a_home_folder_the_named_one_holds_everything() {
-        let own = || Some(["/ada/data", "/ada/config"].map(PathBuf::from));
-        let folders = |named: Option<&str>, own| data_and_config(named.map(Path::new), own);
-        let is = |found: Result<[PathBuf; 2], ConfigError>, expected: [&str; 2]| {
-            assert_eq!(found.expect("there are folders"), expected.map(|folder| absolute(Path::new(folder))));
-        };
-        is(folders(None, own()), ["/ada/data", "/ada/config"]);
-        is(folders(Some("/srv/pulse"), own()), ["/srv/pulse", "/ada/config"]);
-        is(folders(Some("/srv/pulse"), None), ["/srv/pulse", "/srv/pulse/config"]);
-        assert_eq!(folders(None, None).expect_err("there is no home").code(), "config-no-home");
-    }
-}
+mod tests;

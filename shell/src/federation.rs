@@ -144,6 +144,7 @@ impl Federation {
         entry::log_missing(&entries);
         let host = Host::new();
         let (config, problems) = host.with_true_manifest(config);
+        let copies = Copies::new(config.private.clone());
         let live = Live::new();
         let excluded = BTreeSet::new();
         let plan = Arc::new(make_plan(&config, &entries, &live, &excluded));
@@ -158,7 +159,7 @@ impl Federation {
             host,
             notices: Notices::default(),
             warnings: Vec::new(),
-            copies: Copies::default(),
+            copies,
             fonts,
             next: 0,
             retiring: Retiring::new(Arc::clone(&wake)),
@@ -314,7 +315,7 @@ impl Federation {
         };
         let (reference, generation) = (entry.source(), if planned.is_some() { entry.generation } else { 0 });
         let expected = if let Place::Pinned { digest, .. } = entry.place { Some(digest) } else { None };
-        let copy = self.copies.next(alias)?;
+        let copies = self.copies.share();
         let provides = |entry: &Entry| {
             let name = &entry.reference.name;
             let mut known = self.plan.assignments().iter();
@@ -333,7 +334,7 @@ impl Federation {
             config,
             alias: alias.to_owned(),
             reference,
-            copy,
+            copies,
             trial,
             planned,
             expected,

@@ -48,6 +48,38 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
 }
 
+/// Creates a folder, with those above it, for this user alone; one that is there is left to this user alone.
+///
+/// # Errors
+/// Those of the system; rights that cannot be changed are no error.
+pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)?;
+    tighten(folder);
+    Ok(())
+}
+
+/// Takes the rights of other users to a folder away, if it is one and this user may do that.
+pub(crate) fn tighten(folder: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Not through a link: what it leads to is another folder.
+        if let Ok(about) = fs::symlink_metadata(folder)
+            && about.is_dir()
+            && about.permissions().mode() & 0o077 != 0
+        {
+            // Of another user it stays as it is.
+            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+}
+
 fn regular(about: &Metadata) -> io::Result<()> {
     if about.is_file() {
         return Ok(());

@@ -17,6 +17,7 @@ use crate::{
     config::{Config, is_json, read_manifest},
     failure::{Failure, Stage},
     federation::loader,
+    file,
     shared_file::sync_folder,
 };
 
@@ -76,7 +77,7 @@ pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
     };
     let stated = written.as_ref().and_then(|(manifest, _)| manifest.sha256.as_deref());
     let mut replaced = None;
-    fs::create_dir_all(&folder).map_err(|error| failed(&error, &folder))?;
+    file::create_private(&folder).map_err(|error| failed(&error, &folder))?;
     if !is_same(&library, &target) {
         replaced = read_manifest(&target).ok().map(|old| old.manifest.version);
         put(copy_library(&library, &folder, embedded.origin.text(), stated)?, &target)?;
@@ -150,10 +151,6 @@ fn copy_library(
     let found = Digest::copying(&mut from, &mut copy).map_err(|error| failed(&error, library))?;
     if let Some(stated) = stated {
         check(stated, found, library)?;
-    }
-    if let Ok(about) = from.metadata() {
-        // Without the rights of the original it can still be loaded.
-        let _ = copy.as_file().set_permissions(about.permissions());
     }
     if loader::section_text(copy.path()).is_ok_and(|copied| copied == text) {
         return Ok(copy);

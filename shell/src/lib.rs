@@ -11,6 +11,7 @@
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
+//! - [`private`]: the folders for what one process loads; `trust`: which files other users cannot change.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
 //! - [`cli`]: the command line.
@@ -29,9 +30,11 @@ pub mod federation;
 mod file;
 pub mod install;
 pub mod preflight;
+pub mod private;
 pub mod session;
 mod shared_file;
 pub mod standalone;
 mod text;
 pub mod theme;
+mod trust;
 pub mod watch;

@@ -24,7 +24,10 @@ use std::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Stage};
+use crate::{
+    failure::{Failure, Stage},
+    private::{self, Places},
+};
 
 pub mod trial;
 
@@ -128,9 +131,9 @@ impl Preflight {
             );
             Failure::new(Stage::Preflight, "preflight-unavailable", text)
         };
-        let folder = tempfile::Builder::new().prefix(&format!("pulse-{}-", std::process::id())).tempdir();
-        let folder = folder.map_err(|e| unavailable("there is no temporary folder", &e))?;
-        let child = self.command(library, with, host, folder.path()).spawn();
+        let mut folder = Places::of_user(None).first().map_err(|e| unavailable("it has no folder", &e))?;
+        let folder = folder.tree("trial").map_err(|e| unavailable("it has no folder", &e))?;
+        let child = self.command(library, with, host, &folder).spawn();
         let child = child.map_err(|e| unavailable("its process does not start", &e))?;
         let mut process = Process::new(child).map_err(|e| unavailable("there is no thread to listen", &e))?;
         let mut report = Report { stages: Vec::new(), unopened: Vec::new(), whole: Duration::ZERO };
@@ -169,7 +172,7 @@ impl Preflight {
         // Nobody drives a process without a window.
         command.env_remove("EGUI_INSPECTION");
         // Everything that it leaves behind, even killed, is in there.
-        for variable in ["TMPDIR", "TMP", "TEMP"] {
+        for variable in ["TMPDIR", "TMP", "TEMP", private::VARIABLE] {
             command.env(variable, folder);
         }
         #[cfg(windows)]

@@ -101,6 +101,7 @@ pub fn run(path: &Path, options: &Options) -> Result<(), StandaloneError> {
 /// A host that offers nothing: the remote uses its own copies.
 fn alone(options: &Options, remotes: BTreeMap<String, RemoteRef>) -> Result<Config, ConfigError> {
     let config = Config::folders(options)?;
+    config.prepare(options);
     let host = HostManifest { name: "standalone".to_owned(), shared: BTreeMap::new(), remotes, ..config.host };
     Ok(Config { host, data_dir: config.data_dir.join("standalone"), ..config })
 }

@@ -6,12 +6,12 @@ use clap::Args;
 use plugin_api::manifest::near_miss;
 use serde_json::json;
 
-use super::{Exit, Folders, pretty, print};
+use super::{Exit, Folders, folders, load, pretty, print};
 use crate::{
     choices::{Choices, ChoicesError, Disabled},
     config::Config,
     failure::Failure,
-    install::{dropped, install},
+    install::{drop_folder, dropped, install},
 };
 
 pub(super) const INSTALL_EXAMPLES: &str = "Examples:
@@ -58,8 +58,8 @@ pub(super) struct EnableArgs {
     /// As JSON.
     #[arg(long)]
     json: bool,
-    /// The host's manifest.
-    #[arg(long, value_name = "FILE", env = "PULSE_SHELL_CONFIG")]
+    /// The host's manifest; PULSE_SHELL_CONFIG stands for it.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     folders: Folders,
@@ -75,7 +75,7 @@ pub(super) struct DisableArgs {
 }
 
 pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
-    let config = Config::folders(&args.folders.options(None)).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = folders(&args.folders.options(None))?;
     let installed = install(&args.file, &config).map_err(refused)?;
     let mut choices = Choices::load(&config.data_dir);
     let name = &installed.name;
@@ -131,7 +131,7 @@ fn decide(
     args: EnableArgs,
     decide: impl FnOnce(&mut Choices, &str) -> Result<(), ChoicesError>,
 ) -> Result<u8, Exit> {
-    let config = Config::load(&args.folders.options(args.config)).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = load(&args.folders.options(args.config))?;
     let mut choices = Choices::load(&config.data_dir);
     let name = named(&args.name, &config, &choices)?;
     decide(&mut choices, &name)?;
@@ -160,6 +160,11 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
         (None, []) => "there are none; `pulse install FILE` adds one".to_owned(),
         (None, names) => format!("there are {}", names.join(", ")),
     };
-    let text = format!("neither the host's manifest nor the drop folder has a remote `{word}`; {hint}");
+    let text = format!(
+        "neither the host's manifest nor the drop folder has a remote `{word}`; {hint}; the manifest is {}, the folder \
+         {}",
+        config.origin.name(),
+        drop_folder(config).display()
+    );
     Err(Exit::new(Exit::NOT_FOUND, "remote-unknown", text))
 }

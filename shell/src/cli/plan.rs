@@ -11,9 +11,9 @@ use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
 use plugin_api::manifest::{RemoteManifest, near_miss};
 use serde_json::{Value, json};
 
-use super::{Cli, Exit, columns, print};
+use super::{Cli, Exit, columns, named, print};
 use crate::{
-    config::{Config, Options, Written, read_manifest},
+    config::{Config, Options, Written, read_manifest, take_over},
     failure::{Failure, Stage},
     federation::{
         plan_text::{self, Look},
@@ -49,8 +49,8 @@ Exit status:
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
-    /// The host's manifest; without it the one that `pulse` would start with.
-    #[arg(long, value_name = "FILE", env = "PULSE_SHELL_CONFIG")]
+    /// The host's manifest, for which PULSE_SHELL_CONFIG stands; else the one that `pulse` would start with.
+    #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
     /// Manifests, libraries or folders with some of both; without any, the remotes that the host's manifest lists.
     manifests: Vec<PathBuf>,
@@ -87,7 +87,8 @@ fn live(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Plans, answers what is asked, and says with its code whether all is well.
 pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
-    let options = Options { config: args.host.clone(), ..Options::default() };
+    take_over(true);
+    let options = Options { config: named(args.host.clone()), ..Options::default() };
     let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
     let running = running(&args.live)?;
     let inputs = if args.manifests.is_empty() {
@@ -102,11 +103,12 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     for failure in &failures {
         eprintln!("error: {failure}");
     }
+    let read = config.origin.name();
     let host = Written { manifest: config.host, origin: config.origin };
     let rehearsal = Rehearsal::join(host, running, remotes);
     let plan = rehearsal.plan();
     let keys = keys(&plan, &args.explain)?;
-    let why = args.why.as_deref().map(|name| why(&rehearsal, &plan, name)).transpose()?;
+    let why = args.why.as_deref().map(|name| why(&rehearsal, &plan, &read, name)).transpose()?;
 
     if args.json {
         let mut json = plan.to_json();
@@ -182,12 +184,13 @@ fn keys(plan: &Plan, asked: &[String]) -> Result<Vec<KeyView>, Exit> {
     Ok(found)
 }
 
-fn why(rehearsal: &Rehearsal, plan: &Plan, name: &str) -> Result<Why, Exit> {
+fn why(rehearsal: &Rehearsal, plan: &Plan, host: &str, name: &str) -> Result<Why, Exit> {
     rehearsal.why(plan, name).ok_or_else(|| {
         let refused = plan.refused().iter().map(|refusal| &*refusal.participant);
         let known: BTreeSet<&str> = plan.admitted().chain(refused).chain([plan.host()]).collect();
         let known: Vec<&str> = known.into_iter().collect();
-        unknown("remote-unknown", &format!("no remote is called `{name}`"), name, &known)
+        let what = format!("no remote is called `{name}` in this plan, whose host's manifest is {host}");
+        unknown("remote-unknown", &what, name, &known)
     })
 }
 

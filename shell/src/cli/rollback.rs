@@ -4,11 +4,8 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Exit, Folders, pretty, print};
-use crate::{
-    archive::{Archive, ArchiveError, Kept, Pin},
-    config::Config,
-};
+use super::{Exit, Folders, folders, pretty, print};
+use crate::archive::{Archive, ArchiveError, Kept, Pin};
 
 pub(super) const EXAMPLES: &str = "Examples:
   pulse rollback remoteAnalytics           the one before
@@ -50,7 +47,7 @@ pub(super) struct RollbackArgs {
 }
 
 pub(super) fn run(args: RollbackArgs) -> Result<u8, Exit> {
-    let config = Config::folders(&args.folders.options(None)).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = folders(&args.folders.options(None))?;
     let archive = Archive::new(&config.data_dir);
     let name = match args.name {
         Some(name) if !args.list => name,

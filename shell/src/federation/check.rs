@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use plugin_api::manifest::{RemoteManifest, RemoteRef, ShareStrategy};
 
 use super::{
+    copies,
     entry::Found,
     loader::{self, LibraryError},
     rehearsal::Change,
@@ -25,8 +26,9 @@ use super::{
 };
 use crate::{
     archive::{Archive, Digest},
-    config::Config,
+    config::{Config, Origin},
     failure::{Failure, Stage},
+    trust,
 };
 
 /// How long a library is waited for here until it is loaded; its deadline is another one.
@@ -37,8 +39,8 @@ pub(super) struct Job {
     pub(super) config: Config,
     pub(super) alias: String,
     pub(super) reference: RemoteRef,
-    /// The private copy that is to be made, and loaded.
-    pub(super) copy: PathBuf,
+    /// Where its private copy is made.
+    pub(super) copies: copies::Shared,
     /// The plan that must admit it.
     pub(super) trial: Trial,
     /// The manifest that has been planned with; none for a generation that is to replace another.
@@ -152,8 +154,19 @@ impl Drop for Check {
 
 impl Job {
     fn run(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
-        let copy = self.copy.clone();
-        let result = self.look(cancel);
+        let mut stages = Times::new();
+        let mut note = note();
+        let located = self.config.locate(&self.alias, &self.reference)?;
+        let library = located.library.clone();
+        let found = Found::from(located);
+        note(&mut stages, "manifest");
+        for path in found.origin.iter().map(Origin::path).chain([&*library]) {
+            is_trusted(path)?;
+        }
+        let copy = copies::take(&self.copies, &library, &self.alias).map_err(|failure| {
+            if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
+        })?;
+        let result = self.look(&library, &copy, found, (stages, note), cancel);
         if !matches!(result, Ok(Some(_))) {
             // Nothing more can be done about a private copy that cannot be removed; its folder goes at exit.
             let _ = fs::remove_file(copy);
@@ -161,26 +174,19 @@ impl Job {
         result
     }
 
-    fn look(self, cancel: &AtomicBool) -> Result<Option<Checked>, Failure> {
-        let Self { config, alias, reference, copy, trial, planned, expected, current, with, ending, wake } =
-            self;
-        let (mut stages, beside) = (Times::new(), planned.is_none());
-        let mut note = {
-            let mut last = Instant::now();
-            move |stages: &mut Times, stage| {
-                let now = Instant::now();
-                stages.push((stage, now - std::mem::replace(&mut last, now)));
-            }
-        };
-        let located = config.locate(&alias, &reference)?;
-        let library = located.library.clone();
-        let found = Found::from(located);
-        note(&mut stages, "manifest");
+    fn look(
+        self,
+        library: &Path,
+        copy: &Path,
+        found: Found,
+        (mut stages, mut note): (Times, impl FnMut(&mut Times, &'static str)),
+        cancel: &AtomicBool,
+    ) -> Result<Option<Checked>, Failure> {
+        let Self { config, alias, trial, planned, expected, current, with, ending, wake, .. } = self;
+        let beside = planned.is_none();
         let wanted = config.watch || config.preflight.is_some() || expected.is_some();
-        let digest = take_copy(&library, &copy, &found.manifest, wanted).map_err(|error| {
-            let failure = Failure::new(Stage::Check, error.code(), error);
-            if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
-        })?;
+        let digest = examine(library, copy, &found.manifest, wanted)
+            .map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
         if let (Some(expected), Some(digest)) = (expected, digest)
             && expected != digest
         {
@@ -211,13 +217,13 @@ impl Job {
         if let Some(preflight) = &config.preflight
             && !digest.is_some_and(|digest| Archive::new(&config.data_dir).knows(&digest))
         {
-            preflight.check(&copy, &with, config.file.as_deref(), cancel)?;
+            preflight.check(copy, &with, config.file.as_deref(), cancel)?;
             note(&mut stages, "preflight");
         }
         if cancel.load(Ordering::Acquire) {
             return Err(Failure::new(Stage::Check, "check-lost", "the check was cancelled; retry"));
         }
-        let code = Code::Library { path: library, copy: copy.clone() };
+        let code = Code::Library { path: library.to_owned(), copy: copy.to_owned() };
         let calls = Calls::new(wake, !beside);
         let window = Arc::clone(&calls);
         let mut remote =
@@ -226,19 +232,43 @@ impl Job {
         if beside {
             remote.await_loaded(LOADED_LIMIT);
         }
-        Ok(Some(Checked { found, digest, copy, remote, times: stages, calls }))
+        Ok(Some(Checked { found, digest, copy: copy.to_owned(), remote, times: stages, calls }))
     }
 }
 
-/// Copies `library` to `copy`, which nobody else writes to, and looks whether that is all of what `planned` speaks of;
-/// its digest if that is `wanted` or stated.
-fn take_copy(
+/// Returns what adds the time since the last call to a list, under the name of a stage.
+fn note() -> impl FnMut(&mut Times, &'static str) {
+    let mut last = Instant::now();
+    move |stages, stage| {
+        let now = Instant::now();
+        stages.push((stage, now - std::mem::replace(&mut last, now)));
+    }
+}
+
+/// Checks that no other user can change what is about to run, or what states how.
+fn is_trusted(path: &Path) -> Result<(), Failure> {
+    match trust::check(path) {
+        // What is missing or out of reach is reported where it is read.
+        Ok(()) | Err(trust::Unsafe::Unreadable(..)) => Ok(()),
+        Err(reason) => {
+            let text = format!(
+                "the remote does not run, because other users can change its code: {reason}; or keep a copy in a \
+                 folder that only you can write to: {}",
+                path.display()
+            );
+            Err(Failure::new(Stage::Check, "remote-untrusted", text))
+        }
+    }
+}
+
+/// Checks that `copy`, of `library`, is complete and is what `planned` speaks of; returns its digest if that is
+/// `wanted` or stated.
+fn examine(
     library: &Path,
     copy: &Path,
     planned: &RemoteManifest,
     wanted: bool,
 ) -> Result<Option<Digest>, LibraryError> {
-    fs::copy(library, copy).map_err(|error| LibraryError::io(error, library))?;
     let embedded = loader::complete(copy).map_err(|error| loader::relocate(error, library))?;
     loader::same_manifest(planned, &embedded, library)?;
     let stated: Option<Digest> = planned.sha256.as_ref().and_then(|digits| digits.parse().ok());

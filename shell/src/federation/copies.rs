@@ -1,50 +1,140 @@
 //! Private copies of libraries, under names that no library was loaded by before.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use crate::failure::{Failure, Stage};
+use parking_lot::Mutex;
 
-/// The folder of this process for its copies; it goes with this value.
-#[derive(Default)]
-pub(super) struct Copies {
-    folder: Option<tempfile::TempDir>,
+use super::loader::LibraryError;
+use crate::{
+    failure::{Failure, Stage},
+    file,
+    private::{Folder, Places, none},
+};
+
+/// So much of a library is copied at a time, in bytes.
+const PART: usize = 1 << 18;
+
+/// The folders of this process for its copies. They go with this value, which clones share.
+pub(super) struct Copies(Shared);
+
+/// Makes copies, on any thread but the window's.
+pub(super) type Shared = Arc<Mutex<Folders>>;
+
+pub(super) struct Folders {
+    places: Places,
+    /// One for each place; none as long as nothing was put there.
+    folders: Vec<Option<Folder>>,
     number: u64,
 }
 
 impl Copies {
-    /// A path for the next copy of a library of `remote`.
-    pub(super) fn next(&mut self, remote: &str) -> Result<PathBuf, Failure> {
-        if self.folder.is_none() {
-            remove_abandoned();
-            let made = tempfile::Builder::new().prefix(&format!("pulse-{}-", std::process::id())).tempdir();
-            self.folder = Some(made.map_err(|e| {
-                let text = format!(
-                    "there is no room for a private copy of the library ({e}); free the temporary folder"
-                );
-                Failure::new(Stage::Load, "copy-failed", text)
-            })?);
-        }
-        self.number += 1;
-        let folder = self.folder.as_ref().map_or(Path::new(""), tempfile::TempDir::path);
-        // Whatever the remote is called.
-        let stem: String = remote.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-        Ok(folder.join(format!("{stem}-{}{}", self.number, std::env::consts::DLL_SUFFIX)))
+    pub(super) fn new(places: Places) -> Self {
+        let folders = (0..places.len()).map(|_| None).collect();
+        Self(Arc::new(Mutex::new(Folders { places, folders, number: 0 })))
+    }
+
+    pub(super) fn share(&self) -> Shared {
+        Arc::clone(&self.0)
     }
 }
 
-/// Removes the private copies of shells that were killed. Their folders carry their process ids.
-fn remove_abandoned() {
-    // Only where it can be told for sure that the process is gone.
-    if !cfg!(target_os = "linux") {
-        return;
+impl Drop for Copies {
+    fn drop(&mut self) {
+        // A check that has not come to its end yet holds on to the value, and makes no more copies.
+        self.0.lock().folders.clear();
     }
-    let Ok(entries) = std::env::temp_dir().read_dir() else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|n| n.strip_prefix("pulse-")?.split_once('-')?.0.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            // Another shell may be at it too.
-            let _ = std::fs::remove_dir_all(entry.path());
+}
+
+impl Folders {
+    /// A path for the next copy of a library of `remote` in the place of this number.
+    fn next(&mut self, place: usize, remote: &str) -> Result<PathBuf, String> {
+        let folder = self.folders.get_mut(place).ok_or("the shell is ending")?;
+        // Others may have cleaned the place meanwhile.
+        folder.take_if(|folder| !folder.exists());
+        let folder = match folder {
+            Some(folder) => folder,
+            None => folder.insert(self.places.make(place)?),
+        };
+        self.number += 1;
+        // Whatever the remote is called.
+        let stem: String = remote.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+        let name = format!("{stem}-{}{}", self.number, std::env::consts::DLL_SUFFIX);
+        folder.file(&name).map_err(|error| self.places.refusal(place, &error.to_string()))
+    }
+}
+
+/// Copies `library`, of `remote`, to the first place that can hold it; returns the copy's path.
+///
+/// # Errors
+/// `library-missing` or `library-unreadable` for the library, `copy-failed` for the places.
+pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Result<PathBuf, Failure> {
+    let unreadable = |error| {
+        let error = LibraryError::io(error, library);
+        Failure::new(Stage::Check, error.code(), error)
+    };
+    let mut source = file::open(library).map_err(unreadable)?;
+    let mut refused = Vec::new();
+    let places = copies.lock().places.len();
+    for place in 0..places {
+        let copy = copies.lock().next(place, remote);
+        let copy = match copy {
+            Ok(copy) => copy,
+            Err(why) => {
+                refused.push(why);
+                continue;
+            }
+        };
+        let result = source.rewind().map_err(Fault::Source).and_then(|()| write(&mut source, &copy));
+        match result {
+            Ok(()) => return Ok(copy),
+            Err(fault) => {
+                // One that cannot be removed goes with its folder.
+                let _ = fs::remove_file(&copy);
+                match fault {
+                    Fault::Source(error) => return Err(unreadable(error)),
+                    Fault::Copy(error) => {
+                        refused.push(copies.lock().places.refusal(place, &error.to_string()));
+                    }
+                }
+            }
+        }
+    }
+    let text = format!(
+        "no private copy of the library can be made; {}; the library: {}",
+        none(&refused),
+        library.display()
+    );
+    Err(Failure::new(Stage::Check, "copy-failed", text))
+}
+
+/// Which of the two files a copy fails with.
+enum Fault {
+    Source(io::Error),
+    Copy(io::Error),
+}
+
+/// Writes a new file, for this user alone whatever the rights of the library are.
+fn write(source: &mut File, copy: &Path) -> Result<(), Fault> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut copy = options.open(copy).map_err(Fault::Copy)?;
+    let mut part = vec![0; PART];
+    loop {
+        match source.read(&mut part) {
+            Ok(0) => return Ok(()),
+            Ok(read) => copy.write_all(&part[..read]).map_err(Fault::Copy)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Fault::Source(error)),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     archive::Digest,
     compositor::Port,
-    config::{Config, Located, Origin},
+    config::{Config, Located, Origin, looked_for},
     failure::{Failure, SharedFailure, Stage},
 };
 
@@ -113,11 +113,7 @@ impl From<Located> for Found {
 impl Found {
     /// `failure` with where the library was looked for.
     pub(super) fn looked_for(&self, failure: Failure) -> Failure {
-        if self.looked.is_empty() {
-            return failure;
-        }
-        let looked: Vec<_> = self.looked.iter().map(|path| format!("  {}", path.display())).collect();
-        failure.with_details(format!("Looked for the library here, in this order:\n{}", looked.join("\n")))
+        looked_for(failure, &self.looked)
     }
 }
 

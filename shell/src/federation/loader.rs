@@ -28,11 +28,13 @@ use crate::{archive::Digest, difference};
 mod file;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod keys;
+mod mapping;
 #[cfg(target_os = "linux")]
 mod threads;
 
 pub(crate) use file::section_text;
 pub use file::{complete, inspect};
+pub(crate) use mapping::may_execute;
 
 /// Why a library cannot be used. The path stands last in every message.
 #[derive(Debug, thiserror::Error)]

@@ -204,8 +204,7 @@ impl Federation {
 
     /// The files that decide what a remote is.
     fn files_of(&self, entry: &Entry) -> Vec<PathBuf> {
-        let base = self.config.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-        let mut files = vec![base.join(&entry.source().location)];
+        let mut files = vec![self.config.place_of(&entry.source().location)];
         if let Ok(found) = &entry.found {
             files.extend(found.looked.iter().cloned());
             if let Source::Library(path) = &found.code {

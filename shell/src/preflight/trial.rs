@@ -19,6 +19,7 @@ use crate::{
     config::{Config, Options, read_manifest},
     failure::{Failure, Stage},
     federation::{Entry, Federation, Status},
+    private::Places,
     theme,
 };
 
@@ -45,14 +46,14 @@ impl Trial {
     /// # Errors
     /// Why it is not to be loaded, in the stage in which it shows.
     pub fn run(&self, say: &mut dyn FnMut(Event)) -> Result<(), Failure> {
-        // It stays: threads of the library may be at work in it until the process has ended. Whoever started the
-        // process removes it, else the next Pulse, which knows it by the number in its name.
-        let folder = tempfile::Builder::new().prefix(&format!("pulse-{}-", std::process::id())).tempdir();
-        let folder = folder.map_err(|e| {
-            let text = format!("there is no temporary folder for its data ({e}); free the temporary folder");
+        let unavailable = |why: &dyn std::fmt::Display| {
+            let text = format!("there is no folder for its data; {why}");
             Failure::new(Stage::Preflight, "preflight-unavailable", text)
-        })?;
-        let (config, alias) = self.config(folder.keep())?;
+        };
+        // It stays: threads of the library may be at work in it until the process has ended. The process that has
+        // started this one removes it, or the next Pulse.
+        let mut folder = ManuallyDrop::new(Places::of_user(None).first().map_err(|e| unavailable(&e))?);
+        let (config, alias) = self.config(folder.tree("data").map_err(|e| unavailable(&e))?)?;
         Running::start(config, alias, say)?.run()
     }
 

@@ -1,0 +1,60 @@
+use super::*;
+
+fn library(folder: &Path) -> PathBuf {
+    let library = folder.join("a.so");
+    fs::write(&library, "code").expect("files can be written");
+    library
+}
+
+#[test]
+fn copies_have_names_of_their_own_and_go_at_the_end() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let library = library(home.path());
+    let copies = Copies::new(Places::of_folders([home.path().join("cache")], home.path()));
+    let shared = copies.share();
+    let first = take(&shared, &library, "a/../b").expect("there is room");
+    let second = take(&shared, &library, "a/../b").expect("there is room");
+    assert_ne!(first, second);
+    assert_eq!(fs::read(&first).expect("it is there"), b"code");
+    drop(copies);
+    assert!(!first.exists() && !first.parent().expect("a folder").exists());
+    assert_eq!(take(&shared, &library, "a").expect_err("the shell has ended").code, "copy-failed");
+}
+
+#[test]
+fn a_folder_that_was_cleaned_is_made_again() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let library = library(home.path());
+    let copies = Copies::new(Places::of_folders([home.path().join("cache")], home.path()));
+    let first = take(&copies.share(), &library, "a").expect("there is room");
+    fs::remove_dir_all(home.path().join("cache")).expect("folders can be removed");
+    let second = take(&copies.share(), &library, "a").expect("there is room again");
+    assert!(second.exists() && !first.exists());
+}
+
+#[test]
+fn a_missing_library_is_no_fault_of_the_folder_and_the_other_way_round() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let file = library(home.path());
+    let code = |places: Places, library: &Path| {
+        let failure = take(&Copies::new(places).share(), library, "a").expect_err("it fails");
+        (failure.code, failure.message)
+    };
+    let good = || Places::of_folders([home.path().join("cache")], home.path());
+    assert_eq!(code(good(), &home.path().join("none.so")).0, "library-missing");
+    assert_eq!(code(good(), home.path()).0, "library-unreadable");
+    let missing = home.path().join("none");
+    let (code, message) = code(Places::of_folders([], &missing), &file);
+    assert_eq!(code, "copy-failed");
+    assert!(message.contains(&*missing.to_string_lossy()), "{message}");
+}
+
+#[test]
+fn a_copy_is_never_written_over_another_file() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut source = File::open(library(home.path())).expect("it is there");
+    let taken = home.path().join("taken");
+    fs::write(&taken, "precious").expect("files can be written");
+    assert!(matches!(write(&mut source, &taken), Err(Fault::Copy(_))));
+    assert_eq!(fs::read(&taken).expect("it is there"), b"precious");
+}

@@ -1,0 +1,219 @@
+//! Decides which files may bring code or settings into this process: those that only trusted users can change.
+//!
+//! Trusted are this user, root, and the owners of this executable's folders: they decide what runs in any case.
+//! A file is safe if no other user can write to it, or exchange it or a folder or link on the way to it, as OpenSSH's
+//! `StrictModes` demands of its files.
+//! Windows keeps such rights in access control lists, which are not read: there every path is safe.
+//! `[any thread but the window's]`
+
+use std::{fmt, io, path::PathBuf};
+
+/// The reason why a path is not safe.
+#[derive(Debug)]
+pub(crate) enum Unsafe {
+    /// The file system did not answer.
+    Unreadable(io::Error, PathBuf),
+    /// Other users have the right to write here.
+    Writable(PathBuf),
+    /// It belongs to a user who is not trusted.
+    Foreign {
+        /// The number of its owner.
+        owner: u32,
+        /// What it is about.
+        path: PathBuf,
+    },
+    /// More links lead to it than the system follows.
+    Links(PathBuf),
+}
+
+impl fmt::Display for Unsafe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error, path) => {
+                write!(f, "its rights cannot be read ({error}): {}", path.display())
+            }
+            Self::Writable(path) => {
+                let path = path.display();
+                write!(f, "it is writable for other users; take that right away with `chmod go-w {path}`")
+            }
+            Self::Foreign { owner, path } => write!(
+                f,
+                "its owner is another user (number {owner}); make a copy of your own, or let an administrator \
+                 `chown` it: {}",
+                path.display()
+            ),
+            Self::Links(path) => write!(f, "too many links lead to it: {}", path.display()),
+        }
+    }
+}
+
+#[cfg(unix)]
+pub(crate) use unix::{check, is_closed};
+
+/// Returns nothing but safe paths: see the module.
+///
+/// # Errors
+/// Never, on this system.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
+pub(crate) fn check(_: &std::path::Path) -> Result<(), Unsafe> {
+    Ok(())
+}
+
+/// Returns whether only trusted users can put files into this folder: here always, see the module.
+#[cfg(not(unix))]
+pub(crate) fn is_closed(_: &std::path::Path) -> bool {
+    true
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::{
+        collections::BTreeSet,
+        env,
+        ffi::OsString,
+        fs::{self, Metadata},
+        os::unix::fs::MetadataExt,
+        path::{Component, Path, PathBuf},
+        sync::OnceLock,
+    };
+
+    use super::Unsafe;
+
+    /// As many links as Linux follows.
+    const LINKS: usize = 40;
+
+    const STICKY: u32 = 0o1000;
+
+    /// Checks the file or folder, and all folders and links that lead to it.
+    ///
+    /// In a folder with the sticky bit, such as `/tmp`, others cannot exchange what is not theirs.
+    ///
+    /// # Errors
+    /// See [`Unsafe`]; the first place that is not safe, from the root down.
+    pub(crate) fn check(path: &Path) -> Result<(), Unsafe> {
+        walk(path, Users::of_process())
+    }
+
+    /// Returns whether nobody but trusted users can put files into this folder, or exchange it.
+    pub(crate) fn is_closed(folder: &Path) -> bool {
+        let users = Users::of_process();
+        let open = |about: Metadata| users.others_write(&about);
+        walk(folder, users).is_ok() && fs::metadata(folder).is_ok_and(|about| !open(about))
+    }
+
+    pub(super) fn walk(path: &Path, users: &Users) -> Result<(), Unsafe> {
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |error| Unsafe::Unreadable(error, path)
+        };
+        let path = std::path::absolute(path).map_err(unreadable(path))?;
+        let mut rest: Vec<OsString> = parts(&path);
+        let (mut here, mut links) = (PathBuf::from("/"), 0);
+        users.check(&here, &fs::symlink_metadata(&here).map_err(unreadable(&here))?)?;
+        while let Some(part) = rest.pop() {
+            if part == ".." {
+                here.pop();
+                continue;
+            }
+            let next = here.join(&part);
+            let about = fs::symlink_metadata(&next).map_err(unreadable(&next))?;
+            users.check(&next, &about)?;
+            if !about.is_symlink() {
+                here = next;
+                continue;
+            }
+            links += 1;
+            if links > LINKS {
+                return Err(Unsafe::Links(path));
+            }
+            let target = fs::read_link(&next).map_err(unreadable(&next))?;
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+            }
+            rest.extend(parts(&target));
+        }
+        Ok(())
+    }
+
+    /// The names in a path, last first.
+    fn parts(path: &Path) -> Vec<OsString> {
+        let name = |part: Component<'_>| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        };
+        path.components().rev().filter_map(name).collect()
+    }
+
+    /// The users whose files are trusted, and the groups that have no other member.
+    pub(super) struct Users {
+        pub(super) trusted: BTreeSet<u32>,
+        pub(super) groups: BTreeSet<u32>,
+    }
+
+    impl Users {
+        fn of_process() -> &'static Self {
+            static USERS: OnceLock<Users> = OnceLock::new();
+            USERS.get_or_init(|| {
+                let own = rustix::process::geteuid().as_raw();
+                let exe = env::current_exe().ok();
+                let folders = exe.iter().flat_map(|exe| exe.ancestors());
+                let owners = folders.filter_map(|folder| Some(fs::metadata(folder).ok()?.uid()));
+                let mut trusted: BTreeSet<u32> = owners.chain([own, 0]).collect();
+                let mut groups: BTreeSet<u32> = trusted.clone();
+                groups.extend(private_group(own));
+                trusted.extend(unmapped());
+                Self { trusted, groups }
+            })
+        }
+
+        fn check(&self, path: &Path, about: &Metadata) -> Result<(), Unsafe> {
+            if !self.trusted.contains(&about.uid()) {
+                return Err(Unsafe::Foreign { owner: about.uid(), path: path.to_owned() });
+            }
+            // The rights of a link are those of what it leads to.
+            let exchanged = about.is_dir() && about.mode() & STICKY != 0;
+            if !about.is_symlink() && !exchanged && self.others_write(about) {
+                return Err(Unsafe::Writable(path.to_owned()));
+            }
+            Ok(())
+        }
+
+        fn others_write(&self, about: &Metadata) -> bool {
+            let mode = about.mode();
+            mode & 0o002 != 0 || (mode & 0o020 != 0 && !self.groups.contains(&about.gid()))
+        }
+    }
+
+    /// The number under which a container shows owners that it does not have, such as root.
+    fn unmapped() -> Option<u32> {
+        let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
+        let map = fs::read_to_string("/proc/self/uid_map").ok()?;
+        let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+        if whole { None } else { number("/proc/sys/kernel/overflowuid") }
+    }
+
+    /// The group of this user alone, where its number is not the user's: it has the user's name, and no other member.
+    ///
+    /// Many systems give each user such a group, and let the group write to what the user makes.
+    fn private_group(user: u32) -> Option<u32> {
+        let find = |file: &str, of: &dyn Fn(&[&str]) -> bool| -> Option<Vec<String>> {
+            let text = String::from_utf8(crate::file::read(Path::new(file), 1 << 20).ok()?).ok()?;
+            let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+            lines.find(|line| of(line)).map(|line| line.into_iter().map(str::to_owned).collect())
+        };
+        let number = |text: Option<&&str>| text.and_then(|text| text.parse::<u32>().ok());
+        let account = find("/etc/passwd", &|line| number(line.get(2)) == Some(user))?;
+        let name = account.first()?;
+        let group = find("/etc/group", &|line| line.first() == Some(&&**name))?;
+        let gid: u32 = group.get(2)?.parse().ok()?;
+        let own = account.get(3)?.parse() == Ok(gid);
+        let alone = group.get(3).is_none_or(|members| members.is_empty() || members == name);
+        let other = |line: &[&str]| number(line.get(3)) == Some(gid) && number(line.get(2)) != Some(user);
+        (own && alone && find("/etc/passwd", &other).is_none()).then_some(gid)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests;
