@@ -3,7 +3,10 @@ mod hands;
 
 use std::sync::Mutex;
 
-use abi_stable::std_types::{RArc, ROption, RStr};
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RArc, ROption, RStr},
+};
 
 use super::*;
 use crate::{
