@@ -29,11 +29,13 @@ use crate::{
     theme,
 };
 
+mod focus;
 mod input;
 mod picture;
 mod platform;
 
-use input::{Edges, is_deed, raw_input};
+use focus::{Edges, Turns};
+use input::{is_deed, raw_input};
 use picture::{Pictures, floats, inside_shapes, keep_windows_in, overlays, texture_updates};
 use platform::platform;
 
@@ -83,6 +85,7 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         expose: Some(expose),
         cx,
         wake,
+        turns: Turns::default(),
         pictures: Pictures::default(),
         resumes: carried.is_some(),
         carried,
@@ -103,6 +106,7 @@ struct EguiSurface<E> {
     expose: Option<E>,
     cx: Cx,
     wake: Arc<Wake>,
+    turns: Turns,
     pictures: Pictures,
     /// What the earlier generation's egui remembered, until there is a picture that it is for.
     carried: Option<Remembered>,
@@ -111,7 +115,8 @@ struct EguiSurface<E> {
 }
 
 impl<E: Expose> Surface for EguiSurface<E> {
-    fn frame(&mut self, input: FrameInput) -> RResult<Frame, RemoteError> {
+    fn frame(&mut self, mut input: FrameInput) -> RResult<Frame, RemoteError> {
+        input.events = self.turns.next(mem::take(&mut input.events));
         self.wake.running.store(true, Ordering::Release);
         let mut result = guard(|| self.run(&input));
         self.wake.running.store(false, Ordering::Release);
@@ -119,6 +124,7 @@ impl<E: Expose> Surface for EguiSurface<E> {
         match &mut result {
             // Another thread asked while the frame ran, and egui took no notice.
             Ok(frame) if asked && frame.repaint_after == NEVER => frame.repaint_after = 0,
+            Ok(frame) if self.turns.remain() => frame.repaint_after = 0,
             Ok(_) => {}
             Err(_) => self.drop_expose(),
         }
@@ -154,7 +160,7 @@ impl<E: Expose> EguiSurface<E> {
     }
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
-        let Self { ctx, expose, cx, pictures, carried, resumes, .. } = self;
+        let Self { ctx, expose, cx, turns, pictures, carried, resumes, .. } = self;
         let expose = expose.as_mut().ok_or_else(|| {
             RemoteError::new(
                 RemoteError::FAILED,
@@ -222,6 +228,7 @@ impl<E: Expose> EguiSurface<E> {
         };
         *carried = carried.take().filter(|_| frame.placeholder);
         if let Some(flag) = edges.led_out(ctx) {
+            turns.leave();
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
         frame.meshes = pictures.draw(ctx, shapes, inside, ppp);
