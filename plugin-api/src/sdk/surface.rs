@@ -33,11 +33,13 @@ mod focus;
 mod input;
 mod picture;
 mod platform;
+mod scroll;
 
 use focus::{Edges, Turns};
 use input::{is_deed, raw_input};
 use picture::{Pictures, floats, inside_shapes, keep_windows_in, overlays, texture_updates};
 use platform::platform;
+use scroll::Scrolling;
 
 /// Makes a surface of `E`.
 pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Result<SurfaceBox, RemoteError> {
@@ -86,6 +88,7 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         cx,
         wake,
         turns: Turns::default(),
+        scrolling: Scrolling::default(),
         pictures: Pictures::default(),
         resumes: carried.is_some(),
         carried,
@@ -107,6 +110,7 @@ struct EguiSurface<E> {
     cx: Cx,
     wake: Arc<Wake>,
     turns: Turns,
+    scrolling: Scrolling,
     pictures: Pictures,
     /// What the earlier generation's egui remembered, until there is a picture that it is for.
     carried: Option<Remembered>,
@@ -160,7 +164,7 @@ impl<E: Expose> EguiSurface<E> {
     }
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
-        let Self { ctx, expose, cx, turns, pictures, carried, resumes, .. } = self;
+        let Self { ctx, expose, cx, turns, scrolling, pictures, carried, resumes, .. } = self;
         let expose = expose.as_mut().ok_or_else(|| {
             RemoteError::new(
                 RemoteError::FAILED,
@@ -186,6 +190,7 @@ impl<E: Expose> EguiSurface<E> {
         cx.drags.borrow_mut().hear(&input.events, &mut raw);
         let edges = Edges::new();
         edges.lead_in(ctx, input);
+        scrolling.begin(ctx, &raw.events);
         let mut pass = |raw| {
             ctx.run_ui(raw, |ui| {
                 ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
@@ -195,6 +200,7 @@ impl<E: Expose> EguiSurface<E> {
                     edges.begin(ui.ctx());
                     expose.ui(ui, cx);
                     edges.end(ui.ctx());
+                    scrolling.note_keys(ui.ctx());
                 });
                 keep_windows_in(ui.ctx(), slot);
                 inside = inside_shapes(ui.ctx());
@@ -227,6 +233,9 @@ impl<E: Expose> EguiSurface<E> {
             ..Frame::default()
         };
         *carried = carried.take().filter(|_| frame.placeholder);
+        if scrolling.end(ctx, &output.platform_output) {
+            frame.repaint_after = 0;
+        }
         if let Some(flag) = edges.led_out(ctx) {
             turns.leave();
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });

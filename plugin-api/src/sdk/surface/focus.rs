@@ -43,7 +43,10 @@ impl Turns {
 }
 
 fn is_tab(event: &Event) -> bool {
-    event.kind == EventKind::KEY && event.pressed && event.text == "Tab" && event.modifiers & !modifiers::SHIFT == 0
+    event.kind == EventKind::KEY
+        && event.pressed
+        && event.text == "Tab"
+        && event.modifiers & !modifiers::SHIFT == 0
 }
 
 /// Two places for the focus around all controls, where Tab leads out of the surface instead of going round.

@@ -12,6 +12,10 @@ struct Moves {
     backward: Option<u64>,
     /// The last one in which a surface gave the focus on.
     given_on: Option<u64>,
+    /// The last one in which the pointer was over a surface.
+    pointed: Option<u64>,
+    /// The last one in which a surface took the keys that scroll.
+    taken: Option<u64>,
 }
 
 fn note(ui: &Ui, change: impl FnOnce(&mut Moves)) {
@@ -20,6 +24,12 @@ fn note(ui: &Ui, change: impl FnOnce(&mut Moves)) {
 
 fn moves(ui: &Ui) -> Moves {
     ui.data(|data| data.get_temp(Id::unique("pulse.surface.moves"))).unwrap_or_default()
+}
+
+/// Whether a key scrolls where no control wants it.
+pub(super) fn scrolls(key: Key) -> bool {
+    use Key::{ArrowDown, ArrowLeft, ArrowRight, ArrowUp, End, Home, PageDown, PageUp, Space};
+    [PageUp, PageDown, Home, End, ArrowUp, ArrowDown, ArrowLeft, ArrowRight, Space].contains(&key)
 }
 
 impl Surface {
@@ -47,6 +57,22 @@ impl Surface {
             self.hands.left = Some(pass);
         }
         ui.memory_mut(|memory| memory.move_focus(direction));
+    }
+
+    /// Whether keys that scroll are for this surface, though it has no keyboard: no other control of the window has it,
+    /// and the pointer is `here` or over no surface.
+    pub(super) fn takes_scrolling(ui: &Ui, here: bool) -> bool {
+        let pass = ui.ctx().cumulative_pass_nr();
+        let Moves { pointed, taken, .. } = moves(ui);
+        let elsewhere = pointed.is_some_and(|of| of + 1 >= pass) || taken == Some(pass);
+        if here {
+            note(ui, |moves| moves.pointed = Some(pass));
+        }
+        let free = ui.memory(|memory| memory.focused().is_none()) && (here || !elsewhere);
+        if free {
+            note(ui, |moves| moves.taken = Some(pass));
+        }
+        free
     }
 
     /// Asks the remote to give the focus to its first or last control, if Tab has led to the surface.

@@ -9,7 +9,7 @@ use plugin_api::{
     bridge,
 };
 
-use super::{Above, Surface, owns_keyboard};
+use super::{Above, Surface, focus, owns_keyboard};
 
 /// What is going on between the window's input and a surface.
 #[derive(Default)]
@@ -109,6 +109,7 @@ impl Surface {
         let above = &self.above;
         let at = |pos: Pos2| reaches(ui, response, above, pos) && !(covered && latest == Some(pos));
         let here = latest.is_some_and(at);
+        let scrolling = Self::takes_scrolling(ui, here);
         let (mut grab, mut moved) = (false, false);
         for (nr, event) in events.iter().enumerate() {
             let hands = &mut self.hands;
@@ -144,7 +145,7 @@ impl Surface {
                 Event::Key { key, pressed, modifiers, .. } => {
                     hands.escaped |=
                         focused && *pressed && *key == Key::Escape && *modifiers == Modifiers::NONE;
-                    focused
+                    focused || scrolling && focus::scrolls(*key)
                 }
                 Event::Copy
                 | Event::Cut
