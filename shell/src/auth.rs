@@ -93,6 +93,13 @@ pub struct Timing {
     pub back_off: Vec<Duration>,
 }
 
+impl Timing {
+    /// How often a provider is asked before a sign-in fails.
+    pub fn tries(&self) -> usize {
+        self.back_off.len() + 1
+    }
+}
+
 impl Default for Timing {
     /// Three tries of 5 s.
     fn default() -> Self {
@@ -109,6 +116,7 @@ impl Default for Timing {
 /// dropping wait for a call of the sink that has begun.
 /// A drop waits for the worker unless that is busy with the provider; then the request is cut
 /// off and the worker ends by itself, after [`Timing::limit`] at the latest.
+/// Either way nothing holds the sink any longer.
 pub struct AuthService {
     shared: Arc<Shared>,
     worker: Option<JoinHandle<()>>,
@@ -120,7 +128,9 @@ struct Shared {
     /// Held while the sink is called, so that its calls are in the order of the decisions.
     /// Reentrant, because publishing runs listeners and a listener may sign out.
     delivery: ReentrantMutex<()>,
-    sink: Box<dyn SessionSink>,
+    /// `None` once the service is gone, though the worker may still wait for a provider: what the sink holds may be
+    /// in a library that is about to be unloaded.
+    sink: Mutex<Option<Arc<dyn SessionSink>>>,
     wake: Wake,
 }
 
@@ -162,7 +172,7 @@ impl AuthService {
             state: Mutex::default(),
             changed: Condvar::new(),
             delivery: ReentrantMutex::new(()),
-            sink: Box::new(sink),
+            sink: Mutex::new(Some(Arc::new(sink))),
             wake,
         });
         let worker = Worker {
@@ -228,7 +238,7 @@ impl AuthService {
             self.shared.void_work(|state| {
                 state.status = AuthStatus::SignedOut;
             });
-            self.shared.sink.signed_out();
+            self.shared.publish(None);
         }
         (self.shared.wake)();
     }
@@ -244,6 +254,7 @@ impl Drop for AuthService {
                 state.stopping = true;
                 busy = state.busy;
             });
+            drop(self.shared.sink.lock().take());
         }
         if let Some(worker) = self.worker.take()
             && !busy
@@ -257,6 +268,17 @@ impl Drop for AuthService {
 }
 
 impl Shared {
+    /// Hands a session, or that there is none, to the sink.
+    fn publish(&self, session: Option<&Session>) {
+        // Not within the lock: the sink may drop the service.
+        let sink = self.sink.lock().clone();
+        match (sink, session) {
+            (Some(sink), Some(session)) => sink.signed_in(session),
+            (Some(sink), None) => sink.signed_out(),
+            (None, _) => {}
+        }
+    }
+
     /// Makes whatever the worker does now void and cuts it short; `then` runs in the same step.
     fn void_work(&self, then: impl FnOnce(&mut State)) {
         let in_flight = {
@@ -331,12 +353,12 @@ impl Shared {
             let status = match outcome {
                 Ok(session) => {
                     tracing::info!(user = %session.user.id, "signed in");
-                    self.sink.signed_in(&session);
+                    self.publish(Some(&session));
                     AuthStatus::SignedIn
                 }
                 Err(error) => {
                     tracing::warn!(code = error.code(), "sign-in failed: {error}");
-                    self.sink.signed_out();
+                    self.publish(None);
                     AuthStatus::Failed(Arc::new(error))
                 }
             };

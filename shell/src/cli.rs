@@ -18,13 +18,16 @@ use crate::{
     app, catalogue,
     config::{Config, Options, is_json, read_manifest, take_over},
     failure::Failure,
-    standalone,
+    standalone, text,
 };
 
 mod install;
 mod plan;
 mod preflight;
 mod rollback;
+
+/// Bytes of a code that are worth showing.
+const MAX_CODE: usize = 100;
 
 const RUN_EXAMPLES: &str = "Examples:
   pulse                                    the shell, with your own list of remotes
@@ -208,16 +211,21 @@ pub fn main() -> ExitCode {
         Some(Command::Enable(args)) => install::enable(args),
         Some(Command::Disable(args)) => install::disable(args),
         Some(Command::Rollback(args)) => rollback::run(args),
-        Some(Command::Standalone { path, folders }) => {
+        Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);
             take_over(options.data_dir.is_some());
             standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
-        }
+        }),
     };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(exit) => {
-            eprintln!("error: {} [{}]", exit.text, exit.stable);
+            // Names, paths and sentences of remotes may be in it.
+            eprintln!(
+                "error: {} [{}]",
+                text::lines(&exit.text, usize::MAX),
+                text::line(&exit.stable, MAX_CODE)
+            );
             if io::stderr().is_terminal() && catalogue::find(&exit.stable).is_some() {
                 eprintln!("help: `pulse explain {}` says more", exit.stable);
             }
@@ -253,7 +261,33 @@ pub fn init_log() {
 
 const LOG: &str = "PULSE_SHELL_LOG";
 
+/// Refuses to let other machines drive the window: egui's protocol for that asks for no password.
+fn check_inspection() -> Result<(), Exit> {
+    let address = std::env::var("EGUI_INSPECTION").unwrap_or_default();
+    if is_local(address.trim()) {
+        return Ok(());
+    }
+    let text = format!(
+        "EGUI_INSPECTION names `{}`, which is not a loopback address, and anyone who reaches it could control this \
+         window; unset it, or write 127.0.0.1:5719",
+        text::line(&address, 100)
+    );
+    Err(Exit::new(Exit::FAILURE, "inspection-not-local", text))
+}
+
+/// Whether a value of `EGUI_INSPECTION` is a switch, or an address that only this machine reaches.
+fn is_local(value: &str) -> bool {
+    let switch = ["", "0", "1", "false", "true"].iter().any(|word| value.eq_ignore_ascii_case(word));
+    let (host, port) = value.rsplit_once(':').unwrap_or((value, ""));
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    // Other names may stand for anything when the address is opened.
+    let local = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    switch || local && (port.is_empty() || port.parse::<u16>().is_ok())
+}
+
 fn run(args: RunArgs) -> Result<u8, Exit> {
+    check_inspection()?;
     let options = Options { safe_mode: args.safe_mode, ..args.folders.options(args.config) };
     app::run(load(&options)?).map_err(|e| Exit::of(e.code(), &e))?;
     Ok(0)
@@ -268,10 +302,11 @@ fn explain(code: Option<&str>, json: bool) -> Result<u8, Exit> {
     // As it stands in a message.
     let code = code.trim_matches(['[', ']']);
     let entry = catalogue::find(code).ok_or_else(|| {
-        let near = catalogue::near(code).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let near = catalogue::near(code).map(|near| format!(" Did you mean `{near}`?")).unwrap_or_default();
         let text = format!(
-            "`{code}` is no code of Pulse, so it is a remote's own if it stands in a message{near} `pulse explain` \
-             lists all"
+            "`{}` is not a code of Pulse; if it stands in a message, it is the remote's own.{near} `pulse explain` \
+             lists all codes",
+            text::line(code, MAX_CODE)
         );
         Exit::new(Exit::NOT_FOUND, "code-unknown", text)
     })?;
@@ -330,6 +365,7 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
         lines
             .push(format!("atom      {atom}  {}", if *access == AtomAccess::Write { "write" } else { "read" }));
     }
+    let lines: Vec<String> = lines.iter().map(|line| text::line(line, usize::MAX)).collect();
     print(&lines.join("\n"))?;
     Ok(0)
 }
@@ -355,4 +391,39 @@ fn print(text: &str) -> Result<(), Exit> {
 /// The definition of the command line, for completions and tests.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_may_inspect_the_window() {
+        for value in
+            ["", "0", "1", "TRUE", "false", "127.0.0.1:5719", "127.8.0.1:1", "[::1]:5719", "localhost:1"]
+        {
+            assert!(is_local(value), "{value}");
+        }
+        for value in
+            ["0.0.0.0:5719", "[::]:1", "10.0.0.1:5719", ":5719", "5719", "host:1", "127.0.0.1.example:1"]
+        {
+            assert!(!is_local(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_explained_in_sentences() {
+        let of = |code| explain(Some(code), false).expect_err("there is no such code").text;
+        assert_eq!(
+            of("qqqqqqqq"),
+            "`qqqqqqqq` is not a code of Pulse; if it stands in a message, it is the remote's own. `pulse explain` \
+             lists all codes"
+        );
+        assert!(
+            of("auth-tlss").contains("own. Did you mean `auth-tls`? `pulse explain`"),
+            "{}",
+            of("auth-tlss")
+        );
+        assert!(!of("a\u{1b}[31mb").contains('\u{1b}'));
+    }
 }

@@ -14,7 +14,7 @@ use super::json::Json;
 use super::names::{self, MAX_LOCATION};
 use super::read::{self, Cursor, Fault, Object};
 use super::remote::{AtomAccess, FILE_NAME_PATTERN, decode_atoms};
-use super::shared::{Shared, is_true, yes};
+use super::shared::{Shared, is_false, is_true, yes};
 
 /// What a host says: which remotes it loads from where, what it shares, and who signs people in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -136,6 +136,9 @@ pub struct HttpAuth {
     /// The environment variable that holds the bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_env: Option<String>,
+    /// Whether the bearer token may be sent unencrypted over http to another machine.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub insecure: bool,
 }
 
 impl HostManifest {
@@ -190,7 +193,7 @@ impl HostManifest {
 
 impl AuthConfig {
     fn decode(at: &Cursor<'_>) -> Result<Self, Fault> {
-        const HTTP_KEYS: [&str; 4] = ["provider", "base", "tokenFile", "tokenEnv"];
+        const HTTP_KEYS: [&str; 5] = ["provider", "base", "tokenFile", "tokenEnv", "insecure"];
         let provider = at.object(&HTTP_KEYS)?.required("provider")?;
         if provider.one_of(&[("local", false), ("http", true)])? {
             Ok(Self::Http(HttpAuth::decode(&at.object(&HTTP_KEYS)?)?))
@@ -216,6 +219,7 @@ impl HttpAuth {
             base: entry.required("base")?.text(base_url)?.trim_end_matches('/').to_owned(),
             token_file: token_file.map(PathBuf::from),
             token_env,
+            insecure: entry.optional("insecure").map_or(Ok(false), |at| at.bool())?,
         })
     }
 }

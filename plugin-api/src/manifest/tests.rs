@@ -391,7 +391,11 @@ fn auth_is_local_or_a_service() {
         base: "http://127.0.0.1:80".to_owned(),
         token_file: None,
         token_env: Some("TOKEN".to_owned()),
+        insecure: false,
     };
+    assert_eq!(HostManifest::from_json(&text).unwrap().auth, Some(AuthConfig::Http(auth.clone())));
+    let text = text.replace(r#""TOKEN""#, r#""TOKEN", "insecure": true"#);
+    let auth = HttpAuth { insecure: true, ..auth };
     assert_eq!(HostManifest::from_json(&text).unwrap().auth, Some(AuthConfig::Http(auth)));
 
     check_host(&host(r#""auth": {}"#), "/auth", &["`provider` is missing"]);
@@ -567,8 +571,11 @@ fn any_host() -> impl Strategy<Value = HostManifest> {
         Just((Some(PathBuf::from("token.txt")), None)),
         Just((None, Some("TOKEN".to_owned()))),
     ];
-    let http = ("https?://[a-z]{1,8}(:[1-9]{1,4})?(/[a-z]{1,4})?", token)
-        .prop_map(|(base, (token_file, token_env))| AuthConfig::Http(HttpAuth { base, token_file, token_env }));
+    let http = ("https?://[a-z]{1,8}(:[1-9]{1,4})?(/[a-z]{1,4})?", token, any::<bool>()).prop_map(
+        |(base, (token_file, token_env), insecure)| {
+            AuthConfig::Http(HttpAuth { base, token_file, token_env, insecure })
+        },
+    );
     let strategy = prop_oneof![Just(ShareStrategy::VersionFirst), Just(ShareStrategy::LoadedFirst)];
     let access = prop_oneof![Just(AtomAccess::Read), Just(AtomAccess::Write)];
     let grants = option::of(btree_map("[a-z]{1,8}", btree_map("[a-z]{1,8}", access, 0..3), 0..3));

@@ -26,13 +26,17 @@ use crate::{
     theme,
 };
 
+mod focus;
 mod input;
 mod picture;
 mod platform;
+mod scroll;
 
-use input::{Edges, is_deed, raw_input};
+use focus::{Edges, Turns};
+use input::{is_deed, raw_input};
 use picture::{Pictures, floats, inside_shapes, keep_windows_in, overlays, texture_updates};
 use platform::platform;
+use scroll::Scrolling;
 
 /// Makes a surface of `E`.
 pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Result<SurfaceBox, RemoteError> {
@@ -80,6 +84,8 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         expose: Some(expose),
         cx,
         wake,
+        turns: Turns::default(),
+        scrolling: Scrolling::default(),
         pictures: Pictures::default(),
         resumes: carried.is_some(),
         carried,
@@ -100,6 +106,8 @@ struct EguiSurface<E> {
     expose: Option<E>,
     cx: Cx,
     wake: Arc<Wake>,
+    turns: Turns,
+    scrolling: Scrolling,
     pictures: Pictures,
     /// What the earlier generation's egui remembered, until there is a picture that it is for.
     carried: Option<Remembered>,
@@ -108,7 +116,8 @@ struct EguiSurface<E> {
 }
 
 impl<E: Expose> Surface for EguiSurface<E> {
-    fn frame(&mut self, input: FrameInput) -> RResult<Frame, RemoteError> {
+    fn frame(&mut self, mut input: FrameInput) -> RResult<Frame, RemoteError> {
+        input.events = self.turns.next(mem::take(&mut input.events));
         self.wake.running.store(true, Ordering::Release);
         let mut result = guard(|| self.run(&input));
         self.wake.running.store(false, Ordering::Release);
@@ -116,6 +125,7 @@ impl<E: Expose> Surface for EguiSurface<E> {
         match &mut result {
             // Another thread asked while the frame ran, and egui took no notice.
             Ok(frame) if asked && frame.repaint_after == NEVER => frame.repaint_after = 0,
+            Ok(frame) if self.turns.remain() => frame.repaint_after = 0,
             Ok(_) => {}
             Err(_) => self.drop_expose(),
         }
@@ -151,7 +161,7 @@ impl<E: Expose> EguiSurface<E> {
     }
 
     fn run(&mut self, input: &FrameInput) -> Result<Frame, RemoteError> {
-        let Self { ctx, expose, cx, pictures, carried, resumes, .. } = self;
+        let Self { ctx, expose, cx, turns, scrolling, pictures, carried, resumes, .. } = self;
         let expose = expose.as_mut().ok_or_else(|| {
             RemoteError::new(
                 RemoteError::FAILED,
@@ -177,6 +187,7 @@ impl<E: Expose> EguiSurface<E> {
         cx.drags.borrow_mut().hear(&input.events, &mut raw);
         let edges = Edges::new();
         edges.lead_in(ctx, input);
+        scrolling.begin(ctx, &raw.events);
         let mut pass = |raw| {
             ctx.run_ui(raw, |ui| {
                 ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
@@ -186,6 +197,7 @@ impl<E: Expose> EguiSurface<E> {
                     edges.begin(ui.ctx());
                     expose.ui(ui, cx);
                     edges.end(ui.ctx());
+                    scrolling.note_keys(ui.ctx());
                 });
                 keep_windows_in(ui.ctx(), slot);
                 inside = inside_shapes(ui.ctx());
@@ -218,7 +230,11 @@ impl<E: Expose> EguiSurface<E> {
             ..Frame::default()
         };
         *carried = carried.take().filter(|_| frame.placeholder);
+        if scrolling.end(ctx, &output.platform_output) {
+            frame.repaint_after = 0;
+        }
         if let Some(flag) = edges.led_out(ctx) {
+            turns.leave();
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
         frame.meshes = pictures.draw(ctx, shapes, inside, ppp);

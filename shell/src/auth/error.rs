@@ -58,6 +58,14 @@ pub enum AuthError {
         /// The file, or the environment variable, that holds it.
         place: String,
     },
+    /// The bearer token would be readable on its way.
+    #[error(
+        "the bearer token was not sent, because http:// does not encrypt it; write https:// in `auth.base`, or add `\"insecure\": true` to `auth` on a network that you trust, then retry: {url}"
+    )]
+    TokenInClear {
+        /// The address that was to be asked.
+        url: String,
+    },
     /// The operating system gave no random bytes for a session token.
     #[error("the operating system gave no random bytes for a session token: {reason}; retry")]
     Random {
@@ -182,6 +190,7 @@ impl AuthError {
             Self::ProfileIo { .. } => "auth-profile-io",
             Self::TokenMissing { .. } => "auth-token-missing",
             Self::TokenInvalid { .. } => "auth-token-invalid",
+            Self::TokenInClear { .. } => "auth-token-in-clear",
             Self::Random { .. } => "auth-random-unavailable",
             Self::Unauthorized { .. } => "auth-unauthorized",
             Self::Forbidden { .. } => "auth-forbidden",

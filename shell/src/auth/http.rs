@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use plugin_api::manifest::HttpAuth;
 use ureq::http::header::{AUTHORIZATION, LOCATION};
-use ureq::http::uri::{Authority, PathAndQuery, Scheme};
+use ureq::http::uri::{Authority, Scheme};
 use ureq::http::{HeaderValue, Response, Uri};
 use ureq::{Agent, Body};
+use url::Url;
 
 use super::identity::{Secret, UserRecord, clean};
 use super::{AuthError, Session};
@@ -45,6 +46,7 @@ pub(super) fn sign_in(
 ) -> Result<Session, AuthError> {
     let start = user_url(&config.base)?;
     let token = bearer(config, config_dir, |name| std::env::var_os(name))?;
+    may_send(&start, token.as_ref(), config.insecure)?;
     let request = Request { agent, token: token.as_ref(), deadline: Instant::now() + limit, limit, tries };
     let mut url = start.clone();
     for _ in 0..=MAX_REDIRECTS {
@@ -81,8 +83,8 @@ impl Request<'_> {
             builder = builder.header(AUTHORIZATION, authorization(token)?);
         }
         let mut config = builder.config().timeout_global(Some(left));
-        if is_loopback(url) {
-            // A proxy would look for the server on its own machine.
+        // A proxy would look for the server on its own machine, or read the token.
+        if is_loopback(url) || self.token.is_some() && url.scheme() != Some(&Scheme::HTTPS) {
             config = config.proxy(None);
         }
         config.build().call().map_err(|error| self.transport_error(url, error))
@@ -148,6 +150,12 @@ impl Request<'_> {
             _ => AuthError::Unreachable { reason, tries, url },
         }
     }
+}
+
+/// Refuses to send a token where others can read it; redirects stay within the origin of `url`.
+fn may_send(url: &Uri, token: Option<&Secret>, insecure: bool) -> Result<(), AuthError> {
+    let safe = token.is_none() || insecure || url.scheme() == Some(&Scheme::HTTPS) || is_loopback(url);
+    if safe { Ok(()) } else { Err(AuthError::TokenInClear { url: show(url) }) }
 }
 
 fn redirected(from: &Uri, target: &Uri) -> AuthError {
@@ -251,36 +259,15 @@ fn redirect_target(response: &Response<Body>) -> Option<&[u8]> {
     }
 }
 
-/// The address that a `Location` means when it comes from `from`.
+/// Returns the address that a `Location` means when it comes from `from`.
 fn resolve(from: &Uri, location: &[u8]) -> Option<Uri> {
     let location = std::str::from_utf8(location).ok()?.trim();
-    let location = location.split('#').next()?;
-    if location.is_empty() {
+    if location.is_empty() || location.contains(char::is_control) {
         return None;
     }
-    let path_end = location.find(['/', '?']).unwrap_or(location.len());
-    if location[..path_end].contains(':') {
-        let url: Uri = location.parse().ok()?;
-        return (url.scheme().is_some() && url.authority().is_some()).then_some(url);
-    }
-    let scheme = from.scheme()?.clone();
-    if let Some(rest) = location.strip_prefix("//") {
-        return format!("{scheme}://{rest}").parse().ok();
-    }
-    let path = if location.starts_with('/') {
-        location.to_owned()
-    } else if location.starts_with('?') {
-        format!("{}{location}", from.path())
-    } else {
-        let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{folder}/{location}")
-    };
-    Uri::builder()
-        .scheme(scheme)
-        .authority(from.authority()?.clone())
-        .path_and_query(path.parse::<PathAndQuery>().ok()?)
-        .build()
-        .ok()
+    let mut target = Url::parse(&from.to_string()).ok()?.join(location).ok()?;
+    target.set_fragment(None);
+    target.has_host().then(|| target.as_str().parse().ok())?
 }
 
 fn same_origin(a: &Uri, b: &Uri) -> bool {

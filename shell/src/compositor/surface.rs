@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Context, Pos2, Rect, Response, Sense, Ui, Vec2};
+use egui::{Context, Id, Pos2, Rect, Response, Sense, Ui, Vec2};
 use plugin_api::{
     abi::{self, FrameInput},
     bridge,
@@ -18,6 +18,7 @@ use crate::failure::SharedFailure;
 
 mod above;
 mod drag;
+mod focus;
 mod input;
 
 use above::Above;
@@ -27,6 +28,10 @@ pub const MAX_TEXTURE_SIDE: u32 = 2048;
 
 /// A frame that takes longer than this is late enough to be told of.
 const SLOW: Duration = Duration::from_millis(50);
+
+/// How long the window waits, after its look or a size has changed, for a surface that has not followed yet: a picture
+/// with one half in the old look is worse than one that comes a little later.
+const HOLD: Duration = Duration::from_millis(100);
 
 /// A surface that has not answered for so long does not respond.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -86,13 +91,17 @@ pub struct Surface {
     late: Option<Instant>,
     gone: bool,
     asked: Option<Asked>,
+    /// Until when the window waits for the look or size that was changed in this frame of it.
+    hold: Option<Instant>,
+    /// A changed look or size that can be asked for when the frame under way has come.
+    next: Option<Asked>,
+    /// It was waited for in vain, and has not answered in time since.
+    missed: bool,
     pointer_inside: bool,
     /// Those pressed inside, one bit each: all pointer events are this surface's until every button is up.
     buttons: u8,
     hands: input::Hands,
     hover: drag::Hover,
-    /// The focus comes from a press, not from Tab.
-    grabbed: bool,
     pending: Vec<abi::Event>,
     /// Frames taken from the remote, and frames of the window that needed none.
     counts: (u64, u64),
@@ -110,6 +119,13 @@ struct Asked {
     accessibility: bool,
     modifiers: u32,
     tokens: Tokens,
+}
+
+impl Asked {
+    /// Whether the shell is drawn in another way next to a picture for `other`.
+    fn looks_like(&self, other: &Self) -> bool {
+        (self.size, self.pixels_per_point, self.tokens) == (other.size, other.pixels_per_point, other.tokens)
+    }
 }
 
 impl Surface {
@@ -132,15 +148,22 @@ impl Surface {
             late: None,
             gone: false,
             asked: None,
+            hold: None,
+            next: None,
+            missed: false,
             pointer_inside: false,
             buttons: 0,
             hands: input::Hands::default(),
             hover: drag::Hover::default(),
-            grabbed: false,
             pending: Vec::new(),
             counts: (0, 0),
             took: VecDeque::new(),
         }
+    }
+
+    /// The surface among the controls of the window.
+    fn pane(&self) -> Id {
+        Id::unique(("pulse.surface", self.id))
     }
 
     /// Why it no longer runs; the last good picture may still be there.
@@ -214,7 +237,9 @@ impl Surface {
         let available = ui.available_rect_before_wrap();
         let slot = Rect::from_min_max(snap(available.min), snap(available.max));
         self.pass_focus_on(ui);
-        let response = ui.allocate_rect(slot, Sense::click_and_drag().union(Sense::FOCUSABLE));
+        // By a name of its own: whatever the shell shows above it, the keyboard stays.
+        let response = ui.interact(slot, self.pane(), Sense::click_and_drag().union(Sense::FOCUSABLE));
+        ui.advance_cursor_after_rect(slot);
         self.follow(ui.ctx());
         self.route_input(ui, &response, slot);
         if self.failure.is_none() {
@@ -232,15 +257,34 @@ impl Surface {
     /// frame of the window.
     pub fn finish(&mut self, ctx: &Context, scene: &Scene) {
         let Some(response) = self.shown.take() else { return };
-        if self.in_flight.is_some_and(|since| since >= self.began) && self.picture.is_some() {
-            for reply in self.source.mailbox.take_until(scene.deadline) {
-                self.arrive(ctx, reply);
-            }
+        if self.picture.is_some() && self.failure.is_none() {
+            self.wait(ctx, scene);
         }
         if self.in_flight.is_some() {
             ctx.request_repaint_after(SLOW);
         }
         self.paint(ctx, &response);
+    }
+
+    /// Waits for what was asked for in this frame of the window: a moment for a fresh picture, and up to [`HOLD`] for
+    /// one of a changed look or size.
+    ///
+    /// That is one wait for each change. A surface that does not follow in time is not waited for again until it has
+    /// answered faster, so that a hanging one does not slow every frame of a resize.
+    fn wait(&mut self, ctx: &Context, scene: &Scene) {
+        let hold = self.hold.take();
+        let until = hold.map_or(scene.deadline, |until| until.max(scene.deadline));
+        while hold.is_some() || self.in_flight.is_some_and(|since| since >= self.began) {
+            for reply in self.source.mailbox.take_until(until) {
+                self.arrive(ctx, reply);
+            }
+            match self.next.take_if(|_| self.in_flight.is_none()) {
+                // The frame that was under way had the look of before.
+                Some(ask) if self.failure.is_none() && Instant::now() < until => self.send(ctx, ask),
+                _ => break,
+            }
+        }
+        self.missed |= hold.is_some() && self.in_flight.is_some();
     }
 
     /// Goes over to the generation that has taken over, if one has: from one frame of the window to the next.
@@ -256,6 +300,7 @@ impl Surface {
         self.late = None;
         self.gone = false;
         self.asked = None;
+        self.missed = false;
         self.took.clear();
         if first.is_empty() {
             // What was meant for the old one is not for one that starts from nothing.
@@ -270,6 +315,7 @@ impl Surface {
     fn ask(&mut self, ui: &Ui, response: &Response, slot: Rect, scene: &Scene) {
         let now = Instant::now();
         self.began = now;
+        (self.hold, self.next) = (None, None);
         for reply in self.source.mailbox.take() {
             self.arrive(ui.ctx(), reply);
         }
@@ -284,6 +330,9 @@ impl Surface {
         };
         let due = self.source.mailbox.is_due(now);
         let changed = self.asked.is_none_or(|a| Asked { modifiers: ask.modifiers, ..a } != ask);
+        if self.asked.is_some_and(|before| !before.looks_like(&ask)) && !self.missed {
+            self.hold = Some(now + HOLD);
+        }
         let reason = due || changed || !self.pending.is_empty();
         if !reason && self.in_flight.is_none() {
             self.counts.1 += 1;
@@ -295,22 +344,18 @@ impl Surface {
             if due {
                 self.source.mailbox.remain_due();
             }
+            self.next = self.hold.map(|_| ask);
             // For the marks of a late one, which say for how long.
             let waited = since.elapsed();
             let next = [SLOW, PATIENCE].into_iter().find_map(|limit| limit.checked_sub(waited));
             ui.ctx().request_repaint_after(next.unwrap_or(LATE_SHOWN));
             return;
         }
-        self.gone = !self.send(ui, ask);
-        if self.gone {
-            return;
-        }
-        self.asked = Some(ask);
-        self.in_flight = Some(now);
+        self.send(ui.ctx(), ask);
     }
 
-    fn send(&mut self, ui: &Ui, ask: Asked) -> bool {
-        let (time, predicted_dt) = ui.input(|i| (i.time, i.predicted_dt));
+    fn send(&mut self, ctx: &Context, ask: Asked) {
+        let (time, predicted_dt) = ctx.input(|i| (i.time, i.predicted_dt));
         let input = FrameInput {
             time,
             predicted_dt,
@@ -325,11 +370,17 @@ impl Surface {
             events: std::mem::take(&mut self.pending).into(),
         };
         self.port.note(&input, self.buttons > 0);
-        (self.source.request)(Some(input))
+        self.gone = !(self.source.request)(Some(input));
+        if !self.gone {
+            self.asked = Some(ask);
+            self.in_flight = Some(Instant::now());
+        }
     }
 
     fn arrive(&mut self, ctx: &Context, reply: Reply) {
-        self.in_flight = None;
+        if self.in_flight.take().is_some_and(|since| since.elapsed() < HOLD) {
+            self.missed = false;
+        }
         match reply {
             Ok(mut frame) => {
                 self.counts.0 += 1;

@@ -119,8 +119,10 @@ impl Later {
                 ctx.set_font_providers(vec![Arc::new(later)]);
             }
         };
-        // Without a thread the characters stay boxes.
-        let _ = thread::Builder::new().name("fonts".to_owned()).spawn(search);
+        // Without a thread the characters stay boxes until other ones are missing.
+        if thread::Builder::new().name("fonts".to_owned()).spawn(search).is_err() {
+            self.0.lock().searching = false;
+        }
     }
 }
 

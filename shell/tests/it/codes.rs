@@ -443,6 +443,9 @@ const PROGRAMS: &[Provocation] = &[
     ("copy-failed", || {
         run(|pulse, host| pulse.args(["--config", host]).env("TMPDIR", "no-such-folder").env_remove("DISPLAY"))
     }),
+    ("inspection-not-local", || {
+        run(|pulse, host| pulse.args(["--config", host]).env("EGUI_INSPECTION", "0.0.0.0:5719"))
+    }),
     ("window-refused", || run(|pulse, host| pulse.args(["--config", host]).env("DISPLAY", "no-such-display"))),
     ("window-library", || without("libxkbcommon-x11.so.0")),
     ("window-library", || without("libXcursor.so.1")),

@@ -1,11 +1,20 @@
 //! The look that remotes have from their host.
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
+use egui::{
+    Event, Key, Pos2,
+    accesskit::{Action, Role},
+};
 use plugin_api::tokens::{DARK, LIGHT};
+use serde_json::json;
 
 use crate::{
-    driver::Picture,
+    driver::{Desktop, Picture, Tree},
     support::{Headless, Installation, PATIENCE, elsewhere, libraries, places_of},
 };
 
@@ -86,6 +95,76 @@ fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
         shell.tokens = tokens;
         shell.frame(vec![]);
         assert!(all(&shell, shade), "{}", shell.describe());
+    }
+}
+
+/// A theme, a scale and a zoom change the shell and a slow surface in one picture, in the middle of a frame too.
+#[test]
+fn a_slow_surface_follows_in_the_same_picture() {
+    let mut installation = Installation::new();
+    let fixtures = installation.add(&libraries().fixtures);
+    let mut shell = installation.start();
+    shell.show(&fixtures, "./slow-look");
+    shell.drive("it is light", |shell| shell.screen().says("Slow look: light, scale 1, 1200 wide"));
+    settle(&mut shell, &[(&fixtures, "./slow-look")]);
+    shell.budget = Duration::ZERO;
+    let surface = (fixtures.as_str(), "./slow-look");
+    for (under_way, dark, scale) in
+        [(false, true, 1.0), (false, true, 2.0), (true, false, 2.0), (true, true, 1.5), (true, false, 1.0)]
+    {
+        if under_way {
+            let asked = shell.frames(surface.0, surface.1);
+            shell.frame(vec![Event::PointerMoved(Pos2::new(50.0 + 10.0 * scale, 50.0))]);
+            assert_eq!(shell.frames(surface.0, surface.1), asked, "the window does not wait for it");
+        }
+        shell.tokens = if dark { DARK } else { LIGHT };
+        shell.screen_scale = scale;
+        shell.frame(vec![]);
+        let expected = format!("Slow look: {}, scale {scale}, 1200 wide", if dark { "dark" } else { "light" });
+        assert!(shell.screen().says(&expected), "{expected}; {}", shell.describe());
+        settle(&mut shell, &[surface]);
+        shell.budget = Duration::ZERO;
+    }
+}
+
+/// The same in a real window, with the inspector, which takes room from the surface.
+#[test]
+fn a_window_never_shows_an_old_panel_in_a_new_shell() {
+    let mut installation = Installation::new();
+    let fixtures = installation.add(&libraries().fixtures);
+    let desktop = Desktop::new();
+    fs::create_dir_all(desktop.data_dir()).expect("a folder");
+    let state = json!({ "window": [1100, 700], "selected": [fixtures, "./slow-look"], "theme": "light" });
+    fs::write(desktop.data_dir().join("window.json"), state.to_string()).expect("a file");
+    let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
+    command.arg("--config").arg(installation.path("host.json"));
+    let mut window = desktop.open(command);
+    window.wait_for_parts(&["Slow look: light"]);
+    window.settle();
+    // What the panel was drawn for, and what the shell is drawn for, in every picture that is looked at.
+    let check = |tree: &Tree| {
+        let said = tree.find_parts(&["Slow look: "])?.name.clone();
+        let pane = tree.of_role(Role::Pane).find(|item| item.name == "Looks slowly")?.bounds;
+        let dark = tree.find("Theme: Dark").is_some();
+        let expected = format!(
+            "Slow look: {}, scale 1, {} wide, {} high",
+            if dark { "dark" } else { "light" },
+            pane.width(),
+            pane.height()
+        );
+        assert_eq!(said, expected, "{tree}");
+        Some((dark, pane.height()))
+    };
+    for round in 0..4 {
+        let before = window.until("the panel", check);
+        if round % 2 == 0 {
+            window.key(Key::F12);
+        } else {
+            window.act(if before.0 { "Theme: Dark" } else { "Theme: Light" }, Action::Click);
+        }
+        let changed = |tree: &Tree| check(tree).filter(|now| *now != before).map(drop);
+        let themes = |tree: &Tree| changed(tree).or_else(|| tree.find("Theme: System").map(drop));
+        window.until("another picture", themes);
     }
 }
 

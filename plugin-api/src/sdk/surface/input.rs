@@ -1,9 +1,9 @@
 //! What a host tells of input, as egui takes it.
 
-use egui::{Context, Id, LayerId, Pos2, RawInput, Rect, ViewportId};
+use egui::{Context, Id, Pos2, RawInput, Rect, ViewportId};
 
 use crate::{
-    abi::{Event, EventKind, FrameInput, modifiers},
+    abi::{Event, EventKind, FrameInput},
     bridge,
 };
 
@@ -20,54 +20,6 @@ pub(super) fn is_deed(event: &Event) -> bool {
         EventKind::DRAG_LEFT,
     ];
     !idle.contains(&event.kind)
-}
-
-/// Two places for the focus around all controls, where Tab leads out of the surface instead of going round.
-///
-/// egui knows the order of its controls only while they are shown, and keeps it to itself; that these two are the first
-/// and the last of them is all that has to be known of it.
-pub(super) struct Edges {
-    first: Id,
-    last: Id,
-}
-
-impl Edges {
-    pub(super) fn new() -> Self {
-        let edge = Id::NULL.with("pulse.edge");
-        Self { first: edge.with("first"), last: edge.with("last") }
-    }
-
-    /// Before a frame: Tab leads in where nothing has the focus, and nothing has it once the keyboard is elsewhere.
-    pub(super) fn lead_in(&self, ctx: &Context, input: &FrameInput) {
-        let lost = !input.focused && input.events.iter().any(|e| e.kind == EventKind::FOCUS && !e.pressed);
-        let tab = input.events.iter().find(|e| e.kind == EventKind::KEY && e.pressed && e.text == "Tab");
-        ctx.memory_mut(|memory| match (memory.focused(), tab) {
-            (Some(focused), _) if lost => memory.surrender_focus(focused),
-            (None, Some(tab)) if tab.modifiers == 0 => memory.request_focus(self.first),
-            (None, Some(tab)) if tab.modifiers == modifiers::SHIFT => memory.request_focus(self.last),
-            _ => {}
-        });
-    }
-
-    /// Within a pass, before anything is shown.
-    pub(super) fn begin(&self, ctx: &Context) {
-        ctx.memory_mut(|memory| memory.interested_in_focus(self.first, LayerId::background()));
-    }
-
-    /// Within a pass, when everything has been shown.
-    pub(super) fn end(&self, ctx: &Context) {
-        ctx.memory_mut(|memory| memory.interested_in_focus(self.last, LayerId::background()));
-    }
-
-    /// After a frame: whether Tab has led out behind the last control (true) or, with Shift, before the first.
-    pub(super) fn led_out(&self, ctx: &Context) -> Option<bool> {
-        let focused = ctx.memory(egui::Memory::focused)?;
-        let forward = focused == self.last;
-        (forward || focused == self.first).then(|| {
-            ctx.memory_mut(|memory| memory.surrender_focus(focused));
-            forward
-        })
-    }
 }
 
 /// Where events wait that the surface has asked for by itself.

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 mod hands;
+mod keys;
 
 use std::sync::Mutex;
 

@@ -1,6 +1,6 @@
 //! The chosen measure, day by day, over a ghost of the period before.
 
-use egui_plot::{Line, LineStyle, PlotPoints, PlotUi, Points, VLine};
+use egui_plot::{FilledArea, Line, LineStyle, PlotPoints, PlotUi, Points, VLine};
 use plugin_api::egui::{self, Align2, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 use self::axis::{Scale, date_marks};
@@ -25,6 +25,11 @@ const SWATCH: f32 = 18.0;
 const DOTS: usize = 31;
 /// Opacity of the daily line below the mean.
 const DAILY: f32 = 0.4;
+/// Points for a day from which on a daily line can be told from an area; with less, the range of a week is filled.
+const PER_DAY: f32 = 2.0;
+/// Opacity of that range, and its height in the legend.
+const BAND: f32 = 0.25;
+const SWATCH_BAND: f32 = 8.0;
 
 fn smooth(report: &Report) -> bool {
     report.current.days.len() > DOTS
@@ -34,10 +39,14 @@ fn smooth(report: &Report) -> bool {
 pub(super) fn chart_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, height: f32) {
     let padding = look.t.space[3];
     let inner_width = ui.available_width() - 2.0 * padding;
-    let entries = legend(look, report);
+    let days = report.current.days.len().max(1) as f32;
+    let dense = smooth(report) && inner_width / days < PER_DAY;
+    let entries = legend(look, report, dense);
     let legend_width = legend_width(ui, look, &entries);
-    let title_width =
-        line(ui, format::explanation(measure), look.body.clone(), look.weak, f32::INFINITY).size().x;
+    // Of the longest one: nothing moves when another measure is chosen.
+    let explanation =
+        |measure| line(ui, format::explanation(measure), look.body.clone(), look.weak, f32::INFINITY);
+    let title_width = Measure::ALL.map(|measure| explanation(measure).size().x).into_iter().fold(0.0, f32::max);
     // The legend moves below the title where both do not fit beside each other.
     let beside = title_width + padding + legend_width <= inner_width;
     let head = if beside { TITLE_HEIGHT } else { TITLE_HEIGHT + LEGEND_HEIGHT };
@@ -62,7 +71,7 @@ pub(super) fn chart_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measu
 
     let plot = Rect::from_min_max(pos2(inner.left(), inner.top() + head + padding), inner.max);
     let mut child = ui.new_child(egui::UiBuilder::new().max_rect(plot).id_salt("chart"));
-    plot_ui(&mut child, look, report, measure);
+    plot_ui(&mut child, look, report, measure, dense);
 }
 
 /// A line of the chart and its name.
@@ -72,14 +81,19 @@ struct Entry {
     dashed: bool,
 }
 
-fn legend(look: &Look, report: &Report) -> Vec<Entry> {
+fn legend(look: &Look, report: &Report, dense: bool) -> Vec<Entry> {
     let entry = |name: &str, width, color| Entry {
         name: name.to_owned(),
         stroke: Stroke::new(width, color),
         dashed: false,
     };
     let mut entries = if smooth(report) {
-        vec![entry("Daily", 1.0, faded(look.accent, DAILY)), entry("7-day mean", 2.0, look.accent)]
+        let daily = if dense {
+            entry("Daily range", SWATCH_BAND, faded(look.accent, BAND))
+        } else {
+            entry("Daily", 1.0, faded(look.accent, DAILY))
+        };
+        vec![daily, entry("7-day mean", 2.0, look.accent)]
     } else {
         vec![entry("This period", 2.0, look.accent)]
     };
@@ -114,12 +128,14 @@ fn legend_ui(ui: &mut Ui, look: &Look, entries: &[Entry], at: Pos2) {
     }
 }
 
-fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure) {
+fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, dense: bool) {
     let days = report.current.days.len();
     let scale = Scale::of(report, measure);
-    let widest = scale
-        .marks()
-        .map(|value| axis::label(value, measure))
+    let widest = Measure::ALL
+        .into_iter()
+        .flat_map(|measure| {
+            Scale::of(report, measure).marks().map(|value| axis::label(value, measure)).collect::<Vec<_>>()
+        })
         .map(|label| line(ui, label, look.caption.clone(), look.weak, f32::INFINITY).size().x)
         .fold(0.0, f32::max);
     // Stated rather than found out, so that the first picture is already the final one.
@@ -132,9 +148,10 @@ fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure) {
         let hovered = plot.pointer_coordinate().filter(|_| plot.response().contains_pointer());
         let hovered = hovered.map(|at| (at.x.round().max(0.0) as usize).min(days.saturating_sub(1)));
         if let Some(day) = hovered {
-            plot.vline(VLine::new("", day as f64).stroke(Stroke::new(1.0, look.border_strong)));
+            let cursor = VLine::new("", day as f64).stroke(Stroke::new(1.0, look.border_strong));
+            plot.vline(cursor.allow_hover(false));
         }
-        lines(plot, look, report, measure);
+        lines(plot, look, report, measure, dense);
         hovered
     });
     let summary = format!(
@@ -149,23 +166,48 @@ fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure) {
     }
 }
 
-fn lines(plot: &mut PlotUi<'_>, look: &Look, report: &Report, measure: Measure) {
+/// Nothing of it is hovered by egui_plot, which would mark the nearest point in the plane; here it is the day's.
+fn lines(plot: &mut PlotUi<'_>, look: &Look, report: &Report, measure: Measure, dense: bool) {
     let smooth = smooth(report);
     if let Some(before) = &report.previous {
         let course = if smooth { means(before, measure) } else { points(before, measure) };
         let ghost = Line::new("Previous period", course).stroke(Stroke::new(1.5, look.ghost));
-        plot.line(ghost.style(LineStyle::Dashed { length: 6.0 }));
+        plot.line(ghost.style(LineStyle::Dashed { length: 6.0 }).allow_hover(false));
     }
     let current = || points(&report.current, measure);
     let stroke =
         if smooth { Stroke::new(1.0, faded(look.accent, DAILY)) } else { Stroke::new(2.0, look.accent) };
-    plot.line(Line::new("This period", current()).stroke(stroke).fill(0.0).fill_alpha(0.12));
+    if dense {
+        let [days, low, high] = range(&report.current, measure);
+        let band = FilledArea::new("Daily range", &days, &low, &high).fill_color(faded(look.accent, BAND));
+        plot.add(band.allow_hover(false));
+    } else {
+        let daily = Line::new("This period", current()).stroke(stroke).fill(0.0).fill_alpha(0.12);
+        plot.line(daily.allow_hover(false));
+    }
     if smooth {
         let mean = Line::new("7-day mean", means(&report.current, measure));
-        plot.line(mean.stroke(Stroke::new(2.0, look.accent)));
+        plot.line(mean.stroke(Stroke::new(2.0, look.accent)).allow_hover(false));
     } else {
-        plot.points(Points::new("", current()).radius(2.5).color(look.accent));
+        plot.points(Points::new("", current()).radius(2.5).color(look.accent).allow_hover(false));
     }
+}
+
+/// Days, and the lowest and highest value of three days before to three days after each.
+fn range(period: &Period, measure: Measure) -> [Vec<f64>; 3] {
+    let [mut days, mut lows, mut highs] = [Vec::new(), Vec::new(), Vec::new()];
+    for day in 0..period.days.len() {
+        let week = day.saturating_sub(3)..(day + 4).min(period.days.len());
+        let values = period.days.get(week).unwrap_or_default().iter().filter_map(|day| day.value(measure));
+        let (low, high) = values
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        if low <= high {
+            days.push(day as f64);
+            lows.push(low);
+            highs.push(high);
+        }
+    }
+    [days, lows, highs]
 }
 
 fn points(period: &Period, measure: Measure) -> PlotPoints<'static> {

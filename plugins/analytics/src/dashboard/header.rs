@@ -10,7 +10,7 @@ use plugin_api::{
 
 use super::{
     format,
-    look::{Look, line, put},
+    look::{Look, line, lines, put},
 };
 use crate::report::Range;
 
@@ -18,7 +18,7 @@ const PILL_HEIGHT: f32 = 26.0;
 const CONTROL_HEIGHT: f32 = 32.0;
 const TITLE: &str = "Analytics";
 
-/// Title and subtitle, and the badge that says who is looking at the right.
+/// Draws title and subtitle, and at the right, or below where that is narrow, the badge with the viewer's name.
 pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Option<&str>) {
     let space = look.t.space;
     let width = ui.available_width();
@@ -27,36 +27,62 @@ pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Op
         Some(day) => format!("Flights from New York City, as of {}", format::date(day)),
         None => "Flights from New York City".to_owned(),
     };
-    let below = line(ui, &*subtitle, look.body.clone(), look.weak, width);
+    let below = lines(ui, &subtitle, look.body.clone(), look.weak, width);
     let row = title.size().y.max(PILL_HEIGHT);
-    let (rect, _) = ui.allocate_exact_size(vec2(width, row + space[0] + below.size().y), Sense::hover());
+    let room = width - title.size().x - space[3];
+    let beside = badge_width(ui, look, viewer) <= room.max(0.0);
+    let badge_row = if beside { 0.0 } else { space[1] + PILL_HEIGHT };
+    let height = row + space[0] + below.size().y + badge_row;
+    let (rect, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
 
     let left = Rect::from_min_size(rect.min, vec2(title.size().x, row));
     let response = ui.interact(left, look.id("title"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, TITLE));
     put(ui, title, Align2::LEFT_CENTER, left.left_center(), look.text);
 
-    let line_below = Rect::from_min_max(pos2(rect.left(), rect.top() + row + space[0]), rect.max);
+    let line_below =
+        Rect::from_min_size(pos2(rect.left(), rect.top() + row + space[0]), vec2(width, below.size().y));
     let response = ui.interact(line_below, look.id("subtitle"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &subtitle));
     put(ui, below, Align2::LEFT_TOP, line_below.min, look.weak);
 
-    let room =
-        Rect::from_min_max(pos2(left.right() + space[3], rect.top()), pos2(rect.right(), rect.top() + row));
-    badge_ui(ui, look, room, viewer);
+    if beside {
+        let min = pos2(left.right() + space[3], rect.top());
+        badge_ui(
+            ui,
+            look,
+            Rect::from_min_max(min, pos2(rect.right(), rect.top() + row)),
+            viewer,
+            Align2::RIGHT_CENTER,
+        );
+    } else {
+        let min = pos2(rect.left(), rect.bottom() - PILL_HEIGHT);
+        badge_ui(ui, look, Rect::from_min_max(min, rect.max), viewer, Align2::LEFT_CENTER);
+    }
 }
 
-/// A pill at the right end of `room`.
-fn badge_ui(ui: &mut Ui, look: &Look, room: Rect, viewer: Option<&str>) {
-    let (label, text, ground) = match viewer {
-        Some(name) => (format!("Viewing as: {name}"), look.t.success, look.t.success_weak),
-        None => ("Not authenticated".to_owned(), look.t.warning, look.t.warning_weak),
+/// The width of the badge with all of its text.
+fn badge_width(ui: &Ui, look: &Look, viewer: Option<&str>) -> f32 {
+    let label = badge_label(viewer);
+    line(ui, label, look.caption.clone(), look.text, f32::INFINITY).size().x + 2.0 * look.t.space[2]
+}
+
+fn badge_label(viewer: Option<&str>) -> String {
+    viewer.map_or_else(|| "Not authenticated".to_owned(), |name| format!("Viewing as: {name}"))
+}
+
+/// A pill at one end of `room`.
+fn badge_ui(ui: &mut Ui, look: &Look, room: Rect, viewer: Option<&str>, end: Align2) {
+    let label = badge_label(viewer);
+    let (text, ground) = match viewer {
+        Some(_) => (look.t.success, look.t.success_weak),
+        None => (look.t.warning, look.t.warning_weak),
     };
     let (text, ground) = (theme::color(text), theme::color(ground));
     let padding = look.t.space[2];
     let galley = line(ui, &*label, look.caption.clone(), text, room.width() - 2.0 * padding);
     let size = vec2(galley.size().x + 2.0 * padding, PILL_HEIGHT);
-    let rect = Align2::RIGHT_CENTER.anchor_size(room.right_center(), size);
+    let rect = end.align_size_within_rect(size, room);
     let shortened = galley.elided;
     let response = ui.interact(rect, look.id("badge"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &label));
@@ -76,6 +102,9 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
     let full: f32 = Range::ALL.map(|range| measure(format::range(range))).iter().sum();
     let label = if full <= width { format::range } else { format::short_range };
     let widths = Range::ALL.map(|range| measure(label(range)));
+    // Where that is still too wide, all of them get a little closer.
+    let excess = (widths.iter().sum::<f32>() - width).max(0.0) / widths.len() as f32;
+    let widths = widths.map(|width| width - excess);
     let track_width = widths.iter().sum::<f32>().min(width);
 
     let dates_galley = line(ui, dates, look.body.clone(), look.weak, width);

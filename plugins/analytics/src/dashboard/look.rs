@@ -106,6 +106,12 @@ pub(super) fn line(ui: &Ui, text: impl Into<String>, font: FontId, color: Color3
     ui.fonts_mut(|fonts| fonts.layout_job(job))
 }
 
+/// Lays `text` out on as many lines as it takes.
+pub(super) fn lines(ui: &Ui, text: &str, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
+    let job = LayoutJob::simple(text.to_owned(), font, color, width.max(0.0));
+    ui.fonts_mut(|fonts| fonts.layout_job(job))
+}
+
 /// How far below the top of a galley its letters stand.
 pub(super) fn baseline(galley: &Galley) -> f32 {
     let first = galley.rows.first().and_then(|row| Some(row.pos.y + row.row.glyphs.first()?.pos.y));

@@ -275,6 +275,68 @@ fn the_wheel_over_the_chart_scrolls_the_page() {
     assert!(after.top() < before.top() - 60.0, "{before:?} {after:?}");
 }
 
+/// Every legend entry and axis in place, whatever is shown.
+#[test]
+fn nothing_moves_when_another_measure_is_chosen() {
+    for width in [480.0, 700.0, 820.0, 960.0, 1_160.0, 1_400.0] {
+        let (mut page, _folder) = year([width, 1_600.0]);
+        let rect = |page: &Page, label: &str| page.harness.get_by_label(label).rect();
+        let chart = |page: &Page| {
+            let chart = page.harness.query_all_by_role(Role::Image).next().unwrap();
+            (chart.rect(), rect(page, "7-day mean"), rect(page, "Carrier"))
+        };
+        let before = chart(&page);
+        for card in
+            ["On-time arrivals 73.4 %", "Average departure delay 12.6 min", "Cancelled 8,255 (2.45 %)", YEAR]
+        {
+            page.click(card);
+            assert_eq!(chart(&page), before, "{width}: {card}");
+        }
+    }
+}
+
+#[test]
+fn a_narrow_page_shows_the_viewer_and_the_date_in_full() {
+    let (mut page, _folder) = year([268.0, 700.0]);
+    page.harness.state_mut().viewer = Some("Grace Hopper");
+    page.harness.run();
+    let badge = page.harness.get_by_label("Viewing as: Grace Hopper").rect();
+    let title = page.harness.get_by_label("Analytics").rect();
+    let date = page.harness.get_by_label("Flights from New York City, as of 31 Dec 2013").rect();
+    assert!(badge.width() > 140.0, "all of its text: {badge}");
+    assert!(badge.top() >= date.bottom() && date.top() >= title.bottom(), "{title} {date} {badge}");
+    assert!(
+        date.height() > 1.5 * page.harness.get_by_label("Daily range").rect().height(),
+        "on two lines: {date}"
+    );
+    let [first, last] = ["Last 7 days", "Year"].map(|range| page.harness.get_by_label(range).rect());
+    assert!((first.left() - 12.0).abs() < 1.0 && (last.right() - 256.0).abs() < 40.0, "{first} {last}");
+}
+
+#[test]
+fn the_pointer_marks_the_day_and_nothing_else() {
+    let (mut page, _folder) = year([1_400.0, 900.0]);
+    let chart = page.harness.query_all_by_role(Role::Image).next().unwrap().rect();
+    let shapes = |page: &Page| page.harness.output().shapes.iter().filter(|shape| is_dot(&shape.shape)).count();
+    let before = shapes(&page);
+    // Between the lines, where the nearest point is another day's.
+    for share in [0.2, 0.5, 0.75] {
+        page.harness
+            .hover_at(egui::pos2(chart.left() + chart.width() * 0.6, chart.top() + chart.height() * share));
+        page.harness.run();
+        // The day's point, and one in front of its row in the tooltip.
+        assert_eq!(shapes(&page), before + 2, "{share}");
+    }
+}
+
+fn is_dot(shape: &egui::Shape) -> bool {
+    match shape {
+        egui::Shape::Circle(_) => true,
+        egui::Shape::Vec(shapes) => shapes.iter().any(is_dot),
+        _ => false,
+    }
+}
+
 #[test]
 fn every_size_holds_everything_side_by_side() {
     let folder = tempfile::tempdir().unwrap();

@@ -45,8 +45,13 @@ fn a_location_is_resolved_against_where_it_came_from() {
     check("/p?u=http://o", Some("http://h:1/p?u=http://o"));
     check("?y", Some("http://h:1/api/users/me?y"));
     check("you", Some("http://h:1/api/users/you"));
+    check("../me", Some("http://h:1/api/me"));
+    check("/a/./b/../../c?d=/../e", Some("http://h:1/c?d=/../e"));
+    check("../../../../x", Some("http://h:1/x"));
+    check("/%2e%2e/x", Some("http://h:1/x"));
     check("", None);
     check("http:", None);
+    check("//", None);
     check("javascript:alert(1)", None);
     check("/\u{1}", None);
 }
@@ -63,6 +68,38 @@ fn an_origin_is_scheme_host_and_port() {
     check("http://h:81/a", false);
     check("http://h.example/a", false);
     check("http://u:p@h/a", false);
+}
+
+#[test]
+fn a_token_goes_in_clear_to_this_machine_only() {
+    let token = Secret::new("sec-ret".to_owned());
+    for (url, insecure, sent) in [
+        ("https://id.example.org/", false, true),
+        ("http://id.example.org/", false, false),
+        ("http://id.example.org/", true, true),
+        ("http://10.0.0.1:8080/", false, false),
+        ("http://localhost.example.org/", false, false),
+        ("http://127.0.0.1.example.org/", false, false),
+        ("http://0.0.0.0/", false, false),
+        ("http://localhost:80/", false, true),
+        ("http://127.0.0.1/", false, true),
+        ("http://[::1]:80/", false, true),
+    ] {
+        let url: Uri = url.parse().expect(url);
+        let allowed = may_send(&url, Some(&token), insecure);
+        assert_eq!(
+            allowed.as_ref().err().map(AuthError::code),
+            (!sent).then_some("auth-token-in-clear"),
+            "{url}"
+        );
+        if let Err(error) = allowed {
+            assert!(
+                !error.to_string().contains("sec-ret") && error.to_string().contains("\"insecure\""),
+                "{error}"
+            );
+        }
+        assert!(may_send(&url, None, false).is_ok(), "there is nothing to keep secret");
+    }
 }
 
 #[test]
@@ -104,6 +141,7 @@ fn the_bearer_comes_from_the_variable_or_the_file() {
             base: "http://h".to_owned(),
             token_file: file.map(Into::into),
             token_env: var.map(Into::into),
+            insecure: false,
         };
         let found = bearer(&config, dir.path(), env);
         match (&found, expect) {

@@ -1,15 +1,15 @@
 //! What the window tells a surface, and what the surface asks of the platform.
 
 use egui::{
-    Context, Event, EventFilter, FocusDirection, Key, LayerId, Modifiers, Pos2, Rect, Response, TouchDeviceId,
-    TouchId, TouchPhase, Ui, ViewportCommand, accesskit::Action,
+    Context, Event, EventFilter, Key, LayerId, Modifiers, Pos2, Rect, Response, TouchDeviceId, TouchId,
+    TouchPhase, Ui, ViewportCommand, accesskit::Action,
 };
 use plugin_api::{
     abi::{self, CommandKind, EventKind},
     bridge,
 };
 
-use super::{Above, Surface, owns_keyboard};
+use super::{Above, Surface, focus, owns_keyboard};
 
 /// What is going on between the window's input and a surface.
 #[derive(Default)]
@@ -23,13 +23,15 @@ pub(super) struct Hands {
     /// The last pass in which the surface was shown.
     pass: u64,
     /// The surface owned the keyboard in the last frame.
-    keyboard: bool,
+    pub(super) keyboard: bool,
     /// A control of the remote has the focus, or something lies open above it.
     pub(super) busy: bool,
     /// Escape was pressed, and the remote has not answered yet.
     escaped: bool,
     /// Tab has led out of the surface, forwards or backwards.
-    leaving: Option<bool>,
+    pub(super) leaving: Option<bool>,
+    /// The pass in which Shift and Tab led out of the surface.
+    pub(super) left: Option<u64>,
 }
 
 impl Surface {
@@ -79,18 +81,6 @@ impl Surface {
         }
     }
 
-    /// Gives the focus on to what comes after the surface or before it, if Tab has led out of it.
-    ///
-    /// Before the surface shows itself to egui, which would otherwise have passed by the place.
-    pub(super) fn pass_focus_on(&mut self, ui: &Ui) {
-        if let Some(forward) = self.hands.leaving.take()
-            && self.hands.keyboard
-        {
-            let direction = if forward { FocusDirection::Next } else { FocusDirection::Previous };
-            ui.memory_mut(|m| m.move_focus(direction));
-        }
-    }
-
     pub(super) fn route_input(&mut self, ui: &Ui, response: &Response, slot: Rect) {
         let origin = slot.min.to_vec2();
         let pass = ui.ctx().cumulative_pass_nr();
@@ -107,6 +97,7 @@ impl Surface {
             response.request_focus();
         }
         let focused = owns_keyboard(response);
+        let tab = self.lead_in(ui, response);
         if focused {
             // Escape, too: it may close something of the remote's.
             let filter =
@@ -118,8 +109,9 @@ impl Surface {
         let above = &self.above;
         let at = |pos: Pos2| reaches(ui, response, above, pos) && !(covered && latest == Some(pos));
         let here = latest.is_some_and(at);
+        let scrolling = Self::takes_scrolling(ui, here);
         let (mut grab, mut moved) = (false, false);
-        for event in &events {
+        for (nr, event) in events.iter().enumerate() {
             let hands = &mut self.hands;
             let mine = match event {
                 Event::PointerMoved(pos) => {
@@ -148,10 +140,12 @@ impl Surface {
                 Event::MouseMoved(_) => self.buttons > 0 || hands.elsewhere == 0 && here,
                 Event::MiddleClickPaste { pos, .. } => self.buttons > 0 && at(*pos),
                 Event::ModifiersChanged(_) => focused || self.pointer_inside,
+                // The key that led here is the shell's.
+                Event::Key { .. } if tab.is_some_and(|tab| nr <= tab) => false,
                 Event::Key { key, pressed, modifiers, .. } => {
                     hands.escaped |=
                         focused && *pressed && *key == Key::Escape && *modifiers == Modifiers::NONE;
-                    focused
+                    focused || scrolling && focus::scrolls(*key)
                 }
                 Event::Copy
                 | Event::Cut
@@ -192,15 +186,7 @@ impl Surface {
 
     fn route_focus(&mut self, ui: &Ui, response: &Response, grab: bool) {
         if grab {
-            self.grabbed = !owns_keyboard(response);
             response.request_focus();
-        } else if response.gained_focus() && !std::mem::take(&mut self.grabbed) {
-            // Tab led here: on to the first control, or to the last.
-            let shift = ui.input(|i| i.modifiers.shift);
-            let modifiers = if shift { abi::modifiers::SHIFT } else { 0 };
-            let tab = abi::Event { text: "Tab".into(), modifiers, ..abi::Event::new(EventKind::KEY) };
-            self.pending.push(abi::Event { pressed: true, ..tab.clone() });
-            self.pending.push(tab);
         }
         if self.hands.escaped {
             let asked = self.pending.iter().any(|event| event.kind == EventKind::KEY && event.text == "Escape");

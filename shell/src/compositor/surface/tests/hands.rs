@@ -243,6 +243,99 @@ fn tab_goes_from_the_shell_through_both_surfaces_and_back() {
     assert_eq!(backward, ["after", "Other", "between", "Test", "before"]);
 }
 
+fn tab_key(shift: bool, pressed: bool) -> Event {
+    let modifiers = Modifiers { shift, ..Modifiers::NONE };
+    Event::Key { key: Key::Tab, physical_key: None, pressed, repeat: false, modifiers }
+}
+
+/// The presses of Tab among events, each with Shift or without.
+fn tabs(events: &[abi::Event]) -> Vec<bool> {
+    let tabs =
+        events.iter().filter(|event| event.kind == EventKind::KEY && event.text == "Tab" && event.pressed);
+    tabs.map(|tab| tab.modifiers == abi::modifiers::SHIFT).collect()
+}
+
+#[test]
+fn shift_tab_enters_backward_when_shift_is_released_at_once() {
+    let mut pair = Pair::new();
+    // From the button after both surfaces to the second of them.
+    for _ in 0..5 {
+        pair.tab(false);
+    }
+    assert_eq!(pair.focus().as_deref(), Some("after"));
+    let shift = Modifiers { shift: true, ..Modifiers::NONE };
+    let mut seen = Vec::new();
+    let press = vec![Event::ModifiersChanged(shift), tab_key(true, true), tab_key(true, false)];
+    let events = [press, vec![Event::ModifiersChanged(Modifiers::NONE)], vec![], vec![]];
+    for events in events {
+        let [left, right] = pair.frame(events);
+        assert!(tabs(&left).is_empty(), "the other one has nothing to do with it");
+        seen.extend(tabs(&right));
+        for bench in [&pair.left, &pair.right] {
+            if bench.surface.waiting().is_some() {
+                bench.mailbox.put(Ok(picture()));
+            }
+        }
+    }
+    assert_eq!(pair.focus().as_deref(), Some("Other"));
+    assert_eq!(seen, [true], "it is led to its last control");
+}
+
+#[test]
+fn keys_right_after_tab_belong_to_the_surface() {
+    for shift in [false, true] {
+        let mut pair = Pair::new();
+        for _ in 0..if shift { 5 } else { 3 } {
+            pair.tab(false);
+        }
+        assert_eq!(pair.focus().as_deref(), Some(if shift { "after" } else { "between" }));
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let [_, right] = pair.frame(vec![tab_key(shift, true), tab_key(shift, false)]);
+            seen.extend(tabs(&right));
+            if pair.right.surface.waiting().is_some() {
+                pair.right.mailbox.put(Ok(picture()));
+            }
+        }
+        seen.extend(tabs(&pair.frame(vec![])[1]));
+        assert_eq!(seen, [shift; 3], "one leads in, two lead on");
+        assert_eq!(pair.focus().as_deref(), Some("Other"));
+    }
+}
+
+#[test]
+fn tab_works_after_a_click_in_the_surface() {
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
+    pair.answer();
+    assert_eq!(pair.tab(false), "between");
+    let shift_tab = vec![tab_key(true, true), tab_key(true, false)];
+    let mut seen = tabs(&pair.frame(shift_tab)[0]);
+    for _ in 0..3 {
+        seen.extend(tabs(&pair.frame(vec![])[0]));
+    }
+    assert_eq!((pair.focus().as_deref(), &seen[..]), (Some("Test"), &[true][..]));
+}
+
+#[test]
+fn scroll_keys_go_to_the_surface_below_the_pointer_when_nothing_has_the_focus() {
+    let key =
+        |key| Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers: Modifiers::NONE };
+    let mut pair = Pair::new();
+    pair.step(vec![Event::PointerMoved(RIGHT)]);
+    pair.answer();
+    let [left, right] = pair.step(vec![key(Key::PageDown), key(Key::A)]);
+    assert_eq!((left, right), (vec![], vec![EventKind::KEY]));
+    pair.step(vec![Event::PointerMoved(NEITHER)]);
+    pair.answer();
+    pair.answer();
+    let [left, right] = pair.step(vec![key(Key::End)]);
+    assert_eq!((left, right), (vec![EventKind::KEY], vec![]), "the first one, where the pointer is over none");
+    pair.tab(false);
+    assert_eq!(pair.focus().as_deref(), Some("before"));
+    assert_eq!(pair.step(vec![key(Key::PageDown)]), [vec![], vec![]]);
+}
+
 #[test]
 fn whoever_loses_the_keyboard_is_told() {
     let mut pair = Pair::new();

@@ -88,6 +88,70 @@ fn the_old_picture_stays_until_the_new_generation_has_one() {
     assert_eq!((shown(&bench), bench.surface.failure().is_some()), (CursorIcon::Wait, true));
 }
 
+/// Answers every request of `bench` from another thread, each after the one before was looked at.
+fn answer_later(bench: &Bench, answers: usize, mark: CursorIcon) -> std::thread::JoinHandle<()> {
+    let (asked, mailbox) = (Arc::clone(&bench.asked), Arc::clone(&bench.mailbox));
+    let before = asked.lock().len();
+    std::thread::spawn(move || {
+        for answer in 1..=answers {
+            while asked.lock().len() < before + answer {
+                std::thread::yield_now();
+            }
+            mailbox.put(Ok(if answer == answers { marked(mark) } else { picture() }));
+        }
+    })
+}
+
+#[test]
+fn a_changed_look_waits_for_the_picture_of_it() {
+    let mut bench = Bench::settled();
+    for (tokens, mark) in [(DARK, CursorIcon::Crosshair), (LIGHT, CursorIcon::Alias)] {
+        bench.tokens = tokens;
+        let answer = answer_later(&bench, 1, mark);
+        assert_eq!(bench.frame(vec![])[0].tokens, tokens);
+        answer.join().unwrap();
+        assert_eq!(shown(&bench), mark, "in the same frame of the window");
+    }
+}
+
+#[test]
+fn a_frame_under_way_is_followed_by_one_of_the_changed_look() {
+    let mut bench = Bench::settled();
+    bench.mailbox.request(Duration::ZERO);
+    assert_eq!(bench.frame(vec![]).len(), 1, "it is under way");
+    bench.tokens = DARK;
+    bench.mailbox.put(Ok(picture()));
+    let answer = answer_later(&bench, 1, CursorIcon::Crosshair);
+    // `ask` would take the first answer before it asks: the second one comes in time all the same.
+    assert!(bench.frame(vec![])[0].tokens.dark);
+    answer.join().unwrap();
+    assert_eq!(shown(&bench), CursorIcon::Crosshair);
+}
+
+#[test]
+fn a_surface_that_does_not_follow_is_waited_for_once() {
+    let mut bench = Bench::settled();
+    bench.tokens = DARK;
+    assert_eq!(bench.frame(vec![]).len(), 1);
+    assert!(bench.surface.missed && bench.surface.hold.is_none());
+    for size in [200.0, 220.0, 240.0] {
+        bench.tokens.space[0] = size;
+        let began = bench.surface.began;
+        assert!(bench.frame(vec![]).is_empty(), "it still works on the first one");
+        assert!(bench.surface.began > began && bench.surface.next.is_none(), "nothing is held for it");
+    }
+    bench.answer(picture());
+    assert_eq!(bench.frame(vec![]).len(), 1, "and then it is asked for what it has missed");
+    assert!(bench.surface.missed, "its answer took too long");
+    // Until it is once fast enough, on a machine that may be busy.
+    while bench.surface.missed {
+        bench.answer(picture());
+        bench.frame(vec![]);
+        bench.mailbox.request(Duration::ZERO);
+        bench.frame(vec![]);
+    }
+}
+
 #[test]
 fn surfaces_of_one_remote_do_not_get_each_others_frames() {
     let (mut one, mut other) = (Bench::settled(), Bench::settled());
