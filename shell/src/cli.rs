@@ -196,6 +196,7 @@ pub fn init_log() {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        .event_format(telemetry::line::OneLine::default())
         .try_init();
 }
 

@@ -10,6 +10,7 @@
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders.
+//! - `limits`: how much of what a remote sends is taken; `links`: opens addresses off the window's thread.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
@@ -27,6 +28,8 @@ pub mod failure;
 pub mod federation;
 mod file;
 pub mod install;
+mod limits;
+mod links;
 pub mod preflight;
 pub mod session;
 mod shared_file;

@@ -45,11 +45,22 @@ pub(super) fn line(text: &str, limit: usize) -> Result<(), String> {
         Err("it cannot start or end with space".to_owned())
     } else if text.chars().any(char::is_control) {
         Err("it cannot contain control characters".to_owned())
+    } else if let Some(c) = text.chars().find(|c| is_invisible(*c)) {
+        Err(format!(
+            "it cannot contain {}, which is invisible or changes the direction of text",
+            c.escape_unicode()
+        ))
     } else if text.chars().count() > limit {
         Err(format!("it can have at most {limit} characters"))
     } else {
         Ok(())
     }
+}
+
+/// Returns true for characters that make one name look like another. Joiners stay: several scripts need them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `text` cut and escaped so that a hostile value cannot flood or garble a log.
