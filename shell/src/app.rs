@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use egui::{Context, KeyboardShortcut, Margin, Modifiers, Panel, Ui};
+use egui::{Context, KeyboardShortcut, Margin, Modifiers, Panel, Rect, Ui};
 use plugin_api::{theme::color, tokens::Tokens};
 use shared_store::{AUTH, AUTH_TOKEN, Auth, Store, Token};
 
 use crate::{
     auth::{AuthService, Session},
-    compositor::Scene,
+    compositor::{Scene, set_reach},
     config::Config,
     federation::{Event, Federation, Status, remote::Wake},
     session, theme,
@@ -186,6 +186,9 @@ impl eframe::App for Shell {
             top.show(ui, |ui| self.strips_ui(ui, tokens));
         }
         self.inspector_ui(ui, tokens);
+        // Status bar and inspector stay in reach, whatever a remote covers.
+        let corner = ui.available_rect_before_wrap().max;
+        set_reach(ui.ctx(), Rect::from_min_max(ui.ctx().content_rect().min, corner));
         egui::CentralPanel::default()
             .frame(egui::Frame::new().fill(color(tokens.background)))
             .show(ui, |ui| self.main_ui(ui, &scene));

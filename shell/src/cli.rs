@@ -249,6 +249,7 @@ pub fn init_log() {
         .with_env_filter(filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new(DEFAULT)))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        .event_format(telemetry::line::OneLine::default())
         .try_init();
     if let Some(error) = wrong {
         tracing::warn!(

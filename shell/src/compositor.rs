@@ -14,6 +14,8 @@ mod port;
 mod surface;
 
 pub use gpu::Gpu;
+pub(crate) use gpu::texture_side;
 pub(crate) use port::wait_awake;
 pub use port::{Mailbox, Port, Reply, Request, Source};
-pub use surface::{Health, MAX_TEXTURE_SIDE, Scene, Surface};
+pub(crate) use surface::set_reach;
+pub use surface::{Health, Scene, Surface};

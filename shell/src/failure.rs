@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use plugin_api::abi::RemoteError;
 
+use crate::{limits, text};
+
 /// Where in a remote's life something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,12 +85,13 @@ impl Failure {
         self
     }
 
-    /// What a remote returned, copied out of its memory. Panics are told apart by the stage they happened in.
+    /// Copies what a remote returned out of its memory, cut and neutralised. Panics are told apart by the stage they
+    /// happened in; an author's code that is no code becomes the stage's.
     pub fn from_remote(stage: Stage, error: &RemoteError) -> Self {
         let code = match error.code.as_str() {
             RemoteError::PANICKED => format!("{stage}-panicked"),
-            RemoteError::FAILED => format!("{stage}-failed"),
-            code => code.to_owned(),
+            code if code != RemoteError::FAILED && is_code(code) => code.to_owned(),
+            _ => format!("{stage}-failed"),
         };
         // Told by the code: making a surface and giving it its state is one call.
         let stage = if code.starts_with("restore-") { Stage::Restore } else { stage };
@@ -96,14 +99,14 @@ impl Failure {
             Stage::Retire => "tell its author",
             _ => "press Restart to start it again, and tell its author, with the details",
         };
-        let message = match (error.code.as_str(), error.location.as_str()) {
-            (RemoteError::PANICKED, "") => format!("the remote panicked: {}; {advice}", error.message),
-            (RemoteError::PANICKED, place) => {
-                format!("the remote panicked at {place}: {}; {advice}", error.message)
-            }
-            _ => error.message.to_string(),
+        let message = text::lines(&error.message, limits::MESSAGE);
+        let place = text::line(&error.location, limits::LOCATION);
+        let message = match (error.code.as_str(), place.as_str()) {
+            (RemoteError::PANICKED, "") => format!("the remote panicked: {message}; {advice}"),
+            (RemoteError::PANICKED, place) => format!("the remote panicked at {place}: {message}; {advice}"),
+            _ => message,
         };
-        Self { stage, code, message, details: error.backtrace.to_string() }
+        Self { stage, code, message, details: text::lines(&error.backtrace, limits::DETAILS) }
     }
 
     /// Everything, as text for a clipboard.
@@ -127,6 +130,14 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Returns true for kebab-case within the limit.
+fn is_code(code: &str) -> bool {
+    let word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    code.len() <= limits::CODE && code.split('-').all(word)
+}
+
 /// A message, which in a log follows a colon, as a sentence of its own.
 pub fn sentence(message: impl fmt::Display) -> String {
     let text = message.to_string();
@@ -139,3 +150,49 @@ pub fn sentence(message: impl fmt::Display) -> String {
 
 /// A failure that is shown in more than one place.
 pub type SharedFailure = Arc<Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: &str, message: &str) -> RemoteError {
+        let (location, backtrace) = (message.into(), message.into());
+        RemoteError { location, backtrace, ..RemoteError::new(code, message) }
+    }
+
+    #[test]
+    fn texts_of_remotes_have_limits() {
+        let huge = "m".repeat(64 << 20);
+        for code in [RemoteError::PANICKED, "author-s-own", &huge] {
+            let failure = Failure::from_remote(Stage::Frame, &error(code, &huge));
+            assert!(failure.code.len() <= limits::CODE, "{}", failure.code.len());
+            assert!(failure.message.len() <= limits::MESSAGE + limits::LOCATION + 200);
+            assert!(failure.details.len() <= limits::DETAILS);
+        }
+    }
+
+    #[test]
+    fn texts_of_remotes_have_no_controls() {
+        let text = "a\u{1b}[2J\r\u{7}\u{9b}31m\u{202e}b\nc\0";
+        for code in [RemoteError::PANICKED, RemoteError::FAILED, text] {
+            let failure = Failure::from_remote(Stage::Open, &error(code, text));
+            let all = format!("{}{}{}", failure.code, failure.message, failure.details);
+            assert!(!all.replace('\n', "").contains(text::is_unsafe), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn code_is_kebab_case_or_the_stages() {
+        for (given, expected) in [
+            ("no-seats-2", "no-seats-2"),
+            ("No-Seats", "new-failed"),
+            ("no seats", "new-failed"),
+            ("-", "new-failed"),
+            ("", "new-failed"),
+            ("x\u{1b}[31m", "new-failed"),
+            (RemoteError::PANICKED, "new-panicked"),
+        ] {
+            assert_eq!(Failure::from_remote(Stage::Open, &error(given, "")).code, expected, "{given:?}");
+        }
+    }
+}

@@ -466,7 +466,8 @@ impl Federation {
         };
         self.next += 1;
         let port = Port::new(running.open(self.next, expose));
-        let surface = Surface::new(self.next, known.title.clone(), Arc::clone(&port));
+        let surface =
+            Surface::new(self.next, known.title.clone(), found.manifest.name.clone(), Arc::clone(&port));
         if let Some(entry) = self.entries.get_mut(alias) {
             entry.ports.retain(|(_, port)| port.strong_count() > 0);
             entry.ports.push((expose.to_owned(), Arc::downgrade(&port)));

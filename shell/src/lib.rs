@@ -10,6 +10,7 @@
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
+//! - `limits`: how much of what a remote sends is taken; `links`: opens addresses off the window's thread.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - [`private`]: the folders for what one process loads; `trust`: which files other users cannot change.
 //! - [`preflight`]: a library tried in a process of its own.
@@ -29,6 +30,8 @@ pub mod failure;
 pub mod federation;
 mod file;
 pub mod install;
+mod limits;
+mod links;
 pub mod preflight;
 pub mod private;
 pub mod session;

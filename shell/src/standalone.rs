@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use egui::{Context, Margin, Panel, Ui, Vec2};
+use egui::{Context, Margin, Panel, Rect, Ui, Vec2};
 use plugin_api::{
     abi::RemoteEntryRef,
     manifest::{HostManifest, RemoteRef},
@@ -24,7 +24,7 @@ use plugin_api::{
 use crate::{
     app::{self, WindowError, slot::Slot, waker, window},
     cli,
-    compositor::Scene,
+    compositor::{Scene, set_reach},
     config::{Config, ConfigError, Options, read_manifest},
     failure::Failure,
     federation::Federation,
@@ -148,6 +148,8 @@ impl eframe::App for Alone {
             let from = path.map_or_else(|| "linked into this program".to_owned(), |p| p.display().to_string());
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));
         });
+        let corner = ui.available_rect_before_wrap().max;
+        set_reach(ui.ctx(), Rect::from_min_max(ui.ctx().content_rect().min, corner));
         egui::CentralPanel::default().frame(egui::Frame::new().fill(color(tokens.background))).show(ui, |ui| {
             let first = self.federation.entries().iter().next().map(|(alias, entry)| {
                 (alias.clone(), entry.exposes().next().map(|(name, _)| name.to_owned()).unwrap_or_default())

@@ -19,6 +19,7 @@ use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, registry};
 
 use crate::{
     api::{Hub, Hub_TO, HubArc, OutputArc, SinkArc},
+    line::OneLine,
     replay,
 };
 
@@ -85,7 +86,10 @@ fn standard_error() -> &'static OutputArc {
     OUTPUT.get_or_init(|| {
         let chosen = env::var("PULSE_SHELL_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
         let filter = chosen.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-        let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        let lines = fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .event_format(OneLine::default());
         replay::into(Dispatch::new(registry().with(lines).with(filter)))
     })
 }

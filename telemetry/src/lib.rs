@@ -50,6 +50,8 @@
 //! - The spans around an event arrive as text, in a field `spans`. They are filtered like events of their target
 //!   and level. The host sees no span of a remote, so a filter by a span's name or by a field's value has no
 //!   effect on events of remotes; one by the name of a field has: `[{remote}]=debug`.
+//! - A remote may log 1,000 events at once and 200 a second in the long run, of 1 KiB each; what goes beyond is
+//!   suppressed and counted ([`rate`]).
 //! - Events before `install`, which come from statics and constructors, and those after `uninstall` are dropped.
 //!   Unlike other shared crates, this one cannot tell that it was used too early: without a subscriber, `tracing`
 //!   drops an event before anybody sees it.
@@ -61,6 +63,8 @@ pub mod bundled;
 mod facade;
 mod forward;
 pub mod limits;
+pub mod line;
+pub mod rate;
 pub mod replay;
 
 pub use facade::Shared;

@@ -20,6 +20,21 @@ pub const MAX_SPANS: usize = 1 << 10;
 /// Callsites of all remotes that are told apart. Each costs a few hundred bytes until the process ends.
 pub const MAX_CALLSITES: usize = 4_096;
 
+/// Bytes of a line of a log: four values of full length, which no event needs that is read by a person.
+pub const MAX_LINE: usize = 64 << 10;
+
+/// Events that one remote may log at once, such as while it starts.
+pub const EVENTS: u32 = 1_000;
+
+/// Events that one remote may log in a second, in the long run: more than can be read, and 200 KiB at most.
+pub const EVENTS_PER_SECOND: f64 = 200.0;
+
+/// Bytes of an event that cost as much as another event.
+pub const COST: usize = 1 << 10;
+
+/// Names of remotes that have a limit of their own.
+pub const MAX_REMOTES: usize = 1_024;
+
 /// Stands for what was cut.
 const ELLIPSIS: &str = "…";
 

@@ -13,11 +13,12 @@ use std::{
     error::Error,
     fmt::{self, Display},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use abi_stable::{
     sabi_trait::TD_Opaque,
-    std_types::{RArc, RSlice, RStr},
+    std_types::{RArc, ROption::RNone, RSlice, RStr},
 };
 use tracing::{
     Dispatch, Event, dispatcher,
@@ -30,7 +31,11 @@ use self::sites::{Site, Sites};
 use crate::{
     api::{Callsite, Output, Output_TO, OutputArc, Sink, Sink_TO, SinkArc, Value, ValueKind},
     limits::{MAX_CAUSES, MAX_NAME, MAX_SPANS, MAX_VALUE, cut},
+    rate::{Bucket, Verdict},
 };
+
+/// Message for the first event that is suppressed.
+pub const SUPPRESSED: &str = "the remote logs more than 200 events or 200 KiB a second; events beyond that are suppressed until it logs less";
 
 /// An output to this image's subscriber: at every event, the default of the thread or else of the process.
 pub fn into_default() -> OutputArc {
@@ -70,7 +75,8 @@ impl Target {
 impl Output for Replay {
     fn bind(&self, remote: RStr<'_>) -> SinkArc {
         let remote = cut(remote.as_str(), MAX_NAME).into_owned();
-        Sink_TO::from_ptr(RArc::new(OfRemote { replay: self.clone(), remote }), TD_Opaque)
+        let bucket = Bucket::of(&remote);
+        Sink_TO::from_ptr(RArc::new(OfRemote { replay: self.clone(), remote, bucket }), TD_Opaque)
     }
 }
 
@@ -79,6 +85,7 @@ impl Output for Replay {
 struct OfRemote {
     replay: Replay,
     remote: String,
+    bucket: Arc<Bucket>,
 }
 
 impl Sink for OfRemote {
@@ -101,7 +108,7 @@ impl Sink for OfRemote {
             self.replay.target.with(|dispatch| {
                 // Asked again, on this side: the answer may have changed, and some subscribers keep it for the
                 // event that follows.
-                if site.is_enabled(dispatch) {
+                if site.is_enabled(dispatch) && self.passes(dispatch, &values) {
                     self.dispatch(dispatch, site, spans.as_str(), values.as_slice());
                 }
             });
@@ -110,6 +117,44 @@ impl Sink for OfRemote {
 }
 
 impl OfRemote {
+    /// Returns true for an event within the remote's limit, and reports where events begin to be suppressed, and how
+    /// many were.
+    fn passes(&self, dispatch: &Dispatch, values: &[Value<'_>]) -> bool {
+        let bytes = values.iter().map(|value| value.data.len().min(MAX_VALUE)).sum();
+        let verdict = self.bucket.take(bytes);
+        let text = match verdict {
+            Verdict::Pass => return true,
+            Verdict::Suppress => return false,
+            Verdict::PassAfter(suppressed) => format!("{suppressed} events were suppressed"),
+            Verdict::Overflow => SUPPRESSED.to_owned(),
+        };
+        let fields = ["message", "code"].map(RStr::from_str);
+        let site = Callsite {
+            name: "suppressed".into(),
+            target: module_path!().into(),
+            level: 2,
+            file: RNone,
+            line: RNone,
+            module_path: RNone,
+            fields: RSlice::from_slice(&fields),
+        };
+        let number = self.replay.sites.number(&self.remote, &site);
+        if let Some(site) = self.replay.sites.get(number, &self.remote).filter(|site| site.is_enabled(dispatch))
+        {
+            let value = |field, kind, text: &'static str| Value {
+                field,
+                kind,
+                bits: [0; 2],
+                data: RSlice::from_slice(text.as_bytes()),
+            };
+            let code = value(1, ValueKind::STR, "log-suppressed");
+            let message =
+                Value { data: RSlice::from_slice(text.as_bytes()), ..value(0, ValueKind::FORMATTED, "") };
+            self.dispatch(dispatch, site, "", &[message, code]);
+        }
+        verdict != Verdict::Overflow
+    }
+
     fn dispatch(&self, dispatch: &Dispatch, site: &'static Site, spans: &str, values: &[Value<'_>]) {
         let mut own: Vec<Option<Replayed<'_>>> = Vec::new();
         if site.is_coarse() {

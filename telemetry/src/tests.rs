@@ -396,10 +396,10 @@ fn no_event_is_lost_or_doubled_while_the_output_changes() {
     let outputs = collects.clone().map(|collect| replay::into(Dispatch::new(registry().with(collect))));
     let host = bound(&switch, "host", true, false);
     assert!(host.attach(outputs[0].clone()));
-    let (_, forward) = remote(bound(&switch, "remoteTest", false, false));
+    let (_, forward) = remote(bound(&switch, "remoteBusy", false, false));
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| with_default(&forward, || (0..500).for_each(|i| tracing::info!("{i}"))));
+            scope.spawn(|| with_default(&forward, || (0..200).for_each(|i| tracing::info!("{i}"))));
         }
         for output in outputs.iter().cycle().take(200) {
             assert!(host.attach(output.clone()));
@@ -407,7 +407,7 @@ fn no_event_is_lost_or_doubled_while_the_output_changes() {
     });
     let mut messages: Vec<_> = collects.iter().flat_map(Collect::messages).collect();
     messages.sort_unstable();
-    let mut expected: Vec<_> = (0..4 * 500).map(|i| (i / 4).to_string()).collect();
+    let mut expected: Vec<_> = (0..4 * 200).map(|i| (i / 4).to_string()).collect();
     expected.sort_unstable();
     assert_eq!(messages, expected);
 }
@@ -427,4 +427,23 @@ fn an_event_with_too_many_fields_keeps_the_first() {
     assert_eq!(taken[0].fields.len(), MAX_FIELDS + 1);
     assert_eq!(taken[0].text("remote"), "remoteTest");
     assert_eq!(taken[0].name.len(), MAX_NAME + '…'.len_utf8());
+}
+
+#[test]
+fn flood_of_a_remote_is_cut_and_does_not_touch_others() {
+    let (switch, collect) = (Switch::new(), Collect::default());
+    let host = Dispatch::new(registry().with(all()).with(collect.clone()));
+    assert!(bound(&switch, "host", true, false).attach(replay::into(host)));
+    // To connect again gives no more.
+    for _ in 0..3 {
+        let (_, forward) = remote(bound(&switch, "remoteFlood", false, false));
+        with_default(&forward, || (0..5_000).for_each(|i| tracing::error!("{i}")));
+    }
+    let (_, forward) = remote(bound(&switch, "remoteCalm", false, false));
+    with_default(&forward, || tracing::info!("calm"));
+    let taken = collect.take();
+    assert!((1_000..4_000).contains(&taken.len()), "{}", taken.len());
+    let suppressed: Vec<_> = taken.iter().filter(|taken| taken.has("code")).collect();
+    assert_eq!((suppressed[0].text("code"), suppressed[0].text("remote")), ("log-suppressed", "remoteFlood"));
+    assert_eq!(taken.last().map(|taken| taken.text("message")), Some("calm"));
 }

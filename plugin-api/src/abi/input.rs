@@ -100,8 +100,8 @@ impl EventKind {
     pub const ROTATE: Self = Self(19);
     /// The pointing device moved by `delta`, without bounds and acceleration.
     pub const MOTION: Self = Self(20);
-    /// Something is dragged over the surface, at `pos`; `text` is its MIME type, and `data` is there for
-    /// `text/uri-list` (files) only.
+    /// Something is dragged over the surface, at `pos`; `text` is its MIME type, and for `text/uri-list` (files)
+    /// `span` begins with their number. What it is, and which files, is known once it is dropped.
     pub const DRAG_OVER: Self = Self(21);
     /// What was dragged over the surface is so no longer.
     pub const DRAG_LEFT: Self = Self(22);

@@ -16,6 +16,9 @@ use crate::{
     bridge::{URI_LIST, files_from_uris},
 };
 
+/// Files that egui code is shown to be held above it.
+const MOST_FILES: u32 = 1_000;
+
 /// What was dropped on a surface.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Dropped {
@@ -42,8 +45,10 @@ impl Debug for Dropped {
 /// What is dragged over a surface and out of it.
 #[derive(Default)]
 pub(super) struct Drags {
-    /// Where something is held over the surface, and what it is.
+    /// Where something is held over the surface, and what it is, without its data.
     over: Option<(Pos2, Dropped)>,
+    /// How many files that are.
+    files: u32,
     /// What was dropped in this frame, until somebody takes it.
     dropped: Option<(Pos2, Dropped)>,
     /// Somebody would take what is held, in this frame.
@@ -77,7 +82,10 @@ impl Drags {
         for event in events {
             let thing = || Dropped { mime: event.text.to_string(), data: event.data.to_vec() };
             match event.kind {
-                EventKind::DRAG_OVER => self.over = Some((event.pos.into(), thing())),
+                EventKind::DRAG_OVER => {
+                    self.over = Some((event.pos.into(), thing()));
+                    self.files = if event.text == URI_LIST { event.span[0].min(MOST_FILES) } else { 0 };
+                }
                 EventKind::DRAG_LEFT => (self.over, self.told) = (None, false),
                 EventKind::DROP => {
                     (self.over, self.told) = (None, false);
@@ -90,8 +98,8 @@ impl Drags {
                 _ => {}
             }
         }
-        let held = self.over.iter().flat_map(|(_, held)| held.files());
-        raw.hovered_files.extend(held.map(|path| HoveredFile { path: Some(path), mime: String::new() }));
+        let held = if self.over.is_some() { self.files } else { 0 };
+        raw.hovered_files.extend((0..held).map(|_| HoveredFile::default()));
     }
 
     /// Tells the host what is dragged from now on, and whether what is held would be taken.
@@ -108,7 +116,8 @@ impl Cx {
     /// Lets people drag `response`, which senses drags, out of this surface: onto drop zones of other remotes and of
     /// this one.
     ///
-    /// `bytes` is called once, when the drag begins, and gives what is dragged, of the MIME type `mime`.
+    /// `bytes` is called once, when the drag begins, and gives what is dragged, of the MIME type `mime`: not
+    /// `text/uri-list`, which stands for files that the user takes from another program.
     /// In the frame in which it has come to an end, this says whether it was taken; what moves goes then.
     ///
     /// ```
@@ -144,7 +153,7 @@ impl Cx {
     /// Takes what is dropped on `response` and is of one of these MIME types, in the frame in which it is.
     ///
     /// Files of other programs are of the type `text/uri-list`; where a zone takes them, they are in egui's
-    /// `hovered_files` and `dropped_files` too.
+    /// `hovered_files` and `dropped_files` too; while they are held, only their number is known.
     /// While something is held above it that it would take, the zone is framed.
     /// Of zones within each other, call this for the inner one first.
     ///

@@ -238,6 +238,15 @@ impl<E: Expose> EguiSurface<E> {
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
         frame.meshes = pictures.draw(ctx, shapes, inside, ppp);
+        if pictures.has_lost_a_callback() {
+            cx.services.log(
+                2,
+                module_path!().into(),
+                "a paint callback is not drawn, because a panel is drawn by the shell; draw it with egui's shapes, or as \
+                 a texture"
+                    .into(),
+            );
+        }
         cx.drags.borrow_mut().tell(&mut frame.commands);
         platform(&mut frame, ctx, output);
         Ok(frame)

@@ -1,7 +1,7 @@
 //! What holds of frames whatever a remote returns: the body of the fuzz target `frame`, which the tests run on its
 //! seeds. The validator is compared with a model of the contract's rules that is slow and plain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egui::Rect;
 use plugin_api::abi::{self, ClippedMesh, Command, CommandKind, Ime, NEVER, TextureUpdate, Vertex};
@@ -13,12 +13,14 @@ pub const QUOTA: Quota = Quota {
     vertices: 64,
     indices: 96,
     meshes: 8,
+    overlays: 6,
     textures: 4,
     texels: 400,
     updates: 6,
     commands: 4,
     data: 100,
     text: 64,
+    nodes: 16,
 };
 
 /// The largest side of a texture.
@@ -95,6 +97,7 @@ fn is_as_given(taken: &Frame, meshes: &[ClippedMesh], given: &abi::Frame) {
     }
     let rectangles = taken.overlays.iter().copied();
     assert!(rectangles.into_iter().all(|r: Rect| r.min.is_finite() && r.max.is_finite()));
+    assert!(taken.overlays.len() <= given.overlays.len().min(QUOTA.overlays));
     assert_eq!(taken.commands.len(), given.commands.len());
     assert!(taken.repaint_after.is_none_or(|delay| delay.as_secs() <= 24 * 60 * 60));
     let vertices: usize = taken.meshes.iter().map(|mesh| mesh.triangles.vertices.len()).sum();
@@ -107,6 +110,8 @@ fn is_as_given(taken: &Frame, meshes: &[ClippedMesh], given: &abi::Frame) {
 struct Model {
     /// Sizes, and whether this frame frees it.
     textures: BTreeMap<u64, ([u32; 2], bool)>,
+    /// Textures that are too large to be shown.
+    blanks: BTreeSet<u64>,
     /// The last frame's, in full.
     named: BTreeMap<u64, ClippedMesh>,
 }
@@ -114,12 +119,14 @@ struct Model {
 impl Model {
     /// What there is with `frame`, and its meshes in full, if it breaks no rule.
     fn judge(&self, frame: &abi::Frame) -> Option<(Self, Vec<ClippedMesh>)> {
-        let mut next = Self { textures: self.textures.clone(), named: BTreeMap::new() };
+        let (textures, blanks) = (self.textures.clone(), self.blanks.clone());
+        let mut next = Self { textures, blanks, named: BTreeMap::new() };
         let mut changed = 0;
         for update in &frame.textures {
             changed += next.change(update)?;
         }
-        let held: u64 = next.textures.values().map(|([w, h], _)| u64::from(*w) * u64::from(*h)).sum();
+        let shown = next.textures.iter().filter(|(texture, _)| !next.blanks.contains(texture));
+        let held: u64 = shown.map(|(_, ([w, h], _))| u64::from(*w) * u64::from(*h)).sum();
         let mut meshes = Vec::new();
         for given in &frame.meshes {
             let mut mesh = given.clone();
@@ -149,7 +156,6 @@ impl Model {
             && meshes.len() <= QUOTA.meshes
             && meshes.iter().map(|mesh| mesh.vertices.len()).sum::<usize>() <= QUOTA.vertices
             && meshes.iter().map(|mesh| mesh.indices.len()).sum::<usize>() <= QUOTA.indices
-            && frame.overlays.len() <= QUOTA.meshes
             && frame.commands.len() <= QUOTA.commands
             && frame.commands.iter().map(|c| c.text.len() + c.data.len()).sum::<usize>() <= QUOTA.data
             && frame.cursor.len() <= QUOTA.text
@@ -170,18 +176,26 @@ impl Model {
             return Some(0);
         }
         let texels = u64::from(width) * u64::from(height);
-        if width.max(height) > SIDE || texels == 0 || update.pixels.len() as u64 != texels * 4 {
+        if texels == 0 || u128::from(texels) * 4 != update.pixels.len() as u128 {
             return None;
         }
+        let blank =
+            if update.partial { self.blanks.contains(&update.texture) } else { width.max(height) > SIDE };
+        let costs = if blank { 0 } else { texels };
         if update.partial {
             let whole = there?;
             let inside = (0..2).all(|axis| {
                 u64::from(update.pos[axis]) + u64::from(update.size[axis]) <= u64::from(whole[axis])
             });
-            return inside.then_some(texels);
+            return inside.then_some(costs);
         }
         self.textures.insert(update.texture, (update.size, false));
-        (self.textures.len() <= QUOTA.textures).then_some(texels)
+        if blank {
+            self.blanks.insert(update.texture);
+        } else {
+            self.blanks.remove(&update.texture);
+        }
+        (self.textures.len() <= QUOTA.textures).then_some(costs)
     }
 
     /// Whoever paints `taken` has what it is painted with, and after its changes the same textures as here.
@@ -200,6 +214,7 @@ impl Model {
     /// What is left for the next frame.
     fn after(mut self) -> Self {
         self.textures.retain(|_, (_, freed)| !*freed);
+        self.blanks.retain(|texture| self.textures.contains_key(texture));
         self
     }
 }

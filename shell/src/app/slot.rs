@@ -163,12 +163,13 @@ impl Slot {
         let replaced = self.replacing.is_some_and(|since| waited(since, LONG_REPLACEMENT));
         let surface = self.surface.as_ref();
         let health = surface.map_or(Health::Fine, Surface::health);
-        let took = surface.and_then(|surface| surface.waiting().or(surface.last_took())).unwrap_or_default();
-        self.slow = if health == Health::Fine { Duration::ZERO } else { self.slow.max(took) };
+        let waited = surface.and_then(Surface::waiting).unwrap_or_default();
+        let late = surface.and_then(Surface::late).unwrap_or_default();
+        self.slow = if health == Health::Fine { Duration::ZERO } else { self.slow.max(waited).max(late) };
         let mut action = None;
         if health == Health::NotResponding {
-            let text = format!("Not responding for {} s", took.as_secs());
-            let next = Duration::from_secs(took.as_secs() + 1).saturating_sub(took);
+            let text = format!("Not responding for {} s", waited.as_secs());
+            let next = Duration::from_secs(waited.as_secs() + 1).saturating_sub(waited);
             ui.ctx().request_repaint_after(next);
             if self.patient {
                 corner_ui(ui, area, 0, |ui| {

@@ -71,6 +71,7 @@ pub(crate) fn run_with(
         OPENING.set(false);
         Ok(app)
     };
+    crate::links::install(ctx);
     let run = || eframe::run_native_ext(title, options, Some(ctx.clone()), Box::new(created));
     silence_opening();
     OPENING.set(true);

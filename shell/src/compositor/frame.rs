@@ -3,12 +3,22 @@
 //! A frame is untrusted data: every index, number, size and rectangle is looked at here, and what comes out is
 //! owned by the shell, so that it outlives the library that it came from.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use egui::{Color32, ColorImage, Pos2, Rect, TextureFilter, TextureOptions, TextureWrapMode, epaint};
-use plugin_api::abi;
+use plugin_api::{abi, theme::color, tokens::LIGHT};
 
+use crate::limits;
+
+mod held;
 mod tree;
+
+pub use held::Held;
+use held::{Amounts, Share};
 
 /// How far away a vertex may be, in points: beyond any screen, and what is computed with it stays finite, here
 /// and on the GPU. What is further away is brought to here, as a chart that is zoomed in too far is no misdeed.
@@ -17,7 +27,8 @@ pub const FAR: f32 = 1e9;
 /// A day is as good as for ever, and no sum of times overflows.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// What one surface may ask for. Far above what a screen full of controls needs, far below what hurts.
+/// Limits on the frames of one surface; those on texels, vertices, indices and nodes hold for all surfaces of a remote
+/// together. The reasons are with the values, in [`limits`].
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
     /// Vertices in a frame.
@@ -26,6 +37,8 @@ pub struct Quota {
     pub indices: usize,
     /// Meshes in a frame.
     pub meshes: usize,
+    /// Layers that take the pointer outside of the slot; those on top are kept.
+    pub overlays: usize,
     /// Textures alive at once.
     pub textures: usize,
     /// Texels of all textures together, and of all changes in a frame.
@@ -38,20 +51,24 @@ pub struct Quota {
     pub data: usize,
     /// Bytes of the accessibility tree, and of a cursor's name.
     pub text: usize,
+    /// Accessibility nodes; those beyond are left out.
+    pub nodes: usize,
 }
 
 impl Default for Quota {
     fn default() -> Self {
         Self {
-            vertices: 4_000_000,
-            indices: 12_000_000,
-            meshes: 10_000,
-            textures: 256,
-            texels: 64 << 20,
-            updates: 10_000,
-            commands: 64,
-            data: 64 << 20,
-            text: 16 << 20,
+            vertices: limits::VERTICES,
+            indices: limits::INDICES,
+            meshes: limits::MESHES,
+            overlays: limits::OVERLAYS,
+            textures: limits::TEXTURES,
+            texels: limits::TEXELS,
+            updates: limits::TEXTURE_CHANGES,
+            commands: limits::COMMANDS,
+            data: limits::COMMAND_BYTES,
+            text: limits::TREE,
+            nodes: limits::NODES,
         }
     }
 }
@@ -97,7 +114,7 @@ fn bad<T>(rule: Rule, what: impl Into<String>) -> Result<T, FrameError> {
 pub struct Frame {
     /// What is painted, back to front.
     pub meshes: Vec<Mesh>,
-    /// Rectangles above the background.
+    /// Rectangles above the background, as far as something is painted in them.
     pub overlays: Vec<Rect>,
     /// Changes of textures, in order.
     pub textures: Vec<TextureUpdate>,
@@ -115,6 +132,8 @@ pub struct Frame {
     pub repaint_after: Option<Duration>,
     /// Accessibility nodes, where they are other ones than before; or why there are none to be had.
     pub access: Option<Result<egui::accesskit::TreeUpdate, String>>,
+    /// Why a picture in it is not shown.
+    pub refused: Option<String>,
     /// How long the remote took.
     pub took: Duration,
 }
@@ -164,6 +183,9 @@ pub enum TextureUpdate {
 pub struct Validator {
     quota: Quota,
     sizes: BTreeMap<u64, [u32; 2]>,
+    /// Textures that are too large, and shown as one texel.
+    blanks: BTreeSet<u64>,
+    share: Share,
     /// Meshes of the last frame that have a name.
     named: BTreeMap<u64, Mesh>,
     max_side: u32,
@@ -175,16 +197,24 @@ impl Validator {
         Self { quota, max_side, ..Self::default() }
     }
 
+    /// Makes the limits hold for all surfaces together that share `held`.
+    #[must_use]
+    pub fn sharing(self, held: &Held) -> Self {
+        Self { share: Share::of(held), ..self }
+    }
+
     /// Checks `frame` and takes it over.
     ///
     /// # Errors
     /// When anything in it cannot be shown as it is; nothing of it is then used.
     pub fn accept(&mut self, frame: abi::Frame) -> Result<Frame, FrameError> {
-        let mut sizes = self.sizes.clone();
-        let (textures, freed) = self.textures(&mut sizes, frame.textures)?;
-        let (meshes, named) = self.meshes(&sizes, frame.meshes)?;
+        let others = self.share.others();
+        let (mut sizes, mut blanks) = (self.sizes.clone(), self.blanks.clone());
+        let (textures, freed, refused) = self.textures(&mut sizes, &mut blanks, others, frame.textures)?;
+        let (meshes, named) = self.meshes(&sizes, others, frame.meshes)?;
         for id in freed {
             sizes.remove(&id);
+            blanks.remove(&id);
         }
         self.commands(&frame.commands)?;
         if let Some(length) =
@@ -192,13 +222,9 @@ impl Validator {
         {
             return bad(Rule::Quota, format!("a text of {length} bytes, more than {}", self.quota.text));
         }
-        if frame.overlays.len() > self.quota.meshes {
-            return bad(
-                Rule::Quota,
-                format!("{} layers, more than {}", frame.overlays.len(), self.quota.meshes),
-            );
-        }
         let overlays: Vec<_> = frame.overlays.iter().map(rect).collect::<Result<_, _>>()?;
+        let overlays = &overlays[overlays.len().saturating_sub(self.quota.overlays)..];
+        let overlays = painted(overlays, &meshes);
         let ime = match frame.ime.into_option() {
             Some(ime) => Some(egui::output::IMEOutput {
                 purpose: plugin_api::bridge::purpose_from_abi(ime.purpose),
@@ -209,9 +235,19 @@ impl Validator {
             None => None,
         };
         // A remote's AccessKit may be newer than this one; its picture is good all the same.
-        let access = (!frame.access.is_empty()).then(|| tree::read(&frame.access));
-        self.sizes = sizes;
-        self.named = named;
+        let room = self.quota.nodes.saturating_sub(others.nodes);
+        let access = (!frame.access.is_empty()).then(|| tree::read(&frame.access, room));
+        let count = |of: fn(&Triangles) -> usize| meshes.iter().map(|mesh| of(&mesh.triangles)).sum::<usize>();
+        self.share.set(Amounts {
+            texels: texels(&sizes, &blanks),
+            vertices: count(|triangles| triangles.vertices.len()),
+            indices: count(|triangles| triangles.indices.len()),
+            nodes: match &access {
+                None => self.share.own().nodes,
+                Some(tree) => tree.as_ref().map_or(0, |tree| tree.nodes.len()),
+            },
+        });
+        (self.sizes, self.blanks, self.named) = (sizes, blanks, named);
         Ok(Frame {
             meshes,
             overlays,
@@ -235,6 +271,7 @@ impl Validator {
             repaint_after: (frame.repaint_after != abi::NEVER)
                 .then(|| Duration::from_nanos(frame.repaint_after).min(LONGEST)),
             access,
+            refused,
             took: Duration::ZERO,
         })
     }
@@ -261,13 +298,16 @@ impl Validator {
     fn textures(
         &self,
         sizes: &mut BTreeMap<u64, [u32; 2]>,
+        blanks: &mut BTreeSet<u64>,
+        others: Amounts,
         updates: impl IntoIterator<Item = abi::TextureUpdate>,
-    ) -> Result<(Vec<TextureUpdate>, Vec<u64>), FrameError> {
+    ) -> Result<(Vec<TextureUpdate>, Vec<u64>, Option<String>), FrameError> {
         let mut out = Vec::new();
         let mut freed = Vec::new();
+        let mut refused = None;
         let mut changed = 0;
-        for update in updates {
-            if out.len() >= self.quota.updates {
+        for (count, update) in updates.into_iter().enumerate() {
+            if count >= self.quota.updates {
                 return bad(
                     Rule::Quota,
                     format!("changes of textures without end, more than {}", self.quota.updates),
@@ -283,14 +323,8 @@ impl Validator {
                 continue;
             }
             let [width, height] = update.size;
-            if width > self.max_side || height > self.max_side {
-                return bad(
-                    Rule::Texture,
-                    format!("texture {id} of {width}×{height} texels, over {} a side", self.max_side),
-                );
-            }
             let texels = u64::from(width) * u64::from(height);
-            if update.pixels.len() as u64 != texels * 4 {
+            if texels.checked_mul(4) != Some(update.pixels.len() as u64) {
                 return bad(
                     Rule::Texture,
                     format!("texture {id} of {width}×{height} with {} bytes", update.pixels.len()),
@@ -299,7 +333,9 @@ impl Validator {
             if texels == 0 {
                 return bad(Rule::Texture, format!("texture {id} without texels"));
             }
-            changed += texels;
+            // A picture that the device cannot show costs that picture, not the surface.
+            let blank = if update.partial { blanks.contains(&id) } else { width.max(height) > self.max_side };
+            changed += if blank { 0 } else { texels };
             if changed > self.quota.texels {
                 return bad(
                     Rule::Quota,
@@ -320,6 +356,11 @@ impl Validator {
             } else {
                 freed.retain(|f| *f != id);
                 sizes.insert(id, update.size);
+                if blank {
+                    blanks.insert(id);
+                } else {
+                    blanks.remove(&id);
+                }
                 if sizes.len() > self.quota.textures {
                     return bad(
                         Rule::Quota,
@@ -328,6 +369,9 @@ impl Validator {
                 }
                 None
             };
+            if blank && update.partial {
+                continue;
+            }
             let filter = |nearest| if nearest { TextureFilter::Nearest } else { TextureFilter::Linear };
             let options = TextureOptions {
                 magnification: filter(update.nearest),
@@ -340,26 +384,36 @@ impl Validator {
                 },
                 mipmap_mode: None,
             };
-            let pixels: Vec<Color32> = bytemuck::cast_slice(&update.pixels).to_vec();
-            let image = ColorImage::new([width as usize, height as usize], pixels);
+            let image = if blank {
+                let most = self.max_side;
+                refused = Some(format!("a picture of {width}×{height} texels, of at most {most} a side"));
+                ColorImage::filled([1, 1], color(LIGHT.border_strong))
+            } else {
+                let pixels: Vec<Color32> = bytemuck::cast_slice(&update.pixels).to_vec();
+                ColorImage::new([width as usize, height as usize], pixels)
+            };
             out.push(TextureUpdate::Set { texture: id, pos, image, options });
         }
-        let texels: u64 = sizes.values().map(|[w, h]| u64::from(*w) * u64::from(*h)).sum();
+        let texels = texels(sizes, blanks) + others.texels;
         if texels > self.quota.texels {
             return bad(
                 Rule::Quota,
-                format!("textures of {texels} texels in all, more than {}", self.quota.texels),
+                format!(
+                    "textures of {texels} texels in all panels of the remote, more than {}",
+                    self.quota.texels
+                ),
             );
         }
-        Ok((out, freed))
+        Ok((out, freed, refused))
     }
 
     fn meshes(
         &self,
         sizes: &BTreeMap<u64, [u32; 2]>,
+        others: Amounts,
         meshes: impl IntoIterator<Item = abi::ClippedMesh>,
     ) -> Result<(Vec<Mesh>, BTreeMap<u64, Mesh>), FrameError> {
-        let (mut vertices, mut indices) = (0, 0);
+        let (mut vertices, mut indices) = (others.vertices, others.indices);
         let mut out = Vec::new();
         let mut named = BTreeMap::new();
         for mesh in meshes {
@@ -406,6 +460,31 @@ impl Validator {
         }
         Ok((out, named))
     }
+}
+
+/// Returns the number of texels that textures have on the device.
+fn texels(sizes: &BTreeMap<u64, [u32; 2]>, blanks: &BTreeSet<u64>) -> u64 {
+    let shown = sizes.iter().filter(|(id, _)| !blanks.contains(id));
+    shown.map(|(_, [width, height])| u64::from(*width) * u64::from(*height)).sum()
+}
+
+/// Returns the parts of `places` in which an overlay is painted: where nothing is seen, the pointer is the shell's.
+fn painted(places: &[Rect], meshes: &[Mesh]) -> Vec<Rect> {
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let bounds = |mesh: &Mesh| {
+        let vertices = &mesh.triangles.vertices;
+        let seen = vertices.iter().any(|vertex| vertex.color != Color32::TRANSPARENT);
+        let bounds = Rect::from_points(&vertices.iter().map(|vertex| vertex.pos).collect::<Vec<_>>());
+        (seen && !mesh.triangles.indices.is_empty()).then_some(bounds.intersect(mesh.clip))
+    };
+    let painted: Vec<Rect> = meshes.iter().filter(|mesh| mesh.overlay).filter_map(bounds).collect();
+    let part = |place: &Rect| {
+        let parts = painted.iter().map(|bounds| bounds.intersect(*place)).filter(Rect::is_positive);
+        parts.reduce(Rect::union)
+    };
+    places.iter().filter_map(part).collect()
 }
 
 /// Copies the triangles of a mesh.

@@ -11,7 +11,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use range_alloc::RangeAllocator;
 
 use super::frame::{Mesh, TextureUpdate, Triangles};
+use crate::limits;
 
 /// What the surfaces of a window draw with. `[window's thread]`
 pub struct Gpu {
@@ -36,9 +37,18 @@ pub struct Gpu {
     written: AtomicU64,
 }
 
+/// The largest side of a texture that the device can show.
+static SIDE: AtomicU32 = AtomicU32::new(limits::TEXTURE_SIDE);
+
+/// Returns the largest side of a remote's texture, in texels.
+pub(crate) fn texture_side() -> u32 {
+    SIDE.load(Ordering::Relaxed).min(limits::TEXTURE_SIDE)
+}
+
 impl Gpu {
     /// Makes the surfaces that are shown in `ctx` draw with `state`; without, they do all but being seen.
     pub fn install(ctx: &Context, state: &RenderState) {
+        SIDE.store(state.device.limits().max_texture_dimension_2d, Ordering::Relaxed);
         let gpu = Arc::new(Self::new(state));
         ctx.data_mut(|data| data.insert_temp(Id::NULL, gpu));
     }

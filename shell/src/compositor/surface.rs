@@ -7,24 +7,24 @@ use std::{
 };
 
 use egui::{Context, Id, Pos2, Rect, Response, Sense, Ui, Vec2};
-use plugin_api::{
-    abi::{self, FrameInput},
-    bridge,
-    tokens::Tokens,
-};
+use plugin_api::{abi::FrameInput, bridge, tokens::Tokens};
 
 use super::{Port, Reply, Source, access::Access, paint::Picture};
-use crate::failure::SharedFailure;
+use telemetry::rate::{Bucket, Verdict};
+
+use crate::{failure::SharedFailure, limits};
 
 mod above;
+mod activation;
 mod drag;
 mod focus;
 mod input;
+mod pending;
 
-use above::Above;
-
-/// The largest side of a remote's texture. egui makes its first font atlas as wide as it may be.
-pub const MAX_TEXTURE_SIDE: u32 = 2048;
+pub(crate) use above::set_reach;
+use above::{Above, reach};
+use activation::Activation;
+use pending::Pending;
 
 /// A frame that takes longer than this is late enough to be told of.
 const SLOW: Duration = Duration::from_millis(50);
@@ -38,9 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a late frame is told of after it has arrived.
 const SLOW_SHOWN: Duration = Duration::from_secs(1);
-
-/// How often the window is drawn while a surface does not respond.
-const LATE_SHOWN: Duration = Duration::from_millis(250);
 
 /// How many frames the figures are made of.
 const MEASURED: usize = 120;
@@ -70,6 +67,8 @@ pub struct Scene {
 pub struct Surface {
     id: u64,
     name: String,
+    /// The remote's name.
+    remote: String,
     port: Arc<Port>,
     source: Arc<Source>,
     /// Which of the port's sources that is.
@@ -87,8 +86,8 @@ pub struct Surface {
     shown: Option<Response>,
     /// What of it leaves the slot.
     above: Above,
-    /// When the last frame came that was late.
-    late: Option<Instant>,
+    /// When the last frame came that was late, and how long it took.
+    late: Option<(Instant, Duration)>,
     gone: bool,
     asked: Option<Asked>,
     /// Until when the window waits for the look or size that was changed in this frame of it.
@@ -102,7 +101,9 @@ pub struct Surface {
     buttons: u8,
     hands: input::Hands,
     hover: drag::Hover,
-    pending: Vec<abi::Event>,
+    activation: Activation,
+    warnings: Bucket,
+    pending: Pending,
     /// Frames taken from the remote, and frames of the window that needed none.
     counts: (u64, u64),
     /// How long the remote took for the last ones.
@@ -129,12 +130,13 @@ impl Asked {
 }
 
 impl Surface {
-    /// A surface that gets its frames from what is behind `port`.
-    pub fn new(id: u64, name: String, port: Arc<Port>) -> Self {
+    /// Makes a surface called `name`, of `remote`, that gets its frames from what is behind `port`.
+    pub fn new(id: u64, name: String, remote: String, port: Arc<Port>) -> Self {
         Self {
             id,
             access: Access::new(id),
             name,
+            remote,
             source: port.source(),
             port,
             turn: 0,
@@ -155,7 +157,9 @@ impl Surface {
             buttons: 0,
             hands: input::Hands::default(),
             hover: drag::Hover::default(),
-            pending: Vec::new(),
+            activation: Activation::default(),
+            warnings: Bucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND),
+            pending: Pending::default(),
             counts: (0, 0),
             took: VecDeque::new(),
         }
@@ -191,6 +195,11 @@ impl Surface {
         self.took.back().copied()
     }
 
+    /// Returns how long the last frame took that was late, for as long as that is shown.
+    pub fn late(&self) -> Option<Duration> {
+        self.late.filter(|(late, _)| late.elapsed() < SLOW_SHOWN).map(|(_, took)| took)
+    }
+
     /// Whether there is a picture to show.
     pub fn has_picture(&self) -> bool {
         self.picture.is_some()
@@ -206,7 +215,7 @@ impl Surface {
         match self.in_flight.map(|since| since.elapsed()) {
             Some(waited) if waited >= PATIENCE => Health::NotResponding,
             Some(waited) if waited >= SLOW => Health::Slow,
-            _ if self.late.is_some_and(|late| late.elapsed() < SLOW_SHOWN) => Health::Slow,
+            _ if self.late.is_some_and(|(late, _)| late.elapsed() < SLOW_SHOWN) => Health::Slow,
             _ => Health::Fine,
         }
     }
@@ -260,9 +269,7 @@ impl Surface {
         if self.picture.is_some() && self.failure.is_none() {
             self.wait(ctx, scene);
         }
-        if self.in_flight.is_some() {
-            ctx.request_repaint_after(SLOW);
-        }
+        self.show_waiting(ctx);
         self.paint(ctx, &response);
     }
 
@@ -321,7 +328,7 @@ impl Surface {
         }
         let ask = Asked {
             size: slot.size(),
-            window: ui.ctx().content_rect().translate(-slot.min.to_vec2()),
+            window: reach(ui.ctx()).translate(-slot.min.to_vec2()),
             pixels_per_point: ui.ctx().pixels_per_point(),
             focused: owns_keyboard(response),
             accessibility: super::access::is_enabled(ui.ctx(), response.id),
@@ -338,20 +345,29 @@ impl Surface {
             self.counts.1 += 1;
             return;
         }
-        if let Some(since) = self.in_flight {
+        if self.in_flight.is_some() {
             // One frame at a time; what happens meanwhile is asked for when it has arrived, and a late frame
             // is not waited for again.
             if due {
                 self.source.mailbox.remain_due();
             }
             self.next = self.hold.map(|_| ask);
-            // For the marks of a late one, which say for how long.
-            let waited = since.elapsed();
-            let next = [SLOW, PATIENCE].into_iter().find_map(|limit| limit.checked_sub(waited));
-            ui.ctx().request_repaint_after(next.unwrap_or(LATE_SHOWN));
             return;
         }
         self.send(ui.ctx(), ask);
+    }
+
+    /// Draws the window again when the surface begins to be late, or not to respond; after that, whoever shows for how
+    /// long.
+    fn show_waiting(&self, ctx: &Context) {
+        let Some(waited) = self.waiting() else { return };
+        let next = [SLOW, PATIENCE].into_iter().find_map(|limit| limit.checked_sub(waited));
+        next.into_iter().for_each(|next| ctx.request_repaint_after(next));
+    }
+
+    /// Returns true when a fault of the remote is to be logged: a few, and then only now and then.
+    fn may_warn(&self) -> bool {
+        matches!(self.warnings.take(0), Verdict::Pass | Verdict::PassAfter(_))
     }
 
     fn send(&mut self, ctx: &Context, ask: Asked) {
@@ -362,12 +378,12 @@ impl Surface {
             size: ask.size.into(),
             window: [ask.window.min.x, ask.window.min.y, ask.window.max.x, ask.window.max.y],
             pixels_per_point: ask.pixels_per_point,
-            max_texture_side: MAX_TEXTURE_SIDE,
+            max_texture_side: limits::ATLAS_SIDE,
             focused: ask.focused,
             accessibility: ask.accessibility,
             modifiers: ask.modifiers,
             tokens: ask.tokens,
-            events: std::mem::take(&mut self.pending).into(),
+            events: self.pending.take().into(),
         };
         self.port.note(&input, self.buttons > 0);
         self.gone = !(self.source.request)(Some(input));
@@ -385,7 +401,7 @@ impl Surface {
             Ok(mut frame) => {
                 self.counts.0 += 1;
                 if frame.took >= SLOW {
-                    self.late = Some(Instant::now());
+                    self.late = Some((Instant::now(), frame.took.max(self.late().unwrap_or_default())));
                     ctx.request_repaint_after(SLOW_SHOWN);
                 }
                 if self.took.len() == MEASURED {
@@ -406,8 +422,17 @@ impl Surface {
                     ctx.request_repaint();
                 }
                 self.hands.busy = frame.wants_keyboard || !frame.overlays.is_empty();
+                if let Some(what) = frame.refused.take()
+                    && self.may_warn()
+                {
+                    tracing::warn!(
+                        remote = self.remote,
+                        code = "picture-too-large",
+                        "{what}, is not shown; the panel keeps running without it; report this to the remote's author"
+                    );
+                }
                 if let Some(tree) = frame.access.take() {
-                    self.access.take(&self.name, tree);
+                    self.access.take(&self.remote, tree);
                 }
                 self.picture.get_or_insert_with(|| Picture::new(ctx)).show(frame);
             }
@@ -424,7 +449,8 @@ impl Surface {
         let drag_cursor = self.drag_cursor(ctx);
         let Some(picture) = &mut self.picture else { return };
         let origin = response.rect.min.to_vec2();
-        if let Some(shape) = picture.shape(true, ctx.viewport_rect(), origin) {
+        let clip = self.above.clip(ctx, response.rect, self.pointer_inside);
+        if let Some(shape) = picture.shape(true, clip, origin) {
             self.above.paint(ctx, shape);
         }
         // What does not answer must not keep the pointer from the shell.

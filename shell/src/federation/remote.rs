@@ -36,16 +36,18 @@ use super::{
 use crate::{
     compositor::{
         self, Mailbox, Source,
-        frame::{Quota, Validator},
+        frame::{Held, Quota, Validator},
     },
     failure::{Failure, SharedFailure, Stage},
 };
 
 mod inbox;
+mod notes;
 mod services;
 
 use inbox::Inbox;
-use services::ServicesOf;
+use notes::Notes;
+use services::{Rates, ServicesOf};
 
 /// How long a remote has to close its surfaces and end its threads.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
@@ -108,14 +110,15 @@ struct Shared {
     /// The call that the remote is in, and since when.
     busy: Mutex<Option<(Stage, Instant)>>,
     /// What has failed, or was coped with, and was not asked for yet.
-    notes: Mutex<Vec<Note>>,
+    notes: Mutex<Notes>,
+    rates: Rates,
     mailboxes: Mutex<HashMap<u64, Weak<Mailbox>>>,
     changed: AtomicBool,
     wake: Wake,
 }
 
 /// Something that a remote did wrong.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Note {
     /// What it was.
     pub failure: SharedFailure,
@@ -157,6 +160,7 @@ impl Remote {
             moved: Condvar::new(),
             busy: Mutex::new(Some((Stage::Load, Instant::now()))),
             notes: Mutex::default(),
+            rates: Rates::of(&manifest.name),
             mailboxes: Mutex::default(),
             changed: AtomicBool::new(false),
             wake,
@@ -164,8 +168,13 @@ impl Remote {
         let run = {
             let shared = Arc::clone(&shared);
             move || {
-                let library = Thread { shared: Arc::clone(&shared), inbox, surfaces: BTreeMap::new() }
-                    .run(&code, &manifest);
+                let thread = Thread {
+                    shared: Arc::clone(&shared),
+                    inbox,
+                    surfaces: BTreeMap::new(),
+                    held: Held::default(),
+                };
+                let library = thread.run(&code, &manifest);
                 shared.moved.notify_all();
                 library
             }
@@ -276,7 +285,7 @@ impl Remote {
 
     /// What it did wrong since this was asked the last time.
     pub fn notes(&self) -> Vec<Note> {
-        std::mem::take(&mut self.shared.notes.lock())
+        self.shared.notes.lock().take()
     }
 
     /// Sets what ends the remote when it is dropped; without it, its library stays mapped.
@@ -392,6 +401,8 @@ struct Thread {
     shared: Arc<Shared>,
     inbox: Inbox,
     surfaces: BTreeMap<u64, Open>,
+    /// What all of its surfaces have in the shell's memory.
+    held: Held,
 }
 
 struct Open {
@@ -529,7 +540,8 @@ impl Thread {
         let opened = self.shared.timed(Stage::Open, "open", || remote.get(RStr::from_str(expose), context));
         match opened.into_result() {
             Ok(opened) => {
-                let validator = Validator::new(Quota::default(), compositor::MAX_TEXTURE_SIDE);
+                let validator =
+                    Validator::new(Quota::default(), compositor::texture_side()).sharing(&self.held);
                 let remote = Arc::clone(&self.shared);
                 let expose = expose.to_owned();
                 let open = Open { remote, expose, surface: opened, validator, mailbox, drawn: false };

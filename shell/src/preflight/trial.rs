@@ -15,10 +15,11 @@ use plugin_api::{manifest::RemoteRef, tokens};
 
 use super::Event;
 use crate::{
-    compositor::{MAX_TEXTURE_SIDE, Scene, Surface},
+    compositor::{Scene, Surface},
     config::{Config, Options, read_manifest},
     failure::{Failure, Stage},
     federation::{Entry, Federation, Status},
+    limits,
     private::Places,
     theme,
 };
@@ -196,7 +197,7 @@ impl<'a> Running<'a> {
         let input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, SLOT)),
             time: Some(self.started.elapsed().as_secs_f64()),
-            max_texture_side: Some(MAX_TEXTURE_SIDE as usize),
+            max_texture_side: Some(limits::ATLAS_SIDE as usize),
             focused: true,
             ..RawInput::default()
         };

@@ -35,6 +35,16 @@ pub(super) struct Pictures {
     chunks: [Vec<Chunk>; 2],
     /// The name that the last new mesh got.
     last: u64,
+    callbacks: Callbacks,
+}
+
+/// Paint callbacks that were left out.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Callbacks {
+    #[default]
+    None,
+    Met,
+    Reported,
 }
 
 /// What meshes depend on besides shapes.
@@ -94,6 +104,15 @@ impl Pictures {
         out
     }
 
+    /// Returns true once, when a paint callback was left out.
+    pub(super) fn has_lost_a_callback(&mut self) -> bool {
+        let met = self.callbacks == Callbacks::Met;
+        if met {
+            self.callbacks = Callbacks::Reported;
+        }
+        met
+    }
+
     fn tessellate(
         &mut self,
         ctx: &Context,
@@ -105,7 +124,12 @@ impl Pictures {
         let mut meshes = Vec::new();
         for ClippedPrimitive { clip_rect, primitive } in ctx.tessellate(shapes.clone(), pixels_per_point) {
             // Paint callbacks are code of this image; they do not cross.
-            let Primitive::Mesh(mesh) = primitive else { continue };
+            let Primitive::Mesh(mesh) = primitive else {
+                if self.callbacks == Callbacks::None {
+                    self.callbacks = Callbacks::Met;
+                }
+                continue;
+            };
             let TextureId::Managed(texture) = mesh.texture_id else { continue };
             self.last += 1;
             meshes.push((self.last, clip_rect, texture));

@@ -13,6 +13,8 @@ use super::*;
 #[path = "../../../fuzz/src/frames.rs"]
 mod frames;
 
+mod trees;
+
 use frames::{QUOTA, SIDE};
 
 fn texture(id: u64, size: [u32; 2]) -> abi::TextureUpdate {
@@ -146,7 +148,6 @@ fn quotas_are_kept() {
     let many = |f: &mut abi::Frame| f.meshes[0].vertices = vec![f.meshes[0].vertices[0]; 65].into();
     refused(with(many), "65 vertices");
     refused(with(|f| f.meshes[0].indices = vec![0; 99].into()), "99 indices");
-    refused(with(|f| f.overlays = vec![[0.0; 4]; 9].into()), "9 layers");
     let command = Command { text: "x".into(), ..Command::new(CommandKind(77)) };
     refused(with(|f| f.commands = vec![command.clone(); 5].into()), "5 commands");
     let long = Command { text: "x".repeat(101).into(), ..command };
@@ -168,8 +169,8 @@ fn quotas_are_kept() {
 #[test]
 fn textures_are_checked() {
     let one = |update: abi::TextureUpdate| with(|f| f.textures = vec![update].into());
-    refused(one(texture(2, [17, 1])), "over 16 a side");
-    refused(one(abi::TextureUpdate { size: [u32::MAX; 2], ..texture(2, [1, 1]) }), "over 16 a side");
+    refused(one(abi::TextureUpdate { size: [u32::MAX; 2], ..texture(2, [1, 1]) }), "with 4 bytes");
+    refused(one(abi::TextureUpdate { size: [1 << 31; 2], ..texture(2, [0, 0]) }), "with 0 bytes");
     refused(one(texture(2, [0, 4])), "without texels");
     refused(one(part(1, [0, 0], [0, 4])), "without texels");
     refused(one(abi::TextureUpdate { size: [2, 2], ..texture(2, [2, 1]) }), "texture 2 of 2×2 with 8 bytes");
@@ -183,6 +184,78 @@ fn textures_are_checked() {
     refused(with(|f| f.textures = after.into()), "a part of texture 1, which there is not");
     let frame = accepted(one(part(1, [7, 7], [1, 1])));
     assert!(matches!(frame.textures[0], TextureUpdate::Set { texture: 1, pos: Some([7, 7]), .. }));
+}
+
+#[test]
+fn picture_too_large_costs_only_itself() {
+    let mut validator = Validator::new(QUOTA, SIDE);
+    let frame = validator.accept(with(|f| f.textures.push(texture(2, [17, 40])))).unwrap();
+    let TextureUpdate::Set { texture: 2, pos: None, image, .. } = &frame.textures[1] else {
+        panic!("{frame:?}")
+    };
+    assert_eq!(image.size, [1, 1], "a stand-in, whatever it would have cost");
+    assert_eq!(frame.refused.as_deref(), Some("a picture of 17×40 texels, of at most 16 a side"));
+    // The remote knows the size that it has given, and no other.
+    let changes = vec![part(2, [16, 39], [1, 1]), part(2, [0, 0], [17, 40])];
+    let frame = validator.accept(with(|f| f.textures = changes.into())).unwrap();
+    assert_eq!((frame.textures.len(), frame.refused), (0, None));
+    let outside = validator.accept(with(|f| f.textures = vec![part(2, [16, 39], [2, 1])].into()));
+    assert!(outside.unwrap_err().to_string().contains("outside of it"));
+    // A smaller one of that name is shown, and parts of it.
+    let changes = vec![texture(2, [4, 4]), part(2, [1, 1], [1, 1])];
+    let frame = validator.accept(with(|f| f.textures = changes.into())).unwrap();
+    assert_eq!(frame.textures.len(), 2);
+}
+
+#[test]
+fn surfaces_of_a_remote_share_its_quota() {
+    let held = Held::default();
+    let surface = || Validator::new(QUOTA, SIDE).sharing(&held);
+    let large = || with(|f| f.textures = vec![texture(1, [16, 16])].into());
+    let (mut one, mut other) = (surface(), surface());
+    one.accept(large()).unwrap();
+    let full = other.accept(large()).unwrap_err();
+    assert!(full.to_string().contains("512 texels in all panels"), "{full}");
+    other.accept(good()).unwrap();
+    let many = |f: &mut abi::Frame| f.meshes[0].vertices = vec![f.meshes[0].vertices[0]; 62].into();
+    let full = other.accept(with(many)).unwrap_err();
+    assert!(full.to_string().contains("65 vertices"), "{full}");
+    // A surface that goes, or frees, gives back.
+    one.accept(with(|f| f.textures = vec![texture(1, [8, 8])].into())).unwrap();
+    other.accept(large()).unwrap();
+    drop(other);
+    one.accept(large()).unwrap();
+    one.accept(with(many)).unwrap();
+    // Another remote has a quota of its own.
+    Validator::new(QUOTA, SIDE).accept(large()).unwrap();
+}
+
+#[test]
+fn overlays_take_the_pointer_only_where_they_are_painted() {
+    let popup = |clip, color| {
+        let corner = |x, y| Vertex { pos: [x, y], uv: [0.5; 2], color };
+        let vertices = vec![corner(10.0, 10.0), corner(30.0, 10.0), corner(10.0, 40.0)].into();
+        ClippedMesh { overlay: true, clip, vertices, ..triangle(1) }
+    };
+    let overlays = |mesh: ClippedMesh| {
+        let everywhere = [-1e6, -1e6, 1e6, 1e6];
+        accepted(with(|f| {
+            f.meshes.push(mesh);
+            f.overlays = vec![everywhere, [0.0, 0.0, 5.0, 5.0], [20.0, 0.0, 99.0, 99.0]].into();
+        }))
+        .overlays
+    };
+    let rect = |left, top, right, bottom| Rect::from_min_max(Pos2::new(left, top), Pos2::new(right, bottom));
+    let all = [-1e6, -1e6, 1e6, 1e6];
+    assert_eq!(overlays(popup(all, [9; 4])), [rect(10.0, 10.0, 30.0, 40.0), rect(20.0, 10.0, 30.0, 40.0)]);
+    assert_eq!(overlays(popup([0.0, 0.0, 15.0, 99.0], [9; 4])), [rect(10.0, 10.0, 15.0, 40.0)]);
+    assert_eq!(overlays(popup(all, [0; 4])), [], "nothing is seen");
+    assert_eq!(overlays(ClippedMesh { overlay: false, ..popup(all, [9; 4]) }), []);
+    let many = with(|f| {
+        f.meshes.push(popup(all, [9; 4]));
+        f.overlays = (0..1_000_u16).map(|n| [0.0, 0.0, 11.0 + f32::from(n), 99.0]).collect();
+    });
+    assert_eq!(accepted(many).overlays.len(), QUOTA.overlays, "those on top");
 }
 
 #[test]
@@ -358,214 +431,4 @@ fn the_property_test_sees_both_good_and_bad_frames() {
     }
     let share = all.accepted * 100 / (all.accepted + all.refused);
     assert!((20..80).contains(&share) && all.meshes > 300 && all.kept > 10, "{all:?}");
-}
-
-mod trees {
-    use egui::accesskit::{
-        Node, NodeId, Rect as Bounds, Role, TextPosition, TextSelection, TreeId, TreeInfo, TreeUpdate,
-    };
-    use egui_kittest::kittest;
-    use proptest::prelude::*;
-
-    use super::super::tree::{self, sound};
-
-    fn update(root: u64, nodes: Vec<(u64, Node)>) -> TreeUpdate {
-        TreeUpdate {
-            nodes: nodes.into_iter().map(|(id, node)| (NodeId(id), node)).collect(),
-            tree: Some(TreeInfo::new(NodeId(root))),
-            tree_id: TreeId::ROOT,
-            focus: NodeId(root),
-        }
-    }
-
-    fn node(role: Role, children: &[u64]) -> Node {
-        let mut node = Node::new(role);
-        node.set_children(children.iter().map(|id| NodeId(*id)).collect::<Vec<_>>());
-        node
-    }
-
-    fn run(text: &str) -> Node {
-        let mut node = Node::new(Role::TextRun);
-        node.set_value(text);
-        node.set_character_lengths(
-            text.chars().map(|c| u8::try_from(c.len_utf8()).unwrap()).collect::<Vec<_>>(),
-        );
-        node.set_bounds(Bounds { x0: 0.0, y0: 0.0, x1: 9.0, y1: 9.0 });
-        node
-    }
-
-    fn ids(update: &TreeUpdate) -> Vec<u64> {
-        update.nodes.iter().map(|(id, _)| id.0).collect()
-    }
-
-    #[test]
-    fn a_good_tree_stays_as_it_is() {
-        let mut field = node(Role::TextInput, &[3, 4]);
-        let end = TextPosition { node: NodeId(4), character_index: 2 };
-        field.set_text_selection(TextSelection { anchor: end, focus: end });
-        let (mut first, mut second) = (run("Grä"), run("ce"));
-        first.set_next_on_line(NodeId(4));
-        second.set_previous_on_line(NodeId(3));
-        let good = update(1, vec![(1, node(Role::Window, &[2])), (2, field), (3, first), (4, second)]);
-        assert_eq!(sound(good.clone()), Some(good));
-    }
-
-    #[test]
-    fn a_number_that_is_none_costs_only_what_it_is_for() {
-        let mut slider = node(Role::Slider, &[]);
-        slider.set_label("How many");
-        slider.set_numeric_value(2.0);
-        slider.set_max_numeric_value(f64::INFINITY);
-        slider.set_bounds(Bounds { x0: 0.0, y0: 0.0, x1: f64::NAN, y1: 9.0 });
-        let sent = serde_json::to_string(&update(1, vec![(1, node(Role::Window, &[2])), (2, slider)])).unwrap();
-        let tree = tree::read(&sent).unwrap();
-        let slider = &tree.nodes[1].1;
-        assert_eq!((slider.label(), slider.numeric_value()), (Some("How many"), Some(2.0)));
-        assert_eq!((slider.max_numeric_value(), slider.bounds()), (None, None));
-        for hostile in ["", "null", "{\"nodes\":", "{\"nodes\":null}", "{\"nodes\":[null,[]]}", "[[[]]]", "7"] {
-            assert!(tree::read(hostile).is_err(), "{hostile}");
-        }
-    }
-
-    #[test]
-    fn the_trees_of_egui_stay_as_they_are() {
-        let ctx = egui::Context::default();
-        ctx.enable_accesskit();
-        let mut text = "Größe\nand wörds that are wrapped when the field is narrow".to_owned();
-        let mut last = None;
-        for _ in 0..3 {
-            let mut output = ctx.run_ui(egui::RawInput::default(), |ui| {
-                ui.heading("A heading");
-                ui.horizontal(|ui| (ui.label("Name"), ui.button("Press"), ui.checkbox(&mut true, "On")));
-                ui.add(egui::TextEdit::multiline(&mut text).desired_width(80.0)).request_focus();
-                ui.collapsing("More", |ui| ui.label("hidden"));
-            });
-            output.textures_delta.clear();
-            last = output.platform_output.accesskit_update;
-        }
-        let tree = last.unwrap();
-        let by_id = |update: TreeUpdate| update.nodes.into_iter().collect::<std::collections::BTreeMap<_, _>>();
-        let sound = by_id(sound(tree.clone()).unwrap());
-        assert!(sound.values().filter(|node| node.role() == Role::TextRun).count() > 3);
-        assert_eq!(sound, by_id(tree));
-    }
-
-    #[test]
-    fn what_is_no_tree_is_left_out() {
-        let twice = vec![
-            (1, node(Role::Window, &[2, 2, 3])),
-            (2, node(Role::Group, &[3])),
-            (3, node(Role::Label, &[])),
-        ];
-        assert_eq!(ids(&sound(update(1, twice)).unwrap()), [1, 2, 3]);
-        let circle = vec![(1, node(Role::Window, &[2])), (2, node(Role::Group, &[1, 2, 9]))];
-        let circle = sound(update(1, circle)).unwrap();
-        assert!(circle.nodes[1].1.children().is_empty(), "{circle:?}");
-        let orphan = vec![(1, node(Role::Window, &[])), (2, node(Role::Label, &[]))];
-        assert_eq!(ids(&sound(update(1, orphan)).unwrap()), [1]);
-        assert!(sound(update(7, vec![(1, node(Role::Window, &[]))])).is_none());
-        assert!(sound(TreeUpdate { tree: None, ..update(1, vec![(1, node(Role::Window, &[]))]) }).is_none());
-        let deep = (0..5_000).map(|id| (id, node(Role::Group, &[id + 1]))).collect();
-        assert!(sound(update(0, deep)).unwrap().nodes.len() < 500);
-        let all: Vec<u64> = (1..90_000).collect();
-        let wide = all.iter().map(|id| (*id, node(Role::Label, &[]))).chain([(0, node(Role::Window, &all))]);
-        assert_eq!(sound(update(0, wide.collect())).unwrap().nodes.len(), 20_000);
-    }
-
-    #[test]
-    fn text_that_contradicts_itself_is_a_label() {
-        let mut short = run("Grä");
-        short.set_character_lengths([1, 1, 1]);
-        let mut around = run("round");
-        around.set_next_on_line(NodeId(3));
-        let mut field = node(Role::TextInput, &[2, 3]);
-        let outside = TextPosition { node: NodeId(3), character_index: 6 };
-        field.set_text_selection(TextSelection { anchor: outside, focus: outside });
-        let tree = sound(update(1, vec![(1, field), (2, short), (3, around)])).unwrap();
-        assert_eq!(tree.nodes[1].1.role(), Role::Label);
-        assert_eq!((tree.nodes[2].1.role(), tree.nodes[2].1.next_on_line()), (Role::TextRun, None));
-        assert_eq!(tree.nodes[0].1.text_selection(), None);
-    }
-
-    prop_compose! {
-        fn some_node()(
-            role in prop::sample::select(vec![Role::Group, Role::Label, Role::TextInput, Role::TextRun]),
-            children in prop::collection::vec(0..8_u64, 0..4),
-            value in prop::option::of("[aä€]{0,3}"),
-            lengths in prop::option::of(prop::collection::vec(0..4_u8, 0..4)),
-            bounded: bool,
-            grafted in prop::bool::weighted(0.1),
-            line in (prop::option::of(0..8_u64), prop::option::of(0..8_u64)),
-            selection in prop::option::of((0..8_u64, 0..4_usize, 0..8_u64, 0..4_usize)),
-        ) -> Node {
-            // Runs are leaves mostly, so that some are good.
-            let mut made = match (&value, lengths) {
-                (Some(text), None) if role == Role::TextRun => run(text),
-                (_, lengths) => {
-                    let mut made = node(role, &children);
-                    made.set_character_lengths(lengths.unwrap_or_default());
-                    made
-                }
-            };
-            if let Some(text) = value {
-                made.set_value(text);
-            }
-            if bounded {
-                made.set_bounds(Bounds { x0: 0.0, y0: 0.0, x1: 9.0, y1: 9.0 });
-            }
-            if grafted {
-                made.set_tree_id(TreeId::ROOT);
-            }
-            if let Some(id) = line.0 {
-                made.set_next_on_line(NodeId(id));
-            }
-            if let Some(id) = line.1 {
-                made.set_previous_on_line(NodeId(id));
-            }
-            if let Some((anchor, from, focus, to)) = selection {
-                made.set_text_selection(TextSelection {
-                    anchor: TextPosition { node: NodeId(anchor), character_index: from },
-                    focus: TextPosition { node: NodeId(focus), character_index: to },
-                });
-            }
-            made
-        }
-    }
-
-    /// Reads all of a tree, as assistive technology does.
-    fn read(node: &kittest::AccessKitNode<'_>) -> usize {
-        if node.supports_text_ranges() {
-            let range = node.document_range();
-            let mut text = String::new();
-            range.write_text(&mut text).unwrap();
-            for position in [range.start(), range.end()].into_iter().chain(node.text_selection_focus()) {
-                let _ = (position.to_global_usv_index(), position.to_global_utf16_index());
-                let _ = (position.forward_to_line_end(), position.backward_to_line_start());
-            }
-            let _ = range.bounding_boxes();
-        }
-        let _ = (node.label(), node.value());
-        node.children().map(|child| read(&child)).sum::<usize>() + 1
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn whatever_is_sound_can_be_read(
-            first in prop::collection::vec((0..8_u64, some_node()), 0..10),
-            second in prop::collection::vec((0..8_u64, some_node()), 0..10),
-        ) {
-            let mut updates = [first, second].into_iter().filter_map(|nodes| sound(update(0, nodes)));
-            if let Some(first) = updates.next() {
-                let count = first.nodes.len();
-                let mut state = kittest::State::new(first);
-                prop_assert_eq!(read(&state.root()), count);
-                for next in updates {
-                    state.update(next);
-                    read(&state.root());
-                }
-            }
-        }
-    }
 }

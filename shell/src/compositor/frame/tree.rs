@@ -8,18 +8,14 @@ use std::collections::BTreeMap;
 use egui::accesskit::{Node, NodeId, Role, TreeUpdate};
 use serde_json::Value;
 
-/// How deep a tree may be: its readers descend by recursion.
-const DEPTH: usize = 200;
+use crate::limits::{DEPTH, LABEL, TREE_TEXT};
 
-/// How many nodes a tree may have: each is told again in every frame of the window.
-const NODES: usize = 20_000;
-
-/// What is sound of the tree in `json`, or why nothing is.
-pub(super) fn read(json: &str) -> Result<TreeUpdate, String> {
+/// Returns what is sound of the tree in `json`, at most `room` nodes of it, or why nothing is.
+pub(super) fn read(json: &str, room: usize) -> Result<TreeUpdate, String> {
     let update = serde_json::from_str(json)
         .or_else(|e| without_nulls(json).ok_or(e))
         .map_err(|e| format!("it was not understood: {e}"))?;
-    sound(update).ok_or_else(|| "it has no root".to_owned())
+    sound(update, room).ok_or_else(|| "it has no root".to_owned())
 }
 
 /// The tree in `json` without those properties that have `null` in them: what JSON has in place of numbers that are
@@ -42,10 +38,11 @@ fn without_nulls(json: &str) -> Option<TreeUpdate> {
     serde_json::from_value(update).ok()
 }
 
-/// The part of `update` that is a tree below its root; `None` when it names no root that is there.
+/// Returns the part of `update` that is a tree of at most `room` nodes below its root; `None` when it names no root that
+/// is there.
 ///
 /// The nodes stand in the order in which they are read.
-pub(super) fn sound(update: TreeUpdate) -> Option<TreeUpdate> {
+pub(super) fn sound(update: TreeUpdate, room: usize) -> Option<TreeUpdate> {
     let root = update.tree.as_ref()?.root;
     let mut found = BTreeMap::new();
     for (id, node) in update.nodes {
@@ -53,9 +50,16 @@ pub(super) fn sound(update: TreeUpdate) -> Option<TreeUpdate> {
     }
     let mut nodes: Vec<(NodeId, Node)> = Vec::new();
     let mut open = vec![(root, found.remove(&root)?, 0)];
+    let mut text = 0;
     while let Some((id, mut node, depth)) = open.pop() {
+        text += cut(&mut node);
+        if text > TREE_TEXT {
+            node.clear_label();
+            node.clear_description();
+            node.clear_value();
+        }
         // The first parent that names a node has it.
-        let free = if depth < DEPTH { NODES.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
+        let free = if depth < DEPTH { room.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
         let children = node.children().iter();
         let below: Vec<_> =
             children.filter_map(|child| Some((*child, found.remove(child)?, depth + 1))).take(free).collect();
@@ -72,6 +76,28 @@ pub(super) fn sound(update: TreeUpdate) -> Option<TreeUpdate> {
     }
     check_text(&mut nodes);
     Some(TreeUpdate { nodes, ..update })
+}
+
+/// Cuts the texts of a node that are too long to be read out, and returns the bytes of all.
+fn cut(node: &mut Node) -> usize {
+    let mut length = 0;
+    let mut short = |text: Option<&str>| {
+        let text = text?;
+        let end = text.floor_char_boundary(LABEL);
+        length += end;
+        (end < text.len()).then(|| text[..end].to_owned())
+    };
+    if let Some(label) = short(node.label()) {
+        node.set_label(label);
+    }
+    if let Some(description) = short(node.description()) {
+        node.set_description(description);
+    }
+    if let Some(value) = short(node.value()) {
+        // A run of text whose value is cut is a label from here on.
+        node.set_value(value);
+    }
+    length
 }
 
 /// Whether a run of text says of each of its characters where it is.

@@ -1,26 +1,78 @@
-//! What of a surface lies above the window: menus, popups, tooltips, modals.
+//! Layers of a surface that lie above the window: menus, popups, tooltips, modals.
+//!
+//! They leave the slot only for a user who works in the surface, as a popup of a window does under a grab: from a user
+//! action in the surface until a press elsewhere, the loss of the keyboard, or a second Escape. Otherwise they are
+//! painted within the slot, which takes the pointer there anyway. The shell keeps a part of the window for itself
+//! ([`set_reach`]).
 
 use egui::{Area, Context, Id, LayerId, Order, Rect, Sense, Shape, Vec2};
 
-/// What of one surface leaves its slot.
+/// The layers of one surface that leave its slot.
 pub(super) struct Above {
     id: Id,
+    /// The user works in the surface.
+    open: bool,
     /// How many places took the pointer in the last frame of the window.
     places: usize,
+    /// How many there were at the last Escape.
+    escaped: Option<usize>,
+}
+
+/// Sets the part of the window that surfaces may cover, until the next call.
+pub(crate) fn set_reach(ctx: &Context, reach: Rect) {
+    ctx.data_mut(|data| data.insert_temp(Id::unique("pulse.surface.reach"), reach));
+}
+
+/// Returns the part of the window that surfaces may cover.
+pub(super) fn reach(ctx: &Context) -> Rect {
+    let reach = ctx.data(|data| data.get_temp(Id::unique("pulse.surface.reach")));
+    reach.map_or(ctx.content_rect(), |reach: Rect| reach.intersect(ctx.content_rect()))
 }
 
 impl Above {
     pub(super) fn new(surface: u64) -> Self {
-        Self { id: Id::unique(("pulse.surface.above", surface)), places: 0 }
+        Self { id: Id::unique(("pulse.surface.above", surface)), open: false, places: 0, escaped: None }
     }
 
     fn place(&self, at: usize) -> Id {
         self.id.with(at)
     }
 
-    /// Whether `layer` is that of one of the places.
+    /// Lets the layers leave the slot, after a user action in the surface.
+    pub(super) fn open(&mut self) {
+        (self.open, self.escaped) = (true, None);
+    }
+
+    /// Keeps the layers within the slot; true when any took the pointer.
+    pub(super) fn close(&mut self) -> bool {
+        (self.open, self.escaped) = (false, None);
+        std::mem::take(&mut self.places) > 0
+    }
+
+    /// Notes that Escape was pressed; true when it closes the layers, because the one before has closed none.
+    pub(super) fn escape(&mut self) -> bool {
+        let stay = self.places > 0 && self.escaped.is_some_and(|before| self.places >= before);
+        if stay {
+            self.close();
+        } else {
+            self.escaped = Some(self.places).filter(|places| *places > 0);
+        }
+        stay
+    }
+
+    /// Returns true while layers take the pointer.
+    pub(super) fn takes(&self) -> bool {
+        self.places > 0
+    }
+
+    /// Returns true for the layer of one of the places.
     pub(super) fn has(&self, layer: LayerId) -> bool {
         layer.order == Order::Foreground && (0..self.places).any(|at| layer.id == self.place(at))
+    }
+
+    /// Returns where the layers are seen: a tooltip leaves the slot while the pointer is `inside` the surface.
+    pub(super) fn clip(&self, ctx: &Context, slot: Rect, inside: bool) -> Rect {
+        if self.open || inside { reach(ctx) } else { slot.intersect(reach(ctx)) }
     }
 
     /// Paints above everything that was there before.
@@ -32,13 +84,16 @@ impl Above {
 
     /// Takes the pointer in `places`, which are in slot coordinates, from what lies below.
     pub(super) fn show(&mut self, ctx: &Context, places: &[Rect], origin: Vec2) {
+        let reach = reach(ctx);
+        let places = places.iter().map(|place| place.translate(origin).intersect(reach));
+        let places: Vec<Rect> = places.filter(|place| self.open && place.is_positive()).collect();
         self.places = places.len();
-        for (at, place) in places.iter().enumerate() {
-            let (id, place) = (self.place(at), place.translate(origin));
+        for (at, place) in places.into_iter().enumerate() {
+            let id = self.place(at);
             Area::new(id).order(Order::Foreground).fixed_pos(place.min).constrain(false).fade_in(false).show(
                 ctx,
                 |ui| {
-                    ui.set_clip_rect(ctx.viewport_rect());
+                    ui.set_clip_rect(reach);
                     ui.interact(place, id.with("place"), Sense::click_and_drag());
                     ui.expand_to_include_rect(place);
                 },

@@ -18,18 +18,15 @@ use plugin_api::{
 };
 
 use super::{Surface, input::reaches};
-
-/// The most bytes that can be dragged from one surface to another.
-const LARGEST: usize = 16 << 20;
-
-/// The longest MIME type (RFC 6838).
-const LONGEST_TYPE: usize = 255;
+use crate::limits::{DRAGGED, MIME};
 
 /// What is dragged in a window.
 #[derive(Clone, Default)]
 struct Drag {
     mime: RString,
     data: Arc<[u8]>,
+    /// How many files that are.
+    count: u32,
     /// The surface that it comes from; none for files.
     source: Option<u64>,
     /// The pass in which the source, or the files, were last seen.
@@ -87,9 +84,10 @@ impl Drag {
     }
 
     fn event(&self, kind: EventKind, pos: Pos2) -> Event {
-        let whole = kind == EventKind::DROP || self.mime == URI_LIST;
-        let data = if whole { self.data.to_vec().into() } else { Vec::new().into() };
-        Event { pos: pos.into(), text: self.mime.clone(), data, ..Event::new(kind) }
+        // What is only held over a surface is no concern of its remote.
+        let data = if kind == EventKind::DROP { self.data.to_vec().into() } else { Vec::new().into() };
+        let span = [self.count, 0];
+        Event { pos: pos.into(), text: self.mime.clone(), data, span, ..Event::new(kind) }
     }
 
     /// Whether a surface other than `id` is below the pointer.
@@ -106,13 +104,15 @@ impl Surface {
     /// The remote drags something out of this surface, if a button is still down that was pressed in it.
     pub(super) fn begin_drag(&mut self, ctx: &Context, command: &Command) {
         let length = command.text.len();
-        let odd = length == 0 || length > LONGEST_TYPE || command.data.len() > LARGEST;
-        if odd {
+        // Files are what the user takes from another program; their receiver trusts that.
+        let files = command.text.trim().eq_ignore_ascii_case(URI_LIST);
+        let odd = length == 0 || length > MIME || command.data.len() > DRAGGED || files;
+        if odd && self.may_warn() {
             tracing::warn!(
-                remote = self.name,
+                remote = self.remote,
                 code = "drag-refused",
-                "what the remote drags was not taken up: it has {} bytes, of at most {LARGEST}, and a MIME type of \
-                 {length}, of 1 to {LONGEST_TYPE}; tell the remote's author",
+                "what the remote drags was not taken up: it has {} bytes, of at most {DRAGGED}, and a MIME type of \
+                 {length}, of 1 to {MIME}, other than {URI_LIST}; report this to the remote's author",
                 command.data.len(),
             );
         }
@@ -248,12 +248,9 @@ impl Surface {
         }
         let at = pointer(ui.ctx()).unwrap_or(response.rect.center());
         let list = |files: &mut dyn Iterator<Item = &Path>| Arc::from(files_to_uris(files).into_bytes());
-        let mut drag = drag.unwrap_or_else(|| Drag {
-            mime: URI_LIST.into(),
-            data: list(&mut hovered.iter().filter_map(|file| file.path.as_deref())),
-            ..Drag::default()
-        });
+        let mut drag = drag.unwrap_or_else(|| Drag { mime: URI_LIST.into(), ..Drag::default() });
         drag.seen = pass;
+        drag.count = hovered.len().max(drag.files.len() + dropped.len()) as u32;
         let below = self.is_below(ui, response, &drag, at, pass);
         if !dropped.is_empty() && below {
             // Until it is known whether the remote takes them.

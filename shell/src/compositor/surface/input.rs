@@ -9,7 +9,12 @@ use plugin_api::{
     bridge,
 };
 
-use super::{Above, Surface, focus, owns_keyboard};
+use super::{
+    Above, Surface,
+    activation::{Activation, Purchase},
+    focus, owns_keyboard,
+};
+use crate::{limits, links};
 
 /// What is going on between the window's input and a surface.
 #[derive(Default)]
@@ -38,41 +43,57 @@ impl Surface {
     pub(super) fn obey(&mut self, ctx: &Context, command: &abi::Command) {
         let text = command.text.as_str();
         match command.kind {
-            CommandKind::COPY_TEXT => ctx.copy_text(text.to_owned()),
+            CommandKind::COPY_TEXT => {
+                if self.may_copy(text.len(), limits::CLIPBOARD_TEXT) && self.pays(Purchase::Clipboard) {
+                    ctx.copy_text(text.to_owned());
+                }
+            }
             CommandKind::COPY_IMAGE => {
-                if let Some(image) = bridge::image_from_abi(command.size, &command.data) {
+                if self.may_copy(command.data.len(), limits::CLIPBOARD_IMAGE)
+                    && let Some(image) = bridge::image_from_abi(command.size, &command.data)
+                    && self.pays(Purchase::Clipboard)
+                {
                     ctx.copy_image(image);
                 }
             }
-            CommandKind::OPEN_URL if is_web(text) => {
-                ctx.open_url(egui::OpenUrl { url: text.to_owned(), new_tab: command.flag });
-            }
-            CommandKind::OPEN_URL => {
-                tracing::warn!(
-                    remote = self.name,
-                    url = text,
+            CommandKind::OPEN_URL => match links::address(text) {
+                Some(url) => {
+                    if self.pays(Purchase::Link) {
+                        ctx.open_url(egui::OpenUrl { url, new_tab: command.flag });
+                    }
+                }
+                None if self.may_warn() => tracing::warn!(
+                    remote = self.remote,
+                    url = crate::text::line(text, limits::LOCATION),
                     code = "link-refused",
-                    "a link was not opened, because only those with http, https and mailto are; tell the remote's \
-                     author"
-                );
-            }
+                    "a link was not opened, because only addresses of at most 8 KiB with http, https and mailto are; \
+                     report this to the remote's author"
+                ),
+                None => {}
+            },
             CommandKind::FOCUS_LEFT => {
                 self.hands.leaving = Some(command.flag);
                 ctx.request_repaint();
             }
-            CommandKind::SELECTION => ctx.output_mut(|o| {
-                o.commands.push(egui::OutputCommand::TextSelectionSettled(text.to_owned()));
-            }),
-            // What is on the clipboard may be from anywhere: it is for whom people are working with.
-            CommandKind::PASTE if self.hands.keyboard => {
-                ctx.send_viewport_cmd(ViewportCommand::RequestPaste);
+            CommandKind::SELECTION => {
+                if self.may_copy(text.len(), limits::SELECTION) && self.pays(Purchase::Selection) {
+                    ctx.output_mut(|o| {
+                        o.commands.push(egui::OutputCommand::TextSelectionSettled(text.to_owned()));
+                    });
+                }
             }
-            CommandKind::PASTE => {
+            // The clipboard may hold anything: it is for the surface that the user works with.
+            CommandKind::PASTE if self.hands.keyboard => {
+                if self.pays(Purchase::Paste) {
+                    ctx.send_viewport_cmd(ViewportCommand::RequestPaste);
+                }
+            }
+            CommandKind::PASTE if self.may_warn() => {
                 tracing::warn!(
-                    remote = self.name,
+                    remote = self.remote,
                     code = "paste-refused",
-                    "the clipboard was not read, because only the surface with the keyboard may ask for it; tell the \
-                     remote's author"
+                    "the clipboard was not read, because only the surface with the keyboard may ask for it; report this \
+                     to the remote's author"
                 );
             }
             CommandKind::DRAG => self.begin_drag(ctx, command),
@@ -81,12 +102,47 @@ impl Surface {
         }
     }
 
+    /// Returns true when a user action in this surface pays for `what`; otherwise logs that none does.
+    fn pays(&mut self, what: Purchase) -> bool {
+        let paid = self.activation.buy(what, self.buttons > 0);
+        if !paid && self.may_warn() {
+            let what = match what {
+                Purchase::Link => "a link was not opened",
+                Purchase::Clipboard => "the clipboard was not written",
+                Purchase::Selection => "the selection was not written",
+                Purchase::Paste => "the clipboard was not read",
+            };
+            tracing::warn!(
+                remote = self.remote,
+                code = "user-action-missing",
+                "{what}, because the user has not pressed anything in the panel in the last 5 s that was not used for it \
+                 already; report this to the remote's author"
+            );
+        }
+        paid
+    }
+
+    fn may_copy(&self, bytes: usize, limit: usize) -> bool {
+        let fits = bytes <= limit;
+        if !fits && self.may_warn() {
+            tracing::warn!(
+                remote = self.remote,
+                code = "clipboard-refused",
+                "the clipboard was not written, because what the remote copies has {bytes} bytes, of at most {limit}; \
+                 copy less, or report this to the remote's author"
+            );
+        }
+        fits
+    }
+
     pub(super) fn route_input(&mut self, ui: &Ui, response: &Response, slot: Rect) {
         let origin = slot.min.to_vec2();
         let pass = ui.ctx().cumulative_pass_nr();
         if self.hands.pass + 1 < pass {
             // What was pressed when the surface was last shown has been let go of elsewhere.
             self.let_go();
+            self.above.close();
+            self.activation = Activation::default();
             self.hands = Hands { busy: self.hands.busy, ..Hands::default() };
         }
         self.hands.pass = pass;
@@ -110,7 +166,8 @@ impl Surface {
         let at = |pos: Pos2| reaches(ui, response, above, pos) && !(covered && latest == Some(pos));
         let here = latest.is_some_and(at);
         let scrolling = Self::takes_scrolling(ui, here);
-        let (mut grab, mut moved) = (false, false);
+        let (mut grab, mut moved, mut acted, mut elsewhere) = (false, false, false, false);
+        let mut escapes = 0;
         for (nr, event) in events.iter().enumerate() {
             let hands = &mut self.hands;
             let mine = match event {
@@ -142,9 +199,10 @@ impl Surface {
                 Event::ModifiersChanged(_) => focused || self.pointer_inside,
                 // The key that led here is the shell's.
                 Event::Key { .. } if tab.is_some_and(|tab| nr <= tab) => false,
-                Event::Key { key, pressed, modifiers, .. } => {
-                    hands.escaped |=
-                        focused && *pressed && *key == Key::Escape && *modifiers == Modifiers::NONE;
+                Event::Key { key, pressed, repeat, modifiers, .. } => {
+                    let escape = *pressed && *key == Key::Escape && *modifiers == Modifiers::NONE;
+                    hands.escaped |= focused && escape;
+                    escapes += u32::from(escape && !repeat);
                     focused || scrolling && focus::scrolls(*key)
                 }
                 Event::Copy
@@ -158,6 +216,7 @@ impl Surface {
                     if let Some(request) = self.access.action(request) {
                         // Within the shell, the keyboard is the surface's.
                         grab |= request.action == Action::Focus && !focused;
+                        acted |= self.activation.note(event);
                         self.pending
                             .extend(bridge::event_to_abi(&Event::AccessKitActionRequest(request), origin));
                     }
@@ -165,7 +224,9 @@ impl Surface {
                 }
                 Event::PointerGone => false,
             };
+            elsewhere |= !mine && is_press(event);
             if mine {
+                acted |= self.activation.note(event);
                 self.pending.extend(bridge::event_to_abi(event, origin));
             }
         }
@@ -181,6 +242,19 @@ impl Surface {
             self.pending.extend(bridge::event_to_abi(&Event::PointerMoved(pos), origin));
         }
         self.pointer_inside = inside;
+        if elsewhere {
+            self.dismiss();
+        }
+        if acted {
+            self.above.open();
+        }
+        for _ in 0..escapes {
+            // The key that always leads out of a panel.
+            if self.above.takes() && (self.above.escape() || !focused) {
+                self.above.close();
+                response.surrender_focus();
+            }
+        }
         self.route_focus(ui, response, grab);
     }
 
@@ -202,6 +276,18 @@ impl Surface {
         let keyboard = owns_keyboard(response);
         if std::mem::replace(&mut self.hands.keyboard, keyboard) != keyboard {
             self.pending.push(abi::Event { pressed: keyboard, ..abi::Event::new(EventKind::FOCUS) });
+            if !keyboard && self.buttons == 0 {
+                self.dismiss();
+            }
+        }
+    }
+
+    /// Closes what lies open above the window, and lets the remote close it too, with Escape.
+    fn dismiss(&mut self) {
+        if self.above.close() {
+            let escape = abi::Event { text: "Escape".into(), ..abi::Event::new(EventKind::KEY) };
+            self.pending.push(abi::Event { pressed: true, ..escape.clone() });
+            self.pending.push(escape);
         }
     }
 
@@ -257,8 +343,6 @@ fn is_covered(ui: &Ui, response: &Response) -> bool {
     })
 }
 
-/// Whether a remote may open this: not `file:` or a scheme that starts a program.
-pub(super) fn is_web(url: &str) -> bool {
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
-    matches!(scheme.as_str(), "http" | "https" | "mailto")
+fn is_press(event: &Event) -> bool {
+    matches!(event, Event::PointerButton { pressed: true, .. } | Event::Touch { phase: TouchPhase::Start, .. })
 }

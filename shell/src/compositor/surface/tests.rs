@@ -1,12 +1,13 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 mod above;
+mod activation;
 mod drags;
 mod hands;
 
 use egui::{Context, Event, Modifiers, PointerButton, RawInput, epaint::Vertex};
 use parking_lot::Mutex;
 use plugin_api::{
-    abi::EventKind,
+    abi::{self, EventKind},
     tokens::{DARK, LIGHT},
 };
 
@@ -45,7 +46,7 @@ impl Bench {
         };
         let source = Source { id: 7, mailbox: Arc::clone(&mailbox), request: Box::new(request) };
         let port = Port::new(source);
-        let surface = Surface::new(7, "Test".to_owned(), Arc::clone(&port));
+        let surface = Surface::new(7, "Test".to_owned(), "remoteTest".to_owned(), Arc::clone(&port));
         Self { port, ctx: Context::default(), surface, mailbox, asked, time: 0.0, tokens: LIGHT }
     }
 
@@ -211,21 +212,6 @@ fn a_surface_whose_remote_has_ended_says_so() {
     bench.port.take_over(Arc::new(Source { id: 8, mailbox, request }), vec![]);
     bench.frame(vec![]);
     assert!(bench.surface.is_gone());
-}
-
-#[test]
-fn only_web_addresses_and_mail_are_opened() {
-    for (url, opened) in [
-        ("https://example.org", true),
-        ("HTTP://example.org", true),
-        ("mailto:a@example.org", true),
-        ("file:///etc/passwd", false),
-        ("javascript:alert(1)", false),
-        ("/bin/sh", false),
-        ("", false),
-    ] {
-        assert_eq!(input::is_web(url), opened, "{url}");
-    }
 }
 
 #[test]

@@ -7,9 +7,26 @@ use std::{
 
 use abi_stable::std_types::{ROption, RStr};
 use plugin_api::abi::{Font, HostServices, RemoteError};
+use telemetry::{
+    limits::{MAX_NAME, MAX_VALUE},
+    rate::{Bucket, Verdict},
+    replay::SUPPRESSED,
+};
 
 use super::{Note, Shared, copied};
-use crate::{failure::Stage, theme::system};
+use crate::{failure::Stage, limits, text, theme::system};
+
+/// How often the remote may log and report.
+pub(super) struct Rates {
+    log: Arc<Bucket>,
+    reports: Bucket,
+}
+
+impl Rates {
+    pub(super) fn of(remote: &str) -> Self {
+        Self { log: Bucket::of(remote), reports: Bucket::new(limits::REPORTS, limits::REPORTS_PER_SECOND) }
+    }
+}
 
 /// What the remote may ask of the host. Holds nothing that keeps a surface or the remote alive.
 #[derive(Clone)]
@@ -18,7 +35,17 @@ pub(super) struct ServicesOf(pub(super) Weak<Shared>);
 impl HostServices for ServicesOf {
     fn log(&self, level: u32, target: RStr<'_>, message: RStr<'_>) {
         let Some(shared) = self.0.upgrade() else { return };
-        let (remote, target) = (shared.name.as_str(), target.as_str());
+        let remote = shared.name.as_str();
+        match shared.rates.log.take(message.len().min(MAX_VALUE)) {
+            Verdict::Pass => {}
+            Verdict::PassAfter(suppressed) => {
+                tracing::warn!(remote, code = "log-suppressed", "{suppressed} events were suppressed");
+            }
+            Verdict::Overflow => return tracing::warn!(remote, code = "log-suppressed", "{SUPPRESSED}"),
+            Verdict::Suppress => return,
+        }
+        let (target, message) = (text::line(&target, MAX_NAME), text::line(&message, MAX_VALUE));
+        let target = target.as_str();
         match level {
             1 => tracing::error!(remote, target, "{message}"),
             2 => tracing::warn!(remote, target, "{message}"),
@@ -39,13 +66,32 @@ impl HostServices for ServicesOf {
 
     fn report(&self, _: u64, error: RemoteError) {
         let Some(shared) = self.0.upgrade() else { return };
+        match shared.rates.reports.take(0) {
+            Verdict::Pass => {}
+            Verdict::PassAfter(suppressed) => {
+                tracing::warn!(
+                    remote = shared.name,
+                    code = "log-suppressed",
+                    "{suppressed} reports were suppressed"
+                );
+            }
+            Verdict::Overflow => {
+                return tracing::warn!(
+                    remote = shared.name,
+                    code = "log-suppressed",
+                    "the remote reports more errors than a user can read; reports are suppressed until it reports \
+                     fewer; report this to the remote's author"
+                );
+            }
+            Verdict::Suppress => return,
+        }
         let failure = copied(Stage::Open, error);
-        tracing::warn!(remote = shared.name, code = failure.code, "{}", failure.message);
         shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false, surface: None });
         (shared.wake)(Duration::ZERO);
     }
 
     fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font> {
-        system::find(&cluster, families).into()
+        let cluster = cluster.as_str();
+        system::find(&cluster[..cluster.floor_char_boundary(limits::CLUSTER)], families).into()
     }
 }

@@ -138,7 +138,8 @@ pub(super) fn fail(misdeed: &str) -> String {
             State::Active if misdeed.starts_with("retire") => remote.begin_shutdown(),
             State::Active => {
                 let surface = surface.get_or_insert_with(|| {
-                    compositor::Surface::new(1, "Panel".to_owned(), Port::new(remote.open(1, "./panel")))
+                    let port = Port::new(remote.open(1, "./panel"));
+                    compositor::Surface::new(1, "Panel".to_owned(), "remoteTest".to_owned(), port)
                 });
                 let screen = Rect::from_min_size(Pos2::ZERO, Vec2::splat(100.0));
                 let input = RawInput { screen_rect: Some(screen), ..RawInput::default() };

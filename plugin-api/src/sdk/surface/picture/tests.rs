@@ -93,6 +93,20 @@ fn plain(ctx: &Context, shapes: &[ClippedShape]) -> Vec<([f32; 4], Vertex)> {
     corners
 }
 
+#[test]
+fn paint_callback_is_reported_once() {
+    let ctx = ready();
+    let rect = Rect::from_min_size(Pos2::ZERO, Vec2::splat(10.0));
+    let callback = || Shape::Callback(egui::PaintCallback { rect, callback: Arc::new(()) });
+    let mut pictures = Pictures::default();
+    assert!(!pictures.has_lost_a_callback());
+    for expected in [true, false] {
+        let meshes = pictures.draw(&ctx, vec![ClippedShape::new(rect, callback())], 1, 1.0);
+        assert!(meshes.is_empty());
+        assert_eq!(pictures.has_lost_a_callback(), expected);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

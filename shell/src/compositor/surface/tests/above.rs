@@ -11,10 +11,11 @@ fn popup() -> Frame {
     Frame { overlays: vec![place], ..picture() }
 }
 
-/// One with the popup open and measured.
+/// One with the popup open and measured, after a press in the slot.
 fn open() -> Bench {
     let mut bench = Bench::settled();
-    bench.mailbox.request(Duration::ZERO);
+    bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);
+    bench.answer(popup());
     bench.frame(vec![]);
     bench.answer(popup());
     // egui measures an area before it takes the pointer.
@@ -39,6 +40,72 @@ fn a_popup_gets_the_pointer_where_it_leaves_the_slot() {
     );
     assert_eq!(Pos2::from(asked[0].events[1].pos), Pos2::new(-60.0, 70.0), "as seen from the slot");
     assert!(bench.ctx.is_pointer_over_egui(), "and nothing below it does");
+}
+
+/// The layer at a place beside the slot is one of the surface's.
+fn takes(bench: &Bench, pos: Pos2) -> bool {
+    bench.ctx.layer_id_at(pos).is_some_and(|layer| layer.order == egui::Order::Foreground)
+}
+
+fn escape() -> Event {
+    let modifiers = Modifiers::NONE;
+    Event::Key { key: egui::Key::Escape, physical_key: None, pressed: true, repeat: false, modifiers }
+}
+
+#[test]
+fn nothing_leaves_the_slot_without_a_user_action() {
+    let mut bench = Bench::settled();
+    bench.mailbox.request(Duration::ZERO);
+    bench.frame(vec![]);
+    let everything = Rect::from_min_max(Pos2::new(-1e6, -1e6), Pos2::new(1e6, 1e6));
+    bench.answer(Frame { overlays: vec![everything], ..picture() });
+    (0..3).for_each(|_| drop(bench.frame(vec![])));
+    assert!(!takes(&bench, BESIDE) && !takes(&bench, OUTSIDE));
+    let slot = Rect::from_min_max(Pos2::new(100.0, 50.0), Pos2::new(400.0, 300.0));
+    assert_eq!(bench.surface.above.clip(&bench.ctx, slot, false), slot, "nor is anything painted there");
+}
+
+#[test]
+fn a_press_elsewhere_closes_what_lies_above() {
+    let mut bench = open();
+    assert!(takes(&bench, BESIDE));
+    let asked = bench.frame(vec![Event::PointerMoved(OUTSIDE), press(OUTSIDE, true), press(OUTSIDE, false)]);
+    let escapes = asked[0].events.iter().filter(|event| event.text == "Escape").count();
+    assert_eq!(escapes, 2, "the remote may close it as well: {:?}", asked[0].events);
+    bench.answer(popup());
+    (0..3).for_each(|_| drop(bench.frame(vec![])));
+    assert!(!takes(&bench, BESIDE), "though the remote has not");
+    // Until the next user action.
+    bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);
+    bench.answer(popup());
+    (0..3).for_each(|_| drop(bench.frame(vec![])));
+    assert!(takes(&bench, BESIDE));
+}
+
+#[test]
+fn a_second_escape_closes_what_the_first_has_not() {
+    let mut bench = open();
+    for (stays, keyboard) in [(true, true), (false, false)] {
+        bench.frame(vec![escape()]);
+        bench.answer(popup());
+        for _ in 0..3 {
+            bench.frame(vec![]);
+            bench.answer(popup());
+        }
+        assert_eq!((takes(&bench, BESIDE), bench.surface.keyboard()), (stays, keyboard));
+    }
+}
+
+#[test]
+fn the_shell_keeps_a_part_of_the_window() {
+    let mut bench = open();
+    set_reach(&bench.ctx, Rect::from_min_max(Pos2::new(60.0, 0.0), Pos2::new(400.0, 300.0)));
+    bench.mailbox.request(Duration::ZERO);
+    let asked = bench.frame(vec![]);
+    assert_eq!(asked[0].window, [-40.0, -50.0, 300.0, 250.0], "the remote knows");
+    bench.answer(popup());
+    (0..3).for_each(|_| drop(bench.frame(vec![])));
+    assert!(!takes(&bench, BESIDE) && takes(&bench, BESIDE + Vec2::new(40.0, 0.0)));
 }
 
 #[test]

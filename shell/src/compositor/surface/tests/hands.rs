@@ -16,7 +16,7 @@ pub(super) struct Pair {
     time: f64,
     pub(super) input: RawInput,
     pub(super) output: egui::PlatformOutput,
-    commands: Vec<ViewportCommand>,
+    pub(super) commands: Vec<ViewportCommand>,
     /// How many dropped files, and files held above the window, the shell finds after its surfaces.
     pub(super) files: [usize; 2],
 }
@@ -28,7 +28,8 @@ pub(super) const NEITHER: Pos2 = Pos2::new(390.0, 290.0);
 impl Pair {
     pub(super) fn new() -> Self {
         let [left, mut right] = [Bench::new(), Bench::new()];
-        right.surface = Surface::new(8, "Other".to_owned(), Arc::clone(&right.port));
+        let (name, remote) = ("Other".to_owned(), "remoteOther".to_owned());
+        right.surface = Surface::new(8, name, remote, Arc::clone(&right.port));
         let ctx = Context::default();
         ctx.enable_accesskit();
         let (input, output) = (RawInput::default(), egui::PlatformOutput::default());

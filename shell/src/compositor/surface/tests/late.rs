@@ -153,6 +153,30 @@ fn a_surface_that_does_not_follow_is_waited_for_once() {
 }
 
 #[test]
+fn slow_mark_has_the_time_of_the_late_frame() {
+    let mut bench = Bench::settled();
+    for took in [80, 60, 1].map(Duration::from_millis) {
+        bench.mailbox.request(Duration::ZERO);
+        bench.frame(vec![]);
+        bench.answer(Frame { took, ..picture() });
+        bench.frame(vec![]);
+    }
+    assert_eq!(bench.surface.health(), Health::Slow);
+    assert_eq!(bench.surface.late(), Some(Duration::from_millis(80)));
+}
+
+#[test]
+fn hung_surface_does_not_draw_the_window_again() {
+    let mut bench = Bench::settled();
+    bench.mailbox.request(Duration::ZERO);
+    bench.frame(vec![]);
+    bench.surface.in_flight = Instant::now().checked_sub(PATIENCE);
+    (0..3).for_each(|_| drop(bench.frame(vec![])));
+    assert!(!bench.ctx.has_requested_repaint());
+    assert_eq!(bench.surface.health(), Health::NotResponding);
+}
+
+#[test]
 fn surfaces_of_one_remote_do_not_get_each_others_frames() {
     let (mut one, mut other) = (Bench::settled(), Bench::settled());
     one.mailbox.request(Duration::ZERO);

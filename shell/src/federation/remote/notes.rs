@@ -1,0 +1,53 @@
+//! Faults of a remote that the window's thread has yet to take.
+
+use std::collections::VecDeque;
+
+use super::Note;
+use crate::limits;
+
+#[derive(Default)]
+pub(super) struct Notes(VecDeque<Note>);
+
+impl Notes {
+    /// Adds a note, unless the same one is waiting; beyond the limit the oldest that is not fatal makes room.
+    pub(super) fn push(&mut self, note: Note) {
+        if self.0.contains(&note) {
+            return;
+        }
+        if self.0.len() >= limits::NOTES {
+            let at = self.0.iter().position(|note| !note.fatal).unwrap_or(0);
+            self.0.remove(at);
+        }
+        self.0.push_back(note);
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Note> {
+        self.0.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::failure::{Failure, Stage};
+
+    fn note(text: &str, fatal: bool) -> Note {
+        Note { failure: Arc::new(Failure::new(Stage::Open, "no-seats", text)), fatal }
+    }
+
+    #[test]
+    fn notes_are_bounded_and_equal_ones_are_one() {
+        let mut notes = Notes::default();
+        notes.push(note("it ends", true));
+        for i in 0..100_000 {
+            notes.push(note(&(i / 2).to_string(), false));
+        }
+        let taken = notes.take();
+        assert_eq!(taken.len(), limits::NOTES);
+        assert!(taken[0].fatal && !taken[1].fatal, "what ends a surface is not lost");
+        assert_eq!(taken[limits::NOTES - 1].failure.message, "49999");
+        assert!(notes.take().is_empty());
+    }
+}
