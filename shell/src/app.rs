@@ -15,6 +15,7 @@ use crate::{
     auth::{AuthService, Session},
     compositor::Scene,
     config::Config,
+    ending::Ending,
     federation::{Event, Federation, Status, remote::Wake},
     session, theme,
 };
@@ -55,11 +56,15 @@ const RELOAD_ALL: KeyboardShortcut =
 /// # Errors
 /// When there is no window to be had.
 pub fn run(config: Config) -> Result<(), WindowError> {
-    let state = State::load(&config.data_dir);
-    let size = state.window();
     let ctx = Context::default();
-    let shell = Shell::new(config, state, &ctx);
-    window::run_with(&ctx, "Pulse", size, Box::new(shell))
+    let ending = Ending::watch(waker_now(&ctx));
+    let state = State::load(&config.data_dir);
+    let placement = state.placement();
+    ctx.options_mut(|options| options.zoom_factor = state.zoom());
+    let shell = Shell::new(config, state, ending.clone(), &ctx);
+    window::run_with(&ctx, "Pulse", placement, Box::new(shell))?;
+    ending.conclude();
+    Ok(())
 }
 
 /// What the parts of the window are named by: alias of the remote and name of the expose.
@@ -79,11 +84,13 @@ struct Shell {
     install: Install,
     runs: Runs,
     state: State,
+    ending: Ending,
+    ended: bool,
     wake: Wake,
 }
 
 impl Shell {
-    fn new(config: Config, state: State, ctx: &Context) -> Self {
+    fn new(config: Config, state: State, ending: Ending, ctx: &Context) -> Self {
         theme::install_fonts(ctx);
         // Before anything of a remote can end this run.
         let (session, unclean) = session::Session::begin(&config.data_dir);
@@ -93,13 +100,15 @@ impl Shell {
             auth: None,
             slots: BTreeMap::new(),
             selected: None,
-            inspector: Inspector::default(),
+            inspector: state.inspector,
             cards: BTreeMap::new(),
             toasts: Toasts::default(),
             last: None,
             install: Install::default(),
             runs: Runs::new(session, unclean),
             state,
+            ending,
+            ended: false,
             wake: waker(ctx),
         };
         shell.selected = shell.first();
@@ -145,8 +154,23 @@ pub(crate) fn waker(ctx: &Context) -> Wake {
     Arc::new(move |delay| ctx.request_repaint_after(delay))
 }
 
+/// Returns what draws the window at once, from any thread.
+pub(crate) fn waker_now(ctx: &Context) -> impl Fn() + Send + 'static + use<> {
+    let ctx = ctx.clone();
+    move || ctx.request_repaint()
+}
+
+/// Closes the window once the system has requested it.
+pub(crate) fn close_at_request(ctx: &Context, ending: &Ending) {
+    if ending.is_requested() {
+        ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+        ctx.request_repaint();
+    }
+}
+
 impl eframe::App for Shell {
     fn logic(&mut self, ctx: &Context, _: &mut eframe::Frame) {
+        close_at_request(ctx, &self.ending);
         self.federation.poll();
         self.start_auth(ctx);
         if let Some(store) = self.federation.store() {
@@ -201,10 +225,15 @@ impl eframe::App for Shell {
     }
 
     fn on_exit(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         self.state.selected = self.selected.take();
+        self.state.inspector = self.inspector;
         self.state.save();
         // In this order: nobody publishes to a store that is gone, and surfaces go before their libraries.
         self.auth = None;
+        self.federation.keep_panels();
         self.slots.clear();
         self.federation.shutdown();
         self.runs.end();

@@ -15,6 +15,7 @@ use plugin_api::manifest::AtomAccess;
 use crate::{
     app, catalogue,
     config::{Config, Options, read_manifest},
+    ending,
     failure::Failure,
     standalone,
 };
@@ -159,6 +160,7 @@ impl From<Failure> for Exit {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     init_log();
+    ending::await_children();
     let cli = Cli::parse();
     let result = match cli.command {
         None => run(cli.run),

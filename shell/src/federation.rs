@@ -30,6 +30,7 @@ mod copies;
 mod entry;
 mod events;
 mod host;
+mod keeping;
 pub mod loader;
 mod module;
 mod notices;
@@ -435,9 +436,13 @@ impl Federation {
             return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
         };
         self.next += 1;
-        let port = Port::new(running.open(self.next, expose));
+        // One that was open in this run starts again from nothing: what it had may be why.
+        let first = !entry.opened.contains(expose);
+        let kept = first.then(|| self.kept_of(&entry.reference.name, expose));
+        let port = Port::new(running.open_with(self.next, expose, kept));
         let surface = Surface::new(self.next, known.title.clone(), Arc::clone(&port));
         if let Some(entry) = self.entries.get_mut(alias) {
+            entry.opened.insert(expose.to_owned());
             entry.ports.retain(|(_, port)| port.strong_count() > 0);
             entry.ports.push((expose.to_owned(), Arc::downgrade(&port)));
         }
@@ -474,6 +479,7 @@ impl Federation {
     /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`](remote::SHUTDOWN_LIMIT).
     pub fn shutdown(&mut self) {
         self.host.uninstall();
+        self.keep_panels();
         for alias in self.entries.keys().cloned().collect::<Vec<_>>() {
             self.give_up_replacement(&alias);
         }

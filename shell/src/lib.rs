@@ -11,6 +11,7 @@
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
+//! - `ending`: the system's request to end the shell.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
 //! - [`cli`]: the command line.
@@ -23,6 +24,7 @@ pub mod choices;
 pub mod cli;
 pub mod compositor;
 pub mod config;
+mod ending;
 pub mod failure;
 pub mod federation;
 mod file;

@@ -33,7 +33,7 @@ impl Action {
     pub(crate) fn run(&self, federation: &mut Federation, alias: &str) -> Result<(), SharedFailure> {
         match self {
             Self::Reload => federation.reload(alias),
-            Self::Restart => federation.retry(alias),
+            Self::Restart => federation.restart(alias),
             Self::Enable => return federation.enable(alias),
             Self::Disable => return federation.disable(alias),
             Self::RollBack(note) => return federation.roll_back(alias, note),

@@ -8,6 +8,8 @@ use plugin_api::{
     tokens::{Rgba, Tokens},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Shell, parts::code_ui};
 use crate::{
     failure::sentence,
@@ -18,7 +20,8 @@ use crate::{
 };
 
 /// What the inspector shows, if anything.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Inspector {
     #[default]
     Closed,

@@ -1,6 +1,7 @@
 //! One configured remote, from where it was found to how it is.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::{Instant, SystemTime},
@@ -50,6 +51,8 @@ pub struct Entry {
     pub(super) wanted: bool,
     /// Its surfaces, by expose.
     pub(super) ports: Vec<(String, Weak<Port>)>,
+    /// Exposes that were opened since the remote was started, or before a restart that was asked for.
+    pub(super) opened: BTreeSet<String>,
     /// The generation that these get their frames from.
     pub(super) served: u64,
     /// What is to take its place.
@@ -168,6 +171,7 @@ impl Entry {
             since: None,
             wanted: false,
             ports: Vec::new(),
+            opened: BTreeSet::new(),
             served: 0,
             next: None,
             postponed: false,

@@ -1,7 +1,7 @@
 //! What a remote may ask of the host.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -39,6 +39,7 @@ impl HostServices for ServicesOf {
 
     fn report(&self, _: u64, error: RemoteError) {
         let Some(shared) = self.0.upgrade() else { return };
+        shared.coped.store(true, Ordering::Release);
         let failure = copied(Stage::Open, error);
         tracing::warn!(remote = shared.name, code = failure.code, "{}", failure.message);
         shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false });
