@@ -21,8 +21,10 @@ use crate::{
 };
 
 pub(crate) mod action;
+pub(crate) mod broken;
 mod inspector;
 mod install;
+mod messages;
 mod parts;
 mod remotes;
 mod sidebar;
@@ -30,7 +32,6 @@ pub(crate) mod slot;
 mod state;
 mod statusbar;
 mod strips;
-mod toasts;
 pub(crate) mod window;
 
 pub use window::WindowError;
@@ -38,14 +39,17 @@ pub use window::WindowError;
 use action::Action;
 use inspector::Inspector;
 use install::Install;
+use messages::{Message, Messages, Press};
 use remotes::Card;
 use slot::Slot;
 use state::State;
 use strips::Runs;
-use toasts::{Press, Toast, Toasts};
 
 /// How long a frame of the window waits for fresh frames of its surfaces.
 pub const FRAME_BUDGET: Duration = Duration::from_millis(6);
+
+/// A window of less width, in points, has a narrow sidebar.
+const NARROW: f32 = 640.0;
 
 const RELOAD: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, egui::Key::R);
 const RELOAD_ALL: KeyboardShortcut =
@@ -78,7 +82,7 @@ struct Shell {
     inspector: Inspector,
     /// The inspector's cards of remotes, by alias.
     cards: BTreeMap<String, Card>,
-    toasts: Toasts,
+    messages: Messages,
     /// The last event, in a line.
     last: Option<String>,
     install: Install,
@@ -102,7 +106,7 @@ impl Shell {
             selected: None,
             inspector: state.inspector,
             cards: BTreeMap::new(),
-            toasts: Toasts::default(),
+            messages: Messages::default(),
             last: None,
             install: Install::default(),
             runs: Runs::new(session, unclean),
@@ -196,12 +200,12 @@ impl eframe::App for Shell {
         self.keys(ui);
         let panel = |tokens: &Tokens, margin| egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin);
         Panel::left("sidebar")
-            .exact_size(232.0)
+            .exact_size(if ui.available_width() < NARROW { 156.0 } else { 232.0 })
             .resizable(false)
             .show_separator_line(false)
             .frame(panel(tokens, Margin::same(12)))
             .show(ui, |ui| self.sidebar_ui(ui, tokens));
-        let status = Panel::bottom("status")
+        Panel::bottom("status")
             .show_separator_line(false)
             .frame(panel(tokens, Margin::symmetric(16, 5)))
             .show(ui, |ui| self.statusbar_ui(ui, tokens));
@@ -210,16 +214,12 @@ impl eframe::App for Shell {
             top.show(ui, |ui| self.strips_ui(ui, tokens));
         }
         self.inspector_ui(ui, tokens);
+        self.notices_ui(ui, tokens);
         egui::CentralPanel::default()
             .frame(egui::Frame::new().fill(color(tokens.background)))
             .show(ui, |ui| self.main_ui(ui, &scene));
         let ctx = ui.ctx().clone();
         self.install.ui(&ctx, tokens, self.federation.config(), &self.wake);
-        match self.toasts.ui(&ctx, tokens, status.response.rect.top()) {
-            Some(Press::Act(alias, action)) => self.act(&alias, &action),
-            Some(Press::Show) => self.inspector = Inspector::Remotes,
-            None => {}
-        }
         self.state.note_window(&ctx);
         self.slots.values_mut().for_each(|slot| slot.finish(&ctx, &scene));
     }
@@ -253,6 +253,27 @@ impl Shell {
         }
     }
 
+    /// Messages that need attention, in a place of their own above the status bar.
+    fn notices_ui(&mut self, ui: &mut Ui, tokens: &Tokens) {
+        if !self.messages.has_notices() {
+            return;
+        }
+        let frame = egui::Frame::new().fill(color(tokens.panel));
+        let panel = Panel::bottom("notices").show_separator_line(false).frame(frame);
+        let pressed = panel.show(ui, |ui| self.messages.notices_ui(ui, tokens)).inner;
+        self.answer(pressed);
+    }
+
+    /// Does what a message's button says.
+    fn answer(&mut self, pressed: Option<Press>) {
+        match pressed {
+            Some(Press::Act(alias, action)) => self.act(&alias, &action),
+            Some(Press::Show) => self.inspector = Inspector::Remotes,
+            Some(Press::List) => self.inspector = Inspector::Messages,
+            None => {}
+        }
+    }
+
     fn main_ui(&mut self, ui: &mut Ui, scene: &Scene) {
         self.select_what_there_is();
         let Some(key) = self.selected.clone() else {
@@ -275,7 +296,7 @@ impl Shell {
             self.slots.retain(|(of, _), _| of != alias);
         }
         if let Err(failure) = action.run(&mut self.federation, alias) {
-            self.say(Toast::failure("That did not work", &failure));
+            self.note(Message::failure("That did not work", &failure));
         }
         self.listen();
         (self.wake)(Duration::ZERO);
@@ -303,20 +324,18 @@ impl Shell {
         }
     }
 
-    /// Takes what has happened to where people see it.
+    /// Takes what has happened to where the user sees it.
     fn listen(&mut self) {
+        self.messages.withdraw_all(&self.federation.take_withdrawn());
         for told in self.federation.take_events() {
-            let toast = Toast::of(&told);
+            let message = Message::of(&told);
             // What has failed and is shown says so in its own place.
             let shown = self.selected.as_ref().is_some_and(|(alias, _)| *alias == told.alias);
-            if shown && matches!(told.event, Event::Failed | Event::Disabled) {
-                self.last = Some(toast.line());
-            } else {
-                self.say(toast);
-            }
+            let elsewhere = shown && matches!(told.event, Event::Failed | Event::Disabled);
+            self.note(if elsewhere { message.in_list_alone() } else { message });
         }
-        for toast in self.install.poll(&self.federation) {
-            self.say(toast);
+        for message in self.install.poll(&self.federation) {
+            self.note(message);
         }
         let runs = |status| matches!(status, Status::Active | Status::Hung | Status::Starting);
         let running = self.federation.entries().iter().filter(|(_, entry)| runs(entry.status()));
@@ -324,8 +343,8 @@ impl Shell {
         self.runs.note(&running);
     }
 
-    fn say(&mut self, toast: Toast) {
-        self.last = Some(toast.line());
-        self.toasts.push(toast);
+    fn note(&mut self, message: Message) {
+        self.last = Some(message.line());
+        self.messages.push(message);
     }
 }

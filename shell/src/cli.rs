@@ -14,7 +14,7 @@ use plugin_api::manifest::AtomAccess;
 
 use crate::{
     app, catalogue,
-    config::{Config, Options, read_manifest},
+    config::{Config, ConfigError, Options, read_manifest},
     ending,
     failure::Failure,
     standalone,
@@ -149,6 +149,13 @@ impl Exit {
     fn new(code: u8, stable: &str, text: impl std::fmt::Display) -> Self {
         Self { code, stable: stable.to_owned(), text: text.to_string() }
     }
+
+    fn print(&self) {
+        eprintln!("error: {} [{}]", self.text, self.stable);
+        if io::stderr().is_terminal() && catalogue::find(&self.stable).is_some() {
+            eprintln!("help: `pulse explain {}` says more", self.stable);
+        }
+    }
 }
 
 impl From<Failure> for Exit {
@@ -180,10 +187,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(exit) => {
-            eprintln!("error: {} [{}]", exit.text, exit.stable);
-            if io::stderr().is_terminal() && catalogue::find(&exit.stable).is_some() {
-                eprintln!("help: `pulse explain {}` says more", exit.stable);
-            }
+            exit.print();
             ExitCode::from(exit.code)
         }
     }
@@ -203,7 +207,16 @@ pub fn init_log() {
 
 fn run(args: RunArgs) -> Result<u8, Exit> {
     let options = Options { safe_mode: args.safe_mode, ..args.folders.options(args.config) };
-    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = match Config::load(&options) {
+        Ok(config) => config,
+        // A user who has clicked an icon sees no standard error.
+        Err(error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..))) => {
+            let exit = Exit::of(error.code(), &error);
+            exit.print();
+            return Ok(if app::broken::run(&options, error).unwrap_or(false) { 0 } else { exit.code });
+        }
+        Err(error) => return Err(Exit::of(error.code(), &error)),
+    };
     app::run(config).map_err(|e| Exit::of(e.code(), &e))?;
     Ok(0)
 }

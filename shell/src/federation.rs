@@ -49,7 +49,7 @@ use copies::Copies;
 pub use entry::{Entry, Place, Status};
 use entry::{Found, Source};
 use events::Events;
-pub use events::{Event, Told};
+pub use events::{Event, Told, Topic};
 use host::{Host, Refused, grants};
 pub use module::Module;
 use notices::Notices;
@@ -216,6 +216,12 @@ impl Federation {
             .filter(|found| *found.manifest.name == *edit.participant)
             .find_map(|found| found.origin.as_ref());
         Some(Change::new(edit, origin?))
+    }
+
+    /// Returns the line of a manifest by which `alias` would no longer be refused, and how to change it.
+    pub fn fix(&self, alias: &str) -> Option<String> {
+        let name = &self.entries.get(alias)?.manifest()?.name;
+        self.change(self.plan.refusal(name)?.cause()).map(|change| change.to_string())
     }
 
     /// Who uses copies of `alias`; while anybody does, its library stays.

@@ -125,14 +125,15 @@ pub(crate) fn run_with(
     let app = Rc::new(RefCell::new(app));
     let shown = Rc::clone(&app);
     let created = |window: &eframe::CreationContext<'_>| {
+        let mut longest = f32::INFINITY;
         if let Some(state) = &window.wgpu_render_state {
             Gpu::install(&window.egui_ctx, state);
             graphics::survive_errors(state);
-            graphics::limit_window(&window.egui_ctx, state);
+            longest = graphics::longest_side(state);
         }
         bring_within_reach(window, placement);
         STAGE.set(Stage::Open);
-        Ok(Box::new(Shown(shown)) as Box<dyn eframe::App>)
+        Ok(Box::new(Shown { app: shown, longest }) as Box<dyn eframe::App>)
     };
     let run = || eframe::run_native_ext(title, options, Some(ctx.clone()), Box::new(created));
     silence_display_panics();
@@ -160,24 +161,29 @@ pub(crate) fn run_with(
 type App = Rc<RefCell<Box<dyn eframe::App>>>;
 
 /// The app, for eframe; it can be ended without eframe, too.
-struct Shown(App);
+struct Shown {
+    app: App,
+    /// The longest side that the device can show, in pixels.
+    longest: f32,
+}
 
 impl eframe::App for Shown {
     fn logic(&mut self, ctx: &Context, frame: &mut eframe::Frame) {
-        self.0.borrow_mut().logic(ctx, frame);
+        graphics::limit_window(ctx, self.longest);
+        self.app.borrow_mut().logic(ctx, frame);
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
-        self.0.borrow_mut().ui(ui, frame);
+        self.app.borrow_mut().ui(ui, frame);
     }
 
     fn raw_input_hook(&mut self, ctx: &Context, input: &mut egui::RawInput) {
         graphics::limit_textures(input);
-        self.0.borrow_mut().raw_input_hook(ctx, input);
+        self.app.borrow_mut().raw_input_hook(ctx, input);
     }
 
     fn on_exit(&mut self) {
-        self.0.borrow_mut().on_exit();
+        self.app.borrow_mut().on_exit();
     }
 }
 

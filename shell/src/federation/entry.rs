@@ -143,7 +143,7 @@ impl Status {
     /// The word for it.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Ready => "not loaded yet",
+            Self::Ready => "not loaded",
             Self::Starting => "starting",
             Self::Active => "running",
             Self::Hung => "not responding",

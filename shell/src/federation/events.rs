@@ -1,7 +1,7 @@
 //! What the federation has to tell people, beside what an entry says of itself.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -42,6 +42,33 @@ pub enum Event {
     Unreadable,
 }
 
+/// What messages about a remote are about; one that is no longer true is withdrawn with the others of its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// It waits for being enabled.
+    Enabling,
+    /// A file of it, or a new generation, cannot be used.
+    Update,
+    /// It does not run.
+    Running,
+}
+
+impl Topic {
+    pub(super) const ALL: [Self; 3] = [Self::Enabling, Self::Update, Self::Running];
+}
+
+impl Event {
+    /// What the message is about; none for one that stays true.
+    pub fn topic(&self) -> Option<Topic> {
+        match self {
+            Self::Installed => Some(Topic::Enabling),
+            Self::NotReplaced | Self::Unreadable => Some(Topic::Update),
+            Self::Failed | Self::Disabled => Some(Topic::Running),
+            Self::Replaced { .. } | Self::StateLost | Self::Kept => None,
+        }
+    }
+}
+
 /// Something to tell.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -58,12 +85,30 @@ pub struct Told {
 }
 
 #[derive(Default)]
-pub(super) struct Events(VecDeque<Told>);
+pub(super) struct Events {
+    queue: VecDeque<Told>,
+    withdrawn: BTreeSet<(String, Topic)>,
+}
 
 impl Federation {
     /// What has happened since this was asked the last time, oldest first.
     pub fn take_events(&mut self) -> Vec<Told> {
-        self.events.0.drain(..).collect()
+        self.events.queue.drain(..).collect()
+    }
+
+    /// Takes the remotes and topics of which everything that was told before is no longer true.
+    ///
+    /// To be asked before [`take_events`](Self::take_events): what that returns came later.
+    pub fn take_withdrawn(&mut self) -> BTreeSet<(String, Topic)> {
+        std::mem::take(&mut self.events.withdrawn)
+    }
+
+    /// Withdraws what was told of a remote about `topic`.
+    pub(super) fn withdraw(&mut self, alias: &str, topic: Topic) {
+        self.events.queue.retain(|told| told.alias != alias || told.event.topic() != Some(topic));
+        if self.events.withdrawn.insert((alias.to_owned(), topic)) {
+            (self.wake)(Duration::ZERO);
+        }
     }
 
     pub(super) fn tell(&mut self, alias: &str, event: Event) {
@@ -93,11 +138,11 @@ impl Federation {
 
     fn push(&mut self, alias: &str, event: Event, failure: Option<SharedFailure>) {
         let title = self.entries.get(alias).map_or(alias, super::Entry::title).to_owned();
-        if self.events.0.len() == KEPT {
-            self.events.0.pop_front();
+        if self.events.queue.len() == KEPT {
+            self.events.queue.pop_front();
         }
         let told = Told { alias: alias.to_owned(), title, event, failure, at: SystemTime::now() };
-        self.events.0.push_back(told);
+        self.events.queue.push_back(told);
         (self.wake)(Duration::ZERO);
     }
 }

@@ -15,7 +15,7 @@ use egui::{Context, Vec2, ViewportCommand};
 const TEXTURE_SIDE: usize = 8192;
 
 /// Errors that are logged; each frame can have one.
-const LOGGED: u32 = 20;
+const LOGGED: u32 = 3;
 
 /// Returns the configuration by which the device allows windows as large as the adapter can show; egui asks for 8192
 /// pixels, which three screens exceed.
@@ -38,17 +38,26 @@ pub(super) fn survive_errors(state: &RenderState) {
         if count.fetch_add(1, Ordering::Relaxed) < LOGGED {
             tracing::error!(
                 code = "graphics-failed",
-                "a frame of the window could not be drawn ({error}); make the window smaller or close other programs, \
-                 and report this if it stays"
+                "a frame of the window could not be drawn ({}); make the window smaller or close other programs, and \
+                 report this if it stays",
+                crate::text::line(&error.to_string(), 1000)
             );
         }
     }));
 }
 
-/// Makes the window no larger than the device can show.
-pub(super) fn limit_window(ctx: &Context, state: &RenderState) {
-    let side = state.device.limits().max_texture_dimension_2d as f32;
-    ctx.send_viewport_cmd(ViewportCommand::MaxInnerSize(Vec2::splat(side / ctx.pixels_per_point())));
+/// Returns the longest side that the device can show, in pixels.
+pub(super) fn longest_side(state: &RenderState) -> f32 {
+    state.device.limits().max_texture_dimension_2d as f32
+}
+
+/// Makes a window smaller that is larger than the device can show: all of it would stay empty.
+pub(super) fn limit_window(ctx: &Context, longest: f32) {
+    let scale = ctx.pixels_per_point();
+    let size = ctx.input(|input| input.content_rect().size());
+    if size.is_finite() && (size * scale).max_elem() > longest {
+        ctx.send_viewport_cmd(ViewportCommand::InnerSize(size.min(Vec2::splat((longest / scale).floor()))));
+    }
 }
 
 /// Keeps textures of the shell's own at the size that they have on every device.
