@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
@@ -88,6 +88,8 @@ struct Shell {
     install: Install,
     runs: Runs,
     state: State,
+    /// Changes of the host's manifest.
+    manifest: Option<Receiver<()>>,
     ending: Ending,
     ended: bool,
     wake: Wake,
@@ -98,6 +100,7 @@ impl Shell {
         theme::install_fonts(ctx);
         // Before anything of a remote can end this run.
         let (session, unclean) = session::Session::begin(&config.data_dir);
+        let manifest = config.file.clone().map(|file| broken::follow(file, waker_now(ctx)));
         let federation = Federation::start(config, theme::fonts(), waker(ctx));
         let mut shell = Self {
             federation,
@@ -111,6 +114,7 @@ impl Shell {
             install: Install::default(),
             runs: Runs::new(session, unclean),
             state,
+            manifest,
             ending,
             ended: false,
             wake: waker(ctx),
@@ -333,6 +337,10 @@ impl Shell {
             let shown = self.selected.as_ref().is_some_and(|(alias, _)| *alias == told.alias);
             let elsewhere = shown && matches!(told.event, Event::Failed | Event::Disabled);
             self.note(if elsewhere { message.in_list_alone() } else { message });
+        }
+        if self.manifest.as_ref().is_some_and(|changes| changes.try_iter().count() > 0) {
+            let text = "The change applies when Pulse starts again.";
+            self.note(Message::info("The host's manifest has changed", text).as_notice());
         }
         for message in self.install.poll(&self.federation) {
             self.note(message);

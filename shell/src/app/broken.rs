@@ -2,6 +2,7 @@
 //! the shell once the file is right.
 
 use std::{
+    path::PathBuf,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
     time::Duration,
@@ -74,6 +75,30 @@ fn load_again(
         );
     }
     (retry, loaded)
+}
+
+/// Reports each change of a host's manifest that is in use, from a thread of its own.
+pub(super) fn follow(file: PathBuf, wake: impl Fn() + Send + 'static) -> Receiver<()> {
+    let (sender, changes) = mpsc::channel();
+    let about = move || file.metadata().ok().map(|about| (about.len(), about.modified().ok()));
+    let run = move || {
+        let mut known = about();
+        loop {
+            thread::sleep(2 * PAUSE);
+            let now = about();
+            if now.is_some() && now != known {
+                known = now;
+                if sender.send(()).is_err() {
+                    return;
+                }
+                wake();
+            }
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("config".to_owned()).spawn(run) {
+        tracing::debug!("changes of the host's manifest are not noticed: {error}");
+    }
+    changes
 }
 
 struct Broken {

@@ -76,7 +76,9 @@ impl Shell {
     }
 
     fn tabs_ui(&mut self, ui: &mut Ui, t: &Tokens) {
-        ui.horizontal(|ui| {
+        // Where all does not fit in one row, "Close" follows the tabs.
+        let layout = if ui.available_width() < 340.0 { Layout::left_to_right } else { Layout::right_to_left };
+        ui.horizontal_wrapped(|ui| {
             for (tab, name) in [
                 (Inspector::Remotes, "Remotes"),
                 (Inspector::Shared, "Shared crates"),
@@ -86,7 +88,7 @@ impl Shell {
                     RichText::new(name).color(color(if self.inspector == tab { t.accent } else { t.text }));
                 ui.selectable_value(&mut self.inspector, tab, text);
             }
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            ui.with_layout(layout(Align::Center), |ui| {
                 if ui.button("Close").on_hover_text("Close the inspector (F12)").clicked() {
                     self.inspector = Inspector::Closed;
                 }

@@ -44,7 +44,7 @@ pub(super) fn copy_button_ui(
     text: impl FnOnce() -> String,
 ) {
     const CONFIRMED: f64 = 2.0;
-    let id = ui.id().with(("copied", name));
+    let id = ui.scope_id().with(("copied", name));
     let now = ui.input(|input| input.time);
     let copied: Option<f64> = ui.data(|data| data.get_temp(id));
     let left = copied.map(|at| CONFIRMED - (now - at)).filter(|left| *left > 0.0);

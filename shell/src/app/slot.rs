@@ -288,7 +288,7 @@ impl Slot {
                 ui.set_width(ui.available_width());
                 ui.spacing_mut().item_spacing.y = t.space[2];
                 // The buttons have their place first, whatever there is to read.
-                let id = ui.id().with(("buttons", alias));
+                let id = ui.scope_id().with(("buttons", alias));
                 let buttons: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(BUTTONS);
                 let most = (ui.available_height() - buttons - 2.0 * margin).max(48.0);
                 ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| text(ui));

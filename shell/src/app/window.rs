@@ -146,6 +146,8 @@ pub(crate) fn run_with(
             end(&app);
             Err(WindowError::Gone)
         }
+        // Its event loop has ended by itself, and the app in order.
+        (Ok(Err(eframe::Error::WinitEventLoop(_))), Stage::Open) => Err(WindowError::Gone),
         (Ok(result), _) => result.map_err(|error| WindowError::of(&error.to_string(), &format!("{error:?}"))),
         // winit panics where a library that it opens at run time is missing, and at settings that it cannot use.
         (Err(payload), Stage::Opening) => {
@@ -241,7 +243,7 @@ fn silence_display_panics() {
 
 /// Returns true for a panic of the window system's crates after its server has ended.
 fn is_of_lost_display(info: &PanicHookInfo<'_>) -> bool {
-    const CRATES: [&str; 7] = ["winit", "wgpu", "eframe", "egui-wgpu", "x11rb", "calloop", "wayland"];
+    const CRATES: [&str; 7] = ["winit", "wgpu", "eframe", "egui", "x11rb", "calloop", "wayland"];
     let file = info.location().map(|at| at.file().replace('\\', "/")).unwrap_or_default();
     let of_display = file.split('/').any(|part| CRATES.iter().any(|name| part.starts_with(name)));
     of_display && display_is_gone()

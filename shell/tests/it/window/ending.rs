@@ -102,13 +102,13 @@ fn window_comes_back_as_it_was() {
     window.key(Key::F12);
     window.wait_for("Reload all");
     window.click("Shared crates");
-    window.wait_for("No shared crates");
+    window.wait_for_parts(&["One copy for all"]);
     window.close();
     let kept = saved(&desktop);
     assert!(kept["zoom"].as_f64().is_some_and(|zoom| (zoom - 1.1).abs() < 1e-6), "{kept}");
     assert_eq!(kept["window"], serde_json::json!([1280.0, 800.0]));
     let mut window = desktop.open(shell(&desktop, &installation));
-    window.wait_for("No shared crates");
+    window.wait_for_parts(&["One copy for all"]);
     assert_eq!(window.size(), size);
     window.close();
     let kept = saved(&desktop);
