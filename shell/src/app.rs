@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
@@ -15,13 +15,16 @@ use crate::{
     auth::{AuthService, Session},
     compositor::{Scene, set_reach},
     config::Config,
+    ending::Ending,
     federation::{Event, Federation, Status, remote::Wake},
     session, theme,
 };
 
 pub(crate) mod action;
+pub(crate) mod broken;
 mod inspector;
 mod install;
+mod messages;
 mod parts;
 mod remotes;
 mod sidebar;
@@ -29,7 +32,6 @@ pub(crate) mod slot;
 mod state;
 mod statusbar;
 mod strips;
-mod toasts;
 pub(crate) mod window;
 
 pub use window::WindowError;
@@ -37,14 +39,17 @@ pub use window::WindowError;
 use action::Action;
 use inspector::Inspector;
 use install::Install;
+use messages::{Message, Messages, Press};
 use remotes::Card;
 use slot::Slot;
 use state::State;
 use strips::Runs;
-use toasts::{Press, Toast, Toasts};
 
 /// How long a frame of the window waits for fresh frames of its surfaces.
 pub const FRAME_BUDGET: Duration = Duration::from_millis(6);
+
+/// A window of less width, in points, has a narrow sidebar.
+const NARROW: f32 = 640.0;
 
 const RELOAD: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, egui::Key::R);
 const RELOAD_ALL: KeyboardShortcut =
@@ -55,11 +60,15 @@ const RELOAD_ALL: KeyboardShortcut =
 /// # Errors
 /// When there is no window to be had.
 pub fn run(config: Config) -> Result<(), WindowError> {
-    let state = State::load(&config.data_dir);
-    let size = state.window();
     let ctx = Context::default();
-    let shell = Shell::new(config, state, &ctx);
-    window::run_with(&ctx, "Pulse", size, Box::new(shell))
+    let ending = Ending::watch(waker_now(&ctx));
+    let state = State::load(&config.data_dir);
+    let placement = state.placement();
+    ctx.options_mut(|options| options.zoom_factor = state.zoom());
+    let shell = Shell::new(config, state, ending.clone(), &ctx);
+    window::run_with(&ctx, "Pulse", placement, Box::new(shell))?;
+    ending.conclude();
+    Ok(())
 }
 
 /// What the parts of the window are named by: alias of the remote and name of the expose.
@@ -73,33 +82,41 @@ struct Shell {
     inspector: Inspector,
     /// The inspector's cards of remotes, by alias.
     cards: BTreeMap<String, Card>,
-    toasts: Toasts,
+    messages: Messages,
     /// The last event, in a line.
     last: Option<String>,
     install: Install,
     runs: Runs,
     state: State,
+    /// Changes of the host's manifest.
+    manifest: Option<Receiver<()>>,
+    ending: Ending,
+    ended: bool,
     wake: Wake,
 }
 
 impl Shell {
-    fn new(config: Config, state: State, ctx: &Context) -> Self {
+    fn new(config: Config, state: State, ending: Ending, ctx: &Context) -> Self {
         theme::install_fonts(ctx);
         // Before anything of a remote can end this run.
         let (session, unclean) = session::Session::begin(&config.data_dir);
+        let manifest = config.file.clone().map(|file| broken::follow(file, waker_now(ctx)));
         let federation = Federation::start(config, theme::fonts(), waker(ctx));
         let mut shell = Self {
             federation,
             auth: None,
             slots: BTreeMap::new(),
             selected: None,
-            inspector: Inspector::default(),
+            inspector: state.inspector,
             cards: BTreeMap::new(),
-            toasts: Toasts::default(),
+            messages: Messages::default(),
             last: None,
             install: Install::default(),
             runs: Runs::new(session, unclean),
             state,
+            manifest,
+            ending,
+            ended: false,
             wake: waker(ctx),
         };
         shell.selected = shell.first();
@@ -145,8 +162,23 @@ pub(crate) fn waker(ctx: &Context) -> Wake {
     Arc::new(move |delay| ctx.request_repaint_after(delay))
 }
 
+/// Returns what draws the window at once, from any thread.
+pub(crate) fn waker_now(ctx: &Context) -> impl Fn() + Send + 'static + use<> {
+    let ctx = ctx.clone();
+    move || ctx.request_repaint()
+}
+
+/// Closes the window once the system has requested it.
+pub(crate) fn close_at_request(ctx: &Context, ending: &Ending) {
+    if ending.is_requested() {
+        ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+        ctx.request_repaint();
+    }
+}
+
 impl eframe::App for Shell {
     fn logic(&mut self, ctx: &Context, _: &mut eframe::Frame) {
+        close_at_request(ctx, &self.ending);
         self.federation.poll();
         self.start_auth(ctx);
         if let Some(store) = self.federation.store() {
@@ -172,12 +204,12 @@ impl eframe::App for Shell {
         self.keys(ui);
         let panel = |tokens: &Tokens, margin| egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin);
         Panel::left("sidebar")
-            .exact_size(232.0)
+            .exact_size(if ui.available_width() < NARROW { 156.0 } else { 232.0 })
             .resizable(false)
             .show_separator_line(false)
             .frame(panel(tokens, Margin::same(12)))
             .show(ui, |ui| self.sidebar_ui(ui, tokens));
-        let status = Panel::bottom("status")
+        Panel::bottom("status")
             .show_separator_line(false)
             .frame(panel(tokens, Margin::symmetric(16, 5)))
             .show(ui, |ui| self.statusbar_ui(ui, tokens));
@@ -189,25 +221,26 @@ impl eframe::App for Shell {
         // Status bar and inspector stay in reach, whatever a remote covers.
         let corner = ui.available_rect_before_wrap().max;
         set_reach(ui.ctx(), Rect::from_min_max(ui.ctx().content_rect().min, corner));
+        self.notices_ui(ui, tokens);
         egui::CentralPanel::default()
             .frame(egui::Frame::new().fill(color(tokens.background)))
             .show(ui, |ui| self.main_ui(ui, &scene));
         let ctx = ui.ctx().clone();
         self.install.ui(&ctx, tokens, self.federation.config(), &self.wake);
-        match self.toasts.ui(&ctx, tokens, status.response.rect.top()) {
-            Some(Press::Act(alias, action)) => self.act(&alias, &action),
-            Some(Press::Show) => self.inspector = Inspector::Remotes,
-            None => {}
-        }
         self.state.note_window(&ctx);
         self.slots.values_mut().for_each(|slot| slot.finish(&ctx, &scene));
     }
 
     fn on_exit(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         self.state.selected = self.selected.take();
+        self.state.inspector = self.inspector;
         self.state.save();
         // In this order: nobody publishes to a store that is gone, and surfaces go before their libraries.
         self.auth = None;
+        self.federation.keep_panels();
         self.slots.clear();
         self.federation.shutdown();
         self.runs.end();
@@ -224,6 +257,27 @@ impl Shell {
             && !exposes.any(|name| name == expose)
         {
             first.clone_into(expose);
+        }
+    }
+
+    /// Messages that need attention, in a place of their own above the status bar.
+    fn notices_ui(&mut self, ui: &mut Ui, tokens: &Tokens) {
+        if !self.messages.has_notices() {
+            return;
+        }
+        let frame = egui::Frame::new().fill(color(tokens.panel));
+        let panel = Panel::bottom("notices").show_separator_line(false).frame(frame);
+        let pressed = panel.show(ui, |ui| self.messages.notices_ui(ui, tokens)).inner;
+        self.answer(pressed);
+    }
+
+    /// Does what a message's button says.
+    fn answer(&mut self, pressed: Option<Press>) {
+        match pressed {
+            Some(Press::Act(alias, action)) => self.act(&alias, &action),
+            Some(Press::Show) => self.inspector = Inspector::Remotes,
+            Some(Press::List) => self.inspector = Inspector::Messages,
+            None => {}
         }
     }
 
@@ -249,7 +303,7 @@ impl Shell {
             self.slots.retain(|(of, _), _| of != alias);
         }
         if let Err(failure) = action.run(&mut self.federation, alias) {
-            self.say(Toast::failure("That did not work", &failure));
+            self.note(Message::failure("That did not work", &failure));
         }
         self.listen();
         (self.wake)(Duration::ZERO);
@@ -277,20 +331,22 @@ impl Shell {
         }
     }
 
-    /// Takes what has happened to where people see it.
+    /// Takes what has happened to where the user sees it.
     fn listen(&mut self) {
+        self.messages.withdraw_all(&self.federation.take_withdrawn());
         for told in self.federation.take_events() {
-            let toast = Toast::of(&told);
+            let message = Message::of(&told);
             // What has failed and is shown says so in its own place.
             let shown = self.selected.as_ref().is_some_and(|(alias, _)| *alias == told.alias);
-            if shown && matches!(told.event, Event::Failed | Event::Disabled) {
-                self.last = Some(toast.line());
-            } else {
-                self.say(toast);
-            }
+            let elsewhere = shown && matches!(told.event, Event::Failed | Event::Disabled);
+            self.note(if elsewhere { message.in_list_alone() } else { message });
         }
-        for toast in self.install.poll(&self.federation) {
-            self.say(toast);
+        if self.manifest.as_ref().is_some_and(|changes| changes.try_iter().count() > 0) {
+            let text = "The change applies when Pulse starts again.";
+            self.note(Message::info("The host's manifest has changed", text).as_notice());
+        }
+        for message in self.install.poll(&self.federation) {
+            self.note(message);
         }
         let runs = |status| matches!(status, Status::Active | Status::Hung | Status::Starting);
         let running = self.federation.entries().iter().filter(|(_, entry)| runs(entry.status()));
@@ -298,8 +354,8 @@ impl Shell {
         self.runs.note(&running);
     }
 
-    fn say(&mut self, toast: Toast) {
-        self.last = Some(toast.line());
-        self.toasts.push(toast);
+    fn note(&mut self, message: Message) {
+        self.last = Some(message.line());
+        self.messages.push(message);
     }
 }

@@ -16,7 +16,8 @@ use plugin_api::manifest::AtomAccess;
 
 use crate::{
     app, catalogue,
-    config::{Config, Options, is_json, read_manifest, take_over},
+    config::{Config, ConfigError, Options, is_json, read_manifest, take_over},
+    ending,
     failure::Failure,
     standalone, text,
 };
@@ -188,6 +189,18 @@ impl Exit {
     fn new(code: u8, stable: &str, text: impl std::fmt::Display) -> Self {
         Self { code, stable: stable.to_owned(), text: text.to_string() }
     }
+
+    fn print(&self) {
+        // Names, paths and sentences of remotes may be in it.
+        eprintln!(
+            "error: {} [{}]",
+            text::lines(&self.text, usize::MAX),
+            text::line(&self.stable, MAX_CODE)
+        );
+        if io::stderr().is_terminal() && catalogue::find(&self.stable).is_some() {
+            eprintln!("help: `pulse explain {}` says more", self.stable);
+        }
+    }
 }
 
 impl From<Failure> for Exit {
@@ -199,6 +212,7 @@ impl From<Failure> for Exit {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     init_log();
+    ending::await_children();
     let cli = Cli::parse();
     let result = match cli.command {
         None => run(cli.run),
@@ -220,15 +234,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(exit) => {
-            // Names, paths and sentences of remotes may be in it.
-            eprintln!(
-                "error: {} [{}]",
-                text::lines(&exit.text, usize::MAX),
-                text::line(&exit.stable, MAX_CODE)
-            );
-            if io::stderr().is_terminal() && catalogue::find(&exit.stable).is_some() {
-                eprintln!("help: `pulse explain {}` says more", exit.stable);
-            }
+            exit.print();
             ExitCode::from(exit.code)
         }
     }
@@ -290,7 +296,21 @@ fn is_local(value: &str) -> bool {
 fn run(args: RunArgs) -> Result<u8, Exit> {
     check_inspection()?;
     let options = Options { safe_mode: args.safe_mode, ..args.folders.options(args.config) };
-    app::run(load(&options)?).map_err(|e| Exit::of(e.code(), &e))?;
+    take_over(options.data_dir.is_some());
+    let config = match Config::load(&options) {
+        Ok(config) => config,
+        // A user who has clicked an icon sees no standard error.
+        Err(
+            error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..)),
+        ) => {
+            let exit = Exit::of(error.code(), &error);
+            exit.print();
+            return Ok(if app::broken::run(&options, error).unwrap_or(false) { 0 } else { exit.code });
+        }
+        Err(error) => return Err(Exit::of(error.code(), &error)),
+    };
+    config.prepare(&options);
+    app::run(config).map_err(|e| Exit::of(e.code(), &e))?;
     Ok(0)
 }
 

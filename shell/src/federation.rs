@@ -30,6 +30,7 @@ mod copies;
 mod entry;
 mod events;
 mod host;
+mod keeping;
 pub mod loader;
 mod module;
 mod notices;
@@ -221,6 +222,12 @@ impl Federation {
             .filter(|found| *found.manifest.name == *edit.participant)
             .find_map(|found| found.origin.as_ref());
         Some(Change::new(edit, origin?))
+    }
+
+    /// Returns the line of a manifest by which `alias` would no longer be refused, and how to change it.
+    pub fn fix(&self, alias: &str) -> Option<String> {
+        let name = &self.entries.get(alias)?.manifest()?.name;
+        self.change(self.plan.refusal(name)?.cause()).map(|change| change.to_string())
     }
 
     /// Who uses copies of `alias`; while anybody does, its library stays.
@@ -465,10 +472,14 @@ impl Federation {
             return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
         };
         self.next += 1;
-        let port = Port::new(running.open(self.next, expose));
+        // One that was open in this run starts again from nothing: what it had may be why.
+        let first = !entry.opened.contains(expose);
+        let kept = first.then(|| self.kept_of(&entry.reference.name, expose));
+        let port = Port::new(running.open_with(self.next, expose, kept));
         let surface =
             Surface::new(self.next, known.title.clone(), found.manifest.name.clone(), Arc::clone(&port));
         if let Some(entry) = self.entries.get_mut(alias) {
+            entry.opened.insert(expose.to_owned());
             entry.ports.retain(|(_, port)| port.strong_count() > 0);
             entry.ports.push((expose.to_owned(), Arc::downgrade(&port)));
         }
@@ -512,6 +523,7 @@ impl Federation {
     /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`](remote::SHUTDOWN_LIMIT).
     pub fn shutdown(&mut self) {
         self.host.uninstall();
+        self.keep_panels();
         for alias in self.entries.keys().cloned().collect::<Vec<_>>() {
             self.give_up_replacement(&alias);
         }

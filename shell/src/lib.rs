@@ -13,6 +13,7 @@
 //! - `limits`: how much of what a remote sends is taken; `links`: opens addresses off the window's thread.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - [`private`]: the folders for what one process loads; `trust`: which files other users cannot change.
+//! - `ending`: the system's request to end the shell.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
 //! - [`cli`]: the command line.
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod compositor;
 pub mod config;
 mod difference;
+mod ending;
 pub mod failure;
 pub mod federation;
 mod file;

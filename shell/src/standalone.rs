@@ -22,10 +22,16 @@ use plugin_api::{
 };
 
 use crate::{
-    app::{self, WindowError, slot::Slot, waker, window},
+    app::{
+        self, WindowError, close_at_request,
+        slot::Slot,
+        waker, waker_now,
+        window::{self, Placement},
+    },
     cli,
     compositor::{Scene, set_reach},
     config::{Config, ConfigError, Options, read_manifest},
+    ending::Ending,
     failure::Failure,
     federation::Federation,
     theme,
@@ -108,25 +114,25 @@ fn alone(options: &Options, remotes: BTreeMap<String, RemoteRef>) -> Result<Conf
 
 fn show(make: impl FnOnce(&Context) -> Result<Federation, Failure>) -> Result<(), StandaloneError> {
     let ctx = Context::default();
+    let ending = Ending::watch(waker_now(&ctx));
     theme::install_fonts(&ctx);
     let federation = make(&ctx)?;
     let title = federation.entries().values().next().map_or("Pulse", |e| e.title()).to_owned();
-    window::run_with(
-        &ctx,
-        &title,
-        Vec2::new(1048.0, 800.0),
-        Box::new(Alone { federation, slot: Slot::default() }),
-    )?;
+    let alone = Alone { federation, slot: Slot::default(), ending: ending.clone() };
+    window::run_with(&ctx, &title, Placement::sized(1048.0, 800.0), Box::new(alone))?;
+    ending.conclude();
     Ok(())
 }
 
 struct Alone {
     federation: Federation,
     slot: Slot,
+    ending: Ending,
 }
 
 impl eframe::App for Alone {
-    fn logic(&mut self, _: &Context, _: &mut eframe::Frame) {
+    fn logic(&mut self, ctx: &Context, _: &mut eframe::Frame) {
+        close_at_request(ctx, &self.ending);
         self.federation.poll();
     }
 
@@ -165,6 +171,7 @@ impl eframe::App for Alone {
     }
 
     fn on_exit(&mut self) {
+        self.federation.keep_panels();
         self.slot = Slot::default();
         self.federation.shutdown();
     }

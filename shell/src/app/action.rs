@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use egui::{TextEdit, Ui};
 use plugin_api::{theme::caption, tokens::Tokens};
 
-use super::parts::{named, primary, small};
+use super::parts::{named, primary};
 use crate::{archive::Kept, failure::SharedFailure, federation::Federation};
 
 /// Something to be done with one remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Let what is on the disk now take over; the old generation goes on until then.
+    /// Let what is on the disk now take over; the old generation keeps running until then.
     Reload,
     /// Start anew from what is on the disk, without what the old generation knew.
     Restart,
+    /// Load it, which otherwise happens when it is first shown.
+    Load,
     /// Let it run.
     Enable,
     /// End it, and do not start it again.
@@ -32,8 +34,9 @@ impl Action {
     /// What the federation could not do or remember.
     pub(crate) fn run(&self, federation: &mut Federation, alias: &str) -> Result<(), SharedFailure> {
         match self {
+            Self::Load => federation.want(alias),
             Self::Reload => federation.reload(alias),
-            Self::Restart => federation.retry(alias),
+            Self::Restart => federation.restart(alias),
             Self::Enable => return federation.enable(alias),
             Self::Disable => return federation.disable(alias),
             Self::RollBack(note) => return federation.roll_back(alias, note),
@@ -62,10 +65,10 @@ impl RollBack {
     pub(super) fn button_ui(
         &mut self,
         ui: &mut Ui,
-        t: &Tokens,
         federation: &Federation,
         alias: &str,
         of: &str,
+        button: impl FnOnce(&'static str) -> egui::Button<'static>,
     ) {
         let generation = federation.entries().get(alias).map_or(0, crate::federation::Entry::generation);
         let now = Instant::now();
@@ -84,11 +87,11 @@ impl RollBack {
             return;
         };
         let about = format!(
-            "Back to {} ({}), and stay there until newer ones are taken again",
+            "Back to {} ({}), and stay there until updates are resumed",
             earlier.version,
             earlier.digest.short()
         );
-        let button = ui.add(small(t, "Roll back…")).on_hover_text(about);
+        let button = ui.add(button("Roll back…")).on_hover_text(about);
         if named(button, &format!("Roll back{of}…")).clicked() {
             self.note = if self.note.is_some() { None } else { Some(String::new()) };
             self.focused = false;
@@ -98,9 +101,10 @@ impl RollBack {
     /// The field, once the button was pressed.
     pub(super) fn field_ui(&mut self, ui: &mut Ui, t: &Tokens) -> Option<Action> {
         let (Some(note), Some(earlier)) = (&mut self.note, &self.earlier) else { return None };
-        let label = ui.label(caption(t, "Why (optional), for whoever asks later"));
-        let field =
-            TextEdit::singleline(note).hint_text("Figures are wrong since 1.0.1").desired_width(f32::INFINITY);
+        let label = ui.label(caption(t, "Reason (optional)"));
+        let field = TextEdit::singleline(note)
+            .hint_text("Figures have been wrong since 1.0.1")
+            .desired_width(f32::INFINITY);
         let field = ui.add(field).labelled_by(label.id);
         if !std::mem::replace(&mut self.focused, true) {
             field.request_focus();

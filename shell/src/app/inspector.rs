@@ -8,6 +8,8 @@ use plugin_api::{
     tokens::{Rgba, Tokens},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Shell, parts::code_ui};
 use crate::{
     failure::sentence,
@@ -18,12 +20,14 @@ use crate::{
 };
 
 /// What the inspector shows, if anything.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Inspector {
     #[default]
     Closed,
     Remotes,
     Shared,
+    Messages,
 }
 
 const KEY: egui::KeyboardShortcut = egui::KeyboardShortcut::new(Modifiers::NONE, Key::F12);
@@ -46,6 +50,7 @@ impl Shell {
         }
         let frame = egui::Frame::new().fill(color(t.panel)).inner_margin(t.space[3]);
         let width = (ui.available_width() - 320.0).clamp(240.0, 400.0);
+        // No wider than it is made, whatever is in it.
         let panel = Panel::right("inspector").default_size(width).size_range(240.0..=560.0).frame(frame);
         panel.show(ui, |ui| {
             self.tabs_ui(ui, t);
@@ -54,18 +59,36 @@ impl Shell {
                 Inspector::Closed => {}
                 Inspector::Remotes => self.remotes_ui(ui, t),
                 Inspector::Shared => shared_ui(ui, t, &self.federation),
+                Inspector::Messages => {
+                    let federation = &self.federation;
+                    let title = |alias: &str| {
+                        federation
+                            .entries()
+                            .get(alias)
+                            .map_or(alias, crate::federation::Entry::title)
+                            .to_owned()
+                    };
+                    let pressed = self.messages.list_ui(ui, t, title);
+                    self.answer(pressed);
+                }
             });
         });
     }
 
     fn tabs_ui(&mut self, ui: &mut Ui, t: &Tokens) {
-        ui.horizontal(|ui| {
-            for (tab, name) in [(Inspector::Remotes, "Remotes"), (Inspector::Shared, "Shared crates")] {
+        // Where all does not fit in one row, "Close" follows the tabs.
+        let layout = if ui.available_width() < 340.0 { Layout::left_to_right } else { Layout::right_to_left };
+        ui.horizontal_wrapped(|ui| {
+            for (tab, name) in [
+                (Inspector::Remotes, "Remotes"),
+                (Inspector::Shared, "Shared crates"),
+                (Inspector::Messages, "Messages"),
+            ] {
                 let text =
                     RichText::new(name).color(color(if self.inspector == tab { t.accent } else { t.text }));
                 ui.selectable_value(&mut self.inspector, tab, text);
             }
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            ui.with_layout(layout(Align::Center), |ui| {
                 if ui.button("Close").on_hover_text("Close the inspector (F12)").clicked() {
                     self.inspector = Inspector::Closed;
                 }
@@ -133,43 +156,47 @@ fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
         });
     }
     if !any {
-        ui.label(caption(t, "Nobody shares a crate."));
+        ui.label(caption(t, "No shared crates"));
     }
 }
 
 fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
     ui.spacing_mut().interact_size.y = t.font_size[0];
-    egui::Grid::new((&*key.scope, &*key.key)).num_columns(4).spacing([t.space[2], t.space[0]]).show(ui, |ui| {
-        for head in ["participant", "has", "needs", "gets"] {
-            ui.label(caption(t, head));
-        }
-        ui.end_row();
-        for demand in &key.demands {
-            let cell = |text: String, ink| RichText::new(text).size(t.font_size[0]).color(color(ink));
-            ui.label(cell(demand.participant.to_string(), t.text));
-            ui.label(cell(demand.own.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string), t.text));
-            let strict = if demand.strict { " strictly" } else { "" };
-            ui.label(cell(format!("{}{strict}", demand.required), t.text));
-            let (gets, ink) = match &demand.outcome {
-                Outcome::Uses { provider, version, own, satisfied } => {
-                    let whose = if *own { "its own".to_owned() } else { format!("of {provider}") };
-                    (format!("{version} {whose}"), if *satisfied { t.success } else { t.warning })
-                }
-                Outcome::Refused { code } => (format!("refused ({code})"), t.danger),
-            };
-            ui.label(cell(gets, ink));
+    let grid = egui::Grid::new((&*key.scope, &*key.key)).num_columns(4).spacing([t.space[2], t.space[0]]);
+    // Long names scroll instead of making the inspector wider.
+    ScrollArea::horizontal().id_salt((&*key.scope, &*key.key, "scroll")).show(ui, |ui| {
+        grid.show(ui, |ui| {
+            for head in ["Participant", "Has", "Needs", "Gets"] {
+                ui.label(caption(t, head));
+            }
             ui.end_row();
-        }
+            for demand in &key.demands {
+                let cell = |text: String, ink| RichText::new(text).size(t.font_size[0]).color(color(ink));
+                ui.label(cell(demand.participant.to_string(), t.text));
+                ui.label(cell(demand.own.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string), t.text));
+                let strict = if demand.strict { " strictly" } else { "" };
+                ui.label(cell(format!("{}{strict}", demand.required), t.text));
+                let (gets, ink) = match &demand.outcome {
+                    Outcome::Uses { provider, version, own, satisfied } => {
+                        let whose = if *own { "its own".to_owned() } else { format!("of {provider}") };
+                        (format!("{version} {whose}"), if *satisfied { t.success } else { t.warning })
+                    }
+                    Outcome::Refused { code } => (format!("refused ({code})"), t.danger),
+                };
+                ui.label(cell(gets, ink));
+                ui.end_row();
+            }
+        })
     });
 }
 
 /// One copy, and why it won or lost; `first` is why it was chosen before it was in use.
 fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&str>) {
     let Candidate { provider, version, won, reason } = candidate;
-    let (word, ink) = if *won { ("won", t.success) } else { ("lost", t.text_weak) };
+    let (word, ink) = if *won { ("chosen", t.success) } else { ("not chosen", t.text_weak) };
     let first = first.filter(|first| *won && first != reason);
     let first = first.map(|first| format!("; when it was chosen: {first}")).unwrap_or_default();
-    let text = format!("{version} of {provider} {word}: {reason}{first}");
+    let text = format!("{provider} {version}, {word}: {reason}{first}");
     ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
 }
 

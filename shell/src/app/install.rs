@@ -16,8 +16,8 @@ use plugin_api::{
 
 use super::{
     action::Action,
+    messages::{Message, Press},
     parts::{code_ui, primary},
-    toasts::{Press, Toast},
 };
 use crate::{
     config::Config,
@@ -78,8 +78,8 @@ impl Install {
     }
 
     /// Takes what has come to an end; what is to be said of it.
-    pub(super) fn poll(&mut self, federation: &Federation) -> Vec<Toast> {
-        let mut toasts = Vec::new();
+    pub(super) fn poll(&mut self, federation: &Federation) -> Vec<Message> {
+        let mut messages = Vec::new();
         let mut results = Vec::new();
         self.running.retain(|result| match result.try_recv() {
             Ok(result) => {
@@ -91,17 +91,17 @@ impl Install {
         for result in results {
             let dialog = self.dialog.take_if(|dialog| dialog.installing);
             match (result, dialog) {
-                (Ok(installed), _) => toasts.extend(told(&installed, federation)),
+                (Ok(installed), _) => messages.extend(told(&installed, federation)),
                 (Err(failure), Some(dialog)) => {
                     let failure = Some(failure.into());
                     self.dialog = Some(Dialog { failure, installing: false, ..dialog });
                 }
                 (Err(failure), None) => {
-                    toasts.push(Toast::failure("The file was not installed", &failure.into()));
+                    messages.push(Message::failure("The file was not installed", &failure.into()));
                 }
             }
         }
-        toasts
+        messages
     }
 
     /// Shows the dialog while it is open, and takes files that are dropped on the window.
@@ -217,15 +217,15 @@ fn browse_beside(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
 }
 
 /// What is to be said of a file that was installed, unless the federation says it when it finds the file.
-fn told(Installed { name, version, .. }: &Installed, federation: &Federation) -> Option<Toast> {
+fn told(Installed { name, version, .. }: &Installed, federation: &Federation) -> Option<Message> {
     let (alias, entry) = federation.entries().iter().find(|(_, entry)| {
         entry.manifest().is_some_and(|manifest| manifest.name == *name) && *entry.place() == Place::Configured
     })?;
     let title = entry.title();
     let text = format!("{title} runs as the host's manifest says, until this one is used instead.");
     let press = Press::Act(alias.clone(), Action::Enable);
-    let toast = Toast::info(format!("{title} {version} is in the drop folder"), text);
-    Some(toast.with("Use it", format!("Use {title} {version}"), press))
+    let message = Message::info(format!("{title} {version} is in the drop folder"), text);
+    Some(message.as_notice().with("Use it", format!("Use {title} {version}"), press))
 }
 
 /// Says over all of the window that what is held above it can be dropped.

@@ -8,7 +8,11 @@ use plugin_api::{
     tokens::{Rgba, Tokens},
 };
 
-use crate::{catalogue, failure::Failure};
+use crate::{
+    catalogue,
+    failure::{Failure, Stage, sentence},
+    text,
+};
 
 /// The one button of a card that most people press.
 pub(super) fn primary(t: &Tokens, text: impl Into<RichText>) -> Button<'static> {
@@ -22,7 +26,48 @@ pub(super) fn small(t: &Tokens, text: impl Into<String>) -> Button<'static> {
 
 /// A button that looks like text.
 pub(super) fn quiet_button_ui(ui: &mut Ui, text: RichText) -> Response {
-    ui.add(Button::new(text).frame(false))
+    // With a frame once it has the focus or the pointer.
+    ui.add(Button::new(text).frame_when_inactive(false))
+}
+
+/// A button that copies a text and confirms it for a moment; `name` is its accessible name.
+pub(super) fn copy_ui(ui: &mut Ui, t: &Tokens, name: &str, text: impl FnOnce() -> String) {
+    copy_button_ui(ui, |text| small(t, text), "Copy", name, text);
+}
+
+/// [`copy_ui`], with a button of another look and text.
+pub(super) fn copy_button_ui(
+    ui: &mut Ui,
+    button: impl FnOnce(&str) -> Button<'static>,
+    word: &str,
+    name: &str,
+    text: impl FnOnce() -> String,
+) {
+    const CONFIRMED: f64 = 2.0;
+    let id = ui.scope_id().with(("copied", name));
+    let now = ui.input(|input| input.time);
+    let copied: Option<f64> = ui.data(|data| data.get_temp(id));
+    let left = copied.map(|at| CONFIRMED - (now - at)).filter(|left| *left > 0.0);
+    if let Some(left) = left {
+        ui.ctx().request_repaint_after_secs(left as f32);
+    }
+    let response = ui.add(button(if left.is_some() { "Copied" } else { word }));
+    let response = if left.is_some() { response } else { named(response, name) };
+    if response.clicked() {
+        ui.ctx().copy_text(text());
+        ui.data_mut(|data| data.insert_temp(id, now));
+        ui.ctx().request_repaint();
+    }
+}
+
+/// The line of a manifest that would admit a remote, to be copied.
+pub(super) fn fix_ui(ui: &mut Ui, t: &Tokens, fix: &str) {
+    ui.label(caption(t, "Change this line:"));
+    ui.horizontal_wrapped(|ui| {
+        let text = RichText::new(fix).monospace().size(t.font_size[0]).color(color(t.text));
+        ui.add(Label::new(text).wrap().selectable(true));
+        copy_ui(ui, t, "Copy the change", || fix.to_owned());
+    });
 }
 
 /// Gives a control the name that tells it from others of the same text.
@@ -58,6 +103,31 @@ pub(super) fn line_ui(ui: &mut Ui, t: &Tokens, text: impl Into<String>) -> Respo
     ui.add(Label::new(caption(t, text)).truncate())
 }
 
+/// The most bytes of a message that the window lays out; "Copy details" has all of it.
+const LONGEST: usize = 4_000;
+
+/// A message as a sentence of bounded length.
+pub(super) fn shortened(message: &str) -> String {
+    text::lines(&sentence(text::lines(message, LONGEST)), LONGEST)
+}
+
+/// The step of a remote's life in which something happened, in words.
+pub(super) const fn step(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Discover => "reading the manifest",
+        Stage::Check => "checking the library",
+        Stage::Preflight => "trying the library",
+        Stage::Plan => "planning",
+        Stage::Load => "loading the library",
+        Stage::Init => "starting",
+        Stage::Open => "opening the panel",
+        Stage::Restore => "restoring state",
+        Stage::Frame => "drawing",
+        Stage::Save => "saving state",
+        Stage::Retire => "stopping",
+    }
+}
+
 /// A duration as people compare it.
 pub(super) fn millis(took: Duration) -> String {
     let millis = took.as_secs_f64() * 1e3;
@@ -73,7 +143,7 @@ pub(super) fn ago(at: SystemTime) -> String {
     let minutes = at.elapsed().unwrap_or_default().as_secs() / 60;
     let of = |n: u64, word: &str| format!("{n} {word}{} ago", if n == 1 { "" } else { "s" });
     match minutes {
-        0 => "less than a minute ago".to_owned(),
+        0 => "just now".to_owned(),
         1..60 => of(minutes, "minute"),
         60..1440 => of(minutes / 60, "hour"),
         _ => of(minutes / 1440, "day"),
@@ -89,8 +159,8 @@ mod tests {
         let before = |seconds| ago(SystemTime::now() - Duration::from_secs(seconds));
         let said = [0, 59, 60, 119, 120, 3_600, 7_200, 86_400, 172_800].map(before);
         let expected = [
-            "less than a minute ago",
-            "less than a minute ago",
+            "just now",
+            "just now",
             "1 minute ago",
             "1 minute ago",
             "2 minutes ago",
@@ -100,11 +170,7 @@ mod tests {
             "2 days ago",
         ];
         assert_eq!(said, expected);
-        assert_eq!(
-            ago(SystemTime::now() + Duration::from_hours(1)),
-            "less than a minute ago",
-            "clocks are set"
-        );
+        assert_eq!(ago(SystemTime::now() + Duration::from_hours(1)), "just now", "clocks are set");
         assert_eq!(
             [0.5, 43.4, 9_999.0, 12_345.0].map(|ms| millis(Duration::from_secs_f64(ms / 1e3))),
             ["0.5 ms", "43 ms", "9999 ms", "12 s"]

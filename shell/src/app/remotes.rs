@@ -1,5 +1,5 @@
 //! The inspector's first tab: every remote with where it comes from, how it is, what it costs and what can be done
-//! about it; and what stays in memory of those that have ended.
+//! about it; and what is still loaded of those that have stopped.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use super::{
     Key, Shell,
     action::{Action, RollBack},
     inspector::{remark_ui, shares_ui},
-    parts::{ago, details_ui, line_ui, millis, named, small},
+    parts::{ago, copy_button_ui, details_ui, fix_ui, line_ui, millis, named, shortened, small, step},
     slot::{Slot, doing},
 };
 use crate::{
@@ -203,21 +203,21 @@ impl Shown<'_> {
         let last = self.entry.last_failure();
         if let Some(now) = now {
             let ink = if matches!(status, Status::Failed(_)) { t.danger } else { t.text_weak };
-            remark_ui(ui, t, ink, &now.code, &sentence(&now.message));
+            remark_ui(ui, t, ink, &now.code, &shortened(&now.message));
+            if let Some(fix) = self.federation.fix(self.alias) {
+                fix_ui(ui, t, &fix);
+            }
         }
         if let Some((failure, at)) = last {
             if now != Some(failure) {
-                let ink = if now.is_none() { t.danger } else { t.text_weak };
-                remark_ui(ui, t, ink, &failure.code, &format!("Last: {}", failure.message));
+                remark_ui(ui, t, t.text_weak, &failure.code, &format!("Last: {}", shortened(&failure.message)));
             }
-            line_ui(ui, t, format!("{}, while: {}", sentence(ago(at)), failure.stage));
+            line_ui(ui, t, format!("{}. Step: {}", sentence(ago(at)), step(failure.stage)));
         }
         let Some(failure) = last.map(|(failure, _)| failure).or(now) else { return };
         details_ui(ui, t, failure);
-        let button = ui.add(small(t, "Copy details"));
-        if named(button, &format!("Copy details of {}", self.entry.title())).clicked() {
-            ui.ctx().copy_text(failure.report(self.alias));
-        }
+        let name = format!("Copy details of {}", self.entry.title());
+        copy_button_ui(ui, |text| small(t, text), "Copy details", &name, || failure.report(self.alias));
     }
 
     fn buttons_ui(&self, ui: &mut Ui, t: &Tokens, status: &Status, state: &mut Card) -> Option<Action> {
@@ -233,21 +233,25 @@ impl Shown<'_> {
                 }
             };
             if matches!(status, Status::Off(_)) {
-                button("Enable", "Let it run", Action::Enable);
+                button("Enable", "Allow it to run", Action::Enable);
             } else {
-                let hover = "Let what is on the disk take over, with what is open in it (Ctrl+R)";
-                button("Reload", hover, Action::Reload);
-                button("Restart", "Start again from the disk, without what is open in it", Action::Restart);
-                button("Disable", "End it, and do not start it again", Action::Disable);
+                if matches!(status, Status::Ready) {
+                    button("Load", "Start it now instead of when it is first shown", Action::Load);
+                } else {
+                    button("Reload", "Reload from disk, keep state (Ctrl+R)", Action::Reload);
+                    button("Restart", "Start again from disk, without state", Action::Restart);
+                }
+                button("Disable", "Stop it, and keep it from starting", Action::Disable);
             }
             if matches!(self.entry.place(), Place::Pinned { .. }) {
                 let hover = "Go back to what the host's manifest or the drop folder has";
-                let button = ui.add(small(t, "Take newer ones again")).on_hover_text(hover);
-                if named(button, &format!("Take newer {title} again")).clicked() {
+                let button = ui.add(small(t, "Resume updates")).on_hover_text(hover);
+                if named(button, &format!("Resume updates of {title}")).clicked() {
                     action = Some(Action::Unpin);
                 }
             }
-            state.roll_back.button_ui(ui, t, self.federation, self.alias, &format!(" {title}"));
+            let of = format!(" {title}");
+            state.roll_back.button_ui(ui, self.federation, self.alias, &of, |text| small(t, text));
         });
         action
     }
@@ -288,7 +292,7 @@ fn times_ui(ui: &mut Ui, t: &Tokens, times: &[(&'static str, Duration)]) {
     });
 }
 
-/// What has ended and stays all the same.
+/// Lists what has stopped and is still loaded.
 fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
     let kept = federation.kept();
     if kept.is_empty() {
@@ -296,8 +300,8 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
     }
     card(t).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.label(strong(t, format!("Kept in memory ({})", kept.len()), t.font_size[1]));
-        ui.label(caption(t, "These have ended, and their code stays until the shell ends."));
+        ui.label(strong(t, format!("Still loaded ({})", kept.len()), t.font_size[1]));
+        ui.label(caption(t, "Stopped, but still loaded until Pulse exits"));
         for Kept { remote, generation, failure } in kept {
             let which = if *generation == 0 {
                 "one that never ran".to_owned()

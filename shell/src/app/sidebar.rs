@@ -9,7 +9,7 @@ use plugin_api::{
 };
 use shared_store::AUTH;
 
-use super::{Key, Shell};
+use super::{Key, Shell, slot::Slot};
 use crate::{
     auth::{AuthService, AuthStatus},
     failure::sentence,
@@ -47,7 +47,11 @@ impl Shell {
             let before = items.len();
             for (expose, about) in entry.exposes() {
                 let key = (alias.clone(), expose.to_owned());
-                items.push((key, about.title.clone(), about.icon.clone(), status.clone()));
+                // A surface may fail while its remote runs.
+                let alone =
+                    self.slots.get(&key).and_then(Slot::failure).filter(|_| matches!(status, Status::Active));
+                let status = alone.map_or_else(|| status.clone(), |failure| Status::Failed(failure.clone()));
+                items.push((key, about.title.clone(), about.icon.clone(), status));
             }
             if items.len() == before {
                 items.push(((alias.clone(), String::new()), entry.title().to_owned(), None, status));

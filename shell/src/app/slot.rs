@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use egui::{Align, Color32, Context, CornerRadius, Layout, Pos2, Rect, RichText, Ui, UiBuilder, Vec2};
+use egui::{
+    Align, Color32, Context, CornerRadius, Label, Layout, Pos2, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2,
+};
 use plugin_api::{
     theme::{caption, card, color, pill_ui, strong},
     tokens::Tokens,
@@ -10,14 +12,14 @@ use plugin_api::{
 
 use super::{
     action::{Action, RollBack},
-    parts::{ago, code_ui, details_ui, millis, primary},
+    parts::{ago, code_ui, copy_button_ui, details_ui, fix_ui, millis, primary, shortened, step},
     strips::strip_ui,
 };
 use crate::{
     choices::{By, Disabled},
     compositor::{Health, Scene, Surface},
     config::Config,
-    failure::{SharedFailure, Stage, sentence},
+    failure::{SharedFailure, Stage},
     federation::{Entry, Federation, Status, Warning},
 };
 
@@ -29,6 +31,9 @@ const LONG_START: Duration = Duration::from_secs(1);
 
 /// A replacement that takes longer is marked.
 const LONG_REPLACEMENT: Duration = Duration::from_millis(300);
+
+/// The height of a card's buttons before they are measured, in points.
+const BUTTONS: f32 = 40.0;
 
 /// What a slot shows, and the failure that it shows instead.
 #[derive(Default)]
@@ -54,6 +59,11 @@ impl Slot {
     /// What its surface takes for a frame, in the middle and at worst; none before the first.
     pub(super) fn frame_times(&self) -> Option<(Duration, Duration)> {
         self.surface.as_ref()?.frame_times()
+    }
+
+    /// Why its surface does not run, apart from its remote.
+    pub(super) fn failure(&self) -> Option<&SharedFailure> {
+        self.failure.as_ref().or_else(|| self.surface.as_ref()?.failure())
     }
 
     /// Wakes what it shows, before a frame of the window with input.
@@ -207,8 +217,8 @@ impl Slot {
                 ui.spacing_mut().item_spacing.y = t.space[2];
                 ui.label(strong(t, text, t.font_size[2]));
                 ui.label(
-                    "It is still at work on a frame. Restart begins again on a new thread without what was open in it; \
-                     the one that hangs is given up, and stays in memory until the shell ends.",
+                    "It is still busy. Restart starts a fresh copy; unsaved state is lost, and the busy one stays loaded \
+                     until Pulse exits.",
                 );
                 ui.horizontal(|ui| {
                     if ui.add(primary(t, "Restart")).clicked() {
@@ -245,30 +255,45 @@ impl Slot {
             veil(ui, t, area);
         }
         let mut action = None;
-        ui.scope_builder(UiBuilder::new().max_rect(middle(area, 560.0)), |ui| {
-            card(t).inner_margin(t.space[4]).show(ui, |ui| {
+        let text = |ui: &mut Ui| {
+            ui.horizontal_wrapped(|ui| {
+                let what = if off { "is disabled" } else { "is not available" };
+                ui.label(strong(t, format!("{title} {what}"), t.font_size[2]));
+                if stale {
+                    pill_ui(ui, "Last picture", t.warning, t.warning_weak);
+                }
+            });
+            ui.add(Label::new(RichText::new(shortened(&failure.message)).color(color(t.text))).wrap());
+            if let Some(Disabled { by, at, .. }) = federation.disabled(alias) {
+                let by = if *by == By::Failures { "automatically" } else { "by you" };
+                // A damaged file may name a time that no clock has.
+                let at = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(*at));
+                let when = at.map(|at| format!(" {}", ago(at))).unwrap_or_default();
+                ui.label(caption(t, format!("Disabled {by}{when}.")));
+            }
+            if let Some(fix) = federation.fix(alias).filter(|_| !off && !alone) {
+                fix_ui(ui, t, &fix);
+            }
+            ui.horizontal_wrapped(|ui| {
+                code_ui(ui, t, &failure.code, t.text_weak);
+                if !off {
+                    ui.label(caption(t, format!("Step: {}", step(failure.stage))));
+                }
+            });
+            details_ui(ui, t, failure);
+        };
+        let place = middle(area, 560.0);
+        ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+            let margin = if place.height() < 300.0 { t.space[2] } else { t.space[4] };
+            card(t).inner_margin(margin).show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 ui.spacing_mut().item_spacing.y = t.space[2];
-                ui.horizontal_wrapped(|ui| {
-                    let what = if off { "does not run" } else { "is not available" };
-                    ui.label(strong(t, format!("{title} {what}"), t.font_size[2]));
-                    if stale {
-                        pill_ui(ui, "Last picture", t.warning, t.warning_weak);
-                    }
-                });
-                ui.label(RichText::new(sentence(&failure.message)).color(color(t.text)));
-                if let Some(Disabled { by, at, .. }) = federation.disabled(alias) {
-                    let at = std::time::UNIX_EPOCH + Duration::from_secs(*at);
-                    let who = if *by == By::Failures { "The shell did that" } else { "Somebody did that" };
-                    ui.label(caption(t, format!("{who} {}.", ago(at))));
-                }
-                ui.horizontal(|ui| {
-                    code_ui(ui, t, &failure.code, t.text_weak);
-                    if !off {
-                        ui.label(caption(t, format!("while: {}", failure.stage)));
-                    }
-                });
-                details_ui(ui, t, failure);
+                // The buttons have their place first, whatever there is to read.
+                let id = ui.scope_id().with(("buttons", alias));
+                let buttons: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(BUTTONS);
+                let most = (ui.available_height() - buttons - 2.0 * margin).max(48.0);
+                ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| text(ui));
+                let top = ui.cursor().top();
                 ui.horizontal_wrapped(|ui| {
                     let (word, act) = match failure.stage {
                         _ if off => ("Enable", Action::Enable),
@@ -283,19 +308,23 @@ impl Slot {
                     if !off && ui.button("Disable").clicked() {
                         action = Some(Action::Disable);
                     }
-                    self.roll_back.button_ui(ui, t, federation, alias, "");
-                    if ui.button("Copy details").clicked() {
-                        ui.ctx().copy_text(failure.report(title));
-                    }
+                    self.roll_back.button_ui(ui, federation, alias, "", egui::Button::new);
+                    let button = |text: &str| egui::Button::new(text.to_owned());
+                    copy_button_ui(ui, button, "Copy details", "Copy details", || failure.report(title));
                 });
                 action = self.roll_back.field_ui(ui, t).or(action.take());
+                let used = ui.min_rect().bottom() - top;
+                if (used - buttons).abs() > 0.5 {
+                    ui.data_mut(|data| data.insert_temp(id, used));
+                    ui.ctx().request_repaint();
+                }
             });
         });
         if action == Some(Action::Restart) {
             (self.surface, self.failure) = (None, None);
             ui.ctx().request_repaint();
             if alone {
-                // A surface that failed alone gets another one of the same remote, whose other surfaces go on.
+                // A surface that failed alone gets another one of the same remote, whose other surfaces keep running.
                 return None;
             }
         }
@@ -338,9 +367,10 @@ fn pill_button_ui(ui: &mut Ui, t: &Tokens, text: &str) -> egui::Response {
 }
 
 /// The rectangle of a card in the middle of `area`.
-fn middle(area: Rect, width: f32) -> Rect {
+pub(super) fn middle(area: Rect, width: f32) -> Rect {
     let width = width.min(area.width() - 32.0).max(200.0);
-    let top = area.top() + (area.height() * 0.22).max(16.0);
+    // Where there is little height, all of it is used.
+    let top = area.top() + if area.height() < 480.0 { 16.0 } else { area.height() * 0.22 };
     Rect::from_min_max(
         Pos2::new(area.center().x - width / 2.0, top),
         Pos2::new(area.center().x + width / 2.0, area.bottom() - 16.0),

@@ -1,4 +1,4 @@
-//! The status bar: remotes by state, warnings of the plan, what stays in memory, the last event, the theme.
+//! The status bar: remotes by state, warnings of the plan, what is still loaded, the last event, messages, the theme.
 
 use egui::{Align, Layout, RichText, Ui};
 use plugin_api::{
@@ -8,6 +8,7 @@ use plugin_api::{
 
 use super::{
     Shell,
+    inspector::Inspector,
     parts::{line_ui, quiet_button_ui},
 };
 use crate::federation::Status;
@@ -17,23 +18,23 @@ impl Shell {
         let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
         ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(t.border)));
         ui.horizontal(|ui| {
-            let (mut active, mut failed, mut off, mut waiting) = (0, 0, 0, 0);
+            let (mut active, mut failed, mut off, mut starting, mut ready) = (0, 0, 0, 0, 0);
             for entry in self.federation.entries().values() {
                 match entry.status() {
                     Status::Active => active += 1,
                     Status::Failed(_) | Status::Hung => failed += 1,
                     Status::Off(_) => off += 1,
-                    Status::Ready | Status::Starting => waiting += 1,
+                    Status::Starting => starting += 1,
+                    Status::Ready => ready += 1,
                 }
             }
             let of =
                 |n: usize, word: &str| format!("{n} {}{word}", if n == 1 { "remote " } else { "remotes " });
             let mut pressed = quiet_button_ui(ui, caption(t, of(active, "running"))).clicked();
-            if waiting > 0 {
-                pressed |= quiet_button_ui(ui, caption(t, of(waiting, "waiting"))).clicked();
-            }
-            if off > 0 {
-                pressed |= quiet_button_ui(ui, caption(t, of(off, "disabled"))).clicked();
+            for (count, word) in [(starting, "starting"), (ready, "not loaded"), (off, "disabled")] {
+                if count > 0 {
+                    pressed |= quiet_button_ui(ui, caption(t, of(count, word))).clicked();
+                }
             }
             if failed > 0 {
                 let text = caption(t, of(failed, "not available")).color(color(t.danger));
@@ -46,10 +47,11 @@ impl Shell {
             }
             let kept = self.federation.kept().len();
             if kept > 0 {
-                let text = caption(t, format!("{kept} kept in memory")).color(color(t.warning));
+                let text = caption(t, format!("{kept} still loaded")).color(color(t.warning));
                 let button = quiet_button_ui(ui, text);
-                pressed |=
-                    button.on_hover_text("Code of remotes that have ended; the inspector says why").clicked();
+                pressed |= button
+                    .on_hover_text("Stopped, but still loaded until Pulse exits; see the inspector")
+                    .clicked();
             }
             if pressed {
                 self.inspector.toggle();
@@ -62,6 +64,14 @@ impl Shell {
                 {
                     self.state.theme = self.state.theme.next();
                     ui.ctx().request_repaint();
+                }
+                let unread = self.messages.unread();
+                let count = if unread > 0 { format!(" ({unread})") } else { String::new() };
+                let ink = if unread > 0 { t.accent } else { t.text_weak };
+                let text = RichText::new(format!("Messages{count}")).size(t.font_size[0]).color(color(ink));
+                if quiet_button_ui(ui, text).on_hover_text("All messages of this run").clicked() {
+                    let shown = self.inspector == Inspector::Messages;
+                    self.inspector = if shown { Inspector::Closed } else { Inspector::Messages };
                 }
                 if let Some(last) = &self.last {
                     // What is left of the line.

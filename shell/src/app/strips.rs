@@ -45,9 +45,9 @@ impl Shell {
         if let Some(unclean) = &self.runs.unclean {
             let ran = match unclean.running.as_slice() {
                 [] => String::new(),
-                names => format!(" These remotes were running: {}.", names.join(", ")),
+                names => format!(" Running at the time: {}.", names.join(", ")),
             };
-            let text = format!("Pulse did not end well the last time.{ran}");
+            let text = format!("Pulse closed unexpectedly.{ran}");
             let buttons: &[&str] = if safe { &["Dismiss"] } else { &["Start without remotes", "Dismiss"] };
             if let Some(pressed) = strip_ui(ui, t, |ui| line_ui(ui, t, &text), buttons) {
                 self.runs.unclean = None;
@@ -58,7 +58,7 @@ impl Shell {
             }
         }
         if safe {
-            let text = "Safe mode: no remote runs unless it is enabled by hand.";
+            let text = "Safe mode: remotes stay off until you enable them.";
             if strip_ui(ui, t, |ui| line_ui(ui, t, text), &["Enable all"]).is_some() {
                 self.federation.end_safe_mode();
                 ui.ctx().request_repaint();

@@ -1,14 +1,22 @@
 //! A native window, and what to do when there is none.
 
 use std::{
-    cell::Cell,
-    panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind},
+    cell::{Cell, RefCell},
+    panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind},
+    rc::Rc,
     sync::Once,
 };
 
-use egui::{Context, Vec2, ViewportBuilder};
+use egui::{Context, Pos2, Rect, Vec2, ViewportBuilder, ViewportCommand};
 
 use crate::compositor::Gpu;
+
+#[cfg(target_os = "linux")]
+mod display;
+mod graphics;
+
+/// The window's smallest size in points at zoom 1.
+const SMALLEST: Vec2 = Vec2::new(480.0, 360.0);
 
 /// Why there is no window.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +28,29 @@ pub enum WindowError {
          under a virtual one (`cargo xtask run` does that with Xvfb)"
     )]
     NoDisplay,
+    /// Wayland alone, whose compositor does not answer.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "no Wayland compositor answers at WAYLAND_DISPLAY ({error}), and DISPLAY is not set; correct WAYLAND_DISPLAY \
+         and XDG_RUNTIME_DIR, or start pulse in a desktop session: {socket}"
+    )]
+    Wayland {
+        /// The system's answer.
+        error: std::io::Error,
+        /// The socket that was tried.
+        socket: String,
+    },
+    /// The display has ended while the window was open.
+    #[error(
+        "the display has ended, so the window is closed; what was open is saved; start pulse again on a display"
+    )]
+    Gone,
+    /// A scale that no window can have.
+    #[error(
+        "WINIT_X11_SCALE_FACTOR is `{0}`, and no window has such a scale; unset it, or set it to a number between 0.1 \
+         and 32 or to `randr`"
+    )]
+    Scale(String),
     /// The system refuses.
     #[error(
         "the window cannot be opened: {0}; check that other programs open windows on this display, or start pulse \
@@ -40,8 +71,41 @@ impl WindowError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoDisplay => "window-no-display",
+            #[cfg(target_os = "linux")]
+            Self::Wayland { .. } => "window-wayland",
+            Self::Gone => "window-gone",
+            Self::Scale(_) => "window-scale",
             Self::Refused(_) => "window-refused",
             Self::Library(_) => "window-library",
+        }
+    }
+}
+
+/// The place and size of a window, as it was the last time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Placement {
+    /// The inner size, in points at zoom 1.
+    pub(crate) size: Vec2,
+    /// The upper left corner in pixels, and the pixels in a point at zoom 1.
+    pub(crate) position: Option<(Pos2, f32)>,
+    pub(crate) maximized: bool,
+}
+
+impl Placement {
+    /// A window of this size wherever the system puts it.
+    pub(crate) const fn sized(width: f32, height: f32) -> Self {
+        Self { size: Vec2::new(width, height), position: None, maximized: false }
+    }
+
+    /// The builder of such a window at this zoom.
+    fn builder(&self, zoom: f32) -> ViewportBuilder {
+        let builder = ViewportBuilder::default()
+            .with_inner_size(self.size / zoom)
+            .with_min_inner_size(SMALLEST / zoom)
+            .with_maximized(self.maximized);
+        match self.position {
+            Some((pixels, scale)) => builder.with_position(pixels / (zoom * scale)),
+            None => builder,
         }
     }
 }
@@ -51,63 +115,195 @@ impl WindowError {
 pub(crate) fn run_with(
     ctx: &Context,
     title: &str,
-    size: Vec2,
+    placement: Placement,
     app: Box<dyn eframe::App>,
 ) -> Result<(), WindowError> {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if cfg!(target_os = "linux") && !set("DISPLAY") && !set("WAYLAND_DISPLAY") {
-        return Err(WindowError::NoDisplay);
-    }
-    let viewport = ViewportBuilder::default()
-        .with_title(title)
-        .with_app_id("pulse")
-        .with_inner_size(size)
-        .with_min_inner_size([480.0, 360.0]);
-    let options = eframe::NativeOptions { viewport, ..Default::default() };
+    let viewport = placement.builder(ctx.zoom_factor()).with_title(title).with_app_id("pulse");
+    let wgpu_options = graphics::configuration();
+    let event_loop_builder = event_loop_builder()?;
+    let options = eframe::NativeOptions { viewport, wgpu_options, event_loop_builder, ..Default::default() };
+    let app = Rc::new(RefCell::new(app));
+    let shown = Rc::clone(&app);
     let created = |window: &eframe::CreationContext<'_>| {
+        let mut longest = f32::INFINITY;
         if let Some(state) = &window.wgpu_render_state {
             Gpu::install(&window.egui_ctx, state);
+            graphics::survive_errors(state);
+            longest = graphics::longest_side(state);
         }
-        OPENING.set(false);
-        Ok(app)
+        bring_within_reach(window, placement);
+        STAGE.set(Stage::Open);
+        Ok(Box::new(Shown { app: shown, longest }) as Box<dyn eframe::App>)
     };
     crate::links::install(ctx);
     let run = || eframe::run_native_ext(title, options, Some(ctx.clone()), Box::new(created));
-    silence_opening();
-    OPENING.set(true);
+    silence_display_panics();
+    STAGE.set(Stage::Opening);
+    AT_EXIT.with(|at_exit| at_exit.0.replace(Some(Rc::clone(&app))));
     let result = catch_unwind(AssertUnwindSafe(run));
-    let opening = OPENING.replace(false);
-    match result {
-        Ok(result) => result.map_err(|error| WindowError::of(&error.to_string(), &format!("{error:?}"))),
-        // winit panics where a library that it opens at run time is missing.
-        Err(payload) if opening => {
+    AT_EXIT.with(|at_exit| at_exit.0.take());
+    match (result, STAGE.replace(Stage::Closed)) {
+        (_, Stage::Gone) => {
+            end(&app);
+            Err(WindowError::Gone)
+        }
+        // Its event loop has ended by itself, and the app in order.
+        (Ok(Err(eframe::Error::WinitEventLoop(_))), Stage::Open) => Err(WindowError::Gone),
+        (Ok(result), _) => result.map_err(|error| WindowError::of(&error.to_string(), &format!("{error:?}"))),
+        // winit panics where a library that it opens at run time is missing, and at settings that it cannot use.
+        (Err(payload), Stage::Opening) => {
             let text = payload.downcast_ref::<String>().cloned();
             let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            Err(WindowError::Library(text.unwrap_or_default()))
+            Err(WindowError::of(&text.unwrap_or_default(), ""))
         }
-        // The shell's own fault, which the panic hook has told of.
-        Err(payload) => resume_unwind(payload),
+        // A fault of the shell itself, which the panic hook has reported.
+        (Err(payload), _) => resume_unwind(payload),
     }
 }
 
-thread_local! {
-    /// The window is being opened on this thread, and a panic is an error that is told as such.
-    static OPENING: Cell<bool> = const { Cell::new(false) };
+type App = Rc<RefCell<Box<dyn eframe::App>>>;
+
+/// The app, for eframe; it can be ended without eframe, too.
+struct Shown {
+    app: App,
+    /// The longest side that the device can show, in pixels.
+    longest: f32,
 }
 
-/// Keeps panics of [`OPENING`] from the hook that is there, and leaves all others to it.
+impl eframe::App for Shown {
+    fn logic(&mut self, ctx: &Context, frame: &mut eframe::Frame) {
+        graphics::limit_window(ctx, self.longest);
+        self.app.borrow_mut().logic(ctx, frame);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.app.borrow_mut().ui(ui, frame);
+    }
+
+    fn raw_input_hook(&mut self, ctx: &Context, input: &mut egui::RawInput) {
+        graphics::limit_textures(input);
+        self.app.borrow_mut().raw_input_hook(ctx, input);
+    }
+
+    fn on_exit(&mut self) {
+        self.app.borrow_mut().on_exit();
+    }
+}
+
+/// Ends an app in order, whoever has ended its window.
+fn end(app: &App) {
+    // One that is in use is being drawn, and panicked itself.
+    if let Ok(mut app) = app.try_borrow_mut() {
+        app.on_exit();
+    }
+}
+
+/// Ends the app of a thread that ends the process: Xlib calls `exit` when its server ends, and the C library then
+/// drops what is local to the thread.
+struct AtExit(RefCell<Option<App>>);
+
+impl Drop for AtExit {
+    fn drop(&mut self) {
+        if let Some(app) = self.0.take() {
+            // Other values of this thread may be gone already; a panic here would abort the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| end(&app)));
+        }
+    }
+}
+
+/// What a panic on the window's thread means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Closed,
+    /// The window is being opened: the panic is an error that is reported as such.
+    Opening,
+    Open,
+    /// The display has ended.
+    Gone,
+}
+
+thread_local! {
+    static STAGE: Cell<Stage> = const { Cell::new(Stage::Closed) };
+    static AT_EXIT: AtExit = const { AtExit(RefCell::new(None)) };
+}
+
+/// Keeps panics that mean an error of the display from the hook that is there, and leaves all others to it.
 ///
-/// For good: another hook may be put over this one at any time, and would be lost if this one were taken back.
-fn silence_opening() {
+/// Permanently: another hook may be put over this one at any time, and would be lost if this one were taken back.
+fn silence_display_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !OPENING.get() {
-                previous(info);
-            }
+        panic::set_hook(Box::new(move |info| match STAGE.get() {
+            Stage::Opening | Stage::Gone => {}
+            Stage::Open if is_of_lost_display(info) => STAGE.set(Stage::Gone),
+            _ => previous(info),
         }));
     });
+}
+
+/// Returns true for a panic of the window system's crates after its server has ended.
+fn is_of_lost_display(info: &PanicHookInfo<'_>) -> bool {
+    const CRATES: [&str; 7] = ["winit", "wgpu", "eframe", "egui", "x11rb", "calloop", "wayland"];
+    let file = info.location().map(|at| at.file().replace('\\', "/")).unwrap_or_default();
+    let of_display = file.split('/').any(|part| CRATES.iter().any(|name| part.starts_with(name)));
+    of_display && display_is_gone()
+}
+
+/// Returns what makes winit use the display that answers.
+#[cfg(target_os = "linux")]
+fn event_loop_builder() -> Result<Option<eframe::EventLoopBuilderHook>, WindowError> {
+    use winit::platform::x11::EventLoopBuilderExtX11 as _;
+    let x11: eframe::EventLoopBuilderHook = Box::new(|builder| {
+        builder.with_x11();
+    });
+    Ok((display::choose()? == display::Display::X11).then_some(x11))
+}
+
+#[cfg(target_os = "linux")]
+fn display_is_gone() -> bool {
+    display::is_gone()
+}
+
+/// The window system is a part of these systems, and ends with them.
+#[cfg(not(target_os = "linux"))]
+fn display_is_gone() -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "on Linux there may be no display")]
+fn event_loop_builder() -> Result<Option<eframe::EventLoopBuilderHook>, WindowError> {
+    Ok(None)
+}
+
+/// Moves a window onto a screen whose place was on one that is no longer there.
+fn bring_within_reach(window: &eframe::CreationContext<'_>, placement: Placement) {
+    let (Some((corner, _)), Some(native)) = (placement.position, window.winit_window()) else { return };
+    let size = native.inner_size();
+    let place = Rect::from_min_size(corner, Vec2::new(size.width as f32, size.height as f32));
+    let screens = native.available_monitors().map(|screen| {
+        let (at, size) = (screen.position(), screen.size());
+        let at = Pos2::new(at.x as f32, at.y as f32);
+        Rect::from_min_size(at, Vec2::new(size.width as f32, size.height as f32))
+    });
+    if let Some(corner) = reachable(place, &screens.collect::<Vec<_>>()) {
+        let corner = corner / window.egui_ctx.pixels_per_point();
+        window.egui_ctx.send_viewport_cmd(ViewportCommand::OuterPosition(corner));
+    }
+}
+
+/// Returns a better corner for a window whose title cannot be reached on any of `screens`; all in pixels.
+fn reachable(place: Rect, screens: &[Rect]) -> Option<Pos2> {
+    const GRIP: Vec2 = Vec2::new(64.0, 16.0);
+    let title = Rect::from_min_size(place.min, Vec2::new(place.width(), 32.0));
+    let seen = |screen: &Rect| {
+        let part = screen.intersect(title);
+        part.width() >= GRIP.x && part.height() >= GRIP.y
+    };
+    // A system that does not name its screens is trusted.
+    let first = screens.first()?;
+    (!screens.iter().any(seen)).then(|| first.min + Vec2::splat(32.0))
 }
 
 impl WindowError {
@@ -135,6 +331,33 @@ impl WindowError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn place_off_all_screens_is_corrected() {
+        let screen = |x: f32| Rect::from_min_size(Pos2::new(x, 0.0), Vec2::new(1920.0, 1080.0));
+        let window = |x, y| Rect::from_min_size(Pos2::new(x, y), Vec2::new(800.0, 600.0));
+        let check = |window, screens: &[Rect]| reachable(window, screens).map(<[f32; 2]>::from);
+        assert_eq!(check(window(100.0, 100.0), &[screen(0.0)]), None);
+        assert_eq!(check(window(2500.0, 100.0), &[screen(0.0), screen(1920.0)]), None);
+        assert_eq!(check(window(2500.0, 100.0), &[screen(0.0)]), Some([32.0, 32.0]));
+        assert_eq!(check(window(-790.0, 100.0), &[screen(0.0)]), Some([32.0, 32.0]), "ten pixels are too few");
+        assert_eq!(
+            check(window(100.0, -500.0), &[screen(0.0)]),
+            Some([32.0, 32.0]),
+            "the title is out of reach"
+        );
+        assert_eq!(check(window(5000.0, 0.0), &[]), None);
+    }
+
+    #[test]
+    fn sizes_are_of_zoom_one() {
+        let placement =
+            Placement { position: Some((Pos2::new(300.0, 600.0), 1.5)), ..Placement::sized(1200.0, 800.0) };
+        let builder = placement.builder(2.0);
+        assert_eq!(builder.inner_size, Some(Vec2::new(600.0, 400.0)));
+        assert_eq!(builder.position, Some(Pos2::new(100.0, 200.0)));
+        assert_eq!(builder.min_inner_size, Some(SMALLEST / 2.0));
+    }
 
     #[test]
     fn a_missing_library_is_told_from_a_display_that_refuses_and_no_place_is_shown() {

@@ -1,7 +1,7 @@
 //! One configured remote, from where it was found to how it is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::{Instant, SystemTime},
@@ -53,6 +53,8 @@ pub struct Entry {
     pub(super) wanted: bool,
     /// Its surfaces, by expose.
     pub(super) ports: Vec<(String, Weak<Port>)>,
+    /// Exposes that were opened since the remote was started, or before a restart that was asked for.
+    pub(super) opened: BTreeSet<String>,
     /// The generation that these get their frames from.
     pub(super) served: u64,
     /// What is to take its place.
@@ -143,7 +145,7 @@ impl Status {
     /// The word for it.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Ready => "not loaded yet",
+            Self::Ready => "not loaded",
             Self::Starting => "starting",
             Self::Active => "running",
             Self::Hung => "not responding",
@@ -190,6 +192,7 @@ impl Entry {
             since: None,
             wanted: false,
             ports: Vec::new(),
+            opened: BTreeSet::new(),
             served: 0,
             next: None,
             postponed: false,

@@ -30,6 +30,7 @@ use plugin_api::{
 };
 
 use super::{
+    keeping::Kept,
     loader::{Library, Unloaded},
     module::Module,
 };
@@ -43,6 +44,7 @@ use crate::{
 
 mod inbox;
 mod notes;
+mod panels;
 mod services;
 
 use inbox::Inbox;
@@ -114,6 +116,8 @@ struct Shared {
     rates: Rates,
     mailboxes: Mutex<HashMap<u64, Weak<Mailbox>>>,
     changed: AtomicBool,
+    /// A surface has coped with an error by itself since this was cleared.
+    coped: AtomicBool,
     wake: Wake,
 }
 
@@ -140,7 +144,7 @@ pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
 /// What the remote's thread is asked to do; `Ready` comes shortly before a frame, so that the thread is awake.
 enum Call {
     Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font> },
-    Open { expose: String, surface: u64, state: Option<Vec<u8>>, mailbox: Arc<Mailbox> },
+    Open { expose: String, surface: u64, state: Option<Vec<u8>>, kept: Option<Kept>, mailbox: Arc<Mailbox> },
     Ready,
     Frame { surface: u64, input: FrameInput },
     Save { surface: u64, then: Box<dyn FnOnce(Saved) + Send> },
@@ -163,6 +167,7 @@ impl Remote {
             rates: Rates::of(&manifest.name),
             mailboxes: Mutex::default(),
             changed: AtomicBool::new(false),
+            coped: AtomicBool::new(false),
             wake,
         });
         let run = {
@@ -242,14 +247,16 @@ impl Remote {
 
     /// Opens `expose` as surface `id`. Its first reply arrives like a frame, when it fails.
     pub fn open(&self, id: u64, expose: &str) -> Source {
-        let (source, open) = self.opening(id, expose);
-        open(None, None);
-        source
+        self.open_with(id, expose, None)
     }
 
     /// A surface `id` of `expose` that is opened when the second value is called, with the state that it starts
     /// from and what its first frame is asked for with. That may happen on any thread.
     pub fn opening(&self, id: u64, expose: &str) -> (Source, Begin) {
+        self.opening_with(id, expose, None)
+    }
+
+    fn opening_with(&self, id: u64, expose: &str, kept: Option<Kept>) -> (Source, Begin) {
         let mailbox = Mailbox::new(Arc::clone(&self.shared.wake));
         self.shared.mailboxes.lock().insert(id, Arc::downgrade(&mailbox));
         let (calls, expose, target) = (self.calls.clone(), expose.to_owned(), Arc::downgrade(&mailbox));
@@ -257,7 +264,7 @@ impl Remote {
             // Nobody wants it any more.
             let Some(mailbox) = target.upgrade() else { return };
             // A remote that has ended has left its reason in its state.
-            let _ = calls.send(Call::Open { expose, surface: id, state, mailbox });
+            let _ = calls.send(Call::Open { expose, surface: id, state, kept, mailbox });
             if let Some(input) = input {
                 let _ = calls.send(Call::Frame { surface: id, input });
             }
@@ -412,6 +419,8 @@ struct Open {
     validator: Validator,
     mailbox: Arc<Mailbox>,
     drawn: bool,
+    /// What it was opened from, and accepted.
+    kept: Option<Kept>,
 }
 
 impl Thread {
@@ -504,8 +513,10 @@ impl Thread {
     fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
         while let Some(call) = self.inbox.next() {
             match call {
-                Call::Open { expose, surface, state, mailbox } => {
-                    self.open(remote, &expose, surface, state, mailbox);
+                Call::Open { expose, surface, state, kept, mailbox } => {
+                    let kept = kept.and_then(|kept| self.take_kept(kept));
+                    let (kept, state) = kept.map_or((None, state), |(kept, state)| (Some(kept), Some(state)));
+                    self.open(remote, &expose, (surface, state, kept), mailbox);
                 }
                 Call::Frame { surface, input } => self.frame(surface, input),
                 Call::Save { surface, then } => self.save(surface, then),
@@ -531,20 +542,24 @@ impl Thread {
         &mut self,
         remote: &mut RemoteBox,
         expose: &str,
-        surface: u64,
-        state: Option<Vec<u8>>,
+        (surface, state, mut kept): (u64, Option<Vec<u8>>, Option<Kept>),
         mailbox: Arc<Mailbox>,
     ) {
+        self.shared.coped.store(false, Ordering::Release);
         let context =
             SurfaceContext { id: surface, state: state.map_or(ROption::RNone, |s| ROption::RSome(s.into())) };
         let opened = self.shared.timed(Stage::Open, "open", || remote.get(RStr::from_str(expose), context));
-        match opened.into_result() {
+        let opened = opened.into_result();
+        if opened.is_err() || self.shared.coped.load(Ordering::Acquire) {
+            kept.take().iter().for_each(Kept::forget);
+        }
+        match opened {
             Ok(opened) => {
                 let validator =
                     Validator::new(Quota::default(), compositor::texture_side()).sharing(&self.held);
                 let remote = Arc::clone(&self.shared);
                 let expose = expose.to_owned();
-                let open = Open { remote, expose, surface: opened, validator, mailbox, drawn: false };
+                let open = Open { remote, expose, surface: opened, validator, mailbox, drawn: false, kept };
                 self.surfaces.insert(surface, open);
             }
             Err(error) => self.report(expose, &mailbox, copied(Stage::Open, error)),
@@ -562,8 +577,14 @@ impl Thread {
             Err(error) => Err(copied(Stage::Frame, error)),
         };
         let took = start.elapsed();
-        if !std::mem::replace(&mut open.drawn, true) {
+        let first = !std::mem::replace(&mut open.drawn, true);
+        if first {
             self.shared.times.lock().push(("first frame", took));
+        }
+        match (&result, &open.kept) {
+            (Ok(_), Some(kept)) if first => kept.confirm(),
+            (Err(_), Some(kept)) => kept.forget(),
+            _ => {}
         }
         match result {
             Ok(mut frame) => {

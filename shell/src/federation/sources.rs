@@ -358,7 +358,18 @@ impl Federation {
     /// Ends a remote that is not to run; its entry stays.
     pub(super) fn stop(&mut self, alias: &str) {
         self.give_up_replacement(alias);
+        let Some(entry) = self.entries.get(alias) else { return };
+        // What has failed so often may have done so because of its state.
+        if self
+            .sources
+            .choices
+            .disabled(&entry.reference.name)
+            .is_none_or(|disabled| disabled.by != By::Failures)
+        {
+            self.keep_panels_of(entry);
+        }
         let Some(entry) = self.entries.get_mut(alias) else { return };
+        entry.opened.clear();
         entry.check = None;
         entry.initialised = false;
         let (name, generation) = (entry.reference.name.clone(), entry.generation);

@@ -48,6 +48,9 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
     ("load-hung", "it holds the lock of the system's loader, and with that every other test of the process"),
     ("save-failed", "only a remote without the SDK can, and none of the fixtures does"),
+    ("graphics-failed", "what a graphics device refuses depends on the machine"),
+    ("signals-unavailable", "a system without threads or files for signals gives the shell no window either"),
+    ("window-gone", "Xlib ends the process by itself, unless its server goes in the middle of a request"),
     ("folder-unreadable", "whoever runs tests may be root, who may read every folder"),
 ];
 
@@ -447,6 +450,12 @@ const PROGRAMS: &[Provocation] = &[
         run(|pulse, host| pulse.args(["--config", host]).env("EGUI_INSPECTION", "0.0.0.0:5719"))
     }),
     ("window-refused", || run(|pulse, host| pulse.args(["--config", host]).env("DISPLAY", "no-such-display"))),
+    ("window-scale", || run(|pulse, host| pulse.args(["--config", host]).env("WINIT_X11_SCALE_FACTOR", "0"))),
+    ("window-wayland", || {
+        run(|pulse, host| {
+            pulse.args(["--config", host]).env("WAYLAND_DISPLAY", "wayland-99").env_remove("DISPLAY")
+        })
+    }),
     ("window-library", || without("libxkbcommon-x11.so.0")),
     ("window-library", || without("libXcursor.so.1")),
     ("window-library", || without("libXi.so.6")),

@@ -407,6 +407,14 @@ impl Window {
             .expect("focus");
     }
 
+    /// Sends the program a signal, named as `kill` names it, and waits for its end.
+    pub(crate) fn signal(mut self, name: &str) -> (ExitStatus, String) {
+        let kill = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status();
+        assert!(kill.expect("kill starts").success());
+        let status = self.process.wait().expect("the state of a child");
+        (status, self.stderr())
+    }
+
     /// Closes the window as its close button does, and waits for the end of the program.
     pub(crate) fn close(mut self) -> (ExitStatus, String) {
         let (x11, window) = self.x11();

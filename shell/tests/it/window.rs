@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod command_line;
+mod ending;
 mod negotiation;
 mod provider;
 mod replacing;

@@ -1,7 +1,7 @@
 //! What a remote may ask of the host.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -66,6 +66,7 @@ impl HostServices for ServicesOf {
 
     fn report(&self, _: u64, error: RemoteError) {
         let Some(shared) = self.0.upgrade() else { return };
+        shared.coped.store(true, Ordering::Release);
         match shared.rates.reports.take(0) {
             Verdict::Pass => {}
             Verdict::PassAfter(suppressed) => {

@@ -15,14 +15,14 @@ use crate::{
 };
 
 /// The remote's name, which is its alias too.
-const PUPPET: &str = "remotePuppet";
+pub(super) const PUPPET: &str = "remotePuppet";
 
 /// The surface that obeys, and the one of the same remote that does not.
 const CALM: &str = "Calm";
 const TWIN: &str = "Twin";
 
 /// A desktop, and a shell with the remote that can be told to do any misdeed.
-fn stage(preflight: bool) -> (Desktop, Installation) {
+pub(super) fn stage(preflight: bool) -> (Desktop, Installation) {
     let desktop = Desktop::new();
     let mut installation = Installation::new();
     installation.edit_host(|host| host["preflight"] = preflight.into());
@@ -39,7 +39,7 @@ fn place(installation: &Installation) -> PathBuf {
 }
 
 /// Tells the remote what to do from now on; nothing for nothing.
-fn tell(desktop: &Desktop, misdeed: &str) {
+pub(super) fn tell(desktop: &Desktop, misdeed: &str) {
     let folder = desktop.data_dir().join("remotes").join(PUPPET);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("misdeed"), misdeed).expect("a file");
@@ -77,7 +77,7 @@ fn put(bytes: &[u8], place: &Path) {
 }
 
 /// Opens the inspector, with enough space for it.
-fn inspect(window: &mut Window) {
+pub(super) fn inspect(window: &mut Window) {
     window.key(Key::F12);
     window.wait_for("Reload all");
 }
@@ -101,7 +101,7 @@ fn goes_on_until(window: &mut Window, counted: &str, is_there: impl Fn(&Tree) ->
     assert_drawn(&window.screenshot("replacing-goes-on.png"), size);
 }
 
-fn has(tree: &Tree, parts: &[&str]) -> bool {
+pub(super) fn has(tree: &Tree, parts: &[&str]) -> bool {
     tree.find_parts(parts).is_some()
 }
 
@@ -133,7 +133,7 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
     window.click(&about.name);
     goes_on_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.0"]));
     window.wait_for_parts(&["Rolled back to 1.0.0"]);
-    window.click_parts(&["Take newer", "again"]);
+    window.click_parts(&["Resume updates"]);
     goes_on_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.1"]));
     window.wait_for_parts(&["From the host's manifest"]);
     let (status, stderr) = window.close();
@@ -150,15 +150,15 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.wait_for("Counted 1");
 
     put(&version(1, "panic@init"), &place(&installation));
-    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["A new ", "was not taken"]));
+    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Couldn't update Puppet"]));
     window.wait_for_parts(&["init-panicked"]);
-    window.wait_for_parts(&["The old one goes on."]);
+    window.wait_for_parts(&["Still running the previous build."]);
     window.screenshot("replacing-refused.png");
-    window.click_parts(&["Dismiss", "was not taken"]);
-    window.until("the message to go", |tree| (!has(tree, &["Dismiss", "was not taken"])).then_some(()));
+    window.click_parts(&["Dismiss", "Couldn't update"]);
+    window.until("the message to go", |tree| (!has(tree, &["Dismiss", "Couldn't update"])).then_some(()));
 
     fs::write(place(&installation), "This is a text.\n").expect("a file");
-    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["A file cannot be used"]));
+    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Puppet was not updated"]));
     window.wait_for_parts(&["library-not-a-library"]);
     window.click_parts(&["Show details", "Puppet"]);
     window.wait_for("Reload all");
@@ -220,7 +220,7 @@ fn a_surface_that_panics_leaves_the_others_alone() {
     }
     window.wait_for("remote-failing");
     window.wait_for_parts(&["failed three times", "frame-panicked"]);
-    window.wait_for_parts(&["The shell did that", "ago"]);
+    window.wait_for_parts(&["Disabled automatically"]);
     window.screenshot("replacing-disabled-dark.png");
     window.click("Enable");
     window.wait_for("Counted 0");
@@ -259,8 +259,8 @@ fn a_remote_that_does_not_respond_is_restarted() {
     window.wait_for("Counted 0");
     window.click("Count");
     window.wait_for("Counted 1");
-    window.click_parts(&["kept in memory"]);
-    window.wait_for_parts(&["Kept in memory (1)"]);
+    window.click_parts(&["still loaded"]);
+    window.wait_for_parts(&["Still loaded (1)"]);
     window.wait_for_parts(&[PUPPET, "generation 1"]);
     dark(&mut window);
     window.screenshot("replacing-kept-dark.png");
@@ -314,7 +314,7 @@ fn remotes_are_left_out_on_demand() {
     // The process is ended, and does not end.
     drop(window);
     let mut window = desktop.open(shell(&desktop, &installation));
-    window.wait_for_parts(&["did not end well", PUPPET]);
+    window.wait_for_parts(&["closed unexpectedly", PUPPET]);
     window.wait_for("Counted 0");
     window.screenshot("replacing-unclean.png");
     window.click("Start without remotes");
@@ -325,5 +325,5 @@ fn remotes_are_left_out_on_demand() {
     assert!(status.success(), "{status}: {stderr}");
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Counted 0");
-    assert!(!has(&window.tree(), &["did not end well"]), "the last one did");
+    assert!(!has(&window.tree(), &["closed unexpectedly"]), "the last one did");
 }

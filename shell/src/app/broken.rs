@@ -1,0 +1,186 @@
+//! The window of a shell whose host's manifest cannot be used: it shows why, follows edits of the file, and becomes
+//! the shell once the file is right.
+
+use std::{
+    path::PathBuf,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::Duration,
+};
+
+use egui::{Context, Label, RichText, ScrollArea, Ui};
+use plugin_api::{
+    theme::{card, color, strong},
+    tokens::Tokens,
+};
+
+use super::{
+    Shell, WindowError, close_at_request,
+    parts::{code_ui, copy_button_ui, primary, shortened},
+    slot::middle,
+    state::State,
+    waker_now, window,
+};
+use crate::{
+    config::{Config, ConfigError, Options},
+    ending::Ending,
+    theme,
+};
+
+/// The pause between two looks at the file.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Shows why there is no configuration until there is one or the window is closed; returns true if the shell ran.
+///
+/// # Errors
+/// When there is no window either.
+pub(crate) fn run(options: &Options, error: ConfigError) -> Result<bool, WindowError> {
+    let ctx = Context::default();
+    let ending = Ending::watch(waker_now(&ctx));
+    theme::install_fonts(&ctx);
+    let state = Config::folders(options).map(|config| State::load(&config.data_dir)).unwrap_or_default();
+    let placement = state.placement();
+    ctx.options_mut(|options| options.zoom_factor = state.zoom());
+    let (retry, loaded) = load_again(options.clone(), waker_now(&ctx));
+    let (started, starts) = mpsc::channel();
+    let app = Broken { error, retry, loaded, state: Some(state), shell: None, started, ending: ending.clone() };
+    window::run_with(&ctx, "Pulse", placement, Box::new(app))?;
+    ending.conclude();
+    Ok(starts.try_recv().is_ok())
+}
+
+/// Loads the configuration at each request and each second, on a thread of its own: a file may be out of reach.
+fn load_again(
+    options: Options,
+    wake: impl Fn() + Send + 'static,
+) -> (Sender<()>, Receiver<Result<Box<Config>, ConfigError>>) {
+    let (retry, retries) = mpsc::channel();
+    let (sender, loaded) = mpsc::channel();
+    let run = move || {
+        let mut last = String::new();
+        while !matches!(retries.recv_timeout(PAUSE), Err(RecvTimeoutError::Disconnected)) {
+            let result = Config::load(&options);
+            let text = result.as_ref().map_or_else(ToString::to_string, |_| String::new());
+            if (result.is_ok() || text != last) && sender.send(result.map(Box::new)).is_err() {
+                return;
+            }
+            last = text;
+            wake();
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("config".to_owned()).spawn(run) {
+        tracing::warn!(
+            code = "no-thread",
+            "the host's manifest is not read again ({error}); close something or raise the limit, and start again"
+        );
+    }
+    (retry, loaded)
+}
+
+/// Reports each change of a host's manifest that is in use, from a thread of its own.
+pub(super) fn follow(file: PathBuf, wake: impl Fn() + Send + 'static) -> Receiver<()> {
+    let (sender, changes) = mpsc::channel();
+    let about = move || file.metadata().ok().map(|about| (about.len(), about.modified().ok()));
+    let run = move || {
+        let mut known = about();
+        loop {
+            thread::sleep(2 * PAUSE);
+            let now = about();
+            if now.is_some() && now != known {
+                known = now;
+                if sender.send(()).is_err() {
+                    return;
+                }
+                wake();
+            }
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("config".to_owned()).spawn(run) {
+        tracing::debug!("changes of the host's manifest are not noticed: {error}");
+    }
+    changes
+}
+
+struct Broken {
+    error: ConfigError,
+    retry: Sender<()>,
+    loaded: Receiver<Result<Box<Config>, ConfigError>>,
+    /// Until the shell has it.
+    state: Option<State>,
+    shell: Option<Shell>,
+    started: Sender<()>,
+    ending: Ending,
+}
+
+impl eframe::App for Broken {
+    fn logic(&mut self, ctx: &Context, frame: &mut eframe::Frame) {
+        if let Some(shell) = &mut self.shell {
+            return shell.logic(ctx, frame);
+        }
+        close_at_request(ctx, &self.ending);
+        match self.loaded.try_recv() {
+            Ok(Ok(config)) => {
+                let state = self.state.take().unwrap_or_default();
+                self.shell = Some(Shell::new(*config, state, self.ending.clone(), ctx));
+                // The end of the window asks for it.
+                let _ = self.started.send(());
+                ctx.request_repaint();
+            }
+            Ok(Err(error)) => self.error = error,
+            Err(_) => {}
+        }
+    }
+
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        if let Some(shell) = &mut self.shell {
+            return shell.ui(ui, frame);
+        }
+        let preference = self.state.as_ref().map(|state| state.theme).unwrap_or_default();
+        let t = preference.tokens(ui.ctx().system_theme());
+        plugin_api::theme::apply(ui.ctx(), t);
+        ui.reset_style();
+        let ground = egui::Frame::new().fill(color(t.background));
+        egui::CentralPanel::default().frame(ground).show(ui, |ui| self.card_ui(ui, t));
+    }
+
+    fn raw_input_hook(&mut self, ctx: &Context, input: &mut egui::RawInput) {
+        if let Some(shell) = &mut self.shell {
+            shell.raw_input_hook(ctx, input);
+        }
+    }
+
+    fn on_exit(&mut self) {
+        if let Some(shell) = &mut self.shell {
+            shell.on_exit();
+        }
+    }
+}
+
+impl Broken {
+    fn card_ui(&self, ui: &mut Ui, t: &Tokens) {
+        let place = middle(ui.available_rect_before_wrap(), 640.0);
+        ui.scope_builder(egui::UiBuilder::new().max_rect(place), |ui| {
+            card(t).inner_margin(t.space[4]).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.spacing_mut().item_spacing.y = t.space[2];
+                ui.label(strong(t, "The host's manifest cannot be used", t.font_size[2]));
+                let most = (ui.available_height() - 128.0).max(48.0);
+                ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| {
+                    let text = RichText::new(shortened(&self.error.to_string())).color(color(t.text));
+                    ui.add(Label::new(text).wrap().selectable(true));
+                });
+                code_ui(ui, t, self.error.code(), t.text_weak);
+                ui.label(plugin_api::theme::caption(t, "Pulse starts as soon as the file is corrected."));
+                ui.horizontal_wrapped(|ui| {
+                    if ui.add(primary(t, "Retry")).clicked() {
+                        // Without its thread there is nothing to ask.
+                        let _ = self.retry.send(());
+                    }
+                    let button = |text: &str| egui::Button::new(text.to_owned());
+                    let text = || format!("{} [{}]", self.error, self.error.code());
+                    copy_button_ui(ui, button, "Copy details", "Copy details", text);
+                });
+            });
+        });
+    }
+}

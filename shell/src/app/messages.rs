@@ -1,0 +1,286 @@
+//! Messages: one for each event, in a list in the inspector; those that need attention also as notices at the bottom
+//! of the main area until they are dismissed, answered, or no longer true.
+//!
+//! Notices have a place of their own and cover nothing. They are ordinary widgets and never take the keyboard.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::SystemTime,
+};
+
+use crate::{
+    failure::{SharedFailure, sentence},
+    federation::{Event, Told, Topic},
+    text,
+};
+
+use super::action::Action;
+
+mod ui;
+
+/// The most messages in the list; the oldest goes when another comes.
+const LISTED: usize = 200;
+
+/// The most bytes of a text in a message; the rest is in the log.
+const LONGEST: usize = 2_000;
+
+/// The importance of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    Info,
+    Warning,
+    Error,
+}
+
+/// The effect of a message's button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Press {
+    /// Does something with the remote that the message is about.
+    Act(String, Action),
+    /// Opens the inspector's list of remotes.
+    Show,
+    /// Opens the list of messages.
+    List,
+}
+
+/// One message.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    weight: Weight,
+    /// The alias of the remote that it is about.
+    alias: Option<String>,
+    /// What it is about; of one remote and topic the last message is true.
+    topic: Option<Topic>,
+    title: String,
+    text: String,
+    code: Option<String>,
+    /// The button's text, its accessible name, and its effect.
+    button: Option<(&'static str, String, Press)>,
+    /// How often it was given.
+    count: u32,
+    at: SystemTime,
+    id: u64,
+    /// It is shown as a notice.
+    notice: bool,
+    /// It is no longer true.
+    over: bool,
+}
+
+impl Message {
+    /// A message for the list alone.
+    pub(super) fn info(title: impl Into<String>, text: impl AsRef<str>) -> Self {
+        Self {
+            weight: Weight::Info,
+            alias: None,
+            topic: None,
+            title: title.into(),
+            text: text::lines(text.as_ref(), LONGEST),
+            code: None,
+            button: None,
+            count: 1,
+            at: SystemTime::now(),
+            id: 0,
+            notice: false,
+            over: false,
+        }
+    }
+
+    /// A failure, as a notice.
+    pub(super) fn failure(title: impl Into<String>, failure: &SharedFailure) -> Self {
+        let text = sentence(&failure.message);
+        let code = Some(failure.code.clone());
+        Self { weight: Weight::Error, code, notice: true, ..Self::info(title, text) }
+    }
+
+    /// The message with a button.
+    pub(super) fn with(self, text: &'static str, name: impl Into<String>, press: Press) -> Self {
+        Self { button: Some((text, name.into(), press)), ..self }
+    }
+
+    /// The message as a notice: something can be decided.
+    pub(super) fn as_notice(self) -> Self {
+        Self { notice: true, ..self }
+    }
+
+    /// The message without a notice: its place in the window shows the same.
+    pub(super) fn in_list_alone(self) -> Self {
+        Self { notice: false, ..self }
+    }
+
+    /// The message of an event.
+    pub(super) fn of(told: &Told) -> Self {
+        let Told { alias, title, event, failure, at } = told;
+        let (weight, notice, head, lead) = match event {
+            Event::Replaced { version, generation, took } => {
+                let text = format!("Generation {generation}, after {} ms", took.as_millis());
+                (Weight::Info, false, format!("{title} {version} is running"), text)
+            }
+            Event::Installed => {
+                let text = "Enable it to use it.".to_owned();
+                (Weight::Info, true, format!("{title} was installed and is not enabled"), text)
+            }
+            Event::NotReplaced => {
+                let text = "Still running the previous build. ".to_owned();
+                (Weight::Error, true, format!("Couldn't update {title}"), text)
+            }
+            Event::StateLost => {
+                (Weight::Warning, true, format!("{title} lost what was open in it"), String::new())
+            }
+            Event::Failed => (Weight::Error, true, format!("{title} has failed"), String::new()),
+            Event::Disabled => (Weight::Error, true, format!("{title} was disabled"), String::new()),
+            Event::Kept => (Weight::Info, false, format!("Part of {title} is still loaded"), String::new()),
+            Event::Unreadable => {
+                let text = "What runs is unchanged. ".to_owned();
+                (Weight::Error, true, format!("{title} was not updated"), text)
+            }
+        };
+        let why = failure.as_ref().map(|failure| sentence(&failure.message)).unwrap_or_default();
+        let code = failure.as_ref().map(|failure| failure.code.clone());
+        let (alias, topic) = (Some(alias.clone()), event.topic());
+        let message =
+            Self { weight, notice, alias, topic, code, at: *at, ..Self::info(head, format!("{lead}{why}")) };
+        let alias = told.alias.clone();
+        match event {
+            Event::Replaced { .. } | Event::Kept => message,
+            Event::Installed => {
+                message.with("Enable", format!("Enable {title}"), Press::Act(alias, Action::Enable))
+            }
+            _ => message.with("Show details", format!("Show details of {title}"), Press::Show),
+        }
+    }
+
+    /// Returns all of it in one line.
+    pub(super) fn line(&self) -> String {
+        let code = self.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+        let text = text::line(&self.text, LONGEST);
+        if text.is_empty() { format!("{}{code}", self.title) } else { format!("{}: {text}{code}", self.title) }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.weight, &self.alias, &self.title, &self.text, &self.code)
+            == (other.weight, &other.alias, &other.title, &other.text, &other.code)
+    }
+}
+
+/// All messages of this run, oldest first.
+#[derive(Default)]
+pub(super) struct Messages {
+    list: VecDeque<Message>,
+    next: u64,
+    unread: usize,
+}
+
+impl Messages {
+    /// Adds `message`; one that is the same as an earlier one counts that instead.
+    pub(super) fn push(&mut self, mut message: Message) {
+        if let (Some(alias), Some(topic)) = (message.alias.clone(), message.topic) {
+            self.withdraw(&alias, topic);
+        }
+        if let Some(at) = self.list.iter().position(|known| known.is_same(&message))
+            && let Some(known) = self.list.remove(at)
+        {
+            message.count = known.count + 1;
+        } else {
+            if self.list.len() == LISTED {
+                self.list.pop_front();
+            }
+            self.unread += usize::from(message.weight != Weight::Info || message.notice);
+        }
+        self.next += 1;
+        self.list.push_back(Message { id: self.next, ..message });
+    }
+
+    /// Takes back the notices of a remote about `topic`: they are no longer true. The list keeps them.
+    pub(super) fn withdraw(&mut self, alias: &str, topic: Topic) {
+        let of =
+            |message: &&mut Message| message.alias.as_deref() == Some(alias) && message.topic == Some(topic);
+        for message in self.list.iter_mut().filter(of) {
+            (message.notice, message.over) = (false, true);
+        }
+    }
+
+    /// [`withdraw`](Self::withdraw), for each.
+    pub(super) fn withdraw_all(&mut self, withdrawn: &BTreeSet<(String, Topic)>) {
+        withdrawn.iter().for_each(|(alias, topic)| self.withdraw(alias, *topic));
+    }
+
+    /// Returns how many came since the list was shown.
+    pub(super) fn unread(&self) -> usize {
+        self.unread.min(self.list.len())
+    }
+
+    /// Returns true if there are notices.
+    pub(super) fn has_notices(&self) -> bool {
+        self.list.iter().any(|message| message.notice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::failure::{Failure, Stage};
+
+    fn failure(text: &str) -> SharedFailure {
+        Arc::new(Failure::new(Stage::Check, "library-not-a-library", text))
+    }
+
+    fn told(event: Event, text: &str) -> Told {
+        let failure = (!text.is_empty()).then(|| failure(text));
+        Told { alias: "a".to_owned(), title: "Analytics".to_owned(), event, failure, at: SystemTime::now() }
+    }
+
+    fn notices(messages: &Messages) -> Vec<(&str, u32)> {
+        let shown = messages.list.iter().filter(|message| message.notice);
+        shown.map(|message| (&*message.title, message.count)).collect()
+    }
+
+    #[test]
+    fn same_message_is_counted_and_marked_unread_once() {
+        let mut messages = Messages::default();
+        messages.push(Message::info("a", ""));
+        for _ in 0..3 {
+            messages.push(Message::failure("first", &failure("it is broken")));
+        }
+        messages.push(Message::failure("second", &failure("it is broken")));
+        assert_eq!(notices(&messages), [("first", 3), ("second", 1)]);
+        assert_eq!((messages.list.len(), messages.unread()), (3, 2));
+        for number in 0..2 * LISTED {
+            messages.push(Message::failure(number.to_string(), &failure("")));
+        }
+        assert_eq!((messages.list.len(), messages.unread()), (LISTED, LISTED));
+    }
+
+    #[test]
+    fn message_that_is_over_is_no_notice() {
+        let mut messages = Messages::default();
+        messages.push(Message::of(&told(Event::Unreadable, "this is a text")));
+        messages.push(Message::of(&told(Event::NotReplaced, "it is older")));
+        assert_eq!(notices(&messages), [("Couldn't update Analytics", 1)], "one about one thing");
+        messages.withdraw("a", Topic::Update);
+        assert!(!messages.has_notices());
+        assert_eq!(messages.list.len(), 2, "the list keeps them");
+        messages.push(Message::of(&told(Event::StateLost, "it does not fit")));
+        messages
+            .withdraw_all(&BTreeSet::from([("a".to_owned(), Topic::Update), ("a".to_owned(), Topic::Running)]));
+        assert!(messages.has_notices(), "that stays true");
+    }
+
+    #[test]
+    fn refused_update_is_reported_with_reason_and_code() {
+        let message = Message::of(&told(Event::NotReplaced, "this is a text: /a.so"));
+        assert_eq!(
+            message.line(),
+            "Couldn't update Analytics: Still running the previous build. This is a text: /a.so \
+             [library-not-a-library]"
+        );
+    }
+
+    #[test]
+    fn text_of_any_length_becomes_one_short_message() {
+        let message = Message::of(&told(Event::Failed, &"long\u{1b}[2J\n".repeat(100_000)));
+        assert!(message.text.len() <= LONGEST && message.line().len() <= 2 * LONGEST);
+        assert!(!message.line().contains(['\u{1b}', '\n']));
+    }
+}

@@ -1,0 +1,187 @@
+//! Messages in the window: notices, and the list.
+
+use egui::{Align, CornerRadius, Label, Layout, Rect, RichText, Ui, Vec2, accesskit::Live};
+use plugin_api::{
+    theme::{caption, card, color, strong},
+    tokens::{Rgba, Tokens},
+};
+
+use super::{Message, Messages, Press, Weight};
+use crate::{
+    app::parts::{ago, code_ui, copy_ui, named, small},
+    failure::sentence,
+};
+
+/// The most notices that are shown at a time; a line names how many more there are.
+const SHOWN: usize = 2;
+
+/// The most of a notice's text that is shown, in lines; all of it is in the list.
+const LINES: usize = 3;
+
+impl Messages {
+    /// Shows the newest notices, as wide as there is space, and returns what was pressed.
+    pub(in crate::app) fn notices_ui(&mut self, ui: &mut Ui, t: &Tokens) -> Option<Press> {
+        let notices = self.list.iter().filter(|message| message.notice).count();
+        let (mut pressed, mut dismissed) = (None, None);
+        for message in self.list.iter().rev().filter(|message| message.notice).take(SHOWN) {
+            let (press, dismiss) = message.notice_ui(ui, t);
+            if press.is_some() || dismiss {
+                dismissed = Some(message.id);
+            }
+            pressed = press.or(pressed);
+        }
+        if notices > SHOWN {
+            ui.horizontal(|ui| {
+                ui.add_space(t.space[3]);
+                ui.label(caption(t, format!("{} more", notices - SHOWN)));
+                if ui.add(small(t, "Show all")).clicked() {
+                    pressed = Some(Press::List);
+                }
+                if ui.add(small(t, "Dismiss all")).clicked() {
+                    self.list.iter_mut().for_each(|message| message.notice = false);
+                    ui.ctx().request_repaint();
+                }
+            });
+        }
+        if let Some(message) = self.list.iter_mut().find(|message| Some(message.id) == dismissed) {
+            message.notice = false;
+            ui.ctx().request_repaint();
+        }
+        pressed
+    }
+
+    /// Shows the list, newest first, and returns what was pressed; `title` names a remote.
+    pub(in crate::app) fn list_ui(
+        &mut self,
+        ui: &mut Ui,
+        t: &Tokens,
+        title: impl Fn(&str) -> String,
+    ) -> Option<Press> {
+        self.unread = 0;
+        let mut pressed = None;
+        if self.list.is_empty() {
+            ui.label(caption(t, "No messages"));
+            return None;
+        }
+        if ui.add(small(t, "Clear")).on_hover_text("Remove all messages from this list").clicked() {
+            self.list.clear();
+            ui.ctx().request_repaint();
+        }
+        for message in self.list.iter().rev() {
+            let press = card(t).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.spacing_mut().item_spacing.y = t.space[0];
+                ui.push_id(message.id, |ui| message.entry_ui(ui, t, &title)).inner
+            });
+            pressed = press.inner.or(pressed);
+        }
+        pressed
+    }
+}
+
+impl Message {
+    fn ink(&self, t: &Tokens) -> Rgba {
+        match self.weight {
+            _ if self.over => t.text_weak,
+            Weight::Info => t.accent,
+            Weight::Warning => t.warning,
+            Weight::Error => t.danger,
+        }
+    }
+
+    fn head(&self) -> String {
+        let count = if self.count > 1 { format!(" ({})", self.count) } else { String::new() };
+        format!("{}{count}", self.title)
+    }
+
+    /// Shows a notice, and returns what was pressed and whether it is dismissed.
+    fn notice_ui(&self, ui: &mut Ui, t: &Tokens) -> (Option<Press>, bool) {
+        let (mut press, mut dismiss) = (None, false);
+        let margin = egui::Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
+        let frame = egui::Frame::new().fill(color(t.panel)).inner_margin(margin);
+        let frame = ui.push_id(self.id, |ui| {
+            frame.show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.spacing_mut().item_spacing = Vec2::new(t.space[1], t.space[0]);
+                let live = if self.weight == Weight::Error { Live::Assertive } else { Live::Polite };
+                let wide = ui.available_width() >= 480.0;
+                let text = |ui: &mut Ui| {
+                    let title = ui.add(Label::new(strong(t, self.head(), t.font_size[1])).wrap());
+                    ui.ctx().accesskit_node_builder(title.id, |node| node.set_live(live));
+                    if !self.text.is_empty() {
+                        lines_ui(ui, t, &self.text);
+                    }
+                    if let Some(code) = &self.code {
+                        code_ui(ui, t, code, self.ink(t));
+                    }
+                };
+                let mut buttons = |ui: &mut Ui| {
+                    dismiss = named(ui.add(small(t, "Dismiss")), &format!("Dismiss: {}", self.title)).clicked();
+                    press = self.button_ui(ui, t);
+                };
+                if wide {
+                    ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
+                        buttons(ui);
+                        let width = ui.available_width();
+                        ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                            ui.set_width(width);
+                            text(ui);
+                        });
+                    });
+                } else {
+                    text(ui);
+                    ui.horizontal(buttons);
+                }
+            })
+        });
+        let rect = frame.inner.response.rect;
+        let stripe = Rect::from_min_size(rect.min, Vec2::new(4.0, rect.height()));
+        ui.painter().rect_filled(stripe, CornerRadius::ZERO, color(self.ink(t)));
+        let edge = egui::Stroke::new(1.0, color(t.border));
+        ui.painter().hline(rect.x_range(), rect.top() + 0.5, edge);
+        (press, dismiss)
+    }
+
+    fn button_ui(&self, ui: &mut Ui, t: &Tokens) -> Option<Press> {
+        let (text, name, press) = self.button.as_ref()?;
+        named(ui.add(small(t, *text)), name).clicked().then(|| press.clone())
+    }
+
+    /// Shows a message in the list.
+    fn entry_ui(&self, ui: &mut Ui, t: &Tokens, title: impl Fn(&str) -> String) -> Option<Press> {
+        let level = match self.weight {
+            _ if self.over => "Resolved",
+            Weight::Info => "Information",
+            Weight::Warning => "Warning",
+            Weight::Error => "Error",
+        };
+        ui.add(Label::new(strong(t, self.head(), t.font_size[1])).wrap());
+        ui.horizontal_wrapped(|ui| {
+            ui.label(RichText::new(level).size(t.font_size[0]).color(color(self.ink(t))));
+            let remote = self.alias.as_deref().map(|alias| format!("{} · ", title(alias))).unwrap_or_default();
+            ui.label(caption(t, format!("{remote}{}", sentence(ago(self.at)))));
+        });
+        if !self.text.is_empty() {
+            ui.add(Label::new(caption(t, &self.text)).wrap().selectable(true));
+        }
+        if let Some(code) = &self.code {
+            code_ui(ui, t, code, t.text_weak);
+        }
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing = Vec2::splat(t.space[0]);
+            copy_ui(ui, t, &format!("Copy: {}", self.title), || self.line());
+            // What is over needs no answer.
+            if self.over { None } else { self.button_ui(ui, t) }
+        })
+        .inner
+    }
+}
+
+/// Shows the first lines of a text; all of it on hover.
+fn lines_ui(ui: &mut Ui, t: &Tokens, text: &str) {
+    let font = egui::FontId::proportional(t.font_size[0]);
+    let mut job =
+        egui::text::LayoutJob::simple(text.to_owned(), font, color(t.text_weak), ui.available_width());
+    job.wrap.max_rows = LINES;
+    ui.add(Label::new(job)).on_hover_text(text);
+}

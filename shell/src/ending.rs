@@ -1,0 +1,168 @@
+//! The end of the shell at the system's request: signals on Unix, console events on Windows.
+//!
+//! A desktop ends its programs with SIGTERM or SIGHUP at log-out, a terminal with SIGINT.
+//! The first request closes the window as its close button does: state is saved, remotes end in order.
+//! A second request, or a window that takes longer than [`LIMIT`], ends the process at once.
+
+use std::{
+    io, process,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The time that an orderly end may take; desktops kill after five seconds or more.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Requests that follow the first within this time are the same one: a terminal that closes sends SIGHUP by its
+/// shell and by the kernel.
+const SAME: Duration = Duration::from_millis(250);
+
+/// The system's request to end, once there was one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ending(Arc<AtomicI32>);
+
+impl Ending {
+    /// Listens to the system from now on; `wake` is called from another thread at the first request.
+    pub(crate) fn watch(wake: impl Fn() + Send + 'static) -> Self {
+        let ending = Self::default();
+        let (requested, mut first) = (ending.clone(), None::<Instant>);
+        let on_request = move |signal| match first {
+            None => {
+                first = Some(Instant::now());
+                requested.0.store(signal, Ordering::Release);
+                wake();
+                // Without a thread a second request has to do.
+                let _ = thread::Builder::new().name("ending".to_owned()).spawn(move || {
+                    thread::sleep(LIMIT);
+                    end(signal);
+                });
+            }
+            Some(at) if at.elapsed() < SAME => {}
+            Some(_) => end(signal),
+        };
+        if let Err(error) = listen(on_request) {
+            tracing::warn!(
+                code = "signals-unavailable",
+                "the shell cannot listen to signals ({error}): a log-out ends it as a crash does; close something, or \
+                 raise the limit of threads and open files"
+            );
+        }
+        ending
+    }
+
+    /// Returns true once the system has requested the end.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    /// Ends the process as the request alone would have, if there was one; everything else has ended before.
+    pub(crate) fn conclude(&self) {
+        match self.0.load(Ordering::Acquire) {
+            0 => {}
+            signal => end(signal),
+        }
+    }
+}
+
+/// Takes children out of the hands of a parent that ignores SIGCHLD: the system would discard how they ended.
+pub(crate) fn await_children() {
+    #[cfg(unix)]
+    if is_ignored(signal_hook::consts::SIGCHLD)
+        && let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::default())
+    {
+        tracing::debug!("SIGCHLD stays ignored: {error}");
+    }
+}
+
+#[cfg(unix)]
+fn listen(mut on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !is_ignored(SIGHUP) {
+        // Ignored by `nohup`, whose user wants the shell to outlive the terminal.
+        signals.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(signals)?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || signals.forever().for_each(&mut on_request))?;
+    Ok(())
+}
+
+/// Returns true for a signal that this process ignores. Known on Linux only: elsewhere asking takes `unsafe`.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(unix)]
+fn end(signal: i32) -> ! {
+    // So that a waiting shell or service manager sees the signal.
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    process::exit(128 + signal)
+}
+
+/// Listens to the console: Ctrl+C, Ctrl+Break and its closing; tokio waits in the handler of the last, behind which
+/// Windows ends the process.
+#[cfg(windows)]
+fn listen(on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
+    use std::sync::Mutex;
+
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let on_request = Arc::new(Mutex::new(on_request));
+    let context = runtime.enter();
+    macro_rules! forward {
+        ($($events:ident),*) => {$({
+            let (mut events, on_request) = ($events()?, Arc::clone(&on_request));
+            runtime.spawn(async move {
+                while events.recv().await.is_some() {
+                    if let Ok(mut on_request) = on_request.lock() {
+                        on_request(CONTROL_C_EXIT);
+                    }
+                }
+            });
+        })*};
+    }
+    forward!(ctrl_c, ctrl_break, ctrl_close, ctrl_logoff, ctrl_shutdown);
+    drop(context);
+    let run = move || runtime.block_on(std::future::pending::<()>());
+    thread::Builder::new().name("signals".to_owned()).spawn(run)?;
+    Ok(())
+}
+
+/// `STATUS_CONTROL_C_EXIT`, the status of a program that Ctrl+C has ended.
+#[cfg(windows)]
+const CONTROL_C_EXIT: i32 = 0xC000_013A_u32.cast_signed();
+
+#[cfg(windows)]
+fn end(status: i32) -> ! {
+    process::exit(status)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_known() {
+        // Rust's runtime ignores SIGPIPE.
+        assert!(is_ignored(signal_hook::consts::SIGPIPE));
+        assert!(!is_ignored(signal_hook::consts::SIGUSR1));
+    }
+
+    #[test]
+    fn nothing_is_requested_at_first() {
+        let ending = Ending::default();
+        assert!(!ending.is_requested());
+        ending.conclude();
+    }
+}
