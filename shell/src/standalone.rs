@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use egui::{Context, Margin, Panel, Rect, Ui, Vec2};
+use egui::{Context, Margin, Panel, Rect, Ui};
 use plugin_api::{
     abi::RemoteEntryRef,
     manifest::{HostManifest, RemoteRef},

@@ -122,7 +122,7 @@ struct Shared {
 }
 
 /// Something that a remote did wrong.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Note {
     /// What it was.
     pub failure: SharedFailure,

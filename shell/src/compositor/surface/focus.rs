@@ -33,6 +33,11 @@ pub(super) fn scrolls(key: Key) -> bool {
 }
 
 impl Surface {
+    #[cfg(test)]
+    pub(super) fn keyboard(&self) -> bool {
+        self.hands.keyboard
+    }
+
     /// Gives the focus on to the control after or before the surface, if Tab has led out of it; else keeps it.
     ///
     /// Called before the surface shows itself to egui, which would otherwise have passed by the place.

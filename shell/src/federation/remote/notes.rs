@@ -1,6 +1,6 @@
 //! Faults of a remote that the window's thread has yet to take.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::Note;
 use crate::limits;
@@ -11,7 +11,7 @@ pub(super) struct Notes(VecDeque<Note>);
 impl Notes {
     /// Adds a note, unless the same one is waiting; beyond the limit the oldest that is not fatal makes room.
     pub(super) fn push(&mut self, note: Note) {
-        if self.0.contains(&note) {
+        if self.0.iter().any(|known| is_same(known, &note)) {
             return;
         }
         if self.0.len() >= limits::NOTES {
@@ -26,15 +26,21 @@ impl Notes {
     }
 }
 
+fn is_same(one: &Note, other: &Note) -> bool {
+    let surface = match (&one.surface, &other.surface) {
+        (Some((_, one)), Some((_, other))) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    surface && (&one.failure, one.fatal) == (&other.failure, other.fatal)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::failure::{Failure, Stage};
 
     fn note(text: &str, fatal: bool) -> Note {
-        Note { failure: Arc::new(Failure::new(Stage::Open, "no-seats", text)), fatal }
+        Note { failure: Arc::new(Failure::new(Stage::Open, "no-seats", text)), fatal, surface: None }
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Thread {
             Ok(state) => state.map(|state| (kept, state)),
             Err(failure) => {
                 tracing::warn!(remote = self.shared.name, code = failure.code, "{}", failure.message);
-                self.shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false });
+                self.shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false, surface: None });
                 (self.shared.wake)(Duration::ZERO);
                 None
             }
