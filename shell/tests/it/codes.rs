@@ -46,6 +46,7 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("auth-random-unavailable", "a system that runs tests has random bytes"),
     ("check-lost", "nobody asks for what it says that nobody wants, or the shell itself is at fault"),
     ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
+    ("link-failed", "tests start no browser; those of `links` have one that hangs"),
     ("load-hung", "it holds the lock of the system's loader, and with that every other test of the process"),
     ("save-failed", "only a remote without the SDK can, and none of the fixtures does"),
     ("graphics-failed", "what a graphics device refuses depends on the machine"),

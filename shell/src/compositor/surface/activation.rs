@@ -30,8 +30,8 @@ impl Activation {
     pub(super) fn note(&mut self, event: &Event) -> bool {
         let fresh = match event {
             Event::PointerButton { pressed, .. } => *pressed,
-            // Escape closes things and opens none.
-            Event::Key { key: Key::Escape, .. } | Event::Key { pressed: false, .. } => return false,
+            // Escape closes things and opens none, and Tab moves the focus.
+            Event::Key { key: Key::Escape | Key::Tab, .. } | Event::Key { pressed: false, .. } => return false,
             Event::Key { repeat, .. } => !repeat,
             Event::Touch { phase, .. } => match phase {
                 TouchPhase::Start => true,

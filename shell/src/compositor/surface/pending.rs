@@ -151,15 +151,15 @@ mod tests {
     #[test]
     fn moves_of_a_hung_surface_become_one() {
         let mut pending = Pending::default();
-        for i in 0..100_000_u16.into() {
-            pending.push(at(i as f32));
+        for i in 0..50_000_u16 {
+            pending.push(at(i.into()));
             pending.push(wheel(1.0));
         }
         assert!(pending.len() <= EVENTS_APART + 2, "{}", pending.len());
         let scrolled: f32 = pending.iter().map(|event| event.delta[1]).sum();
-        assert_eq!(scrolled, 100_000.0, "no scrolling is lost");
+        assert!((scrolled - 50_000.0).abs() < 0.5, "no scrolling is lost: {scrolled}");
         let last = pending.iter().rfind(|event| event.kind == EventKind::POINTER_MOVED).map(|event| event.pos);
-        assert_eq!(last, Some([99_999.0, 0.0]));
+        assert_eq!(last, Some([49_999.0, 0.0]));
     }
 
     #[test]

@@ -242,6 +242,20 @@ fn a_tree_that_nobody_can_read() {
 }
 
 #[test]
+fn picture_too_large_costs_only_itself() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().bare);
+    let mut shell = installation.start();
+    shell.show(GOOD.0, "./large");
+    let code = format!("code={} ", "picture-too-large");
+    let parts = [&*code, "8193×1 texels", "remote=remoteBare "];
+    let logged = || log().into_iter().filter(|line| parts.iter().all(|part| line.text.contains(part))).count();
+    shell.drive("it is logged", |_| logged() > 0);
+    assert!(shell.has_picture(GOOD.0, "./large") && shell.slot_failure(GOOD.0, "./large").is_none());
+    assert_eq!(logged(), 1);
+}
+
+#[test]
 fn a_surface_that_is_never_content_costs_others_nothing() {
     let mut installation = Installation::new();
     installation.add(&libraries().bare);
@@ -278,6 +292,7 @@ fn links_that_are_not_of_the_web() {
         ("javascript:alert(1)", "link-refused"),
         ("a link was not opened", "user-action-missing"),
         ("the clipboard was not written", "user-action-missing"),
+        ("16777217 bytes", "clipboard-refused"),
     ] {
         let parts = [refused, &format!("code={code} "), "remote=remoteFixtures "];
         assert!(
