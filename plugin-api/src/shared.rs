@@ -240,6 +240,11 @@ impl Interface {
         &self.version
     }
 
+    /// Name of the provider, once it was [set](Self::provided_by).
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
     /// The same interface, of a copy with this [`SharedCrate::COUNTED`].
     #[must_use]
     pub fn counted(mut self, counted: bool) -> Self {

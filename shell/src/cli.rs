@@ -214,6 +214,14 @@ pub fn main() -> ExitCode {
     init_log();
     ending::await_children();
     let cli = Cli::parse();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    if matches!(
+        cli.command,
+        None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. })
+    ) {
+        // These load libraries.
+        crate::static_tls::reserve();
+    }
     let result = match cli.command {
         None => run(cli.run),
         Some(Command::Run(args)) => run(args),

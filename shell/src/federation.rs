@@ -59,7 +59,7 @@ use rehearsal::Change;
 use remote::{Bind, Code, Note, Remote, State, Wake};
 use resolver::{Diagnostic, Live, Participant, Plan, Request, Slot};
 pub use retire::Kept;
-use retire::{Retiring, retire};
+use retire::{Retired, Retiring, retire};
 use sources::Sources;
 
 /// How long others wait for the copies of a remote that is being loaded.
@@ -70,6 +70,9 @@ const CALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long one into a remote that is being started may.
 const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a provider has to end at least when the shell ends.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// How soon deadlines are looked at again while there are any.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -538,17 +541,25 @@ impl Federation {
             .into_values()
             .filter_map(|e| Some((e.reference.name.clone(), (e.generation, e.running?))))
             .partition(|(name, _)| providers.contains(name));
+        let (deadline, mut waiting) = (retire::deadline(), Vec::new());
         for group in [first, last] {
             for (_, (_, remote)) in &group {
                 remote.begin_shutdown();
             }
+            // However long the others took, each has a moment.
+            let deadline = deadline.max(Instant::now() + LAST_MOMENT);
             for (name, (generation, remote)) in group {
-                if let Some(failure) = retire(&name, generation, remote) {
-                    tracing::warn!(remote = name, code = failure.code, "{}", failure.message);
+                match retire(&name, generation, remote, deadline) {
+                    Retired::Gone => {}
+                    Retired::Kept(failure) => {
+                        tracing::warn!(remote = name, code = failure.code, "{}", failure.message);
+                    }
+                    Retired::Waiting(held) => waiting.push(held),
                 }
             }
         }
         self.join_retiring();
+        self.unload_waiting(waiting);
     }
 }
 

@@ -27,7 +27,8 @@ const UNSAFE: &[(&str, &str)] = &[
     ("telemetry/src/api.rs", "the shims that abi_stable generates"),
     ("shell/src/federation/loader.rs", "running the code of a library, and unloading it"),
     ("shell/src/federation/loader/mapping.rs", "a mapping that tells whether code may run from a file"),
-    ("shell/src/federation/loader/keys.rs", "a function that the C library calls, and one of its own"),
+    ("shell/src/federation/loader/keys.rs", "functions in place of the C library's, and these themselves"),
+    ("shell/src/federation/loader/signals.rs", "functions in place of the C library's, and these themselves"),
 ];
 
 /// Where colours are given by number. All other code names a token.

@@ -126,9 +126,9 @@ impl Federation {
             notify: notify_fn(move || wake(Duration::ZERO)),
         };
         let provider = assignment.as_ref().map_or(&*host, |known| &*known.provider);
-        let installed = module.bind(provider, consumer).and_then(|interface| {
+        let installed = module.bind(provider, consumer).and_then(|bound| {
             let unusable = |error: InstallError| Failure::new(Stage::Init, error.code(), error);
-            self.host.install(&key, &interface).map_err(unusable)
+            self.host.install(&key, bound).map_err(unusable)
         });
         match (installed, assignment) {
             (Ok(()), Some(known)) => {

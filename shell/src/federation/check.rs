@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -168,8 +167,7 @@ impl Job {
         })?;
         let result = self.look(&library, &copy, found, (stages, note), cancel);
         if !matches!(result, Ok(Some(_))) {
-            // Nothing more can be done about a private copy that cannot be removed; its folder goes at exit.
-            let _ = fs::remove_file(copy);
+            loader::remove(&copy);
         }
         result
     }
@@ -197,6 +195,7 @@ impl Job {
             );
             return Err(Failure::new(Stage::Check, "generation-damaged", text));
         }
+        loader::bring(library, copy).map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
         note(&mut stages, "copy");
         if current.is_some() && current == digest {
             return Ok(None);

@@ -4,12 +4,16 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use plugin_api::{
     manifest::{AtomAccess, HostManifest, RemoteManifest, is_reserved},
-    shared::{Grant, Grants, InstallError, Interface, SharedCrate},
+    shared::{Grant, Grants, InstallError, SharedCrate},
 };
 use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
-use super::{module::Module, resolver::Providers};
+use super::{
+    loader::Image,
+    module::{Bound, Module},
+    resolver::Providers,
+};
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage},
@@ -29,6 +33,8 @@ pub(super) struct Host {
     modules: Arc<[Module]>,
     bound: BTreeSet<String>,
     store: Option<Store>,
+    /// The libraries whose copies it uses.
+    images: Vec<Arc<Image>>,
 }
 
 impl Host {
@@ -38,7 +44,7 @@ impl Host {
         let store = Module::of_host::<shared_store::Shared>(move |consumer| table.bind(consumer));
         let switch = Switch::new();
         let telemetry = Module::of_host::<telemetry::Shared>(move |consumer| switch.bind(consumer));
-        Self { modules: Arc::new([store, telemetry]), bound: BTreeSet::new(), store: None }
+        Self { modules: Arc::new([store, telemetry]), bound: BTreeSet::new(), store: None, images: Vec::new() }
     }
 
     /// What it has.
@@ -51,8 +57,9 @@ impl Host {
         self.modules.iter().filter(|module| !self.bound.contains(&module.key)).cloned().collect()
     }
 
-    /// Points the host at the copy of `key` that `interface` is of; it is not pointed at another one afterwards.
-    pub(super) fn install(&mut self, key: &str, interface: &Interface) -> Result<(), InstallError> {
+    /// Points the host at the copy of `key` that is bound for it; it is not pointed at another one afterwards.
+    pub(super) fn install(&mut self, key: &str, bound: Bound) -> Result<(), InstallError> {
+        let Bound { interface, image } = bound;
         self.bound.insert(key.to_owned());
         if key == <shared_store::Shared as SharedCrate>::NAME {
             self.store = Some(Store::from_cells(interface.get()?));
@@ -61,6 +68,7 @@ impl Host {
             // provider is kept.
             interface.get::<HubArc>()?.attach(replay::into_default());
         }
+        self.images.extend(image);
         Ok(())
     }
 
@@ -72,6 +80,7 @@ impl Host {
     /// Lets go of everything that may be a remote's.
     pub(super) fn uninstall(&mut self) {
         self.store = None;
+        self.images.clear();
     }
 
     /// The host's manifest as this build really is: it has its crates in one version each.

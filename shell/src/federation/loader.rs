@@ -11,6 +11,10 @@ use std::{
     fs, io,
     mem::ManuallyDrop,
     path::{Path, PathBuf},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering, fence},
+    },
 };
 
 use abi_stable::{
@@ -29,12 +33,18 @@ mod file;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod keys;
 mod mapping;
+mod needs;
+mod refusal;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod signals;
 #[cfg(target_os = "linux")]
 mod threads;
 
 pub(crate) use file::section_text;
 pub use file::{complete, inspect};
 pub(crate) use mapping::may_execute;
+pub use needs::{bring, remove};
+pub use refusal::Refusal;
 
 /// Why a library cannot be used. The path stands last in every message.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +87,15 @@ pub enum LibraryError {
         /// The library.
         path: PathBuf,
     },
+    /// Its panics would end the process.
+    #[error(
+        "the library was built with `panic = \"abort\"`, so its first panic would end the shell; build it with \
+         `panic = \"unwind\"`: {0}"
+    )]
+    Aborts(PathBuf),
     /// The system's loader refuses it.
-    #[error("the system cannot load the library ({0}); install what it needs, or build it on this system: {1}")]
-    Refused(String, PathBuf),
+    #[error("the system cannot load the library ({1}); {advice}: {2}", advice = .0.advice())]
+    Refused(Refusal, String, PathBuf),
     /// The layouts of the contract differ although the revision is the same.
     #[error(
         "the library's plugin contract is laid out differently: {0}; rebuild it with this `plugin-api`: {1}"
@@ -120,7 +136,8 @@ impl LibraryError {
             Self::OtherPlatform { .. } => "library-other-platform",
             Self::NotAPlugin(..) => "library-not-a-plugin",
             Self::Revision { .. } => "abi-revision",
-            Self::Refused(..) => "library-refused",
+            Self::Aborts(_) => "panic-abort",
+            Self::Refused(refusal, ..) => refusal.code(),
             Self::Layout(..) => "abi-layout",
             Self::Manifest(error, _) => error.code(),
             Self::Digest { .. } => "digest-mismatch",
@@ -143,14 +160,36 @@ impl LibraryError {
 /// Dropping it keeps the code mapped for ever.
 pub struct Library {
     entry: RemoteEntryRef,
+    /// Released once the code is gone, and never when it stays.
+    image: ManuallyDrop<Arc<Image>>,
     loaded: Option<Loaded>,
+}
+
+/// The code of a library, held by those that may call it; it is not unloaded while anything holds it.
+#[derive(Debug, Default)]
+pub struct Image {
+    closing: AtomicBool,
+}
+
+impl Image {
+    /// Holds the code; `None` once it is being unloaded.
+    pub fn hold(image: &Weak<Self>) -> Option<Arc<Self>> {
+        let image = image.upgrade()?;
+        // Either this sees the mark, or `unload`, which sets it, sees the count.
+        fence(Ordering::SeqCst);
+        (!image.closing.load(Ordering::SeqCst)).then_some(image)
+    }
 }
 
 struct Loaded {
     /// Closed by [`Library::unload`] only: dropping it may happen while a thread still runs its code.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it is never closed there"))]
     library: ManuallyDrop<libloading::Library>,
+    /// The private copy.
     copy: PathBuf,
+    /// The file that is mapped: the copy, or one of it with what was brought along.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is asked about it there"))]
+    mapped: PathBuf,
     /// Who ran before any of its code did.
     #[cfg(target_os = "linux")]
     before: threads::Tasks,
@@ -165,6 +204,8 @@ pub enum Unloaded {
     Kept,
     /// It was not let go, because these threads may still run its code.
     Threads(Vec<String>),
+    /// It was not let go, because the process may still call these functions of it.
+    Signals(Vec<String>),
     /// It is part of this executable.
     Linked,
 }
@@ -172,7 +213,7 @@ pub enum Unloaded {
 impl Library {
     /// A remote that is linked into this executable.
     pub fn linked(entry: RemoteEntryRef) -> Self {
-        Self { entry, loaded: None }
+        Self { entry, image: ManuallyDrop::default(), loaded: None }
     }
 
     /// [`load`](Self::load) for a library that the host's manifest or the user has named: that is the decision
@@ -204,8 +245,7 @@ impl Library {
         // SAFETY: passed on to the caller.
         let result = unsafe { Self::load_copy(path, copy, planned) };
         if result.is_err() {
-            // Nothing more can be done about a private copy that cannot be removed; its folder goes at exit.
-            let _ = fs::remove_file(copy);
+            remove(copy);
         }
         result
     }
@@ -218,12 +258,33 @@ impl Library {
         same_manifest(planned, &file::parse(&text, path)?, path)?;
         sign(copy);
         // As the system calls it, for whoever looks for it in the memory map.
-        let copy = &copy.canonicalize().map_err(|e| LibraryError::io(e, path))?;
+        let mapped = bring(path, copy)?.canonicalize().map_err(|e| LibraryError::io(e, path))?;
         #[cfg(target_os = "linux")]
         let before = threads::Tasks::now();
         // SAFETY: the caller trusts the library, its constructors included.
-        let library = unsafe { libloading::Library::new(copy) }
-            .map_err(|e| LibraryError::Refused(describe(&e), path.to_owned()))?;
+        let library = unsafe { open(&mapped) }.map_err(|e| {
+            let text = describe(&e).replace(&*mapped.to_string_lossy(), &path.to_string_lossy());
+            LibraryError::Refused(Refusal::of(&text), text, path.to_owned())
+        })?;
+        let loaded = Loaded {
+            library: ManuallyDrop::new(library),
+            copy: copy.to_owned(),
+            mapped,
+            #[cfg(target_os = "linux")]
+            before,
+        };
+        match Self::root_of(&loaded.library, path, &text) {
+            Ok(entry) => Ok(Self { entry, image: ManuallyDrop::default(), loaded: Some(loaded) }),
+            Err(error) => {
+                // Its constructors have run, and may have left as much as a remote.
+                loaded.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// The entry point of a library that was just loaded, whose manifest is `text`, after the checks of the contract.
+    fn root_of(library: &libloading::Library, path: &Path, text: &str) -> Result<RemoteEntryRef, LibraryError> {
         // SAFETY: under this name `abi_stable` exports a static whose first bytes are an `AbiHeader`; a handle
         // on it is a pointer to it.
         let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
@@ -241,21 +302,14 @@ impl Library {
         if entry.abi_revision() != ABI_REVISION {
             return Err(LibraryError::Revision { found: entry.abi_revision(), path: path.to_owned() });
         }
-        let descriptor = entry.descriptor()();
-        if descriptor.as_str() != text {
+        if entry.descriptor()().as_str() != text {
             // Two manifests in one library: which one is meant is not for the host to guess.
             return Err(LibraryError::Descriptor(
                 "its code and its section disagree".to_owned(),
                 path.to_owned(),
             ));
         }
-        let loaded = Loaded {
-            library: ManuallyDrop::new(library),
-            copy: copy.to_owned(),
-            #[cfg(target_os = "linux")]
-            before,
-        };
-        Ok(Self { entry, loaded: Some(loaded) })
+        Ok(entry)
     }
 
     /// The remote's entry point.
@@ -263,7 +317,35 @@ impl Library {
         self.entry
     }
 
-    /// Unloads the library and looks whether it is gone.
+    /// What others hold who may call its code.
+    pub fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// Whether others hold its code, or objects of it.
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.image) > 1 || self.is_lent()
+    }
+
+    /// Whether others hold objects of it that were lent to them; see [`plugin_api::shared::Lent`].
+    pub fn is_lent(&self) -> bool {
+        self.entry.lent()() > 0
+    }
+
+    /// The names of threads that may still run its code, once the one that the host ran it on has ended.
+    #[cfg(target_os = "linux")]
+    pub fn threads_left(&self) -> Vec<String> {
+        self.loaded.as_ref().map_or_else(Vec::new, |loaded| loaded.before.left_behind(&loaded.mapped))
+    }
+
+    /// The names of threads that may still run its code: not known here.
+    #[cfg(not(target_os = "linux"))]
+    pub fn threads_left(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Unloads the library and looks whether it is gone. One that is [held](Self::is_held) stays.
+    ///
     ///
     /// To be called after the thread that ran its code has ended: thread-local values of a living thread keep a
     /// library mapped. Waits a moment for other threads of the library to end, and does not let go of its code
@@ -273,25 +355,42 @@ impl Library {
     /// ends: Windows would unmap it under a thread's feet, and macOS keeps libraries with thread-local values
     /// anyway.
     pub fn unload(self) -> Unloaded {
+        self.image.closing.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let held = self.is_held();
         let Some(loaded) = self.loaded else { return Unloaded::Linked };
-        // Fails where the system holds on to what is mapped; there the folder of copies goes later.
-        let _ = fs::remove_file(&loaded.copy);
-        loaded.close()
+        remove(&loaded.copy);
+        if held {
+            return Unloaded::Kept;
+        }
+        let unloaded = loaded.close();
+        if unloaded == Unloaded::Gone {
+            drop(ManuallyDrop::into_inner(self.image));
+        }
+        unloaded
     }
 }
 
 impl Loaded {
     #[cfg(target_os = "linux")]
     fn close(self) -> Unloaded {
-        let left = self.before.left_behind(&self.copy);
+        let left = self.before.left_behind(&self.mapped);
         if !left.is_empty() {
             return Unloaded::Threads(left);
         }
         #[cfg(target_env = "gnu")]
-        let keys = keys::Keys::within(&threads::code(&self.copy));
+        let keys = {
+            let code = threads::code(&self.mapped);
+            // After the threads: they may have put back what they had installed.
+            let left = signals::left_in(&code);
+            if !left.is_empty() {
+                return Unloaded::Signals(left);
+            }
+            keys::Keys::within(&code)
+        };
         // A failure shows in what is mapped.
         let _ = ManuallyDrop::into_inner(self.library).close();
-        if threads::is_mapped(&self.copy) {
+        if threads::is_mapped(&self.mapped) {
             return Unloaded::Kept;
         }
         #[cfg(target_env = "gnu")]
@@ -315,9 +414,57 @@ pub(super) fn relocate(error: LibraryError, path: &Path) -> LibraryError {
         LibraryError::OtherPlatform { found, here, .. } => LibraryError::OtherPlatform { found, here, path },
         LibraryError::NotAPlugin(e, _) => LibraryError::NotAPlugin(e, path),
         LibraryError::Revision { found, .. } => LibraryError::Revision { found, path },
+        LibraryError::Aborts(_) => LibraryError::Aborts(path),
         LibraryError::Manifest(e, _) => LibraryError::Manifest(e, path),
         other => other,
     }
+}
+
+/// Loads a library with all that it needs, and binds all of its symbols at once: one that is missing is an error here
+/// instead of the end of the process at its first call. Its own symbols are for itself.
+///
+/// # Safety
+/// Runs the library's constructors.
+#[cfg(unix)]
+unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: passed on to the caller.
+    unsafe { libloading::os::unix::Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_LOCAL) }.map(Into::into)
+}
+
+/// Loads a library with all that it needs, from its folder and those of the system; Windows binds all symbols at once.
+///
+/// # Safety
+/// Runs the library's entry point.
+#[cfg(windows)]
+unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library};
+    let flags = LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR;
+    // SAFETY: passed on to the caller.
+    unsafe { Library::load_with_flags(path, flags) }.map(Into::into)
+}
+
+/// The stack of a remote's thread: that of a main thread, which is what an author's panel has in a window of its own.
+///
+/// Only addresses are reserved; memory is used as far as the stack grows. `RUST_MIN_STACK` may ask for more.
+pub fn stack_size() -> usize {
+    const LEAST: usize = 8 << 20;
+    const MOST: usize = 64 << 20;
+    let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    main_stack().map_or(LEAST, |limit| limit.clamp(LEAST, MOST)).max(asked)
+}
+
+/// The limit of the main thread's stack.
+#[cfg(unix)]
+fn main_stack() -> Option<usize> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the system writes two numbers to a variable that holds two.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) };
+    (result == 0).then(|| usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
+#[cfg(not(unix))]
+fn main_stack() -> Option<usize> {
+    None
 }
 
 fn describe(error: &libloading::Error) -> String {

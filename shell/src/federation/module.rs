@@ -1,6 +1,6 @@
 //! Copies of shared crates that participants have, and how one is bound for another participant.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use abi_stable::{StableAbi, type_layout::TypeLayout};
 use plugin_api::{
@@ -9,6 +9,7 @@ use plugin_api::{
     shared::{Consumer, Interface, SharedCrate},
 };
 
+use super::loader::Image;
 use crate::{
     failure::{Failure, Stage},
     text,
@@ -27,6 +28,8 @@ pub struct Module {
     /// Version of the copy.
     pub version: String,
     layout: &'static TypeLayout,
+    /// The library that it is in; none for the host's.
+    image: Option<Weak<Image>>,
     bind: Arc<dyn Fn(Consumer) -> Result<Interface, Failure> + Send + Sync>,
 }
 
@@ -37,17 +40,19 @@ impl Module {
             key: C::NAME.to_owned(),
             version: C::VERSION.to_owned(),
             layout: <C::Interface as StableAbi>::LAYOUT,
+            image: None,
             bind: Arc::new(move |consumer| Ok(Interface::new(C::NAME, C::VERSION, bind(consumer)))),
         }
     }
 
     /// A copy in a remote's library.
-    pub fn of_remote(module: &SharedModule) -> Self {
+    pub(super) fn of_remote(module: &SharedModule, image: &Arc<Image>) -> Self {
         let bind = module.bind;
         Self {
             key: module.key.to_string(),
             version: module.version.to_string(),
             layout: module.layout,
+            image: Some(Arc::downgrade(image)),
             bind: Arc::new(move |consumer| {
                 bind(consumer).into_result().map_err(|error| Failure::from_remote(Stage::Init, &error))
             }),
@@ -57,9 +62,17 @@ impl Module {
     /// Binds this copy, which is `provider`'s, for `consumer`.
     ///
     /// # Errors
-    /// When the provider's code panics, or hands over something else than this copy: what a consumer keeps in a
-    /// crate is for the provider that the plan names.
-    pub fn bind(&self, provider: &str, consumer: Consumer) -> Result<Interface, Failure> {
+    /// When the provider's code panics, its library is being unloaded, or it hands over something else than this copy:
+    /// what a consumer keeps in a crate is for the provider that the plan names.
+    pub(super) fn bind(&self, provider: &str, consumer: Consumer) -> Result<Bound, Failure> {
+        let image = self.image.as_ref().map(|image| {
+            Image::hold(image).ok_or_else(|| {
+                let text = format!("the library that provides `{}` was unloaded meanwhile; retry", self.key);
+                Failure::new(Stage::Init, "shared-missing", text)
+            })
+        });
+        // Before its code is called.
+        let image = image.transpose()?;
         let interface = (self.bind)(consumer)?;
         let Self { key, version, layout, .. } = self;
         let other = if interface.key() != key || interface.version() != version {
@@ -67,7 +80,7 @@ impl Module {
         } else if let Err(difference) = layout::check(layout, interface.layout()) {
             format!("an interface that differs from the one that it states: {difference}")
         } else {
-            return Ok(interface.provided_by(provider));
+            return Ok(Bound { interface: interface.provided_by(provider), image });
         };
         let text = format!(
             "`{provider}` was asked for `{key}` {version} and handed over {other}; its copy is not used; report this to \
@@ -83,4 +96,12 @@ impl Module {
     pub fn can_use(&self, provided: &Self) -> Result<(), String> {
         layout::check(self.layout, provided.layout)
     }
+}
+
+/// A copy that is bound for a consumer.
+pub struct Bound {
+    /// What the consumer is pointed at.
+    pub(super) interface: Interface,
+    /// The provider's library, to be held for as long as the consumer may call it; none for the host's copy.
+    pub(super) image: Option<Arc<Image>>,
 }

@@ -26,13 +26,13 @@ use plugin_api::{
         SurfaceBox, SurfaceContext,
     },
     manifest::RemoteManifest,
-    shared::Interface,
 };
 
 use super::{
     keeping::Kept,
-    loader::{Library, Unloaded},
-    module::Module,
+    loader::{self, Library},
+    module::{Bound, Module},
+    retire::{Ended, Provider},
 };
 use crate::{
     compositor::{
@@ -69,7 +69,7 @@ pub enum Code {
 }
 
 /// Makes one interface of a share scope; run on the thread of the remote that it is for.
-pub type Bind = Box<dyn FnOnce() -> Result<Interface, Failure> + Send>;
+pub type Bind = Box<dyn FnOnce() -> Result<Bound, Failure> + Send>;
 
 /// How far a remote is.
 #[derive(Clone)]
@@ -95,7 +95,7 @@ pub type Times = Vec<(&'static str, Duration)>;
 pub struct Remote {
     calls: mpsc::Sender<Call>,
     shared: Arc<Shared>,
-    thread: Option<thread::JoinHandle<Option<Library>>>,
+    thread: Option<thread::JoinHandle<Option<Ended>>>,
     offers: Option<Arc<[Module]>>,
     ending: Option<Ending>,
 }
@@ -107,8 +107,11 @@ struct Shared {
     name: String,
     state: Mutex<State>,
     times: Mutex<Times>,
-    /// The state has changed, or the thread is at its end.
+    /// The state has changed.
     moved: Condvar,
+    /// Whether the thread is at its end, with a panic or without.
+    at_end: Mutex<bool>,
+    end: Condvar,
     /// The call that the remote is in, and since when.
     busy: Mutex<Option<(Stage, Instant)>>,
     /// What has failed, or was coped with, and was not asked for yet.
@@ -162,6 +165,8 @@ impl Remote {
             state: Mutex::new(State::Loading),
             times: Mutex::default(),
             moved: Condvar::new(),
+            at_end: Mutex::new(false),
+            end: Condvar::new(),
             busy: Mutex::new(Some((Stage::Load, Instant::now()))),
             notes: Mutex::default(),
             rates: Rates::of(&manifest.name),
@@ -173,18 +178,19 @@ impl Remote {
         let run = {
             let shared = Arc::clone(&shared);
             move || {
+                let _at_end = AtEnd(Arc::clone(&shared));
                 let thread = Thread {
-                    shared: Arc::clone(&shared),
+                    shared,
                     inbox,
                     surfaces: BTreeMap::new(),
                     held: Held::default(),
+                    providers: Vec::new(),
                 };
-                let library = thread.run(&code, &manifest);
-                shared.moved.notify_all();
-                library
+                thread.run(&code, &manifest)
             }
         };
-        let thread = thread::Builder::new().name(format!("remote:{}", shared.name)).spawn(run);
+        let thread = thread::Builder::new().name(format!("remote:{}", shared.name));
+        let thread = thread.stack_size(loader::stack_size()).spawn(run);
         let thread = thread
             .map_err(|e| {
                 let text = format!(
@@ -305,42 +311,54 @@ impl Remote {
         let _ = self.calls.send(Call::Shutdown);
     }
 
-    /// Ends the remote and unloads its library.
+    /// Ends the remote; what is to be unloaded, if it was loaded.
     ///
-    /// A remote that does not end within `limit` keeps its thread and its library: unmapping code that may
+    /// A remote that does not end by `deadline` keeps its thread and its library: unmapping code that may
     /// still run would end the process.
-    pub fn retire(mut self, limit: Duration) -> Result<Unloaded, Failure> {
+    ///
+    /// # Errors
+    /// When its thread does not end in time, or has panicked.
+    pub fn end(mut self, deadline: Instant) -> Result<Option<Ended>, Failure> {
         self.begin_shutdown();
-        let Some(thread) = self.thread.take() else { return Ok(Unloaded::Linked) };
-        let deadline = Instant::now() + limit;
-        let mut state = self.shared.state.lock();
-        while matches!(*state, State::Loading | State::Loaded(_) | State::Initialising | State::Active) {
-            if self.shared.moved.wait_until(&mut state, deadline).timed_out() {
-                drop(state);
+        let Some(thread) = self.thread.take() else { return Ok(None) };
+        // Not the state: one that has failed may still hang in what is dropped after that.
+        let mut at_end = self.shared.at_end.lock();
+        while !*at_end {
+            if self.shared.end.wait_until(&mut at_end, deadline).timed_out() && !*at_end {
+                drop(at_end);
                 return Err(Failure::new(
                     Stage::Retire,
                     "retire-hung",
                     format!(
-                        "`{}` did not end within {limit:?}; its thread and library are kept until the shell ends; \
-                         a new one can run beside it; tell its author",
+                        "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library are kept until the shell \
+                         ends; a new one can run alongside; report this to its author",
                         self.shared.name
                     ),
                 ));
             }
         }
-        drop(state);
-        match thread.join() {
-            Ok(Some(library)) => Ok(library.unload()),
-            Ok(None) => Ok(Unloaded::Gone),
-            Err(_) => Err(Failure::new(
+        drop(at_end);
+        thread.join().map_err(|_| {
+            Failure::new(
                 Stage::Retire,
                 "retire-panicked",
                 format!(
-                    "the thread of `{}` panicked; its library is kept until the shell ends; tell its author",
+                    "the thread of `{}` panicked; its library is kept until the shell ends; report this to its author",
                     self.shared.name
                 ),
-            )),
-        }
+            )
+        })
+    }
+}
+
+/// Notes that a remote's thread is at its end, however it gets there.
+struct AtEnd(Arc<Shared>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        *self.0.at_end.lock() = true;
+        self.0.end.notify_all();
+        self.0.moved.notify_all();
     }
 }
 
@@ -410,6 +428,8 @@ struct Thread {
     surfaces: BTreeMap<u64, Open>,
     /// What all of its surfaces have in the shell's memory.
     held: Held,
+    /// Whose copies of shared crates the remote uses.
+    providers: Vec<Provider>,
 }
 
 struct Open {
@@ -425,7 +445,7 @@ struct Open {
 
 impl Thread {
     /// Lives the remote's life; returns what is to be unloaded once this thread is gone.
-    fn run(mut self, code: &Code, manifest: &RemoteManifest) -> Option<Library> {
+    fn run(mut self, code: &Code, manifest: &RemoteManifest) -> Option<Ended> {
         let shared = Arc::clone(&self.shared);
         let library = match code {
             Code::Linked(entry) => Library::linked(*entry),
@@ -441,7 +461,9 @@ impl Thread {
                 }
             }
         };
-        let modules: Vec<Module> = library.entry().shared()().iter().map(Module::of_remote).collect();
+        let modules = library.entry().shared()();
+        let modules: Vec<Module> =
+            modules.iter().map(|module| Module::of_remote(module, library.image())).collect();
         shared.set(State::Loaded(modules.into()));
         if let Some(mut remote) = self.init(&library) {
             let failure = self.serve(&mut remote);
@@ -457,10 +479,10 @@ impl Thread {
                 Ok(()) => {}
             }
         }
-        Some(library)
+        Some(Ended { library, providers: self.providers })
     }
 
-    fn init(&self, library: &Library) -> Option<RemoteBox> {
+    fn init(&mut self, library: &Library) -> Option<RemoteBox> {
         let (scope, data_dir, fonts) = loop {
             match self.inbox.next() {
                 Some(Call::Init { scope, data_dir, fonts }) => break (scope, data_dir, fonts),
@@ -472,13 +494,21 @@ impl Thread {
             }
         };
         let shared = &self.shared;
-        let scope: Vec<Interface> = match scope.into_iter().map(|bind| bind()).collect() {
+        let scope: Vec<Bound> = match scope.into_iter().map(|bind| bind()).collect() {
             Ok(scope) => scope,
             Err(failure) => {
                 shared.fail(failure);
                 return None;
             }
         };
+        let of = |bound: &Bound| {
+            let image = Arc::clone(bound.image.as_ref()?);
+            // Its own copy keeps what it likes.
+            let other = !Arc::ptr_eq(&image, library.image());
+            other.then(|| Provider::new(&bound.interface, image))
+        };
+        self.providers = scope.iter().filter_map(of).collect();
+        let scope: Vec<_> = scope.into_iter().map(|bound| bound.interface).collect();
         if let Err(error) = std::fs::create_dir_all(&data_dir) {
             let text = format!(
                 "the folder of `{}` cannot be made ({error}); remove what is in the way, let this user write there, \

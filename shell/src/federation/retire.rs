@@ -1,17 +1,19 @@
 //! Remotes that end: on threads of their own, and counted where something of them stays.
 
 use std::{
-    sync::{Arc, mpsc},
+    mem::ManuallyDrop,
+    sync::{Arc, Weak, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
+use plugin_api::shared::Interface;
 
 use super::{
     Federation,
     events::Event,
-    loader::Unloaded,
+    loader::{Image, Library, Unloaded},
     remote::{Ending, Remote, SHUTDOWN_LIMIT, Wake},
 };
 use crate::failure::{Failure, SharedFailure, Stage};
@@ -30,8 +32,9 @@ pub struct Kept {
 /// Remotes on their way out, and those of which something stays.
 pub(super) struct Retiring {
     endings: Arc<Endings>,
-    receiver: mpsc::Receiver<Kept>,
+    receiver: mpsc::Receiver<(String, u64, Retired)>,
     kept: Vec<Kept>,
+    waiting: Vec<Waiting>,
     /// Whose copies of shared crates are in use.
     pinned: Vec<Remote>,
 }
@@ -40,21 +43,24 @@ pub(super) struct Retiring {
 pub(super) struct Endings {
     /// By alias.
     threads: Mutex<Vec<(String, thread::JoinHandle<()>)>>,
-    kept: mpsc::Sender<Kept>,
+    done: mpsc::Sender<(String, u64, Retired)>,
     wake: Wake,
 }
 
 impl Retiring {
     pub(super) fn new(wake: Wake) -> Self {
         let (sender, receiver) = mpsc::channel();
-        let endings = Arc::new(Endings { threads: Mutex::default(), kept: sender, wake });
-        Self { endings, receiver, kept: Vec::new(), pinned: Vec::new() }
+        let endings = Arc::new(Endings { threads: Mutex::default(), done: sender, wake });
+        Self { endings, receiver, kept: Vec::new(), waiting: Vec::new(), pinned: Vec::new() }
     }
 
     /// Returns what ends this generation when its remote is dropped.
     pub(super) fn ending(&self, alias: &str, generation: u64) -> Ending {
-        let (endings, alias) = (Arc::clone(&self.endings), alias.to_owned());
-        Box::new(move |remote| endings.end(&alias, generation, remote))
+        let endings = Arc::clone(&self.endings);
+        let (alias, name) = (alias.to_owned(), alias.to_owned());
+        Box::new(move |remote| {
+            endings.run(&alias, generation, move || retire(&name, generation, remote, deadline()));
+        })
     }
 
     /// Returns true while a generation of `alias` is on its way out.
@@ -64,13 +70,13 @@ impl Retiring {
 }
 
 impl Endings {
-    fn end(&self, alias: &str, generation: u64, remote: Remote) {
-        let (name, kept, wake) = (alias.to_owned(), self.kept.clone(), Arc::clone(&self.wake));
+    /// Does the last of a remote on a thread of its own.
+    fn run(&self, alias: &str, generation: u64, run: impl FnOnce() -> Retired + Send + 'static) {
+        let (name, done, wake) = (alias.to_owned(), self.done.clone(), Arc::clone(&self.wake));
         let run = move || {
-            if let Some(failure) = retire(&name, generation, remote) {
-                // A shell that ends listens no more.
-                let _ = kept.send(Kept { remote: name, generation, failure: Arc::new(failure) });
-            }
+            let retired = run();
+            // A shell that ends listens no more.
+            let _ = done.send((name, generation, retired));
             wake(Duration::ZERO);
         };
         let mut threads = self.threads.lock();
@@ -83,8 +89,8 @@ impl Endings {
                     "could not spawn a thread to unload `{alias}` ({error}); its library is kept until the shell ends; \
                      close something or raise the limit"
                 );
-                let failure = Arc::new(Failure::new(Stage::Retire, "no-thread", text));
-                let _ = self.kept.send(Kept { remote: alias.to_owned(), generation, failure });
+                let failure = Failure::new(Stage::Retire, "no-thread", text);
+                let _ = self.done.send((alias.to_owned(), generation, Retired::Kept(failure)));
             }
         }
     }
@@ -126,11 +132,43 @@ impl Federation {
         });
     }
 
-    /// Counts what has stayed since the last time.
+    /// Counts what has stayed since the last time, and unloads what nothing holds any more.
     pub(super) fn count_kept(&mut self) {
-        let new: Vec<Kept> = self.retiring.receiver.try_iter().collect();
-        for kept in new {
-            self.keep(kept);
+        let done: Vec<_> = self.retiring.receiver.try_iter().collect();
+        for (remote, generation, retired) in done {
+            match retired {
+                Retired::Gone => {
+                    self.retiring.kept.retain(|kept| (&kept.remote, kept.generation) != (&remote, generation));
+                }
+                Retired::Kept(failure) => {
+                    self.retiring.kept.retain(|kept| (&kept.remote, kept.generation) != (&remote, generation));
+                    self.keep(Kept { remote, generation, failure: Arc::new(failure) });
+                }
+                Retired::Waiting(waiting) => {
+                    (self.wake)(SHUTDOWN_LIMIT);
+                    self.retiring.waiting.push(waiting);
+                }
+            }
+        }
+        for mut waiting in std::mem::take(&mut self.retiring.waiting) {
+            if waiting.is_free() {
+                let (alias, generation) = (waiting.name.clone(), waiting.generation);
+                self.retiring.endings.run(&alias, generation, move || waiting.unload());
+                continue;
+            }
+            if let Some(failure) = waiting.report() {
+                let (remote, generation) = (waiting.name.clone(), waiting.generation);
+                self.keep(Kept { remote, generation, failure: Arc::new(failure) });
+            }
+            self.retiring.waiting.push(waiting);
+        }
+    }
+
+    /// Unloads what waited for others that have ended, as the shell ends. What is held all the same stays.
+    pub(super) fn unload_waiting(&mut self, mut waiting: Vec<Waiting>) {
+        waiting.append(&mut self.retiring.waiting);
+        while let Some(at) = waiting.iter().position(Waiting::is_free) {
+            waiting.remove(at).unload();
         }
     }
 
@@ -150,28 +188,153 @@ impl Federation {
     }
 }
 
-/// Ends a remote; why its code stays, if it does. Waits.
-pub(super) fn retire(name: &str, generation: u64, remote: Remote) -> Option<Failure> {
-    let unloaded = match remote.retire(SHUTDOWN_LIMIT) {
-        Ok(unloaded) => unloaded,
-        Err(failure) => return Some(failure),
-    };
-    let (code, why) = match unloaded {
-        Unloaded::Gone | Unloaded::Linked => {
-            tracing::debug!(remote = name, generation, ?unloaded, "retired");
+/// When a remote that is told to end now is given up.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + SHUTDOWN_LIMIT
+}
+
+/// What is left of a remote whose thread has ended.
+pub struct Ended {
+    pub(super) library: Library,
+    pub(super) providers: Vec<Provider>,
+}
+
+/// A library whose copy of a shared crate a remote uses: held, because the remote's code may call it.
+pub(super) struct Provider {
+    /// Its name, and that of the crate.
+    name: String,
+    image: Arc<Image>,
+    /// Whether the copy keeps nothing of the remote but what the remote counts.
+    counted: bool,
+}
+
+impl Provider {
+    /// The provider of an interface.
+    pub(super) fn new(interface: &Interface, image: Arc<Image>) -> Self {
+        let name = format!("`{}` ({})", interface.provider(), interface.key());
+        Self { name, image, counted: interface.is_counted() }
+    }
+}
+
+/// What became of a remote that was ended.
+pub(super) enum Retired {
+    /// Nothing of it is left.
+    Gone,
+    /// Its code stays until the shell ends, and why.
+    Kept(Failure),
+    /// Its code stays while others may call it.
+    Waiting(Waiting),
+}
+
+/// A library that runs no code by itself any more, and whose code and objects others may still call.
+pub(super) struct Waiting {
+    name: String,
+    generation: u64,
+    library: Library,
+    /// Libraries that may keep objects of it.
+    keepers: Vec<(String, Weak<Image>)>,
+    since: Instant,
+    reported: bool,
+}
+
+impl Waiting {
+    fn keepers(&self) -> impl Iterator<Item = &str> {
+        let alive = self.keepers.iter().filter(|(_, image)| image.strong_count() > 0);
+        alive.map(|(name, _)| &**name)
+    }
+
+    /// Whether nothing holds it any more.
+    fn is_free(&self) -> bool {
+        self.keepers().next().is_none() && !self.library.is_held()
+    }
+
+    /// Why it stays, once: at once when that will not change by itself, and after a while otherwise.
+    fn report(&mut self) -> Option<Failure> {
+        let keepers: Vec<_> = self.keepers().collect();
+        let (code, why) = if !keepers.is_empty() {
+            let list = keepers.join(", ");
+            (
+                "library-lent",
+                format!(
+                    "until {list} is unloaded, which may keep objects of it; a crate that keeps none, or keeps them in \
+                     `Lent`, states so with `SharedCrate::COUNTED`"
+                ),
+            )
+        } else if self.library.is_lent() {
+            (
+                "library-lent",
+                "while others keep objects that it lent to them; its author can take them back in `Drop`".to_owned(),
+            )
+        } else if self.since.elapsed() >= SHUTDOWN_LIMIT {
+            ("library-pinned", "while remotes that have not ended use its copies of shared crates".to_owned())
+        } else {
+            return None;
+        };
+        if std::mem::replace(&mut self.reported, true) {
             return None;
         }
-        Unloaded::Threads(threads) => {
-            let list = threads.join(", ");
-            ("library-threads", format!("it left threads running, and their code must not go: {list}"))
+        let (generation, name) = (self.generation, &self.name);
+        let text = format!("generation {generation} of `{name}` has ended, and its library stays {why}");
+        Some(Failure::new(Stage::Retire, code, text))
+    }
+
+    /// Unloads it.
+    fn unload(self) -> Retired {
+        unload(&self.name, self.generation, self.library)
+    }
+}
+
+/// Ends a remote; what became of it. Waits until `deadline`.
+pub(super) fn retire(name: &str, generation: u64, remote: Remote, deadline: Instant) -> Retired {
+    let Ended { library, providers } = match remote.end(deadline) {
+        Ok(Some(ended)) => ended,
+        Ok(None) => return Retired::Gone,
+        Err(failure) => return Retired::Kept(failure),
+    };
+    let threads = library.threads_left();
+    if !threads.is_empty() {
+        // They may call the providers at any time.
+        let _held = ManuallyDrop::new(providers);
+        return Retired::Kept(left_threads(name, generation, &threads));
+    }
+    let keepers = providers.iter().filter(|provider| !provider.counted);
+    let keepers = keepers.map(|provider| (provider.name.clone(), Arc::downgrade(&provider.image))).collect();
+    // Its code calls nothing by itself any more.
+    drop(providers);
+    let name = name.to_owned();
+    let waiting = Waiting { name, generation, library, keepers, since: Instant::now(), reported: false };
+    if waiting.is_free() { waiting.unload() } else { Retired::Waiting(waiting) }
+}
+
+/// Unloads a library that nothing holds.
+fn unload(name: &str, generation: u64, library: Library) -> Retired {
+    let (code, why) = match library.unload() {
+        unloaded @ (Unloaded::Gone | Unloaded::Linked) => {
+            tracing::debug!(remote = name, generation, ?unloaded, "retired");
+            return Retired::Gone;
+        }
+        Unloaded::Threads(threads) => return Retired::Kept(left_threads(name, generation, &threads)),
+        Unloaded::Signals(left) => {
+            let list = left.join(", ");
+            ("library-signals", format!("the process may still call what it has installed: {list}"))
         }
         Unloaded::Kept => {
             ("library-mapped", "the system keeps it: something in the process still uses it".to_owned())
         }
     };
+    Retired::Kept(stays(name, generation, code, &why))
+}
+
+fn left_threads(name: &str, generation: u64, threads: &[String]) -> Failure {
+    let list = threads.join(", ");
+    let why = format!("it left threads running, and their code must not go: {list}");
+    stays(name, generation, "library-threads", &why)
+}
+
+fn stays(name: &str, generation: u64, code: &str, why: &str) -> Failure {
     let text = format!(
-        "generation {generation} of `{name}` has ended, and its library stays until the shell ends ({why}); tell its \
-         author to end everything in `Drop`"
+        "generation {generation} of `{name}` has ended, and its library stays until the shell ends ({why}); report this \
+         to its author, who can end everything in `Drop`"
     );
-    Some(Failure::new(Stage::Retire, code, text))
+    Failure::new(Stage::Retire, code, text)
 }

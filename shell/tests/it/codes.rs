@@ -45,6 +45,11 @@ type Provocation = (&'static str, fn() -> String);
 const OUT_OF_REACH: &[(&str, &str)] = &[
     ("auth-random-unavailable", "a system that runs tests has random bytes"),
     ("check-lost", "nobody asks for what it says that nobody wants, or the shell itself is at fault"),
+    ("library-descriptors", "it takes the descriptors from every other test of the process"),
+    ("library-memory", "it takes the memory from every other test of the process"),
+    ("library-noexec", "it takes a file system that was mounted so"),
+    ("static-tls", "it takes libraries with another allocator"),
+    ("store-not-shared", "only a remote that links the store and does not share it can, and none of the fixtures does"),
     ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
     ("link-failed", "tests start no browser; those of `links` have one that hangs"),
     ("load-hung", "it holds the lock of the system's loader, and with that every other test of the process"),
@@ -365,6 +370,22 @@ const CONFIGURATIONS: &[Provocation] = &[
     ("config-unreadable", || config(".", "let this user read it")),
     ("host-shared-unknown", || host_says("ledger")),
     ("host-shared-version", || host_says("shared-store")),
+    ("panic-abort", || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let library = folder.path().join("library");
+        let mut bytes = fs::read(&libraries().bare).expect("libraries can be read");
+        let magic = &plugin_api::embed::MAGIC;
+        // The topmost bit of the revision.
+        for at in crate::support::places_of(&bytes, magic) {
+            bytes[at + magic.len() + 3] |= 0x80;
+        }
+        fs::write(&library, bytes).expect("libraries can be written");
+        loader::inspect(&library).expect_err("its panics end the process").code().to_owned()
+    }),
+    #[cfg(target_os = "linux")]
+    ("library-symbol", || unloadable("pthread_key_create", "pulse_is_not_there", "pulse_is_not_there")),
+    #[cfg(target_os = "linux")]
+    ("library-version", || unloadable("GLIBC_2.", "GLIBC_9.", "GLIBC_9.")),
     ("library-refused", || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
@@ -383,6 +404,20 @@ const CONFIGURATIONS: &[Provocation] = &[
         error.code().to_owned()
     }),
 ];
+
+/// The code for a library that asks the system for `to` instead of `from`; the message names `what`.
+#[cfg(target_os = "linux")]
+fn unloadable(from: &str, to: &str, what: &str) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
+    fs::write(&library, crate::support::edited(&libraries().bare, &[(from, to)])).expect("it can be written");
+    let manifest = loader::inspect(&library).expect("its manifest is as it was");
+    let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
+    let told = error.to_string();
+    assert!(told.contains(what) && told.ends_with(&*library.to_string_lossy()), "{told}");
+    assert!(!told.contains(&*copy.to_string_lossy()), "the private copy is no concern of the reader's: {told}");
+    error.code().to_owned()
+}
 
 /// What every library of this platform needs.
 const NEEDED: &str = if cfg!(windows) {

@@ -255,6 +255,36 @@ fn a_crate_that_the_shell_does_not_know_is_shared_all_the_same() {
 }
 
 #[test]
+fn consumer_stays_while_provider_keeps_its_callback() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().next);
+    installation.add(&libraries().peer);
+    installation.tell(PEER.0, "lend");
+    let mut shell = installation.start();
+    shell.show(PEER.0, PEER.1);
+    shell.show(NEXT.0, "./sum");
+    shell.drive("both show the sum", |shell| saying(shell, "Sum 0") == 2);
+    let data = installation.data_of(PEER.0);
+    std::fs::remove_file(data.join("lend")).expect("it was there");
+    shell.federation.retry(PEER.0);
+    shell.show(PEER.0, PEER.1);
+    shell.drive("its next generation is there", |shell| saying(shell, "Sum 0") == 2);
+    shell.drive("the one that lends stays", |shell| !shell.federation.kept().is_empty());
+    let failure = shell.federation.kept()[0].failure.clone();
+    assert_eq!(failure.code, "library-lent", "{failure}");
+    shell.press("Add");
+    shell.drive("both show the new sum", |shell| saying(shell, "Sum 1") == 2);
+    let heard = std::fs::read_to_string(data.join("heard")).expect("the callback was called");
+    assert_eq!(heard, "1", "by the provider, after its remote had ended");
+    // One that has lent nothing goes at once, although it used the same copy.
+    shell.federation.retry(PEER.0);
+    shell.show(PEER.0, PEER.1);
+    shell.drive("a third generation is there", |shell| saying(shell, "Sum 1") == 2);
+    shell.drive("the second has ended", |shell| shell.federation.retiring() == 0);
+    assert_eq!(shell.federation.kept().len(), 1);
+}
+
+#[test]
 fn a_crate_that_nobody_has_is_missed_and_found_again() {
     let mut installation = Installation::new();
     installation.add(&libraries().peer);

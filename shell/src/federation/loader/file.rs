@@ -9,7 +9,7 @@ use plugin_api::{
     manifest::RemoteManifest,
 };
 
-use super::LibraryError;
+use super::{LibraryError, needs};
 
 type Image<'a> = object::File<'a, &'a ReadCache<File>>;
 
@@ -51,7 +51,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryEr
 }
 
 /// Reads a library of this platform and the size of its file.
-fn with_library<T>(
+pub(super) fn with_library<T>(
     path: &Path,
     read: impl FnOnce(&Image<'_>, u64) -> Result<T, LibraryError>,
 ) -> Result<T, LibraryError> {
@@ -96,8 +96,12 @@ fn manifest_text(library: &Image<'_>, path: &Path) -> Result<String, LibraryErro
         EmbedError::Magic => LibraryError::NotAPlugin(e.to_string(), path.to_owned()),
         _ => LibraryError::Damaged(e.to_string(), path.to_owned()),
     })?;
-    if revision != ABI_REVISION {
-        return Err(LibraryError::Revision { found: revision, path: path.to_owned() });
+    let found = revision & !embed::ABORTS;
+    if found != ABI_REVISION {
+        return Err(LibraryError::Revision { found, path: path.to_owned() });
+    }
+    if revision != found || needs::aborts(library) {
+        return Err(LibraryError::Aborts(path.to_owned()));
     }
     Ok(text.to_owned())
 }

@@ -5,8 +5,8 @@
 //! find none, and its standard library ends the process then. And a thread that ended later would call what is no
 //! longer there.
 //!
-//! Nobody can be asked whose a key is. So this executable stands in for the function of the C library that makes
-//! them, which the system's loader takes for all libraries, and notes where the destructor of each key lies.
+//! Nobody can be asked whose a key is. So this executable stands in for the functions of the C library that make and
+//! delete them, which the system's loader takes for all libraries, and notes where the destructor of each key lies.
 
 use std::{
     ffi::{c_int, c_void},
@@ -22,6 +22,7 @@ const KEYS: usize = 1024;
 static DESTRUCTORS: [AtomicUsize; KEYS] = [const { AtomicUsize::new(0) }; KEYS];
 
 type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
+type Delete = unsafe extern "C" fn(libc::pthread_key_t) -> c_int;
 type Create = unsafe extern "C" fn(*mut libc::pthread_key_t, Destructor) -> c_int;
 
 /// The C library's function of this name, with a note. Needs neither memory nor a key of its own: it is called
@@ -52,6 +53,33 @@ unsafe extern "C" fn pthread_key_create(key: *mut libc::pthread_key_t, destructo
     result
 }
 
+/// The C library's function of this name, with the note taken back: the number may be the next one's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pthread_key_delete(key: libc::pthread_key_t) -> c_int {
+    static REAL: AtomicUsize = AtomicUsize::new(0);
+    let mut real = REAL.load(Ordering::Relaxed);
+    if real == 0 {
+        // SAFETY: the name ends with a zero.
+        real = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_key_delete".as_ptr()) }.expose_provenance();
+        REAL.store(real, Ordering::Relaxed);
+    }
+    if real == 0 {
+        return libc::EINVAL;
+    }
+    // Before the key is free for others.
+    let noted = DESTRUCTORS.get(key as usize).map(|noted| (noted, noted.swap(0, Ordering::AcqRel)));
+    // SAFETY: it is the function of this name, which POSIX declares so.
+    let real: Delete = unsafe { mem::transmute(std::ptr::with_exposed_provenance::<c_void>(real)) };
+    // SAFETY: with what the caller gave, who knows the function's contract.
+    let result = unsafe { real(key) };
+    if result != 0
+        && let Some((noted, destructor)) = noted
+    {
+        noted.store(destructor, Ordering::Release);
+    }
+    result
+}
+
 /// Keys whose destructors lie in a library.
 pub(super) struct Keys(Vec<usize>);
 
@@ -68,9 +96,7 @@ impl Keys {
     /// Gives them back, once the library has gone: no code that knows them is left.
     pub(super) fn give_back(self) {
         for key in self.0 {
-            DESTRUCTORS[key].store(0, Ordering::Release);
-            // SAFETY: only the library had it, and nothing can use or delete it any more. One that the library has
-            // given back itself is refused.
+            // SAFETY: only the library had it, and nothing can use or delete it any more: it was noted until now.
             unsafe { libc::pthread_key_delete(key as libc::pthread_key_t) };
         }
     }
@@ -92,5 +118,10 @@ mod tests {
         assert_eq!(mine().0, [key as usize], "the function that stands in was called");
         mine().give_back();
         assert_eq!(mine().0, [0; 0]);
+        // SAFETY: as before.
+        assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(destructor)) }, 0);
+        // SAFETY: the key was just made.
+        assert_eq!(unsafe { libc::pthread_key_delete(key) }, 0);
+        assert_eq!(mine().0, [0; 0], "the library has deleted it itself");
     }
 }

@@ -36,6 +36,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::needs;
+
 /// How long threads may take to end.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -213,11 +215,13 @@ fn maps() -> String {
     fs::read("/proc/self/maps").map(|maps| String::from_utf8_lossy(&maps).into_owned()).unwrap_or_default()
 }
 
-/// Whether this line of `maps` is of the file `copy`, which may have been removed.
+/// Whether this line of `maps` is of the file `copy`, or of one that was brought along with it; they may have been
+/// removed.
 fn names(line: &str, copy: &Path) -> bool {
     line.find('/').is_some_and(|at| {
         let path = &line[at..];
-        path.strip_suffix(" (deleted)").unwrap_or(path) == copy.to_string_lossy()
+        let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+        path == copy.to_string_lossy() || needs::root(copy).is_some_and(|root| Path::new(path).starts_with(root))
     })
 }
 

@@ -14,7 +14,7 @@ use abi_stable::{
 };
 use plugin_api::{
     abi::{
-        Font, FrameInput, HostServices, HostServices_TO, InitContext, RemoteEntryRef, RemoteError,
+        Font, FrameInput, HostServices, HostServices_TO, InitContext, RemoteBox, RemoteEntryRef, RemoteError,
         SurfaceContext,
     },
     shared::{Consumer, Grant, Interface, SharedCrate, notify_fn},
@@ -274,4 +274,85 @@ fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
         loaded.unload()
     });
     assert_eq!(window.join().expect("no panic"), Unloaded::Gone);
+}
+
+/// A host and a remote without the SDK, whose file in the folder says where it panics.
+fn bare(folder: &Path) -> (Library, InitContext) {
+    let library = &libraries().bare;
+    let manifest = loader::inspect(library).expect("a good library");
+    let loaded = Library::open(library, &folder.join("bare.copy"), &manifest).expect("a good library");
+    let context = InitContext {
+        services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
+        scope: RVec::new(),
+        data_dir: folder.to_string_lossy().into_owned().into(),
+        fonts: RVec::new(),
+    };
+    (loaded, context)
+}
+
+#[test]
+fn panics_without_the_sdk_are_errors_everywhere() {
+    let folder = folder();
+    fs::write(folder.path().join("panic-init"), "").expect("a file can be written");
+    let (library, context) = bare(folder.path());
+    let panicked = |error: RemoteError, place: &str| {
+        assert_eq!(error.code, RemoteError::PANICKED, "{place}: {error:?}");
+        assert_eq!(error.message.as_str(), format!("the fixture panics in {place}"));
+    };
+    panicked(library.entry().init()(context).into_result().err().expect("it panics"), "init");
+    fs::rename(folder.path().join("panic-init"), folder.path().join("panic-shutdown")).expect("a name");
+    let (_, context) = bare(folder.path());
+    let mut remote = library.entry().init()(context).into_result().expect("it starts");
+    let get = |remote: &mut RemoteBox, place: &str| {
+        let context = SurfaceContext { id: 1, state: ROption::RNone };
+        remote.get(format!("./panic-{place}").as_str().into(), context).into_result()
+    };
+    panicked(get(&mut remote, "get").err().expect("it panics"), "get");
+    let mut surface = get(&mut remote, "frame").expect("the remote is as it was");
+    surface.frame(input(0.0)).into_result().expect("a first frame");
+    panicked(surface.frame(input(0.1)).into_result().expect_err("it panics"), "frame");
+    assert_eq!(surface.frame(input(0.2)).into_result().expect_err("it is gone").code, RemoteError::FAILED);
+    surface.close().into_result().expect("nothing is left to close");
+    panicked(get(&mut remote, "save").expect("a surface").save().into_result().expect_err("it panics"), "save");
+    panicked(get(&mut remote, "close").expect("a surface").close().into_result().expect_err("it panics"), "close");
+    panicked(get(&mut remote, "drop").expect("a surface").close().into_result().expect_err("it panics"), "drop");
+    // Nobody asks how it went.
+    drop(get(&mut remote, "drop").expect("a surface"));
+    panicked(remote.shutdown().into_result().expect_err("it panics"), "shutdown");
+}
+
+#[test]
+fn libraries_shipped_alongside_are_found() {
+    let folder = folder();
+    let [app, lib] = ["app", "lib"].map(|name| folder.path().join(name));
+    for folder in [&app, &lib] {
+        fs::create_dir(folder).expect("a folder");
+    }
+    let compile = |arguments: &[&str]| {
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-x", "c", "-"]).args(arguments).current_dir(&app);
+        let status = cc.stdin(std::process::Stdio::null()).status();
+        assert!(status.expect("a C compiler").success(), "{arguments:?}");
+    };
+    // One needs the other, which lies elsewhere.
+    compile(&["-o", "../lib/libpulsedeep.so"]);
+    compile(&["-o", "libpulseside.so", "-Wl,--no-as-needed", "-L../lib", "-lpulsedeep", "-Wl,-rpath,$ORIGIN/../lib"]);
+    compile(&["-o", "libuser.so", "-Wl,--no-as-needed", "-L.", "-lpulseside", "-Wl,-rpath,$ORIGIN"]);
+    let copy = folder.path().join("copies/user-1.so");
+    fs::create_dir(folder.path().join("copies")).expect("a folder");
+    fs::copy(app.join("libuser.so"), &copy).expect("libraries can be copied");
+    let mapped = loader::bring(&app.join("libuser.so"), &copy).expect("there is room");
+    // The originals are not needed any more, and a copy can be copied in turn, as a preflight does.
+    fs::rename(&app, folder.path().join("gone")).expect("a folder can be renamed");
+    let again = folder.path().join("copies/user-2.so");
+    fs::copy(&copy, &again).expect("libraries can be copied");
+    for library in [mapped, loader::bring(&copy, &again).expect("there is room")] {
+        let found = Command::new("ldd").arg(&library).output().expect("ldd starts").stdout;
+        let found = String::from_utf8_lossy(&found).into_owned();
+        assert!(found.contains("libpulsedeep.so") && !found.contains("not found"), "{found}");
+    }
+    for copy in [&copy, &again] {
+        loader::remove(copy);
+    }
+    assert_eq!(fs::read_dir(folder.path().join("copies")).expect("a folder").count(), 0);
 }

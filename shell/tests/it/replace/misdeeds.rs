@@ -245,3 +245,27 @@ fn whatever_is_removed_is_taken_again_when_it_is_back() {
     improve(&installation);
     shell.drive("it is seen as soon as it is there", |shell| shell.screen().says("Counted 0"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn library_with_signal_handler_is_kept() {
+    let mut installation = Installation::new();
+    let misdeed = format!("{:width$}", "misdeed: signal@new", width = NONE.len());
+    installation.add_edited(&libraries().puppet, NONE, &misdeed);
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
+    // Another that handles it too: the first handler is no longer the current one.
+    rebuild(&installation, "signal@new slow@save");
+    shell.drive("another takes over", |shell| shell.entry(PUPPET).generation() == 2);
+    shell.drive("the first stays", |shell| shell.federation.kept().len() == 1);
+    assert_eq!(shell.federation.kept()[0].failure.code, "library-signals");
+    improve(&installation);
+    shell.drive("a third takes over", |shell| shell.entry(PUPPET).generation() == 3);
+    shell.drive("the second stays", |shell| shell.federation.kept().len() == 2);
+    let own = std::process::id().to_string();
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -USR2 {own}")]).status();
+    assert!(sent.expect("a shell starts").success());
+    shell.press("Count");
+    shell.drive("it counts on", |shell| shell.screen().says("Counted 1"));
+}

@@ -1,0 +1,113 @@
+//! Reasons of the system's loader for not loading a library, read from its message.
+
+/// What the system's loader lacks, or what the library has that it cannot load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A library that it needs is not there, or something that is not told apart.
+    Needs,
+    /// A function or variable that no library has.
+    Symbol,
+    /// A newer version of a system library.
+    Version,
+    /// Thread-local storage of a fixed size, which is used up.
+    StaticTls,
+    /// The folder of the private copy, or a policy, does not let code run.
+    NoExec,
+    /// Memory.
+    Memory,
+    /// Descriptors.
+    Descriptors,
+}
+
+impl Refusal {
+    /// Reads the message of the C library, of macOS, or of Windows.
+    pub(super) fn of(message: &str) -> Self {
+        let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+        // Several messages have a general beginning and the cause at their end, so the order matters.
+        if says(&["static TLS"]) {
+            Self::StaticTls
+        } else if says(&["Too many open files", "os error 4)"]) {
+            Self::Descriptors
+        } else if says(&["annot allocate memory", "os error 1455)", "os error 8)", "os error 14)"]) {
+            Self::Memory
+        } else if says(&["failed to map segment", "code signature", "os error 1260)", "os error 577)"]) {
+            Self::NoExec
+        } else if says(&["' not found (required by", "' not found"]) && says(&["version `"]) {
+            Self::Version
+        } else if says(&["undefined symbol", "ymbol not found", "os error 127)"]) {
+            Self::Symbol
+        } else {
+            Self::Needs
+        }
+    }
+
+    /// The stable code.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Needs => "library-refused",
+            Self::Symbol => "library-symbol",
+            Self::Version => "library-version",
+            Self::StaticTls => "static-tls",
+            Self::NoExec => "library-noexec",
+            Self::Memory => "library-memory",
+            Self::Descriptors => "library-descriptors",
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::Needs => "install what it needs, or build it on this system",
+            Self::Symbol => {
+                "it uses a symbol that nothing on this system has: link the library that defines it, or rebuild the \
+                 remote against the version that is installed here"
+            }
+            Self::Version => {
+                "it was built on a system with newer libraries: build it on this system or on an older one"
+            }
+            Self::StaticTls => {
+                "its allocator, or another crate of it, uses thread-local storage of a fixed size (initial-exec TLS), \
+                 which is used up in this process: restart Pulse with \
+                 GLIBC_TUNABLES=glibc.rtld.optional_static_tls=262144, or build the remote without that storage (for \
+                 jemalloc its feature `disable_initial_exec_tls`, for mimalloc `local_dynamic_tls`)"
+            }
+            Self::NoExec => {
+                "the file system of the private copies is mounted `noexec`, or a security policy forbids the code: let \
+                 that folder execute, or name another one with TMPDIR or XDG_RUNTIME_DIR"
+            }
+            Self::Memory => "there is not enough memory: close something or raise the limit, then retry",
+            Self::Descriptors => {
+                "the process has too many files open: raise its limit (`ulimit -n`) or disable a remote that leaks \
+                 them, then retry"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_the_loader_are_told_apart() {
+        for (message, refusal) in [
+            ("libx.so: cannot open shared object file: No such file or directory", Refusal::Needs),
+            ("libx.so: cannot open shared object file: Too many open files", Refusal::Descriptors),
+            ("x.so: undefined symbol: bug_not_there", Refusal::Symbol),
+            ("libc.so.6: version `GLIBC_2.99' not found (required by x.so)", Refusal::Version),
+            ("x.so: cannot allocate memory in static TLS block", Refusal::StaticTls),
+            ("x.so: failed to map segment from shared object: Operation not permitted", Refusal::NoExec),
+            ("x.so: failed to map segment from shared object", Refusal::NoExec),
+            ("x.so: failed to map segment from shared object: Cannot allocate memory", Refusal::Memory),
+            ("x.so: cannot create shared object descriptor: Cannot allocate memory", Refusal::Memory),
+            ("dlopen(x.dylib, 0x0002): Symbol not found: _f", Refusal::Symbol),
+            ("dlopen(x.dylib, 0x0002): Library not loaded: @rpath/y.dylib", Refusal::Needs),
+            ("the specified module could not be found. (os error 126)", Refusal::Needs),
+            ("the specified procedure could not be found. (os error 127)", Refusal::Symbol),
+            ("", Refusal::Needs),
+        ] {
+            assert_eq!(Refusal::of(message), refusal, "{message}");
+        }
+    }
+}
