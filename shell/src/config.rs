@@ -169,11 +169,7 @@ impl Config {
     /// `~/`, or after `file:`.
     pub(crate) fn place_of(&self, location: &str) -> PathBuf {
         let base = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-        let file = location.strip_prefix("file:").map(|file| {
-            let local = file.strip_prefix("//").map(|file| file.strip_prefix("localhost").unwrap_or(file));
-            local.unwrap_or(file)
-        });
-        let location = file.filter(|file| file.starts_with('/')).unwrap_or(location);
+        let location = file_of(location).unwrap_or(location);
         match (location.strip_prefix("~/"), env::home_dir()) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => base.join(location),
@@ -187,7 +183,7 @@ impl Config {
     pub fn locate(&self, alias: &str, reference: &RemoteRef) -> Result<Located, Failure> {
         let location = reference.location.as_str();
         let path = self.place_of(location);
-        if location.contains("://") && !path.is_absolute() {
+        if location.contains("://") && file_of(location).is_none() {
             let text = format!(
                 "`{alias}` is to come from {location}, and this shell loads remotes from files only; \
                  name a manifest or a library: {}",
@@ -244,6 +240,13 @@ impl Config {
         })?;
         Ok(Located { manifest, library, origin, looked })
     }
+}
+
+/// The absolute path of a `file:` URL of this machine.
+fn file_of(location: &str) -> Option<&str> {
+    let file = location.strip_prefix("file:")?;
+    let local = file.strip_prefix("//").map(|file| file.strip_prefix("localhost").unwrap_or(file));
+    local.or(Some(file)).filter(|file| file.starts_with('/'))
 }
 
 /// `failure` with the paths at which a library was looked for.

@@ -50,7 +50,7 @@ impl fmt::Display for Unsafe {
 #[cfg(unix)]
 pub(crate) use unix::{check, is_closed};
 
-/// Returns nothing but safe paths: see the module.
+/// Accepts every path; see the module.
 ///
 /// # Errors
 /// Never, on this system.
@@ -95,7 +95,7 @@ mod unix {
         walk(path, Users::of_process())
     }
 
-    /// Returns whether nobody but trusted users can put files into this folder, or exchange it.
+    /// Returns whether only trusted users can put files into this folder, or exchange it.
     pub(crate) fn is_closed(folder: &Path) -> bool {
         let users = Users::of_process();
         let open = |about: Metadata| users.others_write(&about);
@@ -163,6 +163,8 @@ mod unix {
                 let mut trusted: BTreeSet<u32> = owners.chain([own, 0]).collect();
                 let mut groups: BTreeSet<u32> = trusted.clone();
                 groups.extend(private_group(own));
+                // Administrators, who may write to `/Applications`.
+                groups.extend(cfg!(target_os = "macos").then_some(80));
                 trusted.extend(unmapped());
                 Self { trusted, groups }
             })

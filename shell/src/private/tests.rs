@@ -18,6 +18,7 @@ fn a_folder_is_private_and_goes_with_its_value() {
     let mut folder = places(home.path()).first().expect("there is room");
     let file = folder.file("a-1.so").expect("it is listed");
     fs::write(&file, "code").expect("files can be written");
+    fs::create_dir(file.with_extension("so.d")).expect("folders can be made");
     fs::write(folder.tree("trial").expect("it is made").join("left"), "").expect("files can be written");
     let path = folder.path.clone();
     assert!(path.starts_with(home.path().join("cache/libraries")), "{path:?}");
