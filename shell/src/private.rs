@@ -122,7 +122,10 @@ impl Place {
         if !self.shared {
             file::create_private(&self.path).map_err(|error| error.to_string())?;
         }
-        trust::check(&self.path).map_err(|reason| reason.to_string())
+        trust::check(&self.path).map_err(|reason| match reason {
+            trust::Unsafe::Unreadable(error, path) if path == self.path => error.to_string(),
+            reason => reason.to_string(),
+        })
     }
 }
 

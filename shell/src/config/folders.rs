@@ -35,16 +35,16 @@ pub(super) fn data_and_config(
     }
 }
 
-/// Makes the folders, and takes the rights of other users to them away.
+/// Makes the data folder, and takes the rights of other users to the folders away.
 ///
 /// A data folder that the user has named and made keeps the rights that it has.
 pub(super) fn prepare(data_dir: &Path, is_default: bool, config_dir: &Path) {
-    let made = data_dir.exists() && !is_default || file::create_private(data_dir).is_ok();
-    if made {
-        for part in PARTS {
-            // Reported where it is used.
-            let _ = file::create_private(&data_dir.join(part));
-        }
+    if is_default || !data_dir.exists() {
+        // Reported where it is used.
+        let _ = file::create_private(data_dir);
+    }
+    for part in PARTS {
+        file::tighten(&data_dir.join(part));
     }
     file::tighten(config_dir);
 }

@@ -129,10 +129,20 @@ fn take(from: &Path, to: &Path, name: &Path) {
     if fs::symlink_metadata(&old).is_err() || fs::symlink_metadata(&new).is_ok_and(|about| !about.is_dir()) {
         return;
     }
-    let moved = new.parent().map_or(Ok(()), file::create_private).and_then(|()| move_to(&old, &new));
-    match moved {
+    let failed = |error: &io::Error| {
+        tracing::warn!(
+            code = "data-not-taken",
+            "what an earlier version kept cannot be moved to {} ({error}); move it there by hand: {}",
+            new.display(),
+            old.display()
+        );
+    };
+    if let Err(error) = new.parent().map_or(Ok(()), file::create_private) {
+        return failed(&error);
+    }
+    match move_to(&old, &new) {
         Ok(()) => {
-            tracing::info!(from = %old.display(), to = %new.display(), "took over from an earlier version")
+            tracing::info!(from = %old.display(), to = %new.display(), "took over from an earlier version");
         }
         // Another shell was first, or a start after which both are there.
         Err(error)
@@ -140,12 +150,7 @@ fn take(from: &Path, to: &Path, name: &Path) {
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty
             ) => {}
-        Err(error) => tracing::warn!(
-            code = "data-not-taken",
-            "what an earlier version kept cannot be moved to {} ({error}); move it there by hand: {}",
-            new.display(),
-            old.display()
-        ),
+        Err(error) => failed(&error),
     }
 }
 
