@@ -108,7 +108,7 @@ enum Command {
 
 #[derive(Args, Default)]
 struct RunArgs {
-    /// The host's manifest; PULSE_SHELL_CONFIG stands for it.
+    /// The host's manifest; `PULSE_SHELL_CONFIG` stands for it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Start without remotes; each can be enabled in the window.
@@ -120,10 +120,10 @@ struct RunArgs {
 
 #[derive(Args, Default)]
 struct Folders {
-    /// A folder to look for libraries in; may be given more than once; PULSE_SHELL_PLUGIN_DIR stands for it.
+    /// A folder to look for libraries in; may be given more than once; `PULSE_SHELL_PLUGIN_DIR` stands for it.
     #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
-    /// The folder for data of shell and remotes; PULSE_SHELL_DATA_DIR stands for it.
+    /// The folder for data of shell and remotes; `PULSE_SHELL_DATA_DIR` stands for it.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

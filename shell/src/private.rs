@@ -135,7 +135,7 @@ pub(crate) struct Folder {
     path: PathBuf,
     marker: File,
     /// Held as well, because programs that clean folders for temporary files respect it.
-    _folder: Option<File>,
+    _held: Option<File>,
 }
 
 impl Folder {
@@ -158,7 +158,7 @@ impl Folder {
         loader::may_execute(&marker).map_err(|error| not_executable(&error, place))?;
         let held = File::open(folder.path()).ok().filter(|held| held.try_lock_shared().is_ok());
         // From here on it is removed by what the marker says.
-        Ok(Self { path: folder.keep(), marker, _folder: held })
+        Ok(Self { path: folder.keep(), marker, _held: held })
     }
 
     /// Returns whether it is still there: others may have cleaned its place.

@@ -49,7 +49,7 @@ Exit status:
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
-    /// The host's manifest, for which PULSE_SHELL_CONFIG stands; else the one that `pulse` would start with.
+    /// The host's manifest, for which `PULSE_SHELL_CONFIG` stands; else the one that `pulse` would start with.
     #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
     /// Manifests, libraries or folders with some of both; without any, the remotes that the host's manifest lists.

@@ -1,4 +1,4 @@
-//! Takes over what earlier versions kept in folders and variables that PulseAudio has as well.
+//! Takes over what earlier versions kept in folders and variables that `PulseAudio` has as well.
 //!
 //! Each file or folder moves on its own and never over another one, so that the next start continues where one was
 //! interrupted, and shells that start together do not disturb each other. What is not Pulse's stays where it is.
@@ -45,12 +45,12 @@ pub(crate) fn take_over(has_data_dir: bool) {
     }
 }
 
-/// Returns whether a former variable can be meant for this program: PulseAudio has some of them.
+/// Returns whether a former variable can be meant for this program: `PulseAudio` has some of them.
 fn is_ours(name: &str, value: &str) -> bool {
     match name {
         _ if value.is_empty() => false,
         // `daemon.conf`, `client.conf`.
-        "CONFIG" => value.ends_with(".json"),
+        "CONFIG" => super::is_json(Path::new(value)),
         // A number or the name of a level of its own.
         "LOG" => value.contains(['=', ',']) || ["trace", "debug", "off"].contains(&value),
         _ => true,

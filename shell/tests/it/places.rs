@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use pulse::{federation::Status, private::Places};
+use pulse::{federation::Status, preflight::Preflight, private::Places};
 
 use crate::support::{Headless, Installation, libraries, manifest_of};
 
@@ -259,6 +259,29 @@ fn a_cleaned_folder_of_copies_is_made_again() {
     drop(shell);
     let left = installation.path("cache/libraries").read_dir().expect("it is there").count();
     assert_eq!(left, 0, "copies go with the shell");
+}
+
+#[test]
+fn a_trial_does_without_a_copy_that_was_cleaned_away() {
+    let mut installation = Installation::new();
+    installation.edit_host(|host| host["preflight"] = true.into());
+    installation.add(&libraries().next);
+    let alias = installation.add(&libraries().peer);
+    let mut config = installation.config();
+    config.preflight = Some(Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), ..Preflight::default() });
+    let mut shell = installation.start_with(config);
+    shell.show(&alias, "./sum");
+    shell.drive("it has its provider", |shell| shell.screen().says("Sum 0"));
+    fs::remove_dir_all(installation.path("cache")).expect("folders can be removed");
+    let mut library = fs::read(&libraries().peer).expect("libraries can be read");
+    library.extend(b"another build");
+    let built = installation.write("building", library);
+    fs::rename(built, installation.path(&file_name(&libraries().peer))).expect("files can be renamed");
+    shell.drive("it was replaced", |shell| {
+        let failure = shell.entry(&alias).last_failure().map(|(failure, _)| failure.to_string());
+        assert_eq!(failure, None);
+        shell.entry(&alias).generation() == 2
+    });
 }
 
 #[test]
