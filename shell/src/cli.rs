@@ -16,7 +16,7 @@ use plugin_api::manifest::AtomAccess;
 
 use crate::{
     app, catalogue,
-    config::{Config, ConfigError, Options, is_json, read_manifest, take_over},
+    config::{Config, ConfigError, Options, is_json, migrate, read_manifest},
     ending,
     failure::Failure,
     standalone, text,
@@ -142,27 +142,27 @@ impl Folders {
     }
 }
 
-/// The host's manifest of a flag, else of the environment.
+/// Returns the host's manifest of a flag, else of the environment.
 fn named(config: Option<PathBuf>) -> Option<PathBuf> {
     config.or_else(|| variable("PULSE_SHELL_CONFIG").map(PathBuf::from))
 }
 
-/// The value of an environment variable; an empty one counts as unset.
+/// Returns the value of an environment variable; an empty one counts as unset.
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// The configuration with the host's manifest, for a command that uses the user's folders.
+/// Loads the configuration with the host's manifest, for a command that uses the user's folders.
 fn load(options: &Options) -> Result<Config, Exit> {
-    take_over(options.data_dir.is_some());
+    migrate(options.data_dir.is_some());
     let config = Config::load(options).map_err(|e| Exit::of(e.code(), &e))?;
     config.prepare(options);
     Ok(config)
 }
 
-/// The configuration without the host's manifest, for a command that uses the user's folders.
+/// Loads the configuration without the host's manifest, for a command that uses the user's folders.
 fn folders(options: &Options) -> Result<Config, Exit> {
-    take_over(options.data_dir.is_some());
+    migrate(options.data_dir.is_some());
     let config = Config::folders(options).map_err(|e| Exit::of(e.code(), &e))?;
     config.prepare(options);
     Ok(config)
@@ -227,7 +227,7 @@ pub fn main() -> ExitCode {
         Some(Command::Rollback(args)) => rollback::run(args),
         Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);
-            take_over(options.data_dir.is_some());
+            migrate(options.data_dir.is_some());
             standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
         }),
     };
@@ -296,7 +296,7 @@ fn is_local(value: &str) -> bool {
 fn run(args: RunArgs) -> Result<u8, Exit> {
     check_inspection()?;
     let options = Options { safe_mode: args.safe_mode, ..args.folders.options(args.config) };
-    take_over(options.data_dir.is_some());
+    migrate(options.data_dir.is_some());
     let config = match Config::load(&options) {
         Ok(config) => config,
         // A user who has clicked an icon sees no standard error.

@@ -50,7 +50,7 @@ struct Place {
 }
 
 impl Places {
-    /// The places of this user: that of `PULSE_SHELL_CACHE_DIR`, then the user's folders for caches, for runtime files
+    /// Lists the places of this user: that of `PULSE_SHELL_CACHE_DIR`, then the user's folders for caches, for runtime files
     /// and for data, else `data_dir`, and the folder for temporary files.
     pub fn of_user(data_dir: Option<&Path>) -> Self {
         let base = choose_base_strategy().ok();
@@ -62,7 +62,7 @@ impl Places {
         Self::of_folders(all, &env::temp_dir())
     }
 
-    /// Places below these folders, and at last in `temporary`, which may be shared with other users.
+    /// Lists places below these folders, and at last in `temporary`, which may be shared with other users.
     pub fn of_folders(folders: impl IntoIterator<Item = PathBuf>, temporary: &Path) -> Self {
         // A relative one would be another with each working folder.
         let folders = folders.into_iter().filter(|folder| folder.is_absolute());
@@ -70,7 +70,7 @@ impl Places {
         Self(own.chain([Place { path: temporary.to_owned(), shared: true }]).collect())
     }
 
-    /// How many there are.
+    /// Returns their number.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -100,7 +100,7 @@ impl Places {
         Err(none(&refused))
     }
 
-    /// Why the place of this number cannot be used, with its name.
+    /// Adds the name of the place of this number to the reason why it cannot be used.
     pub(crate) fn refusal(&self, number: usize, why: &str) -> String {
         let Place { path, shared } = &self.0[number];
         let setting = if *shared { " (the folder for temporary files, TMPDIR)" } else { "" };
@@ -108,7 +108,7 @@ impl Places {
     }
 }
 
-/// Why there is no folder, and what to do, from the reasons of all places.
+/// Describes what to do where no place can be used, with the reasons of all.
 pub(crate) fn none(refused: &[String]) -> String {
     format!(
         "make room in one of these folders, or name another one, which may hold code, in {VARIABLE}: {}",
@@ -157,7 +157,7 @@ impl Folder {
         let marker = mark().map_err(|e| e.to_string())?;
         loader::may_execute(&marker).map_err(|error| not_executable(&error, place))?;
         let held = File::open(folder.path()).ok().filter(|held| held.try_lock_shared().is_ok());
-        // From here on it is removed by what the marker says.
+        // From here on it is removed by what the marker lists.
         Ok(Self { path: folder.keep(), marker, _held: held })
     }
 

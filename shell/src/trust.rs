@@ -136,7 +136,7 @@ mod unix {
         Ok(())
     }
 
-    /// The names in a path, last first.
+    /// Lists the names in a path, last first.
     fn parts(path: &Path) -> Vec<OsString> {
         let name = |part: Component<'_>| match part {
             Component::Normal(name) => Some(name.to_owned()),
@@ -188,7 +188,7 @@ mod unix {
         }
     }
 
-    /// The number under which a container shows owners that it does not have, such as root.
+    /// Returns the number under which a container shows owners that it does not have, such as root.
     fn unmapped() -> Option<u32> {
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
         let map = fs::read_to_string("/proc/self/uid_map").ok()?;
@@ -196,7 +196,7 @@ mod unix {
         if whole { None } else { number("/proc/sys/kernel/overflowuid") }
     }
 
-    /// The group of this user alone, where its number is not the user's: it has the user's name, and no other member.
+    /// Returns the group of this user alone, where its number is not the user's: it has the user's name, and no other member.
     ///
     /// Many systems give each user such a group, and let the group write to what the user makes.
     fn private_group(user: u32) -> Option<u32> {

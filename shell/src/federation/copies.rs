@@ -51,7 +51,7 @@ impl Drop for Copies {
 }
 
 impl Folders {
-    /// A path for the next copy of a library of `remote` in the place of this number.
+    /// Returns a path for the next copy of a library of `remote` in the place of this number.
     fn next(&mut self, place: usize, remote: &str) -> Result<PathBuf, String> {
         let folder = self.made.get_mut(place).ok_or("the shell is ending")?;
         // Others may have cleaned the place meanwhile.
@@ -112,7 +112,7 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
     Err(Failure::new(Stage::Check, "copy-failed", text))
 }
 
-/// Which of the two files a copy fails with.
+/// The file that a copy fails with.
 enum Fault {
     Source(io::Error),
     Copy(io::Error),
