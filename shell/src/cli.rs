@@ -16,7 +16,7 @@ use plugin_api::manifest::AtomAccess;
 
 use crate::{
     app, catalogue,
-    config::{Config, ConfigError, Options, is_json, read_manifest, take_over},
+    config::{Config, ConfigError, Options, is_json, migrate, read_manifest},
     ending,
     failure::Failure,
     standalone, text,
@@ -108,7 +108,7 @@ enum Command {
 
 #[derive(Args, Default)]
 struct RunArgs {
-    /// The host's manifest; PULSE_SHELL_CONFIG stands for it.
+    /// The host's manifest; `PULSE_SHELL_CONFIG` stands for it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Start without remotes; each can be enabled in the window.
@@ -120,10 +120,10 @@ struct RunArgs {
 
 #[derive(Args, Default)]
 struct Folders {
-    /// A folder to look for libraries in; may be given more than once; PULSE_SHELL_PLUGIN_DIR stands for it.
+    /// A folder to look for libraries in; may be given more than once; `PULSE_SHELL_PLUGIN_DIR` stands for it.
     #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
-    /// The folder for data of shell and remotes; PULSE_SHELL_DATA_DIR stands for it.
+    /// The folder for data of shell and remotes; `PULSE_SHELL_DATA_DIR` stands for it.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -142,27 +142,27 @@ impl Folders {
     }
 }
 
-/// The host's manifest of a flag, else of the environment.
+/// Returns the host's manifest of a flag, else of the environment.
 fn named(config: Option<PathBuf>) -> Option<PathBuf> {
     config.or_else(|| variable("PULSE_SHELL_CONFIG").map(PathBuf::from))
 }
 
-/// The value of an environment variable; an empty one counts as unset.
+/// Returns the value of an environment variable; an empty one counts as unset.
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// The configuration with the host's manifest, for a command that uses the user's folders.
+/// Loads the configuration with the host's manifest, for a command that uses the user's folders.
 fn load(options: &Options) -> Result<Config, Exit> {
-    take_over(options.data_dir.is_some());
+    migrate(options.data_dir.is_some());
     let config = Config::load(options).map_err(|e| Exit::of(e.code(), &e))?;
     config.prepare(options);
     Ok(config)
 }
 
-/// The configuration without the host's manifest, for a command that uses the user's folders.
+/// Loads the configuration without the host's manifest, for a command that uses the user's folders.
 fn folders(options: &Options) -> Result<Config, Exit> {
-    take_over(options.data_dir.is_some());
+    migrate(options.data_dir.is_some());
     let config = Config::folders(options).map_err(|e| Exit::of(e.code(), &e))?;
     config.prepare(options);
     Ok(config)
@@ -235,7 +235,7 @@ pub fn main() -> ExitCode {
         Some(Command::Rollback(args)) => rollback::run(args),
         Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);
-            take_over(options.data_dir.is_some());
+            migrate(options.data_dir.is_some());
             standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
         }),
     };
@@ -304,7 +304,7 @@ fn is_local(value: &str) -> bool {
 fn run(args: RunArgs) -> Result<u8, Exit> {
     check_inspection()?;
     let options = Options { safe_mode: args.safe_mode, ..args.folders.options(args.config) };
-    take_over(options.data_dir.is_some());
+    migrate(options.data_dir.is_some());
     let config = match Config::load(&options) {
         Ok(config) => config,
         // A user who has clicked an icon sees no standard error.

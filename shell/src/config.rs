@@ -22,7 +22,7 @@ use crate::{
 mod folders;
 mod former;
 
-pub(crate) use former::take_over;
+pub(crate) use former::migrate;
 
 /// What the command line and the environment say.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +112,7 @@ impl Config {
     ///
     /// The host's manifest is the one that is named, else `manifests/host.json` of the installation (in the folder of
     /// the executable, or one of the two above it), else `host.json` in the user's config folder, else built in.
-    /// The working folder has no say: it may have been filled by others.
+    /// The working folder does not count: another user may have filled it.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -165,15 +165,11 @@ impl Config {
         folders::prepare(&self.data_dir, options.data_dir.is_none(), &self.config_dir);
     }
 
-    /// The file that a location in the host's manifest means: relative to that manifest, below the home folder after
+    /// Returns the file that a location in the host's manifest means: relative to that manifest, below the home folder after
     /// `~/`, or after `file:`.
     pub(crate) fn place_of(&self, location: &str) -> PathBuf {
         let base = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-        let file = location.strip_prefix("file:").map(|file| {
-            let local = file.strip_prefix("//").map(|file| file.strip_prefix("localhost").unwrap_or(file));
-            local.unwrap_or(file)
-        });
-        let location = file.filter(|file| file.starts_with('/')).unwrap_or(location);
+        let location = file_of(location).unwrap_or(location);
         match (location.strip_prefix("~/"), env::home_dir()) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => base.join(location),
@@ -187,7 +183,7 @@ impl Config {
     pub fn locate(&self, alias: &str, reference: &RemoteRef) -> Result<Located, Failure> {
         let location = reference.location.as_str();
         let path = self.place_of(location);
-        if location.contains("://") && !path.is_absolute() {
+        if location.contains("://") && file_of(location).is_none() {
             let text = format!(
                 "`{alias}` is to come from {location}, and this shell loads remotes from files only; \
                  name a manifest or a library: {}",
@@ -214,21 +210,21 @@ impl Config {
     /// The remote of a manifest that is a JSON file.
     pub(crate) fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
         let Written { manifest, origin } = read_manifest(path)?;
-        let beside = path.parent().unwrap_or(Path::new("."));
-        let (library, looked) = self.find_entry(&manifest.remote_entry, beside);
+        let own = path.parent().unwrap_or(Path::new("."));
+        let (library, looked) = self.find_entry(&manifest.remote_entry, own);
         Ok(Located { manifest, library, origin, looked })
     }
 
-    /// The first place where the library called `base` is, else the first place where it could be.
-    fn find_entry(&self, base: &str, beside: &Path) -> (PathBuf, Vec<PathBuf>) {
+    /// Finds the library called `base`: the first place where it is, else the first where it could be; and all of them.
+    fn find_entry(&self, base: &str, own: &Path) -> (PathBuf, Vec<PathBuf>) {
         let name = format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
-        let mut folders = vec![beside.to_owned()];
+        let mut folders = vec![own.to_owned()];
         folders.extend(self.plugin_dirs.iter().cloned());
-        folders.extend(cargo_output(beside));
+        folders.extend(cargo_output(own));
         find(folders.into_iter().map(|folder| folder.join(&name)).collect())
     }
 
-    /// The remote of a library.
+    /// Locates the remote of a library.
     ///
     /// Its path is taken as it is written. A file name alone is looked for where that of a manifest would be.
     fn locate_library(&self, location: &str, path: PathBuf) -> Result<Located, Failure> {
@@ -246,7 +242,14 @@ impl Config {
     }
 }
 
-/// `failure` with the paths at which a library was looked for.
+/// Returns the absolute path of a `file:` URL of this machine.
+fn file_of(location: &str) -> Option<&str> {
+    let file = location.strip_prefix("file:")?;
+    let local = file.strip_prefix("//").map(|file| file.strip_prefix("localhost").unwrap_or(file));
+    local.or(Some(file)).filter(|file| file.starts_with('/'))
+}
+
+/// Adds the paths at which a library was looked for to `failure`.
 pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
     if looked.is_empty() {
         return failure;
@@ -255,15 +258,15 @@ pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
     failure.with_details(format!("Looked for the library here, in this order:\n{}", looked.join("\n")))
 }
 
-/// The first path at which there is a file, else the first one; and all of them.
+/// Returns the first path at which there is a file, else the first one; and all of them.
 fn find(looked: Vec<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
     let found = looked.iter().find(|path| path.is_file()).unwrap_or(&looked[0]).clone();
     (found, looked)
 }
 
-/// The folders into which cargo builds, for a manifest that lies in a package or in a folder of one.
-fn cargo_output(beside: &Path) -> Vec<PathBuf> {
-    let packages = beside.ancestors().take(2).filter(|folder| folder.join("Cargo.toml").is_file());
+/// Returns the folders into which cargo builds, for a manifest that lies in a package or in a folder of one.
+fn cargo_output(own: &Path) -> Vec<PathBuf> {
+    let packages = own.ancestors().take(2).filter(|folder| folder.join("Cargo.toml").is_file());
     packages
         .flat_map(|folder| ["release", "debug"].map(|profile| folder.join("target").join(profile)))
         .collect()
@@ -297,7 +300,7 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
     utf8(&bytes).and_then(|text| remote(text, path, embedded)).map_err(wrong)
 }
 
-/// Why there is no text to be understood.
+/// An answer in place of the text of a manifest.
 enum Unread {
     Io(io::Error),
     TooLarge(ManifestError),
@@ -377,7 +380,7 @@ impl Origin {
         file.strip_prefix(".").unwrap_or(file).display().to_string()
     }
 
-    /// The file, in a sentence.
+    /// Returns the file's name for a sentence, also where there is none.
     pub fn name(&self) -> String {
         if self.path.as_os_str().is_empty() { "the one that is built in".to_owned() } else { self.file() }
     }
@@ -405,7 +408,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The host's manifest of the installation or of the user, where there is one.
+/// Finds the host's manifest of the installation or of the user.
 ///
 /// The installation ends below the home folder, and where other users can put files: `/tmp` is of no program.
 fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
@@ -425,7 +428,7 @@ fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
     near.or_else(|| Some(config_dir.join("host.json")).filter(|file| file.is_file()))
 }
 
-/// Who signs the user in: the manifest in use states it, else the user's own.
+/// Returns what signs the user in: the manifest in use states it, else the user's own.
 ///
 /// A secret goes only where the user sends it: to the service of a manifest that was named or is the user's own.
 fn auth(

@@ -333,11 +333,11 @@ impl Federation {
         };
         let with = self.entries.iter().filter(|(other, entry)| *other != alias && provides(entry));
         // One that is not loaded yet is tried from its place: its copy may come later than the trial.
-        let place = |entry: &Entry| match &entry.copy {
-            Some((copy, _)) if entry.running.is_some() => Some(copy.clone()),
-            _ => entry.library().map(Path::to_owned),
+        let places = |entry: &Entry| {
+            let copy = entry.copy.as_ref().filter(|_| entry.running.is_some());
+            [copy.map(|(copy, _)| copy.clone()), entry.library().map(Path::to_owned)]
         };
-        let with = with.filter_map(|(_, entry)| place(entry)).collect();
+        let with = with.map(|(_, entry)| places(entry)).collect();
         let ending = self.retiring.ending(alias, generation);
         let (config, wake) = (self.config.clone(), Arc::clone(&self.wake));
         Ok(Check::start(Job {

@@ -131,7 +131,10 @@ impl Preflight {
             );
             Failure::new(Stage::Preflight, "preflight-unavailable", text)
         };
-        let mut folder = Places::of_user(None).first().map_err(|e| unavailable("it has no folder", &e))?;
+        let mut folder = Places::of_user(None).first().map_err(|why| {
+            let text = format!("the library cannot be tried without a folder; {why}: {}", library.display());
+            Failure::new(Stage::Preflight, "preflight-unavailable", text)
+        })?;
         let folder = folder.tree("trial").map_err(|e| unavailable("it has no folder", &e))?;
         let child = self.command(library, with, host, &folder).spawn();
         let child = child.map_err(|e| unavailable("its process does not start", &e))?;

@@ -9,7 +9,7 @@
 use std::{
     env,
     fs::{self, File, TryLockError},
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Component, Path, PathBuf},
 };
 
@@ -33,7 +33,7 @@ const MARKER: &str = ".pulse-shell";
 const MARK: &str = "files of one run of pulse 1\n";
 
 /// A longer marker is not read, and its folder left alone.
-const LONGEST_MARKER: u64 = 1 << 20;
+const LONGEST_MARKER: u64 = 1 << 24;
 
 /// The places where a folder can be made, best first.
 ///
@@ -50,7 +50,7 @@ struct Place {
 }
 
 impl Places {
-    /// The places of this user: that of `PULSE_SHELL_CACHE_DIR`, then the user's folders for caches, for runtime files
+    /// Lists the places of this user: that of `PULSE_SHELL_CACHE_DIR`, then the user's folders for caches, for runtime files
     /// and for data, else `data_dir`, and the folder for temporary files.
     pub fn of_user(data_dir: Option<&Path>) -> Self {
         let base = choose_base_strategy().ok();
@@ -62,7 +62,7 @@ impl Places {
         Self::of_folders(all, &env::temp_dir())
     }
 
-    /// Places below these folders, and at last in `temporary`, which may be shared with other users.
+    /// Lists places below these folders, and at last in `temporary`, which may be shared with other users.
     pub fn of_folders(folders: impl IntoIterator<Item = PathBuf>, temporary: &Path) -> Self {
         // A relative one would be another with each working folder.
         let folders = folders.into_iter().filter(|folder| folder.is_absolute());
@@ -70,7 +70,7 @@ impl Places {
         Self(own.chain([Place { path: temporary.to_owned(), shared: true }]).collect())
     }
 
-    /// How many there are.
+    /// Returns their number.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -100,7 +100,7 @@ impl Places {
         Err(none(&refused))
     }
 
-    /// Why the place of this number cannot be used, with its name.
+    /// Adds the name of the place of this number to the reason why it cannot be used.
     pub(crate) fn refusal(&self, number: usize, why: &str) -> String {
         let Place { path, shared } = &self.0[number];
         let setting = if *shared { " (the folder for temporary files, TMPDIR)" } else { "" };
@@ -108,7 +108,7 @@ impl Places {
     }
 }
 
-/// Why there is no folder, and what to do, from the reasons of all places.
+/// Describes what to do where no place can be used, with the reasons of all.
 pub(crate) fn none(refused: &[String]) -> String {
     format!(
         "make room in one of these folders, or name another one, which may hold code, in {VARIABLE}: {}",
@@ -122,7 +122,10 @@ impl Place {
         if !self.shared {
             file::create_private(&self.path).map_err(|error| error.to_string())?;
         }
-        trust::check(&self.path).map_err(|reason| reason.to_string())
+        trust::check(&self.path).map_err(|reason| match reason {
+            trust::Unsafe::Unreadable(error, path) if path == self.path => error.to_string(),
+            reason => reason.to_string(),
+        })
     }
 }
 
@@ -132,13 +135,17 @@ pub(crate) struct Folder {
     path: PathBuf,
     marker: File,
     /// Held as well, because programs that clean folders for temporary files respect it.
-    _folder: Option<File>,
+    _held: Option<File>,
 }
 
 impl Folder {
     fn make(place: &Path) -> Result<Self, String> {
         sweep(place);
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place).map_err(|e| e.to_string())?;
+        let mut new = tempfile::Builder::new();
+        new.prefix(PREFIX);
+        #[cfg(unix)]
+        new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let folder = new.tempdir_in(place).map_err(|e| e.to_string())?;
         let marker = folder.path().join(MARKER);
         let mark = || -> io::Result<File> {
             let mut file = File::options().read(true).write(true).create_new(true).open(&marker)?;
@@ -150,8 +157,8 @@ impl Folder {
         let marker = mark().map_err(|e| e.to_string())?;
         loader::may_execute(&marker).map_err(|error| not_executable(&error, place))?;
         let held = File::open(folder.path()).ok().filter(|held| held.try_lock_shared().is_ok());
-        // From here on it is removed by what the marker says.
-        Ok(Self { path: folder.keep(), marker, _folder: held })
+        // From here on it is removed by what the marker lists.
+        Ok(Self { path: folder.keep(), marker, _held: held })
     }
 
     /// Returns whether it is still there: others may have cleaned its place.
@@ -161,8 +168,10 @@ impl Folder {
         there.is_ok_and(|there| same(&there))
     }
 
-    /// Returns the path for a file of this name, which is from now on removed with the folder.
+    /// Returns the path for a file of this name, which is from now on removed with the folder; so is a folder of its
+    /// name and `.d`, for what belongs to the file.
     pub(crate) fn file(&mut self, name: &str) -> io::Result<PathBuf> {
+        self.list(&format!("{name}.d/"))?;
         self.list(name)
     }
 
@@ -183,7 +192,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.exists() {
-            remove(&self.path);
+            remove(&self.path, &self.marker);
         }
     }
 }
@@ -242,15 +251,19 @@ fn remove_abandoned(folder: &Path) {
     // Locks of some network file systems need the right to write.
     let Ok(held) = File::options().read(true).write(true).open(&marker) else { return };
     match held.try_lock() {
-        Ok(()) => remove(folder),
+        Ok(()) => remove(folder, &held),
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
     }
 }
 
 /// Removes what the marker lists, then the marker and the folder; what is not removed is left for a later process.
-fn remove(folder: &Path) {
-    let marker = folder.join(MARKER);
-    let text = file::read(&marker, LONGEST_MARKER).unwrap_or_default();
+fn remove(folder: &Path, mut marker: &File) {
+    // Through the file that holds the lock: some systems let no other one read it.
+    let mut text = Vec::new();
+    let read = marker.rewind().and_then(|()| marker.take(LONGEST_MARKER + 1).read_to_end(&mut text));
+    if !read.is_ok_and(|read| read as u64 <= LONGEST_MARKER) {
+        return;
+    }
     let text = String::from_utf8_lossy(&text);
     // One without the first line is not complete, or not of this program.
     let Some(list) = text.strip_prefix(MARK) else { return };
@@ -260,10 +273,11 @@ fn remove(folder: &Path) {
         let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else { return true };
         let path = folder.join(name);
         let done = if is_tree { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-        done.is_ok_and(|()| true) || !folder.join(name).exists()
+        done.is_ok() || !folder.join(name).exists()
     };
     // All of them, also after one that stays.
-    if list.lines().map(gone).filter(|gone| !gone).count() == 0 && fs::remove_file(marker).is_ok() {
+    if list.lines().map(gone).filter(|gone| !gone).count() == 0 && fs::remove_file(folder.join(MARKER)).is_ok()
+    {
         // It stays when somebody else has put something into it.
         let _ = fs::remove_dir(folder);
     }

@@ -50,7 +50,7 @@ impl fmt::Display for Unsafe {
 #[cfg(unix)]
 pub(crate) use unix::{check, is_closed};
 
-/// Returns nothing but safe paths: see the module.
+/// Accepts every path; see the module.
 ///
 /// # Errors
 /// Never, on this system.
@@ -95,7 +95,7 @@ mod unix {
         walk(path, Users::of_process())
     }
 
-    /// Returns whether nobody but trusted users can put files into this folder, or exchange it.
+    /// Returns whether only trusted users can put files into this folder, or exchange it.
     pub(crate) fn is_closed(folder: &Path) -> bool {
         let users = Users::of_process();
         let open = |about: Metadata| users.others_write(&about);
@@ -136,7 +136,7 @@ mod unix {
         Ok(())
     }
 
-    /// The names in a path, last first.
+    /// Lists the names in a path, last first.
     fn parts(path: &Path) -> Vec<OsString> {
         let name = |part: Component<'_>| match part {
             Component::Normal(name) => Some(name.to_owned()),
@@ -163,6 +163,8 @@ mod unix {
                 let mut trusted: BTreeSet<u32> = owners.chain([own, 0]).collect();
                 let mut groups: BTreeSet<u32> = trusted.clone();
                 groups.extend(private_group(own));
+                // Administrators, who may write to `/Applications`.
+                groups.extend(cfg!(target_os = "macos").then_some(80));
                 trusted.extend(unmapped());
                 Self { trusted, groups }
             })
@@ -186,7 +188,7 @@ mod unix {
         }
     }
 
-    /// The number under which a container shows owners that it does not have, such as root.
+    /// Returns the number under which a container shows owners that it does not have, such as root.
     fn unmapped() -> Option<u32> {
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
         let map = fs::read_to_string("/proc/self/uid_map").ok()?;
@@ -194,7 +196,7 @@ mod unix {
         if whole { None } else { number("/proc/sys/kernel/overflowuid") }
     }
 
-    /// The group of this user alone, where its number is not the user's: it has the user's name, and no other member.
+    /// Returns the group of this user alone, where its number is not the user's: it has the user's name, and no other member.
     ///
     /// Many systems give each user such a group, and let the group write to what the user makes.
     fn private_group(user: u32) -> Option<u32> {

@@ -15,7 +15,7 @@ use std::{
     collections::BTreeSet,
     env, fmt, fs,
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -255,7 +255,7 @@ impl Figures {
             resident: mib("VmRSS:"),
             parts: ["RssAnon:", "RssFile:", "RssShmem:"].map(|key| (key.to_owned(), mib(key))).into(),
             libraries,
-            copies: copies(),
+            copies: copies(shell),
             threads: names.len(),
             descriptors: fs::read_dir("/proc/self/fd").expect("the kernel tells").count(),
             textures: shell.textures(),
@@ -282,13 +282,11 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Libraries in the temporary folders of this process.
-fn copies() -> Vec<PathBuf> {
-    let own = format!("pulse-{}-", std::process::id());
-    let is_own = |path: &Path| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&own))
-    };
-    let folders = fs::read_dir(env::temp_dir()).expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
-    let files = folders.filter(|path| is_own(path)).filter_map(|folder| fs::read_dir(folder).ok()).flatten();
-    files.filter_map(|file| Some(file.ok()?.path())).collect()
+/// Private copies of libraries in the folders of this shell.
+fn copies(shell: &Headless) -> Vec<PathBuf> {
+    let installation = shell.federation.config().data_dir.parent().expect("a folder in the installation");
+    let folders = fs::read_dir(installation.join("cache/libraries")).into_iter().flatten();
+    let files = folders.filter_map(|folder| fs::read_dir(folder.ok()?.path()).ok()).flatten();
+    let libraries = files.filter_map(|file| Some(file.ok()?.path()));
+    libraries.filter(|path| path.to_string_lossy().ends_with(env::consts::DLL_SUFFIX)).collect()
 }

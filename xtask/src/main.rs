@@ -123,8 +123,13 @@ fn run(args: &[OsString]) -> Result<i32> {
     packages::ensure(Purpose::Run)?;
     let binary = build_shell()?;
     let mut pulse = Command::new(&binary);
-    // The root is where `manifests/` is; cargo's own variables are no concern of the program.
+    // Cargo's own variables are no concern of the program.
     in_workspace(&mut pulse).args(args);
+    // It takes no manifest of a working folder by itself. A flag goes before this, as does the user's own variable.
+    const CONFIG: &str = "PULSE_SHELL_CONFIG";
+    if env::var_os(CONFIG).is_none_or(|value| value.is_empty()) {
+        pulse.env(CONFIG, root().join("manifests/host.json"));
+    }
     let server = display::provide(&mut pulse);
     if server.is_none() {
         replace_process(&mut pulse)?;

@@ -58,7 +58,7 @@ pub(super) struct EnableArgs {
     /// As JSON.
     #[arg(long)]
     json: bool,
-    /// The host's manifest; PULSE_SHELL_CONFIG stands for it.
+    /// The host's manifest; `PULSE_SHELL_CONFIG` stands for it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

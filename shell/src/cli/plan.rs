@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Cli, Exit, columns, named, print};
 use crate::{
-    config::{Config, Options, Written, read_manifest, take_over},
+    config::{Config, Options, Written, migrate, read_manifest},
     failure::{Failure, Stage},
     federation::{
         plan_text::{self, Look},
@@ -49,7 +49,7 @@ Exit status:
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
-    /// The host's manifest, for which PULSE_SHELL_CONFIG stands; else the one that `pulse` would start with.
+    /// The host's manifest, for which `PULSE_SHELL_CONFIG` stands; else the one that `pulse` would start with.
     #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
     /// Manifests, libraries or folders with some of both; without any, the remotes that the host's manifest lists.
@@ -87,7 +87,7 @@ fn live(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Plans, answers what is asked, and says with its code whether all is well.
 pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
-    take_over(true);
+    migrate(true);
     let options = Options { config: named(args.host.clone()), ..Options::default() };
     let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
     let running = running(&args.live)?;

@@ -13,7 +13,7 @@ use crate::{file, private::NAME};
 /// The folders of the data folder that the shell makes.
 const PARTS: [&str; 4] = ["generations", "plugins", "remotes", "sessions"];
 
-/// The user's folders for data and settings; none if the system does not name a home folder by an absolute path.
+/// Returns the user's folders for data and settings; none if the system does not name a home folder by an absolute path.
 pub(super) fn of_user() -> Option<[PathBuf; 2]> {
     let base = choose_base_strategy().ok()?;
     let folders = [base.data_dir(), base.config_dir()].map(|folder| folder.join(NAME));
@@ -21,7 +21,7 @@ pub(super) fn of_user() -> Option<[PathBuf; 2]> {
     folders.iter().all(|folder| folder.is_absolute()).then_some(folders)
 }
 
-/// The folders for data and for settings: the user's `own`, with the data where `named` says.
+/// Chooses the folders for data and for settings: the user's `own`, but the data in `named` if that is given.
 ///
 /// Without a home folder the one that is named holds the settings too.
 pub(super) fn data_and_config(
@@ -35,16 +35,16 @@ pub(super) fn data_and_config(
     }
 }
 
-/// Makes the folders, and takes the rights of other users to them away.
+/// Makes the data folder, and takes the rights of other users to the folders away.
 ///
 /// A data folder that the user has named and made keeps the rights that it has.
 pub(super) fn prepare(data_dir: &Path, is_default: bool, config_dir: &Path) {
-    let made = data_dir.exists() && !is_default || file::create_private(data_dir).is_ok();
-    if made {
-        for part in PARTS {
-            // Reported where it is used.
-            let _ = file::create_private(&data_dir.join(part));
-        }
+    if is_default || !data_dir.exists() {
+        // Reported where it is used.
+        let _ = file::create_private(data_dir);
+    }
+    for part in PARTS {
+        file::tighten(&data_dir.join(part));
     }
     file::tighten(config_dir);
 }

@@ -1,4 +1,4 @@
-//! Takes over what earlier versions kept in folders and variables that PulseAudio has as well.
+//! Moves what earlier versions kept in folders and variables that `PulseAudio` has as well.
 //!
 //! Each file or folder moves on its own and never over another one, so that the next start continues where one was
 //! interrupted, and shells that start together do not disturb each other. What is not Pulse's stays where it is.
@@ -28,7 +28,7 @@ const VARIABLES: [&str; 4] = ["CONFIG", "PLUGIN_DIR", "DATA_DIR", "LOG"];
 /// Moves what is there under the former name, and names former variables that are set.
 ///
 /// The data stays where it is if the user has named another folder for it.
-pub(crate) fn take_over(has_data_dir: bool) {
+pub(crate) fn migrate(has_data_dir: bool) {
     for name in VARIABLES {
         let (former, now) = (format!("PULSE_{name}"), format!("PULSE_SHELL_{name}"));
         if env::var_os(&now).is_none() && env::var(&former).is_ok_and(|value| is_ours(name, &value)) {
@@ -45,12 +45,12 @@ pub(crate) fn take_over(has_data_dir: bool) {
     }
 }
 
-/// Returns whether a former variable can be meant for this program: PulseAudio has some of them.
+/// Returns whether a former variable can be meant for this program: `PulseAudio` has some of them.
 fn is_ours(name: &str, value: &str) -> bool {
     match name {
         _ if value.is_empty() => false,
         // `daemon.conf`, `client.conf`.
-        "CONFIG" => value.ends_with(".json"),
+        "CONFIG" => super::is_json(Path::new(value)),
         // A number or the name of a level of its own.
         "LOG" => value.contains(['=', ',']) || ["trace", "debug", "off"].contains(&value),
         _ => true,
@@ -84,7 +84,7 @@ fn take_config(from: &Path, to: &Path) {
     take(from, to, Path::new("host.json"));
 }
 
-/// The relative paths in a host's manifest that stay in its folder.
+/// Lists the relative paths in a host's manifest that stay in its folder.
 fn named_files(host: &HostManifest) -> Vec<PathBuf> {
     let token = match &host.auth {
         Some(AuthConfig::Http(http)) => http.token_file.clone(),
@@ -96,6 +96,7 @@ fn named_files(host: &HostManifest) -> Vec<PathBuf> {
     locations.chain(token).filter(stays).collect()
 }
 
+/// Takes the data, unless an earlier version is running.
 fn take_data(from: &Path, to: &Path) {
     if !DATA.iter().any(|name| from.join(name).exists()) {
         return;
@@ -129,10 +130,20 @@ fn take(from: &Path, to: &Path, name: &Path) {
     if fs::symlink_metadata(&old).is_err() || fs::symlink_metadata(&new).is_ok_and(|about| !about.is_dir()) {
         return;
     }
-    let moved = new.parent().map_or(Ok(()), file::create_private).and_then(|()| move_to(&old, &new));
-    match moved {
+    let failed = |error: &io::Error| {
+        tracing::warn!(
+            code = "data-not-taken",
+            "what an earlier version kept cannot be moved to {} ({error}); move it there by hand: {}",
+            new.display(),
+            old.display()
+        );
+    };
+    if let Err(error) = new.parent().map_or(Ok(()), file::create_private) {
+        return failed(&error);
+    }
+    match move_to(&old, &new) {
         Ok(()) => {
-            tracing::info!(from = %old.display(), to = %new.display(), "took over from an earlier version")
+            tracing::info!(from = %old.display(), to = %new.display(), "moved what an earlier version kept");
         }
         // Another shell was first, or a start after which both are there.
         Err(error)
@@ -140,12 +151,7 @@ fn take(from: &Path, to: &Path, name: &Path) {
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty
             ) => {}
-        Err(error) => tracing::warn!(
-            code = "data-not-taken",
-            "what an earlier version kept cannot be moved to {} ({error}); move it there by hand: {}",
-            new.display(),
-            old.display()
-        ),
+        Err(error) => failed(&error),
     }
 }
 

@@ -185,16 +185,17 @@ fn folders_for_data_are_closed_to_other_users() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     let (data, settings) = (folder.path().join("data"), folder.path().join("config"));
-    for path in [&*settings, &*data, &*data.join("plugins"), &*data.join("mine")] {
+    let parts = ["generations", "plugins", "remotes", "sessions"].map(|part| data.join(part));
+    for path in [&settings, &data, &data.join("mine")].into_iter().chain(&parts) {
         fs::create_dir(path).expect("folders can be made");
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("rights can be given");
     }
-    // A folder that the user has named and made is the user's to share; what the shell makes in it is not.
+    // A folder that the user has named and made is the user's to share; what the shell keeps in it is not.
     folders::prepare(&data, false, &settings);
     assert_eq!((mode(&data), mode(&data.join("plugins")), mode(&settings)), (0o755, 0o700, 0o700));
     folders::prepare(&data, true, &settings);
-    for part in ["", "generations", "plugins", "remotes", "sessions"] {
-        assert_eq!(mode(&data.join(part)), 0o700, "{part}");
+    for part in [&data].into_iter().chain(&parts) {
+        assert_eq!(mode(part), 0o700, "{part:?}");
     }
     assert_eq!(mode(&data.join("mine")), 0o755);
     folders::prepare(&folder.path().join("new"), false, &settings);

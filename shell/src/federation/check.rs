@@ -49,7 +49,9 @@ pub(super) struct Job {
     /// The content that runs already, and need not be taken again.
     pub(super) current: Option<Digest>,
     /// Libraries whose copies of shared crates it may be given.
-    pub(super) with: Vec<PathBuf>,
+    ///
+    /// Of each the private copy, and the file that stands in for it if its place was cleaned.
+    pub(super) with: Vec<[Option<PathBuf>; 2]>,
     /// What ends the remote when the check is given up.
     pub(super) ending: Ending,
     pub(super) wake: Wake,
@@ -216,6 +218,9 @@ impl Job {
         if let Some(preflight) = &config.preflight
             && !digest.is_some_and(|digest| Archive::new(&config.data_dir).knows(&digest))
         {
+            let with =
+                with.into_iter().filter_map(|files| files.into_iter().flatten().find(|file| file.exists()));
+            let with: Vec<PathBuf> = with.collect();
             preflight.check(copy, &with, config.file.as_deref(), cancel)?;
             note(&mut stages, "preflight");
         }

@@ -28,14 +28,14 @@ pub(super) type Shared = Arc<Mutex<Folders>>;
 pub(super) struct Folders {
     places: Places,
     /// One for each place; none as long as nothing was put there.
-    folders: Vec<Option<Folder>>,
+    made: Vec<Option<Folder>>,
     number: u64,
 }
 
 impl Copies {
     pub(super) fn new(places: Places) -> Self {
-        let folders = (0..places.len()).map(|_| None).collect();
-        Self(Arc::new(Mutex::new(Folders { places, folders, number: 0 })))
+        let made = (0..places.len()).map(|_| None).collect();
+        Self(Arc::new(Mutex::new(Folders { places, made, number: 0 })))
     }
 
     pub(super) fn share(&self) -> Shared {
@@ -46,14 +46,14 @@ impl Copies {
 impl Drop for Copies {
     fn drop(&mut self) {
         // A check that has not come to its end yet holds on to the value, and makes no more copies.
-        self.0.lock().folders.clear();
+        self.0.lock().made.clear();
     }
 }
 
 impl Folders {
-    /// A path for the next copy of a library of `remote` in the place of this number.
+    /// Returns a path for the next copy of a library of `remote` in the place of this number.
     fn next(&mut self, place: usize, remote: &str) -> Result<PathBuf, String> {
-        let folder = self.folders.get_mut(place).ok_or("the shell is ending")?;
+        let folder = self.made.get_mut(place).ok_or("the shell is ending")?;
         // Others may have cleaned the place meanwhile.
         folder.take_if(|folder| !folder.exists());
         let folder = match folder {
@@ -112,7 +112,7 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
     Err(Failure::new(Stage::Check, "copy-failed", text))
 }
 
-/// Which of the two files a copy fails with.
+/// The file that a copy fails with.
 enum Fault {
     Source(io::Error),
     Copy(io::Error),

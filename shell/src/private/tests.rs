@@ -18,6 +18,7 @@ fn a_folder_is_private_and_goes_with_its_value() {
     let mut folder = places(home.path()).first().expect("there is room");
     let file = folder.file("a-1.so").expect("it is listed");
     fs::write(&file, "code").expect("files can be written");
+    fs::create_dir(file.with_extension("so.d")).expect("folders can be made");
     fs::write(folder.tree("trial").expect("it is made").join("left"), "").expect("files can be written");
     let path = folder.path.clone();
     assert!(path.starts_with(home.path().join("cache/libraries")), "{path:?}");
@@ -126,4 +127,43 @@ fn places_that_others_can_change_are_refused() {
     assert!(why.contains("writable for other users"), "{why}");
     mode(0o1777);
     Places::of_folders([], &tmp).first().expect("others cannot");
+}
+
+/// Set in the process that has a file system without the right to run code, to its folder.
+#[cfg(target_os = "linux")]
+const INNER: &str = "PULSE_TEST_NOEXEC";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_that_runs_no_code_is_refused_with_the_setting_that_does_it() {
+    let Some(place) = env::var_os(INNER).map(PathBuf::from) else { return mounted() };
+    let why = Places::of_folders([], &place).first().expect_err("no code may run there");
+    for part in [&*place.to_string_lossy(), "`noexec`", VARIABLE] {
+        assert!(why.contains(part), "{why}");
+    }
+    assert!(names(&place).is_empty(), "nothing is left of the attempt");
+    let folder = Places::of_folders([place], &env::temp_dir()).first().expect("another place serves");
+    assert!(folder.path.starts_with(env::temp_dir()));
+}
+
+/// Runs the test above again where such a file system is mounted; systems that forbid users to mount are passed over.
+#[cfg(target_os = "linux")]
+fn mounted() {
+    use std::process::Command;
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+        command
+    };
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let mount = r#"mount -t tmpfs -o noexec,mode=700 none "$PULSE_TEST_NOEXEC""#;
+    let run = |mut command: Command| command.env(INNER, place.path()).output();
+    if !run(unshare(mount)).is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let name = std::thread::current().name().expect("tests have names").to_owned();
+    let test = env::current_exe().expect("this test has a file");
+    let inner = format!(r#"{mount} && exec "{}" --exact {name}"#, test.display());
+    let output = run(unshare(&inner)).expect("it has started before");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -66,6 +66,7 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
     ("plugin-api/src/theme.rs", &["pulse-regular", "pulse-strong"]),
     ("shared-store/src/facade.rs", &["shared-store"]),
     ("shell/src/auth.rs", &["pulse-auth"]),
+    ("shell/src/private.rs", &["pulse-shell"]),
     (
         // The rules by which a copy is chosen.
         "shell/src/federation/resolver/explain.rs",
@@ -478,9 +479,6 @@ const PROGRAMS: &[Provocation] = &[
     ("output", || {
         let full = File::options().write(true).open("/dev/full").expect("a device that is full");
         run(|pulse, host| pulse.args(["plan", "--host", host]).stdout(full))
-    }),
-    ("copy-failed", || {
-        run(|pulse, host| pulse.args(["--config", host]).env("TMPDIR", "no-such-folder").env_remove("DISPLAY"))
     }),
     ("inspection-not-local", || {
         run(|pulse, host| pulse.args(["--config", host]).env("EGUI_INSPECTION", "0.0.0.0:5719"))

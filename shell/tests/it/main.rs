@@ -9,6 +9,7 @@ mod files;
 mod input;
 mod look;
 mod neutral;
+mod places;
 mod plan;
 mod preflight;
 mod provider;

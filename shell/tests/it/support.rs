@@ -16,6 +16,7 @@ use std::{
 use pulse::{
     config::{Config, Options},
     federation::loader,
+    private::Places,
 };
 use serde_json::{Value, json};
 
@@ -274,6 +275,7 @@ impl Installation {
         .expect("the host's manifest is good");
         config.config_dir = self.path("config");
         config.plugin_dirs = vec![self.path("plugins")];
+        config.private = Places::of_folders([self.path("cache")], &env::temp_dir());
         config
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Two folders beside each other, and what is written into the first.
+/// Two folders, and what is written into the first.
 struct Kept {
     home: tempfile::TempDir,
 }

@@ -12,7 +12,7 @@ pub(crate) fn may_execute(file: &File) -> io::Result<()> {
 
     const LENGTH: usize = 1;
     let rights = libc::PROT_READ | libc::PROT_EXEC;
-    // SAFETY: the system chooses a place where nothing is mapped, and nobody reads or runs what is there.
+    // SAFETY: the system chooses a place where nothing is mapped, and the mapping is neither read nor run.
     let place =
         unsafe { libc::mmap(std::ptr::null_mut(), LENGTH, rights, libc::MAP_PRIVATE, file.as_raw_fd(), 0) };
     if place == libc::MAP_FAILED {
@@ -23,7 +23,7 @@ pub(crate) fn may_execute(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// macOS maps signed code only, and Windows knows no such file systems: loading tells.
+/// macOS maps signed code only, and Windows has no such file systems: loading reports it.
 ///
 /// # Errors
 /// Never, on this system.

@@ -1,0 +1,335 @@
+//! Where configuration, libraries and their copies come from, and what others can do about it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use pulse::{federation::Status, preflight::Preflight, private::Places};
+
+use crate::support::{Headless, Installation, libraries, manifest_of};
+
+/// The bare remote's only expose.
+fn show(shell: &mut Headless, alias: &str) {
+    let expose = shell.entry(alias).exposes().next().map(|(name, _)| name.to_owned());
+    shell.show(alias, &expose.expect("it exposes something"));
+}
+
+fn file_name(library: &Path) -> String {
+    library.file_name().expect("a library is a file").to_string_lossy().into_owned()
+}
+
+/// A user's home, in which a program finds nothing else.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("folders can be made");
+        fs::write(&path, text).expect("files can be written");
+        path
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["PULSE_", "XDG_", "WAYLAND_", "EGUI_"].iter().any(|of| name.starts_with(of)) {
+                command.env_remove(&*name);
+            }
+        }
+        command.env("HOME", self.0.path()).env_remove("DISPLAY").current_dir(self.0.path());
+        command
+    }
+
+    fn pulse(&self) -> Command {
+        self.command(Path::new(env!("CARGO_BIN_EXE_pulse")))
+    }
+
+    /// A program of its own in this folder.
+    fn install(&self, folder: &str) -> PathBuf {
+        let program = self.path(folder).join(format!("pulse{}", env::consts::EXE_SUFFIX));
+        fs::create_dir_all(self.path(folder)).expect("folders can be made");
+        let built = env!("CARGO_BIN_EXE_pulse");
+        if fs::hard_link(built, &program).is_err() {
+            fs::copy(built, &program).expect("programs can be copied");
+        }
+        program
+    }
+}
+
+/// What a program wrote, in one text, and its exit status.
+fn said(command: &mut Command) -> (String, Option<i32>) {
+    let Output { status, stdout, stderr } = command.output().expect("it starts");
+    let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8")).concat();
+    assert!(!text.contains("panicked at"), "{text}");
+    (text, status.code())
+}
+
+fn host(name: &str, rest: &str) -> String {
+    format!(r#"{{ "manifestVersion": 1, "name": "{name}", "remotes": {{ "x": "x@nowhere.so" }} {rest} }}"#)
+}
+
+#[test]
+fn the_working_folder_has_no_say() {
+    let home = Home::new();
+    home.write("manifests/host.json", &host("planted", ""));
+    home.write("host.json", &host("planted", ""));
+    let (text, code) = said(home.pulse().arg("plan"));
+    assert!(!text.contains("planted") && !text.contains("nowhere"), "{text}");
+    assert_eq!(code, Some(0), "{text}");
+    // A file of another tool does not stop anything.
+    home.write("manifests/host.json", "not for Pulse");
+    assert_eq!(said(home.pulse().arg("plan")).1, Some(0));
+    let (text, code) = said(home.pulse().args(["enable", "nobody"]));
+    assert!(text.contains("[remote-unknown]") && text.contains("built in"), "{text}");
+    assert_eq!(code, Some(6));
+    // Named, it counts; and the message says what was read.
+    home.write("manifests/host.json", &host("named", ""));
+    for named in [
+        home.pulse().args(["plan", "--host", "manifests/host.json"]),
+        home.pulse().arg("plan").env("PULSE_SHELL_CONFIG", "manifests/host.json"),
+    ] {
+        let (text, code) = said(named);
+        assert!(text.contains("nowhere.so"), "{text}");
+        assert_eq!(code, Some(6), "{text}");
+    }
+    let (text, _) = said(home.pulse().args(["enable", "nobody", "--config", "manifests/host.json"]));
+    assert!(text.contains("manifests/host.json"), "{text}");
+}
+
+#[test]
+fn the_users_own_manifest_is_found() {
+    let home = Home::new();
+    let own = home.write(".config/pulse-shell/host.json", &host("own", ""));
+    assert!(said(home.pulse().arg("plan")).0.contains("nowhere.so"));
+    // It was kept elsewhere once; PulseAudio's own file there stays.
+    fs::remove_file(own).expect("files can be removed");
+    home.write(".config/pulse/host.json", &host("former", ""));
+    home.write(".config/pulse/cookie", "cookie");
+    let (text, _) = said(home.pulse().arg("plan"));
+    assert!(text.contains("nowhere.so"), "{text}");
+    assert!(home.path(".config/pulse-shell/host.json").exists() && home.path(".config/pulse/cookie").exists());
+}
+
+#[test]
+fn an_installation_has_a_manifest_if_others_cannot_write_there() {
+    let home = Home::new();
+    let program = home.install("opt/pulse/bin");
+    let secret = r#", "auth": { "provider": "http", "base": "https://localhost:1", "tokenEnv": "SECRET" }"#;
+    home.write("opt/pulse/manifests/host.json", &host("installed", secret));
+    let plan = || said(home.command(&program).arg("plan").env("SECRET", "secret"));
+    let (text, _) = plan();
+    assert!(text.contains("nowhere.so"), "{text}");
+    assert!(text.contains("auth-token-withheld"), "{text}");
+    // Below the home folder it ends.
+    home.write("manifests/host.json", &host("planted", ""));
+    fs::remove_dir_all(home.path("opt/pulse/manifests")).expect("folders can be removed");
+    assert!(!plan().0.contains("nowhere"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &str, mode| {
+            let rights = fs::Permissions::from_mode(mode);
+            fs::set_permissions(home.path(path), rights).expect("rights can be given");
+        };
+        home.write("opt/pulse/manifests/host.json", &host("planted", ""));
+        assert!(plan().0.contains("nowhere"));
+        // In a folder as `/tmp` is, any user could have made `manifests`.
+        mode("opt/pulse", 0o1777);
+        assert!(!plan().0.contains("nowhere"));
+        mode("opt/pulse", 0o755);
+        mode("opt/pulse/manifests/host.json", 0o666);
+        let (text, code) = plan();
+        assert!(text.contains("config-untrusted") && !text.contains("nowhere"), "{text}");
+        assert_eq!(code, Some(0), "{text}");
+    }
+}
+
+#[test]
+fn settings_of_the_environment_are_understood_or_reported() {
+    let home = Home::new();
+    let enable = |name: &str, value: &str| {
+        let (text, code) = said(home.pulse().args(["enable", "nobody"]).env(name, value));
+        assert_eq!(code, Some(6), "{name}={value}: {text}");
+        text
+    };
+    for name in ["CONFIG", "DATA_DIR", "PLUGIN_DIR", "CACHE_DIR", "LOG"] {
+        let text = enable(&format!("PULSE_SHELL_{name}"), "");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        enable(&format!("PULSE_{name}"), "");
+    }
+    let text = enable("PULSE_SHELL_LOG", "pulse=bogus");
+    assert!(text.contains("log-filter-invalid"), "{text}");
+    let text = enable("PULSE_DATA_DIR", "/nowhere");
+    assert!(text.contains("variable-former") && text.contains("PULSE_SHELL_DATA_DIR"), "{text}");
+    let text = enable("PULSE_CONFIG", "/etc/pulse/daemon.conf");
+    assert!(!text.contains("variable-former"), "it is PulseAudio's: {text}");
+    // Relative folders would be others in each working folder.
+    let (text, code) = said(home.pulse().args(["enable", "nobody"]).env("HOME", "relative"));
+    assert!(text.contains("[config-no-home]") && text.contains("`relative`"), "{text}");
+    assert_eq!(code, Some(1));
+    assert!(!home.path("relative").exists());
+}
+
+#[test]
+fn several_folders_of_the_environment_are_looked_into() {
+    let home = Home::new();
+    let library = file_name(&libraries().bare);
+    fs::create_dir(home.path("second")).expect("folders can be made");
+    fs::copy(&libraries().bare, home.path("second").join(&library)).expect("libraries can be copied");
+    let mut manifest = manifest_of(&libraries().bare);
+    manifest["title"] = "another one than the library says".into();
+    let manifest = home.write("one/bare.json", &manifest.to_string());
+    let folders = env::join_paths([home.path("first"), home.path("second")]).expect("a list");
+    let install = |folders: &std::ffi::OsStr| {
+        said(home.pulse().arg("install").arg(&manifest).env("PULSE_SHELL_PLUGIN_DIR", folders)).0
+    };
+    let found = install(&folders);
+    assert!(found.contains("[descriptor-mismatch]") && found.contains("second"), "{found}");
+    // The program's own folder may have it, too.
+    assert!(!install(home.path("first").as_os_str()).contains("second"));
+}
+
+#[test]
+fn data_of_a_running_earlier_version_is_left_to_it() {
+    let home = Home::new();
+    home.write(".local/share/pulse/remotes.json", r#"{ "format": 1, "enabled": ["clock"] }"#);
+    let session = fs::File::open(home.write(".local/share/pulse/sessions/1.json", "{}")).expect("it is there");
+    session.lock().expect("files can be locked");
+    let enable = || said(home.pulse().args(["enable", "clock"]));
+    let (text, code) = enable();
+    assert!(text.contains("data-in-use"), "{text}");
+    assert_eq!(code, Some(6), "{text}");
+    drop(session);
+    assert_eq!(enable().1, Some(0), "it is known from then on");
+}
+
+#[test]
+fn data_that_cannot_be_moved_is_reported() {
+    let home = Home::new();
+    home.write(".local/share/pulse/remotes.json", "{}");
+    home.write(".local/share/pulse-shell", "a file in the way");
+    let (text, _) = said(home.pulse().args(["enable", "clock"]));
+    assert!(text.contains("data-not-taken"), "{text}");
+    assert!(home.path(".local/share/pulse/remotes.json").exists());
+}
+
+#[test]
+fn a_library_that_is_not_enabled_runs_in_no_place_of_another() {
+    let mut installation = Installation::new();
+    let library = file_name(&libraries().bare);
+    let name = manifest_of(&libraries().bare)["name"].as_str().expect("a name").to_owned();
+    let missing = installation.path("gone").join(&library);
+    installation.configure(&name, &format!("{name}@{}", missing.display()));
+    for folder in ["data/plugins", "plugins"] {
+        fs::create_dir_all(installation.path(folder)).expect("folders can be made");
+        fs::copy(&libraries().bare, installation.path(folder).join(&library)).expect("it can be copied");
+    }
+    let mut shell = installation.start();
+    shell.federation.want(&name);
+    shell.drive("it is not there", |shell| shell.failure(&name).is_some());
+    let failure = shell.failure(&name).expect("there is a reason");
+    assert_eq!(failure.code, "library-missing");
+    assert!(failure.message.contains(&*missing.to_string_lossy()), "{failure}");
+    assert_eq!(shell.entry(&name).generation(), 0, "nothing of it runs");
+}
+
+#[test]
+fn a_cleaned_folder_of_copies_is_made_again() {
+    let mut installation = Installation::new();
+    let alias = installation.add(&libraries().fixtures);
+    let mut shell = installation.start();
+    shell.show(&alias, "./calm");
+    shell.drive("it runs", |shell| shell.is_active(&alias));
+    fs::remove_dir_all(installation.path("cache")).expect("folders can be removed");
+    shell.federation.reload(&alias);
+    shell.drive("it was replaced", |shell| shell.entry(&alias).generation() == 2);
+    shell.drive("it runs again", |shell| shell.is_active(&alias));
+    assert!(installation.path("cache/libraries").exists());
+    drop(shell);
+    let left = installation.path("cache/libraries").read_dir().expect("it is there").count();
+    assert_eq!(left, 0, "copies go with the shell");
+}
+
+#[test]
+fn a_trial_does_without_a_copy_that_was_cleaned_away() {
+    let mut installation = Installation::new();
+    installation.edit_host(|host| host["preflight"] = true.into());
+    installation.add(&libraries().next);
+    let alias = installation.add(&libraries().peer);
+    let mut config = installation.config();
+    config.preflight = Some(Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), ..Preflight::default() });
+    let mut shell = installation.start_with(config);
+    shell.show(&alias, "./sum");
+    shell.drive("it has its provider", |shell| shell.screen().says("Sum 0"));
+    fs::remove_dir_all(installation.path("cache")).expect("folders can be removed");
+    let mut library = fs::read(&libraries().peer).expect("libraries can be read");
+    library.extend(b"another build");
+    let built = installation.write("building", library);
+    fs::rename(built, installation.path(&file_name(&libraries().peer))).expect("files can be renamed");
+    shell.drive("it was replaced", |shell| {
+        let failure = shell.entry(&alias).last_failure().map(|(failure, _)| failure.to_string());
+        assert_eq!(failure, None);
+        shell.entry(&alias).generation() == 2
+    });
+}
+
+#[test]
+fn copies_go_to_the_next_place_and_their_failure_is_theirs() {
+    let mut installation = Installation::new();
+    let alias = installation.add(&libraries().bare);
+    let file = installation.write("file", "no folder");
+    let mut config = installation.config();
+    config.private = Places::of_folders([file.clone(), installation.path("cache")], &file);
+    let mut shell = installation.start_with(config);
+    show(&mut shell, &alias);
+    shell.drive("it runs", |shell| shell.is_active(&alias));
+    drop(shell);
+    let mut config = installation.config();
+    config.private = Places::of_folders([file.clone()], &file);
+    let mut shell = installation.start_with(config);
+    show(&mut shell, &alias);
+    shell.drive("there is no place", |shell| shell.failure(&alias).is_some());
+    let failure = shell.failure(&alias).expect("there is a reason");
+    assert_eq!(failure.code, "copy-failed");
+    for part in [&*file.to_string_lossy(), "PULSE_SHELL_CACHE_DIR", "TMPDIR"] {
+        assert!(failure.message.contains(part), "{part}: {failure}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_library_that_others_can_change_does_not_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut installation = Installation::new();
+    let alias = installation.add(&libraries().bare);
+    let library = installation.path(&file_name(&libraries().bare));
+    let manifest = installation.path(&format!("{alias}.json"));
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("rights can be given");
+    };
+    for open in [&library, &manifest, installation.folder()] {
+        let closed = fs::metadata(open).expect("it is there").permissions().mode() & 0o755;
+        let config = installation.config();
+        mode(open, 0o777);
+        let mut shell = installation.start_with(config);
+        show(&mut shell, &alias);
+        shell.drive("it is refused", |shell| shell.failure(&alias).is_some());
+        let failure = shell.failure(&alias).expect("there is a reason");
+        assert_eq!(failure.code, "remote-untrusted", "{failure}");
+        assert!(failure.message.contains("chmod go-w"), "{failure}");
+        mode(open, closed);
+        shell.retry(&alias);
+        shell.drive("it runs", |shell| matches!(shell.entry(&alias).status(), Status::Active));
+    }
+}
