@@ -42,9 +42,11 @@ use crate::{
 };
 
 mod inbox;
+mod link;
 mod services;
 
 use inbox::Inbox;
+use link::Link;
 use services::ServicesOf;
 
 /// How long a remote has to close its surfaces and end its threads.
@@ -325,33 +327,6 @@ impl Remote {
                 ),
             )),
         }
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        // One that was retired has no thread any more.
-        if let Some(thread) = self.thread.take()
-            && let Some(ending) = self.ending.take()
-        {
-            let (calls, shared) = (self.calls.clone(), Arc::clone(&self.shared));
-            ending(Self { calls, shared, thread: Some(thread), offers: None, ending: None });
-        }
-    }
-}
-
-/// A surface's way to its remote; the remote closes the surface when this goes.
-struct Link {
-    calls: mpsc::Sender<Call>,
-    shared: Arc<Shared>,
-    id: u64,
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.shared.mailboxes.lock().remove(&self.id);
-        // A remote that has ended has closed its surfaces.
-        let _ = self.calls.send(Call::Close { surface: self.id });
     }
 }
 
