@@ -195,8 +195,7 @@ impl Config {
             if is_json(&path) { self.locate_by_manifest(&path)? } else { self.locate_library(location, path)? };
         if located.manifest.name != reference.name {
             let text = format!(
-                "the host's manifest ({}) expects `{}` for `{alias}`, and this manifest is of `{}`; correct one of \
-                 them: {}",
+                "the host's manifest ({}) names the remote `{}`, and this manifest is of `{}`; correct one of them: {}",
                 self.origin.place(&format!("/remotes/{alias}")),
                 reference.name,
                 located.manifest.name,

@@ -43,11 +43,13 @@ use crate::{
 };
 
 mod inbox;
+mod link;
 mod notes;
 mod panels;
 mod services;
 
 use inbox::Inbox;
+use link::Link;
 use notes::Notes;
 use services::{Rates, ServicesOf};
 
@@ -359,33 +361,6 @@ impl Drop for AtEnd {
         *self.0.at_end.lock() = true;
         self.0.end.notify_all();
         self.0.moved.notify_all();
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        // One that was retired has no thread any more.
-        if let Some(thread) = self.thread.take()
-            && let Some(ending) = self.ending.take()
-        {
-            let (calls, shared) = (self.calls.clone(), Arc::clone(&self.shared));
-            ending(Self { calls, shared, thread: Some(thread), offers: None, ending: None });
-        }
-    }
-}
-
-/// A surface's way to its remote; the remote closes the surface when this goes.
-struct Link {
-    calls: mpsc::Sender<Call>,
-    shared: Arc<Shared>,
-    id: u64,
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.shared.mailboxes.lock().remove(&self.id);
-        // A remote that has ended has closed its surfaces.
-        let _ = self.calls.send(Call::Close { surface: self.id });
     }
 }
 

@@ -297,7 +297,17 @@ fn folders_and_libraries_are_read() {
     release.plan(&all).check(1, &["version-first, 1 remote"], &["[manifest-invalid]", "dist/broken.json"]);
     release.remote("remoteA.json", "remoteA", &strict());
     release.plan(&["dist", "remoteA.json"]).check(3, &["version-first, 2 remotes"], &["[manifest-invalid]"]);
-    release.plan(&["none.json", "dist/remoteAnalytics.json"]).check(6, &["1 remote"], &["[manifest-missing]"]);
+    release.plan(&["none.json", "dist/remoteAnalytics.json"]).check(
+        6,
+        &["1 remote): 1 could not be used; the others get what they need"],
+        &["[manifest-missing]"],
+    );
+    release.plan(&["none.json"]).check(6, &["no remotes): no manifest could be used"], &["[manifest-missing]"]);
+    // A host's manifest is none of a remote's.
+    let mut inspect = Command::new(env!("CARGO_BIN_EXE_pulse"));
+    let said = inspect.arg("inspect").arg(release.path("host.json")).output().expect("pulse starts");
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("the manifest of a host") && said.contains("[manifest-of-host]"), "{said}");
 
     // A library and a manifest that say different things.
     let mut other = manifest_of(analytics);

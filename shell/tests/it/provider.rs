@@ -87,13 +87,18 @@ fn when_the_provider_does_not_load_another_one_provides() {
 /// A remote whose manifest offers a crate that its build does not have, or does not say for as long as
 /// [`ASLEEP`](liar::ASLEEP) is held.
 mod liar {
-    use std::sync::Mutex;
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use abi_stable::std_types::{RResult, RStr, RVec};
     use plugin_api::{
         abi::{InitContext, RemoteBox, RemoteEntryRef, RemoteError, SharedModule},
         entry::{Root, entry, root},
+        shared::{Consumer, Interface, module},
     };
+    use shared_store::bundled::Table;
 
     pub(super) static ASLEEP: Mutex<()> = Mutex::new(());
 
@@ -105,6 +110,29 @@ mod liar {
     pub(super) fn sleepy_entry() -> RemoteEntryRef {
         const ROOT: &Root = &root(descriptor, wait, init);
         entry(ROOT)
+    }
+
+    /// How often it was asked for `telemetry`, for which it hands over a store.
+    pub(super) static FORGED: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn forging_entry() -> RemoteEntryRef {
+        const ROOT: &Root = &root(forging, forged, init);
+        entry(ROOT)
+    }
+
+    extern "C" fn forging() -> RStr<'static> {
+        RStr::from_str(
+            r#"{ "manifestVersion": 1, "name": "liar", "version": "1.0.0", "remoteEntry": "liar",
+                 "shared": { "telemetry": { "version": "1.0.0", "singleton": true } } }"#,
+        )
+    }
+
+    extern "C" fn forged() -> RVec<SharedModule> {
+        extern "C" fn bind(consumer: Consumer) -> RResult<Interface, RemoteError> {
+            FORGED.fetch_add(1, Ordering::SeqCst);
+            RResult::ROk(Interface::new("shared-store", "1.0.0", Table::new().bind(consumer)))
+        }
+        vec![SharedModule { bind, ..module::<telemetry::Shared>() }].into()
     }
 
     extern "C" fn wait() -> RVec<SharedModule> {
@@ -171,6 +199,36 @@ fn a_provider_without_the_crate_that_it_offers_is_said_once_and_planned_without(
     assert_eq!(codes, ["shared-missing"]);
 }
 
+#[test]
+fn a_provider_that_hands_over_something_else_is_not_used() {
+    let mut installation = Installation::new();
+    installation.edit_host(|host| {
+        host["shared"]["telemetry"] = json!({ "requiredVersion": "^1.0", "import": false, "singleton": true });
+    });
+    installation.grant_provider("telemetry", &["liar"]);
+    let (wake, woken) = mpsc::channel();
+    let wake = move |delay| {
+        let _ = wake.send(delay);
+    };
+    let entry = liar::forging_entry();
+    let mut federation = Federation::linked(installation.config(), entry, theme::fonts(), Arc::new(wake))
+        .expect("its manifest is well-formed");
+    while federation.problems().is_empty() {
+        federation.poll();
+        let delay = woken.recv_timeout(PATIENCE).expect("it is woken until it has found out");
+        assert!(delay <= PATIENCE);
+    }
+    for _ in 0..10 {
+        federation.poll();
+    }
+    let codes: Vec<_> = federation.problems().iter().map(|p| p.code.as_str()).collect();
+    assert_eq!(codes, ["shared-forged"]);
+    assert!(federation.problems()[0].message.contains("`liar` was asked for `telemetry` 1.0.0"));
+    assert_eq!(liar::FORGED.load(std::sync::atomic::Ordering::SeqCst), 1, "it is asked once");
+    let store = federation.store().expect("the host's own");
+    store.set(&AUTH, &Auth::default()).expect("the host may write");
+}
+
 /// A host with shared-store 1.0, and remotes that were built with 1.1 and with 1.0.
 fn three_generations() -> Installation {
     let mut installation = Installation::new();
@@ -188,6 +246,9 @@ fn a_remote_that_was_not_granted_it_provides_nothing() {
     let mut shell = installation.start();
     assert_eq!(provider(&shell), "pulse", "although the remote has a later version");
     assert_eq!(shell.federation.plan().bootstrap(), []);
+    let said = shell.federation.plan().to_json()["diagnostics"].clone();
+    let said = said.as_array().expect("a list").iter().find(|said| said["participant"] == NEXT.0).cloned();
+    assert_eq!(said.expect("that is said")["code"], "provider-not-granted");
     sign_in_when_there_is_a_store(&mut shell);
     shell.show(NEXT.0, NEXT.1);
     shell.show(CALM.0, CALM.1);
@@ -282,6 +343,21 @@ fn consumer_stays_while_provider_keeps_its_callback() {
     shell.drive("a third generation is there", |shell| saying(shell, "Sum 1") == 2);
     shell.drive("the second has ended", |shell| shell.federation.retiring() == 0);
     assert_eq!(shell.federation.kept().len(), 1);
+}
+
+#[test]
+fn a_consumer_is_tried_with_providers_that_are_not_loaded_yet() {
+    let mut installation = Installation::new();
+    installation.add(&libraries().next);
+    installation.add(&libraries().peer);
+    installation.edit_host(|host| host["preflight"] = true.into());
+    let mut config = installation.config();
+    config.preflight =
+        Some(pulse::preflight::Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), limit: PATIENCE });
+    let mut shell = installation.start_with(config);
+    shell.show(PEER.0, PEER.1);
+    shell.drive("it runs at its first start", |shell| saying(shell, "Sum 0") == 1);
+    assert!(shell.told.iter().all(|told| told.failure.is_none()), "{}", shell.describe());
 }
 
 #[test]

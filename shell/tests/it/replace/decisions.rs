@@ -1,7 +1,8 @@
 //! What people decide about remotes: the drop folder, enabling, going back, starting without.
 
 use pulse::{
-    federation::{Event, Place, resolver::Slot},
+    choices::Choices,
+    federation::{Event, Place, Topic, resolver::Slot},
     install::install,
 };
 
@@ -43,6 +44,114 @@ fn what_is_put_into_the_drop_folder_is_listed_and_runs_once_it_is_enabled() {
     assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-disabled"));
     shell.drive("it has ended", |shell| shell.federation.retiring() == 0);
     assert!(shell.federation.kept().is_empty());
+}
+
+#[test]
+fn a_remote_that_was_enabled_before_runs_when_it_is_installed() {
+    let installation = Installation::new();
+    let mut shell = installation.start();
+    let mut choices = Choices::load(&shell.federation.config().data_dir);
+    choices.enable(PUPPET).expect("that can be written down");
+    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
+    shell.show(PUPPET, "./calm");
+    shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
+    assert!(shell.told.iter().all(|told| told.event != Event::Installed), "{}", shell.describe());
+}
+
+#[test]
+fn what_is_no_longer_true_is_withdrawn() {
+    let installation = Installation::new();
+    let mut shell = installation.start();
+    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
+    told(&mut shell, "it waits for being enabled", |told| told.event == Event::Installed);
+    shell.federation.take_withdrawn();
+    shell.federation.enable(PUPPET).expect("that can be written down");
+    assert!(shell.federation.take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Enabling)));
+    shell.show(PUPPET, "./calm");
+    shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
+    // A bad library, and then a good one.
+    let installed = shell.entry(PUPPET).library().expect("it has one").to_owned();
+    std::fs::remove_file(&installed).expect("it was there");
+    std::fs::write(&installed, "not a library").expect("it can be written");
+    shell.federation.reload(PUPPET);
+    told(&mut shell, "it is not taken", not_replaced);
+    assert!(shell.entry(PUPPET).last_failure().is_some());
+    shell.federation.take_withdrawn();
+    std::fs::copy(&libraries().puppet, &installed).expect("it can be copied");
+    shell.federation.reload(PUPPET);
+    shell.drive("the good one is taken", |shell| shell.entry(PUPPET).generation() == 2);
+    assert!(shell.federation.take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Update)));
+    assert!(shell.entry(PUPPET).last_failure().is_none());
+}
+
+#[test]
+fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
+    let installation = Installation::new();
+    let mut shell = installation.start();
+    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
+    shell.drive("it is listed", |shell| shell.federation.entries().contains_key(PUPPET));
+    shell.federation.enable(PUPPET).expect("that can be written down");
+    shell.show(PUPPET, "./calm");
+    shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
+    let installed = shell.entry(PUPPET).library().expect("it has one").to_owned();
+    // Another file of the drop folder shows when the removal was seen.
+    std::fs::remove_file(&installed).expect("it was there");
+    let next = installation.copy(&libraries().next);
+    install(&next, shell.federation.config()).expect("it can be installed");
+    shell.drive("the other is listed", |shell| shell.federation.entries().contains_key("remoteNext"));
+    assert!(shell.told.iter().all(|told| told.failure.is_none()), "{}", shell.describe());
+    assert!(matches!(shell.entry(PUPPET).place(), Place::Configured | Place::Installed(_)));
+    shell.press("Count");
+    shell.drive("it runs on", |shell| shell.screen().says("Counted 1"));
+    shell.federation.disable(PUPPET).expect("that can be written down");
+    assert!(!shell.federation.entries().contains_key(PUPPET), "nothing is left to enable");
+}
+
+#[test]
+fn the_second_alias_of_a_remote_is_refused_and_the_first_runs() {
+    let mut installation = Installation::new();
+    let file = libraries().puppet.file_name().expect("a file").to_string_lossy().into_owned();
+    installation.add_library(&libraries().puppet);
+    installation.configure("zweite", &format!("{PUPPET}@{file}"));
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
+    shell.drive("the first runs", |shell| shell.screen().says("Counted 0"));
+    assert_eq!(code(&shell, "zweite").as_deref(), Some("alias-duplicate"));
+}
+
+/// So many private copies of the remote called `alias` are mapped.
+#[cfg(target_os = "linux")]
+fn mapped(alias: &str) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("a list of mappings");
+    let copies: std::collections::BTreeSet<&str> =
+        maps.lines().filter_map(|line| line.split_once('/')).map(|(_, path)| path).collect();
+    copies.iter().filter(|path| path.contains(&format!("/{alias}-"))).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn checks_that_are_given_up_leave_nothing_mapped() {
+    let mut installation = Installation::new();
+    let file = libraries().puppet.file_name().expect("a file").to_string_lossy().into_owned();
+    installation.copy(&libraries().puppet);
+    installation.configure("abandoned", &format!("{PUPPET}@{file}"));
+    let mut shell = installation.start();
+    shell.show("abandoned", "./calm");
+    shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
+    for build in 0..30 {
+        installation.rebuild(&libraries().puppet, &[("Puppet (misdeed", &format!("Build{build:02}(misdeed"))]);
+        shell.federation.reload("abandoned");
+        // Some have begun to load by then, some have ended, and some have not begun.
+        for _ in 0..build {
+            shell.frame(Vec::new());
+        }
+    }
+    shell.drive("one library is mapped", |shell| {
+        shell.entry("abandoned").replacing().is_none()
+            && shell.federation.retiring() == 0
+            && mapped("abandoned") == 1
+    });
+    assert!(shell.federation.kept().is_empty(), "{:?}", shell.federation.kept());
 }
 
 #[test]

@@ -193,8 +193,9 @@ fn a_thread_that_is_left_behind_keeps_the_library() {
 #[test]
 fn three_failures_disable_a_remote_and_that_is_remembered() {
     let installation = puppet();
-    let mut shell = counted(installation.start());
-    installation.write(&format!("data/remotes/{PUPPET}/misdeed"), "panic@frame");
+    rebuild(&installation, "panic@init");
+    let mut shell = installation.start();
+    shell.show(PUPPET, "./calm");
     for failures in 1..=3 {
         shell.drive("it fails", |shell| {
             shell.told.iter().filter(|told| told.event == Event::Failed).count() >= failures
@@ -205,9 +206,9 @@ fn three_failures_disable_a_remote_and_that_is_remembered() {
         shell.failure(PUPPET).is_some_and(|failure| failure.code == "remote-failing")
     });
     let says = shell.failure(PUPPET).expect("it is disabled").message.clone();
-    assert!(says.contains("frame-panicked"), "{says}");
+    assert!(says.contains("init-panicked"), "{says}");
     drop(shell);
-    std::fs::remove_file(installation.path(&format!("data/remotes/{PUPPET}/misdeed"))).expect("it was there");
+    improve(&installation);
     let mut shell = installation.start();
     shell.show(PUPPET, "./calm");
     shell.frame(Vec::new());
@@ -217,6 +218,35 @@ fn three_failures_disable_a_remote_and_that_is_remembered() {
     );
     shell.federation.enable(PUPPET).expect("it can be written");
     shell.drive("it runs once it is enabled", |shell| shell.screen().says("Counted 0"));
+}
+
+#[test]
+fn three_failures_of_a_surface_close_it_and_leave_the_others() {
+    let installation = puppet();
+    let mut shell = counted(installation.start());
+    let misdeed = format!("data/remotes/{PUPPET}/misdeed");
+    for failures in 1..=3 {
+        installation.write(&misdeed, "panic@frame");
+        shell.press("Count");
+        shell.drive("it fails", |shell| {
+            shell.told.iter().filter(|told| told.event == Event::Failed).count() >= failures
+        });
+        std::fs::remove_file(installation.path(&misdeed)).expect("it was there");
+        if failures < 3 {
+            shell.retry(PUPPET);
+            shell.drive("it is opened again", |shell| shell.screen().says("Counted 0"));
+        }
+    }
+    shell.drive("its slot says so", |shell| {
+        shell.slot_failure(PUPPET, "./calm").is_some_and(|failure| failure.code == "surface-failing")
+    });
+    let failure = shell.slot_failure(PUPPET, "./calm").expect("it has just been seen");
+    assert!(failure.message.contains("frame-panicked"), "{failure}");
+    assert!(shell.is_active(PUPPET), "the remote runs");
+    shell.show(PUPPET, "./twin");
+    shell.drive("another surface runs", |shell| shell.has_picture(PUPPET, "./twin"));
+    shell.retry(PUPPET);
+    shell.drive("it can be opened again", |shell| shell.has_picture(PUPPET, "./calm"));
 }
 
 #[test]

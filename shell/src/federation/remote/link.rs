@@ -1,0 +1,32 @@
+//! What ends when it is dropped: a remote, and a surface's way to it.
+
+use std::sync::{Arc, mpsc};
+
+use super::{Call, Remote, Shared};
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // One that was retired has no thread any more.
+        if let Some(thread) = self.thread.take()
+            && let Some(ending) = self.ending.take()
+        {
+            let (calls, shared) = (self.calls.clone(), Arc::clone(&self.shared));
+            ending(Self { calls, shared, thread: Some(thread), offers: None, ending: None });
+        }
+    }
+}
+
+/// A surface's way to its remote; the remote closes the surface when this goes.
+pub(super) struct Link {
+    pub(super) calls: mpsc::Sender<Call>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: u64,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shared.mailboxes.lock().remove(&self.id);
+        // A remote that has ended has closed its surfaces.
+        let _ = self.calls.send(Call::Close { surface: self.id });
+    }
+}
