@@ -12,6 +12,7 @@
 //! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - [`private`]: the folders for what one process loads; `trust`: which files other users cannot change.
+//! - `lock`: locks between processes; `worker`: the thread for what the window must not wait for.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
 //! - [`cli`]: the command line.
@@ -29,6 +30,7 @@ pub mod failure;
 pub mod federation;
 mod file;
 pub mod install;
+mod lock;
 pub mod preflight;
 pub mod private;
 pub mod session;
@@ -38,3 +40,4 @@ mod text;
 pub mod theme;
 mod trust;
 pub mod watch;
+mod worker;

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::theme::Preference;
 
+/// The largest file that is read, in bytes.
+const LIMIT: u64 = 1 << 16;
+
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct State {
@@ -25,7 +28,7 @@ impl State {
     /// What was saved in `folder`; a file that cannot be read is told of, and else as good as none.
     pub(super) fn load(folder: &Path) -> Self {
         let file = folder.join("window.json");
-        let read = || match fs::read(&file) {
+        let read = || match crate::file::read(&file, LIMIT) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             text => Ok::<_, io::Error>(serde_json::from_slice(&text?)?),
         };

@@ -105,6 +105,7 @@ impl Toast {
             Event::Disabled => (Weight::Error, format!("{title} was disabled"), ""),
             Event::Kept => (Weight::Info, format!("Something of {title} stays in memory"), ""),
             Event::Unreadable => (Weight::Error, format!("A file cannot be used: {title}"), ""),
+            Event::Undecided => (Weight::Error, format!("Couldn't save a decision about {title}"), ""),
         };
         let text = failure.as_ref().map(|failure| {
             let stage =
