@@ -28,6 +28,7 @@ use crate::{
     archive::{Archive, Digest},
     config::{Config, Origin},
     failure::{Failure, Stage},
+    preflight::Subject,
     trust,
 };
 
@@ -217,7 +218,14 @@ impl Job {
         if let Some(preflight) = &config.preflight
             && !digest.is_some_and(|digest| Archive::new(&config.data_dir).knows(&digest))
         {
-            preflight.check(copy, &with, config.file.as_deref(), cancel)?;
+            let subject = Subject {
+                library: copy.to_owned(),
+                name: library.to_owned(),
+                with,
+                host: config.file.clone(),
+                plugin_dirs: config.plugin_dirs.clone(),
+            };
+            preflight.check(&subject, cancel, &mut |_| ())?;
             note(&mut stages, "preflight");
         }
         if cancel.load(Ordering::Acquire) {
