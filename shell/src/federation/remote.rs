@@ -289,6 +289,17 @@ impl Remote {
         let _ = self.calls.send(Call::Shutdown);
     }
 
+    /// Waits until the remote has ended or failed. Returns false where it has not by the `deadline`.
+    pub(super) fn await_ended(&self, deadline: Instant) -> bool {
+        let mut state = self.shared.state.lock();
+        while matches!(*state, State::Loading | State::Loaded(_) | State::Initialising | State::Active) {
+            if self.shared.moved.wait_until(&mut state, deadline).timed_out() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Ends the remote and unloads its library.
     ///
     /// A remote that does not end within `limit` keeps its thread and its library: unmapping code that may
@@ -297,22 +308,17 @@ impl Remote {
         self.begin_shutdown();
         let Some(thread) = self.thread.take() else { return Ok(Unloaded::Linked) };
         let deadline = Instant::now() + limit;
-        let mut state = self.shared.state.lock();
-        while matches!(*state, State::Loading | State::Loaded(_) | State::Initialising | State::Active) {
-            if self.shared.moved.wait_until(&mut state, deadline).timed_out() {
-                drop(state);
-                return Err(Failure::new(
-                    Stage::Retire,
-                    "retire-hung",
-                    format!(
-                        "`{}` did not end within {limit:?}; its thread and library are kept until the shell ends; \
-                         a new one can run beside it; tell its author",
-                        self.shared.name
-                    ),
-                ));
-            }
+        if !self.await_ended(deadline) {
+            return Err(Failure::new(
+                Stage::Retire,
+                "retire-hung",
+                format!(
+                    "`{}` did not end within {limit:?}; its thread and library are kept until the shell ends; \
+                     a new one can run beside it; tell its author",
+                    self.shared.name
+                ),
+            ));
         }
-        drop(state);
         match thread.join() {
             Ok(Some(library)) => Ok(library.unload()),
             Ok(None) => Ok(Unloaded::Gone),

@@ -156,7 +156,7 @@ mod tests {
         let line = b"w{\"preflight\":\"end\",\"stage\":\"x\",\"microseconds\":1}\n";
         let (sender, said) = mpsc::sync_channel(10);
         let counts = std::thread::spawn(move || {
-            let last = said.iter().inspect(|said| drop(said)).last();
+            let last = said.iter().last();
             last.expect("there is a last one")
         });
         listen(b"w\n".chain(io::repeat(0).take(0)).chain(Repeat(line, 0)), &sender);

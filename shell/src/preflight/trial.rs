@@ -30,6 +30,10 @@ const SLOT: Vec2 = Vec2::new(960.0, 640.0);
 /// The remote's state is polled at least this often; mostly its thread wakes the trial.
 const LOOK: Duration = Duration::from_micros(500);
 
+/// The time that surfaces and remotes have to end, within the trial's limit. What takes longer is no fault: the shell
+/// would not wait for it either.
+const CLOSE: Duration = Duration::from_millis(250);
+
 /// Tries `subject` as the process of the trial. Returns the exit code; anything but 0 refuses the library.
 pub(crate) fn main(subject: &Subject) -> u8 {
     processes::isolate();
@@ -153,7 +157,7 @@ pub(super) fn rename_copies(text: &str, folder: &Path, name: impl Fn(&str) -> Op
     renamed + rest
 }
 
-/// A federation on trial. It is dropped only when all has gone well: that runs code of the library.
+/// A federation on trial. It is never dropped: that would unload libraries and wait.
 struct Running<'a> {
     federation: ManuallyDrop<Federation>,
     alias: &'a str,
@@ -272,7 +276,7 @@ impl<'a> Running<'a> {
         }
         let began = self.begin("close");
         drop(ManuallyDrop::into_inner(surfaces));
-        self.federation.shutdown();
+        self.federation.close(CLOSE);
         self.end("close".to_owned(), began);
         Ok(())
     }
