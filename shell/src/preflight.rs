@@ -190,7 +190,8 @@ impl Preflight {
     ) -> Result<Report, Failure> {
         let started = Instant::now();
         let unavailable = |what: &str, error: &std::io::Error| failure::unavailable(what, error, &subject.name);
-        let no_folder = |why: &dyn std::fmt::Display| failure::unavailable("it has no folder", why, &subject.name);
+        let no_folder =
+            |why: &dyn std::fmt::Display| failure::unavailable("it has no folder", why, &subject.name);
         // Removed at the end, with all that is in it.
         let mut folder = Places::of_user(None).first().map_err(|e| no_folder(&e))?;
         let path = folder.tree("trial").map_err(|e| no_folder(&e))?;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Exit, print};
+use super::{Exit, named, print};
 use crate::{
     config::{Config, Options},
     failure::{Failure, Stage},
@@ -64,7 +64,8 @@ pub(super) fn run(args: PreflightArgs) -> Result<u8, Exit> {
         Some(Role::Trial) => return Ok(trial::main(&subject)),
         None => {}
     }
-    let options = Options { config: subject.host, plugin_dirs: subject.plugin_dirs, ..Options::default() };
+    let options =
+        Options { config: named(subject.host), plugin_dirs: subject.plugin_dirs, ..Options::default() };
     let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
     (subject.host, subject.plugin_dirs) = (config.file, config.plugin_dirs);
     let mut hear = |event: &Event| {

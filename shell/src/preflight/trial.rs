@@ -60,8 +60,9 @@ pub(crate) fn main(subject: &Subject) -> u8 {
 /// # Errors
 /// Why it is not to be loaded, in the stage in which it shows.
 pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), Failure> {
-    let unavailable =
-        |why: &dyn std::fmt::Display| failures::unavailable("there is no folder for its data", why, &subject.name);
+    let unavailable = |why: &dyn std::fmt::Display| {
+        failures::unavailable("there is no folder for its data", why, &subject.name)
+    };
     // It stays: threads of the library may be at work in it until the process has ended. The process that has started
     // this one removes it, or the next Pulse.
     let mut folder = ManuallyDrop::new(Places::of_user(None).first().map_err(|e| unavailable(&e))?);
@@ -96,8 +97,7 @@ struct Aliases<'a> {
 
 /// Returns the host's configuration with the remotes of `subject` in place of its own.
 fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_>), Failure> {
-    let options =
-        Options { config: subject.host.clone(), data_dir: Some(data_dir), ..Options::default() };
+    let options = Options { config: subject.host.clone(), data_dir: Some(data_dir), ..Options::default() };
     let config = if subject.host.is_some() { Config::load(&options) } else { Config::folders(&options) };
     let mut config = config.map_err(|e| Failure::new(Stage::Discover, e.code(), e.to_string()))?;
     let configured = std::mem::take(&mut config.host.remotes);
