@@ -173,6 +173,7 @@ struct Exit {
     code: u8,
     stable: String,
     text: String,
+    details: String,
 }
 
 impl Exit {
@@ -187,7 +188,12 @@ impl Exit {
     }
 
     fn new(code: u8, stable: &str, text: impl std::fmt::Display) -> Self {
-        Self { code, stable: stable.to_owned(), text: text.to_string() }
+        Self { code, stable: stable.to_owned(), text: text.to_string(), details: String::new() }
+    }
+
+    /// The same with more lines behind the message.
+    fn with_details(self, details: String) -> Self {
+        Self { details, ..self }
     }
 
     fn print(&self) {
@@ -197,6 +203,9 @@ impl Exit {
             text::lines(&self.text, usize::MAX),
             text::line(&self.stable, MAX_CODE)
         );
+        if !self.details.is_empty() {
+            eprintln!("{}", text::lines(&self.details, usize::MAX));
+        }
         if io::stderr().is_terminal() && catalogue::find(&self.stable).is_some() {
             eprintln!("help: `pulse explain {}` says more", self.stable);
         }
@@ -348,7 +357,7 @@ fn explain(code: Option<&str>, json: bool) -> Result<u8, Exit> {
 }
 
 fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
-    serde_json::to_string_pretty(value).map_err(|e| {
+    serde_json::to_string_pretty(value).map(|json| text::json(&json)).map_err(|e| {
         Exit::new(
             Exit::FAILURE,
             "output",
@@ -370,12 +379,14 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
         print(&pretty(&manifest)?)?;
         return Ok(0);
     }
+    // A title cannot add lines.
+    let one = |name: &str| text::line(name, usize::MAX);
     let mut lines = vec![
-        format!("{} {} ({})", manifest.name, manifest.version, manifest.display_name()),
+        format!("{} {} ({})", manifest.name, manifest.version, one(manifest.display_name())),
         format!("library   {}", manifest.remote_entry),
     ];
     for (name, expose) in &manifest.exposes {
-        lines.push(format!("exposes   {name}  “{}”", expose.title));
+        lines.push(format!("exposes   {}  “{}”", one(name), one(&expose.title)));
     }
     for (key, shared) in &manifest.shared {
         let copy = shared.offered().map_or_else(|| "no copy of its own".to_owned(), |v| format!("has {v}"));
@@ -405,9 +416,10 @@ fn columns() -> Option<usize> {
     size.map(|(width, _)| usize::from(width.0))
 }
 
-/// Writes data to standard output; a reader that has gone away is no error.
+/// Writes data to standard output, without control characters that paths and manifests may hold; a reader that has
+/// gone away is no error.
 fn print(text: &str) -> Result<(), Exit> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    match writeln!(io::stdout().lock(), "{}", text::lines(text, usize::MAX)) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(
             Exit::FAILURE,
             "output",

@@ -1,55 +1,56 @@
-//! A library tried in a process of its own, before it enters this one.
+//! A library tried in a process of its own, before the shell loads it.
 //!
-//! The process is Pulse itself, as `pulse preflight --json FILE`: [`trial`] runs there. It says which stage begins and
-//! how long it took, line by line; what it was at when it ended is what is told of a library that takes its
-//! process with it. Whatever the library writes between the lines is passed over.
+//! ```text
+//! shell ── Preflight::check ──▶ guard (Pulse, no foreign code) ──▶ trial (Pulse, loads the library)
+//!       ◀── events, verdict ──        ◀── channel with a word of its own ──
+//! ```
 //!
-//! The process works in a temporary folder that is removed when it has ended, however it has.
+//! The [`trial`] reports each stage as it begins and ends. A library that takes its process with it is refused with the
+//! stage that was at work. The guard believes nothing that the library could have written without effort: see
+//! `channel`. A library is taken when the trial's last message says so *and* its process then exits with status 0.
+//!
+//! All processes work in a temporary folder, with the environment that `environment` leaves. The guard ends whatever
+//! the library has started, and the folder is removed. A trial is no sandbox: the code has the user's rights.
 
 use std::{
-    collections::VecDeque,
-    env, fmt,
-    io::{BufRead, BufReader, Read},
+    env,
+    ffi::OsString,
+    io::{BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
-        Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc,
+        mpsc::{self, RecvTimeoutError, SyncSender},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    failure::{Failure, Stage},
-    private::{self, Places},
-};
+use crate::{failure::Failure, private::Places};
 
+mod channel;
+mod environment;
+mod failure;
+pub(crate) mod guard;
+mod processes;
 pub mod trial;
 
 /// How long a trial may take, if nothing else is said.
 pub const LIMIT: Duration = Duration::from_secs(5);
 
-/// What the process itself may take longer before it ends by itself, because nobody has ended it.
-const GRACE: Duration = Duration::from_secs(1);
+/// The time that a guard has for its own work beyond its trial's limit, and for an end on request.
+const GRACE: Duration = Duration::from_secs(3);
 
-/// How often somebody looks whether the process has ended or is to end.
+/// How often cancellation is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// So much of what a failing process wrote is kept.
+/// Events that wait to be handled; then the guard waits.
+const QUEUE: usize = 64;
+
+/// Bytes kept of what a guard writes that is no event.
 const LAST_WORDS: usize = 4096;
-
-/// Longer lines are nobody's who knows this protocol.
-const LONGEST_LINE: u64 = 1 << 20;
-
-const KEPT: &str = "it was not loaded, and what ran before goes on";
-
-/// What a process has written is read within this time after its end, unless a child of its own can still write.
-const DRAIN: Duration = Duration::from_millis(500);
 
 /// How libraries are tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,70 @@ impl Default for Preflight {
     }
 }
 
+/// A library to try, and what takes part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The library, or its manifest.
+    pub library: PathBuf,
+    /// The path that messages name: the library's own where [`library`](Self::library) is a private copy.
+    pub name: PathBuf,
+    /// Libraries or manifests of remotes whose copies of shared crates it may use.
+    pub with: Vec<PathBuf>,
+    /// The host's manifest, of which everything counts but the remotes; `None` for the one that is built in.
+    pub host: Option<PathBuf>,
+    /// Folders to look for libraries in.
+    pub plugin_dirs: Vec<PathBuf>,
+}
+
+/// The part of a process in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    Guard,
+    Trial,
+}
+
+impl Subject {
+    /// A library that is tried where it is, alone.
+    pub fn new(library: impl Into<PathBuf>) -> Self {
+        let library = library.into();
+        Self { name: library.clone(), library, ..Self::default() }
+    }
+
+    /// The command line of a process with this `role`.
+    fn arguments(&self, role: Role, limit: Duration) -> Vec<OsString> {
+        // The process works in another folder.
+        let whole =
+            |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
+        let role = if role == Role::Guard { "guard" } else { "trial" };
+        let mut arguments: Vec<OsString> = ["preflight", "--role", role].map(Into::into).into();
+        let millis = limit.as_millis().to_string();
+        arguments.extend(["--limit".into(), millis.into(), "--name".into(), self.name.clone().into()]);
+        for path in &self.with {
+            arguments.extend(["--with".into(), whole(path)]);
+        }
+        for path in &self.plugin_dirs {
+            arguments.extend(["--plugin-dir".into(), whole(path)]);
+        }
+        if let Some(host) = &self.host {
+            arguments.extend(["--config".into(), whole(host)]);
+        }
+        arguments.extend(["--".into(), whole(&self.library)]);
+        arguments
+    }
+
+    /// Replaces the paths of private copies in `text`: of this library, and of copies that its trial made in `folder`.
+    fn relocate(&self, text: &str, folder: &Path) -> String {
+        let name = self.name.to_string_lossy();
+        let text = text.replace(&*self.library.to_string_lossy(), &name);
+        // With others, each copy has been renamed by the trial, which knows whose it is.
+        if self.with.is_empty() {
+            trial::rename_copies(&text, folder, |_| Some(name.to_string()))
+        } else {
+            text
+        }
+    }
+}
+
 /// A trial that went well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -77,13 +142,13 @@ pub struct Report {
     pub stages: Vec<(String, Duration)>,
     /// Exposes that returned an error in place of a surface.
     ///
-    /// Nobody is signed in during a trial and there is no data, so that is no reason to refuse the library.
+    /// No user is signed in during a trial and there is no data, so that is no reason to refuse the library.
     pub unopened: Vec<Failure>,
     /// From the start of the process until it had ended.
     pub whole: Duration,
 }
 
-/// What the process says, one in a line.
+/// One event of a trial, as JSON in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "preflight", rename_all = "lowercase")]
 pub enum Event {
@@ -91,6 +156,9 @@ pub enum Event {
     Begin {
         /// Its name, with the expose that it is about.
         stage: String,
+        /// The other remote that is at work, and not yet the library.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<String>,
     },
     /// A stage has come to its end.
     End {
@@ -108,276 +176,166 @@ pub enum Event {
 }
 
 impl Preflight {
-    /// Tries `library` in a process of its own. Waits; not for the window's thread.
+    /// Tries `subject` in a process of its own, and passes each event to `hear`. Waits; not for the window's thread.
     ///
-    /// The remotes of the libraries `with` take part as they would in the shell of the manifest `host`. `cancel`
-    /// ends the trial early. No process is left behind.
+    /// `cancel` ends the trial early. No process is left behind.
     ///
     /// # Errors
     /// What the library failed with, or how its process ended.
     pub fn check(
         &self,
-        library: &Path,
-        with: &[PathBuf],
-        host: Option<&Path>,
+        subject: &Subject,
         cancel: &AtomicBool,
+        hear: &mut dyn FnMut(&Event),
     ) -> Result<Report, Failure> {
         let started = Instant::now();
-        let unavailable = |what: &str, error: &dyn fmt::Display| {
-            let text = format!(
-                "the library cannot be tried, because {what} ({error}); make room for a process of Pulse, or set \
-                 `preflight` to false in the host's manifest: {}",
-                library.display()
-            );
-            Failure::new(Stage::Preflight, "preflight-unavailable", text)
-        };
-        let mut folder = Places::of_user(None).first().map_err(|why| {
-            let text = format!("the library cannot be tried without a folder; {why}: {}", library.display());
-            Failure::new(Stage::Preflight, "preflight-unavailable", text)
-        })?;
-        let folder = folder.tree("trial").map_err(|e| unavailable("it has no folder", &e))?;
-        let child = self.command(library, with, host, &folder).spawn();
-        let child = child.map_err(|e| unavailable("its process does not start", &e))?;
-        let mut process = Process::new(child).map_err(|e| unavailable("there is no thread to listen", &e))?;
+        let unavailable = |what: &str, error: &std::io::Error| failure::unavailable(what, error, &subject.name);
+        let no_folder =
+            |why: &dyn std::fmt::Display| failure::unavailable("it has no folder", why, &subject.name);
+        // Removed at the end, with all that is in it.
+        let mut folder = Places::of_user(None).first().map_err(|e| no_folder(&e))?;
+        let path = folder.tree("trial").map_err(|e| no_folder(&e))?;
+        // Messages name it as the system does.
+        let path = path.canonicalize().unwrap_or(path);
+        let guard = self.start(subject, &path);
+        let mut guard = guard.map_err(|e| unavailable("its process does not start", &e))?;
         let mut report = Report { stages: Vec::new(), unopened: Vec::new(), whole: Duration::ZERO };
-        let mut at: Option<String> = None;
-        let end = loop {
-            match process.next(started + self.limit, cancel) {
-                Next::Event(Event::Begin { stage }) => at = Some(stage),
-                Next::Event(Event::End { stage, microseconds }) => {
-                    report.stages.push((stage, Duration::from_micros(microseconds)));
+        let mut deadline = started + self.limit + GRACE;
+        let verdict = loop {
+            match guard.lines.recv_timeout(LOOK) {
+                Ok(line) => {
+                    let Ok(event) = serde_json::from_slice(&line) else {
+                        guard.write_down(&line);
+                        continue;
+                    };
+                    let event = relocated(event, subject, &path);
+                    hear(&event);
+                    match event {
+                        Event::Begin { .. } => {}
+                        Event::End { stage, microseconds } => {
+                            report.stages.push((stage, Duration::from_micros(microseconds)));
+                        }
+                        Event::Unopened(failure) => report.unopened.push(failure),
+                        Event::Refused(failure) => break Err(failure),
+                        Event::Taken => break Ok(()),
+                    }
                 }
-                Next::Event(Event::Unopened(failure)) => report.unopened.push(failure),
-                Next::Event(Event::Taken) => break None,
-                Next::Event(Event::Refused(failure)) => break Some(failure),
-                Next::Ended(end) => break Some(self.failure(&end, at.as_deref(), library, started)),
+                Err(RecvTimeoutError::Disconnected) => break Err(lost(&mut guard, subject)),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if guard.lifeline_held() && cancel.load(Ordering::Relaxed) {
+                guard.call_off();
+                deadline = Instant::now() + GRACE;
+            }
+            if Instant::now() > deadline {
+                break Err(failure::hung(None, started.elapsed(), self.limit, &subject.name));
             }
         };
-        let last_words = process.finish();
-        let Some(failure) = end else {
-            report.whole = started.elapsed();
-            return Ok(report);
-        };
-        Err(if failure.details.is_empty() { failure.with_details(last_words) } else { failure })
+        guard.end();
+        report.whole = started.elapsed();
+        verdict.map(|()| report)
     }
 
-    fn command(&self, library: &Path, with: &[PathBuf], host: Option<&Path>, folder: &Path) -> Command {
+    fn start(&self, subject: &Subject, folder: &Path) -> std::io::Result<GuardProcess> {
+        let (reader, writer) = std::io::pipe()?;
         let mut command = Command::new(&self.program);
-        let limit = (self.limit + GRACE).as_millis();
-        command.args(["preflight", "--json", "--limit"]).arg(limit.to_string());
-        for library in with {
-            command.arg("--with").arg(library);
-        }
-        if let Some(host) = host {
-            command.arg("--config").arg(host);
-        }
-        command.arg("--").arg(library);
-        // Nobody drives a process without a window.
-        command.env_remove("EGUI_INSPECTION");
-        // Everything that it leaves behind, even killed, is in there.
-        for variable in ["TMPDIR", "TMP", "TEMP", private::VARIABLE] {
-            command.env(variable, folder);
+        command.args(subject.arguments(Role::Guard, self.limit));
+        command.env_clear().envs(environment::of_trial(folder)?).current_dir(folder);
+        #[cfg(unix)]
+        {
+            // A key at the terminal ends the shell's command, and that the guard.
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
         }
         #[cfg(windows)]
         {
             // No console window flashes up.
             std::os::windows::process::CommandExt::creation_flags(&mut command, 0x0800_0000);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// How it ended, as a failure: in the stage `at`, or before anything of the library ran.
-    fn failure(&self, end: &End, at: Option<&str>, library: &Path, started: Instant) -> Failure {
-        let file = library.display();
-        let (code, text) = match (end, at) {
-            (End::Cancelled, _) => ("preflight-cancelled", format!("the trial was called off: {file}")),
-            (End::Late, at) => return hung(at, started.elapsed(), self.limit, library),
-            (End::Exited(status), None) => {
-                let text = format!(
-                    "the library cannot be tried, because the trial ended before it began ({status}); the details \
-                     may say why; install Pulse anew, or set `preflight` to false in the host's manifest: {file}"
-                );
-                ("preflight-unavailable", text)
-            }
-            (End::Exited(status), Some(stage)) => {
-                let crash = crash(*status);
-                let code = if crash.is_some() { "preflight-crashed" } else { "preflight-exited" };
-                let how = crash.unwrap_or_else(|| format!("it exited by itself with {status}"));
-                let text = format!(
-                    "the library took its process with it in `{stage}`: {how}; {KEPT}; tell its author, with the \
-                     details: {file}"
-                );
-                (code, text)
-            }
-        };
-        Failure::new(Stage::Preflight, code, text)
-    }
-}
-
-/// A library that does not come to an end of the stage `at`, or of what comes before all stages.
-pub(crate) fn hung(at: Option<&str>, took: Duration, limit: Duration, library: &Path) -> Failure {
-    let stage = at.map_or_else(|| "its start".to_owned(), |at| format!("`{at}`"));
-    let text = format!(
-        "the library did not come to an end of {stage} and was stopped after {:.1} s, where {:.1} s are allowed for \
-         all; {KEPT}; tell its author: {}",
-        took.as_secs_f32(),
-        limit.as_secs_f32(),
-        library.display()
-    );
-    Failure::new(Stage::Preflight, "preflight-hung", text)
-}
-
-/// How a trial ended that did not say so itself.
-enum End {
-    Exited(ExitStatus),
-    Late,
-    Cancelled,
-}
-
-enum Next {
-    Event(Event),
-    Ended(End),
-}
-
-/// A running trial, which [`finish`](Self::finish) ends.
-struct Process {
-    child: Child,
-    ended: Option<(ExitStatus, Instant)>,
-    events: mpsc::Receiver<Event>,
-    last_words: Arc<Mutex<VecDeque<u8>>>,
-    /// Ends when nobody can write to standard error any more.
-    listens: thread::JoinHandle<()>,
-}
-
-impl Process {
-    fn new(mut child: Child) -> std::io::Result<Self> {
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (sender, events) = mpsc::channel();
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
-        let listen = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new().name(format!("preflight:{name}")).spawn(work)
-        };
-        let kept = Arc::clone(&last_words);
-        let listens =
-            listen("events", Box::new(move || stdout.into_iter().for_each(|o| read_events(o, &sender))))
-                .and_then(|_| {
-                    listen("words", Box::new(move || stderr.into_iter().for_each(|e| keep(e, &kept))))
-                });
-        match listens {
-            Ok(listens) => Ok(Self { child, ended: None, events, last_words, listens }),
+        command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
+        let child = command.spawn()?;
+        // The shell's own ends of what the guard writes to are closed with this.
+        drop(command);
+        let (sender, lines) = mpsc::sync_channel(QUEUE);
+        let guard = GuardProcess { child, lines, words: Vec::new() };
+        let listen = thread::Builder::new().name("preflight:guard".to_owned());
+        match listen.spawn(move || read(reader, &sender)) {
+            Ok(_) => Ok(guard),
             Err(error) => {
-                end(&mut child);
+                guard.end();
                 Err(error)
             }
         }
     }
+}
 
-    /// What is said or happens next.
-    fn next(&mut self, deadline: Instant, cancel: &AtomicBool) -> Next {
+/// The failure of a trial whose guard ended without a verdict.
+fn lost(guard: &mut GuardProcess, subject: &Subject) -> Failure {
+    let status = guard.child.wait().ok();
+    let words = String::from_utf8_lossy(&guard.words);
+    failure::ended(status, None, &subject.name).with_details(crate::text::lines(words.trim(), LAST_WORDS))
+}
+
+fn relocated(event: Event, subject: &Subject, folder: &Path) -> Event {
+    let relocated = |failure: Failure| Failure {
+        message: subject.relocate(&failure.message, folder),
+        details: subject.relocate(&failure.details, folder),
+        ..failure
+    };
+    match event {
+        Event::Unopened(failure) => Event::Unopened(relocated(failure)),
+        Event::Refused(failure) => Event::Refused(relocated(failure)),
+        other => other,
+    }
+}
+
+/// The shell's view of a running guard.
+struct GuardProcess {
+    child: Child,
+    /// Ends with the guard.
+    lines: mpsc::Receiver<Vec<u8>>,
+    words: Vec<u8>,
+}
+
+impl GuardProcess {
+    fn lifeline_held(&self) -> bool {
+        self.child.stdin.is_some()
+    }
+
+    /// Asks the guard to end the trial.
+    fn call_off(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    fn write_down(&mut self, line: &[u8]) {
+        let room = LAST_WORDS.saturating_sub(self.words.len());
+        self.words.extend(line.iter().chain(b"\n").take(room));
+    }
+
+    /// Waits for the guard's end, and brings it about where that takes too long.
+    fn end(mut self) {
+        self.call_off();
+        let give_up = Instant::now() + GRACE;
         loop {
-            if let Some((status, ended)) = self.ended {
-                // What it has said by then is heard first.
-                let rest = DRAIN.saturating_sub(ended.elapsed());
-                let said = self.events.recv_timeout(rest).map(Next::Event);
-                return said.unwrap_or(Next::Ended(End::Exited(status)));
-            }
-            match self.events.recv_timeout(LOOK) {
-                Ok(event) => return Next::Event(event),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
-            }
-            if cancel.load(Ordering::Relaxed) {
-                return Next::Ended(End::Cancelled);
-            }
-            self.ended = self.child.try_wait().ok().flatten().map(|status| (status, Instant::now()));
-            if self.ended.is_none() && Instant::now() > deadline {
-                return Next::Ended(End::Late);
+            match self.lines.recv_timeout(give_up.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    // With the guard the trial ends, where the system can link them.
+                    let _ = self.child.kill();
+                    break;
+                }
             }
         }
-    }
-
-    /// Ends the process, if it has not ended, and returns the end of what it wrote for people.
-    fn finish(mut self) -> String {
-        end(&mut self.child);
-        // What it wrote is there; but a child of its own may hold the pipe open, and is not waited for.
-        let give_up = Instant::now() + LOOK * 10;
-        while !self.listens.is_finished() && Instant::now() < give_up {
-            thread::sleep(LOOK / 10);
-        }
-        let words: Vec<u8> = self.last_words.lock().iter().copied().collect();
-        String::from_utf8_lossy(&words).trim().to_owned()
+        // Where this process ignores the end of its children, there is no status to take.
+        let _ = self.child.wait();
     }
 }
 
-/// Ends a process and takes its status, so that nothing of it is left.
-fn end(child: &mut Child) {
-    // One that has ended already cannot be killed.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn read_events(stdout: impl Read, events: &mpsc::Sender<Event>) {
-    let mut stdout = BufReader::new(stdout);
-    loop {
-        let mut line = Vec::new();
-        match stdout.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        if let Ok(event) = serde_json::from_slice(&line)
-            && events.send(event).is_err()
-        {
-            return;
-        }
-    }
-}
-
-fn keep(mut stderr: impl Read, last: &Mutex<VecDeque<u8>>) {
-    let mut part = [0; LAST_WORDS];
-    while let Ok(read @ 1..) = stderr.read(&mut part) {
-        let mut last = last.lock();
-        last.extend(&part[..read]);
-        let surplus = last.len().saturating_sub(LAST_WORDS);
-        last.drain(..surplus);
-    }
-}
-
-/// What ended a process that did not end by itself.
-#[cfg(unix)]
-fn crash(status: ExitStatus) -> Option<String> {
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status)?;
-    let bus = if cfg!(target_os = "linux") { 7 } else { 10 };
-    let known = match signal {
-        4 => "an illegal instruction (SIGILL)",
-        5 => "a trap (SIGTRAP)",
-        6 => "it was aborted (SIGABRT)",
-        8 => "an arithmetic error (SIGFPE)",
-        9 => "it was killed (SIGKILL), perhaps for want of memory",
-        11 => "segmentation fault (SIGSEGV)",
-        13 => "a closed pipe (SIGPIPE)",
-        15 => "it was told to end (SIGTERM)",
-        31 => "a forbidden system call (SIGSYS)",
-        _ if signal == bus => "bus error (SIGBUS)",
-        _ => return Some(format!("signal {signal}")),
-    };
-    Some(known.to_owned())
-}
-
-/// What ended a process that did not end by itself: Windows says so with a status that is an error's number.
-#[cfg(not(unix))]
-fn crash(status: ExitStatus) -> Option<String> {
-    let code = status.code()? as u32;
-    let known = match code {
-        0xC000_0005 => "access violation",
-        0xC000_001D => "an illegal instruction",
-        0xC000_00FD => "stack overflow",
-        0xC000_0374 => "a damaged heap",
-        0xC000_0409 => "it was aborted",
-        0x8000_0000.. => "an error of the system",
-        _ => return None,
-    };
-    Some(format!("{known} ({code:#010x})"))
+fn read(guard: impl Read, lines: &SyncSender<Vec<u8>>) {
+    let mut guard = BufReader::new(guard);
+    while let Ok(Some(line)) = channel::line(&mut guard)
+        && lines.send(line).is_ok()
+    {}
 }
 
 #[cfg(all(test, unix))]

@@ -3,7 +3,10 @@
 //! What a remote, a manifest, a library or a file's name says can hold terminal escapes, forged lines, characters
 //! that reverse the direction of what follows, and any number of bytes.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt::{self, Write},
+    path::Path,
+};
 
 /// Returns one line of at most `limit` bytes: control and formatting characters become visible escapes, and a text
 /// that was cut ends in an ellipsis.
@@ -14,6 +17,23 @@ pub(crate) fn line(text: &str, limit: usize) -> String {
 /// Returns text of at most `limit` bytes in which line feeds and tabs stay and everything else is as in [`line`].
 pub(crate) fn lines(text: &str, limit: usize) -> String {
     clean(text, limit, true)
+}
+
+/// Returns JSON in which the same characters are escaped, so that it can be shown, and means the same.
+pub(crate) fn json(json: &str) -> String {
+    let mut clean = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Outside of strings, JSON has no such characters but line feeds and tabs.
+        if is_unsafe(c) && !matches!(c, '\n' | '\t') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(clean, "\\u{unit:04x}");
+            }
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
 }
 
 fn clean(text: &str, limit: usize, breaks: bool) -> String {
@@ -75,6 +95,15 @@ mod tests {
         check("a\r\nINFO forged", "a\\r\\nINFO forged");
         check("gpj.\u{202e}exe\u{9b}", "gpj.\\u{202e}exe\\u{9b}");
         assert_eq!(lines("a\n\tb\r\u{1b}", 100), "a\n\tb\\r\\u{1b}");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let text = serde_json::json!({ "a": "\u{1b}\u{7f}\u{9b}\u{202e}\u{e0001}é\n" });
+        let shown = json(&serde_json::to_string_pretty(&text).expect("it is JSON"));
+        assert!(!shown.chars().any(|c| is_unsafe(c) && c != '\n'), "{shown}");
+        assert!(shown.contains("\\u202e\\udb40\\udc01é"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("it is JSON"), text);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::{
     archive::{Archive, Digest},
     config::{Config, Origin},
     failure::{Failure, Stage},
+    preflight::Subject,
     trust,
 };
 
@@ -218,10 +219,15 @@ impl Job {
         if let Some(preflight) = &config.preflight
             && !digest.is_some_and(|digest| Archive::new(&config.data_dir).knows(&digest))
         {
-            let with =
-                with.into_iter().filter_map(|files| files.into_iter().flatten().find(|file| file.exists()));
-            let with: Vec<PathBuf> = with.collect();
-            preflight.check(copy, &with, config.file.as_deref(), cancel)?;
+            let with = with.into_iter().filter_map(|files| files.into_iter().flatten().find(|file| file.exists()));
+            let subject = Subject {
+                library: copy.to_owned(),
+                name: library.to_owned(),
+                with: with.collect(),
+                host: config.file.clone(),
+                plugin_dirs: config.plugin_dirs.clone(),
+            };
+            preflight.check(&subject, cancel, &mut |_| ())?;
             note(&mut stages, "preflight");
         }
         if cancel.load(Ordering::Acquire) {

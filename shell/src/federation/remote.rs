@@ -313,6 +313,19 @@ impl Remote {
         let _ = self.calls.send(Call::Shutdown);
     }
 
+    /// Waits until the remote's thread is at its end. Returns false where it is not by the `deadline`.
+    ///
+    /// Its state does not tell: a remote that has failed may still hang in what is dropped after that.
+    pub(super) fn await_ended(&self, deadline: Instant) -> bool {
+        let mut at_end = self.shared.at_end.lock();
+        while !*at_end {
+            if self.shared.end.wait_until(&mut at_end, deadline).timed_out() && !*at_end {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Ends the remote; what is to be unloaded, if it was loaded.
     ///
     /// A remote that does not end by `deadline` keeps its thread and its library: unmapping code that may
@@ -323,23 +336,17 @@ impl Remote {
     pub fn end(mut self, deadline: Instant) -> Result<Option<Ended>, Failure> {
         self.begin_shutdown();
         let Some(thread) = self.thread.take() else { return Ok(None) };
-        // Not the state: one that has failed may still hang in what is dropped after that.
-        let mut at_end = self.shared.at_end.lock();
-        while !*at_end {
-            if self.shared.end.wait_until(&mut at_end, deadline).timed_out() && !*at_end {
-                drop(at_end);
-                return Err(Failure::new(
-                    Stage::Retire,
-                    "retire-hung",
-                    format!(
-                        "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library are kept until the shell \
-                         ends; a new one can run alongside; report this to its author",
-                        self.shared.name
-                    ),
-                ));
-            }
+        if !self.await_ended(deadline) {
+            return Err(Failure::new(
+                Stage::Retire,
+                "retire-hung",
+                format!(
+                    "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library are kept until the shell \
+                     ends; a new one can run alongside; report this to its author",
+                    self.shared.name
+                ),
+            ));
         }
-        drop(at_end);
         thread.join().map_err(|_| {
             Failure::new(
                 Stage::Retire,

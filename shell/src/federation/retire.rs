@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use plugin_api::shared::Interface;
 
 use super::{
-    Federation,
+    Entry, Federation,
     events::Event,
     loader::{Image, Library, Unloaded},
     remote::{Ending, Remote, SHUTDOWN_LIMIT, Wake},
@@ -176,6 +176,23 @@ impl Federation {
         let (alias, failure) = (kept.remote.clone(), Arc::clone(&kept.failure));
         self.retiring.kept.push(kept);
         self.note_failure(&alias, failure, Event::Kept);
+    }
+
+    /// Ends every remote, those that use copies of others first, and waits for up to `limit`. Libraries stay loaded:
+    /// for a process that is about to exit.
+    pub(crate) fn close(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        self.host.uninstall();
+        for providing in [false, true] {
+            let provides =
+                |entry: &&Entry| self.live.users_of(&entry.reference.name).next().is_some() == providing;
+            let group: Vec<&Remote> =
+                self.entries.values().filter(provides).filter_map(|entry| entry.running.as_ref()).collect();
+            group.iter().for_each(|remote| remote.begin_shutdown());
+            for remote in group {
+                remote.await_ended(deadline);
+            }
+        }
     }
 
     /// Waits for those that are on their way out.

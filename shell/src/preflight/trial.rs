@@ -1,92 +1,167 @@
-//! A trial itself: one federation without a window, in which a library is loaded and each expose draws a frame.
-//!
-//! Nothing is unloaded, and no thread is waited for: the process ends when the trial does.
+//! The trial itself: one federation without a window, in which a library is loaded, each expose draws a frame, and
+//! everything is closed again.
 
 use std::{
     collections::BTreeMap,
+    env,
     mem::ManuallyDrop,
     path::{Path, PathBuf},
+    process,
     sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
 use egui::{Pos2, RawInput, Rect, Vec2};
-use plugin_api::{manifest::RemoteRef, tokens};
+use plugin_api::{abi::RemoteError, manifest::RemoteRef, tokens};
 
-use super::Event;
+use super::{Event, Subject, channel::Channel, failure as failures, processes};
 use crate::{
     compositor::{Scene, Surface},
     config::{Config, Options, read_manifest},
     failure::{Failure, Stage},
     federation::{Entry, Federation, Status},
     limits,
-    private::Places,
+    private::{self, Places},
     theme,
 };
 
 /// The size of each surface: that of a slot in a usual window.
 const SLOT: Vec2 = Vec2::new(960.0, 640.0);
 
-/// What has ended is noticed after this time at the latest; mostly the remote's thread says so.
+/// The remote's state is polled at least this often; mostly its thread wakes the trial.
 const LOOK: Duration = Duration::from_micros(500);
 
-/// What is to be tried, and with whom.
-#[derive(Clone, Debug, Default)]
-pub struct Trial {
-    /// The library, or its manifest.
-    pub library: PathBuf,
-    /// Libraries or manifests of remotes whose copies of shared crates it may use.
-    pub with: Vec<PathBuf>,
-    /// The host's manifest, of which everything counts but the remotes; else the one that the shell would use.
-    pub host: Option<PathBuf>,
+/// The time that surfaces and remotes have to end, within the trial's limit. What takes longer is no fault: the shell
+/// would not wait for it either.
+const CLOSE: Duration = Duration::from_millis(250);
+
+/// Tries `subject` as the process of the trial. Returns the exit code; anything but 0 refuses the library.
+pub(crate) fn main(subject: &Subject) -> u8 {
+    processes::isolate();
+    let mut channel = match Channel::open() {
+        Ok(channel) => channel,
+        Err(error) => {
+            // The guard passes this on.
+            eprintln!("the trial has no channel to its guard: {error}");
+            return 1;
+        }
+    };
+    let verdict = run(subject, &mut |event| {
+        if channel.send(event).is_err() {
+            // The guard is gone.
+            process::exit(1);
+        }
+    });
+    let (verdict, code) = verdict.map_or_else(|failure| (Event::Refused(failure), 1), |()| (Event::Taken, 0));
+    u8::from(channel.send(verdict).is_err()) | code
 }
 
-impl Trial {
-    /// Tries the library, and says so stage by stage.
-    ///
-    /// # Errors
-    /// Why it is not to be loaded, in the stage in which it shows.
-    pub fn run(&self, say: &mut dyn FnMut(Event)) -> Result<(), Failure> {
-        let unavailable = |why: &dyn std::fmt::Display| {
-            let text = format!("there is no folder for its data; {why}");
-            Failure::new(Stage::Preflight, "preflight-unavailable", text)
-        };
-        // It stays: threads of the library may be at work in it until the process has ended. The process that has
-        // started this one removes it, or the next Pulse.
-        let mut folder = ManuallyDrop::new(Places::of_user(None).first().map_err(|e| unavailable(&e))?);
-        let (config, alias) = self.config(folder.tree("data").map_err(|e| unavailable(&e))?)?;
-        Running::start(config, alias, say)?.run()
-    }
-
-    /// The host's configuration with these remotes in place of its own; and the alias of the one to be tried.
-    fn config(&self, data_dir: PathBuf) -> Result<(Config, String), Failure> {
-        let options = Options { config: self.host.clone(), data_dir: Some(data_dir), ..Options::default() };
-        let mut config =
-            Config::load(&options).map_err(|e| Failure::new(Stage::Discover, e.code(), e.to_string()))?;
-        let configured = std::mem::take(&mut config.host.remotes);
-        // Grants go by the alias.
-        let place = |path: &Path| -> Result<(String, RemoteRef), Failure> {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            let name = read_manifest(&path)?.manifest.name;
-            let alias = configured.iter().find(|(_, reference)| reference.name == name);
-            let alias = alias.map_or_else(|| name.clone(), |(alias, _)| alias.clone());
-            Ok((alias, RemoteRef { name, location: path.to_string_lossy().into_owned() }))
-        };
-        let mut remotes: BTreeMap<_, _> = self.with.iter().map(|path| place(path)).collect::<Result<_, _>>()?;
-        let (alias, reference) = place(&self.library)?;
-        remotes.insert(alias.clone(), reference);
-        config.host.remotes = remotes;
-        // A trial tries nobody else, and looks at what there is now.
-        config.preflight = None;
-        config.watch = false;
-        Ok((config, alias))
-    }
+/// Tries `subject` in this process, and reports each stage to `say`, without the verdict.
+///
+/// # Errors
+/// Why it is not to be loaded, in the stage in which it shows.
+pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), Failure> {
+    let unavailable = |why: &dyn std::fmt::Display| {
+        failures::unavailable("there is no folder for its data", why, &subject.name)
+    };
+    // It stays: threads of the library may be at work in it until the process has ended. The process that has started
+    // this one removes it, or the next Pulse.
+    let mut folder = ManuallyDrop::new(Places::of_user(None).first().map_err(|e| unavailable(&e))?);
+    let (config, aliases) = configure(subject, folder.tree("data").map_err(|e| unavailable(&e))?)?;
+    // A trial's own copies are made where its guard says; a debugger sees them as they are.
+    let copies = env::var_os(private::VARIABLE).and_then(|folder| PathBuf::from(folder).canonicalize().ok());
+    let rename = |text: &str| {
+        let Some(copies) = &copies else { return text.to_owned() };
+        rename_copies(text, copies, |stem| {
+            let path = aliases.paths.iter().find(|(alias, _)| stem_of(alias) == stem)?.1;
+            Some(path.to_string_lossy().into_owned())
+        })
+    };
+    let rename = |failure: Failure| Failure {
+        message: rename(&failure.message),
+        details: rename(&failure.details),
+        ..failure
+    };
+    let mut say = |event| match event {
+        Event::Unopened(failure) => say(Event::Unopened(rename(failure))),
+        event => say(event),
+    };
+    let running = Running::start(config, &aliases, subject, &mut say);
+    running.and_then(Running::run).map_err(rename)
 }
 
-/// A federation on trial. It is never dropped: that would unload and wait.
+/// The remotes of a trial, with the files that messages name.
+struct Aliases<'a> {
+    tried: String,
+    paths: BTreeMap<String, &'a Path>,
+}
+
+/// Returns the host's configuration with the remotes of `subject` in place of its own.
+fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_>), Failure> {
+    let options = Options { config: subject.host.clone(), data_dir: Some(data_dir), ..Options::default() };
+    let config = if subject.host.is_some() { Config::load(&options) } else { Config::folders(&options) };
+    let mut config = config.map_err(|e| Failure::new(Stage::Discover, e.code(), e.to_string()))?;
+    let configured = std::mem::take(&mut config.host.remotes);
+    // Grants go by the alias.
+    let place = |path: &Path| -> Result<(String, RemoteRef), Failure> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let name = read_manifest(&path)?.manifest.name;
+        let alias = configured.iter().find(|(_, reference)| reference.name == name);
+        let alias = alias.map_or_else(|| name.clone(), |(alias, _)| alias.clone());
+        Ok((alias, RemoteRef { name, location: path.to_string_lossy().into_owned() }))
+    };
+    let mut paths = BTreeMap::new();
+    for path in &subject.with {
+        let (alias, reference) = place(path)?;
+        config.host.remotes.insert(alias.clone(), reference);
+        paths.insert(alias, &**path);
+    }
+    let (tried, reference) = place(&subject.library)?;
+    config.host.remotes.insert(tried.clone(), reference);
+    paths.insert(tried.clone(), &*subject.name);
+    config.plugin_dirs.clone_from(&subject.plugin_dirs);
+    // A trial tries no other library, and looks at what there is now.
+    config.preflight = None;
+    config.watch = false;
+    Ok((config, Aliases { tried, paths }))
+}
+
+/// Returns true for an error of the author's own: no user is signed in during a trial, and there is no data.
+fn may_open_later(failure: &Failure) -> bool {
+    failure.stage == Stage::Open
+        && failure.code != "new-panicked"
+        && failure.code != RemoteError::EXPOSE_UNKNOWN
+}
+
+/// The beginning of the names of a remote's private copies.
+fn stem_of(alias: &str) -> String {
+    alias.chars().filter(char::is_ascii_alphanumeric).take(40).collect()
+}
+
+/// Replaces paths of private copies below `folder` by what `name` returns for the beginning of the copy's name.
+pub(super) fn rename_copies(text: &str, folder: &Path, name: impl Fn(&str) -> Option<String>) -> String {
+    let folder = folder.to_string_lossy();
+    let (mut renamed, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(&*folder) {
+        let (before, path) = rest.split_at(at);
+        renamed.push_str(before);
+        let below = &path[folder.len()..];
+        let end = below.find(|c: char| c.is_whitespace() || "`'\":;,()".contains(c)).unwrap_or(below.len());
+        let file = below[..end].rsplit(['/', '\\']).next().unwrap_or_default();
+        let stem = file.strip_suffix(env::consts::DLL_SUFFIX).and_then(|stem| Some(stem.rsplit_once('-')?.0));
+        match stem.and_then(&name) {
+            Some(own) => renamed.push_str(&own),
+            None => renamed.push_str(&path[..folder.len() + end]),
+        }
+        rest = &below[end..];
+    }
+    renamed + rest
+}
+
+/// A federation on trial. It is never dropped: that would unload libraries and wait.
 struct Running<'a> {
     federation: ManuallyDrop<Federation>,
-    alias: String,
+    alias: &'a str,
     wakes: mpsc::Receiver<()>,
     ctx: egui::Context,
     started: Instant,
@@ -94,8 +169,13 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Begins to load.
-    fn start(config: Config, alias: String, say: &'a mut dyn FnMut(Event)) -> Result<Self, Failure> {
+    /// Loads the providers, and then the library.
+    fn start(
+        config: Config,
+        aliases: &'a Aliases<'_>,
+        subject: &Subject,
+        say: &'a mut dyn FnMut(Event),
+    ) -> Result<Self, Failure> {
         let (sender, wakes) = mpsc::channel();
         let sender = Mutex::new(sender);
         let wake = Arc::new(move |delay: Duration| {
@@ -106,21 +186,60 @@ impl<'a> Running<'a> {
                 let _ = sender.send(());
             }
         });
-        say(Event::Begin { stage: "load".to_owned() });
         let ctx = egui::Context::default();
-        // Nothing is written beside the surfaces.
+        // The trial draws no text of its own.
         ctx.set_fonts(egui::FontDefinitions::empty());
         ctx.enable_accesskit();
+        let alias = &*aliases.tried;
+        // Before any foreign code: the plan's providers load at once.
+        say(Event::Begin { stage: "load".to_owned(), provider: None });
         let started = Instant::now();
-        let mut federation = ManuallyDrop::new(Federation::start(config, theme::fonts(), wake));
-        federation.want(&alias);
+        let federation = ManuallyDrop::new(Federation::start(config, theme::fonts(), wake));
         let mut running = Self { federation, alias, wakes, ctx, started, say };
+        let alone = !running.start_providers(subject)?;
+        running.federation.want(alias);
+        let began = if alone { started } else { running.begin("load") };
         running.wait(|running| {
             running.federation.poll();
             running.finished("load") > 0
         })?;
-        running.end("load".to_owned(), started);
+        running.end("load".to_owned(), began);
         Ok(running)
+    }
+
+    /// Waits for the remotes whose shared crates the library is to get. Returns true if there are any.
+    fn start_providers(&mut self, subject: &Subject) -> Result<bool, Failure> {
+        let names = self.federation.plan().bootstrap();
+        let named = |entry: &Entry| names.iter().any(|name| entry.manifest().is_some_and(|m| m.name == **name));
+        if self.entry().is_some_and(named) {
+            // It is a provider itself and loads at the same time, so a failure of the process could be anyone's.
+            return Ok(false);
+        }
+        let providers: Vec<String> = self
+            .federation
+            .entries()
+            .iter()
+            .filter(|(_, e)| named(e))
+            .map(|(alias, _)| alias.clone())
+            .collect();
+        for alias in &providers {
+            let stage = format!("provider {alias}");
+            (self.say)(Event::Begin { stage: stage.clone(), provider: Some(alias.clone()) });
+            let began = Instant::now();
+            loop {
+                self.federation.poll();
+                match self.federation.entries().get(alias).map(Entry::status) {
+                    Some(Status::Failed(failure)) => {
+                        return Err(failures::provider(alias, failure, &subject.name));
+                    }
+                    Some(Status::Active) | None => break,
+                    // Woken or not, it is looked at again.
+                    Some(_) => drop(self.wakes.recv_timeout(LOOK)),
+                }
+            }
+            self.end(stage, began);
+        }
+        Ok(!providers.is_empty())
     }
 
     fn run(mut self) -> Result<(), Failure> {
@@ -132,11 +251,11 @@ impl<'a> Running<'a> {
         self.end("init".to_owned(), began);
         let exposes: Vec<String> =
             self.entry().into_iter().flat_map(Entry::exposes).map(|(name, _)| name.to_owned()).collect();
-        let mut surfaces = Vec::new();
+        let mut surfaces = ManuallyDrop::new(Vec::new());
         for (number, expose) in exposes.iter().enumerate() {
             let (new, frame) = (format!("new {expose}"), format!("frame {expose}"));
             let began = self.begin(&new);
-            let surface = self.federation.open(&self.alias, expose);
+            let surface = self.federation.open(self.alias, expose);
             let Some(mut surface) = surface.transpose().map_err(|failure| Failure::clone(&failure))? else {
                 continue;
             };
@@ -147,21 +266,24 @@ impl<'a> Running<'a> {
                 running.show(&mut surface);
                 surface.has_picture() || surface.failure().is_some()
             })?;
-            match surface.failure() {
+            let failure = surface.failure().map(|failure| Failure::clone(failure));
+            // Closed at the end, as in a window.
+            surfaces.push(surface);
+            match failure {
                 None => self.end(frame, began),
-                Some(failure) if failure.stage == Stage::Open && failure.code != "new-panicked" => {
-                    (self.say)(Event::Unopened(Failure::clone(failure)));
-                }
-                Some(failure) => return Err(Failure::clone(failure)),
+                Some(failure) if may_open_later(&failure) => (self.say)(Event::Unopened(failure)),
+                Some(failure) => return Err(failure),
             }
-            // Kept: closing is not part of the trial.
-            surfaces.push(ManuallyDrop::new(surface));
         }
+        let began = self.begin("close");
+        drop(ManuallyDrop::into_inner(surfaces));
+        self.federation.close(CLOSE);
+        self.end("close".to_owned(), began);
         Ok(())
     }
 
     fn entry(&self) -> Option<&Entry> {
-        self.federation.entries().get(&self.alias)
+        self.federation.entries().get(self.alias)
     }
 
     /// How many calls of this kind have come to an end.
@@ -170,7 +292,7 @@ impl<'a> Running<'a> {
     }
 
     fn begin(&mut self, stage: &str) -> Instant {
-        (self.say)(Event::Begin { stage: stage.to_owned() });
+        (self.say)(Event::Begin { stage: stage.to_owned(), provider: None });
         Instant::now()
     }
 

@@ -1,8 +1,7 @@
 //! Real libraries, tried in a process of their own.
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-use std::fs;
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::atomic::AtomicBool,
@@ -11,15 +10,32 @@ use std::{
 
 use pulse::{
     failure::{Failure, Stage},
-    preflight::{Event, Preflight, Report},
+    preflight::{Event, Preflight, Report, Subject},
 };
 
-use crate::support::{Installation, PATIENCE, libraries, library_file};
+use crate::support::{Installation, PATIENCE, edited, libraries, library_file};
 
 fn check(library: &Path, with: &[&PathBuf], installation: &Installation) -> Result<Report, Failure> {
-    let with: Vec<_> = with.iter().copied().cloned().collect();
-    let preflight = Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), limit: PATIENCE };
-    preflight.check(library, &with, Some(&installation.path("host.json")), &AtomicBool::new(false))
+    let with = with.iter().copied().cloned().collect();
+    let preflight = Preflight { program: PULSE.into(), limit: PATIENCE };
+    let subject = Subject { with, host: Some(installation.path("host.json")), ..Subject::new(library) };
+    preflight.check(&subject, &AtomicBool::new(false), &mut |_| ())
+}
+
+const PULSE: &str = env!("CARGO_BIN_EXE_pulse");
+
+/// Puts a build of the puppet with this fault into the installation.
+fn puppet(installation: &Installation, fault: &str) -> PathBuf {
+    const NONE: &str = "misdeed: none                    ";
+    let text = format!("{:width$}", format!("misdeed: {fault}"), width = NONE.len());
+    installation.write(&library_file("pulse_fixtures_puppet"), edited(&libraries().puppet, &[(NONE, &text)]))
+}
+
+/// Exit code and outputs of `pulse preflight` with these arguments.
+fn output(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("pulse starts");
+    let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+    (status.code(), stdout, stderr)
 }
 
 fn fails(library: &Path, with: &[&PathBuf], installation: &Installation) -> (Stage, String, String) {
@@ -31,7 +47,8 @@ fn fails(library: &Path, with: &[&PathBuf], installation: &Installation) -> (Sta
 fn a_good_library_is_taken_stage_by_stage() {
     let report = check(&libraries().analytics, &[], &Installation::new()).expect("a good library");
     let stages: Vec<_> = report.stages.iter().map(|(stage, _)| stage.as_str()).collect();
-    assert_eq!(stages, ["load", "init", "new ./analytics-dashboard", "frame ./analytics-dashboard"]);
+    let expected = ["load", "init", "new ./analytics-dashboard", "frame ./analytics-dashboard", "close"];
+    assert_eq!(stages, expected);
     let sum: Duration = report.stages.iter().map(|(_, took)| *took).sum();
     assert!(sum <= report.whole && report.unopened.is_empty(), "{report:?}");
 }
@@ -42,18 +59,22 @@ fn what_is_shared_comes_from_whoever_takes_part() {
     let (stage, code, _) = fails(&libraries.peer, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Plan, "no-provider"));
     let report = check(&libraries.peer, &[&libraries.next], &installation).expect("the other has it");
-    assert!(report.stages.iter().any(|(stage, _)| stage == "frame ./sum"), "{report:?}");
+    let stages: Vec<_> = report.stages.iter().map(|(stage, _)| stage.as_str()).collect();
+    assert_eq!(stages, ["provider remoteNext", "load", "init", "new ./sum", "frame ./sum", "close"]);
 }
 
 #[test]
 fn a_library_that_fails_is_told_as_where_it_runs() {
     let (mut installation, libraries) = (Installation::new(), libraries());
-    // Last in line, because nothing comes after it.
-    installation.add_edited(&libraries.fixtures, "./hang-frame", "./zang-frame");
-    let edited = installation.path(&library_file("pulse_fixtures"));
-    let (stage, code, message) = fails(&edited, &[], &installation);
+    let (stage, code, message) = fails(&puppet(&installation, "panic@new"), &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Open, "new-panicked"), "{message}");
-    assert!(message.contains("the fixture panics in new"), "{message}");
+    assert!(message.contains("the fixture was told to panic"), "{message}");
+    // The first of its exposes is in the manifest alone.
+    let (stage, code, message) = fails(&libraries.fixtures, &[], &installation);
+    assert_eq!((stage, code.as_str()), (Stage::Open, "expose-unknown"), "{message}");
+    let report = check(&puppet(&installation, "fail@new"), &[], &installation).expect("it may open later");
+    assert_eq!(report.unopened.len(), 1, "{report:?}");
+    assert_eq!(report.unopened[0].code, "fixture-refused");
     let (stage, code, _) = fails(&libraries.liar, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Init, "shared-layout"));
     let (stage, code, _) = fails(&installation.path("missing.so"), &[], &installation);
@@ -67,11 +88,9 @@ fn a_library_that_fails_is_told_as_where_it_runs() {
 fn the_command_answers_and_exits_as_it_says() {
     let (installation, libraries) = (Installation::new(), libraries());
     let pulse = |args: &[&str], library: &Path| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pulse"));
+        let mut command = Command::new(PULSE);
         command.arg("preflight").args(args).arg("--config").arg(installation.path("host.json")).arg(library);
-        let Output { status, stdout, stderr } = command.output().expect("pulse starts");
-        let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
-        (status.code(), stdout, stderr)
+        output(&mut command)
     };
     let (code, stdout, stderr) = pulse(&[], &libraries.analytics);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
@@ -80,22 +99,157 @@ fn the_command_answers_and_exits_as_it_says() {
     assert!(code == Some(3) && stderr.contains("[no-provider]"), "{code:?} {stderr}");
     let (code, _, stderr) = pulse(&[], &installation.path("missing.so"));
     assert!(code == Some(6) && stderr.contains("[library-missing]"), "{code:?} {stderr}");
-    // Its `./hang-frame` never comes back. Nobody watches the process but itself.
-    let (code, stdout, _) = pulse(&["--json", "--limit", "500"], &libraries.fixtures);
-    let mut events = stdout.lines().filter_map(|line| serde_json::from_str::<Event>(line).ok());
-    let Some(Event::Refused(failure)) = events.next_back() else { panic!("{stdout}") };
+    assert_eq!(stderr.matches("error:").count(), 1, "a failure is written once: {stderr}");
+    let hangs = puppet(&installation, "hang@frame");
+    let (code, stdout, stderr) = pulse(&["--json", "--limit", "500"], &hangs);
+    let events: Vec<Event> = stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let Some(Event::Refused(failure)) = events.last() else { panic!("{stdout}") };
     assert_eq!((code, failure.code.as_str()), (Some(1), "preflight-hung"), "{failure}");
-    let (code, _, stderr) = pulse(&["--limit", "500"], &libraries.fixtures);
-    assert!(code == Some(1) && stderr.contains("[preflight-hung]"), "{code:?} {stderr}");
+    assert!(stderr.contains("[preflight-hung]") && stderr.contains("500 ms are allowed"), "{stderr}");
+    let (code, stdout, _) = pulse(&["--json"], &libraries.analytics);
+    assert!(code == Some(0) && stdout.ends_with("{\"preflight\":\"taken\"}\n"), "{stdout}");
+    let (code, stdout, _) = pulse(&["--in-process"], &libraries.analytics);
+    assert!(code == Some(0) && stdout.ends_with("{\"preflight\":\"taken\"}\n"), "{stdout}");
 }
 
-/// On Intel's processors the instruction 0xF4 is for the kernel alone.
 #[test]
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn a_library_that_crashes_takes_only_its_own_process_with_it() {
-    use object::{Object, ObjectSection};
+#[cfg(target_os = "linux")]
+fn a_forged_verdict_does_not_count() {
     let installation = Installation::new();
-    let copy = installation.copy(&libraries().bare);
+    let (stage, code, message) = fails(&puppet(&installation, "forge@load"), &[], &installation);
+    assert_eq!((stage, code.as_str()), (Stage::Preflight, "preflight-forged"), "{message}");
+}
+
+#[test]
+fn a_flood_is_read_and_forgotten() {
+    let (installation, cancel) = (Installation::new(), AtomicBool::new(false));
+    let preflight = Preflight { program: PULSE.into(), limit: Duration::from_secs(1) };
+    let subject = Subject::new(puppet(&installation, "flood@load"));
+    let failure = preflight.check(&subject, &cancel, &mut |_| ()).expect_err("it never ends");
+    assert_eq!(failure.code, "preflight-hung", "{failure}");
+    assert!(failure.details.len() < 5000, "{}", failure.details.len());
+}
+
+#[test]
+fn text_of_a_library_is_cut_and_neutralised() {
+    let installation = Installation::new();
+    let library = puppet(&installation, "shout@init");
+    let (code, stdout, stderr) = output(Command::new(PULSE).arg("preflight").arg(&library));
+    assert!(code == Some(1) && stdout.is_empty() && stderr.contains("[init-panicked]"), "{code:?}");
+    assert!(stderr.len() < 100_000, "{}", stderr.len());
+    assert!(stderr.contains("\\u{1b}[31mred\\u{202e}\\u{7}"), "{stderr}");
+    assert!(!stderr.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{stderr}");
+}
+
+#[test]
+fn a_trial_gets_no_secrets_and_no_folders_of_the_user() {
+    let installation = Installation::new();
+    let library = puppet(&installation, "confess@init");
+    let mut command = Command::new(PULSE);
+    command.arg("preflight").arg(&library).current_dir(installation.folder());
+    command.envs([("PULSE_TOKEN", "t-one"), ("CLOUD_SECRET", "t-two"), ("CHARTS_MODE", "m-quick")]);
+    command.env("XDG_DATA_HOME", installation.path("user-data"));
+    let (_, _, stderr) = output(&mut command);
+    assert!(stderr.contains("[init-panicked]") && stderr.contains("m-quick"), "{stderr}");
+    for kept in ["t-one", "t-two", "user-data"] {
+        assert!(!stderr.contains(kept), "{stderr}");
+    }
+    let own = stderr.split("in Ok(\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a folder");
+    assert!(!Path::new(own).exists(), "it is removed: {own}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_process_of_a_library_outlives_its_trial() {
+    let installation = Installation::new();
+    for (fault, good) in [("spawn@load", true), ("spawn@load exit@new", false)] {
+        assert_eq!(check(&puppet(&installation, fault), &[], &installation).is_ok(), good, "{fault}");
+        for argument in ["86411", "86412"] {
+            assert_eq!(running(argument), [""; 0], "{fault}");
+        }
+    }
+}
+
+/// The command lines of processes that have this in them.
+#[cfg(target_os = "linux")]
+fn running(part: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").expect("there are processes").flatten();
+    let lines = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
+    lines.filter(|line| line.contains(part)).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_trial_ends_with_whoever_asked_for_it() {
+    use std::io::{BufRead, BufReader};
+    let installation = Installation::new();
+    let library = puppet(&installation, "hang@init");
+    let mut command = Command::new(PULSE);
+    command
+        .args(["preflight", "--json", "--limit", "600000"])
+        .arg(&library)
+        .stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("pulse starts");
+    let out = BufReader::new(child.stdout.take().expect("its output"));
+    let begun = out.lines().map_while(Result::ok).any(|line| line.contains("init"));
+    assert!(begun && running(&library.to_string_lossy()).len() >= 3);
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let give_up = std::time::Instant::now() + PATIENCE;
+    while !running(&library.to_string_lossy()).is_empty() {
+        assert!(std::time::Instant::now() < give_up, "{:?}", running(&library.to_string_lossy()));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ends_are_seen_where_signals_of_children_are_ignored() {
+    let installation = Installation::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' CHLD; exec \"$0\" preflight \"$1\"", PULSE]);
+    let (code, _, stderr) = output(command.arg(puppet(&installation, "exit3@new")));
+    assert!(
+        code == Some(1) && stderr.contains("[preflight-exited]") && stderr.contains("status: 3"),
+        "{stderr}"
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' CHLD; exec \"$0\" preflight \"$1\"", PULSE]);
+    let (code, _, stderr) = output(command.arg(&libraries().analytics));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn failures_name_the_library_and_not_its_copies() {
+    let installation = Installation::new();
+    let preflight = Preflight { program: PULSE.into(), limit: PATIENCE };
+    for fault in ["segfault@new", "panic@frame"] {
+        let library = puppet(&installation, fault);
+        let subject = Subject { name: "/own/name.so".into(), ..Subject::new(&library) };
+        let failure = preflight.check(&subject, &AtomicBool::new(false), &mut |_| ()).expect_err(fault);
+        assert!(!failure.message.contains(&*library.to_string_lossy()), "{failure}");
+        assert!(fault != "segfault@new" || failure.message.contains("/own/name.so"), "{failure}");
+    }
+    // The system's loader names the file that it was given.
+    let library = unlinkable(&installation);
+    let subject = Subject { name: "/own/name.so".into(), ..Subject::new(&library) };
+    let failure =
+        preflight.check(&subject, &AtomicBool::new(false), &mut |_| ()).expect_err("it cannot be loaded");
+    assert_eq!(failure.code, "library-refused", "{failure}");
+    assert!(failure.message.contains("/own/name.so") && !failure.message.contains("pulse-"), "{failure}");
+}
+
+/// A library that needs another that there is not.
+fn unlinkable(installation: &Installation) -> PathBuf {
+    let bytes = edited(&libraries().bare, &[("libc.so.6\0", "libx.so.6\0")]);
+    installation.write(&library_file("pulse_fixtures_bare"), bytes)
+}
+
+/// A copy of `library` with 0xF4 in place of its code, which on Intel's processors is for the kernel alone.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn crashing(library: &Path, installation: &Installation) -> PathBuf {
+    use object::{Object, ObjectSection};
+    let copy = installation.copy(library);
     let mut bytes = fs::read(&copy).expect("libraries can be read");
     let code = {
         let library = object::File::parse(&*bytes).expect("a library");
@@ -103,7 +257,25 @@ fn a_library_that_crashes_takes_only_its_own_process_with_it() {
     };
     bytes[code.0 as usize..][..code.1 as usize].fill(0xF4);
     fs::write(&copy, bytes).expect("libraries can be written");
+    copy
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn a_library_that_crashes_takes_only_its_own_process_with_it() {
+    let installation = Installation::new();
+    let copy = crashing(&libraries().bare, &installation);
     let (stage, code, message) = fails(&copy, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Preflight, "preflight-crashed"), "{message}");
     assert!(message.contains("`load`") && message.contains("segmentation fault (SIGSEGV)"), "{message}");
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn a_provider_that_crashes_is_named() {
+    let installation = Installation::new();
+    let provider = crashing(&libraries().next, &installation);
+    let (_, code, message) = fails(&libraries().peer, &[&provider], &installation);
+    assert_eq!(code, "preflight-provider", "{message}");
+    assert!(message.contains("`remoteNext`") && message.contains("SIGSEGV"), "{message}");
 }

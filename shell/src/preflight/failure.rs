@@ -1,0 +1,191 @@
+//! Failures of a trial that the guard finds, and how a process has ended.
+
+use std::{fmt, path::Path, process::ExitStatus, time::Duration};
+
+use crate::{
+    failure::{Failure, Stage},
+    text::Shown,
+};
+
+const KEPT: &str = "it was not loaded, and what ran before keeps running";
+
+/// The stage that a trial is in.
+#[derive(Debug)]
+pub(super) struct At {
+    pub(super) stage: String,
+    /// The other remote whose code runs, and not yet any of the library's.
+    pub(super) provider: Option<String>,
+}
+
+fn failure(code: &str, text: impl fmt::Display) -> Failure {
+    Failure::new(Stage::Preflight, code, text)
+}
+
+pub(super) fn unavailable(what: &str, error: &dyn fmt::Display, library: &Path) -> Failure {
+    let text = format!(
+        "the library cannot be tried, because {what} ({error}); make room for a process of Pulse, or set `preflight` \
+         to false in the host's manifest: {}",
+        Shown(library)
+    );
+    failure("preflight-unavailable", text)
+}
+
+pub(super) fn cancelled(library: &Path) -> Failure {
+    failure("preflight-cancelled", format!("the trial was called off: {}", Shown(library)))
+}
+
+/// The library wrote to the channel of the trial.
+pub(super) fn forged(at: Option<&At>, library: &Path) -> Failure {
+    let stage = at.map_or("load", |at| &at.stage);
+    let text = format!(
+        "the library interfered with its own trial in `{stage}`: it wrote to the channel that carries the result; \
+         {KEPT}; report this to the plugin's author, and do not trust the library: {}",
+        Shown(library)
+    );
+    failure("preflight-forged", text)
+}
+
+/// The other remote `provider`, which the library needs, failed before anything of the library ran.
+pub(super) fn provider(provider: &str, how: impl fmt::Display, library: &Path) -> Failure {
+    let text = format!(
+        "the library was not tried, because the remote `{provider}`, whose shared crates it is to get, fails first: \
+         {how}; repair or disable `{provider}`: {}",
+        Shown(library)
+    );
+    failure("preflight-provider", text)
+}
+
+/// The library does not come to an end of the stage `at`, or of what comes before all stages.
+pub(super) fn hung(at: Option<&At>, took: Duration, limit: Duration, library: &Path) -> Failure {
+    let stage = at.map_or_else(|| "its start".to_owned(), |at| format!("`{}`", at.stage));
+    let (took, limit) = (Time(took), Time(limit));
+    if let Some(name) = at.and_then(|at| at.provider.as_deref()) {
+        return provider(name, format!("{stage} had not ended after {took}"), library);
+    }
+    let text = format!(
+        "the library did not come to an end of {stage} and was stopped after {took}, where {limit} are allowed for \
+         all; {KEPT}; report this to the plugin's author: {}",
+        Shown(library)
+    );
+    failure("preflight-hung", text)
+}
+
+/// The trial ended without a verdict, in the stage `at` or before anything of the library ran.
+pub(super) fn ended(status: Option<ExitStatus>, at: Option<&At>, library: &Path) -> Failure {
+    let exit = status.map_or_else(|| "a status that the system has not kept".to_owned(), |s| s.to_string());
+    let Some(At { stage, provider: other }) = at else {
+        let text = format!(
+            "the library cannot be tried, because the trial ended before it began ({exit}); the details may say why; \
+             install Pulse anew, or set `preflight` to false in the host's manifest: {}",
+            Shown(library)
+        );
+        return failure("preflight-unavailable", text);
+    };
+    let crash = status.and_then(crash);
+    let code = if crash.is_some() { "preflight-crashed" } else { "preflight-exited" };
+    let how = crash.unwrap_or_else(|| format!("it exited by itself with {exit}"));
+    if let Some(name) = other {
+        return provider(name, format!("the process ended in `{stage}`, {how}"), library);
+    }
+    let text = format!(
+        "the library took its process with it in `{stage}`: {how}; {KEPT}; report this to the plugin's author, with \
+         the details: {}",
+        Shown(library)
+    );
+    failure(code, text)
+}
+
+/// A duration for people, in the unit that shows it.
+struct Time(Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < Duration::from_secs(1) {
+            write!(f, "{} ms", self.0.as_millis())
+        } else {
+            write!(f, "{:.1} s", self.0.as_secs_f32())
+        }
+    }
+}
+
+/// Returns what ended a process that did not end by itself.
+#[cfg(unix)]
+fn crash(status: ExitStatus) -> Option<String> {
+    use signal_hook::consts;
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status)?;
+    let known = match signal {
+        consts::SIGILL => "an illegal instruction (SIGILL)",
+        consts::SIGTRAP => "a trap (SIGTRAP)",
+        consts::SIGABRT => "it was aborted (SIGABRT)",
+        consts::SIGFPE => "an arithmetic error (SIGFPE)",
+        consts::SIGKILL => "it was killed (SIGKILL), perhaps for want of memory",
+        consts::SIGSEGV => "segmentation fault (SIGSEGV)",
+        consts::SIGPIPE => "a closed pipe (SIGPIPE)",
+        consts::SIGTERM => "it was told to end (SIGTERM)",
+        consts::SIGBUS => "bus error (SIGBUS)",
+        consts::SIGSYS => "a forbidden system call (SIGSYS)",
+        consts::SIGXCPU => "it used up its time on the processor (SIGXCPU)",
+        consts::SIGXFSZ => "it wrote a file beyond the limit of a trial (SIGXFSZ)",
+        _ => match signal_hook::low_level::signal_name(signal) {
+            Some(name) => return Some(format!("signal {signal} ({name})")),
+            None => return Some(format!("signal {signal}")),
+        },
+    };
+    Some(known.to_owned())
+}
+
+/// Returns what ended a process that did not end by itself: Windows has statuses that are numbers of errors.
+#[cfg(not(unix))]
+fn crash(status: ExitStatus) -> Option<String> {
+    let code = status.code()? as u32;
+    let known = match code {
+        0xC000_0005 => "access violation",
+        0xC000_001D => "an illegal instruction",
+        0xC000_00FD => "stack overflow",
+        0xC000_0374 => "a damaged heap",
+        0xC000_0409 => "it was aborted",
+        0x8000_0000.. => "an error of the system",
+        _ => return None,
+    };
+    Some(format!("{known} ({code:#010x})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_fitting_unit() {
+        let shown = |millis| Time(Duration::from_millis(millis)).to_string();
+        assert_eq!([0, 7, 999, 1000, 61_040].map(shown), ["0 ms", "7 ms", "999 ms", "1.0 s", "61.0 s"]);
+    }
+
+    #[test]
+    fn a_failing_provider_is_named() {
+        let at = At { stage: "provider feed".to_owned(), provider: Some("feed".to_owned()) };
+        let library = Path::new("convert.so");
+        for failure in [
+            ended(None, Some(&at), library),
+            hung(Some(&at), Duration::from_secs(5), Duration::from_secs(5), library),
+        ] {
+            assert_eq!(failure.code, "preflight-provider");
+            assert!(failure.message.contains("`feed`"), "{failure}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn signals_are_named() {
+        use std::os::unix::process::ExitStatusExt;
+        let says = |signal, part: &str| {
+            let how = crash(ExitStatus::from_raw(signal)).expect("it is a signal");
+            assert!(how.contains(part), "{how}");
+        };
+        says(9, "want of memory");
+        says(25, "SIGXFSZ");
+        says(31, "SIGSYS");
+        says(10, "SIGUSR1");
+        says(42, "signal 42");
+        assert_eq!(crash(ExitStatus::from_raw(0)), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! A program that stands in for Pulse as the trial: what the guard makes of each end.
+
+use super::*;
+use crate::failure::Stage;
+
+const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/preflight/tests/program.sh");
+
+/// Only a test that fails waits as long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn watch(library: &str, limit: Duration, hear: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+    let subject = Subject::new(library);
+    // Other tests of this process have children, too.
+    let guard = Guard { program: Path::new(PROGRAM), subject: &subject, limit, sweep: || () };
+    let (lifeline, _held) = io::pipe().expect("a pipe");
+    guard.watch(lifeline, hear)
+}
+
+/// The failure that `library` ends with: code and message hold these.
+fn fails(library: &str, code: &str, parts: &[&str]) -> Failure {
+    let failure = watch(library, PATIENCE, &mut |_| ()).expect_err(library);
+    assert_eq!((failure.stage, failure.code.as_str()), (Stage::Preflight, code), "{failure}");
+    for part in parts {
+        assert!(failure.message.contains(part), "`{part}` is not in: {failure}");
+    }
+    failure
+}
+
+#[test]
+fn only_the_channel_counts() {
+    for (library, count) in [("taken", 4), ("noisy", 2)] {
+        let mut heard = 0;
+        watch(library, PATIENCE, &mut |_| heard += 1).expect(library);
+        assert_eq!(heard, count, "{library}");
+    }
+    let failure = fails("written", "preflight-crashed", &["`load`", "segmentation fault (SIGSEGV)"]);
+    assert!(failure.details.contains("half a line"), "{failure:?}");
+}
+
+#[test]
+fn a_verdict_without_the_word_is_refused() {
+    fails("forged", "preflight-forged", &["`load`"]);
+    fails("twice", "preflight-forged", &["`exit`"]);
+}
+
+#[test]
+fn a_verdict_counts_with_a_good_end() {
+    fails("taken-segv", "preflight-crashed", &["`exit`", "segmentation fault (SIGSEGV)"]);
+    fails("taken-seven", "preflight-exited", &["`exit`", "exit status: 7"]);
+    let failure = watch("taken-hang", Duration::from_millis(1500), &mut |_| ()).expect_err("it hangs");
+    assert!(failure.code == "preflight-hung" && failure.message.contains("`exit`"), "{failure}");
+}
+
+#[test]
+fn a_refusal_of_the_trial_is_passed_on() {
+    let failure = watch("refused", PATIENCE, &mut |_| ()).expect_err("it is refused");
+    assert_eq!((failure.stage, &*failure.code, &*failure.details), (Stage::Init, "init-panicked", "d"));
+}
+
+#[test]
+fn an_end_is_reported_with_its_stage() {
+    fails("segv", "preflight-crashed", &["`new ./x`", "segmentation fault (SIGSEGV)"]);
+    let failure = fails("abort", "preflight-crashed", &["`frame ./x`", "it was aborted (SIGABRT)"]);
+    assert!(failure.details.len() <= LAST_WORDS && failure.details.ends_with("line 1999"), "{failure:?}");
+    fails("zero", "preflight-exited", &["`init`", "exit status: 0"]);
+    fails("seven", "preflight-exited", &["`load`", "exit status: 7"]);
+    fails("orphan", "preflight-exited", &["`load`", "exit status: 9"]);
+    let failure = fails("silent", "preflight-unavailable", &["exit status: 2"]);
+    assert_eq!(failure.details, "no such command");
+}
+
+#[test]
+fn a_trial_that_hangs_is_ended_and_reaped() {
+    let failure = watch("hang", Duration::from_millis(1500), &mut |_| ()).expect_err("it hangs");
+    assert_eq!(failure.code, "preflight-hung", "{failure}");
+    let number = failure.message.split('`').nth(1).expect("the stage");
+    assert!(!Path::new("/proc").join(number).exists(), "{failure}");
+}
+
+#[test]
+fn a_lost_shell_ends_the_trial() {
+    let subject = Subject::new("hang");
+    let guard = Guard { program: Path::new(PROGRAM), subject: &subject, limit: PATIENCE, sweep: || () };
+    let failure = guard.watch(io::empty(), &mut |_| ()).expect_err("the other end is closed");
+    assert_eq!(failure.code, "preflight-cancelled");
+}
