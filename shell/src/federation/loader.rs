@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::{
-    fs, io,
+    io,
     mem::ManuallyDrop,
     path::{Path, PathBuf},
     sync::{

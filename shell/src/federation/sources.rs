@@ -403,12 +403,8 @@ impl Federation {
         self.give_up_replacement(alias);
         let Some(entry) = self.entries.get(alias) else { return };
         // What has failed so often may have done so because of its state.
-        if self
-            .sources
-            .choices
-            .disabled(&entry.reference.name)
-            .is_none_or(|disabled| disabled.by != By::Failures)
-        {
+        let disabled = self.sources.decisions.choices().disabled(&entry.reference.name);
+        if disabled.is_none_or(|disabled| disabled.by != By::Failures) {
             self.keep_panels_of(entry);
         }
         let Some(entry) = self.entries.get_mut(alias) else { return };

@@ -22,7 +22,7 @@ const MAX_SECTION: u64 = 2 * (embed::HEADER + embed::MAX_TEXT) as u64;
 
 /// A reader of a library's tables, which state their own sizes, within a budget.
 #[derive(Clone, Copy)]
-struct Frugal<'a> {
+pub(super) struct Frugal<'a> {
     cache: &'a ReadCache<File>,
     left: &'a Cell<u64>,
 }

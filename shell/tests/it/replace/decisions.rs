@@ -65,7 +65,7 @@ fn what_is_no_longer_true_is_withdrawn() {
     install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
     told(&mut shell, "it waits for being enabled", |told| told.event == Event::Installed);
     shell.federation.take_withdrawn();
-    shell.federation.enable(PUPPET).expect("that can be written down");
+    shell.federation.enable(PUPPET);
     assert!(shell.federation.take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Enabling)));
     shell.show(PUPPET, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
@@ -90,7 +90,7 @@ fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     let mut shell = installation.start();
     install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
     shell.drive("it is listed", |shell| shell.federation.entries().contains_key(PUPPET));
-    shell.federation.enable(PUPPET).expect("that can be written down");
+    shell.federation.enable(PUPPET);
     shell.show(PUPPET, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     let installed = shell.entry(PUPPET).library().expect("it has one").to_owned();
@@ -103,7 +103,7 @@ fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     assert!(matches!(shell.entry(PUPPET).place(), Place::Configured | Place::Installed(_)));
     shell.press("Count");
     shell.drive("it runs on", |shell| shell.screen().says("Counted 1"));
-    shell.federation.disable(PUPPET).expect("that can be written down");
+    shell.federation.disable(PUPPET);
     assert!(!shell.federation.entries().contains_key(PUPPET), "nothing is left to enable");
 }
 
