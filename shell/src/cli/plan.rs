@@ -190,8 +190,9 @@ fn why(rehearsal: &Rehearsal, plan: &Plan, host: &str, name: &str) -> Result<Why
         let refused = plan.refused().iter().map(|refusal| &*refusal.participant);
         let known: BTreeSet<&str> = plan.admitted().chain(refused).chain([plan.host()]).collect();
         let known: Vec<&str> = known.into_iter().collect();
-        let what = format!("no remote is called `{name}` in this plan, whose host's manifest is {host}");
-        unknown("remote-unknown", &what, name, &known)
+        let mut exit = unknown("remote-unknown", &format!("no remote is called `{name}`"), name, &known);
+        exit.text = format!("{}; the host's manifest is {host}", exit.text);
+        exit
     })
 }
 
