@@ -142,16 +142,15 @@ fn text_of_a_library_is_cut_and_neutralised() {
 }
 
 #[test]
-fn titles_do_not_reach_a_terminal_as_they_are() {
-    let mut installation = Installation::new();
-    installation
-        .add_with(&libraries().puppet, |manifest| manifest["title"] = "\u{1b}[2J\u{202e}\nit runs".into());
-    for arguments in [&["inspect"][..], &["inspect", "--json"], &["plan"], &["plan", "--json"]] {
-        let file = installation.path("remotePuppet.json");
-        let (code, stdout, stderr) = output(Command::new(PULSE).args(arguments).arg(&file));
-        assert_eq!(code, Some(0), "{arguments:?} {stderr}");
+fn names_of_files_do_not_reach_a_terminal_as_they_are() {
+    let installation = Installation::new();
+    let name = installation.path("a\u{1b}[2J\u{202e}b.json");
+    for command in ["inspect", "plan", "preflight", "install"] {
+        let (code, stdout, stderr) = output(Command::new(PULSE).arg(command).arg(&name));
+        assert_eq!(code, Some(6), "{command} {stderr}");
         let text = stdout + &stderr;
-        assert!(!text.contains(['\u{1b}', '\u{202e}']) && !text.contains("\nit runs"), "{arguments:?} {text}");
+        assert!(text.contains("a\\u{1b}[2J\\u{202e}b.json"), "{command} {text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{command} {text}");
     }
 }
 
