@@ -198,11 +198,7 @@ impl Exit {
 
     fn print(&self) {
         // Names, paths and sentences of remotes may be in it.
-        eprintln!(
-            "error: {} [{}]",
-            text::lines(&self.text, usize::MAX),
-            text::line(&self.stable, MAX_CODE)
-        );
+        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), text::line(&self.stable, MAX_CODE));
         if !self.details.is_empty() {
             eprintln!("{}", text::lines(&self.details, usize::MAX));
         }
@@ -416,7 +412,12 @@ fn columns() -> Option<usize> {
 /// Writes data to standard output, without control characters that paths and manifests may hold; a reader that has
 /// gone away is no error.
 fn print(text: &str) -> Result<(), Exit> {
-    match writeln!(io::stdout().lock(), "{}", text::lines(text, usize::MAX)) {
+    write(&text::lines(text, usize::MAX))
+}
+
+/// Writes data that is fit for a terminal, as [`print`] does.
+fn write(text: &str) -> Result<(), Exit> {
+    match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(
             Exit::FAILURE,
             "output",

@@ -7,7 +7,7 @@
 //!
 //! The [`trial`] reports each stage as it begins and ends. A library that takes its process with it is refused with the
 //! stage that was at work. The guard believes nothing that the library could have written without effort: see
-//! `channel`. A library is taken when the trial's last message says so *and* its process then exits with status 0.
+//! `channel`. A library is taken when the trial's last message is its verdict *and* its process then exits with status 0.
 //!
 //! All processes work in a temporary folder, with the environment that `environment` leaves. The guard ends whatever
 //! the library has started, and the folder is removed. A trial is no sandbox: the code has the user's rights.
@@ -37,13 +37,13 @@ pub(crate) mod guard;
 mod processes;
 pub mod trial;
 
-/// How long a trial may take, if nothing else is said.
+/// The time that a trial may take by default.
 pub const LIMIT: Duration = Duration::from_secs(5);
 
 /// The time that a guard has for its own work beyond its trial's limit, and for an end on request.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How often cancellation is looked at.
+/// The period in which cancellation is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Events that wait to be handled; then the guard waits.
@@ -148,7 +148,7 @@ pub struct Report {
     pub whole: Duration,
 }
 
-/// One event of a trial, as JSON in a line.
+/// An event of a trial, as JSON in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "preflight", rename_all = "lowercase")]
 pub enum Event {

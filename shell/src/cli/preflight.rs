@@ -106,6 +106,6 @@ fn exit(failure: Failure) -> Exit {
 /// Writes an event to standard output.
 fn tell(event: &Event) {
     let line = serde_json::to_string(event).map(|line| text::json(&line)).unwrap_or_default();
-    // The exit code says all to a reader that has gone away.
+    // A reader that has gone away is no error.
     let _ = writeln!(io::stdout().lock(), "{line}");
 }

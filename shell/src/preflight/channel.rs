@@ -15,17 +15,13 @@ use std::{
 };
 
 use super::Event;
-use crate::{failure::Failure, text};
+use crate::{failure::Failure, limits, text};
 
 /// The longest line that is read; [`bounded`] keeps an event far below it.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;
 
 /// All that a trial may send, which is several thousand exposes.
 const MOST_BYTES: u64 = 16 << 20;
-
-/// The longest message and the longest details of a failure, in bytes.
-const MESSAGE: usize = 8 << 10;
-const DETAILS: usize = 16 << 10;
 
 /// The trial's end of the channel.
 pub(super) struct Channel {
@@ -37,7 +33,7 @@ impl Channel {
     /// Takes the channel from standard input and announces its word. Call it before any foreign code runs.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Fails as the system does.
     pub(super) fn open() -> io::Result<Self> {
         #[cfg(unix)]
         let own = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
@@ -58,7 +54,7 @@ impl Channel {
     /// Sends an event.
     ///
     /// # Errors
-    /// When the guard is gone.
+    /// Fails once the guard is gone.
     pub(super) fn send(&mut self, event: Event) -> io::Result<()> {
         let line = serde_json::to_string(&bounded(event))?;
         self.write(&format!("{}{line}\n", self.word))
@@ -73,9 +69,9 @@ impl Channel {
 pub(super) fn bounded(event: Event) -> Event {
     let cut = |failure: Failure| Failure {
         stage: failure.stage,
-        code: text::line(&failure.code, 100),
-        message: text::lines(&failure.message, MESSAGE),
-        details: text::lines(&failure.details, DETAILS),
+        code: text::line(&failure.code, limits::CODE),
+        message: text::lines(&failure.message, limits::MESSAGE),
+        details: text::lines(&failure.details, limits::DETAILS),
     };
     let name = |stage: String| text::line(&stage, 200);
     match event {
@@ -87,7 +83,7 @@ pub(super) fn bounded(event: Event) -> Event {
     }
 }
 
-/// One message on the channel.
+/// A message on the channel.
 #[derive(Debug, PartialEq)]
 pub(super) enum Said {
     /// By the trial.
@@ -183,7 +179,7 @@ mod tests {
         let text = "\u{1b}[31m\0".repeat(1 << 20);
         let failure = Failure::new(Stage::Frame, text.clone(), &text).with_details(text);
         let line = serde_json::to_string(&bounded(Event::Refused(failure))).expect("it is JSON");
-        assert!((line.len() as u64) < LONGEST_LINE / 8, "{}", line.len());
+        assert!((line.len() as u64) < LONGEST_LINE / 2, "{}", line.len());
         assert!(!line.contains("\\u001b"), "it is neutralised");
     }
 }

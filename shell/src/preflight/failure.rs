@@ -95,7 +95,7 @@ pub(super) fn ended(status: Option<ExitStatus>, at: Option<&At>, library: &Path)
     failure(code, text)
 }
 
-/// A duration for people, in the unit that shows it.
+/// A duration in the unit that shows it.
 struct Time(Duration);
 
 impl fmt::Display for Time {
@@ -121,7 +121,7 @@ fn crash(status: ExitStatus) -> Option<String> {
         consts::SIGKILL => "it was killed (SIGKILL), perhaps for want of memory",
         consts::SIGSEGV => "segmentation fault (SIGSEGV)",
         consts::SIGPIPE => "a closed pipe (SIGPIPE)",
-        consts::SIGTERM => "it was told to end (SIGTERM)",
+        consts::SIGTERM => "it was asked to end (SIGTERM)",
         consts::SIGBUS => "bus error (SIGBUS)",
         consts::SIGSYS => "a forbidden system call (SIGSYS)",
         consts::SIGXCPU => "it used up its time on the processor (SIGXCPU)",

@@ -28,10 +28,10 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// How often the end of the trial, the deadline and the shell's wish are looked at.
+/// The period in which the end of the trial, the deadline and the shell's wish are looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// How long the channel is read after the trial's end, where a process that has escaped holds it open.
+/// The time for which the channel is read after the trial's end, where a process that has escaped holds it open.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Messages of the trial that wait to be handled; then the trial waits.
@@ -88,7 +88,7 @@ impl Guard<'_> {
         processes::end(&mut trial.child);
         (self.sweep)();
         let last_words = trial.last_words();
-        // The trial's own refusal says all.
+        // The trial's own refusal is complete.
         verdict.map_err(|(failure, own)| if own { failure } else { failure.with_details(last_words) })
     }
 
@@ -129,7 +129,7 @@ impl Guard<'_> {
         Ok(trial)
     }
 
-    /// Follows the trial until the verdict is clear. The flag says that a failure is the trial's own word.
+    /// Follows the trial until the verdict is clear. The flag marks a failure that is the trial's own word.
     fn follow(&self, trial: &mut Trial, hear: &mut dyn FnMut(&Event)) -> Result<(), (Failure, bool)> {
         let (name, started) = (&self.subject.name, Instant::now());
         let (mut at, mut taken): (Option<At>, bool) = (None, false);

@@ -39,8 +39,8 @@ pub(super) fn adopt() {
     }
     #[cfg(unix)]
     {
-        // A parent that ignores the signal hands that down, and then the system keeps no status. Any handler ends it,
-        // and the trial starts with the default.
+        // A parent that ignores the signal hands that down, and then the system keeps no status. On some systems that
+        // cannot be asked for. Any handler ends it, and the trial starts with the default.
         let flag = std::sync::Arc::default();
         let _ = signal_hook::flag::register(signal_hook::consts::SIGCHLD, flag);
     }

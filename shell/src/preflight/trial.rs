@@ -68,7 +68,7 @@ pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), F
     // this one removes it, or the next Pulse.
     let mut folder = ManuallyDrop::new(Places::of_user(None).first().map_err(|e| unavailable(&e))?);
     let (config, aliases) = configure(subject, folder.tree("data").map_err(|e| unavailable(&e))?)?;
-    // A trial's own copies are made where its guard says; a debugger sees them as they are.
+    // A trial's own copies are made in the folder that its guard names; a debugger sees them as they are.
     let copies = env::var_os(private::VARIABLE).and_then(|folder| PathBuf::from(folder).canonicalize().ok());
     let rename = |text: &str| {
         let Some(copies) = &copies else { return text.to_owned() };

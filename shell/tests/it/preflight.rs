@@ -142,6 +142,19 @@ fn text_of_a_library_is_cut_and_neutralised() {
 }
 
 #[test]
+fn names_of_files_do_not_reach_a_terminal_as_they_are() {
+    let installation = Installation::new();
+    let name = installation.path("a\u{1b}[2J\u{202e}b.json");
+    for command in ["inspect", "plan", "preflight", "install"] {
+        let (code, stdout, stderr) = output(Command::new(PULSE).arg(command).arg(&name));
+        assert_eq!(code, Some(6), "{command} {stderr}");
+        let text = stdout + &stderr;
+        assert!(text.contains("a\\u{1b}[2J\\u{202e}b.json"), "{command} {text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{command} {text}");
+    }
+}
+
+#[test]
 fn a_trial_gets_no_secrets_and_no_folders_of_the_user() {
     let installation = Installation::new();
     let library = puppet(&installation, "confess@init");
