@@ -372,18 +372,7 @@ impl Validator {
             if blank && update.partial {
                 continue;
             }
-            let filter = |nearest| if nearest { TextureFilter::Nearest } else { TextureFilter::Linear };
-            let options = TextureOptions {
-                magnification: filter(update.nearest),
-                minification: filter(update.nearest_small),
-                wrap_mode: match update.wrap {
-                    1 => TextureWrapMode::Repeat,
-                    2 => TextureWrapMode::MirroredRepeat,
-                    // What is not known yet is shown as the simplest.
-                    _ => TextureWrapMode::ClampToEdge,
-                },
-                mipmap_mode: None,
-            };
+            let options = options(&update);
             let image = if blank {
                 let most = self.max_side;
                 refused = Some(format!("a picture of {width}×{height} texels, of at most {most} a side"));
@@ -459,6 +448,22 @@ impl Validator {
             out.push(checked);
         }
         Ok((out, named))
+    }
+}
+
+/// Returns how a texture is sampled.
+fn options(update: &abi::TextureUpdate) -> TextureOptions {
+    let filter = |nearest| if nearest { TextureFilter::Nearest } else { TextureFilter::Linear };
+    TextureOptions {
+        magnification: filter(update.nearest),
+        minification: filter(update.nearest_small),
+        wrap_mode: match update.wrap {
+            1 => TextureWrapMode::Repeat,
+            2 => TextureWrapMode::MirroredRepeat,
+            // What is not known yet is shown as the simplest.
+            _ => TextureWrapMode::ClampToEdge,
+        },
+        mipmap_mode: None,
     }
 }
 

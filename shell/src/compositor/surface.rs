@@ -362,7 +362,9 @@ impl Surface {
     fn show_waiting(&self, ctx: &Context) {
         let Some(waited) = self.waiting() else { return };
         let next = [SLOW, PATIENCE].into_iter().find_map(|limit| limit.checked_sub(waited));
-        next.into_iter().for_each(|next| ctx.request_repaint_after(next));
+        if let Some(next) = next {
+            ctx.request_repaint_after(next);
+        }
     }
 
     /// Returns true when a fault of the remote is to be logged: a few, and then only now and then.

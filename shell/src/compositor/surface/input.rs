@@ -2,7 +2,7 @@
 
 use egui::{
     Context, Event, EventFilter, Key, LayerId, Modifiers, Pos2, Rect, Response, TouchDeviceId, TouchId,
-    TouchPhase, Ui, ViewportCommand, accesskit::Action,
+    TouchPhase, Ui, Vec2, ViewportCommand, accesskit::Action,
 };
 use plugin_api::{
     abi::{self, CommandKind, EventKind},
@@ -234,27 +234,14 @@ impl Surface {
             self.hands.elsewhere = 0;
             self.let_go();
         }
-        let inside = self.buttons > 0 || self.hands.elsewhere == 0 && here;
-        if self.pointer_inside && !inside {
-            self.pending.push(abi::Event::new(EventKind::POINTER_GONE));
-        } else if let (false, true, false, Some(pos)) = (self.pointer_inside, inside, moved, latest) {
-            // It was there already when what kept it away has gone.
-            self.pending.extend(bridge::event_to_abi(&Event::PointerMoved(pos), origin));
-        }
-        self.pointer_inside = inside;
+        self.follow_pointer(here, latest.filter(|_| !moved), origin);
         if elsewhere {
             self.dismiss();
         }
         if acted {
             self.above.open();
         }
-        for _ in 0..escapes {
-            // The key that always leads out of a panel.
-            if self.above.takes() && (self.above.escape() || !focused) {
-                self.above.close();
-                response.surrender_focus();
-            }
-        }
+        self.escape(response, focused, escapes);
         self.route_focus(ui, response, grab);
     }
 
@@ -278,6 +265,29 @@ impl Surface {
             self.pending.push(abi::Event { pressed: keyboard, ..abi::Event::new(EventKind::FOCUS) });
             if !keyboard && self.buttons == 0 {
                 self.dismiss();
+            }
+        }
+    }
+
+    /// Notes whether the pointer is inside, and reports where it came from or went without an event; `rests` is its place
+    /// where it has not moved.
+    fn follow_pointer(&mut self, here: bool, rests: Option<Pos2>, origin: Vec2) {
+        let inside = self.buttons > 0 || self.hands.elsewhere == 0 && here;
+        if self.pointer_inside && !inside {
+            self.pending.push(abi::Event::new(EventKind::POINTER_GONE));
+        } else if let (false, true, Some(pos)) = (self.pointer_inside, inside, rests) {
+            // It was there already when what kept it away has gone.
+            self.pending.extend(bridge::event_to_abi(&Event::PointerMoved(pos), origin));
+        }
+        self.pointer_inside = inside;
+    }
+
+    /// Closes what lies open above the window where Escape has not: the key that always leads out of a panel.
+    fn escape(&mut self, response: &Response, focused: bool, presses: u32) {
+        for _ in 0..presses {
+            if self.above.takes() && (self.above.escape() || !focused) {
+                self.above.close();
+                response.surrender_focus();
             }
         }
     }

@@ -90,7 +90,9 @@ impl Pending {
 
 impl Extend<Event> for Pending {
     fn extend<T: IntoIterator<Item = Event>>(&mut self, events: T) {
-        events.into_iter().for_each(|event| self.push(event));
+        for event in events {
+            self.push(event);
+        }
     }
 }
 
