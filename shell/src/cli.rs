@@ -198,11 +198,7 @@ impl Exit {
 
     fn print(&self) {
         // Names, paths and sentences of remotes may be in it.
-        eprintln!(
-            "error: {} [{}]",
-            text::lines(&self.text, usize::MAX),
-            text::line(&self.stable, MAX_CODE)
-        );
+        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), text::line(&self.stable, MAX_CODE));
         if !self.details.is_empty() {
             eprintln!("{}", text::lines(&self.details, usize::MAX));
         }
@@ -224,10 +220,8 @@ pub fn main() -> ExitCode {
     ending::await_children();
     let cli = Cli::parse();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    if matches!(
-        cli.command,
-        None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. })
-    ) {
+    if matches!(cli.command, None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. }))
+    {
         // These load libraries.
         crate::static_tls::reserve();
     }
@@ -317,9 +311,7 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     let config = match Config::load(&options) {
         Ok(config) => config,
         // A user who has clicked an icon sees no standard error.
-        Err(
-            error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..)),
-        ) => {
+        Err(error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..))) => {
             let exit = Exit::of(error.code(), &error);
             exit.print();
             return Ok(if app::broken::run(&options, error).unwrap_or(false) { 0 } else { exit.code });
@@ -419,7 +411,12 @@ fn columns() -> Option<usize> {
 /// Writes data to standard output, without control characters that paths and manifests may hold; a reader that has
 /// gone away is no error.
 fn print(text: &str) -> Result<(), Exit> {
-    match writeln!(io::stdout().lock(), "{}", text::lines(text, usize::MAX)) {
+    print_clean(&text::lines(text, usize::MAX))
+}
+
+/// Writes data to standard output as it is: its control characters are colours.
+fn print_clean(text: &str) -> Result<(), Exit> {
+    match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(
             Exit::FAILURE,
             "output",

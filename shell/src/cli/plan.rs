@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
 use plugin_api::manifest::{RemoteManifest, near_miss};
 use serde_json::{Value, json};
 
-use super::{Cli, Exit, columns, named, print};
+use super::{Cli, Exit, columns, named, print, print_clean};
 use crate::{
     config::{Config, Options, Written, migrate, read_manifest},
     failure::{Failure, Stage},
@@ -127,7 +127,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
         if answers.is_empty() {
             answers.push(plan_text::render(&rehearsal, &plan, failures.len(), look));
         }
-        print(answers.join("\n").trim_end())?;
+        print_clean(answers.join("\n").trim_end())?;
     }
     if why.map_or(!plan.is_compatible(), |why| why.refused) {
         return Ok(Exit::INCOMPATIBLE);

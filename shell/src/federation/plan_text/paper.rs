@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::mem;
 
+use crate::text;
+
 /// How text is laid out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Look {
@@ -117,6 +119,8 @@ impl Paper {
     }
 
     fn put(&mut self, style: Style, text: &str) {
+        // Names, paths and sentences of others; the only control characters are those written here.
+        let text = text::line(text, usize::MAX);
         let code = match style {
             Style::Plain => "",
             Style::Bold => "1",
@@ -129,7 +133,7 @@ impl Paper {
             // Writing to a string cannot fail.
             let _ = write!(self.out, "\u{1b}[{code}m{text}\u{1b}[0m");
         } else {
-            self.out.push_str(text);
+            self.out.push_str(&text);
         }
     }
 }
