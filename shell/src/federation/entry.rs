@@ -214,7 +214,7 @@ impl Entry {
         });
         if let Ok(found) = &entry.found
             && let Source::Library(path) = &found.code
-            && !path.exists()
+            && path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         {
             // Known without trying: it takes no part in plans, and nobody waits for its copies.
             let missing = LibraryError::Missing(path.clone());
