@@ -220,10 +220,8 @@ pub fn main() -> ExitCode {
     ending::await_children();
     let cli = Cli::parse();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    if matches!(
-        cli.command,
-        None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. })
-    ) {
+    if matches!(cli.command, None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. }))
+    {
         // These load libraries.
         crate::static_tls::reserve();
     }

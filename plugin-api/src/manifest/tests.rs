@@ -312,27 +312,6 @@ fn names_can_be_file_names_and_log_lines() {
 }
 
 #[test]
-fn a_remote_is_a_name_and_a_location() {
-    let text = host(r#""remotes": { "a": "remoteA@https://user@example.org/a.json" }"#);
-    let remote = &HostManifest::from_json(&text).unwrap().remotes["a"];
-    assert_eq!(
-        (remote.name.as_str(), remote.location.as_str()),
-        ("remoteA", "https://user@example.org/a.json")
-    );
-
-    check_host(&host(r#""remotes": { "a": "a.json" }"#), "/remotes/a", &["write \"a@a.json\""]);
-    check_host(&host(r#""remotes": { "a": "a@" }"#), "/remotes/a", &["location"]);
-    // The shell starts with two aliases of one remote, and uses the first.
-    let twice = HostManifest::from_json(&host(r#""remotes": { "b": "r@y", "a": "r@x" }"#)).unwrap();
-    assert_eq!((twice.alias_of("r"), twice.alias_of("b")), (Some("a"), None));
-    check_host(
-        &host(r#""shareStrategy": "version_first""#),
-        "/shareStrategy",
-        &["did you mean `version-first`?"],
-    );
-}
-
-#[test]
 fn auth_is_local_or_a_service() {
     let text = host(r#""auth": { "provider": "http", "base": "http://127.0.0.1:80/", "tokenEnv": "TOKEN" }"#);
     let auth = HttpAuth {

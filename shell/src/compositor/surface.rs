@@ -253,6 +253,11 @@ impl Surface {
         self.route_input(ui, &response, slot);
         if self.failure.is_none() {
             self.ask(ui, &response, slot, scene);
+        } else {
+            // More may be known of the failure by now.
+            for reply in self.source.mailbox.take().into_iter().filter(Result::is_err) {
+                self.arrive(ui.ctx(), reply);
+            }
         }
         let clip = ui.clip_rect().intersect(slot);
         if let Some(shape) = self.picture.as_ref().and_then(|p| p.shape(false, clip, slot.min.to_vec2())) {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::{Instant, SystemTime},
@@ -155,23 +156,23 @@ impl Status {
     }
 }
 
-/// Logs the remotes whose libraries are missing, in one line however many there are.
+/// Logs which libraries are missing: each with its place, and of many the rest in one line.
 pub(super) fn log_missing(entries: &BTreeMap<String, Entry>) {
     const NAMED: usize = 5;
-    let missing = entries
+    let missing: Vec<_> = entries
         .iter()
-        .filter(|(_, entry)| entry.unbound.as_ref().is_some_and(|failure| failure.code == "library-missing"));
-    let names: Vec<&str> = missing.map(|(alias, _)| alias.as_str()).collect();
-    let more = match names.len().saturating_sub(NAMED) {
-        _ if names.is_empty() => return,
-        0 => String::new(),
-        more => format!(" and of {more} more"),
-    };
-    let names = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    tracing::warn!(
-        code = "library-missing",
-        "the libraries of {names}{more} are missing; build or install them"
-    );
+        .filter_map(|(alias, entry)| Some((alias, entry.unbound.as_ref()?)))
+        .filter(|(_, failure)| failure.code == "library-missing")
+        .collect();
+    for (alias, failure) in missing.iter().take(NAMED) {
+        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
+    }
+    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
+        tracing::error!(
+            code = "library-missing",
+            "the libraries of {more} more remotes are missing; build or install them"
+        );
+    }
 }
 
 impl Entry {
@@ -213,7 +214,7 @@ impl Entry {
         });
         if let Ok(found) = &entry.found
             && let Source::Library(path) = &found.code
-            && !path.exists()
+            && path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         {
             // Known without trying: it takes no part in plans, and nobody waits for its copies.
             let missing = LibraryError::Missing(path.clone());

@@ -2,7 +2,11 @@
 
 use std::{
     mem::ManuallyDrop,
-    sync::{Arc, Weak, mpsc},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -41,10 +45,22 @@ pub(super) struct Retiring {
 
 /// Ends remotes on threads of their own: one that hangs must not hang the window. `[thread-safe]`
 pub(super) struct Endings {
-    /// By alias.
-    threads: Mutex<Vec<(String, thread::JoinHandle<()>)>>,
+    threads: Mutex<Vec<EndingThread>>,
     done: mpsc::Sender<(String, u64, Retired)>,
     wake: Wake,
+}
+
+struct EndingThread {
+    alias: String,
+    /// Set before the window is woken for the last time: the thread itself ends a moment later.
+    over: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl EndingThread {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire) || self.thread.is_finished()
+    }
 }
 
 impl Retiring {
@@ -65,7 +81,7 @@ impl Retiring {
 
     /// Returns true while a generation of `alias` is on its way out.
     pub(super) fn is_ending(&self, alias: &str) -> bool {
-        self.endings.threads.lock().iter().any(|(known, thread)| known == alias && !thread.is_finished())
+        self.endings.threads.lock().iter().any(|ending| ending.alias == alias && !ending.is_over())
     }
 }
 
@@ -73,16 +89,19 @@ impl Endings {
     /// Does the last of a remote on a thread of its own.
     fn run(&self, alias: &str, generation: u64, run: impl FnOnce() -> Retired + Send + 'static) {
         let (name, done, wake) = (alias.to_owned(), self.done.clone(), Arc::clone(&self.wake));
+        let over = Arc::new(AtomicBool::new(false));
+        let known = Arc::clone(&over);
         let run = move || {
             let retired = run();
             // A shell that ends listens no more.
             let _ = done.send((name, generation, retired));
+            known.store(true, Ordering::Release);
             wake(Duration::ZERO);
         };
         let mut threads = self.threads.lock();
-        threads.retain(|(_, thread)| !thread.is_finished());
+        threads.retain(|ending| !ending.thread.is_finished());
         match thread::Builder::new().name(format!("retire:{alias}")).spawn(run) {
-            Ok(thread) => threads.push((alias.to_owned(), thread)),
+            Ok(thread) => threads.push(EndingThread { alias: alias.to_owned(), over, thread }),
             // The remote went with the closure: it ends by itself, and only its library stays.
             Err(error) => {
                 let text = format!(
@@ -104,7 +123,7 @@ impl Federation {
 
     /// How many remotes are on their way out.
     pub fn retiring(&self) -> usize {
-        self.retiring.endings.threads.lock().iter().filter(|(_, thread)| !thread.is_finished()).count()
+        self.retiring.endings.threads.lock().iter().filter(|ending| !ending.is_over()).count()
     }
 
     /// Lets go of a generation that no longer runs in its remote's name.
@@ -198,7 +217,7 @@ impl Federation {
     /// Waits for those that are on their way out.
     pub(super) fn join_retiring(&mut self) {
         let threads = std::mem::take(&mut *self.retiring.endings.threads.lock());
-        for (_, thread) in threads {
+        for EndingThread { thread, .. } in threads {
             // It ends within the limit, and its own panic is no reason not to end here.
             let _ = thread.join();
         }
@@ -280,7 +299,8 @@ impl Waiting {
         } else if self.library.is_lent() {
             (
                 "library-lent",
-                "while others keep objects that it lent to them; its author can take them back in `Drop`".to_owned(),
+                "while others keep objects that it lent to them; its author can take them back in `Drop`"
+                    .to_owned(),
             )
         } else if self.since.elapsed() >= SHUTDOWN_LIMIT {
             ("library-pinned", "while remotes that have not ended use its copies of shared crates".to_owned())

@@ -221,7 +221,7 @@ fn a_refusal_is_followed_to_its_end() {
     release.plan(&["--why", "remoteC", "remoteB.json"]).check(
         6,
         &[],
-        &["`remoteC`; did you mean `remoteB`?", "`pulse`, `remoteB`", "[remote-unknown]"],
+        &["no remote is called `remoteC`", "did you mean `remoteB`?", "`pulse`, `remoteB`", "[remote-unknown]"],
     );
 }
 

@@ -1,4 +1,4 @@
-//! Names and texts that mislead, and what the host keeps to itself.
+//! Names and texts that mislead, names of the host, and what it lists.
 
 use super::*;
 
@@ -56,4 +56,25 @@ fn providers_are_lists_of_names() {
     );
     check_host(&host(r#""providers": { "store": ["a/b"] }"#), "/providers/store", &["\"a/b\"", "`/`"]);
     check_host(&host(r#""providers": { "a/b": [] }"#), "/providers/a~1b", &["a crate's name"]);
+}
+
+#[test]
+fn a_remote_is_a_name_and_a_location() {
+    let text = host(r#""remotes": { "a": "remoteA@https://user@example.org/a.json" }"#);
+    let remote = &HostManifest::from_json(&text).unwrap().remotes["a"];
+    assert_eq!(
+        (remote.name.as_str(), remote.location.as_str()),
+        ("remoteA", "https://user@example.org/a.json")
+    );
+
+    check_host(&host(r#""remotes": { "a": "a.json" }"#), "/remotes/a", &["write \"a@a.json\""]);
+    check_host(&host(r#""remotes": { "a": "a@" }"#), "/remotes/a", &["location"]);
+    // The shell starts with two aliases of one remote, and uses the first.
+    let twice = HostManifest::from_json(&host(r#""remotes": { "b": "r@y", "a": "r@x" }"#)).unwrap();
+    assert_eq!((twice.alias_of("r"), twice.alias_of("b")), (Some("a"), None));
+    check_host(
+        &host(r#""shareStrategy": "version_first""#),
+        "/shareStrategy",
+        &["did you mean `version-first`?"],
+    );
 }
