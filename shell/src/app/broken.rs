@@ -59,7 +59,7 @@ fn load_again(
     let run = move || {
         let mut last = String::new();
         while !matches!(retries.recv_timeout(PAUSE), Err(RecvTimeoutError::Disconnected)) {
-            let result = Config::load(&options);
+            let result = Config::load(&options).inspect(|config| config.prepare(&options));
             let text = result.as_ref().map_or_else(ToString::to_string, |_| String::new());
             if (result.is_ok() || text != last) && sender.send(result.map(Box::new)).is_err() {
                 return;

@@ -4,7 +4,12 @@ use std::{
     cell::{Cell, RefCell},
     panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind},
     rc::Rc,
-    sync::Once,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 use egui::{Context, Pos2, Rect, Vec2, ViewportBuilder, ViewportCommand};
@@ -124,6 +129,7 @@ pub(crate) fn run_with(
     let options = eframe::NativeOptions { viewport, wgpu_options, event_loop_builder, ..Default::default() };
     let app = Rc::new(RefCell::new(app));
     let shown = Rc::clone(&app);
+    let opening = Arc::new(AtomicBool::new(true));
     let created = |window: &eframe::CreationContext<'_>| {
         let mut longest = f32::INFINITY;
         if let Some(state) = &window.wgpu_render_state {
@@ -132,15 +138,18 @@ pub(crate) fn run_with(
             longest = graphics::longest_side(state);
         }
         bring_within_reach(window, placement);
+        opening.store(false, Ordering::Release);
         STAGE.set(Stage::Open);
         Ok(Box::new(Shown { app: shown, longest }) as Box<dyn eframe::App>)
     };
     crate::links::install(ctx);
     let run = || eframe::run_native_ext(title, options, Some(ctx.clone()), Box::new(created));
     silence_display_panics();
+    report_slow_display(&opening);
     STAGE.set(Stage::Opening);
     AT_EXIT.with(|at_exit| at_exit.0.replace(Some(Rc::clone(&app))));
     let result = catch_unwind(AssertUnwindSafe(run));
+    opening.store(false, Ordering::Release);
     AT_EXIT.with(|at_exit| at_exit.0.take());
     match (result, STAGE.replace(Stage::Closed)) {
         (_, Stage::Gone) => {
@@ -159,6 +168,24 @@ pub(crate) fn run_with(
         // A fault of the shell itself, which the panic hook has reported.
         (Err(payload), _) => resume_unwind(payload),
     }
+}
+
+/// Reports a display that lets the shell wait: nothing else is to be seen of that.
+fn report_slow_display(opening: &Arc<AtomicBool>) {
+    const LONG: Duration = Duration::from_secs(10);
+    let opening = Arc::clone(opening);
+    let run = move || {
+        thread::sleep(LONG);
+        if opening.load(Ordering::Acquire) {
+            tracing::warn!(
+                code = "window-slow",
+                "the display has not opened the window within {LONG:?}, and the shell waits for it; check DISPLAY and \
+                 WAYLAND_DISPLAY, and that other programs open windows there"
+            );
+        }
+    };
+    // It is a courtesy.
+    let _ = thread::Builder::new().name("opening".to_owned()).spawn(run);
 }
 
 type App = Rc<RefCell<Box<dyn eframe::App>>>;

@@ -253,46 +253,6 @@ impl Remote {
         }
     }
 
-    /// Opens `expose` as surface `id`. Its first reply arrives like a frame, when it fails.
-    pub fn open(&self, id: u64, expose: &str) -> Source {
-        self.open_with(id, expose, None)
-    }
-
-    /// A surface `id` of `expose` that is opened when the second value is called, with the state that it starts
-    /// from and what its first frame is asked for with. That may happen on any thread.
-    pub fn opening(&self, id: u64, expose: &str) -> (Source, Begin) {
-        self.opening_with(id, expose, None)
-    }
-
-    fn opening_with(&self, id: u64, expose: &str, kept: Option<Kept>) -> (Source, Begin) {
-        let mailbox = Mailbox::new(Arc::clone(&self.shared.wake));
-        self.shared.mailboxes.lock().insert(id, Arc::downgrade(&mailbox));
-        let (calls, expose, target) = (self.calls.clone(), expose.to_owned(), Arc::downgrade(&mailbox));
-        let open = move |state, input: Option<FrameInput>| {
-            // Nobody wants it any more.
-            let Some(mailbox) = target.upgrade() else { return };
-            // A remote that has ended has left its reason in its state.
-            let _ = calls.send(Call::Open { expose, surface: id, state, kept, mailbox });
-            if let Some(input) = input {
-                let _ = calls.send(Call::Frame { surface: id, input });
-            }
-        };
-        let link = Link { calls: self.calls.clone(), shared: Arc::clone(&self.shared), id };
-        let request = move |input: Option<FrameInput>| {
-            let call = input.map_or(Call::Ready, |input| Call::Frame { surface: link.id, input });
-            link.calls.send(call).is_ok()
-        };
-        (Source { id, mailbox, request: Box::new(request) }, Box::new(open))
-    }
-
-    /// Calls `then`, on the remote's thread, with the state of a surface as it is after all that was sent to it.
-    pub fn save(&self, surface: u64, then: impl FnOnce(Saved) + Send + 'static) {
-        let sent = self.calls.send(Call::Save { surface, then: Box::new(then) });
-        if let Err(mpsc::SendError(Call::Save { then, .. })) = sent {
-            then(Ok(None));
-        }
-    }
-
     /// The call that the remote is in, and for how long.
     pub fn busy(&self) -> Option<(Stage, Duration)> {
         self.shared.busy.lock().map(|(stage, since)| (stage, since.elapsed()))
@@ -609,14 +569,6 @@ impl Thread {
                 self.report(&expose, &mailbox, failure);
             }
         }
-    }
-
-    fn save(&mut self, surface: u64, then: Box<dyn FnOnce(Saved) + Send>) {
-        // One that has failed or never opened has nothing to save.
-        let Some(open) = self.surfaces.get_mut(&surface) else { return then(Ok(None)) };
-        let saved = self.shared.during(Stage::Save, || open.surface.save().into_result());
-        // Copied: the bytes are the remote's.
-        then(saved.map(|bytes| Some(bytes.to_vec())).map_err(|error| copied(Stage::Save, error)));
     }
 
     /// Logs a failure of one surface, shows it in its slot, and notes it.

@@ -59,6 +59,7 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("graphics-failed", "what a graphics device refuses depends on the machine"),
     ("signals-unavailable", "a system without threads or files for signals gives the shell no window either"),
     ("window-gone", "Xlib ends the process by itself, unless its server goes in the middle of a request"),
+    ("window-slow", "it takes a display that hangs, and ten seconds"),
     ("folder-unreadable", "whoever runs tests may be root, who may read every folder"),
 ];
 

@@ -16,6 +16,7 @@ use crate::{
     support::{Installation, libraries, manifest_of},
 };
 
+mod cards;
 mod command_line;
 mod ending;
 mod negotiation;

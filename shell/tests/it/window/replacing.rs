@@ -34,7 +34,7 @@ pub(super) fn stage(preflight: bool) -> (Desktop, Installation) {
 }
 
 /// Where the shell finds the library.
-fn place(installation: &Installation) -> PathBuf {
+pub(super) fn place(installation: &Installation) -> PathBuf {
     installation.path(&libraries().puppet.file_name().expect("a library is a file").to_string_lossy())
 }
 
@@ -61,7 +61,7 @@ fn rebuilt(edits: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Version 1.0.`patch`; with a misdeed, if there is one, that is part of the library.
-fn version(patch: u8, misdeed: &str) -> Vec<u8> {
+pub(super) fn version(patch: u8, misdeed: &str) -> Vec<u8> {
     let none = format!("misdeed: {:<24}", "none");
     // A title does not end with space.
     let told = format!("misdeed: {misdeed:<23}!");
@@ -70,7 +70,7 @@ fn version(patch: u8, misdeed: &str) -> Vec<u8> {
 }
 
 /// Puts a file where another is, as a linker does at its best: at once.
-fn put(bytes: &[u8], place: &Path) {
+pub(super) fn put(bytes: &[u8], place: &Path) {
     let beside = place.with_extension("new");
     fs::write(&beside, bytes).expect("a file");
     fs::rename(beside, place).expect("a file can be renamed");
