@@ -7,7 +7,7 @@ use std::{
 
 use plugin_api::abi::FrameInput;
 
-use super::{Begin, Call, Kept, Link, Mailbox, Note, Remote, Saved, Source, Stage, Thread, copied};
+use super::{Begin, Call, Kept, Link, Mailbox, Note, Open, Remote, Saved, Source, Stage, Thread, copied};
 
 impl Remote {
     /// Opens `expose` as surface `id`. Its first reply arrives like a frame, when it fails.
@@ -93,5 +93,20 @@ impl Thread {
         let saved = self.shared.during(Stage::Save, || open.surface.save().into_result());
         // Copied: the bytes are the remote's.
         then(saved.map(|bytes| Some(bytes.to_vec())).map_err(|error| copied(Stage::Save, error)));
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // A panic in the author's `Drop` was caught on the other side; the surface is gone either way.
+        if let Err(error) = self.surface.close().into_result() {
+            let failure = copied(Stage::Retire, error);
+            tracing::warn!(
+                remote = self.remote.name,
+                stage = %failure.stage,
+                code = failure.code,
+                "a surface is gone and was not closed in good order: {}", failure.message
+            );
+        }
     }
 }
