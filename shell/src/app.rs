@@ -343,7 +343,7 @@ impl Shell {
         }
         if self.manifest.as_ref().is_some_and(|changes| changes.try_iter().count() > 0) {
             let text = "The change applies when Pulse starts again.";
-            self.note(Message::info("The host's manifest has changed", text).as_notice());
+            self.note(Message::info("The host's manifest has changed", text).noticed());
         }
         for message in self.install.poll(&self.federation) {
             self.note(message);

@@ -79,6 +79,7 @@ impl Shell {
         // Where all does not fit in one row, "Close" follows the tabs.
         let layout = if ui.available_width() < 340.0 { Layout::left_to_right } else { Layout::right_to_left };
         ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = t.space[0];
             for (tab, name) in [
                 (Inspector::Remotes, "Remotes"),
                 (Inspector::Shared, "Shared crates"),

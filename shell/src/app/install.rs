@@ -225,7 +225,7 @@ fn told(Installed { name, version, .. }: &Installed, federation: &Federation) ->
     let text = format!("{title} runs as the host's manifest says, until this one is used instead.");
     let press = Press::Act(alias.clone(), Action::Enable);
     let message = Message::info(format!("{title} {version} is in the drop folder"), text);
-    Some(message.as_notice().with("Use it", format!("Use {title} {version}"), press))
+    Some(message.noticed().with("Use it", format!("Use {title} {version}"), press))
 }
 
 /// Says over all of the window that what is held above it can be dropped.

@@ -98,7 +98,7 @@ impl Message {
     }
 
     /// The message as a notice: something can be decided.
-    pub(super) fn as_notice(self) -> Self {
+    pub(super) fn noticed(self) -> Self {
         Self { notice: true, ..self }
     }
 
@@ -204,7 +204,9 @@ impl Messages {
 
     /// [`withdraw`](Self::withdraw), for each.
     pub(super) fn withdraw_all(&mut self, withdrawn: &BTreeSet<(String, Topic)>) {
-        withdrawn.iter().for_each(|(alias, topic)| self.withdraw(alias, *topic));
+        for (alias, topic) in withdrawn {
+            self.withdraw(alias, *topic);
+        }
     }
 
     /// Returns how many came since the list was shown.

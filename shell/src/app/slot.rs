@@ -292,7 +292,11 @@ impl Slot {
                 let id = ui.scope_id().with(("buttons", alias));
                 let buttons: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(BUTTONS);
                 let most = (ui.available_height() - buttons - 2.0 * margin).max(48.0);
-                ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| text(ui));
+                ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| {
+                    // Beside the bar.
+                    ui.set_max_width(ui.available_width() - t.space[1]);
+                    text(ui);
+                });
                 let top = ui.cursor().top();
                 ui.horizontal_wrapped(|ui| {
                     let (word, act) = match failure.stage {

@@ -28,25 +28,28 @@ impl Shell {
                     Status::Ready => ready += 1,
                 }
             }
-            let of =
-                |n: usize, word: &str| format!("{n} {}{word}", if n == 1 { "remote " } else { "remotes " });
-            let mut pressed = quiet_button_ui(ui, caption(t, of(active, "running"))).clicked();
+            // A narrow window has space for what matters most.
+            let narrow = ui.available_width() < 420.0;
+            let remotes = if active == 1 { "remote" } else { "remotes" };
+            let running =
+                if narrow { format!("{active} running") } else { format!("{active} {remotes} running") };
+            let mut pressed = (!narrow || failed == 0) && quiet_button_ui(ui, caption(t, running)).clicked();
             for (count, word) in [(starting, "starting"), (ready, "not loaded"), (off, "disabled")] {
-                if count > 0 {
-                    pressed |= quiet_button_ui(ui, caption(t, of(count, word))).clicked();
+                if count > 0 && !narrow {
+                    pressed |= quiet_button_ui(ui, caption(t, format!("{count} {word}"))).clicked();
                 }
             }
             if failed > 0 {
-                let text = caption(t, of(failed, "not available")).color(color(t.danger));
+                let text = caption(t, format!("{failed} not available")).color(color(t.danger));
                 pressed |= quiet_button_ui(ui, text).clicked();
             }
             let count = self.federation.all_warnings().len() + self.federation.problems().len();
-            if count > 0 {
+            if count > 0 && !narrow {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
                 pressed |= quiet_button_ui(ui, caption(t, text).color(color(t.warning))).clicked();
             }
             let kept = self.federation.kept().len();
-            if kept > 0 {
+            if kept > 0 && !narrow {
                 let text = caption(t, format!("{kept} still loaded")).color(color(t.warning));
                 let button = quiet_button_ui(ui, text);
                 pressed |= button
@@ -73,7 +76,7 @@ impl Shell {
                     let shown = self.inspector == Inspector::Messages;
                     self.inspector = if shown { Inspector::Closed } else { Inspector::Messages };
                 }
-                if let Some(last) = &self.last {
+                if let Some(last) = self.last.as_ref().filter(|_| !narrow) {
                     // What is left of the line.
                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| line_ui(ui, t, last));
                 }

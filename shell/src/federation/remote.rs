@@ -588,21 +588,6 @@ impl Thread {
     }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        // A panic in the author's `Drop` was caught on the other side; the surface is gone either way.
-        if let Err(error) = self.surface.close().into_result() {
-            let failure = copied(Stage::Retire, error);
-            tracing::warn!(
-                remote = self.remote.name,
-                stage = %failure.stage,
-                code = failure.code,
-                "a surface is gone and was not closed in good order: {}", failure.message
-            );
-        }
-    }
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "its strings are the remote's memory, which is freed here")]
 fn copied(stage: Stage, error: RemoteError) -> Failure {
     Failure::from_remote(stage, &error)

@@ -61,7 +61,7 @@ fn message_covers_nothing_and_is_withdrawn() {
     window.wait_for("Version 1.0.2");
     window.until("the message to go", |tree| (!has(tree, &["Dismiss", "Couldn't update"])).then_some(()));
     window.click_parts(&["Messages ("]);
-    window.wait_for("Couldn't update Puppet");
+    window.wait_for_parts(&["Copy: Couldn't update Puppet"]);
     window.wait_for("Resolved");
     window.settle();
     window.screenshot("cards-messages.png");

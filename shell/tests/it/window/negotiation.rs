@@ -36,8 +36,8 @@ fn a_remote_that_provides_says_so_in_its_details() {
     assert_plausible(&picture, window.size());
 
     window.click("Shared crates");
-    window.wait_for_parts(&["1.1.0 of remoteNext won"]);
-    window.wait_for_parts(&["1.0.0 of pulse lost"]);
+    window.wait_for_parts(&["remoteNext 1.1.0, chosen"]);
+    window.wait_for_parts(&["pulse 1.0.0, not chosen"]);
     window.settle();
     window.screenshot("inspector-shared.png");
     window.click("Close");

@@ -158,7 +158,7 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.until("the message to go", |tree| (!has(tree, &["Dismiss", "Couldn't update"])).then_some(()));
 
     fs::write(place(&installation), "This is a text.\n").expect("a file");
-    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Puppet was not updated"]));
+    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Puppet", "was not updated"]));
     window.wait_for_parts(&["library-not-a-library"]);
     window.click_parts(&["Show details", "Puppet"]);
     window.wait_for("Reload all");
