@@ -259,7 +259,10 @@ fn redirect_target(response: &Response<Body>) -> Option<&[u8]> {
 /// Returns the address that a `Location` means when it comes from `from`.
 fn resolve(from: &Uri, location: &[u8]) -> Option<Uri> {
     let location = std::str::from_utf8(location).ok()?.trim();
-    if location.is_empty() || location.contains(char::is_control) {
+    // A scheme stands before an authority, or the rest would be taken as a path.
+    let start = location.split(['/', '?', '#']).next().unwrap_or_default();
+    let bare_scheme = start.contains(':') && !location[start.len()..].starts_with("//");
+    if location.is_empty() || bare_scheme || location.contains(char::is_control) {
         return None;
     }
     let mut target = Url::parse(&from.to_string()).ok()?.join(location).ok()?;

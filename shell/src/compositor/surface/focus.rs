@@ -8,8 +8,8 @@ use super::{Surface, owns_keyboard};
 /// The passes of the window in which the focus was moved, shared by all of its surfaces.
 #[derive(Clone, Copy, Default)]
 struct Moves {
-    /// The last one with a move backwards. egui carries it out in the pass after it.
-    backward: Option<u64>,
+    /// The last one with a move backwards, and the one before that. egui carries it out in the pass after it.
+    backward: [Option<u64>; 2],
     /// The last one in which a surface gave the focus on.
     given_on: Option<u64>,
     /// The last one in which the pointer was over a surface.
@@ -20,6 +20,14 @@ struct Moves {
 
 fn note(ui: &Ui, change: impl FnOnce(&mut Moves)) {
     ui.data_mut(|data| change(data.get_temp_mut_or_default(Id::unique("pulse.surface.moves"))));
+}
+
+impl Moves {
+    fn note_backward(&mut self, pass: u64) {
+        if self.backward[0] != Some(pass) {
+            self.backward = [Some(pass), self.backward[0]];
+        }
+    }
 }
 
 fn moves(ui: &Ui) -> Moves {
@@ -58,7 +66,7 @@ impl Surface {
             note(ui, |moves| moves.given_on = Some(pass));
         }
         if direction == FocusDirection::Previous {
-            note(ui, |moves| moves.backward = Some(pass));
+            note(ui, |moves| moves.note_backward(pass));
             self.hands.left = Some(pass);
         }
         ui.memory_mut(|memory| memory.move_focus(direction));
@@ -85,7 +93,6 @@ impl Surface {
     /// Returns the place of that Tab among the pass's events, if it is one of them.
     pub(super) fn lead_in(&mut self, ui: &Ui, response: &Response) -> Option<usize> {
         let pass = ui.ctx().cumulative_pass_nr();
-        let before = moves(ui);
         // A key is released before a slow window draws again: which way it led is known from its press only.
         let tab = ui.input(|input| {
             input.events.iter().enumerate().rev().find_map(|(nr, event)| match event {
@@ -94,18 +101,18 @@ impl Surface {
             })
         });
         if tab.is_some_and(|(_, shift)| shift) {
-            note(ui, |moves| moves.backward = Some(pass));
+            note(ui, |moves| moves.note_backward(pass));
         }
         // With no other control in the window, backwards leads to where it came from.
         let again = owns_keyboard(response) && self.hands.left.is_some_and(|left| left + 1 == pass);
         if !again && !response.gained_focus() {
             return None;
         }
-        let backward = before.backward.is_some_and(|of| of + 1 == pass);
+        let Moves { backward, given_on, .. } = moves(ui);
+        let backward = backward.iter().flatten().any(|of| of + 1 == pass);
         let modifiers = if backward { modifiers::SHIFT } else { 0 };
         let key = abi::Event { text: "Tab".into(), modifiers, ..abi::Event::new(EventKind::KEY) };
         self.pending.extend([abi::Event { pressed: true, ..key.clone() }, key]);
-        let given_on = moves(ui).given_on == Some(pass);
-        tab.map(|(nr, _)| nr).filter(|_| !backward && !given_on)
+        tab.map(|(nr, _)| nr).filter(|_| !backward && given_on != Some(pass))
     }
 }
