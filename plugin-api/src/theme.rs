@@ -175,7 +175,8 @@ fn visuals(t: &Tokens) -> egui::Visuals {
         (&mut v.widgets.noninteractive, t.card, t.border, t.text),
         (&mut v.widgets.inactive, t.card, t.border_strong, t.text),
         (&mut v.widgets.hovered, t.hover, t.border_strong, t.text),
-        (&mut v.widgets.active, t.accent_weak, t.accent, t.text),
+        // Pressed, or in focus: seen by its border, and where it has none, by its ink.
+        (&mut v.widgets.active, t.accent_weak, t.accent, t.accent),
         (&mut v.widgets.open, t.hover, t.border_strong, t.text),
     ] {
         widget.bg_fill = color(ground);
@@ -185,5 +186,6 @@ fn visuals(t: &Tokens) -> egui::Visuals {
         widget.corner_radius = radius;
         widget.expansion = 0.0;
     }
+    v.widgets.active.bg_stroke.width = 2.0;
     v
 }
