@@ -198,7 +198,8 @@ impl Area {
     fn contains(&self, element: &Element) -> bool {
         self.layer == element.layer
             && self.elements.contains(&element.at)
-            && self.content.expand(1.0).contains_rect(element.rect)
+            // Without bars the end of the content is not known by its order.
+            && (self.elements.end < usize::MAX || self.content.expand(1.0).contains_rect(element.rect))
     }
 
     /// How far the content sticks out.
