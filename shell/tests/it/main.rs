@@ -7,6 +7,7 @@ mod demo;
 mod driver;
 mod files;
 mod input;
+mod keyboard;
 mod look;
 mod neutral;
 mod places;
