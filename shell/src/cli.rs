@@ -405,8 +405,7 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
         lines
             .push(format!("atom      {atom}  {}", if *access == AtomAccess::Write { "write" } else { "read" }));
     }
-    let lines: Vec<String> = lines.iter().map(|line| text::line(line, usize::MAX)).collect();
-    print(&lines.join("\n"))?;
+    print(&text::lines(&lines.join("\n"), usize::MAX))?;
     Ok(0)
 }
 

@@ -151,7 +151,8 @@ impl eframe::App for Alone {
             let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
             ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(tokens.border)));
             let path = self.federation.entries().values().next().and_then(|e| e.library().map(PathBuf::from));
-            let from = path.map_or_else(|| "linked into this program".to_owned(), |p| p.display().to_string());
+            let from = path
+                .map_or_else(|| "linked into this program".to_owned(), |p| crate::text::Shown(p).to_string());
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));
         });
         let corner = ui.available_rect_before_wrap().max;

@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     failure::Failure,
     install::{drop_folder, dropped, install},
+    text::Shown,
 };
 
 pub(super) const INSTALL_EXAMPLES: &str = "Examples:
@@ -89,7 +90,7 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
         print(&pretty(&value)?)?;
     } else {
         let files = installed.manifest.iter().chain([&installed.library]);
-        print(&files.map(|file| file.display().to_string()).collect::<Vec<_>>().join("\n"))?;
+        print(&files.map(|file| Shown(file).to_string()).collect::<Vec<_>>().join("\n"))?;
     }
     let state = if enabled {
         "is installed and enabled".to_owned()
@@ -99,7 +100,7 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
     let instead = installed.replaced.map(|old| format!(" in place of {old}")).unwrap_or_default();
     eprintln!("{name} {}{instead} {state}", installed.version);
     for other in &installed.others {
-        eprintln!("warning: this is of {name} too, and only one can be used; remove one: {}", other.display());
+        eprintln!("warning: this is of {name} too, and only one can be used; remove one: {}", Shown(other));
     }
     Ok(0)
 }

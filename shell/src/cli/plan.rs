@@ -21,6 +21,7 @@ use crate::{
         resolver::{KeyView, Outcome, Plan},
         why::Why,
     },
+    text,
 };
 
 pub(super) mod inputs;
@@ -98,10 +99,10 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     };
     let Inputs { remotes, failures, notes } = inputs;
     for note in notes {
-        eprintln!("{note}");
+        eprintln!("{}", text::lines(&note, usize::MAX));
     }
     for failure in &failures {
-        eprintln!("error: {failure}");
+        eprintln!("error: {}", text::lines(&failure.to_string(), usize::MAX));
     }
     let read = config.origin.name();
     let host = Written { manifest: config.host, origin: config.origin };

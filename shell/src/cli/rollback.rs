@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Exit, Folders, folders, pretty, print};
-use crate::archive::{Archive, ArchiveError, Kept, Pin};
+use crate::{
+    archive::{Archive, ArchiveError, Kept, Pin},
+    text,
+};
 
 pub(super) const EXAMPLES: &str = "Examples:
   pulse rollback remoteAnalytics           the one before
@@ -105,7 +108,8 @@ fn list(archive: &Archive, name: Option<&str>, json: bool) -> Result<u8, Exit> {
     } else if lines.is_empty() {
         eprintln!("nothing is kept yet; a generation is kept once it has run well");
     } else {
-        print(&lines.join("\n"))?;
+        // A note is whatever the user wrote.
+        print(&text::lines(&lines.join("\n"), usize::MAX))?;
     }
     Ok(0)
 }
