@@ -152,7 +152,7 @@ impl eframe::App for Alone {
             ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(tokens.border)));
             let path = self.federation.entries().values().next().and_then(|e| e.library().map(PathBuf::from));
             let from = path
-                .map_or_else(|| "linked into this program".to_owned(), |p| crate::text::Shown(p).to_string());
+                .map_or_else(|| "linked into this program".to_owned(), |p| crate::text::Shown(&p).to_string());
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));
         });
         let corner = ui.available_rect_before_wrap().max;
