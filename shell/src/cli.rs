@@ -317,9 +317,7 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     let config = match Config::load(&options) {
         Ok(config) => config,
         // A user who has clicked an icon sees no standard error.
-        Err(
-            error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..)),
-        ) => {
+        Err(error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..))) => {
             let exit = Exit::of(error.code(), &error);
             exit.print();
             return Ok(if app::broken::run(&options, error).unwrap_or(false) { 0 } else { exit.code });
