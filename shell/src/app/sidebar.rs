@@ -11,7 +11,7 @@ use shared_store::AUTH;
 
 use super::{Key, Shell, slot::Slot};
 use crate::{
-    auth::{AuthService, AuthStatus},
+    auth::{AuthService, AuthStatus, Timing},
     failure::sentence,
     federation::Status,
 };
@@ -77,7 +77,7 @@ impl Shell {
         let (name, role) = match (user, &status) {
             (Some(user), _) => (user.name.clone(), user.role.clone()),
             (None, Some(AuthStatus::SigningIn { attempt })) if *attempt > 1 => {
-                ("Signing in…".to_owned(), format!("Try {attempt} of 3"))
+                ("Signing in…".to_owned(), format!("Try {attempt} of {}", Timing::default().tries()))
             }
             (None, Some(AuthStatus::SigningIn { .. }) | None) => ("Signing in…".to_owned(), String::new()),
             (None, Some(AuthStatus::Failed(_))) => {

@@ -25,8 +25,9 @@ pub(super) struct Scrolling {
     before: Option<Id>,
     /// The last move of the focus was made by keyboard or assistive technology.
     by_keys: bool,
-    /// An element in focus that changes its value by arrow keys.
-    slider: Option<Id>,
+    /// An element in focus that does not change its value by arrow keys. Where the focus was moved by those, egui does not
+    /// tell what has it.
+    plain: Option<Id>,
 }
 
 /// A scroll area of the last pass whose content is larger than it.
@@ -82,7 +83,7 @@ impl Scrolling {
                 let slides = [egui::Role::Slider, egui::Role::SpinButton].contains(&info.role);
                 #[cfg(feature = "egui-0-36")]
                 let slides = [egui::WidgetType::Slider, egui::WidgetType::DragValue].contains(&info.typ);
-                self.slider = focused.filter(|_| slides);
+                self.plain = focused.filter(|_| !slides);
             }
         }
         let moved = focused != self.before;
@@ -111,7 +112,7 @@ impl Scrolling {
         let turns_pages = matches!(key, Key::PageUp | Key::PageDown);
         // Space presses what has the focus.
         key == Key::Space
-            || !turns_pages && (self.slider == Some(focused) || TextEditState::load(ctx, focused).is_some())
+            || !turns_pages && (self.plain != Some(focused) || TextEditState::load(ctx, focused).is_some())
     }
 }
 
