@@ -448,7 +448,8 @@ pub(super) fn relocate(error: LibraryError, path: &Path) -> LibraryError {
 #[cfg(unix)]
 unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
     // SAFETY: passed on to the caller.
-    unsafe { libloading::os::unix::Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_LOCAL) }.map(Into::into)
+    unsafe { libloading::os::unix::Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_LOCAL) }
+        .map(Into::into)
 }
 
 /// Loads a library with all that it needs, from its folder and those of the system; Windows binds all symbols at once.
@@ -457,7 +458,9 @@ unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
 /// Runs the library's entry point.
 #[cfg(windows)]
 unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library};
+    use libloading::os::windows::{
+        LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library,
+    };
     let flags = LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR;
     // SAFETY: passed on to the caller.
     unsafe { Library::load_with_flags(path, flags) }.map(Into::into)

@@ -280,7 +280,8 @@ impl Waiting {
         } else if self.library.is_lent() {
             (
                 "library-lent",
-                "while others keep objects that it lent to them; its author can take them back in `Drop`".to_owned(),
+                "while others keep objects that it lent to them; its author can take them back in `Drop`"
+                    .to_owned(),
             )
         } else if self.since.elapsed() >= SHUTDOWN_LIMIT {
             ("library-pinned", "while remotes that have not ended use its copies of shared crates".to_owned())

@@ -51,7 +51,10 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("library-memory", "it takes the memory from every other test of the process"),
     ("library-noexec", "it takes a file system that was mounted so"),
     ("static-tls", "it takes libraries with another allocator"),
-    ("store-not-shared", "only a remote that links the store and does not share it can, and none of the fixtures does"),
+    (
+        "store-not-shared",
+        "only a remote that links the store and does not share it can, and none of the fixtures does",
+    ),
     ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
     ("link-failed", "tests start no browser; those of `links` have one that hangs"),
     ("load-hung", "it holds the lock of the system's loader, and with that every other test of the process"),

@@ -161,7 +161,8 @@ fn home(path: &Path) -> PathBuf {
 /// The places relative to the library's folder at which a library that it needs may lie.
 fn places<'a>(name: &'a str, folders: &'a [&String]) -> impl Iterator<Item = PathBuf> + 'a {
     let origin = |path: &'a str| {
-        let rest = ["$ORIGIN", "${ORIGIN}", "@loader_path"].iter().find_map(|start| path.strip_prefix(start))?;
+        let rest =
+            ["$ORIGIN", "${ORIGIN}", "@loader_path"].iter().find_map(|start| path.strip_prefix(start))?;
         Some(PathBuf::from(rest.trim_start_matches('/')))
     };
     let bare = name.strip_prefix("@rpath/").unwrap_or(name);
@@ -207,7 +208,8 @@ fn needs(path: &Path) -> Needs {
             object::File::MachO64(macho) => of_macho(macho),
             // Windows looks in the library's folder first.
             other => other.imports().ok().map(|imports| {
-                let names = imports.flatten().map(|import| String::from_utf8_lossy(import.library()).into_owned());
+                let names =
+                    imports.flatten().map(|import| String::from_utf8_lossy(import.library()).into_owned());
                 Needs { names: names.collect(), folders: vec!["$ORIGIN".to_owned()], ..Needs::default() }
             }),
         })
@@ -215,7 +217,9 @@ fn needs(path: &Path) -> Needs {
     read.ok().flatten().unwrap_or_default()
 }
 
-fn of_elf<'data, E: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(elf: &ElfFile<'data, E, R>) -> Option<Needs> {
+fn of_elf<'data, E: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+    elf: &ElfFile<'data, E, R>,
+) -> Option<Needs> {
     let table = elf.elf_dynamic_table().ok()?;
     let mut needs = Needs::default();
     let (mut run, mut old) = (Vec::new(), Vec::new());
@@ -246,7 +250,8 @@ fn of_macho<'data, M: MachHeader<Endian = Endianness>, R: ReadRef<'data>>(
     let mut needs = Needs::default();
     let mut commands = macho.macho_load_commands().ok()?;
     while let Ok(Some(command)) = commands.next() {
-        let text = |place| command.string(endian, place).ok().map(|text| String::from_utf8_lossy(text).into_owned());
+        let text =
+            |place| command.string(endian, place).ok().map(|text| String::from_utf8_lossy(text).into_owned());
         match command.variant() {
             Ok(LoadCommandVariant::Dylib(dylib)) => needs.names.extend(text(dylib.dylib.name)),
             Ok(LoadCommandVariant::Rpath(path)) => needs.folders.extend(text(path.path)),
@@ -265,9 +270,7 @@ mod tests {
     fn places_of_needed_libraries_follow_origin() {
         let folders = ["$ORIGIN".to_owned(), "${ORIGIN}/../lib".to_owned(), "/usr/lib".to_owned()];
         let folders: Vec<&String> = folders.iter().collect();
-        let of = |name: &str| {
-            places(name, &folders).filter_map(|place| normal(&place)).collect::<Vec<_>>()
-        };
+        let of = |name: &str| places(name, &folders).filter_map(|place| normal(&place)).collect::<Vec<_>>();
         assert_eq!(of("liba.so"), [Path::new("liba.so"), Path::new("../lib/liba.so")]);
         assert_eq!(of("@rpath/liba.so"), of("liba.so"));
         assert_eq!(of("$ORIGIN/x/../liba.so"), [Path::new("liba.so")]);
@@ -278,7 +281,10 @@ mod tests {
     #[test]
     fn steps_up_stay_inside_the_tree() {
         let home = Path::new("copy.d").join(STEP).join(STEP);
-        assert_eq!(normal_in(&home, Path::new("../lib/liba.so")), Path::new("copy.d").join(STEP).join("lib/liba.so"));
+        assert_eq!(
+            normal_in(&home, Path::new("../lib/liba.so")),
+            Path::new("copy.d").join(STEP).join("lib/liba.so")
+        );
         assert_eq!(normal_in(&home, Path::new("../../liba.so")), Path::new("copy.d/liba.so"));
     }
 }

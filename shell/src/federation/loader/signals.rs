@@ -187,7 +187,10 @@ fn timers() -> Vec<usize> {
     let text = fs::read_to_string("/proc/self/timers").unwrap_or_default();
     // `signal: 32/00007f0a1c000b70`, the second the value that comes with the signal.
     let values = text.lines().filter_map(|line| line.strip_prefix("signal: ")?.split_once('/'));
-    values.filter_map(|(_, value)| usize::from_str_radix(value.trim(), 16).ok()).filter(|note| *note != 0).collect()
+    values
+        .filter_map(|(_, value)| usize::from_str_radix(value.trim(), 16).ok())
+        .filter(|note| *note != 0)
+        .collect()
 }
 
 /// The words of this process's memory from `start` on, as far as they can be read.

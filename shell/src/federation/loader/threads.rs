@@ -221,7 +221,8 @@ fn names(line: &str, copy: &Path) -> bool {
     line.find('/').is_some_and(|at| {
         let path = &line[at..];
         let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-        path == copy.to_string_lossy() || needs::root(copy).is_some_and(|root| Path::new(path).starts_with(root))
+        path == copy.to_string_lossy()
+            || needs::root(copy).is_some_and(|root| Path::new(path).starts_with(root))
     })
 }
 

@@ -314,8 +314,14 @@ fn panics_without_the_sdk_are_errors_everywhere() {
     assert_eq!(surface.frame(input(0.2)).into_result().expect_err("it is gone").code, RemoteError::FAILED);
     surface.close().into_result().expect("nothing is left to close");
     panicked(get(&mut remote, "save").expect("a surface").save().into_result().expect_err("it panics"), "save");
-    panicked(get(&mut remote, "close").expect("a surface").close().into_result().expect_err("it panics"), "close");
-    panicked(get(&mut remote, "drop").expect("a surface").close().into_result().expect_err("it panics"), "drop");
+    panicked(
+        get(&mut remote, "close").expect("a surface").close().into_result().expect_err("it panics"),
+        "close",
+    );
+    panicked(
+        get(&mut remote, "drop").expect("a surface").close().into_result().expect_err("it panics"),
+        "drop",
+    );
     // Nobody asks how it went.
     drop(get(&mut remote, "drop").expect("a surface"));
     panicked(remote.shutdown().into_result().expect_err("it panics"), "shutdown");
@@ -336,7 +342,14 @@ fn libraries_shipped_alongside_are_found() {
     };
     // One needs the other, which lies elsewhere.
     compile(&["-o", "../lib/libpulsedeep.so"]);
-    compile(&["-o", "libpulseside.so", "-Wl,--no-as-needed", "-L../lib", "-lpulsedeep", "-Wl,-rpath,$ORIGIN/../lib"]);
+    compile(&[
+        "-o",
+        "libpulseside.so",
+        "-Wl,--no-as-needed",
+        "-L../lib",
+        "-lpulsedeep",
+        "-Wl,-rpath,$ORIGIN/../lib",
+    ]);
     compile(&["-o", "libuser.so", "-Wl,--no-as-needed", "-L.", "-lpulseside", "-Wl,-rpath,$ORIGIN"]);
     let copy = folder.path().join("copies/user-1.so");
     fs::create_dir(folder.path().join("copies")).expect("a folder");
