@@ -105,7 +105,7 @@ struct Shared {
     times: Mutex<Times>,
     /// The state has changed.
     moved: Condvar,
-    /// Whether the thread is at its end, with a panic or without.
+    /// The thread is at its end, with a panic or without.
     at_end: Mutex<bool>,
     end: Condvar,
     /// The call that the remote is in, and since when.

@@ -205,12 +205,12 @@ impl Federation {
     }
 }
 
-/// When a remote that is told to end now is given up.
+/// Returns when a remote that begins to end now is given up.
 pub(super) fn deadline() -> Instant {
     Instant::now() + SHUTDOWN_LIMIT
 }
 
-/// What is left of a remote whose thread has ended.
+/// A remote whose thread has ended.
 pub struct Ended {
     pub(super) library: Library,
     pub(super) providers: Vec<Provider>,
@@ -221,19 +221,19 @@ pub(super) struct Provider {
     /// Its name, and that of the crate.
     name: String,
     image: Arc<Image>,
-    /// Whether the copy keeps nothing of the remote but what the remote counts.
+    /// The copy keeps nothing of the remote but what the remote counts.
     counted: bool,
 }
 
 impl Provider {
-    /// The provider of an interface.
+    /// Names the provider of an interface.
     pub(super) fn new(interface: &Interface, image: Arc<Image>) -> Self {
         let name = format!("`{}` ({})", interface.provider(), interface.key());
         Self { name, image, counted: interface.is_counted() }
     }
 }
 
-/// What became of a remote that was ended.
+/// Result of ending a remote.
 pub(super) enum Retired {
     /// Nothing of it is left.
     Gone,
@@ -260,12 +260,13 @@ impl Waiting {
         alive.map(|(name, _)| &**name)
     }
 
-    /// Whether nothing holds it any more.
+    /// Returns true once nothing holds it any more.
     fn is_free(&self) -> bool {
         self.keepers().next().is_none() && !self.library.is_held()
     }
 
-    /// Why it stays, once: at once when that will not change by itself, and after a while otherwise.
+    /// Reports the cause for which it stays, once: at once when that will not change by itself, and after a while
+    /// otherwise.
     fn report(&mut self) -> Option<Failure> {
         let keepers: Vec<_> = self.keepers().collect();
         let (code, why) = if !keepers.is_empty() {
@@ -302,7 +303,7 @@ impl Waiting {
     }
 }
 
-/// Ends a remote; what became of it. Waits until `deadline`.
+/// Ends a remote. Waits until `deadline`.
 pub(super) fn retire(name: &str, generation: u64, remote: Remote, deadline: Instant) -> Retired {
     let Ended { library, providers } = match remote.end(deadline) {
         Ok(Some(ended)) => ended,
@@ -355,4 +356,49 @@ fn stays(name: &str, generation: u64, code: &str, why: &str) -> Failure {
          to its author, who can end everything in `Drop`"
     );
     Failure::new(Stage::Retire, code, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_api::{
+        abi::{InitContext, RemoteBox, RemoteError},
+        entry::{self, Root, entry, root_of},
+    };
+
+    use super::*;
+
+    struct Idle;
+
+    impl entry::Library for Idle {
+        const MANIFEST: &'static str = "{}";
+
+        fn init(_: InitContext) -> Result<RemoteBox, RemoteError> {
+            Err(RemoteError::new("unused", "it is never started"))
+        }
+    }
+
+    #[test]
+    fn library_waits_for_images_that_may_call_it() {
+        const ROOT: &Root = &root_of::<Idle>();
+        let keeper = Arc::new(Image::default());
+        let mut waiting = Waiting {
+            name: "consumer".to_owned(),
+            generation: 1,
+            library: Library::linked(entry(ROOT)),
+            keepers: vec![("`provider` (rates)".to_owned(), Arc::downgrade(&keeper))],
+            since: Instant::now(),
+            reported: false,
+        };
+        assert!(!waiting.is_free(), "the provider may keep objects of it");
+        let failure = waiting.report().expect("it stays");
+        assert_eq!(failure.code, "library-lent");
+        assert!(failure.message.contains("`provider` (rates)"), "{failure}");
+        assert!(waiting.report().is_none(), "it is reported once");
+        drop(keeper);
+        assert!(waiting.is_free());
+        let user = Arc::clone(waiting.library.image());
+        assert!(!waiting.is_free(), "another may call its copies");
+        drop(user);
+        assert!(waiting.is_free());
+    }
 }

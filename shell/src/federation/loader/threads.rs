@@ -215,7 +215,7 @@ fn maps() -> String {
     fs::read("/proc/self/maps").map(|maps| String::from_utf8_lossy(&maps).into_owned()).unwrap_or_default()
 }
 
-/// Whether this line of `maps` is of the file `copy`, or of one that was brought along with it; they may have been
+/// Returns true for a line of `maps` of the file `copy`, or of one that was brought along with it; they may have been
 /// removed.
 fn names(line: &str, copy: &Path) -> bool {
     line.find('/').is_some_and(|at| {

@@ -38,7 +38,7 @@ pub(super) struct Thread {
     pub(super) surfaces: BTreeMap<u64, Open>,
     /// What all of its surfaces have in the shell's memory.
     pub(super) held: Held,
-    /// Whose copies of shared crates the remote uses.
+    /// Providers of the shared crates that the remote uses.
     pub(super) providers: Vec<Provider>,
 }
 
