@@ -198,11 +198,7 @@ impl Exit {
 
     fn print(&self) {
         // Names, paths and sentences of remotes may be in it.
-        eprintln!(
-            "error: {} [{}]",
-            text::lines(&self.text, usize::MAX),
-            text::line(&self.stable, MAX_CODE)
-        );
+        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), text::line(&self.stable, MAX_CODE));
         if !self.details.is_empty() {
             eprintln!("{}", text::lines(&self.details, usize::MAX));
         }
@@ -224,10 +220,8 @@ pub fn main() -> ExitCode {
     ending::await_children();
     let cli = Cli::parse();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    if matches!(
-        cli.command,
-        None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. })
-    ) {
+    if matches!(cli.command, None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. }))
+    {
         // These load libraries.
         crate::static_tls::reserve();
     }
@@ -317,9 +311,7 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     let config = match Config::load(&options) {
         Ok(config) => config,
         // A user who has clicked an icon sees no standard error.
-        Err(
-            error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..)),
-        ) => {
+        Err(error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..))) => {
             let exit = Exit::of(error.code(), &error);
             exit.print();
             return Ok(if app::broken::run(&options, error).unwrap_or(false) { 0 } else { exit.code });

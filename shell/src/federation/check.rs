@@ -219,7 +219,8 @@ impl Job {
         if let Some(preflight) = &config.preflight
             && !digest.is_some_and(|digest| Archive::new(&config.data_dir).knows(&digest))
         {
-            let with = with.into_iter().filter_map(|files| files.into_iter().flatten().find(|file| file.exists()));
+            let with =
+                with.into_iter().filter_map(|files| files.into_iter().flatten().find(|file| file.exists()));
             let subject = Subject {
                 library: copy.to_owned(),
                 name: library.to_owned(),

@@ -2,7 +2,11 @@
 
 use std::{
     mem::ManuallyDrop,
-    sync::{Arc, Weak, mpsc},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -41,10 +45,23 @@ pub(super) struct Retiring {
 
 /// Ends remotes on threads of their own: one that hangs must not hang the window. `[thread-safe]`
 pub(super) struct Endings {
-    /// By alias.
-    threads: Mutex<Vec<(String, thread::JoinHandle<()>)>>,
+    threads: Mutex<Vec<Last>>,
     done: mpsc::Sender<(String, u64, Retired)>,
     wake: Wake,
+}
+
+/// A thread that does the last of a remote.
+struct Last {
+    alias: String,
+    /// Set before the window is woken, which the thread's own end follows.
+    ended: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Last {
+    fn runs(&self) -> bool {
+        !self.ended.load(Ordering::Acquire) && !self.thread.is_finished()
+    }
 }
 
 impl Retiring {
@@ -65,7 +82,7 @@ impl Retiring {
 
     /// Returns true while a generation of `alias` is on its way out.
     pub(super) fn is_ending(&self, alias: &str) -> bool {
-        self.endings.threads.lock().iter().any(|(known, thread)| known == alias && !thread.is_finished())
+        self.endings.threads.lock().iter().any(|last| last.alias == alias && last.runs())
     }
 }
 
@@ -73,16 +90,19 @@ impl Endings {
     /// Does the last of a remote on a thread of its own.
     fn run(&self, alias: &str, generation: u64, run: impl FnOnce() -> Retired + Send + 'static) {
         let (name, done, wake) = (alias.to_owned(), self.done.clone(), Arc::clone(&self.wake));
+        let ended = Arc::new(AtomicBool::new(false));
+        let mark = Arc::clone(&ended);
         let run = move || {
             let retired = run();
             // A shell that ends listens no more.
             let _ = done.send((name, generation, retired));
+            mark.store(true, Ordering::Release);
             wake(Duration::ZERO);
         };
         let mut threads = self.threads.lock();
-        threads.retain(|(_, thread)| !thread.is_finished());
+        threads.retain(|last| !last.thread.is_finished());
         match thread::Builder::new().name(format!("retire:{alias}")).spawn(run) {
-            Ok(thread) => threads.push((alias.to_owned(), thread)),
+            Ok(thread) => threads.push(Last { alias: alias.to_owned(), ended, thread }),
             // The remote went with the closure: it ends by itself, and only its library stays.
             Err(error) => {
                 let text = format!(
@@ -104,7 +124,7 @@ impl Federation {
 
     /// How many remotes are on their way out.
     pub fn retiring(&self) -> usize {
-        self.retiring.endings.threads.lock().iter().filter(|(_, thread)| !thread.is_finished()).count()
+        self.retiring.endings.threads.lock().iter().filter(|last| last.runs()).count()
     }
 
     /// Lets go of a generation that no longer runs in its remote's name.
@@ -198,9 +218,9 @@ impl Federation {
     /// Waits for those that are on their way out.
     pub(super) fn join_retiring(&mut self) {
         let threads = std::mem::take(&mut *self.retiring.endings.threads.lock());
-        for (_, thread) in threads {
+        for last in threads {
             // It ends within the limit, and its own panic is no reason not to end here.
-            let _ = thread.join();
+            let _ = last.thread.join();
         }
     }
 }
