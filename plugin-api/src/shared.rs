@@ -184,7 +184,7 @@ pub fn notify_fn(f: impl Fn() + Send + Sync + Clone + 'static) -> NotifyArc {
     struct Call<F>(F);
     impl<F: Fn() + Send + Sync + Clone> Notify for Call<F> {
         fn notify(&self) {
-            // There is nobody to tell: the consumer misses a change.
+            // There is no way to return an error: the consumer misses a change.
             let _ = catch(|| (self.0)());
         }
     }

@@ -73,7 +73,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(2);
 /// How long one into a remote that is being started may.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a provider has to end at least when the shell ends.
+/// Least time that a provider has to end when the shell ends.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// How soon deadlines are looked at again while there are any.

@@ -9,7 +9,7 @@ use std::{env, os::unix::process::CommandExt, process::Command};
 const VARIABLE: &str = "GLIBC_TUNABLES";
 const TUNABLE: &str = "glibc.rtld.optional_static_tls";
 
-/// Bytes of the reserve. Each thread has it within its stack, so it must be small beside the smallest.
+/// Bytes of the reserve. Each thread has it within its stack, so it must be small against the smallest.
 const RESERVE: u32 = 64 << 10;
 
 /// Names the process that has started itself anew, in case the C library drops the other variable.

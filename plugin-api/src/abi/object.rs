@@ -99,7 +99,7 @@ fn gone() -> RemoteError {
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        // Whoever drops without `close` or `shutdown` does not ask how it went.
+        // Without `close` or `shutdown` there is no way to return an error.
         let _ = self.end(|_| Ok(()));
     }
 }

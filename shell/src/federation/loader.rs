@@ -303,7 +303,8 @@ impl Library {
         }
     }
 
-    /// The entry point of a library that was just loaded, whose manifest is `text`, after the checks of the contract.
+    /// Returns the entry point of a library that was just loaded, whose manifest is `text`, after the checks of the
+    /// contract.
     fn root_of(library: &libloading::Library, path: &Path, text: &str) -> Result<RemoteEntryRef, LibraryError> {
         // SAFETY: under this name `abi_stable` exports a static whose first bytes are an `AbiHeader`; a handle
         // on it is a pointer to it.
@@ -337,28 +338,28 @@ impl Library {
         self.entry
     }
 
-    /// What others hold who may call its code.
+    /// Returns what others hold while they may call its code.
     pub fn image(&self) -> &Arc<Image> {
         &self.image
     }
 
-    /// Whether others hold its code, or objects of it.
+    /// Returns true while others hold its code, or objects of it.
     pub fn is_held(&self) -> bool {
         Arc::strong_count(&self.image) > 1 || self.is_lent()
     }
 
-    /// Whether others hold objects of it that were lent to them; see [`plugin_api::shared::Lent`].
+    /// Returns true while others hold objects of it that were lent to them; see [`plugin_api::shared::Lent`].
     pub fn is_lent(&self) -> bool {
         self.entry.lent()() > 0
     }
 
-    /// The names of threads that may still run its code, once the one that the host ran it on has ended.
+    /// Returns the names of threads that may still run its code, once the one that the host ran it on has ended.
     #[cfg(target_os = "linux")]
     pub fn threads_left(&self) -> Vec<String> {
         self.loaded.as_ref().map_or_else(Vec::new, |loaded| loaded.before.left_behind(&loaded.mapped))
     }
 
-    /// The names of threads that may still run its code: not known here.
+    /// Returns the names of threads that may still run its code: not known here.
     #[cfg(not(target_os = "linux"))]
     pub fn threads_left(&self) -> Vec<String> {
         Vec::new()
@@ -466,7 +467,7 @@ unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
     unsafe { Library::load_with_flags(path, flags) }.map(Into::into)
 }
 
-/// The stack of a remote's thread: that of a main thread, which is what an author's panel has in a window of its own.
+/// Returns the size of a remote's stack in bytes: that of a main thread, as in a window of the panel's own.
 ///
 /// Only addresses are reserved; memory is used as far as the stack grows. `RUST_MIN_STACK` may ask for more.
 pub fn stack_size() -> usize {
@@ -476,7 +477,7 @@ pub fn stack_size() -> usize {
     main_stack().map_or(LEAST, |limit| limit.clamp(LEAST, MOST)).max(asked)
 }
 
-/// The limit of the main thread's stack.
+/// Returns the limit of the main thread's stack, in bytes.
 #[cfg(unix)]
 fn main_stack() -> Option<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -100,7 +100,7 @@ impl Module {
 
 /// A copy that is bound for a consumer.
 pub struct Bound {
-    /// What the consumer is pointed at.
+    /// Interface that the consumer is pointed at.
     pub(super) interface: Interface,
     /// The provider's library, to be held for as long as the consumer may call it; none for the host's copy.
     pub(super) image: Option<Arc<Image>>,

@@ -15,30 +15,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use abi_stable::{
-    sabi_trait::TD_Opaque,
-    std_types::{RArc, ROption, RStr},
-};
 use parking_lot::{Condvar, Mutex};
 use plugin_api::{
-    abi::{
-        Font, FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteEntryRef, RemoteError, Services,
-        SurfaceBox, SurfaceContext,
-    },
+    abi::{Font, FrameInput, RemoteEntryRef},
     manifest::RemoteManifest,
 };
 
 use super::{
     keeping::Kept,
-    loader::{self, Library},
+    loader,
     module::{Bound, Module},
-    retire::{Ended, Provider},
+    retire::Ended,
 };
 use crate::{
-    compositor::{
-        self, Mailbox, Source,
-        frame::{Held, Quota, Validator},
-    },
+    compositor::{Mailbox, Source, frame::Held},
     failure::{Failure, SharedFailure, Stage},
 };
 
@@ -46,12 +36,14 @@ mod inbox;
 mod link;
 mod notes;
 mod panels;
+mod running;
 mod services;
 
 use inbox::Inbox;
 use link::Link;
 use notes::Notes;
-use services::{Rates, ServicesOf};
+use running::{Thread, copied};
+use services::Rates;
 
 /// How long a remote has to close its surfaces and end its threads.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
@@ -107,11 +99,13 @@ pub type Ending = Box<dyn FnOnce(Remote) + Send>;
 
 struct Shared {
     name: String,
+    /// Path of the library, as it was found; empty for a linked remote.
+    library: String,
     state: Mutex<State>,
     times: Mutex<Times>,
     /// The state has changed.
     moved: Condvar,
-    /// Whether the thread is at its end, with a panic or without.
+    /// The thread is at its end, with a panic or without.
     at_end: Mutex<bool>,
     end: Condvar,
     /// The call that the remote is in, and since when.
@@ -164,6 +158,10 @@ impl Remote {
         let (calls, inbox) = Inbox::new();
         let shared = Arc::new(Shared {
             name: manifest.name.clone(),
+            library: match &code {
+                Code::Library { path, .. } => path.to_string_lossy().into_owned(),
+                Code::Linked(_) => String::new(),
+            },
             state: Mutex::new(State::Loading),
             times: Mutex::default(),
             moved: Condvar::new(),
@@ -361,234 +359,4 @@ impl Shared {
         self.times.lock().push((name, start.elapsed()));
         result
     }
-}
-
-/// The remote's thread.
-struct Thread {
-    shared: Arc<Shared>,
-    inbox: Inbox,
-    surfaces: BTreeMap<u64, Open>,
-    /// What all of its surfaces have in the shell's memory.
-    held: Held,
-    /// Whose copies of shared crates the remote uses.
-    providers: Vec<Provider>,
-}
-
-struct Open {
-    remote: Arc<Shared>,
-    expose: String,
-    surface: SurfaceBox,
-    validator: Validator,
-    mailbox: Arc<Mailbox>,
-    drawn: bool,
-    /// What it was opened from, and accepted.
-    kept: Option<Kept>,
-}
-
-impl Thread {
-    /// Lives the remote's life; returns what is to be unloaded once this thread is gone.
-    fn run(mut self, code: &Code, manifest: &RemoteManifest) -> Option<Ended> {
-        let shared = Arc::clone(&self.shared);
-        let library = match code {
-            Code::Linked(entry) => Library::linked(*entry),
-            // The one place where a remote is trusted with this process: its library was named by the host's
-            // manifest or by the user, and its manifest has been planned with.
-            Code::Library { path, copy } => {
-                match shared.timed(Stage::Load, "load", || Library::open(path, copy, manifest)) {
-                    Ok(library) => library,
-                    Err(error) => {
-                        shared.fail(Failure::new(Stage::Load, error.code(), error));
-                        return None;
-                    }
-                }
-            }
-        };
-        let modules = library.entry().shared()();
-        let modules: Vec<Module> =
-            modules.iter().map(|module| Module::of_remote(module, library.image())).collect();
-        shared.set(State::Loaded(modules.into()));
-        if let Some(mut remote) = self.init(&library) {
-            let failure = self.serve(&mut remote);
-            let ended = shared.during(Stage::Retire, || {
-                self.surfaces.clear();
-                let ended = remote.shutdown().into_result();
-                drop(remote);
-                ended
-            });
-            match ended {
-                Err(error) => drop(shared.fail(copied(Stage::Retire, error))),
-                Ok(()) if failure.is_none() => shared.set(State::Ended),
-                Ok(()) => {}
-            }
-        }
-        Some(Ended { library, providers: self.providers })
-    }
-
-    fn init(&mut self, library: &Library) -> Option<RemoteBox> {
-        let (scope, data_dir, fonts) = loop {
-            match self.inbox.next() {
-                Some(Call::Init { scope, data_dir, fonts }) => break (scope, data_dir, fonts),
-                Some(Call::Shutdown) | None => {
-                    self.shared.set(State::Ended);
-                    return None;
-                }
-                Some(_) => {}
-            }
-        };
-        let shared = &self.shared;
-        let scope: Vec<Bound> = match scope.into_iter().map(|bind| bind()).collect() {
-            Ok(scope) => scope,
-            Err(failure) => {
-                shared.fail(failure);
-                return None;
-            }
-        };
-        let of = |bound: &Bound| {
-            let image = Arc::clone(bound.image.as_ref()?);
-            // Its own copy keeps what it likes.
-            let other = !Arc::ptr_eq(&image, library.image());
-            other.then(|| Provider::new(&bound.interface, image))
-        };
-        self.providers = scope.iter().filter_map(of).collect();
-        let scope: Vec<_> = scope.into_iter().map(|bound| bound.interface).collect();
-        if let Err(error) = std::fs::create_dir_all(&data_dir) {
-            let text = format!(
-                "the folder of `{}` cannot be made ({error}); remove what is in the way, let this user write there, \
-                 or name another folder with --data-dir, then retry: {}",
-                shared.name,
-                data_dir.display()
-            );
-            shared.fail(Failure::new(Stage::Init, "data-dir", text));
-            return None;
-        }
-        let services: Services =
-            HostServices_TO::from_ptr(RArc::new(ServicesOf(Arc::downgrade(shared))), TD_Opaque);
-        let context = InitContext {
-            services,
-            scope: scope.into(),
-            data_dir: data_dir.to_string_lossy().into_owned().into(),
-            fonts: fonts.into(),
-        };
-        match shared.timed(Stage::Init, "init", || library.entry().init()(context)).into_result() {
-            Ok(remote) => {
-                shared.set(State::Active);
-                Some(remote)
-            }
-            Err(error) => {
-                shared.fail(copied(Stage::Init, error));
-                None
-            }
-        }
-    }
-
-    /// Answers calls until the remote is to end, or fails as a whole.
-    fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
-        while let Some(call) = self.inbox.next() {
-            match call {
-                Call::Open { expose, surface, state, kept, mailbox } => {
-                    let kept = kept.and_then(|kept| self.take_kept(kept));
-                    let (kept, state) = kept.map_or((None, state), |(kept, state)| (Some(kept), Some(state)));
-                    self.open(remote, &expose, (surface, state, kept), mailbox);
-                }
-                Call::Frame { surface, input } => self.frame(surface, input),
-                Call::Save { surface, then } => self.save(surface, then),
-                Call::Close { surface } => {
-                    let closed = self.surfaces.remove(&surface);
-                    self.shared.during(Stage::Retire, || drop(closed));
-                }
-                Call::Changed => {
-                    self.shared.changed.store(false, Ordering::Release);
-                    let changed = self.shared.during(Stage::Frame, || remote.changed().into_result());
-                    if let Err(error) = changed {
-                        return Some(self.shared.fail(copied(Stage::Frame, error)));
-                    }
-                }
-                Call::Init { .. } | Call::Ready => {}
-                Call::Shutdown => break,
-            }
-        }
-        None
-    }
-
-    fn open(
-        &mut self,
-        remote: &mut RemoteBox,
-        expose: &str,
-        (surface, state, mut kept): (u64, Option<Vec<u8>>, Option<Kept>),
-        mailbox: Arc<Mailbox>,
-    ) {
-        self.shared.coped.store(false, Ordering::Release);
-        let context =
-            SurfaceContext { id: surface, state: state.map_or(ROption::RNone, |s| ROption::RSome(s.into())) };
-        let opened = self.shared.timed(Stage::Open, "open", || remote.get(RStr::from_str(expose), context));
-        let opened = opened.into_result();
-        if opened.is_err() || self.shared.coped.load(Ordering::Acquire) {
-            kept.take().iter().for_each(Kept::forget);
-        }
-        match opened {
-            Ok(opened) => {
-                let validator =
-                    Validator::new(Quota::default(), compositor::texture_side()).sharing(&self.held);
-                let remote = Arc::clone(&self.shared);
-                let expose = expose.to_owned();
-                let open = Open { remote, expose, surface: opened, validator, mailbox, drawn: false, kept };
-                self.surfaces.insert(surface, open);
-            }
-            Err(error) => self.report(expose, &mailbox, copied(Stage::Open, error)),
-        }
-    }
-
-    fn frame(&mut self, id: u64, input: FrameInput) {
-        let Some(open) = self.surfaces.get_mut(&id) else { return };
-        let start = Instant::now();
-        let result = self.shared.during(Stage::Frame, || open.surface.frame(input).into_result());
-        let result = match result {
-            Ok(frame) => {
-                open.validator.accept(frame).map_err(|error| Failure::new(Stage::Frame, error.code(), error))
-            }
-            Err(error) => Err(copied(Stage::Frame, error)),
-        };
-        let took = start.elapsed();
-        let first = !std::mem::replace(&mut open.drawn, true);
-        if first {
-            self.shared.times.lock().push(("first frame", took));
-        }
-        match (&result, &open.kept) {
-            (Ok(_), Some(kept)) if first => kept.confirm(),
-            (Err(_), Some(kept)) => kept.forget(),
-            _ => {}
-        }
-        match result {
-            Ok(mut frame) => {
-                frame.took = took;
-                open.mailbox.put(Ok(frame));
-            }
-            Err(failure) => {
-                let (mailbox, expose) = (Arc::clone(&open.mailbox), open.expose.clone());
-                self.surfaces.remove(&id);
-                self.report(&expose, &mailbox, failure);
-            }
-        }
-    }
-
-    /// Logs a failure of one surface, shows it in its slot, and notes it.
-    fn report(&self, expose: &str, mailbox: &Arc<Mailbox>, failure: Failure) {
-        tracing::error!(
-            remote = self.shared.name,
-            stage = %failure.stage,
-            code = failure.code,
-            "{}", failure.message
-        );
-        let failure = Arc::new(failure);
-        // First: who takes the note may show something else in its place.
-        mailbox.put(Err(Arc::clone(&failure)));
-        let surface = Some((expose.to_owned(), Arc::clone(mailbox)));
-        self.shared.notes.lock().push(Note { failure, fatal: true, surface });
-        (self.shared.wake)(Duration::ZERO);
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "its strings are the remote's memory, which is freed here")]
-fn copied(stage: Stage, error: RemoteError) -> Failure {
-    Failure::from_remote(stage, &error)
 }

@@ -45,21 +45,22 @@ pub(super) struct Retiring {
 
 /// Ends remotes on threads of their own: one that hangs must not hang the window. `[thread-safe]`
 pub(super) struct Endings {
-    threads: Mutex<Vec<EndingThread>>,
+    threads: Mutex<Vec<Last>>,
     done: mpsc::Sender<(String, u64, Retired)>,
     wake: Wake,
 }
 
-struct EndingThread {
+/// A thread that does the last of a remote.
+struct Last {
     alias: String,
-    /// Set before the window is woken for the last time: the thread itself ends a moment later.
-    over: Arc<AtomicBool>,
+    /// Set before the window is woken, which the thread's own end follows.
+    ended: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
 }
 
-impl EndingThread {
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire) || self.thread.is_finished()
+impl Last {
+    fn runs(&self) -> bool {
+        !self.ended.load(Ordering::Acquire) && !self.thread.is_finished()
     }
 }
 
@@ -81,7 +82,7 @@ impl Retiring {
 
     /// Returns true while a generation of `alias` is on its way out.
     pub(super) fn is_ending(&self, alias: &str) -> bool {
-        self.endings.threads.lock().iter().any(|ending| ending.alias == alias && !ending.is_over())
+        self.endings.threads.lock().iter().any(|last| last.alias == alias && last.runs())
     }
 }
 
@@ -89,19 +90,19 @@ impl Endings {
     /// Does the last of a remote on a thread of its own.
     fn run(&self, alias: &str, generation: u64, run: impl FnOnce() -> Retired + Send + 'static) {
         let (name, done, wake) = (alias.to_owned(), self.done.clone(), Arc::clone(&self.wake));
-        let over = Arc::new(AtomicBool::new(false));
-        let known = Arc::clone(&over);
+        let ended = Arc::new(AtomicBool::new(false));
+        let mark = Arc::clone(&ended);
         let run = move || {
             let retired = run();
             // A shell that ends listens no more.
             let _ = done.send((name, generation, retired));
-            known.store(true, Ordering::Release);
+            mark.store(true, Ordering::Release);
             wake(Duration::ZERO);
         };
         let mut threads = self.threads.lock();
-        threads.retain(|ending| !ending.thread.is_finished());
+        threads.retain(|last| !last.thread.is_finished());
         match thread::Builder::new().name(format!("retire:{alias}")).spawn(run) {
-            Ok(thread) => threads.push(EndingThread { alias: alias.to_owned(), over, thread }),
+            Ok(thread) => threads.push(Last { alias: alias.to_owned(), ended, thread }),
             // The remote went with the closure: it ends by itself, and only its library stays.
             Err(error) => {
                 let text = format!(
@@ -123,7 +124,7 @@ impl Federation {
 
     /// How many remotes are on their way out.
     pub fn retiring(&self) -> usize {
-        self.retiring.endings.threads.lock().iter().filter(|ending| !ending.is_over()).count()
+        self.retiring.endings.threads.lock().iter().filter(|last| last.runs()).count()
     }
 
     /// Lets go of a generation that no longer runs in its remote's name.
@@ -217,19 +218,19 @@ impl Federation {
     /// Waits for those that are on their way out.
     pub(super) fn join_retiring(&mut self) {
         let threads = std::mem::take(&mut *self.retiring.endings.threads.lock());
-        for EndingThread { thread, .. } in threads {
+        for last in threads {
             // It ends within the limit, and its own panic is no reason not to end here.
-            let _ = thread.join();
+            let _ = last.thread.join();
         }
     }
 }
 
-/// When a remote that is told to end now is given up.
+/// Returns when a remote that begins to end now is given up.
 pub(super) fn deadline() -> Instant {
     Instant::now() + SHUTDOWN_LIMIT
 }
 
-/// What is left of a remote whose thread has ended.
+/// A remote whose thread has ended.
 pub struct Ended {
     pub(super) library: Library,
     pub(super) providers: Vec<Provider>,
@@ -240,19 +241,19 @@ pub(super) struct Provider {
     /// Its name, and that of the crate.
     name: String,
     image: Arc<Image>,
-    /// Whether the copy keeps nothing of the remote but what the remote counts.
+    /// The copy keeps nothing of the remote but what the remote counts.
     counted: bool,
 }
 
 impl Provider {
-    /// The provider of an interface.
+    /// Names the provider of an interface.
     pub(super) fn new(interface: &Interface, image: Arc<Image>) -> Self {
         let name = format!("`{}` ({})", interface.provider(), interface.key());
         Self { name, image, counted: interface.is_counted() }
     }
 }
 
-/// What became of a remote that was ended.
+/// Result of ending a remote.
 pub(super) enum Retired {
     /// Nothing of it is left.
     Gone,
@@ -279,12 +280,13 @@ impl Waiting {
         alive.map(|(name, _)| &**name)
     }
 
-    /// Whether nothing holds it any more.
+    /// Returns true once nothing holds it any more.
     fn is_free(&self) -> bool {
         self.keepers().next().is_none() && !self.library.is_held()
     }
 
-    /// Why it stays, once: at once when that will not change by itself, and after a while otherwise.
+    /// Reports the cause for which it stays, once: at once when that will not change by itself, and after a while
+    /// otherwise.
     fn report(&mut self) -> Option<Failure> {
         let keepers: Vec<_> = self.keepers().collect();
         let (code, why) = if !keepers.is_empty() {
@@ -321,7 +323,7 @@ impl Waiting {
     }
 }
 
-/// Ends a remote; what became of it. Waits until `deadline`.
+/// Ends a remote. Waits until `deadline`.
 pub(super) fn retire(name: &str, generation: u64, remote: Remote, deadline: Instant) -> Retired {
     let Ended { library, providers } = match remote.end(deadline) {
         Ok(Some(ended)) => ended,
@@ -374,4 +376,49 @@ fn stays(name: &str, generation: u64, code: &str, why: &str) -> Failure {
          to its author, who can end everything in `Drop`"
     );
     Failure::new(Stage::Retire, code, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_api::{
+        abi::{InitContext, RemoteBox, RemoteError},
+        entry::{self, Root, entry, root_of},
+    };
+
+    use super::*;
+
+    struct Idle;
+
+    impl entry::Library for Idle {
+        const MANIFEST: &'static str = "{}";
+
+        fn init(_: InitContext) -> Result<RemoteBox, RemoteError> {
+            Err(RemoteError::new("unused", "it is never started"))
+        }
+    }
+
+    #[test]
+    fn library_waits_for_images_that_may_call_it() {
+        const ROOT: &Root = &root_of::<Idle>();
+        let keeper = Arc::new(Image::default());
+        let mut waiting = Waiting {
+            name: "consumer".to_owned(),
+            generation: 1,
+            library: Library::linked(entry(ROOT)),
+            keepers: vec![("`provider` (rates)".to_owned(), Arc::downgrade(&keeper))],
+            since: Instant::now(),
+            reported: false,
+        };
+        assert!(!waiting.is_free(), "the provider may keep objects of it");
+        let failure = waiting.report().expect("it stays");
+        assert_eq!(failure.code, "library-lent");
+        assert!(failure.message.contains("`provider` (rates)"), "{failure}");
+        assert!(waiting.report().is_none(), "it is reported once");
+        drop(keeper);
+        assert!(waiting.is_free());
+        let user = Arc::clone(waiting.library.image());
+        assert!(!waiting.is_free(), "another may call its copies");
+        drop(user);
+        assert!(waiting.is_free());
+    }
 }

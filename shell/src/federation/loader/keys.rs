@@ -53,7 +53,7 @@ unsafe extern "C" fn pthread_key_create(key: *mut libc::pthread_key_t, destructo
     result
 }
 
-/// The C library's function of this name, with the note taken back: the number may be the next one's.
+/// Stands in for the C library's function of this name, and takes the note back: the number may be the next one's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn pthread_key_delete(key: libc::pthread_key_t) -> c_int {
     static REAL: AtomicUsize = AtomicUsize::new(0);

@@ -30,13 +30,13 @@ const HIGHEST: usize = 8;
 /// Names the folder in a tree of copies that stands for a step down to the library.
 const STEP: &str = ".pulse-origin";
 
-/// What a library says of the libraries that it needs.
+/// Names of the libraries that a library needs, and the folders that it names for them.
 #[derive(Default)]
 struct Needs {
     names: Vec<String>,
     /// Folders to look for them in.
     folders: Vec<String>,
-    /// Those for what the needed libraries need, too.
+    /// Folders that count for what the needed libraries need, too.
     inherited: Vec<String>,
 }
 
@@ -108,14 +108,14 @@ pub fn remove(copy: &Path) {
     }
 }
 
-/// The folder of a private copy and of all that was brought along with it, if anything was.
+/// Returns the folder of a private copy and of all that was brought along with it, if anything was.
 pub(super) fn root(copy: &Path) -> Option<&Path> {
     let mut name = copy.file_name()?.to_owned();
     name.push(".d");
     copy.ancestors().find(|folder| folder.file_name() == Some(&name))
 }
 
-/// Whether panics of this library end the process, as far as its imports tell.
+/// Returns true when panics of this library end the process, as far as its imports show.
 ///
 /// Rust's standard library imports the unwinder's functions for backtraces; the one that begins to unwind is there only
 /// when panics do.
@@ -139,14 +139,14 @@ fn take(file: &Path, home: &Path, place: &Path) -> io::Result<()> {
     io::copy(&mut outside::open(file)?, &mut to).map(drop)
 }
 
-/// The folder of what is copied along with `copy`.
+/// Returns the folder of what is copied along with `copy`.
 fn tree(copy: &Path) -> PathBuf {
     let mut name = copy.file_name().map(OsString::from).unwrap_or_default();
     name.push(".d");
     copy.with_file_name(name)
 }
 
-/// The folder that a library's relative places start from: that of the file, or in the tree of a private copy.
+/// Returns the folder that a library's relative places start from: that of the file, or in the tree of a private copy.
 fn home(path: &Path) -> PathBuf {
     let mut folder = tree(path);
     if !folder.is_dir() {
@@ -158,7 +158,7 @@ fn home(path: &Path) -> PathBuf {
     folder
 }
 
-/// The places relative to the library's folder at which a library that it needs may lie.
+/// Lists the places relative to the library's folder at which a library that it needs may lie.
 fn places<'a>(name: &'a str, folders: &'a [&String]) -> impl Iterator<Item = PathBuf> + 'a {
     let origin = |path: &'a str| {
         let rest =
@@ -172,7 +172,7 @@ fn places<'a>(name: &'a str, folders: &'a [&String]) -> impl Iterator<Item = Pat
     direct.chain(searched.map(move |folder| folder.join(bare)))
 }
 
-/// A relative path with its steps up in front; none that goes too far up.
+/// Moves a relative path's steps up to its front; `None` for one that goes too far up.
 fn normal(path: &Path) -> Option<PathBuf> {
     let mut parts: Vec<Component<'_>> = Vec::new();
     for part in path.components() {
@@ -187,7 +187,7 @@ fn normal(path: &Path) -> Option<PathBuf> {
     (up <= HIGHEST).then(|| parts.into_iter().collect())
 }
 
-/// `home` and a [`normal`] path below it, without steps up.
+/// Joins `home` and a [`normal`] path, without steps up in the result.
 fn normal_in(home: &Path, place: &Path) -> PathBuf {
     place.components().fold(home.to_owned(), |mut folder, part| {
         match part {
@@ -198,7 +198,7 @@ fn normal_in(home: &Path, place: &Path) -> PathBuf {
     })
 }
 
-/// What the library at `path` needs; nothing for a file that is no library of this platform.
+/// Reads what the library at `path` needs; nothing for a file that is no library of this platform.
 fn needs(path: &Path) -> Needs {
     let read = file::with_library(path, |library, _| {
         Ok(match library {

@@ -1,10 +1,10 @@
 //! Reasons of the system's loader for not loading a library, read from its message.
 
-/// What the system's loader lacks, or what the library has that it cannot load.
+/// Cause for which the system's loader does not load a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// A library that it needs is not there, or something that is not told apart.
+    /// A library that it needs is not there, or a cause without a message of its own.
     Needs,
     /// A function or variable that no library has.
     Symbol,
@@ -23,26 +23,26 @@ pub enum Refusal {
 impl Refusal {
     /// Reads the message of the C library, of macOS, or of Windows.
     pub(super) fn of(message: &str) -> Self {
-        let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+        let has = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
         // Several messages have a general beginning and the cause at their end, so the order matters.
-        if says(&["static TLS"]) {
+        if has(&["static TLS"]) {
             Self::StaticTls
-        } else if says(&["Too many open files", "os error 4)"]) {
+        } else if has(&["Too many open files", "os error 4)"]) {
             Self::Descriptors
-        } else if says(&["annot allocate memory", "os error 1455)", "os error 8)", "os error 14)"]) {
+        } else if has(&["annot allocate memory", "os error 1455)", "os error 8)", "os error 14)"]) {
             Self::Memory
-        } else if says(&["failed to map segment", "code signature", "os error 1260)", "os error 577)"]) {
+        } else if has(&["failed to map segment", "code signature", "os error 1260)", "os error 577)"]) {
             Self::NoExec
-        } else if says(&["' not found (required by", "' not found"]) && says(&["version `"]) {
+        } else if has(&["' not found (required by", "' not found"]) && has(&["version `"]) {
             Self::Version
-        } else if says(&["undefined symbol", "ymbol not found", "os error 127)"]) {
+        } else if has(&["undefined symbol", "ymbol not found", "os error 127)"]) {
             Self::Symbol
         } else {
             Self::Needs
         }
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Needs => "library-refused",
@@ -55,7 +55,7 @@ impl Refusal {
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub(super) fn advice(self) -> &'static str {
         match self {
             Self::Needs => "install what it needs, or build it on this system",

@@ -23,10 +23,10 @@ use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-/// Signals are numbered from 1 to this.
+/// Highest number of a signal.
 const SIGNALS: c_int = 64;
 
-/// As much of the C library's note on a timer is read.
+/// Bytes that are read of the C library's note on a timer.
 const TIMER_NOTE: usize = 128;
 
 /// Addresses that were handed out and may be called at any time.
@@ -70,7 +70,7 @@ type Signal = unsafe extern "C" fn(c_int, libc::sighandler_t) -> libc::sighandle
 type OnExit = unsafe extern "C" fn(ExitFunction, *mut c_void) -> c_int;
 type ExitFunction = Option<unsafe extern "C" fn(c_int, *mut c_void)>;
 
-/// The C library's function of this name; 0 where it has none.
+/// Finds the C library's function of this name; 0 where it has none.
 fn real(cache: &AtomicUsize, name: &CStr) -> usize {
     let mut real = cache.load(Ordering::Relaxed);
     if real == 0 {
@@ -81,12 +81,12 @@ fn real(cache: &AtomicUsize, name: &CStr) -> usize {
     real
 }
 
-/// Whether this disposition is a function.
+/// Returns true for a disposition that is a function.
 fn is_handler(disposition: usize) -> bool {
     ![libc::SIG_DFL, libc::SIG_IGN, libc::SIG_ERR].contains(&disposition)
 }
 
-/// The C library's function of this name, with a note.
+/// Stands in for the C library's function of this name, and notes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int {
     static REAL: AtomicUsize = AtomicUsize::new(0);
@@ -111,7 +111,7 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const libc::sigaction, old: 
     result
 }
 
-/// The C library's function of this name, with a note.
+/// Stands in for the C library's function of this name, and notes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
     static REAL: AtomicUsize = AtomicUsize::new(0);
@@ -129,7 +129,7 @@ unsafe extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc:
     former
 }
 
-/// The C library's function of this name, with a note.
+/// Stands in for the C library's function of this name, and notes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn on_exit(function: ExitFunction, argument: *mut c_void) -> c_int {
     static REAL: AtomicUsize = AtomicUsize::new(0);
@@ -165,11 +165,11 @@ pub(super) fn left_in(code: &[Range<usize>]) -> Vec<String> {
     left
 }
 
-/// The function that handles a signal now.
+/// Returns the function that handles a signal now.
 fn handler(signal: c_int) -> Option<usize> {
+    static REAL: AtomicUsize = AtomicUsize::new(0);
     // SAFETY: all zeros are a disposition.
     let mut now: libc::sigaction = unsafe { mem::zeroed() };
-    static REAL: AtomicUsize = AtomicUsize::new(0);
     let real = real(&REAL, c"sigaction");
     if real == 0 {
         return None;
@@ -182,7 +182,7 @@ fn handler(signal: c_int) -> Option<usize> {
     (result == 0 && is_handler(now.sa_sigaction)).then_some(now.sa_sigaction)
 }
 
-/// Where the C library keeps its notes on timers of this process that call functions.
+/// Lists the addresses of the C library's notes on timers of this process that call functions.
 fn timers() -> Vec<usize> {
     let text = fs::read_to_string("/proc/self/timers").unwrap_or_default();
     // `signal: 32/00007f0a1c000b70`, the second the value that comes with the signal.
@@ -193,7 +193,7 @@ fn timers() -> Vec<usize> {
         .collect()
 }
 
-/// The words of this process's memory from `start` on, as far as they can be read.
+/// Reads words of this process's memory from `start` on, as far as they can be read.
 fn words(start: usize, length: usize) -> Vec<usize> {
     let mut bytes = vec![0; length];
     let read = fs::File::open("/proc/self/mem").and_then(|memory| memory.read_at(&mut bytes, start as u64));
@@ -257,7 +257,7 @@ mod tests {
         unsafe {
             let mut event: libc::sigevent = mem::zeroed();
             event.sigev_notify = 2;
-            (&raw mut event).cast::<u8>().add(16).cast::<usize>().write(own);
+            (&raw mut event).cast::<u8>().add(16).cast::<usize>().write_unaligned(own);
             let mut timer: libc::timer_t = mem::zeroed();
             assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
             assert_eq!(left_in(&place(own)), ["the function of a timer"]);

@@ -142,7 +142,7 @@ impl Memory {
             let (start, end) = range.split_once('-')?;
             let address = |text| usize::from_str_radix(text, 16).ok();
             let code = rest.as_bytes().get(2) == Some(&b'x');
-            Some(Mapping { range: address(start)?..address(end)?, code, own: names(line, copy) })
+            Some(Mapping { range: address(start)?..address(end)?, code, own: is_own(line, copy) })
         });
         Self { content: File::open("/proc/self/mem").ok(), maps: maps.collect() }
     }
@@ -215,22 +215,28 @@ fn maps() -> String {
     fs::read("/proc/self/maps").map(|maps| String::from_utf8_lossy(&maps).into_owned()).unwrap_or_default()
 }
 
-/// Whether this line of `maps` is of the file `copy`, or of one that was brought along with it; they may have been
-/// removed.
+/// Returns true for a line of `maps` of the file `copy`, which may have been removed.
 fn names(line: &str, copy: &Path) -> bool {
-    line.find('/').is_some_and(|at| {
-        let path = &line[at..];
-        let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-        path == copy.to_string_lossy()
-            || needs::root(copy).is_some_and(|root| Path::new(path).starts_with(root))
-    })
+    file(line).is_some_and(|file| file == copy)
+}
+
+/// Returns true for a line of `maps` of the file `copy`, or of one that was brought along with it.
+fn is_own(line: &str, copy: &Path) -> bool {
+    let root = needs::root(copy);
+    file(line).is_some_and(|file| file == copy || root.is_some_and(|root| file.starts_with(root)))
+}
+
+/// Returns the file that a line of `maps` is of.
+fn file(line: &str) -> Option<&Path> {
+    let path = &line[line.find('/')?..];
+    Some(Path::new(path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
 /// Whether code of the file `copy` is mapped; also when that cannot be told.
 pub(super) fn is_mapped(copy: &Path) -> bool {
     let maps = maps();
-    // Only what can run: after a panic the library's own std leaves the file mapped, to be read, from which it made
-    // its backtrace.
+    // Not what was brought along: others may use the same library. And only what can run: after a panic the library's
+    // own std leaves the file mapped, to be read, from which it made its backtrace.
     let code = |line: &str| line.split_ascii_whitespace().nth(1).is_some_and(|rights| rights.contains('x'));
     maps.is_empty() || maps.lines().any(|line| code(line) && names(line, copy))
 }
@@ -261,6 +267,10 @@ mod tests {
         assert!(names(&line("/tmp/a b/lib-1.so (deleted)"), copy));
         assert!(!names(&line("/tmp/a b/lib-1.so2"), copy));
         assert!(!names(&line("[stack]"), copy));
+        let along = line("/tmp/a b/lib-1.so.d/lib/deep.so");
+        assert!(!names(&along, copy) && !is_own(&along, copy));
+        let inside = Path::new("/tmp/a b/lib-1.so.d/lib-1.so");
+        assert!(!names(&along, inside) && is_own(&along, inside), "brought along with the copy");
     }
 
     #[test]

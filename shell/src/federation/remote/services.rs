@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use abi_stable::std_types::{ROption, RStr};
+use abi_stable::std_types::{ROption, RStr, RString};
 use plugin_api::abi::{Font, HostServices, RemoteError};
 use telemetry::{
     limits::{MAX_NAME, MAX_VALUE},
@@ -94,5 +94,8 @@ impl HostServices for ServicesOf {
     fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font> {
         let cluster = cluster.as_str();
         system::find(&cluster[..cluster.floor_char_boundary(limits::CLUSTER)], families).into()
+    }
+    fn library(&self) -> RString {
+        self.0.upgrade().map_or_else(RString::new, |shared| shared.library.as_str().into())
     }
 }

@@ -1,0 +1,277 @@
+//! The thread of a remote, on which all of its code runs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use abi_stable::{
+    sabi_trait::TD_Opaque,
+    std_types::{RArc, ROption, RStr},
+};
+use plugin_api::{
+    abi::{
+        FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
+    },
+    manifest::RemoteManifest,
+};
+
+use super::{Call, Code, Kept, Note, Shared, State, inbox::Inbox, services::ServicesOf};
+use crate::{
+    compositor::{
+        self, Mailbox,
+        frame::{Held, Quota, Validator},
+    },
+    failure::{Failure, SharedFailure, Stage},
+    federation::{
+        loader::Library,
+        module::{Bound, Module},
+        retire::{Ended, Provider},
+    },
+};
+
+/// The remote's thread.
+pub(super) struct Thread {
+    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: Inbox,
+    pub(super) surfaces: BTreeMap<u64, Open>,
+    /// What all of its surfaces have in the shell's memory.
+    pub(super) held: Held,
+    /// Providers of the shared crates that the remote uses.
+    pub(super) providers: Vec<Provider>,
+}
+
+pub(super) struct Open {
+    remote: Arc<Shared>,
+    expose: String,
+    surface: SurfaceBox,
+    validator: Validator,
+    mailbox: Arc<Mailbox>,
+    drawn: bool,
+    /// What it was opened from, and accepted.
+    kept: Option<Kept>,
+}
+
+impl Thread {
+    /// Lives the remote's life; returns what is to be unloaded once this thread is gone.
+    pub(super) fn run(mut self, code: &Code, manifest: &RemoteManifest) -> Option<Ended> {
+        let shared = Arc::clone(&self.shared);
+        let library = match code {
+            Code::Linked(entry) => Library::linked(*entry),
+            // The one place where a remote is trusted with this process: its library was named by the host's
+            // manifest or by the user, and its manifest has been planned with.
+            Code::Library { path, copy } => {
+                match shared.timed(Stage::Load, "load", || Library::open(path, copy, manifest)) {
+                    Ok(library) => library,
+                    Err(error) => {
+                        shared.fail(Failure::new(Stage::Load, error.code(), error));
+                        return None;
+                    }
+                }
+            }
+        };
+        let modules = library.entry().shared()();
+        let modules: Vec<Module> =
+            modules.iter().map(|module| Module::of_remote(module, library.image())).collect();
+        shared.set(State::Loaded(modules.into()));
+        if let Some(mut remote) = self.init(&library) {
+            let failure = self.serve(&mut remote);
+            let ended = shared.during(Stage::Retire, || {
+                self.surfaces.clear();
+                let ended = remote.shutdown().into_result();
+                drop(remote);
+                ended
+            });
+            match ended {
+                Err(error) => drop(shared.fail(copied(Stage::Retire, error))),
+                Ok(()) if failure.is_none() => shared.set(State::Ended),
+                Ok(()) => {}
+            }
+        }
+        Some(Ended { library, providers: self.providers })
+    }
+
+    fn init(&mut self, library: &Library) -> Option<RemoteBox> {
+        let (scope, data_dir, fonts) = loop {
+            match self.inbox.next() {
+                Some(Call::Init { scope, data_dir, fonts }) => break (scope, data_dir, fonts),
+                Some(Call::Shutdown) | None => {
+                    self.shared.set(State::Ended);
+                    return None;
+                }
+                Some(_) => {}
+            }
+        };
+        let shared = &self.shared;
+        let scope: Vec<Bound> = match scope.into_iter().map(|bind| bind()).collect() {
+            Ok(scope) => scope,
+            Err(failure) => {
+                shared.fail(failure);
+                return None;
+            }
+        };
+        let of = |bound: &Bound| {
+            let image = Arc::clone(bound.image.as_ref()?);
+            // Its own copy keeps what it likes.
+            let other = !Arc::ptr_eq(&image, library.image());
+            other.then(|| Provider::new(&bound.interface, image))
+        };
+        self.providers = scope.iter().filter_map(of).collect();
+        let scope: Vec<_> = scope.into_iter().map(|bound| bound.interface).collect();
+        if let Err(error) = std::fs::create_dir_all(&data_dir) {
+            let text = format!(
+                "the folder of `{}` cannot be made ({error}); remove what is in the way, let this user write there, \
+                 or name another folder with --data-dir, then retry: {}",
+                shared.name,
+                data_dir.display()
+            );
+            shared.fail(Failure::new(Stage::Init, "data-dir", text));
+            return None;
+        }
+        let services: Services =
+            HostServices_TO::from_ptr(RArc::new(ServicesOf(Arc::downgrade(shared))), TD_Opaque);
+        let context = InitContext {
+            services,
+            scope: scope.into(),
+            data_dir: data_dir.to_string_lossy().into_owned().into(),
+            fonts: fonts.into(),
+        };
+        match shared.timed(Stage::Init, "init", || library.entry().init()(context)).into_result() {
+            Ok(remote) => {
+                shared.set(State::Active);
+                Some(remote)
+            }
+            Err(error) => {
+                shared.fail(copied(Stage::Init, error));
+                None
+            }
+        }
+    }
+
+    /// Answers calls until the remote is to end, or fails as a whole.
+    fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
+        while let Some(call) = self.inbox.next() {
+            match call {
+                Call::Open { expose, surface, state, kept, mailbox } => {
+                    let kept = kept.and_then(|kept| self.take_kept(kept));
+                    let (kept, state) = kept.map_or((None, state), |(kept, state)| (Some(kept), Some(state)));
+                    self.open(remote, &expose, (surface, state, kept), mailbox);
+                }
+                Call::Frame { surface, input } => self.frame(surface, input),
+                Call::Save { surface, then } => self.save(surface, then),
+                Call::Close { surface } => {
+                    let closed = self.surfaces.remove(&surface);
+                    self.shared.during(Stage::Retire, || drop(closed));
+                }
+                Call::Changed => {
+                    self.shared.changed.store(false, Ordering::Release);
+                    let changed = self.shared.during(Stage::Frame, || remote.changed().into_result());
+                    if let Err(error) = changed {
+                        return Some(self.shared.fail(copied(Stage::Frame, error)));
+                    }
+                }
+                Call::Init { .. } | Call::Ready => {}
+                Call::Shutdown => break,
+            }
+        }
+        None
+    }
+
+    fn open(
+        &mut self,
+        remote: &mut RemoteBox,
+        expose: &str,
+        (surface, state, mut kept): (u64, Option<Vec<u8>>, Option<Kept>),
+        mailbox: Arc<Mailbox>,
+    ) {
+        self.shared.coped.store(false, Ordering::Release);
+        let context =
+            SurfaceContext { id: surface, state: state.map_or(ROption::RNone, |s| ROption::RSome(s.into())) };
+        let opened = self.shared.timed(Stage::Open, "open", || remote.get(RStr::from_str(expose), context));
+        let opened = opened.into_result();
+        if opened.is_err() || self.shared.coped.load(Ordering::Acquire) {
+            kept.take().iter().for_each(Kept::forget);
+        }
+        match opened {
+            Ok(opened) => {
+                let validator =
+                    Validator::new(Quota::default(), compositor::texture_side()).sharing(&self.held);
+                let remote = Arc::clone(&self.shared);
+                let expose = expose.to_owned();
+                let open = Open { remote, expose, surface: opened, validator, mailbox, drawn: false, kept };
+                self.surfaces.insert(surface, open);
+            }
+            Err(error) => self.report(expose, &mailbox, copied(Stage::Open, error)),
+        }
+    }
+
+    fn frame(&mut self, id: u64, input: FrameInput) {
+        let Some(open) = self.surfaces.get_mut(&id) else { return };
+        let start = Instant::now();
+        let result = self.shared.during(Stage::Frame, || open.surface.frame(input).into_result());
+        let result = match result {
+            Ok(frame) => {
+                open.validator.accept(frame).map_err(|error| Failure::new(Stage::Frame, error.code(), error))
+            }
+            Err(error) => Err(copied(Stage::Frame, error)),
+        };
+        let took = start.elapsed();
+        let first = !std::mem::replace(&mut open.drawn, true);
+        if first {
+            self.shared.times.lock().push(("first frame", took));
+        }
+        match (&result, &open.kept) {
+            (Ok(_), Some(kept)) if first => kept.confirm(),
+            (Err(_), Some(kept)) => kept.forget(),
+            _ => {}
+        }
+        match result {
+            Ok(mut frame) => {
+                frame.took = took;
+                open.mailbox.put(Ok(frame));
+            }
+            Err(failure) => {
+                let (mailbox, expose) = (Arc::clone(&open.mailbox), open.expose.clone());
+                self.surfaces.remove(&id);
+                self.report(&expose, &mailbox, failure);
+            }
+        }
+    }
+
+    /// Logs a failure of one surface, shows it in its slot, and notes it.
+    fn report(&self, expose: &str, mailbox: &Arc<Mailbox>, failure: Failure) {
+        tracing::error!(
+            remote = self.shared.name,
+            stage = %failure.stage,
+            code = failure.code,
+            "{}", failure.message
+        );
+        let failure = Arc::new(failure);
+        // First: who takes the note may show something else in its place.
+        mailbox.put(Err(Arc::clone(&failure)));
+        let surface = Some((expose.to_owned(), Arc::clone(mailbox)));
+        self.shared.notes.lock().push(Note { failure, fatal: true, surface });
+        (self.shared.wake)(Duration::ZERO);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // A panic in the author's `Drop` was caught on the other side; the surface is gone either way.
+        if let Err(error) = self.surface.close().into_result() {
+            let failure = copied(Stage::Retire, error);
+            tracing::warn!(
+                remote = self.remote.name,
+                stage = %failure.stage,
+                code = failure.code,
+                "a surface is gone and was not closed in good order: {}", failure.message
+            );
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "its strings are the remote's memory, which is freed here")]
+pub(super) fn copied(stage: Stage, error: RemoteError) -> Failure {
+    Failure::from_remote(stage, &error)
+}
