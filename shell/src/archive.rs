@@ -18,15 +18,22 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use plugin_api::manifest::{ManifestError, RemoteManifest, near_miss};
+use plugin_api::manifest::{MAX_MANIFEST_BYTES, ManifestError, RemoteManifest, near_miss};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::shared_file::{SharedFile, sync_folder};
+use crate::{
+    choices::remedy,
+    file::{self, CopyError, sync_folder},
+    shared_file::{Content, SharedFile},
+};
 
 /// How many generations of a remote are kept, beside a pinned one.
 pub const GENERATIONS: usize = 5;
+
+/// The size that the libraries of a remote may have together, in bytes, beyond the newest two and a pinned one.
+pub const GENERATION_BYTES: u64 = 1 << 30;
 
 /// The longest note of a pin, in characters; a longer one is cut.
 pub const MAX_NOTE: usize = 500;
@@ -43,21 +50,15 @@ pub struct NoDigest;
 impl Digest {
     /// The digest of the file at `path`, read piece by piece.
     pub fn of(path: &Path) -> io::Result<Self> {
-        Self::copying(&mut File::open(path)?, &mut io::sink())
+        Self::copying(&mut file::open_within(path, file::MAX_LIBRARY)?, &mut io::sink())
     }
 
     /// The digest of what is copied from one to the other.
     pub(crate) fn copying(from: &mut impl Read, to: &mut impl Write) -> io::Result<Self> {
-        let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 16]);
-        loop {
-            let read = match from.read(&mut piece) {
-                Ok(0) => return Ok(Self(digest.finalize().into())),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            digest.update(&piece[..read]);
-            to.write_all(&piece[..read])?;
+        let mut digest = Sha256::new();
+        match file::transfer(from, to, |piece| digest.update(piece)) {
+            Ok(()) => Ok(Self(digest.finalize().into())),
+            Err(CopyError::Read(error) | CopyError::Write(error)) => Err(error),
         }
     }
 
@@ -113,7 +114,7 @@ impl<'de> Deserialize<'de> for Digest {
 #[non_exhaustive]
 pub enum ArchiveError {
     /// The file system refuses.
-    #[error("the kept generations are out of reach ({0}); make room and let this user write there: {1}")]
+    #[error("the kept generations are out of reach ({0}); {remedy}: {1}", remedy = remedy(.0))]
     Unavailable(io::Error, PathBuf),
     /// What was read has another digest than it should have.
     #[error(
@@ -177,6 +178,11 @@ impl ArchiveError {
             Self::Damaged { .. } => "generation-damaged",
         }
     }
+
+    /// Returns `true` if the index is one that a later version wrote.
+    pub(crate) fn is_later_format(&self) -> bool {
+        matches!(self, Self::Unavailable(error, _) if error.kind() == io::ErrorKind::Unsupported)
+    }
 }
 
 /// A generation that is kept.
@@ -217,6 +223,51 @@ struct Index {
     remotes: BTreeMap<String, Line>,
 }
 
+impl Content for Index {}
+
+/// The generations that are kept, as they were when the index was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Listing {
+    folder: PathBuf,
+    index: Index,
+}
+
+impl Listing {
+    /// The generations of a remote, newest first; they may be damaged.
+    pub(crate) fn kept(&self, name: &str) -> Vec<Kept> {
+        let line = self.index.remotes.get(name).map(|line| line.kept.as_slice()).unwrap_or_default();
+        line.iter().map(|record| entry(&self.folder, record)).collect()
+    }
+
+    /// The generation that the remote is pinned to; it may be damaged.
+    ///
+    /// # Errors
+    /// `generation-damaged` if it is not kept.
+    pub(crate) fn pinned(&self, name: &str) -> Result<Option<(Pin, Kept)>, ArchiveError> {
+        let Some(line) = self.index.remotes.get(name) else { return Ok(None) };
+        let Some(pin) = &line.pin else { return Ok(None) };
+        let Some(record) = line.kept.iter().find(|kept| kept.digest == pin.digest) else {
+            let problem = "the index does not list it".to_owned();
+            return Err(ArchiveError::Damaged { problem, path: library(&self.folder, &pin.digest) });
+        };
+        Ok(Some((pin.clone(), entry(&self.folder, record))))
+    }
+}
+
+fn object(folder: &Path, digest: &Digest) -> PathBuf {
+    folder.join("sha256").join(digest.to_string())
+}
+
+fn library(folder: &Path, digest: &Digest) -> PathBuf {
+    object(folder, digest).join("library")
+}
+
+fn entry(folder: &Path, record: &Record) -> Kept {
+    let Record { digest, version, taken, .. } = record.clone();
+    let (library, manifest) = (library(folder, &digest), object(folder, &digest).join("manifest.json"));
+    Kept { digest, version, library, manifest, taken }
+}
+
 /// What is kept of one remote.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Line {
@@ -231,6 +282,9 @@ struct Record {
     digest: Digest,
     version: Version,
     taken: u64,
+    /// Of its library, in bytes; 0 if that is not known.
+    #[serde(default)]
+    size: u64,
 }
 
 /// What goes wrong while the index is locked; with the path it becomes an [`ArchiveError`].
@@ -266,7 +320,7 @@ impl Archive {
 
     /// Keeps a generation that runs well as the newest of the remote called `name`.
     ///
-    /// Of each remote the newest [`GENERATIONS`] are kept, and the pinned one.
+    /// Of each remote the newest [`GENERATIONS`] are kept as far as [`GENERATION_BYTES`] go, and the pinned one.
     ///
     /// # Errors
     /// `digest-mismatch` if the library is not the one of this digest any more; nothing is kept then.
@@ -287,7 +341,8 @@ impl Archive {
             let line = index.remotes.entry(name.to_owned()).or_default();
             line.kept.retain(|kept| kept.digest != *digest);
             let taken = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            line.kept.insert(0, Record { digest: *digest, version: manifest.version, taken });
+            let size = self.library(digest).metadata().map_or(0, |about| about.len());
+            line.kept.insert(0, Record { digest: *digest, version: manifest.version, taken, size });
             dropped = line.prune();
             dropped.retain(|digest| !index.holds(digest));
             Ok(())
@@ -301,9 +356,7 @@ impl Archive {
 
     /// The generations of a remote, newest first; whether they are whole is looked at when they are used.
     pub fn kept(&self, name: &str) -> Result<Vec<Kept>, ArchiveError> {
-        let index = self.read()?;
-        let line = index.remotes.get(name).map(|line| line.kept.as_slice()).unwrap_or_default();
-        Ok(line.iter().map(|record| self.entry(record)).collect())
+        Ok(self.listing()?.kept(name))
     }
 
     /// The remotes of which generations are kept.
@@ -365,19 +418,21 @@ impl Archive {
     /// # Errors
     /// `generation-damaged` if it is not what was stored.
     pub fn pinned(&self, name: &str) -> Result<Option<(Pin, Kept)>, ArchiveError> {
-        let index = self.read()?;
-        let Some(line) = index.remotes.get(name) else { return Ok(None) };
-        let Some(pin) = &line.pin else { return Ok(None) };
-        let Some(record) = line.kept.iter().find(|kept| kept.digest == pin.digest) else {
-            let (problem, path) = ("the index does not list it".to_owned(), self.library(&pin.digest));
-            return Err(ArchiveError::Damaged { problem, path });
-        };
-        Ok(Some((pin.clone(), self.verified(record)?)))
+        let pinned = self.listing()?.pinned(name)?;
+        if let Some((pin, _)) = &pinned {
+            self.verify(&pin.digest)?;
+        }
+        Ok(pinned)
     }
 
     /// What the remote is pinned to as the index has it, without a look at the library.
     pub fn pin(&self, name: &str) -> Result<Option<Pin>, ArchiveError> {
         Ok(self.read()?.remotes.remove(name).and_then(|line| line.pin))
+    }
+
+    /// Everything that is kept.
+    pub(crate) fn listing(&self) -> Result<Listing, ArchiveError> {
+        Ok(Listing { folder: self.folder.clone(), index: self.read()? })
     }
 
     fn read(&self) -> Result<Index, ArchiveError> {
@@ -392,22 +447,16 @@ impl Archive {
     }
 
     fn object(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("sha256").join(digest.to_string())
+        object(&self.folder, digest)
     }
 
     fn library(&self, digest: &Digest) -> PathBuf {
-        self.object(digest).join("library")
-    }
-
-    fn entry(&self, record: &Record) -> Kept {
-        let Record { digest, version, taken } = record.clone();
-        let (library, manifest) = (self.library(&digest), self.object(&digest).join("manifest.json"));
-        Kept { digest, version, library, manifest, taken }
+        library(&self.folder, digest)
     }
 
     fn verified(&self, record: &Record) -> Result<Kept, ArchiveError> {
         self.verify(&record.digest)?;
-        Ok(self.entry(record))
+        Ok(entry(&self.folder, record))
     }
 
     /// An object is what its name says.
@@ -419,8 +468,9 @@ impl Archive {
         if found != *digest {
             return Err(damaged(format!("its SHA-256 digest is {found}")));
         }
-        let manifest = fs::read_to_string(object.join("manifest.json")).map_err(|error| error.to_string());
-        let manifest = manifest.and_then(|text| RemoteManifest::from_json(&text).map_err(|e| e.to_string()));
+        let manifest = file::read(&object.join("manifest.json"), MAX_MANIFEST_BYTES as u64);
+        let manifest = manifest.map_err(|error| error.to_string());
+        let manifest = manifest.and_then(|text| RemoteManifest::from_slice(&text).map_err(|e| e.to_string()));
         manifest.map(drop).map_err(|problem| damaged(format!("its manifest: {problem}")))
     }
 
@@ -431,7 +481,8 @@ impl Archive {
         sweep(&objects);
         let new = tempfile::Builder::new().prefix(NEW).tempdir_in(&objects)?;
         let mut copy = File::create_new(new.path().join("library"))?;
-        let mut from = File::open(library).map_err(|e| ArchiveError::Unavailable(e, library.to_owned()))?;
+        let from = file::open_within(library, file::MAX_LIBRARY);
+        let mut from = from.map_err(|e| ArchiveError::Unavailable(e, library.to_owned()))?;
         let found = Digest::copying(&mut from, &mut copy)?;
         if found != *digest {
             return Err(ArchiveError::Mismatch { expected: *digest, found, path: library.to_owned() }.into());
@@ -495,10 +546,12 @@ impl Line {
     /// Drops what is too old, but for what is pinned; returns what was dropped.
     fn prune(&mut self) -> Vec<Digest> {
         let pinned = self.pin.as_ref().map(|pin| pin.digest);
-        let (mut at, mut dropped) = (0, Vec::new());
+        let (mut at, mut bytes, mut dropped) = (0, 0_u64, Vec::new());
         self.kept.retain(|kept| {
             at += 1;
-            let stays = at <= GENERATIONS || Some(kept.digest) == pinned;
+            bytes = bytes.saturating_add(kept.size);
+            let fits = at <= GENERATIONS && (at <= ALWAYS || bytes <= GENERATION_BYTES);
+            let stays = fits || Some(kept.digest) == pinned;
             if !stays {
                 dropped.push(kept.digest);
             }
@@ -533,6 +586,9 @@ impl Line {
         }
     }
 }
+
+/// The generations that are kept whatever their size: the one in use, and one to go back to.
+const ALWAYS: usize = 2;
 
 /// So few digits of a digest are no name for it.
 const MIN_DIGITS: usize = 4;

@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::shared_file::SharedFile;
+use crate::shared_file::{Content, SharedFile};
 
 /// So many failures within [`WINDOW`] disable a remote.
 pub const FAILURES: usize = 3;
@@ -57,10 +57,7 @@ impl Disabled {
 
 /// A decision that could not be written down; it holds until the shell ends.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the decision about `{name}` will be forgotten ({error}); make room and let this user write there: {}",
-    path.display()
-)]
+#[error("the decision about `{name}` is not saved ({error}); {remedy}: {}", path.display(), remedy = remedy(error))]
 pub struct ChoicesError {
     name: String,
     error: io::Error,
@@ -74,13 +71,54 @@ impl ChoicesError {
     }
 }
 
-const CODE: &str = "choices-unwritable";
+pub(crate) const CODE: &str = "choices-unwritable";
+
+/// Returns what to do about an error of a file that shells share.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::Unsupported => "use the version of Pulse that wrote it, or move it away",
+        io::ErrorKind::TimedOut => "end the process that holds the lock, or try again",
+        _ => "make room and let this user read and write there",
+    }
+}
+
+/// One decision, or a failure that may lead to one.
+#[derive(Clone, Debug)]
+pub(crate) enum Decision {
+    Enable(String),
+    Disable(String, Disabled),
+    /// A failure of what ran, at this time in seconds since 1970.
+    Failed {
+        name: String,
+        code: String,
+        message: String,
+        at: u64,
+    },
+}
+
+impl Decision {
+    pub(crate) fn failed(name: &str, code: &str, message: &str, now: SystemTime) -> Self {
+        Self::Failed {
+            name: name.to_owned(),
+            code: cut(code, MAX_MESSAGE / 10),
+            message: cut(message, MAX_MESSAGE),
+            at: seconds(now),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        let (Self::Enable(name) | Self::Disable(name, _) | Self::Failed { name, .. }) = self;
+        name
+    }
+}
 
 /// The decisions of one data folder, as they were when they were last read or changed.
 #[derive(Clone, Debug)]
 pub struct Choices {
     file: SharedFile,
     known: Known,
+    /// Why they are not known; those made since then are.
+    unread: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -89,6 +127,15 @@ struct Known {
     enabled: BTreeSet<String>,
     disabled: BTreeMap<String, Disabled>,
     failures: BTreeMap<String, Vec<Failed>>,
+    /// Earlier decisions are lost, so that any other remote may have been disabled.
+    #[serde(rename = "onlyEnabled", skip_serializing_if = "std::ops::Not::not")]
+    only_enabled: bool,
+}
+
+impl Content for Known {
+    fn after_loss() -> Self {
+        Self { only_enabled: true, ..Self::default() }
+    }
 }
 
 /// One failure that counts.
@@ -100,13 +147,18 @@ struct Failed {
 }
 
 impl Choices {
-    /// What is remembered in this data folder; what cannot be read is told, and else as good as nothing.
+    /// Reads what is remembered in this data folder; a file that cannot be read is logged.
     pub fn load(data_dir: &Path) -> Self {
-        let path = data_dir.join("remotes.json");
-        let file = SharedFile::new(path, "the list of enabled and disabled remotes", "choices-damaged");
-        let mut choices = Self { file, known: Known::default() };
+        let mut choices = Self::unread(data_dir);
         choices.reload();
         choices
+    }
+
+    /// The decisions of this data folder before they are read.
+    pub(crate) fn unread(data_dir: &Path) -> Self {
+        let path = data_dir.join("remotes.json");
+        let file = SharedFile::new(path, "the list of enabled and disabled remotes", "choices-damaged");
+        Self { file, known: Known::default(), unread: Some("it is still being read".to_owned()) }
     }
 
     /// The file that changes when anything of this does, whoever changes it.
@@ -114,21 +166,40 @@ impl Choices {
         self.file.path()
     }
 
-    /// Reads the file again; what cannot be read is told, and what was known stays.
+    /// Reads the file again. When that fails it is logged, and what was known stays.
     pub fn reload(&mut self) {
         match self.file.read() {
-            Ok(known) => self.known = known,
-            Err(error) => tracing::warn!(
-                code = "choices-unreadable",
-                "which remotes are enabled and disabled cannot be read ({error}); let this user read and write the \
-                 file: {}",
-                self.file.path().display()
-            ),
+            Ok(known) => {
+                self.known = known;
+                self.known.clamp(seconds(SystemTime::now()));
+                self.unread = None;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    code = "choices-unreadable",
+                    "which remotes are enabled and disabled cannot be read ({error}); {}: {}",
+                    remedy(&error),
+                    self.file.path().display()
+                );
+                self.unread = self.unread.is_some().then(|| error.to_string());
+            }
         }
     }
 
-    /// Whether somebody has enabled the remote, and nobody has disabled it since: what a remote in the drop folder
-    /// needs to run.
+    /// Returns why it is not known which remotes were disabled. Those that are not enabled must not run then.
+    pub fn doubt(&self) -> Option<String> {
+        let path = self.file.path().display();
+        match &self.unread {
+            Some(problem) => Some(format!("{problem}: {path}")),
+            None if self.known.only_enabled => Some(format!(
+                "the earlier decisions were lost; removing this file lets all remotes of the host's manifest run: {path}"
+            )),
+            None => None,
+        }
+    }
+
+    /// Returns `true` if the remote was enabled, and not disabled since: what a remote in the drop folder needs to
+    /// run.
     pub fn is_enabled(&self, name: &str) -> bool {
         self.known.enabled.contains(name) && !self.known.disabled.contains_key(name)
     }
@@ -143,11 +214,7 @@ impl Choices {
     /// # Errors
     /// When it cannot be written down; it holds for this value all the same.
     pub fn enable(&mut self, name: &str) -> Result<(), ChoicesError> {
-        self.change(name, |known| {
-            known.enabled.insert(name.to_owned());
-            known.disabled.remove(name);
-            known.failures.remove(name);
-        })
+        self.decide(Decision::Enable(name.to_owned()))
     }
 
     /// Disables the remote.
@@ -155,44 +222,66 @@ impl Choices {
     /// # Errors
     /// When it cannot be written down; it holds for this value all the same.
     pub fn disable(&mut self, name: &str, why: Disabled) -> Result<(), ChoicesError> {
-        self.change(name, |known| known.disable(name, why))
+        self.decide(Decision::Disable(name.to_owned(), why))
     }
 
-    /// Counts a failure of the remote; the third within ten minutes, over restarts, disables it and says so.
-    pub fn failed(&mut self, name: &str, code: &str, message: &str, now: SystemTime) -> Option<Disabled> {
-        let mut disabled = None;
-        let written = self.change(name, |known| disabled = known.fail(name, code, message, seconds(now)));
-        if let Err(error) = written {
-            tracing::warn!(code = error.code(), "{error}");
-        }
-        disabled
+    fn decide(&mut self, decision: Decision) -> Result<(), ChoicesError> {
+        let decisions = [decision];
+        self.write(&decisions).inspect_err(|_| decisions.iter().for_each(|decision| _ = self.note(decision)))
     }
 
-    fn change(&mut self, name: &str, change: impl FnOnce(&mut Known)) -> Result<(), ChoicesError> {
-        let (mut change, mut changed) = (Some(change), None);
+    /// Takes a decision without writing it down; returns the reason if that disables a remote that failed too often.
+    pub(crate) fn note(&mut self, decision: &Decision) -> Option<Disabled> {
+        self.known.take(decision)
+    }
+
+    /// Writes decisions down, all or none.
+    ///
+    /// # Errors
+    /// When they cannot be written; they are not taken then.
+    pub(crate) fn write(&mut self, decisions: &[Decision]) -> Result<(), ChoicesError> {
         let written = self.file.change(|known: &mut Known| {
-            if let Some(change) = change.take() {
-                change(known);
+            known.clamp(seconds(SystemTime::now()));
+            for decision in decisions {
+                known.take(decision);
             }
-            changed = Some(known.clone());
-            Ok::<_, io::Error>(())
+            Ok::<_, io::Error>(known.clone())
         });
-        if let Some(known) = changed {
-            self.known = known;
-        }
-        // It could not even be read.
-        if let Some(change) = change {
-            change(&mut self.known);
-        }
-        written.map_err(|error| ChoicesError {
-            name: name.to_owned(),
-            error,
-            path: self.file.path().to_owned(),
-        })
+        let name = decisions.last().map(Decision::name).unwrap_or_default().to_owned();
+        self.known =
+            written.map_err(|error| ChoicesError { name, error, path: self.file.path().to_owned() })?;
+        self.unread = None;
+        Ok(())
+    }
+
+    /// Returns `true` if both say the same of every remote.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        (&self.known, &self.unread) == (&other.known, &other.unread)
     }
 }
 
 impl Known {
+    /// Brings the times of a file, which may state any, within those that a clock can have had.
+    fn clamp(&mut self, now: u64) {
+        self.disabled.values_mut().for_each(|why| why.at = why.at.min(now));
+    }
+
+    fn take(&mut self, decision: &Decision) -> Option<Disabled> {
+        match decision {
+            Decision::Enable(name) => {
+                self.enabled.insert(name.clone());
+                self.disabled.remove(name);
+                self.failures.remove(name);
+                None
+            }
+            Decision::Disable(name, why) => {
+                self.disable(name, why.clone());
+                None
+            }
+            Decision::Failed { name, code, message, at } => self.fail(name, code, message, *at),
+        }
+    }
+
     fn disable(&mut self, name: &str, why: Disabled) {
         let codes = why.codes.into_iter().map(|code| cut(&code, MAX_MESSAGE / 10)).take(FAILURES).collect();
         let why = Disabled { message: cut(&why.message, MAX_MESSAGE), codes, ..why };

@@ -289,6 +289,10 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
             "manifest-missing",
             format!("the manifest is missing; put it back or correct what names it: {}", path.display()),
         ),
+        Unread::Io(error) if error.kind() == io::ErrorKind::InvalidInput => fail(
+            "manifest-unreadable",
+            format!("the manifest cannot be read ({error}); correct what names it: {}", path.display()),
+        ),
         Unread::Io(error) => fail(
             "manifest-unreadable",
             format!("the manifest cannot be read ({error}); let this user read it: {}", path.display()),

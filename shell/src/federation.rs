@@ -27,6 +27,7 @@ use crate::{
 mod binding;
 mod check;
 mod copies;
+mod decisions;
 mod entry;
 mod events;
 mod host;
@@ -41,6 +42,7 @@ pub mod remote;
 mod replacement;
 pub mod resolver;
 mod retire;
+mod scan;
 mod sources;
 pub mod why;
 
@@ -106,8 +108,7 @@ pub struct Federation {
 impl Federation {
     /// Finds, reads and plans all remotes of `config`, and starts those that provide for others.
     pub fn start(config: Config, fonts: Vec<Font>, wake: Wake) -> Self {
-        let looked = Arc::clone(&wake);
-        let sources = Sources::new(&config, move || looked(Duration::ZERO));
+        let sources = Sources::new(&config, &wake);
         let entries = sources.entries(&config);
         Self::with_entries(config, entries, sources, fonts, wake)
     }
@@ -131,7 +132,7 @@ impl Federation {
         let found = Found { manifest, origin: None, code, looked: Vec::new() };
         let entry = Entry { found: Ok(found), ..Entry::empty(&reference) };
         let config = Config { watch: false, ..config };
-        let sources = Sources::new(&config, || ());
+        let sources = Sources::new(&config, &wake);
         Ok(Self::with_entries(config, BTreeMap::from([(alias, entry)]), sources, fonts, wake))
     }
 
@@ -371,6 +372,7 @@ impl Federation {
 
     /// Goes on with what has become possible since the last call. Never waits.
     pub fn poll(&mut self) {
+        self.take_decisions();
         self.take_changes();
         self.count_kept();
         self.take_bad_offers();
@@ -548,6 +550,7 @@ impl Federation {
                 }
             }
         }
+        self.finish_decisions();
         self.join_retiring();
     }
 }

@@ -3,22 +3,21 @@
 use std::{
     collections::BTreeSet,
     env,
-    fs::{self, File},
+    ffi::OsStr,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use plugin_api::manifest::RemoteManifest;
 use semver::Version;
-use tempfile::NamedTempFile;
 
 use crate::{
     archive::Digest,
     config::{Config, is_json, read_manifest},
     failure::{Failure, Stage},
     federation::loader,
-    file,
-    shared_file::sync_folder,
+    file::{MAX_LIBRARY, Staged, create_private, open_within, sweep},
 };
 
 /// What was installed.
@@ -52,11 +51,16 @@ pub fn dropped(config: &Config) -> BTreeSet<String> {
 ///
 /// It is checked first as far as that goes without running it: manifest, platform, revision of the contract, and
 /// the digest if the manifest states one. The library of a manifest is looked for as that of any other manifest.
-/// Each file appears there complete or not at all, under its own name.
+/// Each file appears there complete or not at all: under its own name, or under one made of its manifest if a shell
+/// would not take a file of that name for a plugin ([`is_plugin`]).
+/// A process that is killed meanwhile leaves the remote that was there, or the new one.
 ///
 /// # Errors
 /// Says what is wrong with the file, or why it cannot be copied. What was there before stays then.
 pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
+    if file.is_dir() {
+        return Err(is_folder(file));
+    }
     let (library, written) = if is_json(file) {
         let located = config.locate_by_manifest(file)?;
         (located.library, Some((located.manifest, located.origin.text().to_owned())))
@@ -69,28 +73,28 @@ pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
             .map_err(|error| Failure::new(Stage::Discover, error.code(), error))?;
     }
     let folder = drop_folder(config);
-    let RemoteManifest { name, version, .. } = &embedded.manifest;
-    let target = place(&library, &folder, name)?;
+    let RemoteManifest { name, version, remote_entry, .. } = &embedded.manifest;
+    let target = place(&library, &folder, name, library_name(remote_entry))?;
     let beside = match &written {
-        Some(_) => Some(place(file, &folder, name)?),
+        Some(_) => Some(place(file, &folder, name, format!("{remote_entry}.json"))?),
         None => None,
     };
     let stated = written.as_ref().and_then(|(manifest, _)| manifest.sha256.as_deref());
-    let mut replaced = None;
-    file::create_private(&folder).map_err(|error| failed(&error, &folder))?;
+    create_private(&folder).map_err(|error| failed(&error, &folder))?;
+    sweep(&folder);
+    let (mut replaced, mut new_library, mut new_manifest) = (None, None, None);
     if !is_same(&library, &target) {
         replaced = read_manifest(&target).ok().map(|old| old.manifest.version);
-        put(copy_library(&library, &folder, embedded.origin.text(), stated)?, &target)?;
+        new_library = Some(copy_library(&library, &folder, embedded.origin.text(), stated)?);
     } else if let Some(stated) = stated {
         let found = Digest::of(&library).map_err(|error| failed(&error, &library))?;
         check(stated, found, &library)?;
     }
-    // After the library: whoever sees the manifest finds what it is about.
     match (&beside, &written) {
         (Some(place), Some((_, text))) if !is_same(file, place) => {
-            let mut copy = new_file(&folder)?;
+            let mut copy = Staged::new(&folder).map_err(|error| failed(&error, &folder))?;
             copy.write_all(text.as_bytes()).map_err(|error| failed(&error, place))?;
-            put(copy, place)?;
+            new_manifest = Some((copy, place));
         }
         _ => {}
     }
@@ -98,15 +102,22 @@ pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
     others.retain(|(path, other)| {
         other.name == *name && !is_same(path, &target) && !beside.as_ref().is_some_and(|own| is_same(path, own))
     });
-    if beside.is_none() {
-        // It was about the library that this one has replaced, and would have this one refused.
-        let entry = |manifest: &RemoteManifest| folder.join(library_name(&manifest.remote_entry)) == target;
-        others.retain(|(path, manifest)| {
-            let stale = is_json(path) && entry(manifest);
-            !(stale && fs::remove_file(path).is_ok())
-        });
+    if let Some(copy) = new_library {
+        // Manifests of the library that is replaced would have the new one refused. They go first: without them the
+        // old one runs by the manifest that it carries.
+        let stale = |(path, manifest): &(PathBuf, RemoteManifest)| {
+            is_json(path) && folder.join(library_name(&manifest.remote_entry)) == target
+        };
+        others.retain(|other| !(beside.is_none() && stale(other) && fs::remove_file(&other.0).is_ok()));
+        if let Some((_, place)) = &new_manifest {
+            let removed = fs::remove_file(place);
+            removed.or_else(|error| if place.exists() { Err(failed(&error, place)) } else { Ok(()) })?;
+        }
+        copy.put(&target).map_err(|error| failed(&error, &target))?;
     }
-    sync_folder(&folder);
+    if let Some((copy, place)) = new_manifest {
+        copy.put(place).map_err(|error| failed(&error, place))?;
+    }
     Ok(Installed {
         name: name.clone(),
         version: version.clone(),
@@ -117,14 +128,32 @@ pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
     })
 }
 
+fn is_folder(folder: &Path) -> Failure {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| is_plugin(path) && path.is_file())
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .take(8)
+        .collect();
+    names.sort();
+    let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    let text = format!(
+        "this is a folder, and a remote is installed from a file; name the library or the manifest in it{names}: {}",
+        folder.display()
+    );
+    Failure::new(Stage::Discover, "library-not-a-library", text)
+}
+
 fn library_name(entry: &str) -> String {
     format!("{}{entry}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
 }
 
-/// Where a file of the remote called `name` goes: under its own name, if that is not another remote's.
-fn place(file: &Path, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let own = file.file_name().ok_or_else(|| failed(&io::Error::from(io::ErrorKind::InvalidFilename), file))?;
-    let place = folder.join(own);
+/// Where a file of the remote called `name` goes: under its own name or the one `made`, if that is not another
+/// remote's.
+fn place(file: &Path, folder: &Path, name: &str, made: String) -> Result<PathBuf, Failure> {
+    let own = file.file_name().filter(|_| is_plugin(file));
+    let place = own.map_or_else(|| folder.join(made), |own| folder.join(own));
     match read_manifest(&place) {
         Ok(other) if other.manifest.name != name => {
             let text = format!(
@@ -139,15 +168,11 @@ fn place(file: &Path, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
     }
 }
 
-/// A copy of the library that is still the one that was checked.
-fn copy_library(
-    library: &Path,
-    folder: &Path,
-    text: &str,
-    stated: Option<&str>,
-) -> Result<NamedTempFile, Failure> {
-    let mut copy = new_file(folder)?;
-    let mut from = File::open(library).map_err(|error| failed(&error, library))?;
+/// A copy of the library that is still the one that was checked. Only this user can read it, which is enough to load
+/// it, whatever the mode of the original.
+fn copy_library(library: &Path, folder: &Path, text: &str, stated: Option<&str>) -> Result<Staged, Failure> {
+    let mut copy = Staged::new(folder).map_err(|error| failed(&error, folder))?;
+    let mut from = open_within(library, MAX_LIBRARY).map_err(|error| failed(&error, library))?;
     let found = Digest::copying(&mut from, &mut copy).map_err(|error| failed(&error, library))?;
     if let Some(stated) = stated {
         check(stated, found, library)?;
@@ -171,16 +196,6 @@ fn check(stated: &str, found: Digest, library: &Path) -> Result<(), Failure> {
     Err(Failure::new(Stage::Discover, "digest-mismatch", text))
 }
 
-/// A file that nobody takes for a plugin.
-fn new_file(folder: &Path) -> Result<NamedTempFile, Failure> {
-    tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(|error| failed(&error, folder))
-}
-
-fn put(copy: NamedTempFile, place: &Path) -> Result<(), Failure> {
-    copy.as_file().sync_all().map_err(|error| failed(&error, place))?;
-    copy.persist(place).map(drop).map_err(|error| failed(&error.error, place))
-}
-
 fn failed(error: &io::Error, path: &Path) -> Failure {
     let text = format!(
         "the remote is not installed ({error}); make room, let this user write there, and try again: {}",
@@ -202,9 +217,39 @@ fn is_same(a: &Path, b: &Path) -> bool {
     a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
-/// Whether a file of this name may be a library or a manifest.
+/// Returns `true` if a file of this name may be a library or a manifest: the one rule for what is installed, listed
+/// and followed.
 pub(crate) fn is_plugin(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // What is being written is hidden until it is complete.
-    !name.starts_with('.') && (name.ends_with(env::consts::DLL_SUFFIX) || is_json(path))
+    // A name that is not text cannot be written down where a remote comes from.
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else { return false };
+    let suffix = env::consts::DLL_SUFFIX;
+    let end = name.len().checked_sub(suffix.len()).and_then(|at| name.get(at..)).unwrap_or_default();
+    let library = if cfg!(windows) { end.eq_ignore_ascii_case(suffix) } else { end == suffix };
+    // Hidden files belong to the system, to editors and to copies that are not complete yet.
+    !name.starts_with('.') && !name.contains(char::is_control) && (library || is_json(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_are_told_by_one_rule() {
+        let library = |stem: &str| PathBuf::from(format!("{stem}{}", env::consts::DLL_SUFFIX));
+        for path in [library("libx"), library("x y é"), "a.json".into(), "folder/A.JSON".into()] {
+            assert!(is_plugin(&path), "{}", path.display());
+        }
+        let hidden = library(".hidden");
+        for path in
+            [hidden, library("."), library("a\n"), library("a\u{1b}[2J"), "x.so.1".into(), "plugin".into()]
+        {
+            assert!(!is_plugin(&path), "{}", path.display());
+        }
+        for name in ["", "/", "..", ".json", "x.bin", "x.so~", ".new-1", "json"] {
+            assert!(!is_plugin(Path::new(name)), "{name}");
+        }
+        assert_eq!(is_plugin(Path::new("X.DLL")), cfg!(windows));
+        #[cfg(unix)]
+        assert!(!is_plugin(Path::new(std::os::unix::ffi::OsStrExt::from_bytes(b"\xff.json") as &OsStr)));
+    }
 }

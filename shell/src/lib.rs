@@ -14,6 +14,7 @@
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - [`private`]: the folders for what one process loads; `trust`: which files other users cannot change.
 //! - `ending`: the system's request to end the shell.
+//! - `lock`: locks between processes; `worker`: the thread for what the window must not wait for.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`app`] and [`standalone`]: the windows; only these know eframe.
 //! - [`cli`]: the command line.
@@ -34,6 +35,7 @@ mod file;
 pub mod install;
 mod limits;
 mod links;
+mod lock;
 pub mod preflight;
 pub mod private;
 pub mod session;
@@ -43,3 +45,4 @@ mod text;
 pub mod theme;
 mod trust;
 pub mod watch;
+mod worker;

@@ -8,16 +8,29 @@ use std::{
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     process,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Arc, mpsc},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+
+use crate::{choices::remedy, file, lock::Lock, worker::Worker};
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
 
+/// The format of the files, which state none.
+const FORMAT: u64 = 1;
+
 /// At most so many remotes are written down.
 const NAMES: usize = 100;
+
+/// The time for which another process may hold the lock of the folder.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The time for which the start of the shell waits for the folder, and its end too.
+const LIMIT_OF_WAITING: Duration = Duration::from_secs(2);
 
 /// A run that did not end well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,29 +45,52 @@ pub struct Unclean {
 /// This run. Dropped without [`Session::end`], it counts as one that did not end well.
 #[derive(Debug)]
 pub struct Session {
-    /// None where the folder is out of reach, which was told.
-    held: Option<(File, PathBuf)>,
+    /// Writes; `None` once the run has ended, or where the system has no thread.
+    worker: Option<Worker>,
+    /// `None` while the folder is out of reach.
+    held: Arc<Mutex<Option<Held>>>,
     about: Unclean,
 }
 
+/// The file of this run, which is locked, and its place.
+type Held = (File, PathBuf);
+
 impl Session {
-    /// Begins a run, and says how the last one ended if it did not end well; that is said once.
+    /// Begins a run, and returns how the last one ended if it was not shut down properly; that is reported once.
+    ///
+    /// Waits two seconds at most; a folder that is out of reach is logged.
     pub fn begin(data_dir: &Path) -> (Self, Option<Unclean>) {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let about = Unclean { started, running: Vec::new() };
-        let folder = data_dir.join("sessions");
-        match begin(&folder, &about) {
-            Ok((held, unclean)) => (Self { held: Some(held), about }, unclean),
+        let (folder, held) = (data_dir.join("sessions"), Arc::default());
+        let worker = match Worker::start("session") {
+            Ok(worker) => worker,
             Err(error) => {
-                tracing::warn!(
-                    code = "session-unwritable",
-                    "a crash of this run will not be noticed by the next ({error}); make room and let this user write \
-                     there: {}",
-                    folder.display()
-                );
-                (Self { held: None, about }, None)
+                report(&error, &folder);
+                return (Self { worker: None, held, about }, None);
             }
-        }
+        };
+        let (sender, begun) = mpsc::channel();
+        worker.run({
+            let (folder, held, about) = (folder.clone(), Arc::clone(&held), about.clone());
+            move || {
+                let unclean = begin(&folder, &about).map(|(new, unclean)| {
+                    *held.lock() = Some(new);
+                    unclean
+                });
+                // The start may have stopped waiting.
+                let _ = sender.send(unclean);
+            }
+        });
+        let unclean = begun.recv_timeout(LIMIT_OF_WAITING).unwrap_or_else(|_| {
+            let text = format!("it has not answered for {} s", LIMIT_OF_WAITING.as_secs());
+            Err(io::Error::other(text))
+        });
+        let unclean = unclean.unwrap_or_else(|error| {
+            report(&error, &folder);
+            None
+        });
+        (Self { worker: Some(worker), held, about }, unclean)
     }
 
     /// Writes down which remotes run now.
@@ -64,35 +100,57 @@ impl Session {
             return;
         }
         self.about.running = names;
-        if let Some((file, _)) = &mut self.held {
-            // The lock says that the run has not ended; without the names that is merely less precise.
-            let _ = write(file, &self.about);
-        }
+        let Some(worker) = &self.worker else { return };
+        let (held, about) = (Arc::clone(&self.held), self.about.clone());
+        worker.run(move || {
+            if let Some((file, _)) = &mut *held.lock() {
+                // The lock says that the run has not ended; without the names that is merely less precise.
+                let _ = write(file, &about);
+            }
+        });
     }
 
-    /// Ends the run well.
-    pub fn end(self) {
-        if let Some((file, path)) = self.held {
+    /// Ends the run well; waits two seconds at most.
+    pub fn end(mut self) {
+        let Some(worker) = self.worker.take() else { return };
+        let held = Arc::clone(&self.held);
+        worker.run(move || {
+            let Some((file, path)) = held.lock().take() else { return };
             // Where an open file cannot be removed it is closed first; the next run may then see it for a moment.
             if fs::remove_file(&path).is_err() {
                 drop(file);
                 let _ = fs::remove_file(&path);
             }
+        });
+        worker.finish(LIMIT_OF_WAITING);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.finish(LIMIT_OF_WAITING);
         }
     }
 }
 
-type Begun = ((File, PathBuf), Option<Unclean>);
+fn report(error: &io::Error, folder: &Path) {
+    tracing::warn!(
+        code = "session-unwritable",
+        "a crash of this run will not be noticed by the next ones ({error}); {}: {}",
+        remedy(error),
+        folder.display()
+    );
+}
 
-fn begin(folder: &Path, about: &Unclean) -> io::Result<Begun> {
+fn begin(folder: &Path, about: &Unclean) -> io::Result<(Held, Option<Unclean>)> {
     fs::create_dir_all(folder)?;
-    // A file is made, and locked a moment later: nobody else looks at it meanwhile.
-    let all = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
-    all.lock()?;
+    // A file is made, and locked a moment later: no other process looks at it meanwhile.
+    let _all = Lock::take(&folder.join("lock"), PATIENCE)?;
     let mut last: Option<Unclean> = None;
     for entry in folder.read_dir()?.flatten() {
         let path = entry.path();
-        if path.extension().is_some_and(|e| e == "json") && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        if is_run(&path) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let Some(unclean) = abandoned(&path) else { continue };
             if last.as_ref().is_none_or(|last| last.started <= unclean.started) {
                 last = Some(unclean);
@@ -108,8 +166,15 @@ fn begin(folder: &Path, about: &Unclean) -> io::Result<Begun> {
     Ok((file, last))
 }
 
+/// Returns `true` for the names that [`open_new`] gives.
+fn is_run(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| name.strip_suffix(".json"))
+        .is_some_and(|stem| stem.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && !stem.is_empty())
+}
+
 /// A new file named after this process, whose number another run may have had elsewhere.
-fn open_new(folder: &Path) -> io::Result<(File, PathBuf)> {
+fn open_new(folder: &Path) -> io::Result<Held> {
     let pid = process::id();
     for number in 0..100 {
         let again = if number == 0 { String::new() } else { format!("-{number}") };
@@ -122,13 +187,20 @@ fn open_new(folder: &Path) -> io::Result<(File, PathBuf)> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// What a file says whose run has ended, and removes it; none for a run that goes on.
+/// Reads and removes the file of a run that has ended; `None` for one that is still running, and for a file of a later
+/// version, which is left to that.
 fn abandoned(path: &Path) -> Option<Unclean> {
-    let mut file = File::options().read(true).write(true).open(path).ok()?;
+    let mut file = file::open(path).ok()?;
     file.try_lock().ok()?;
     let mut bytes = Vec::new();
     let read = Read::by_ref(&mut file).take(LIMIT).read_to_end(&mut bytes).map_err(|error| error.to_string());
-    let read = read.and_then(|_| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+    let read = read
+        .and_then(|_| serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|error| error.to_string()));
+    let format = read.as_ref().ok().and_then(|json| json.get("format")?.as_u64());
+    if format.is_some_and(|format| format > FORMAT) {
+        return None;
+    }
+    let read = read.and_then(|json| serde_json::from_value(json).map_err(|error| error.to_string()));
     let unclean = read.unwrap_or_else(|error: String| {
         tracing::warn!(
             code = "session-damaged",

@@ -1,35 +1,49 @@
 //! Small JSON files that several processes read and change.
 //!
-//! A reader sees the old content or the new one, whole: writing is a new file and a rename.
-//! Whoever changes a file holds a lock beside it from reading to writing, so that no change is lost.
-//! What cannot be understood is told, set aside under another name, and replaced by nothing at all.
+//! A reader sees the old content or the new one, complete: writing is a new file and a rename.
+//! A writer holds a lock in a file of its own from reading to writing, so that no change is lost, and leaves a copy
+//! of what it wrote in a second file, `.bak`.
+//! A damaged file is set aside, and its copy is used. A file that a later version wrote is neither used nor touched.
+//! All of this may wait: `[any thread but the window's]`.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Read, Write},
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The form of the files. Whoever finds another one sets the file aside.
+use crate::{
+    file::{self, Staged},
+    lock::Lock,
+};
+
+/// The format of the files.
 const FORMAT: u32 = 1;
 
 /// The largest file that is read or written, in bytes.
 const LIMIT: usize = 1 << 20;
 
-/// How long another process may hold the lock.
+/// The time for which another process may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The content of such a file.
+pub(crate) trait Content: Serialize + DeserializeOwned + Default + Clone + PartialEq {
+    /// Returns the content to continue with when file and copy are damaged.
+    fn after_loss() -> Self {
+        Self::default()
+    }
+}
 
 /// One such file.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedFile {
     path: PathBuf,
-    /// What it holds, in a sentence.
+    /// Names the content in messages.
     what: &'static str,
-    /// What a file that cannot be understood is told with.
+    /// The code of a damaged file.
     damaged: &'static str,
 }
 
@@ -40,8 +54,9 @@ struct Written<T> {
     content: T,
 }
 
-/// What is in the file.
+/// A file as it was found.
 enum Found<T> {
+    Missing,
     Content(T),
     Damaged(String),
 }
@@ -55,113 +70,130 @@ impl SharedFile {
         &self.path
     }
 
-    /// The content; that of a file that is not there is the default.
-    pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> io::Result<T> {
-        match self.find()? {
+    /// Returns the content; that of a missing file is the default.
+    ///
+    /// # Errors
+    /// Those of the system; [`io::ErrorKind::Unsupported`] for the file of a later version.
+    pub(crate) fn read<T: Content>(&self) -> io::Result<T> {
+        match self.find(&self.path)? {
+            Found::Missing => Ok(T::default()),
             Found::Content(content) => Ok(content),
-            Found::Damaged(_) => {
-                let _lock = self.lock()?;
-                self.read_locked()
-            }
+            Found::Damaged(problem) => match self.lock() {
+                Ok(_lock) => self.read_locked(),
+                Err(error) => Ok(self.recover(&problem, Some(error))),
+            },
         }
     }
 
     /// Changes the content; the file stays as it is when `change` fails or changes nothing.
     pub(crate) fn change<T, R, E>(&self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
     where
-        T: Serialize + DeserializeOwned + Default + Clone + PartialEq,
+        T: Content,
         E: From<io::Error>,
     {
         let _lock = self.lock()?;
+        file::sweep(self.folder());
         let old: T = self.read_locked()?;
         let mut new = old.clone();
         let result = change(&mut new)?;
         if new != old {
-            self.write(new)?;
+            self.write(&new)?;
         }
         Ok(result)
     }
 
-    /// The lock beside the file; it ends with the value.
-    fn lock(&self) -> io::Result<File> {
+    /// Takes the lock; it ends with the value.
+    fn lock(&self) -> io::Result<Lock> {
         fs::create_dir_all(self.folder())?;
-        let path = self.beside("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(path)?;
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    thread::sleep(Duration::from_millis(2));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "another process keeps it locked"));
-                }
-            }
-        }
+        Lock::take(&self.beside("lock"), PATIENCE)
     }
 
-    fn read_locked<T: DeserializeOwned + Default>(&self) -> io::Result<T> {
-        match self.find()? {
+    fn read_locked<T: Content>(&self) -> io::Result<T> {
+        match self.find(&self.path)? {
+            Found::Missing => Ok(T::default()),
             Found::Content(content) => Ok(content),
-            Found::Damaged(problem) => {
-                let aside = self.set_aside()?;
-                tracing::warn!(
-                    code = self.damaged,
-                    "{} cannot be understood ({problem}) and starts empty; what was there is in {}: {}",
-                    self.what,
-                    aside.display(),
-                    self.path.display()
-                );
-                Ok(T::default())
-            }
+            Found::Damaged(problem) => Ok(self.recover(&problem, None)),
         }
     }
 
-    fn find<T: DeserializeOwned + Default>(&self) -> io::Result<Found<T>> {
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Content(T::default())),
-            file => file?,
-        };
-        if file.metadata()?.is_dir() {
-            return Ok(Found::Damaged("it is a folder".to_owned()));
-        }
-        let mut bytes = Vec::new();
-        file.take(LIMIT as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > LIMIT {
-            return Ok(Found::Damaged(format!("it has more than {LIMIT} bytes")));
-        }
-        Ok(match serde_json::from_slice::<Written<T>>(&bytes) {
-            Ok(Written { format: FORMAT, content }) => Found::Content(content),
-            Ok(Written { format, .. }) => {
-                Found::Damaged(format!("it has format {format}, and this shell knows {FORMAT}"))
+    fn find<T: Content>(&self, path: &Path) -> io::Result<Found<T>> {
+        let bytes = match file::read(path, LIMIT as u64) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Ok(Found::Damaged(error.to_string()));
             }
+            bytes => bytes?,
+        };
+        let json: serde_json::Value = match serde_json::from_slice(&bytes) {
+            Ok(json) => json,
+            Err(error) => return Ok(Found::Damaged(error.to_string())),
+        };
+        // Before the rest, which a later version may have given another meaning.
+        if let Some(format) = json.get("format").and_then(serde_json::Value::as_u64)
+            && format > u64::from(FORMAT)
+        {
+            let text = format!("it has format {format} of a later version, and this one reads format {FORMAT}");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        Ok(match serde_json::from_value::<Written<T>>(json) {
+            Ok(Written { format: FORMAT, content }) => Found::Content(content),
+            Ok(Written { format, .. }) => Found::Damaged(format!("there is no format {format}")),
             Err(error) => Found::Damaged(error.to_string()),
         })
     }
 
-    fn write<T: Serialize>(&self, content: T) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(&Written { format: FORMAT, content })?;
-        if text.len() > LIMIT {
-            // It could not be read again.
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {LIMIT} bytes")));
+    /// Returns the content to use in place of a damaged one, and writes it unless there is no `lock`.
+    fn recover<T: Content>(&self, problem: &str, lock: Option<io::Error>) -> T {
+        let (content, instead) = match self.find(&self.beside("bak")) {
+            Ok(Found::Content(content)) => (content, "its last good copy is used"),
+            _ => (T::after_loss(), "there is no good copy"),
+        };
+        let set_aside = match lock {
+            None => self.replace_damaged(&content),
+            Some(error) => Err(error),
+        };
+        let (what, path) = (self.what, self.path.display());
+        match set_aside {
+            Ok(aside) => tracing::warn!(
+                code = self.damaged,
+                "{what} cannot be understood ({problem}), and {instead}; what was there is in {}: {path}",
+                aside.display()
+            ),
+            Err(error) => tracing::warn!(
+                code = self.damaged,
+                "{what} cannot be understood ({problem}) nor replaced ({error}), and {instead}; correct or remove it: \
+                 {path}"
+            ),
         }
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(self.folder())?;
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        sync_folder(self.folder());
+        content
+    }
+
+    fn write<T: Content>(&self, content: &T) -> io::Result<()> {
+        let text = text(content)?;
+        self.stage(&text)?.put(&self.path)?;
+        // The file itself is safe; without its copy it is as good.
+        let _ = self.stage(&text).and_then(|copy| copy.put(&self.beside("bak")));
         Ok(())
     }
 
-    /// Gives the file a name under which nobody looks for it.
-    fn set_aside(&self) -> io::Result<PathBuf> {
+    fn stage(&self, text: &[u8]) -> io::Result<Staged> {
+        let mut staged = Staged::new(self.folder())?;
+        staged.write_all(text)?;
+        Ok(staged)
+    }
+
+    /// Gives the damaged file another name, and its own to a file with `content`, unless that is the default.
+    fn replace_damaged<T: Content>(&self, content: &T) -> io::Result<PathBuf> {
+        let new = if *content == T::default() { None } else { Some(self.stage(&text(content)?)?) };
         let names = (1..=u32::MAX).map(|number| self.beside(&format!("damaged-{number}")));
         let free = names.into_iter().find(|path| path.symlink_metadata().is_err());
-        let free = free.ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
-        fs::rename(&self.path, &free)?;
-        Ok(free)
+        let aside = free.ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
+        // A second name first: without a file under the first one nothing would be known at all. Folders have one only.
+        if new.is_none() || fs::hard_link(&self.path, &aside).is_err() {
+            fs::rename(&self.path, &aside)?;
+        }
+        new.map_or(Ok(()), |new| new.put(&self.path))?;
+        Ok(aside)
     }
 
     fn folder(&self) -> &Path {
@@ -176,12 +208,13 @@ impl SharedFile {
     }
 }
 
-/// Makes a rename in this folder outlive a loss of power, where the system can.
-pub(crate) fn sync_folder(folder: &Path) {
-    if cfg!(unix) {
-        // The content is safe already; a system that cannot do this for folders says so each time.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+fn text<T: Content>(content: &T) -> io::Result<Vec<u8>> {
+    let text = serde_json::to_vec_pretty(&Written { format: FORMAT, content })?;
+    if text.len() > LIMIT {
+        // It could not be read again.
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {LIMIT} bytes")));
     }
+    Ok(text)
 }
 
 #[cfg(test)]

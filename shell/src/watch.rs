@@ -13,8 +13,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     io, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
@@ -94,12 +98,20 @@ impl Pace {
 pub struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread ends.
+    ended: mpsc::Receiver<()>,
 }
+
+/// The time for which a call waits for the thread, which a file system that does not answer may hold up.
+const ANSWER: Duration = Duration::from_millis(500);
 
 /// What the threads have in common: the one that follows, the system's, and whoever asks.
 struct Shared {
     inbox: Mutex<Inbox>,
     news: Condvar,
+    /// How often the thread has taken what is to be followed.
+    taken: Mutex<u64>,
+    was_taken: Condvar,
     interest: RwLock<Interest>,
     /// At most one for each file.
     changes: Mutex<Vec<Change>>,
@@ -115,14 +127,22 @@ struct Inbox {
     /// Folders that are no longer where they were.
     lost: BTreeSet<PathBuf>,
     follow: Option<Follow>,
+    /// How often that was said.
+    follows: u64,
+}
+
+impl Inbox {
+    fn take(&mut self) -> Self {
+        let follows = self.follows;
+        mem::replace(self, Self { follows, ..Self::default() })
+    }
 }
 
 #[derive(Default)]
 struct Follow {
     files: BTreeSet<PathBuf>,
     folders: BTreeSet<PathBuf>,
-    /// How the files were when they were named, and those in the folders.
-    known: BTreeMap<PathBuf, Option<Stamp>>,
+    number: u64,
 }
 
 /// Which events matter.
@@ -161,14 +181,18 @@ impl Watch {
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             news: Condvar::new(),
+            taken: Mutex::default(),
+            was_taken: Condvar::new(),
             interest: RwLock::default(),
             changes: Mutex::default(),
             wake: Box::new(wake),
         });
         let its = Arc::clone(&shared);
+        let (alive, ended) = mpsc::channel::<()>();
         let run = move || {
+            let _alive = alive;
             let mut follower = Follower::new(Arc::clone(&its), pace);
-            follower.system = system(its).map_err(|error| follower.tell_limit(&error)).ok();
+            follower.system = start_system(|| system(its)).map_err(|error| follower.tell_limit(&error)).ok();
             follower.run();
         };
         let thread = thread::Builder::new().name("watch".to_owned()).spawn(run);
@@ -179,26 +203,28 @@ impl Watch {
                  and start the shell again"
             );
         }
-        Self { shared, thread: thread.ok() }
+        Self { shared, thread: thread.ok(), ended }
     }
 
     /// From now on follows these files, and every library or manifest directly in these folders; no others.
     ///
     /// What is there now, and was not followed before, is taken as known. None of it needs to exist.
+    /// Waits until the thread has looked at it, for half a second at most: what changes afterwards is reported.
     pub fn follow(&self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
-        let listed = folders.iter().flat_map(|folder| file::plugins(folder));
-        let all: BTreeSet<PathBuf> = files.iter().cloned().chain(listed).collect();
-        let stamped = |path: PathBuf| {
-            let stamp = Stamp::of(&path);
-            (path, stamp)
-        };
-        let mut known: BTreeMap<_, _> = all.into_iter().map(stamped).collect();
+        let mut number = 0;
         self.tell(|inbox| {
-            if let Some(earlier) = inbox.follow.take() {
-                known.extend(earlier.known);
-            }
-            inbox.follow = Some(Follow { files, folders, known });
+            inbox.follows += 1;
+            number = inbox.follows;
+            inbox.follow = Some(Follow { files, folders, number });
         });
+        let until = Instant::now() + ANSWER;
+        let mut taken = self.shared.taken.lock();
+        // Not for one that is held up already, nor, from within `wake`, for itself.
+        let Some(thread) = &self.thread else { return };
+        if *taken + 1 < number || thread.thread().id() == thread::current().id() {
+            return;
+        }
+        while *taken < number && !self.shared.was_taken.wait_until(&mut taken, until).timed_out() {}
     }
 
     /// What has changed since the last call; never waits.
@@ -216,8 +242,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.tell(|inbox| inbox.stop = true);
         let Some(thread) = self.thread.take() else { return };
-        // From within `wake` it would wait for itself.
-        if thread.thread().id() != thread::current().id() {
+        // From within `wake` it would wait for itself. One that a file system holds up is left alone.
+        if thread.thread().id() != thread::current().id()
+            && self.ended.recv_timeout(ANSWER) == Err(RecvTimeoutError::Disconnected)
+        {
             // A panic has been told.
             let _ = thread.join();
         }
@@ -335,12 +363,12 @@ impl Follower {
         loop {
             let news = inbox.stop || inbox.everything || inbox.follow.is_some();
             if news || !inbox.touched.is_empty() || !inbox.lost.is_empty() {
-                return mem::take(&mut *inbox);
+                return inbox.take();
             }
             match until {
                 None => self.shared.news.wait(&mut inbox),
                 Some(until) if self.shared.news.wait_until(&mut inbox, until).timed_out() => {
-                    return mem::take(&mut *inbox);
+                    return inbox.take();
                 }
                 Some(_) => {}
             }
@@ -348,10 +376,13 @@ impl Follower {
     }
 
     fn follow(&mut self, follow: Follow) {
-        let Follow { files, folders, known } = follow;
-        for (path, stamp) in known {
-            self.files.entry(path).or_insert_with(|| Followed::known(stamp));
+        let Follow { files, folders, number } = follow;
+        let listed = folders.iter().flat_map(|folder| file::plugins(folder));
+        for path in files.iter().cloned().chain(listed) {
+            self.files.entry(path).or_insert_with_key(|path| Followed::known(Stamp::of(path)));
         }
+        *self.shared.taken.lock() = number;
+        self.shared.was_taken.notify_all();
         self.files.retain(|path, _| {
             files.contains(path) || path.parent().is_some_and(|parent| folders.contains(parent))
         });
@@ -511,6 +542,14 @@ impl Follower {
             );
         }
     }
+}
+
+/// Starts what the system tells through. It needs a thread, and panics without one.
+fn start_system(start: impl FnOnce() -> notify::Result<System>) -> notify::Result<System> {
+    // First one that is given back: the panic would be logged as the shell's own.
+    thread::Builder::new().spawn(|| ()).map_err(notify::Error::io).map(drop)?;
+    let started = catch_unwind(AssertUnwindSafe(start));
+    started.unwrap_or_else(|_| Err(notify::Error::generic("the system has no thread for it")))
 }
 
 fn is_gone(error: &notify::Error) -> bool {

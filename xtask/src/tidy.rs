@@ -15,7 +15,10 @@ const UNSAFE: &[(&str, &str)] = &[
     ("plugin-api/src/abi/object.rs", "the shims that abi_stable generates"),
     ("plugin-api/src/abi/frame.rs", "vertices as plain bytes"),
     ("plugin-api/src/entry.rs", "the exported symbol and the manifest's section"),
-    ("plugin-api/src/shared.rs", "interfaces of shared crates as pointers that know their layout, and a counter of another image"),
+    (
+        "plugin-api/src/shared.rs",
+        "interfaces of shared crates as pointers that know their layout, and a counter of another image",
+    ),
     ("shared-store/src/api.rs", "the shims that abi_stable generates"),
     ("plugins/fixtures/ledger/src/api.rs", "the shims that abi_stable generates"),
     (

@@ -31,16 +31,16 @@ impl Action {
     /// Does it.
     ///
     /// # Errors
-    /// What the federation could not do or remember.
+    /// What the federation cannot do; what it cannot save comes as an event.
     pub(crate) fn run(&self, federation: &mut Federation, alias: &str) -> Result<(), SharedFailure> {
         match self {
             Self::Load => federation.want(alias),
             Self::Reload => federation.reload(alias),
             Self::Restart => federation.restart(alias),
-            Self::Enable => return federation.enable(alias),
-            Self::Disable => return federation.disable(alias),
+            Self::Enable => federation.enable(alias),
+            Self::Disable => federation.disable(alias),
             Self::RollBack(note) => return federation.roll_back(alias, note),
-            Self::Unpin => return federation.unpin(alias),
+            Self::Unpin => federation.unpin(alias),
         }
         Ok(())
     }

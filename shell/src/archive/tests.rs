@@ -186,9 +186,17 @@ fn a_damaged_object_is_never_given_out_and_is_mended() {
 fn a_damaged_index_is_told_and_the_objects_stay() {
     let scene = Scene::new();
     let digest = scene.keep("clock", "1.0.0", "one");
-    fs::write(scene.archive.index_file(), "{ \"format\": 1, \"remotes\": 3 }").expect("it can be written");
+    let damage = || {
+        fs::write(scene.archive.index_file(), "{ \"format\": 1, \"remotes\": 3 }").expect("it can be written");
+    };
+    damage();
+    let log = told(|| assert_eq!(scene.versions("clock"), ["1.0.0"]));
+    assert!(tells(&log, "archive-index-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
+    let copy = scene.archive.index_file().with_extension("json.bak");
+    fs::write(copy, "{").expect("it can be written");
+    damage();
     let log = told(|| assert_eq!(scene.versions("clock"), [""; 0]));
-    assert!(tells(&log, "archive-index-damaged") == 1 && log.contains("index.json.damaged-1"), "{log}");
+    assert!(tells(&log, "archive-index-damaged") == 1 && log.contains("index.json.damaged-2"), "{log}");
     assert_eq!(scene.objects(), 1);
     assert_eq!(scene.keep("clock", "1.0.0", "one"), digest);
     assert_eq!((scene.versions("clock"), scene.objects()), (vec!["1.0.0".to_owned()], 1));
@@ -250,7 +258,7 @@ proptest! {
     fn pruning_keeps_the_newest_and_the_pinned(count in 0_usize..20, pin in prop::option::of(0_usize..25)) {
         let record = |n: usize| {
             let digest = Digest([u8::try_from(n).expect("small"); 32]);
-            Record { digest, version: Version::new(n as u64, 0, 0), taken: 0 }
+            Record { digest, version: Version::new(n as u64, 0, 0), taken: 0, size: 0 }
         };
         let all: Vec<_> = (0..count).map(record).collect();
         let pin = pin.map(|n| Pin { digest: record(n).digest, note: String::new() });
@@ -264,4 +272,38 @@ proptest! {
         prop_assert!(line.prune().is_empty());
         prop_assert_eq!(line.pin, pin);
     }
+
+    /// Large generations go sooner, but for the newest two and the pinned one; no size overflows.
+    #[test]
+    fn pruning_keeps_within_the_size(
+        sizes in prop::collection::vec(prop_oneof![0..GENERATION_BYTES, Just(u64::MAX)], 0..10),
+        pin in prop::option::of(0_usize..10),
+    ) {
+        let digest = |n: usize| Digest([u8::try_from(n).expect("small"); 32]);
+        let record = |(n, size): (usize, &u64)| {
+            Record { digest: digest(n), version: Version::new(n as u64, 0, 0), taken: 0, size: *size }
+        };
+        let pin = pin.map(|n| Pin { digest: digest(n), note: String::new() });
+        let mut line = Line { kept: sizes.iter().enumerate().map(record).collect(), pin: pin.clone() };
+        line.prune();
+        for (at, _) in sizes.iter().enumerate() {
+            let stays = line.kept.iter().any(|kept| kept.digest == digest(at));
+            let total = sizes[..=at].iter().fold(0_u64, |sum, size| sum.saturating_add(*size));
+            let pinned = pin.as_ref().is_some_and(|pin| pin.digest == digest(at));
+            let expected = pinned || (at < GENERATIONS && (at < ALWAYS || total <= GENERATION_BYTES));
+            prop_assert_eq!(stays, expected, "{} of {:?}", at, sizes);
+        }
+    }
+}
+
+#[test]
+fn index_of_a_later_version_is_left_alone() {
+    let scene = Scene::new();
+    scene.keep("clock", "1.0.0", "one");
+    let later = r#"{ "format": 2, "remotes": {} }"#;
+    fs::write(scene.archive.index_file(), later).expect("it can be written");
+    let error = scene.archive.listing().expect_err("it is not ours");
+    assert!(error.is_later_format() && error.code() == "archive-unavailable", "{error}");
+    assert!(scene.archive.unpin("clock").expect_err("it is not ours").is_later_format());
+    assert_eq!(fs::read_to_string(scene.archive.index_file()).expect("it is there"), later);
 }

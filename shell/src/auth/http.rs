@@ -1,8 +1,7 @@
 //! The HTTP provider: the user is who `GET {base}/api/users/me` says.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -217,13 +216,11 @@ fn bearer(
     };
     let path = config_dir.join(file);
     let place = path.display().to_string();
-    let mut text = String::new();
-    let read = File::open(&path).and_then(|f| f.take(MAX_TOKEN_BYTES + 1).read_to_string(&mut text));
-    let text = Secret::new(text);
-    match read {
-        Ok(_) => usable_token(&text, place).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(AuthError::TokenInvalid { reason: "it is not text", place })
+    match crate::file::read(&path, 2 * MAX_TOKEN_BYTES).map(String::from_utf8) {
+        Ok(Ok(text)) => usable_token(&Secret::new(text), place).map(Some),
+        Ok(Err(_)) => Err(AuthError::TokenInvalid { reason: "it is not text", place }),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Err(AuthError::TokenInvalid { reason: "it is longer than 16 KiB", place })
         }
         Err(error) => Err(AuthError::TokenMissing { reason: error.to_string(), place }),
     }

@@ -1,12 +1,12 @@
 //! The embedded provider: the user is who the profile file says.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::identity::{Secret, UserId, UserRecord};
 use super::{AuthError, Session};
+use crate::file;
 
 /// The profile's name in the config directory.
 pub const PROFILE_FILE: &str = "profile.json";
@@ -37,14 +37,10 @@ fn read_or_create(config_dir: &Path) -> Result<UserRecord, AuthError> {
 
 fn read(path: &Path) -> Result<UserRecord, AuthError> {
     let io_error = |source| AuthError::ProfileIo { action: "read", source, path: path.to_owned() };
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_PROFILE_BYTES + 1).read_to_end(&mut text))
-        .map_err(io_error)?;
-    if text.len() as u64 > MAX_PROFILE_BYTES {
-        let kind = io::ErrorKind::FileTooLarge;
-        return Err(io_error(io::Error::new(kind, "larger than 64 KiB")));
-    }
+    let text = file::read(path, MAX_PROFILE_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => io_error(io::Error::new(error.kind(), "larger than 64 KiB")),
+        _ => io_error(error),
+    })?;
     // Some editors put a byte-order mark in front.
     let json = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
     UserRecord::parse(json).map_err(|error| AuthError::ProfileInvalid {

@@ -9,6 +9,16 @@ fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
+/// Counts a failure as the shell does: one that cannot be written counts all the same.
+fn failed(choices: &mut Choices, name: &str, code: &str, message: &str, now: SystemTime) -> Option<Disabled> {
+    let decision = Decision::failed(name, code, message, now);
+    let was = choices.disabled(name).is_some();
+    if choices.write(std::slice::from_ref(&decision)).is_err() {
+        return choices.note(&decision);
+    }
+    choices.disabled(name).filter(|_| !was).cloned()
+}
+
 #[test]
 fn a_remote_of_the_drop_folder_runs_when_somebody_says_so() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -28,8 +38,9 @@ fn a_remote_of_the_drop_folder_runs_when_somebody_says_so() {
 #[test]
 fn the_third_failure_in_ten_minutes_disables_over_restarts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let fail =
-        |name: &str, code: &str, at: u64| Choices::load(folder.path()).failed(name, code, "boom", time(at));
+    let fail = |name: &str, code: &str, at: u64| {
+        failed(&mut Choices::load(folder.path()), name, code, "boom", time(at))
+    };
     let start = 1_000_000;
     assert_eq!(fail("clock", "frame-panicked", start), None);
     assert_eq!(fail("other", "frame-panicked", start), None);
@@ -76,14 +87,63 @@ fn what_cannot_be_read_is_told_and_what_cannot_be_written_holds() {
     let error = choices.enable("clock").expect_err("it cannot be written");
     assert_eq!(error.code(), "choices-unwritable");
     assert!(error.to_string().contains("`clock`") && choices.is_enabled("clock"), "{error}");
-    let log = told(|| {
-        for at in 0..2 {
-            assert_eq!(choices.failed("clock", "init-failed", "", time(at)), None);
-        }
-        assert!(choices.failed("clock", "init-failed", "", time(2)).is_some());
-    });
-    assert_eq!(tells(&log, "choices-unwritable"), 3, "{log}");
+    for at in 0..2 {
+        assert_eq!(failed(&mut choices, "clock", "init-failed", "", time(at)), None);
+    }
+    assert!(failed(&mut choices, "clock", "init-failed", "", time(2)).is_some());
     assert!(choices.disabled("clock").is_some());
+}
+
+#[test]
+fn decisions_that_are_not_known_are_in_doubt() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("remotes.json");
+    assert_eq!(Choices::load(folder.path()).doubt(), None, "without a file none was made");
+    let disabled = |format: u64| {
+        format!(
+            r#"{{ "format": {format}, "enabled": [], "failures": {{}},
+                 "disabled": {{ "clock": {{ "by": "person", "at": 1 }} }} }}"#
+        )
+    };
+    fs::write(&file, disabled(2)).expect("it can be written");
+    let mut choices = Choices::load(folder.path());
+    assert!(choices.doubt().is_some_and(|why| why.contains("format 2")), "{:?}", choices.doubt());
+    let error = choices.enable("clock").expect_err("it is not overwritten");
+    assert!(error.to_string().contains("use the version of Pulse that wrote it"), "{error}");
+    assert!(choices.is_enabled("clock"), "for this run");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), disabled(2));
+    // What was known once stays known.
+    fs::write(&file, disabled(1)).expect("it can be written");
+    choices.reload();
+    assert_eq!(choices.doubt(), None);
+    fs::write(&file, disabled(2)).expect("it can be written");
+    choices.reload();
+    assert!(choices.doubt().is_none() && choices.disabled("clock").is_some());
+    // Lost, and that over restarts.
+    fs::write(&file, "{").expect("it can be written");
+    for _ in 0..2 {
+        assert!(Choices::load(folder.path()).doubt().is_some_and(|why| why.contains("lost")));
+    }
+    Choices::load(folder.path()).enable("clock").expect("it can be written");
+    let choices = Choices::load(folder.path());
+    assert!(choices.is_enabled("clock") && choices.doubt().is_some());
+}
+
+#[test]
+fn times_of_a_file_are_brought_within_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for at in [u64::MAX, u64::MAX / 2, i64::MAX as u64] {
+        let text = format!(
+            r#"{{ "format": 1, "disabled": {{ "clock": {{ "by": "person", "at": {at} }} }},
+                 "failures": {{ "clock": [{{ "code": "a", "at": {at} }}] }} }}"#
+        );
+        fs::write(folder.path().join("remotes.json"), text).expect("it can be written");
+        let mut choices = Choices::load(folder.path());
+        let at = choices.disabled("clock").expect("it is disabled").at;
+        assert!(UNIX_EPOCH + Duration::from_secs(at) <= SystemTime::now());
+        choices.enable("clock").expect("it can be written");
+        assert_eq!(failed(&mut choices, "clock", "a", "", SystemTime::now()), None);
+    }
 }
 
 #[test]
@@ -93,7 +153,7 @@ fn a_talkative_remote_does_not_fill_the_file() {
     let long = "é".repeat(1 << 20);
     let mut last = None;
     for at in 0..3 {
-        last = choices.failed("clock", &long, &long, time(at));
+        last = failed(&mut choices, "clock", &long, &long, time(at));
     }
     let why = last.expect("three are too many");
     assert_eq!((why.message.chars().count(), why.codes[0].chars().count()), (1000, 100));

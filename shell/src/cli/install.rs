@@ -96,7 +96,8 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
     } else {
         format!("is installed, and runs once it is enabled: `pulse enable {name}`")
     };
-    eprintln!("{name} {} {state}", installed.version);
+    let instead = installed.replaced.map(|old| format!(" in place of {old}")).unwrap_or_default();
+    eprintln!("{name} {}{instead} {state}", installed.version);
     for other in &installed.others {
         eprintln!("warning: this is of {name} too, and only one can be used; remove one: {}", other.display());
     }

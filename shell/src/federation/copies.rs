@@ -1,8 +1,6 @@
 //! Private copies of libraries, under names that no library was loaded by before.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,12 +10,9 @@ use parking_lot::Mutex;
 use super::loader::LibraryError;
 use crate::{
     failure::{Failure, Stage},
-    file,
+    file::{self, CopyError},
     private::{Folder, Places, none},
 };
-
-/// So much of a library is copied at a time, in bytes.
-const PART: usize = 1 << 18;
 
 /// The folders of this process for its copies. They go with this value, which clones share.
 pub(super) struct Copies(Shared);
@@ -77,7 +72,8 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
         let error = LibraryError::io(error, library);
         Failure::new(Stage::Check, error.code(), error)
     };
-    let mut source = file::open(library).map_err(unreadable)?;
+    // A library that cannot be read needs no folder.
+    file::open_within(library, file::MAX_LIBRARY).map_err(unreadable)?;
     let mut refused = Vec::new();
     let places = copies.lock().places.len();
     for place in 0..places {
@@ -89,18 +85,11 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
                 continue;
             }
         };
-        let result = source.rewind().map_err(Fault::Source).and_then(|()| write(&mut source, &copy));
-        match result {
+        match file::copy_library(library, &copy) {
             Ok(()) => return Ok(copy),
-            Err(fault) => {
-                // One that cannot be removed goes with its folder.
-                let _ = fs::remove_file(&copy);
-                match fault {
-                    Fault::Source(error) => return Err(unreadable(error)),
-                    Fault::Copy(error) => {
-                        refused.push(copies.lock().places.refusal(place, &error.to_string()));
-                    }
-                }
+            Err(CopyError::Read(error)) => return Err(unreadable(error)),
+            Err(CopyError::Write(error)) => {
+                refused.push(copies.lock().places.refusal(place, &error.to_string()));
             }
         }
     }
@@ -110,30 +99,6 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
         library.display()
     );
     Err(Failure::new(Stage::Check, "copy-failed", text))
-}
-
-/// Which of the two files a copy fails with.
-enum Fault {
-    Source(io::Error),
-    Copy(io::Error),
-}
-
-/// Writes a new file, for this user alone whatever the rights of the library are.
-fn write(source: &mut File, copy: &Path) -> Result<(), Fault> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut copy = options.open(copy).map_err(Fault::Copy)?;
-    let mut part = vec![0; PART];
-    loop {
-        match source.read(&mut part) {
-            Ok(0) => return Ok(()),
-            Ok(read) => copy.write_all(&part[..read]).map_err(Fault::Copy)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Fault::Source(error)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub enum Event {
     Installed,
     /// A file of it cannot be used as it is.
     Unreadable,
+    /// What was decided about it could not be done, or is not saved.
+    Undecided,
 }
 
 /// What messages about a remote are about; one that is no longer true is withdrawn with the others of its topic.
@@ -64,7 +66,7 @@ impl Event {
             Self::Installed => Some(Topic::Enabling),
             Self::NotReplaced | Self::Unreadable => Some(Topic::Update),
             Self::Failed | Self::Disabled => Some(Topic::Running),
-            Self::Replaced { .. } | Self::StateLost | Self::Kept => None,
+            Self::Replaced { .. } | Self::StateLost | Self::Kept | Self::Undecided => None,
         }
     }
 }

@@ -23,7 +23,7 @@ use plugin_api::{
     manifest::{ManifestError, RemoteManifest},
 };
 
-use crate::{archive::Digest, difference};
+use crate::{archive::Digest, difference, file::CopyError};
 
 mod file;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -44,8 +44,17 @@ pub enum LibraryError {
     #[error("the library is missing; build the remote or correct its location: {0}")]
     Missing(PathBuf),
     /// The file system refuses.
-    #[error("the library cannot be read ({0}); let this user read it, and make room for its private copy: {1}")]
+    #[error("the library cannot be read ({0}); let this user read it: {1}")]
     Unreadable(io::Error, PathBuf),
+    /// A folder, a pipe, a device or another thing that is no file.
+    #[error("this is not a library ({0}); put the remote's library there, or correct its location: {1}")]
+    NotAFile(io::Error, PathBuf),
+    /// Larger than any library.
+    #[error("the library is too large ({0}, and at most {max} are loaded); strip its symbols, or correct its location: {1}", max = crate::file::MAX_LIBRARY)]
+    TooLarge(io::Error, PathBuf),
+    /// There is no room for the private copy.
+    #[error("the library cannot be copied ({0}); make room in this folder and let this user write there: {1}")]
+    Copy(io::Error, PathBuf),
     /// Not a library of any platform.
     #[error("this file is not a library; put the remote's library there, or correct its location: {0}")]
     NotALibrary(PathBuf),
@@ -115,7 +124,9 @@ impl LibraryError {
         match self {
             Self::Missing(_) => "library-missing",
             Self::Unreadable(..) => "library-unreadable",
-            Self::NotALibrary(_) => "library-not-a-library",
+            Self::TooLarge(..) => "library-too-large",
+            Self::Copy(..) => "copy-failed",
+            Self::NotAFile(..) | Self::NotALibrary(_) => "library-not-a-library",
             Self::Damaged(..) => "library-damaged",
             Self::OtherPlatform { .. } => "library-other-platform",
             Self::NotAPlugin(..) => "library-not-a-plugin",
@@ -129,10 +140,19 @@ impl LibraryError {
     }
 
     pub(super) fn io(error: io::Error, path: &Path) -> Self {
-        if error.kind() == io::ErrorKind::NotFound {
-            Self::Missing(path.to_owned())
-        } else {
-            Self::Unreadable(error, path.to_owned())
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing(path.to_owned()),
+            io::ErrorKind::InvalidInput => Self::NotAFile(error, path.to_owned()),
+            io::ErrorKind::FileTooLarge => Self::TooLarge(error, path.to_owned()),
+            _ => Self::Unreadable(error, path.to_owned()),
+        }
+    }
+
+    /// A library that could not be copied to `copy`.
+    pub(super) fn copying(error: CopyError, path: &Path, copy: &Path) -> Self {
+        match error {
+            CopyError::Read(error) => Self::io(error, path),
+            CopyError::Write(error) => Self::Copy(error, copy.parent().unwrap_or(copy).to_owned()),
         }
     }
 }
@@ -199,7 +219,7 @@ impl Library {
     /// See [`LibraryError`].
     pub unsafe fn load(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
         if !copy.exists() {
-            fs::copy(path, copy).map_err(|e| LibraryError::io(e, path))?;
+            crate::file::copy_library(path, copy).map_err(|e| LibraryError::copying(e, path, copy))?;
         }
         // SAFETY: passed on to the caller.
         let result = unsafe { Self::load_copy(path, copy, planned) };

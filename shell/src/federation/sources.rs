@@ -11,14 +11,16 @@ use plugin_api::manifest::RemoteRef;
 
 use super::{
     Federation,
+    decisions::{self, Decisions},
     entry::{Entry, Place, Source},
     events::{Event, Topic},
-    remote::State,
+    remote::{State, Wake},
+    scan::{self, Scan, Scanned},
 };
 use crate::{
     archive::{Archive, ArchiveError, Kept},
-    choices::{By, Choices, Disabled},
-    config::{Config, is_json, read_manifest},
+    choices::{By, Decision, Disabled},
+    config::Config,
     failure::{Failure, SharedFailure, Stage},
     install::drop_folder,
     watch::{Change, Watch},
@@ -29,11 +31,15 @@ const NOT_ENABLED: &str = "remote-not-enabled";
 
 /// What was decided about remotes, and what tells of changes.
 pub(super) struct Sources {
-    pub(super) choices: Choices,
+    pub(super) decisions: Decisions,
     pub(super) archive: Archive,
     watch: Option<Watch>,
     /// The remotes of the drop folder, by name.
     installed: BTreeMap<String, PathBuf>,
+    /// Looks into the drop folder; the window does not wait for its files.
+    scan: Option<Scan>,
+    /// What lay there at the start and cannot be used, until it is reported.
+    unusable: Vec<(PathBuf, Failure)>,
     /// Started on purpose without remotes: these have been enabled since.
     safe: Option<BTreeSet<String>>,
     /// Remotes of which files have changed: when that was seen, and when no more is expected.
@@ -44,15 +50,42 @@ pub(super) struct Sources {
 const QUIET: Duration = Duration::from_millis(150);
 
 impl Sources {
-    pub(super) fn new(config: &Config, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self {
-            choices: Choices::load(&config.data_dir),
+    /// Reads what there is, for some seconds at most; the rest comes when it is read.
+    pub(super) fn new(config: &Config, wake: &Wake) -> Self {
+        let looked = Arc::clone(wake);
+        // The slow things at the same time.
+        let mut sources = Self {
             archive: Archive::new(&config.data_dir),
-            watch: config.watch.then(|| Watch::start(wake)),
-            installed: if config.watch { scan(&drop_folder(config)) } else { BTreeMap::new() },
+            watch: config.watch.then(|| Watch::start(move || looked(Duration::ZERO))),
+            installed: BTreeMap::new(),
+            scan: config.watch.then(|| Scan::start(drop_folder(config), wake)),
+            unusable: Vec::new(),
+            decisions: Decisions::start(&config.data_dir, decisions::waker(wake)),
             safe: config.safe_mode.then(BTreeSet::new),
             changed: BTreeMap::new(),
+        };
+        if sources.scan.as_ref().is_none_or(Scan::wait) {
+            sources.take_scan();
+        } else {
+            tracing::warn!(
+                code = "drop-folder-silent",
+                "the drop folder has not answered for {} s, and the shell starts without its remotes; check the disk \
+                 or network folder that it is on: {}",
+                scan::LIMIT.as_secs(),
+                drop_folder(config).display()
+            );
         }
+        sources
+    }
+
+    /// Takes what was found in the drop folder, if a look is over.
+    fn take_scan(&mut self) -> bool {
+        let Some(Scanned { installed, failures }) = self.scan.as_ref().and_then(Scan::poll) else {
+            return false;
+        };
+        self.installed = installed;
+        self.unusable.extend(failures);
+        true
     }
 
     /// Every remote that there is: those of the host's manifest, and those that were put into the drop folder.
@@ -113,26 +146,23 @@ impl Sources {
         }
         let installed = self.installed.get(&reference.name).filter(|path| {
             let own = config.host.remotes.values().all(|configured| configured.name != reference.name);
-            own || (self.choices.is_enabled(&reference.name) && *Path::new(&reference.location) != **path)
+            own || (self.decisions.choices().is_enabled(&reference.name)
+                && *Path::new(&reference.location) != **path)
         });
         (installed.map_or(Place::Configured, |path| Place::Installed(path.clone())), None)
     }
 
     /// The generation that a remote is kept to; whether it is whole is looked at before it is loaded.
     fn pinned(&self, name: &str) -> Result<Option<Place>, ArchiveError> {
-        let Some(pin) = self.archive.pin(name)? else { return Ok(None) };
-        let kept = self.archive.kept(name)?.into_iter().find(|kept| kept.digest == pin.digest);
-        let Some(Kept { digest, library, .. }) = kept else {
-            return self.archive.pinned(name).map(|_| None);
-        };
-        Ok(Some(Place::Pinned { library, digest, note: pin.note }))
+        let pinned = self.decisions.listing().pinned(name)?;
+        Ok(pinned.map(|(pin, Kept { digest, library, .. })| Place::Pinned { library, digest, note: pin.note }))
     }
 
     /// Why a remote is not to run.
     fn off(&self, config: &Config, reference: &RemoteRef) -> Option<SharedFailure> {
         let name = &reference.name;
         let failure = |code, text| Some(Arc::new(Failure::new(Stage::Discover, code, text)));
-        if let Some(Disabled { by, message, codes, .. }) = self.choices.disabled(name) {
+        if let Some(Disabled { by, message, codes, .. }) = self.decisions.choices().disabled(name) {
             return match by {
                 By::Person => {
                     let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
@@ -148,13 +178,21 @@ impl Sources {
                 ),
             };
         }
+        if let Some(doubt) = self.decisions.doubt()
+            && !self.decisions.choices().is_enabled(name)
+        {
+            let text = format!(
+                "`{name}` is not started, because it may have been disabled; enable it to use it ({doubt})"
+            );
+            return failure("decisions-unknown", text);
+        }
         if self.safe.as_ref().is_some_and(|enabled| !enabled.contains(name)) {
             let text =
                 format!("the shell was started without remotes (--safe-mode); enable `{name}` to use it now");
             return failure("safe-mode", text);
         }
         let configured = config.host.remotes.values().any(|known| known.name == *name);
-        if !configured && config.watch && !self.choices.is_enabled(name) {
+        if !configured && config.watch && !self.decisions.choices().is_enabled(name) {
             let text =
                 format!("`{name}` was put into the drop folder and nobody has enabled it; enable it to use it");
             return failure(NOT_ENABLED, text);
@@ -171,33 +209,13 @@ impl Sources {
     }
 }
 
-/// The remotes of the drop folder by name; of several with one name the highest version, a manifest before a library.
-fn scan(folder: &Path) -> BTreeMap<String, PathBuf> {
-    let mut found = BTreeMap::new();
-    let files = folder.read_dir().into_iter().flatten().flatten().map(|file| file.path());
-    for path in files.filter(|path| is_json(path) || is_library(path)) {
-        // What cannot be read yet is told by the watch when it stays so.
-        let Ok(written) = read_manifest(&path) else { continue };
-        let rank = (written.manifest.version, is_json(&path));
-        let known = found.entry(written.manifest.name).or_insert_with(|| (rank.clone(), path.clone()));
-        if known.0 < rank {
-            *known = (rank, path);
-        }
-    }
-    found.into_iter().map(|(name, (_, path))| (name, path)).collect()
-}
-
-fn is_library(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| *ending == *std::env::consts::DLL_EXTENSION)
-}
-
 impl Federation {
     /// Looks at the files that matter now, from now on.
     pub(super) fn follow(&self) {
         let Some(watch) = &self.sources.watch else { return };
         let mut files: BTreeSet<PathBuf> =
             self.entries.values().flat_map(|entry| self.files_of(entry)).collect();
-        files.insert(self.sources.choices.file().to_owned());
+        files.insert(self.sources.decisions.choices().file().to_owned());
         files.insert(self.sources.archive.index_file());
         watch.follow(files, BTreeSet::from([drop_folder(&self.config)]));
     }
@@ -235,10 +253,12 @@ impl Federation {
 
     fn note_changes(&mut self, changes: Vec<Change>) {
         let drop_folder = drop_folder(&self.config);
+        let decided = [self.sources.decisions.choices().file().to_owned(), self.sources.archive.index_file()];
+        if changes.iter().any(|change| decided.iter().any(|file| file == change.path())) {
+            self.sources.decisions.refresh();
+        }
         for change in changes {
-            let path = match &change {
-                Change::Complete { path, .. } | Change::Gone { path } | Change::Unreadable { path, .. } => path,
-            };
+            let path = &change.path().to_owned();
             let dropped = path.parent() == Some(&*drop_folder);
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let of: Vec<String> = self
@@ -270,11 +290,29 @@ impl Federation {
             for alias in of.iter().chain(dropped.then_some(&file)) {
                 self.withdraw(alias, Topic::Update);
             }
-            if dropped {
-                self.sources.installed = scan(&drop_folder);
+            if dropped && let Some(scan) = &self.sources.scan {
+                scan.again();
             }
         }
-        self.sources.choices.reload();
+        self.follow();
+    }
+
+    /// Takes what the drop folder has, and what was decided here or elsewhere.
+    pub(super) fn take_decisions(&mut self) {
+        let scanned = self.sources.take_scan();
+        for (path, failure) in std::mem::take(&mut self.sources.unusable) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.note_failure(&name, Arc::new(failure), Event::Unreadable);
+        }
+        let failed = self.sources.decisions.poll();
+        if !scanned && failed.is_none() {
+            return;
+        }
+        for (name, failure) in failed.into_iter().flatten() {
+            let alias = self.entries.iter().find(|(_, entry)| entry.reference.name == name);
+            let alias = alias.map_or(name, |(alias, _)| alias.clone());
+            self.note_failure(&alias, Arc::new(failure), Event::Undecided);
+        }
         let new = self.sources.add_installed(&self.config, &mut self.entries);
         for alias in &new {
             if self.entries.get(alias).is_some_and(|entry| entry.off.is_some()) {
@@ -286,6 +324,11 @@ impl Federation {
             self.replan();
         }
         self.follow();
+    }
+
+    /// Writes what was decided, within seconds.
+    pub(super) fn finish_decisions(&mut self) {
+        self.sources.decisions.finish();
     }
 
     /// Takes what was decided about remotes to those that it is about.
@@ -381,32 +424,28 @@ impl Federation {
 
     /// Lets a remote run that was disabled, was not enabled yet, or was left out.
     ///
-    /// # Errors
-    /// When that cannot be remembered; it holds until the shell ends all the same.
-    pub fn enable(&mut self, alias: &str) -> Result<(), SharedFailure> {
-        let Some(name) = self.name_of(alias) else { return Ok(()) };
+    /// When that cannot be saved, an event says so; it holds until the shell ends.
+    pub fn enable(&mut self, alias: &str) {
+        let Some(name) = self.name_of(alias) else { return };
         if let Some(enabled) = &mut self.sources.safe {
             enabled.insert(name.clone());
         }
-        let written = self.sources.choices.enable(&name);
+        self.sources.decisions.decide(Decision::Enable(name));
         self.apply_choices();
-        written.map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))
     }
 
-    /// Ends a remote, and does not start it again until somebody enables it, over restarts.
+    /// Ends a remote, and does not start it again until it is enabled, over restarts.
     ///
-    /// # Errors
-    /// When that cannot be remembered; it holds until the shell ends all the same.
-    pub fn disable(&mut self, alias: &str) -> Result<(), SharedFailure> {
-        let Some(name) = self.name_of(alias) else { return Ok(()) };
-        let written = self.sources.choices.disable(&name, Disabled::by_person("by hand"));
+    /// When that cannot be saved, an event says so; it holds until the shell ends.
+    pub fn disable(&mut self, alias: &str) {
+        let Some(name) = self.name_of(alias) else { return };
+        self.sources.decisions.decide(Decision::Disable(name, Disabled::by_person("by hand")));
         self.apply_choices();
-        written.map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))
     }
 
     /// Why a remote is disabled: who has decided that, and when.
     pub fn disabled(&self, alias: &str) -> Option<&Disabled> {
-        self.sources.choices.disabled(&self.entries.get(alias)?.reference.name)
+        self.sources.decisions.choices().disabled(&self.entries.get(alias)?.reference.name)
     }
 
     /// Ends every remote, and starts none for the rest of this run unless somebody enables it.
@@ -437,39 +476,33 @@ impl Federation {
 
     /// Goes back to the [`earlier`](Self::earlier) generation, and stays with it.
     ///
+    /// An event says when that one is damaged, or the decision cannot be saved.
+    ///
     /// # Errors
-    /// When there is none, or it is damaged.
+    /// When there is none.
     pub fn roll_back(&mut self, alias: &str, note: &str) -> Result<(), SharedFailure> {
         let Some(name) = self.name_of(alias) else { return Ok(()) };
-        let to = self.earlier(alias).map(|kept| kept.digest.to_string());
+        let Some(to) = self.earlier(alias).map(|kept| kept.digest.to_string()) else {
+            let error = ArchiveError::NoneOlder(name);
+            return Err(Arc::new(Failure::new(Stage::Discover, error.code(), error)));
+        };
+        let note = note.to_owned();
         self.sources
-            .archive
-            .roll_back(&name, to.as_deref(), note)
-            .map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))?;
-        self.apply_choices();
-        self.follow();
+            .decisions
+            .change_pin(name, move |archive, name| archive.roll_back(name, Some(&to), &note).map(drop));
         Ok(())
     }
 
-    /// Takes newer generations again.
-    ///
-    /// # Errors
-    /// When that cannot be written down.
-    pub fn unpin(&mut self, alias: &str) -> Result<(), SharedFailure> {
-        let Some(name) = self.name_of(alias) else { return Ok(()) };
-        self.sources
-            .archive
-            .unpin(&name)
-            .map_err(|error| Arc::new(Failure::new(Stage::Discover, error.code(), error)))?;
-        self.apply_choices();
-        self.follow();
-        Ok(())
+    /// Takes newer generations again; an event says when that cannot be saved.
+    pub fn unpin(&mut self, alias: &str) {
+        let Some(name) = self.name_of(alias) else { return };
+        self.sources.decisions.change_pin(name, |archive, name| archive.unpin(name));
     }
 
     /// The generations that ran well, newest first.
     pub fn generations(&self, alias: &str) -> Vec<Kept> {
         let name = self.name_of(alias).unwrap_or_default();
-        self.sources.archive.kept(&name).unwrap_or_default()
+        self.sources.decisions.listing().kept(&name)
     }
 
     /// A library of the drop folder that could take the place of a configured one, and is not enabled.
@@ -487,8 +520,8 @@ impl Federation {
     /// Counts a failure of what runs; the third within ten minutes disables it.
     pub(super) fn count_failure(&mut self, alias: &str, failure: &SharedFailure) {
         let Some(name) = self.name_of(alias) else { return };
-        let counted = self.sources.choices.failed(&name, &failure.code, &failure.message, SystemTime::now());
-        if counted.is_none() {
+        let failed = Decision::failed(&name, &failure.code, &failure.message, SystemTime::now());
+        if self.sources.decisions.decide(failed).is_none() {
             return;
         }
         self.apply_choices();

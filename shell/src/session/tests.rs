@@ -93,3 +93,33 @@ fn at_most_so_many_names_are_written() {
     drop(session);
     assert_eq!(Session::begin(folder.path()).1.expect("it did not end").running.len(), NAMES);
 }
+
+#[test]
+fn held_lock_does_not_keep_a_run_from_beginning() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    Session::begin(folder.path()).0.end();
+    let _held = Lock::take(&folder.path().join("sessions/lock"), Duration::ZERO).expect("it is free");
+    let log = told(|| {
+        let (mut session, last) = Session::begin(folder.path());
+        assert_eq!(last, None);
+        session.running(&["clock"]);
+        session.end();
+    });
+    assert!(tells(&log, "session-unwritable") == 1 && log.contains("sessions/lock"), "{log}");
+}
+
+#[test]
+fn files_that_are_not_of_this_version_are_left_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join("sessions").join(name);
+    fs::create_dir_all(folder.path().join("sessions")).expect("it can be made");
+    let later = r#"{ "format": 2, "running": { "clock": 1 } }"#;
+    for (name, content) in [("77.json", later), ("notes.json", "{}"), ("-.txt", "")] {
+        fs::write(file(name), content).expect("it can be written");
+    }
+    let (session, last) = Session::begin(folder.path());
+    session.end();
+    assert_eq!(last, None);
+    assert_eq!(fs::read_to_string(file("77.json")).expect("it is there"), later);
+    assert!(file("notes.json").exists() && file("-.txt").exists());
+}

@@ -1,7 +1,10 @@
 use std::{
     io::Write,
     sync::{Arc, Mutex},
+    thread,
 };
+
+use proptest::prelude::*;
 
 use super::*;
 
@@ -34,6 +37,20 @@ pub(crate) fn tells(log: &str, code: &str) -> usize {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Numbers {
     numbers: Vec<u32>,
+}
+
+impl Content for Numbers {}
+
+/// What is conservative after a loss.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Careful {
+    lost: bool,
+}
+
+impl Content for Careful {
+    fn after_loss() -> Self {
+        Self { lost: true }
+    }
 }
 
 fn file(folder: &Path) -> SharedFile {
@@ -88,7 +105,7 @@ fn nobody_loses_the_change_of_another() {
     let expected: Vec<u32> = (0..4).flat_map(|writer| (0..25).map(move |at| writer * 100 + at)).collect();
     assert_eq!(numbers, expected);
     let left = folder.path().join("deep").read_dir().expect("it is there").count();
-    assert_eq!(left, 2, "the file and its lock");
+    assert_eq!(left, 3, "the file, its copy and its lock");
 }
 
 #[test]
@@ -96,9 +113,7 @@ fn what_cannot_be_understood_is_told_and_set_aside() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = file(folder.path());
     fs::create_dir(folder.path().join("deep")).expect("it can be made");
-    let large = format!(r#"{{ "format": 1, "numbers": [], "x": "{}" }}"#, "x".repeat(LIMIT));
-    let contents =
-        ["", "{", "[]", r#"{ "format": 2, "numbers": [] }"#, r#"{ "numbers": [] }"#, &large, "\u{0}"];
+    let contents = ["", "{", "[]", r#"{ "format": 0, "numbers": [] }"#, r#"{ "numbers": [] }"#, "\u{0}"];
     for (number, content) in (1..).zip(contents) {
         fs::write(file.path(), content).expect("it can be written");
         let log = told(|| assert_eq!(read(&file), [0; 0]));
@@ -111,6 +126,98 @@ fn what_cannot_be_understood_is_told_and_set_aside() {
     fs::create_dir(file.path()).expect("a folder in its place");
     let log = told(|| _ = add(&file, 1).expect("it is set aside too"));
     assert!(log.contains("it is a folder") && read(&file) == [1], "{log}");
+}
+
+#[test]
+fn damaged_file_is_replaced_by_its_copy() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    for number in [7, 8] {
+        add(&file, number).expect("it can be written");
+    }
+    let good = fs::read(file.path()).expect("it is there");
+    for (at, content) in (1..).zip([&good[..good.len() / 2], b"", &[0; 4096]]) {
+        fs::write(file.path(), content).expect("it can be written");
+        let log = told(|| assert_eq!(read(&file), [7, 8], "also the last change"));
+        assert!(tells(&log, "choices-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
+        assert_eq!(fs::read(file.path()).expect("it is there"), good);
+        assert_eq!(fs::read(file.beside(&format!("damaged-{at}"))).expect("it was set aside"), content);
+    }
+    // A folder in its place has one name only.
+    fs::remove_file(file.path()).expect("it is there");
+    fs::create_dir(file.path()).expect("it can be made");
+    assert_eq!(read(&file), [7, 8]);
+    // With the lock held it is used all the same.
+    fs::write(file.path(), "{").expect("it can be written");
+    let _held = Lock::take(&file.beside("lock"), Duration::ZERO).expect("it is free");
+    let log = told(|| assert_eq!(read(&file), [7, 8]));
+    assert!(log.contains("nor replaced") && log.contains("numbers.json.lock"), "{log}");
+    assert_eq!(fs::read(file.path()).expect("it is there"), b"{");
+}
+
+#[test]
+fn loss_of_file_and_copy_is_remembered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    assert_eq!(file.read::<Careful>().expect("it is missing"), Careful { lost: false });
+    fs::create_dir(folder.path().join("deep")).expect("it can be made");
+    for ending in ["", ".bak"] {
+        fs::write(folder.path().join(format!("deep/numbers.json{ending}")), "{").expect("it can be written");
+    }
+    for _ in 0..2 {
+        assert_eq!(file.read::<Careful>().expect("it can be read"), Careful { lost: true });
+    }
+    assert_eq!(fs::read_to_string(file.beside("damaged-1")).expect("it was set aside"), "{");
+}
+
+#[test]
+fn file_of_a_later_version_is_never_touched() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    add(&file, 7).expect("it can be written");
+    let large = format!(r#"{{ "format": 1, "numbers": [], "x": "{}" }}"#, "x".repeat(LIMIT));
+    let later = io::ErrorKind::Unsupported;
+    for (content, kind) in [
+        (r#"{ "format": 2, "numbers": [] }"#, later),
+        (r#"{ "format": 2, "numbers": "of another kind", "more": {} }"#, later),
+        (r#"{ "format": 18446744073709551615 }"#, later),
+        // It may be of a version with another limit.
+        (&large, io::ErrorKind::FileTooLarge),
+    ] {
+        fs::write(file.path(), content).expect("it can be written");
+        assert_eq!(file.read::<Numbers>().expect_err("it is not ours").kind(), kind, "{content:.40}");
+        assert_eq!(add(&file, 1).expect_err("it is not ours").kind(), kind, "{content:.40}");
+        assert_eq!(fs::read_to_string(file.path()).expect("it is there"), content);
+    }
+    let names = folder.path().join("deep").read_dir().expect("it is there");
+    assert_eq!(names.count(), 3, "the file, its copy and its lock");
+}
+
+#[test]
+fn what_a_killed_writer_left_is_removed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = file(folder.path());
+    fs::create_dir(folder.path().join("deep")).expect("it can be made");
+    let left = folder.path().join("deep/.pulse-new-abcdef");
+    fs::write(&left, "half").expect("it can be written");
+    add(&file, 7).expect("it can be written");
+    assert!(!left.exists());
+}
+
+proptest! {
+    /// No content is lost silently: it is read, kept under another name, or refused and left alone.
+    #[test]
+    fn any_content_is_read_set_aside_or_left(content in prop::collection::vec(any::<u8>(), 0..64), json in any::<bool>()) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = SharedFile::new(folder.path().join("n.json"), "the list", "choices-damaged");
+        let content = if json { serde_json::to_vec(&content).expect("JSON") } else { content };
+        fs::write(file.path(), &content).expect("it can be written");
+        let aside = |file: &SharedFile| fs::read(file.beside("damaged-1")).ok();
+        match file.read::<Careful>() {
+            Ok(Careful { lost }) => prop_assert_eq!(aside(&file), lost.then_some(content)),
+            Err(_) => prop_assert_eq!(fs::read(file.path()).expect("it is there"), content),
+        }
+    }
 }
 
 #[test]

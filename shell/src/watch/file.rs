@@ -1,7 +1,8 @@
 //! One followed file: what was told of it, and what is to be told once it comes to rest.
 
 use std::{
-    fs,
+    fs::Metadata,
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
@@ -13,6 +14,7 @@ use crate::{
     config::is_json,
     failure::{Failure, Stage},
     federation::loader::{self, LibraryError},
+    file,
     install::is_plugin,
 };
 
@@ -21,6 +23,8 @@ use crate::{
 pub(super) struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
+    /// When content or owner changed, which no program can set: `cp -p` and `rsync -t` set the other.
+    changed: (i64, i64),
     identity: (u64, u64, Option<SystemTime>),
 }
 
@@ -28,7 +32,26 @@ impl Stamp {
     /// None where no file is.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let about = path.metadata().ok().filter(|about| !about.is_dir())?;
-        Some(Self { length: about.len(), modified: about.modified().ok(), identity: identity(&about) })
+        Some(Self {
+            length: about.len(),
+            modified: about.modified().ok(),
+            changed: changed(&about),
+            identity: identity(&about),
+        })
+    }
+}
+
+fn changed(about: &Metadata) -> (i64, i64) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        (about.ctime(), about.ctime_nsec())
+    }
+    // Windows has such a time, and the standard library does not give it.
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        (0, 0)
     }
 }
 
@@ -126,14 +149,15 @@ fn complete(path: &Path) -> Result<(), Failure> {
         };
     }
     let shown = path.display();
-    if path.metadata().is_ok_and(|about| about.len() > MAX_MANIFEST_BYTES as u64) {
-        // Whoever reads it says that it is too large.
-        return Ok(());
-    }
-    let text = fs::read(path).map_err(|error| {
-        let text = format!("the manifest cannot be read ({error}); let this user read it: {shown}");
-        fail("manifest-unreadable", text)
-    })?;
+    let text = match file::read(path, MAX_MANIFEST_BYTES as u64) {
+        // Its reader reports that it is too large.
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(()),
+        Err(error) => {
+            let text = format!("the manifest cannot be read ({error}); let this user read it: {shown}");
+            return Err(fail("manifest-unreadable", text));
+        }
+        Ok(text) => text,
+    };
     serde_json::from_slice::<serde::de::IgnoredAny>(&text).map(drop).map_err(|error| {
         fail("manifest-not-json", format!("the manifest is not JSON: {error}; correct it there: {shown}"))
     })

@@ -167,11 +167,49 @@ fn a_text_file_with_the_name_of_a_library() {
 
 #[test]
 fn a_folder_with_the_name_of_a_library() {
-    check("library-unreadable", &["cannot be read", "let this user read it"], |installation| {
+    check("library-not-a-library", &["it is a folder, not a file", "correct its location"], |installation| {
         let path = installation.path(&library());
         fs::remove_file(&path).expect("it was there");
         fs::create_dir(&path).expect("a folder can be made");
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn pipe_device_or_link_loop_as_library() {
+    use std::os::unix::fs::symlink;
+    let replace = |make: fn(&std::path::Path)| {
+        move |installation: &mut Installation| {
+            let path = installation.path(&library());
+            fs::remove_file(&path).expect("it was there");
+            make(&path);
+        }
+    };
+    check(
+        "library-unreadable",
+        &["cannot be read", "let this user read it"],
+        replace(|path| symlink(path, path).expect("links can be made")),
+    );
+    check(
+        "library-not-a-library",
+        &["it is a device, not a file"],
+        replace(|path| symlink("/dev/zero", path).expect("links can be made")),
+    );
+    check(
+        "library-not-a-library",
+        &["it is a named pipe, not a file"],
+        replace(|path| {
+            let made = std::process::Command::new("mkfifo").arg(path).status();
+            assert!(made.is_ok_and(|made| made.success()));
+        }),
+    );
+    check(
+        "library-too-large",
+        &["strip its symbols"],
+        replace(|path| {
+            fs::File::create(path).and_then(|file| file.set_len(3 << 30)).expect("files can be sparse");
+        }),
+    );
 }
 
 #[test]

@@ -44,6 +44,8 @@ type Provocation = (&'static str, fn() -> String);
 /// Codes that no test provokes, and why.
 const OUT_OF_REACH: &[(&str, &str)] = &[
     ("auth-random-unavailable", "a system that runs tests has random bytes"),
+    ("drop-folder-silent", "a test has no file system that does not answer"),
+    ("lock-unsupported", "the file systems on which tests run have locks"),
     ("check-lost", "nobody asks for what it says that nobody wants, or the shell itself is at fault"),
     ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
     ("link-failed", "tests start no browser; those of `links` have one that hangs"),

@@ -204,6 +204,104 @@ fn what_cannot_be_used_is_not_installed() {
 }
 
 #[test]
+fn file_of_any_name_is_installed_where_it_is_found() {
+    let (library, name, manifest) = bare();
+    let entry = manifest["remoteEntry"].as_str().expect("a manifest has an entry").to_owned();
+    for odd in ["plugin.bin", "plugin", ".hidden.so", "libx.so.1", "libx.so~", "a\tb.so"] {
+        let installation = Installation::new();
+        let file = installation.write(&format!("shipped/{odd}"), fs::read(&library).expect("it can be read"));
+        let installed = run(&installation, &["install", &text(&file), "--json"]).good().json();
+        assert_eq!(installed["library"], text(&installation.path("data/plugins").join(library_file(&entry))));
+        run(&installation, &["enable", &name]).good();
+        let mut shell = installation.start();
+        shell.frame(Vec::new());
+        assert!(shell.federation.entries().contains_key(&name), "{odd}");
+    }
+    // One that a shell finds keeps its name, and its successor says what it replaces.
+    let installation = Installation::new();
+    let own = installation
+        .write(&format!("shipped/{}", library_file("own")), fs::read(&library).expect("it is there"));
+    let answer = run(&installation, &["install", &text(&own)]).good();
+    assert!(answer.stdout.contains(&library_file("own")) && !answer.stderr.contains("in place of"));
+    let answer = run(&installation, &["install", &text(&own)]).good();
+    let version = manifest["version"].as_str().expect("a version");
+    assert!(answer.stderr.contains(&format!("in place of {version}")), "{}", answer.stderr);
+    // A hidden manifest gets a name as well.
+    let hidden = installation.write("shipped/.json.json", manifest.to_string());
+    fs::copy(&library, installation.path("shipped").join(library_file(&entry)))
+        .expect("libraries can be copied");
+    let installed = run(&installation, &["install", &text(&hidden), "--json"]).good().json();
+    assert_eq!(installed["manifest"], text(&installation.path(&format!("data/plugins/{entry}.json"))));
+}
+
+#[test]
+fn folder_is_not_installed_and_its_files_are_named() {
+    let installation = Installation::new();
+    let (library, ..) = bare();
+    let file = installation
+        .write(&format!("shipped/{}", library_file("clock")), fs::read(&library).expect("it is there"));
+    let answer = run(&installation, &["install", &text(file.parent().expect("a folder"))]);
+    answer.refused(1, "library-not-a-library");
+    assert!(answer.stderr.contains("this is a folder") && answer.stderr.contains(&library_file("clock")));
+}
+
+#[cfg(unix)]
+#[test]
+fn installed_library_is_private_and_what_killed_installs_left_goes() {
+    use std::os::unix::fs::PermissionsExt;
+    let installation = Installation::new();
+    let (library, ..) = bare();
+    let open = installation.copy(&library);
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o6777)).expect("rights can be set");
+    let left = installation.write("data/plugins/.pulse-new-killed", "half");
+    let others = installation.write("data/plugins/.new-things", "of somebody else");
+    run(&installation, &["install", &text(&open)]).good();
+    let place = installation.path("data/plugins").join(library.file_name().expect("a library is a file"));
+    assert_eq!(place.metadata().expect("it is there").permissions().mode() & 0o7777, 0o600);
+    assert!(!left.exists() && others.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn hostile_files_in_the_drop_folder_hold_no_command_up() {
+    use std::os::unix::fs::symlink;
+    let installation = Installation::new();
+    let plugins = installation.path("data/plugins");
+    fs::create_dir_all(plugins.join("folder.so")).expect("folders can be made");
+    for name in ["pipe.json", "pipe.so"] {
+        let made = Command::new("mkfifo").arg(plugins.join(name)).status().expect("mkfifo starts");
+        assert!(made.success());
+    }
+    for (name, to) in [("zero.json", "/dev/zero"), ("loop.so", "loop.so"), ("nowhere.json", "/nowhere")] {
+        symlink(to, plugins.join(name)).expect("links can be made");
+    }
+    File::create(plugins.join("large.json"))
+        .and_then(|file| file.set_len(6 << 30))
+        .expect("files can be sparse");
+    let (library, name, _) = bare();
+    run(&installation, &["install", &text(&library)]).good();
+    run(&installation, &["enable", &name]).good();
+    for (file, code, says) in [
+        ("pipe.so", "library-not-a-library", "it is a named pipe"),
+        ("pipe.json", "manifest-unreadable", "it is a named pipe"),
+        ("zero.json", "manifest-unreadable", "it is a device"),
+        ("large.json", "manifest-too-large", "6442450944 bytes"),
+        ("loop.so", "library-unreadable", "symbolic links"),
+    ] {
+        let answer = run(&installation, &["install", &text(&plugins.join(file))]);
+        answer.refused(1, code);
+        assert!(answer.stderr.contains(says), "{}", answer.stderr);
+        assert!(run(&installation, &["inspect", &text(&plugins.join(file))]).stderr.contains(says));
+    }
+    // As a host's manifest too, and as the files that decisions are in.
+    for (file, code) in [("pipe.json", "config-unreadable"), ("large.json", "manifest-too-large")] {
+        run(&installation, &["plan", "--host", &text(&plugins.join(file))]).refused(1, code);
+    }
+    let made = Command::new("mkfifo").arg(installation.path("data/remotes.json.lock")).status();
+    let _ = made.expect("mkfifo starts");
+}
+
+#[test]
 fn generations_are_listed_and_gone_back_to() {
     let installation = Installation::new();
     let data = installation.path("data");

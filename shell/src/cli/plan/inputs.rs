@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     difference,
     failure::{Failure, Stage},
     file,
+    install::is_plugin,
 };
 
 /// The manifests that could be read, and what there is to say about the rest.
@@ -84,7 +85,7 @@ impl Inputs {
         let [mut other, mut hosts, mut libraries, mut found] = [0_usize; 4];
         for path in files {
             let json = is_json(&path);
-            if !json && !path.to_string_lossy().ends_with(env::consts::DLL_SUFFIX) {
+            if !is_plugin(&path) {
                 continue;
             }
             match if json { kind(&path) } else { Kind::Remote } {

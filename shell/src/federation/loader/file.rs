@@ -1,8 +1,8 @@
 //! Libraries as files: read, compared with their size, never run.
 
-use std::{fs::File, path::Path};
+use std::{cell::Cell, fs::File, io, ops::Range, path::Path};
 
-use object::{FileKind, Object, ObjectSection, ObjectSegment, ReadCache};
+use object::{FileKind, Object, ObjectSection, ObjectSegment, ReadCache, ReadRef};
 use plugin_api::{
     abi::ABI_REVISION,
     embed::{self, EmbedError},
@@ -10,8 +10,46 @@ use plugin_api::{
 };
 
 use super::LibraryError;
+use crate::file;
 
-type Image<'a> = object::File<'a, &'a ReadCache<File>>;
+type Image<'a> = object::File<'a, Frugal<'a>>;
+
+/// The most that is read of a library to find its manifest, in bytes: its tables, with the symbols of a debug build.
+const MAX_TABLES: u64 = 128 << 20;
+
+/// The largest manifest section, in bytes; some formats pad it.
+const MAX_SECTION: u64 = 2 * (embed::HEADER + embed::MAX_TEXT) as u64;
+
+/// A reader of a library's tables, which state their own sizes, within a budget.
+#[derive(Clone, Copy)]
+struct Frugal<'a> {
+    cache: &'a ReadCache<File>,
+    left: &'a Cell<u64>,
+}
+
+impl Frugal<'_> {
+    fn spend(self, bytes: u64) -> Result<(), ()> {
+        self.left.set(self.left.get().checked_sub(bytes).ok_or(())?);
+        Ok(())
+    }
+}
+
+impl<'a> ReadRef<'a> for Frugal<'a> {
+    fn len(self) -> Result<u64, ()> {
+        self.cache.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        self.spend(size)?;
+        self.cache.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        let found = self.cache.read_bytes_at_until(range, delimiter)?;
+        self.spend(found.len() as u64 + 1)?;
+        Ok(found)
+    }
+}
 
 /// The manifest inside of the library at `path`. Runs none of its code.
 ///
@@ -55,13 +93,15 @@ fn with_library<T>(
     path: &Path,
     read: impl FnOnce(&Image<'_>, u64) -> Result<T, LibraryError>,
 ) -> Result<T, LibraryError> {
-    let file = File::open(path).map_err(|e| LibraryError::io(e, path))?;
-    let about = file.metadata().map_err(|e| LibraryError::io(e, path))?;
-    if about.is_dir() {
-        return Err(LibraryError::NotALibrary(path.to_owned()));
+    let file = file::open(path).map_err(|e| LibraryError::io(e, path))?;
+    let size = file.metadata().map_err(|e| LibraryError::io(e, path))?.len();
+    if size > file::MAX_LIBRARY {
+        let error = io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {size} bytes"));
+        return Err(LibraryError::io(error, path));
     }
-    let cache = ReadCache::new(file);
-    let kind = FileKind::parse(&cache).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
+    let (cache, left) = (ReadCache::new(file), Cell::new(MAX_TABLES));
+    let data = Frugal { cache: &cache, left: &left };
+    let kind = FileKind::parse(data).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
     let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
     let here = platform(native_format(), native_architecture());
     let other = |found| LibraryError::OtherPlatform { found, here: here.clone(), path: path.to_owned() };
@@ -76,7 +116,7 @@ fn with_library<T>(
         FileKind::MachOFat32 | FileKind::MachOFat64 => return Err(other("macho universal".to_owned())),
         _ => return Err(LibraryError::NotALibrary(path.to_owned())),
     }
-    let library = object::File::parse(&cache).map_err(|e| damaged(e, path))?;
+    let library = object::File::parse(data).map_err(|e| damaged(e, path))?;
     let found = platform(library.format(), library.architecture());
     if found != here {
         return Err(other(found));
@@ -84,13 +124,19 @@ fn with_library<T>(
     if library.kind() != object::ObjectKind::Dynamic {
         return Err(LibraryError::NotALibrary(path.to_owned()));
     }
-    read(&library, about.len())
+    read(&library, size)
 }
 
 fn manifest_text(library: &Image<'_>, path: &Path) -> Result<String, LibraryError> {
     let section = embed::SECTIONS.iter().find_map(|name| library.section_by_name(name));
     let section = section
         .ok_or_else(|| LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned()))?;
+    // Before it is read: it states its own size.
+    if section.size() > MAX_SECTION {
+        let text =
+            format!("its manifest section has {} bytes, and at most {MAX_SECTION} are read", section.size());
+        return Err(LibraryError::Damaged(text, path.to_owned()));
+    }
     let content = section.data().map_err(|e| damaged(e, path))?;
     let (revision, text) = embed::parse(content).map_err(|e| match e {
         EmbedError::Magic => LibraryError::NotAPlugin(e.to_string(), path.to_owned()),

@@ -1,6 +1,7 @@
 //! What people decide about remotes: the drop folder, enabling, going back, starting without.
 
 use pulse::{
+    choices::Choices,
     federation::{Event, Place, resolver::Slot},
     install::install,
 };
@@ -33,13 +34,13 @@ fn what_is_put_into_the_drop_folder_is_listed_and_runs_once_it_is_enabled() {
     shell.show(PUPPET, "./calm");
     shell.frame(Vec::new());
     assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-not-enabled"));
-    shell.federation.enable(PUPPET).expect("that can be written down");
+    shell.federation.enable(PUPPET);
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     drop(shell);
     let mut shell = installation.start();
     shell.show(PUPPET, "./calm");
     shell.drive("it runs after a restart too", |shell| shell.screen().says("Counted 0"));
-    shell.federation.disable(PUPPET).expect("that can be written down");
+    shell.federation.disable(PUPPET);
     assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-disabled"));
     shell.drive("it has ended", |shell| shell.federation.retiring() == 0);
     assert!(shell.federation.kept().is_empty());
@@ -57,7 +58,7 @@ fn an_installed_library_of_a_configured_remote_takes_over_when_it_is_enabled() {
     install(&later(&installation), shell.federation.config()).expect("it can be installed");
     shell.drive("it could be used", |shell| shell.federation.installed_beside(PUPPET).is_some());
     assert!(shell.screen().says("Version 1.0.0"), "installing is not enabling");
-    shell.federation.enable(PUPPET).expect("that can be written down");
+    shell.federation.enable(PUPPET);
     shell.drive("the later one has taken over", |shell| shell.screen().says("Version 1.1.0"));
     assert!(shell.screen().says("Counted 1"), "with the state, which it has migrated: {}", shell.describe());
     assert!(matches!(shell.entry(PUPPET).place(), Place::Installed(_)));
@@ -87,7 +88,7 @@ fn a_generation_that_ran_well_can_be_gone_back_to_and_stays() {
     shell.show(PUPPET, "./calm");
     shell.drive("it stays so after a restart", |shell| shell.screen().says("Version 1.0.0"));
     assert!(generation > 0);
-    shell.federation.unpin(PUPPET).expect("that can be written down");
+    shell.federation.unpin(PUPPET);
     shell.drive("newer ones are taken again", |shell| shell.screen().says("Version 1.1.0"));
 }
 
@@ -100,8 +101,103 @@ fn a_shell_that_is_started_without_remotes_runs_those_that_are_enabled_then() {
     shell.show(FIXTURES, "./calm");
     shell.frame(Vec::new());
     assert_eq!(code(&shell, FIXTURES).as_deref(), Some("safe-mode"));
-    shell.federation.enable(FIXTURES).expect("that can be written down");
+    shell.federation.enable(FIXTURES);
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
+}
+
+/// Decisions of a later version, which this one cannot understand.
+const LATER_FORMAT: &str = r#"{ "format": 2, "disabled": {} }"#;
+
+#[test]
+fn remotes_do_not_start_while_decisions_are_unknown() {
+    let installation = fixtures();
+    let file = installation.write("data/remotes.json", LATER_FORMAT);
+    let mut shell = installation.start();
+    shell.show(FIXTURES, "./calm");
+    shell.frame(Vec::new());
+    let failure = shell.failure(FIXTURES).expect("it is not started");
+    assert_eq!(failure.code, "decisions-unknown");
+    assert!(failure.message.contains("format 2"), "{failure}");
+    shell.federation.enable(FIXTURES);
+    shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
+    shell.drive("that it is not saved is reported", |shell| {
+        shell.told.iter().any(|told| told.event == Event::Undecided)
+    });
+    drop(shell);
+    assert_eq!(std::fs::read_to_string(file).expect("it is there"), LATER_FORMAT);
+}
+
+#[test]
+fn index_of_a_later_version_leaves_pins_unknown() {
+    let installation = fixtures();
+    let file = installation.write("data/generations/index.json", LATER_FORMAT);
+    let mut shell = installation.start();
+    shell.show(FIXTURES, "./calm");
+    shell.frame(Vec::new());
+    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("decisions-unknown"));
+    drop(shell);
+    assert_eq!(std::fs::read_to_string(file).expect("it is there"), LATER_FORMAT);
+}
+
+#[cfg(unix)]
+#[test]
+fn index_that_cannot_be_read_makes_no_remote_unavailable() {
+    let installation = fixtures();
+    let file = installation.write("data/generations/index.json", "");
+    std::fs::remove_file(&file).expect("it is there");
+    std::os::unix::fs::symlink(&file, &file).expect("links can be made");
+    let mut shell = installation.start();
+    shell.show(FIXTURES, "./calm");
+    shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
+}
+
+#[test]
+fn held_lock_delays_only_the_writing_of_a_decision() {
+    let installation = fixtures();
+    let lock = installation.write("data/remotes.json.lock", "");
+    let lock = std::fs::File::options().write(true).open(lock).expect("it can be opened");
+    lock.lock().expect("it is free");
+    let mut shell = installation.start();
+    shell.show(FIXTURES, "./calm");
+    shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
+    shell.federation.disable(FIXTURES);
+    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("remote-disabled"), "at once");
+    assert!(Choices::load(&installation.path("data")).disabled(FIXTURES).is_none(), "it is not written");
+    shell.drive("that it is not saved is reported", |shell| {
+        shell.told.iter().any(|told| told.event == Event::Undecided)
+    });
+    let told = shell.told.iter().find(|told| told.event == Event::Undecided).expect("it was reported");
+    let failure = told.failure.as_ref().expect("there is a reason");
+    assert_eq!(failure.code, "choices-unwritable");
+    assert!(failure.message.contains("remotes.json.lock"), "{failure}");
+    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("remote-disabled"), "it holds");
+    drop(lock);
+    drop(shell);
+    assert!(Choices::load(&installation.path("data")).disabled(FIXTURES).is_some(), "it is written at the end");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_that_cannot_be_used_are_reported_at_the_start() {
+    let installation = fixtures();
+    let library = |stem: &str| format!("{stem}{}", std::env::consts::DLL_SUFFIX);
+    installation.write("data/plugins/damaged.json", "{");
+    installation.write(&format!("data/plugins/{}", library("text")), "text");
+    installation.write("data/plugins/unpacked/clock.json", "{}");
+    installation.write("data/plugins/.hidden.json", "{");
+    let pipe = installation.path("data/plugins").join(library("pipe"));
+    let made = std::process::Command::new("mkfifo").arg(pipe).status().expect("mkfifo starts");
+    assert!(made.success());
+    let mut shell = installation.start();
+    shell.show(FIXTURES, "./calm");
+    shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
+    let of: Vec<&str> = shell
+        .told
+        .iter()
+        .filter(|told| told.event == Event::Unreadable)
+        .map(|told| told.alias.as_str())
+        .collect();
+    assert_eq!(of, ["damaged.json", &library("pipe"), &library("text"), "unpacked"]);
 }
 
 #[test]

@@ -1,0 +1,272 @@
+//! What was decided about remotes: read from memory at once, written by a worker.
+//!
+//! The view is what the files said last, with what was decided here since. A decision that cannot be written stays in
+//! the view, and is written with the next one or at the end.
+
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::remote::Wake;
+use crate::{
+    archive::{Archive, ArchiveError, Listing},
+    choices::{self, Choices, ChoicesError, Decision, Disabled},
+    failure::{Failure, Stage},
+    worker::Worker,
+};
+
+/// The time for which the start waits for the files, and the end for what is still to be written.
+const LIMIT: Duration = Duration::from_secs(2);
+
+pub(super) struct Decisions {
+    files: Arc<Mutex<Files>>,
+    /// `None` once everything is written, or where the system has no thread: then the caller waits.
+    worker: Option<Worker>,
+    sender: mpsc::Sender<Report>,
+    reports: mpsc::Receiver<Report>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    /// As the files were.
+    base: Snapshot,
+    /// With what is pending.
+    choices: Choices,
+    pending: Vec<Pending>,
+    next: u64,
+}
+
+/// A decision that is not in the file as far as is known.
+struct Pending {
+    number: u64,
+    decision: Decision,
+    /// The worker has it.
+    sent: bool,
+}
+
+/// What the files say.
+#[derive(Clone)]
+struct Snapshot {
+    choices: Choices,
+    listing: Listing,
+    /// Why it is not known which generations are pinned.
+    doubt: Option<String>,
+}
+
+/// The files, as the worker reads and writes them.
+struct Files {
+    snapshot: Snapshot,
+    archive: Archive,
+    /// The last error of the archive, which is logged once.
+    error: Option<String>,
+}
+
+/// What came of a job.
+struct Report {
+    snapshot: Snapshot,
+    /// The decisions that it was to write.
+    written: Vec<u64>,
+    /// The remote's name, and what went wrong.
+    failed: Option<(String, Failure)>,
+}
+
+impl Decisions {
+    /// Begins to read the files of this data folder, and waits for them for at most two seconds.
+    pub(super) fn start(data_dir: &Path, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let worker = Worker::start("decisions").inspect_err(|error| {
+            tracing::error!(
+                code = "no-thread",
+                "cannot spawn a thread to write decisions ({error}), so the window waits for them; end other programs \
+                 and start the shell again"
+            );
+        });
+        let choices = Choices::unread(data_dir);
+        let snapshot = Snapshot { choices: choices.clone(), listing: Listing::default(), doubt: None };
+        let files = Files { snapshot: snapshot.clone(), archive: Archive::new(data_dir), error: None };
+        let (sender, reports) = mpsc::channel();
+        let mut decisions = Self {
+            files: Arc::new(Mutex::new(files)),
+            worker: worker.ok(),
+            sender,
+            reports,
+            wake: Arc::new(wake),
+            base: snapshot,
+            choices,
+            pending: Vec::new(),
+            next: 0,
+        };
+        decisions.refresh();
+        let until = Instant::now() + LIMIT;
+        match decisions.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(report) => _ = decisions.adopt(report),
+            Err(_) => tracing::warn!(
+                code = "choices-unreadable",
+                "which remotes are enabled and disabled has not been read within {} s; none starts until it is, so \
+                 check the disk or network folder that this file is on: {}",
+                LIMIT.as_secs(),
+                decisions.choices.file().display()
+            ),
+        }
+        decisions
+    }
+
+    pub(super) fn choices(&self) -> &Choices {
+        &self.choices
+    }
+
+    pub(super) fn listing(&self) -> &Listing {
+        &self.base.listing
+    }
+
+    /// Returns why it is not known what was decided; see [`Choices::doubt`].
+    pub(super) fn doubt(&self) -> Option<String> {
+        self.choices.doubt().or_else(|| self.base.doubt.clone())
+    }
+
+    /// Takes a decision now, and has it written.
+    pub(super) fn decide(&mut self, decision: Decision) -> Option<Disabled> {
+        let disabled = self.choices.note(&decision);
+        self.next += 1;
+        self.pending.push(Pending { number: self.next, decision, sent: false });
+        self.write();
+        disabled
+    }
+
+    /// Has the files read again.
+    pub(super) fn refresh(&self) {
+        self.run(Vec::new(), |_| None);
+    }
+
+    /// Has the archive pin another generation of the remote called `name`, or none.
+    pub(super) fn change_pin(
+        &self,
+        name: String,
+        change: impl FnOnce(&Archive, &str) -> Result<(), ArchiveError> + Send + 'static,
+    ) {
+        self.run(Vec::new(), move |files| {
+            let error = change(&files.archive, &name).err()?;
+            Some((name, Failure::new(Stage::Discover, error.code(), error)))
+        });
+    }
+
+    fn write(&mut self) {
+        let (mut numbers, mut decisions) = (Vec::new(), Vec::new());
+        for pending in self.pending.iter_mut().filter(|pending| !pending.sent) {
+            pending.sent = true;
+            numbers.push(pending.number);
+            decisions.push(pending.decision.clone());
+        }
+        if decisions.is_empty() {
+            return;
+        }
+        self.run(numbers, move |files| {
+            let error: ChoicesError = files.snapshot.choices.write(&decisions).err()?;
+            let name = decisions.last().map(Decision::name).unwrap_or_default().to_owned();
+            Some((name, Failure::new(Stage::Discover, error.code(), error)))
+        });
+    }
+
+    /// Runs `job` on the worker, and reads the files after it.
+    fn run(
+        &self,
+        written: Vec<u64>,
+        job: impl FnOnce(&mut Files) -> Option<(String, Failure)> + Send + 'static,
+    ) {
+        let (files, sender, wake) = (Arc::clone(&self.files), self.sender.clone(), Arc::clone(&self.wake));
+        let run = move || {
+            let mut files = files.lock();
+            let failed = job(&mut files);
+            files.read();
+            // The federation may have ended.
+            let _ = sender.send(Report { snapshot: files.snapshot.clone(), written, failed });
+            wake();
+        };
+        match &self.worker {
+            Some(worker) => worker.run(run),
+            None => run(),
+        }
+    }
+
+    /// Takes what has come of jobs: `None` if nothing has changed, else what went wrong, by the remote's name.
+    pub(super) fn poll(&mut self) -> Option<Vec<(String, Failure)>> {
+        let (mut changed, mut failed) = (false, Vec::new());
+        while let Ok(report) = self.reports.try_recv() {
+            let (differs, failure) = self.adopt(report);
+            changed |= differs || failure.is_some();
+            failed.extend(failure);
+        }
+        changed.then_some(failed)
+    }
+
+    fn adopt(&mut self, report: Report) -> (bool, Option<(String, Failure)>) {
+        let Report { snapshot, written, failed } = report;
+        if failed.is_none() {
+            self.pending.retain(|pending| !written.contains(&pending.number));
+        } else {
+            self.pending.iter_mut().filter(|p| written.contains(&p.number)).for_each(|p| p.sent = false);
+        }
+        let mut choices = snapshot.choices.clone();
+        for pending in &self.pending {
+            choices.note(&pending.decision);
+        }
+        let differs = !choices.says_the_same(&self.choices)
+            || snapshot.listing != self.base.listing
+            || snapshot.doubt != self.base.doubt;
+        (self.base, self.choices) = (snapshot, choices);
+        (differs, failed)
+    }
+
+    /// Writes what is still to be written, and waits for that for at most two seconds.
+    pub(super) fn finish(&mut self) {
+        let _ = self.poll();
+        self.write();
+        let Some(worker) = self.worker.take() else { return };
+        let in_time = worker.finish(LIMIT);
+        let mut failed = None;
+        for report in self.reports.try_iter().collect::<Vec<_>>() {
+            failed = self.adopt(report).1.or(failed);
+        }
+        if let Some(pending) = self.pending.last() {
+            let why = match failed {
+                Some((_, failure)) => failure.message,
+                None if in_time => String::new(),
+                None => format!("it was not done within {} s", LIMIT.as_secs()),
+            };
+            tracing::warn!(
+                code = choices::CODE,
+                "the last decision, about `{}`, is not saved ({why}); decide again: {}",
+                pending.decision.name(),
+                self.choices.file().display()
+            );
+        }
+    }
+}
+
+impl Files {
+    fn read(&mut self) {
+        self.snapshot.choices.reload();
+        let error = match self.archive.listing() {
+            Ok(listing) => {
+                (self.snapshot.listing, self.snapshot.doubt) = (listing, None);
+                None
+            }
+            Err(error) => {
+                let text = error.to_string();
+                // Pins are decisions, and a later version may have made some.
+                self.snapshot.doubt = error.is_later_format().then(|| text.clone());
+                if self.error.as_ref() != Some(&text) {
+                    tracing::warn!(code = error.code(), "{text}");
+                }
+                Some(text)
+            }
+        };
+        self.error = error;
+    }
+}
+
+/// Routes the worker's reports to the window.
+pub(super) fn waker(wake: &Wake) -> impl Fn() + Send + Sync + 'static {
+    let wake = Arc::clone(wake);
+    move || wake(Duration::ZERO)
+}

@@ -1,0 +1,108 @@
+//! Locks between processes, on files of their own that are never removed.
+//!
+//! Taking one may wait: `[any thread but the window's]`.
+
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+    sync::Once,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::file;
+
+/// A lock that ends with the value, or with its process.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// `None` where the file system has no locks.
+    _file: Option<File>,
+}
+
+impl Lock {
+    /// Takes the lock of the file at `path`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`], with a sentence that names the file, when another process keeps the lock for
+    /// longer than `patience`; those of [`file::open_lock`].
+    pub(crate) fn take(path: &Path, patience: Duration) -> io::Result<Self> {
+        let file = file::open_lock(path)?;
+        let until = Instant::now() + patience;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: Some(file) }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    let text = format!(
+                        "another process has kept the lock {} for {} s",
+                        path.display(),
+                        patience.as_secs()
+                    );
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                }
+                Err(TryLockError::Error(error)) if is_unsupported(&error) => {
+                    report_unsupported(&error, path);
+                    return Ok(Self { _file: None });
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Some network file systems have no locks, or none while their lock service is down.
+fn is_unsupported(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::ENOLCK) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+fn report_unsupported(error: &io::Error, path: &Path) {
+    static REPORTED: Once = Once::new();
+    REPORTED.call_once(|| {
+        tracing::warn!(
+            code = "lock-unsupported",
+            "the file system of the data folder has no locks ({error}), so simultaneous changes by several shells and \
+             commands may be lost; name a local folder with --data-dir: {}",
+            path.display()
+        );
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_lock_is_reported_by_name_after_its_patience() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.lock");
+        let held = Lock::take(&path, Duration::ZERO).expect("it is free");
+        let error = Lock::take(&path, Duration::from_millis(20)).expect_err("it is held");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+        drop(held);
+        assert!(path.exists(), "its file stays");
+        Lock::take(&path, Duration::ZERO).expect("it is free again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_files_are_locked() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|made| made.success()));
+        for path in [&pipe, folder.path()] {
+            let error = Lock::take(path, Duration::from_mins(1)).expect_err("it is no file");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}", path.display());
+        }
+        assert!(is_unsupported(&io::Error::from_raw_os_error(libc::ENOLCK)));
+        assert!(!is_unsupported(&io::Error::from_raw_os_error(libc::EACCES)));
+    }
+}
