@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 fn library(folder: &Path) -> PathBuf {
