@@ -213,7 +213,7 @@ impl Entry {
         });
         if let Ok(found) = &entry.found
             && let Source::Library(path) = &found.code
-            && !path.exists()
+            && path.try_exists().is_ok_and(|there| !there)
         {
             // Known without trying: it takes no part in plans, and nobody waits for its copies.
             let missing = LibraryError::Missing(path.clone());

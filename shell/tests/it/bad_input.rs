@@ -316,11 +316,15 @@ fn a_manifest_that_is_missing_or_unreadable() {
     check("manifest-missing", &["put it back or correct"], |installation| {
         fs::remove_file(installation.path("remoteFixtures.json")).expect("it was there");
     });
-    check("manifest-unreadable", &["cannot be read", "it is a folder, not a file", "correct what names it"], |installation| {
-        let path = installation.path("remoteFixtures.json");
-        fs::remove_file(&path).expect("it was there");
-        fs::create_dir(&path).expect("a folder can be made");
-    });
+    check(
+        "manifest-unreadable",
+        &["cannot be read", "it is a folder, not a file", "correct what names it"],
+        |installation| {
+            let path = installation.path("remoteFixtures.json");
+            fs::remove_file(&path).expect("it was there");
+            fs::create_dir(&path).expect("a folder can be made");
+        },
+    );
 }
 
 #[test]
