@@ -192,11 +192,7 @@ impl Exit {
 
     fn print(&self) {
         // Names, paths and sentences of remotes may be in it.
-        eprintln!(
-            "error: {} [{}]",
-            text::lines(&self.text, usize::MAX),
-            text::line(&self.stable, MAX_CODE)
-        );
+        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), text::line(&self.stable, MAX_CODE));
         if io::stderr().is_terminal() && catalogue::find(&self.stable).is_some() {
             eprintln!("help: `pulse explain {}` says more", self.stable);
         }
@@ -300,9 +296,7 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     let config = match Config::load(&options) {
         Ok(config) => config,
         // A user who has clicked an icon sees no standard error.
-        Err(
-            error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..)),
-        ) => {
+        Err(error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..))) => {
             let exit = Exit::of(error.code(), &error);
             exit.print();
             return Ok(if app::broken::run(&options, error).unwrap_or(false) { 0 } else { exit.code });

@@ -410,7 +410,8 @@ impl Federation {
         // What has failed so often may have done so because of its state.
         if self
             .sources
-            .choices
+            .decisions
+            .choices()
             .disabled(&entry.reference.name)
             .is_none_or(|disabled| disabled.by != By::Failures)
         {
