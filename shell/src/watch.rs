@@ -377,7 +377,9 @@ impl Follower {
 
     fn follow(&mut self, follow: Follow) {
         let Follow { files, folders, number } = follow;
-        let listed = folders.iter().flat_map(|folder| file::plugins(folder));
+        // In a folder that is followed already, what has come meanwhile is news.
+        let listed = folders.iter().filter(|folder| !self.folders.contains_key(*folder));
+        let listed: Vec<_> = listed.flat_map(|folder| file::plugins(folder)).collect();
         for path in files.iter().cloned().chain(listed) {
             self.files.entry(path).or_insert_with_key(|path| Followed::known(Stamp::of(path)));
         }

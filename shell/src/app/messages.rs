@@ -136,6 +136,9 @@ impl Message {
                 let text = "What runs is unchanged. ".to_owned();
                 (Weight::Error, true, format!("{title} was not updated"), text)
             }
+            Event::Undecided => {
+                (Weight::Error, true, format!("Couldn't save a decision about {title}"), String::new())
+            }
         };
         let why = failure.as_ref().map(|failure| sentence(&failure.message)).unwrap_or_default();
         let code = failure.as_ref().map(|failure| failure.code.clone());

@@ -53,10 +53,15 @@ impl Sources {
     /// Reads what there is, for some seconds at most; the rest comes when it is read.
     pub(super) fn new(config: &Config, wake: &Wake) -> Self {
         let looked = Arc::clone(wake);
+        let watch = config.watch.then(|| Watch::start(move || looked(Duration::ZERO)));
+        if let Some(watch) = &watch {
+            // Before the first look: what comes between the two is seen by either.
+            watch.follow(BTreeSet::new(), BTreeSet::from([drop_folder(config)]));
+        }
         // The slow things at the same time.
         let mut sources = Self {
             archive: Archive::new(&config.data_dir),
-            watch: config.watch.then(|| Watch::start(move || looked(Duration::ZERO))),
+            watch,
             installed: BTreeMap::new(),
             scan: config.watch.then(|| Scan::start(drop_folder(config), wake)),
             unusable: Vec::new(),

@@ -440,6 +440,19 @@ fn plugins_in_a_folder_are_told() {
 }
 
 #[test]
+fn plugin_that_comes_while_others_are_followed_is_reported() {
+    let mut scene = Scene::deaf(Pace { poll: SETTLE, ..Pace::REAL });
+    fs::create_dir(scene.path("drop")).expect("folders can be made");
+    scene.follow(&[], &["drop"]);
+    for number in 0..10 {
+        // Before the thread looks.
+        scene.write(&format!("drop/{number}.json"), "1");
+        scene.follow(&[&format!("{number}.json")], &["drop"]);
+        scene.expect(&format!("drop/{number}.json"), "complete");
+    }
+}
+
+#[test]
 fn without_events_files_are_looked_at_all_the_same() {
     let mut scene = Scene::deaf(Pace { poll: SETTLE, ..Pace::REAL });
     scene.write("a/b/a.json", "1");
