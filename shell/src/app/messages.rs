@@ -129,9 +129,6 @@ impl Message {
             Event::Failed => (Weight::Error, true, format!("{title} has failed"), String::new()),
             Event::Disabled => (Weight::Error, true, format!("{title} was disabled"), String::new()),
             Event::Kept => (Weight::Info, false, format!("Part of {title} is still loaded"), String::new()),
-            Event::Undecided => {
-                (Weight::Error, true, format!("Couldn't save a decision about {title}"), String::new())
-            }
             Event::Unreadable => {
                 let text = "What runs is unchanged. ".to_owned();
                 (Weight::Error, true, format!("{title} was not updated"), text)

@@ -45,7 +45,7 @@ pub(super) struct Thread {
 pub(super) struct Open {
     remote: Arc<Shared>,
     expose: String,
-    surface: SurfaceBox,
+    pub(super) surface: SurfaceBox,
     validator: Validator,
     mailbox: Arc<Mailbox>,
     drawn: bool,
