@@ -75,7 +75,7 @@ impl SharedFile {
     /// # Errors
     /// Those of the system; [`io::ErrorKind::Unsupported`] for the file of a later version.
     pub(crate) fn read<T: Content>(&self) -> io::Result<T> {
-        match self.find(&self.path)? {
+        match Self::find(&self.path)? {
             Found::Missing => Ok(T::default()),
             Found::Content(content) => Ok(content),
             Found::Damaged(problem) => match self.lock() {
@@ -109,14 +109,14 @@ impl SharedFile {
     }
 
     fn read_locked<T: Content>(&self) -> io::Result<T> {
-        match self.find(&self.path)? {
+        match Self::find(&self.path)? {
             Found::Missing => Ok(T::default()),
             Found::Content(content) => Ok(content),
             Found::Damaged(problem) => Ok(self.recover(&problem, None)),
         }
     }
 
-    fn find<T: Content>(&self, path: &Path) -> io::Result<Found<T>> {
+    fn find<T: Content>(path: &Path) -> io::Result<Found<T>> {
         let bytes = match file::read(path, LIMIT as u64) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -144,7 +144,7 @@ impl SharedFile {
 
     /// Returns the content to use in place of a damaged one, and writes it unless there is no `lock`.
     fn recover<T: Content>(&self, problem: &str, lock: Option<io::Error>) -> T {
-        let (content, instead) = match self.find(&self.beside("bak")) {
+        let (content, instead) = match Self::find(&self.beside("bak")) {
             Ok(Found::Content(content)) => (content, "its last good copy is used"),
             _ => (T::after_loss(), "there is no good copy"),
         };

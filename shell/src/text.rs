@@ -45,9 +45,9 @@ fn clean(text: &str, limit: usize, breaks: bool) -> String {
         let keep = !is_unsafe(c) || breaks && matches!(c, '\n' | '\t');
         let before = clean.len();
         if keep {
-            clean.push(c)
+            clean.push(c);
         } else {
-            clean.extend(c.escape_default())
+            clean.extend(c.escape_default());
         }
         if clean.len() > limit {
             clean.truncate(before.min(fitting));

@@ -191,6 +191,9 @@ pub struct Validator {
     max_side: u32,
 }
 
+/// The changes of a frame's textures, those that are freed, and why a picture was refused.
+type Textures = (Vec<TextureUpdate>, Vec<u64>, Option<String>);
+
 impl Validator {
     /// A validator for textures of at most `max_side` texels a side.
     pub fn new(quota: Quota, max_side: u32) -> Self {
@@ -301,7 +304,7 @@ impl Validator {
         blanks: &mut BTreeSet<u64>,
         others: Amounts,
         updates: impl IntoIterator<Item = abi::TextureUpdate>,
-    ) -> Result<(Vec<TextureUpdate>, Vec<u64>, Option<String>), FrameError> {
+    ) -> Result<Textures, FrameError> {
         let mut out = Vec::new();
         let mut freed = Vec::new();
         let mut refused = None;

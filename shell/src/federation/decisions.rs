@@ -98,15 +98,16 @@ impl Decisions {
         };
         decisions.refresh();
         let until = Instant::now() + LIMIT;
-        match decisions.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(report) => _ = decisions.adopt(report),
-            Err(_) => tracing::warn!(
+        if let Ok(report) = decisions.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            decisions.adopt(report);
+        } else {
+            tracing::warn!(
                 code = "choices-unreadable",
                 "which remotes are enabled and disabled has not been read within {} s; none starts until it is, so \
                  check the disk or network folder that this file is on: {}",
                 LIMIT.as_secs(),
                 decisions.choices.file().display()
-            ),
+            );
         }
         decisions
     }

@@ -120,17 +120,17 @@ impl Host {
 /// Without `grants` in the host's manifest, everything may be read, and atoms named after the remote may be written.
 /// A secret, and writing an atom of the host, always take a grant of the host's manifest.
 pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> (Grants, Vec<Refused>) {
-    let granted = |atom: &str, asked: AtomAccess| match &config.host.grants {
-        Some(grants) => grants.get(alias).and_then(|g| g.get(atom)).is_some_and(|g| g.includes(asked)),
-        None => {
-            let own = || atom.strip_prefix(&manifest.name).is_some_and(|rest| rest.starts_with('.'));
-            let by_default = match asked {
-                AtomAccess::Read => true,
-                AtomAccess::Write => own() && !is_reserved(atom),
-            };
-            // Last, whatever another rule allows.
-            by_default && !is_secret(atom)
+    let granted = |atom: &str, asked: AtomAccess| {
+        if let Some(grants) = &config.host.grants {
+            return grants.get(alias).and_then(|g| g.get(atom)).is_some_and(|g| g.includes(asked));
         }
+        let own = || atom.strip_prefix(&manifest.name).is_some_and(|rest| rest.starts_with('.'));
+        let by_default = match asked {
+            AtomAccess::Read => true,
+            AtomAccess::Write => own() && !is_reserved(atom),
+        };
+        // Last, whatever another rule allows.
+        by_default && !is_secret(atom)
     };
     let (mut out, mut refused) = (Vec::new(), Vec::new());
     for (atom, asked) in &manifest.atoms {

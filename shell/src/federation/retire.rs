@@ -208,7 +208,9 @@ impl Federation {
                 |entry: &&Entry| self.live.users_of(&entry.reference.name).next().is_some() == providing;
             let group: Vec<&Remote> =
                 self.entries.values().filter(provides).filter_map(|entry| entry.running.as_ref()).collect();
-            group.iter().for_each(|remote| remote.begin_shutdown());
+            for remote in &group {
+                remote.begin_shutdown();
+            }
             for remote in group {
                 remote.await_ended(deadline);
             }

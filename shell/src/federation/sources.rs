@@ -497,7 +497,7 @@ impl Federation {
     /// Takes newer generations again; an event says when that cannot be saved.
     pub fn unpin(&mut self, alias: &str) {
         let Some(name) = self.name_of(alias) else { return };
-        self.sources.decisions.change_pin(name, |archive, name| archive.unpin(name));
+        self.sources.decisions.change_pin(name, Archive::unpin);
     }
 
     /// The generations that ran well, newest first.

@@ -38,11 +38,11 @@ fn without_nulls(json: &str) -> Option<TreeUpdate> {
     serde_json::from_value(update).ok()
 }
 
-/// Returns the part of `update` that is a tree of at most `room` nodes below its root; `None` when it names no root that
+/// Returns the part of `update` that is a tree of at most `limit` nodes below its root; `None` when it names no root that
 /// is there.
 ///
 /// The nodes stand in the order in which they are read.
-pub(super) fn sound(update: TreeUpdate, room: usize) -> Option<TreeUpdate> {
+pub(super) fn sound(update: TreeUpdate, limit: usize) -> Option<TreeUpdate> {
     let root = update.tree.as_ref()?.root;
     let mut found = BTreeMap::new();
     for (id, node) in update.nodes {
@@ -59,7 +59,7 @@ pub(super) fn sound(update: TreeUpdate, room: usize) -> Option<TreeUpdate> {
             node.clear_value();
         }
         // The first parent that names a node has it.
-        let free = if depth < DEPTH { room.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
+        let free = if depth < DEPTH { limit.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
         let children = node.children().iter();
         let below: Vec<_> =
             children.filter_map(|child| Some((*child, found.remove(child)?, depth + 1))).take(free).collect();

@@ -390,6 +390,7 @@ impl Detail {
 }
 
 impl fmt::Display for Diagnostic {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each kind of finding")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { participant, scope, key, code, detail, .. } = self;
         let krate = if **scope == *DEFAULT_SCOPE {
