@@ -22,8 +22,6 @@ pub(crate) enum Unsafe {
         /// What it is about.
         path: PathBuf,
     },
-    /// More links lead to it than the system follows.
-    Links(PathBuf),
 }
 
 impl fmt::Display for Unsafe {
@@ -42,7 +40,6 @@ impl fmt::Display for Unsafe {
                  `chown` it: {}",
                 path.display()
             ),
-            Self::Links(path) => write!(f, "too many links lead to it: {}", path.display()),
         }
     }
 }
@@ -125,7 +122,7 @@ mod unix {
             }
             links += 1;
             if links > LINKS {
-                return Err(Unsafe::Links(path));
+                return Err(Unsafe::Unreadable(io::Error::from_raw_os_error(libc::ELOOP), path));
             }
             let target = fs::read_link(&next).map_err(unreadable(&next))?;
             if target.is_absolute() {

@@ -210,9 +210,9 @@ impl<'a> Running<'a> {
     /// Waits for the remotes whose shared crates the library is to get. Returns true if there are any.
     fn start_providers(&mut self, subject: &Subject) -> Result<bool, Failure> {
         let names = self.federation.plan().bootstrap();
-        let provides =
+        let starts =
             |entry: &Entry| names.iter().any(|name| entry.manifest().is_some_and(|m| m.name == **name));
-        if self.entry().is_some_and(provides) {
+        if self.entry().is_some_and(starts) {
             // It is a provider itself and loads at the same time, so a failure of the process could be anyone's.
             return Ok(false);
         }
@@ -220,7 +220,7 @@ impl<'a> Running<'a> {
             .federation
             .entries()
             .iter()
-            .filter(|(_, e)| provides(e))
+            .filter(|(_, e)| starts(e))
             .map(|(alias, _)| alias.clone())
             .collect();
         for alias in &providers {

@@ -166,7 +166,7 @@ fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, dense: b
     }
 }
 
-/// Nothing of it is hovered by egui_plot, which would mark the nearest point in the plane; here it is the day's.
+/// Nothing of it is hovered by `egui_plot`, which would mark the nearest point in the plane; here it is the day's.
 fn lines(plot: &mut PlotUi<'_>, look: &Look, report: &Report, measure: Measure, dense: bool) {
     let smooth = smooth(report);
     if let Some(before) = &report.previous {
