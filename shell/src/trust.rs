@@ -122,7 +122,7 @@ mod unix {
             }
             links += 1;
             if links > LINKS {
-                return Err(Unsafe::Unreadable(io::Error::from_raw_os_error(libc::ELOOP), path));
+                return Err(Unsafe::Unreadable(std::io::Error::from_raw_os_error(libc::ELOOP), path));
             }
             let target = fs::read_link(&next).map_err(unreadable(&next))?;
             if target.is_absolute() {

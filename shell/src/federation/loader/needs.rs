@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(of("liba.so"), [Path::new("liba.so"), Path::new("../lib/liba.so")]);
         assert_eq!(of("@rpath/liba.so"), of("liba.so"));
         assert_eq!(of("$ORIGIN/x/../liba.so"), [Path::new("liba.so")]);
-        assert_eq!(of("/usr/lib/liba.so"), [Path::new(""); 0]);
+        assert!(of("/usr/lib/liba.so").is_empty());
         assert_eq!(normal(Path::new(&"../".repeat(HIGHEST + 1))), None);
     }
 

@@ -22,8 +22,8 @@ use crate::{
 /// The files of runs that have not ended in good order.
 fn sessions(desktop: &Desktop) -> Vec<String> {
     let files = fs::read_dir(desktop.data_dir().join("sessions")).expect("a folder").flatten();
-    let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.ends_with(".json")).collect()
+    let written = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+    written.map(|path| path.display().to_string()).collect()
 }
 
 fn saved(desktop: &Desktop) -> Value {

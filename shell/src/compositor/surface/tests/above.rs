@@ -104,7 +104,7 @@ fn the_shell_keeps_a_part_of_the_window() {
     set_reach(&bench.ctx, Rect::from_min_max(Pos2::new(60.0, 0.0), Pos2::new(400.0, 300.0)));
     bench.mailbox.request(Duration::ZERO);
     let asked = bench.frame(vec![]);
-    assert_eq!(asked[0].window, [-40.0, -50.0, 300.0, 250.0], "the remote knows");
+    assert_eq!(asked[0].window.map(|edge| edge as i32), [-40, -50, 300, 250], "the remote knows");
     bench.answer(popup());
     (0..3).for_each(|_| drop(bench.frame(vec![])));
     assert!(!takes(&bench, BESIDE) && takes(&bench, BESIDE + Vec2::new(40.0, 0.0)));
