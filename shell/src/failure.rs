@@ -177,7 +177,7 @@ mod tests {
         for code in [RemoteError::PANICKED, RemoteError::FAILED, text] {
             let failure = Failure::from_remote(Stage::Open, &error(code, text));
             let all = format!("{}{}{}", failure.code, failure.message, failure.details);
-            assert!(!all.replace('\n', "").contains(text::is_unsafe), "{all:?}");
+            assert!(!all.replace('\n', "").contains(text::is_deceptive), "{all:?}");
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn install(ctx: &Context) {
 /// Returns the address in its normal form, when it is one of the web or of mail, which no program can take for an
 /// option or a file.
 pub(crate) fn address(text: &str) -> Option<String> {
-    if text.len() > limits::URL || text.contains(|c: char| c.is_whitespace() || text::is_unsafe(c)) {
+    if text.len() > limits::URL || text.contains(|c: char| c.is_whitespace() || text::is_deceptive(c)) {
         return None;
     }
     let url = Url::parse(text).ok()?;

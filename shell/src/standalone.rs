@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use egui::{Context, Margin, Panel, Rect, Ui};
+use egui::{Context, Margin, Panel, Ui};
 use plugin_api::{
     abi::RemoteEntryRef,
     manifest::{HostManifest, RemoteRef},
@@ -29,7 +29,7 @@ use crate::{
         window::{self, Placement},
     },
     cli,
-    compositor::{Scene, set_reach},
+    compositor::Scene,
     config::{Config, ConfigError, Options, read_manifest},
     ending::Ending,
     failure::Failure,
@@ -155,8 +155,6 @@ impl eframe::App for Alone {
                 .map_or_else(|| "linked into this program".to_owned(), |p| crate::text::Shown(&p).to_string());
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));
         });
-        let corner = ui.available_rect_before_wrap().max;
-        set_reach(ui.ctx(), Rect::from_min_max(ui.ctx().content_rect().min, corner));
         egui::CentralPanel::default().frame(egui::Frame::new().fill(color(tokens.background))).show(ui, |ui| {
             let first = self.federation.entries().iter().next().map(|(alias, entry)| {
                 (alias.clone(), entry.exposes().next().map(|(name, _)| name.to_owned()).unwrap_or_default())

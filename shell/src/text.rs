@@ -24,7 +24,7 @@ pub(crate) fn json(json: &str) -> String {
     let mut clean = String::with_capacity(json.len());
     for c in json.chars() {
         // Outside of strings, JSON has no such characters but line feeds and tabs.
-        if is_unsafe(c) && !matches!(c, '\n' | '\t') {
+        if is_deceptive(c) && !matches!(c, '\n' | '\t') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.
                 let _ = write!(clean, "\\u{unit:04x}");
@@ -42,7 +42,7 @@ fn clean(text: &str, limit: usize, breaks: bool) -> String {
     // The length up to which the ellipsis still fits behind.
     let mut fitting = 0;
     for c in text.chars() {
-        let keep = !is_unsafe(c) || breaks && matches!(c, '\n' | '\t');
+        let keep = !is_deceptive(c) || breaks && matches!(c, '\n' | '\t');
         let before = clean.len();
         if keep {
             clean.push(c);
@@ -64,7 +64,7 @@ fn clean(text: &str, limit: usize, breaks: bool) -> String {
 }
 
 /// Returns true for what changes how other characters are shown, or is shown as nothing.
-pub(crate) fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Soft hyphen; zero width space; marks, embeddings, overrides and isolates of direction; separators of
@@ -101,7 +101,7 @@ mod tests {
     fn json_keeps_its_meaning() {
         let text = serde_json::json!({ "a": "\u{1b}\u{7f}\u{9b}\u{202e}\u{e0001}é\n" });
         let shown = json(&serde_json::to_string_pretty(&text).expect("it is JSON"));
-        assert!(!shown.chars().any(|c| is_unsafe(c) && c != '\n'), "{shown}");
+        assert!(!shown.chars().any(|c| is_deceptive(c) && c != '\n'), "{shown}");
         assert!(shown.contains("\\u202e\\udb40\\udc01é"), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("it is JSON"), text);
     }

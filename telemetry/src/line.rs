@@ -62,7 +62,7 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cut = self.0.floor_char_boundary(MAX_LINE);
         let mut plain = 0;
-        for (at, c) in self.0[..cut].char_indices().filter(|(_, c)| is_unsafe(*c)) {
+        for (at, c) in self.0[..cut].char_indices().filter(|(_, c)| is_deceptive(*c)) {
             f.write_str(&self.0[plain..at])?;
             write!(f, "{}", c.escape_default())?;
             plain = at + c.len_utf8();
@@ -73,7 +73,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Returns true for control characters, separators of lines, and marks, embeddings and overrides of direction.
-fn is_unsafe(c: char) -> bool {
+fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -128,7 +128,7 @@ mod tests {
             assert!(line.contains("shown=a\\r\\n2026") && line.contains("remote=xa\\r\\n2026"), "{text}");
             // The colours are the shell's own.
             let own = line.replacen("\u{1b}[32m", "", 1).replacen("\u{1b}[0m", "", 1);
-            assert!(!own.contains(is_unsafe), "{text:?}");
+            assert!(!own.contains(is_deceptive), "{text:?}");
         }
     }
 

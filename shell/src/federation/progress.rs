@@ -1,6 +1,10 @@
 //! What has become of remotes since the last look: loaded, failed, hung, drawn.
 
-use std::{sync::Arc, thread, time::Instant};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     CALL_LIMIT, Federation, Note, Remote, START_LIMIT, State,
@@ -13,6 +17,9 @@ use crate::{
     compositor::Mailbox,
     failure::{Failure, SharedFailure},
 };
+
+/// A call that takes longer is looked at again when it reaches its limit; most are over before.
+const LATE: Duration = Duration::from_millis(40);
 
 impl Federation {
     /// Takes a remote whose library was looked at, or why it is not to be loaded.
@@ -101,7 +108,14 @@ impl Federation {
         let Some(running) = &entry.running else { return };
         let active = matches!(running.state(), State::Active);
         let limit = if active { CALL_LIMIT } else { START_LIMIT };
-        let long = running.busy().filter(|(_, waited)| *waited >= limit);
+        let busy = running.busy();
+        if let Some((_, waited)) = busy
+            && (LATE..limit).contains(&waited)
+        {
+            // The window need not be drawn again for anything else.
+            (self.wake)(limit - waited);
+        }
+        let long = busy.filter(|(_, waited)| *waited >= limit);
         let hung = std::mem::replace(&mut entry.hung, long.is_some());
         let Some((stage, waited)) = long.filter(|_| !hung) else { return };
         let failure = if active {

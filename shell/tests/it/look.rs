@@ -153,7 +153,7 @@ fn a_window_never_shows_an_old_panel_in_a_new_shell() {
             pane.height()
         );
         assert_eq!(said, expected, "{tree}");
-        Some((dark, pane.height()))
+        Some((dark, pane.width()))
     };
     for round in 0..4 {
         let before = window.until("the panel", check);
