@@ -171,9 +171,11 @@ mod unix {
             if !self.trusted.contains(&about.uid()) {
                 return Err(Unsafe::Foreign { owner: about.uid(), path: path.to_owned() });
             }
-            // The rights of a link are those of what it leads to.
+            // The rights of a link are those of what it leads to. A pipe or a device is refused by who reads it, and
+            // its rights are better left alone.
+            let counts = about.is_file() || about.is_dir();
             let exchanged = about.is_dir() && about.mode() & STICKY != 0;
-            if !about.is_symlink() && !exchanged && self.others_write(about) {
+            if counts && !exchanged && self.others_write(about) {
                 return Err(Unsafe::Writable(path.to_owned()));
             }
             Ok(())

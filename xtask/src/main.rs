@@ -120,13 +120,13 @@ fn main() {
 
 /// Returns the exit code of `pulse`; on Unix it becomes `pulse` where nothing is left to do after.
 fn run(args: &[OsString]) -> Result<i32> {
+    const CONFIG: &str = "PULSE_SHELL_CONFIG";
     packages::ensure(Purpose::Run)?;
     let binary = build_shell()?;
     let mut pulse = Command::new(&binary);
     // Cargo's own variables are no concern of the program.
     in_workspace(&mut pulse).args(args);
     // It takes no manifest of a working folder by itself. A flag goes before this, as does the user's own variable.
-    const CONFIG: &str = "PULSE_SHELL_CONFIG";
     if env::var_os(CONFIG).is_none_or(|value| value.is_empty()) {
         pulse.env(CONFIG, root().join("manifests/host.json"));
     }
