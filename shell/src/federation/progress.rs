@@ -113,7 +113,7 @@ impl Federation {
             && (LATE..limit).contains(&waited)
         {
             // The window need not be drawn again for anything else.
-            (self.wake)(limit - waited);
+            (self.wake)(limit.saturating_sub(waited));
         }
         let long = busy.filter(|(_, waited)| *waited >= limit);
         let hung = std::mem::replace(&mut entry.hung, long.is_some());
