@@ -33,7 +33,7 @@ pub trait Library: 'static {
     const MANIFEST: &'static str;
 
     /// Lists the shared crates that are linked into the library, each made by
-    /// [`shared::module`](crate::shared::module).
+    /// [`shared::module`].
     fn shared() -> Vec<SharedModule> {
         Vec::new()
     }

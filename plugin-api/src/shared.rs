@@ -29,7 +29,7 @@
 //! # Panics
 //!
 //! A panic that leaves a method of a `#[sabi_trait]` object ends the process. The implementation of an interface calls
-//! [`guard`](crate::guard::guard) or [`catch`](crate::guard::catch) where a method can panic.
+//! [`guard`] or [`catch`] where a method can panic.
 // The `unsafe` of this module is the type erasure of `Interface` and the counter of `Lent`; see there.
 #![allow(unsafe_code)]
 #![allow(missing_docs, non_local_definitions, clippy::all, clippy::pedantic, clippy::mem_forget)]

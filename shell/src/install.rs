@@ -52,7 +52,7 @@ pub fn dropped(config: &Config) -> BTreeSet<String> {
 /// It is checked first as far as that goes without running it: manifest, platform, revision of the contract, and
 /// the digest if the manifest states one. The library of a manifest is looked for as that of any other manifest.
 /// Each file appears there complete or not at all: under its own name, or under one made of its manifest if a shell
-/// would not take a file of that name for a plugin ([`is_plugin`]).
+/// would not take a file of that name for a plugin (`is_plugin`).
 /// A process that is killed meanwhile leaves the remote that was there, or the new one.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ pub const FAR: f32 = 1e9;
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// Limits on the frames of one surface; those on texels, vertices, indices and nodes hold for all surfaces of a remote
-/// together. The reasons are with the values, in [`limits`].
+/// together. The reasons are with the values, in `limits`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
     /// Vertices in a frame.
