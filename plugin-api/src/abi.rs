@@ -160,7 +160,7 @@ pub struct SurfaceContext {
     pub state: ROption<RVec<u8>>,
 }
 
-/// One rectangle on the screen, drawn by a remote; [`entry::surface`](crate::entry::surface) makes the object that
+/// A rectangle on the screen, drawn by a remote; [`entry::surface`](crate::entry::surface) makes the object that
 /// crosses.
 ///
 /// A panic in any of these is an error for the host.

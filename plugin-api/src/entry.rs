@@ -148,13 +148,13 @@ fn started(manifest: &'static str) {
     STARTED.write().unwrap_or_else(PoisonError::into_inner).push(manifest);
 }
 
-/// Whether the `init` of a remote of this image has run, or runs; false for a host.
+/// Returns true once the `init` of a remote of this image has begun; false for a host.
 #[doc(hidden)]
 pub fn is_started() -> bool {
     !STARTED.read().unwrap_or_else(PoisonError::into_inner).is_empty()
 }
 
-/// Whether the manifest of this image asks to read or to write `atom`; `None` where it has not just one.
+/// Returns whether the manifest of this image asks to read or to write `atom`; `None` unless it has exactly one.
 #[doc(hidden)]
 pub fn asks_for(atom: &str, write: bool) -> Option<bool> {
     let started = STARTED.read().unwrap_or_else(PoisonError::into_inner);

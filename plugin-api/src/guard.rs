@@ -22,7 +22,7 @@ thread_local! {
 /// Runs `f`; a panic becomes [`RemoteError::PANICKED`] with message, place and backtrace.
 ///
 /// # Errors
-/// Those of `f`, and its panic.
+/// Returns the errors of `f`, and its panic as one.
 pub fn guard<T>(f: impl FnOnce() -> Result<T, RemoteError>) -> Result<T, RemoteError> {
     catch(f)?
 }

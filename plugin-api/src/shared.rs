@@ -60,7 +60,7 @@ pub trait SharedCrate: 'static {
     const VERSION: &'static str;
     /// What crosses between images.
     type Interface: StableAbi + Send + Sync + 'static;
-    /// Whether this copy keeps nothing of its consumers but values in [`Lent`]; see [the module](self).
+    /// True if this copy keeps nothing of its consumers but values in [`Lent`]; see [the module](self).
     ///
     /// Wrongly promised, the shell ends when the copy calls what a consumer's unloaded library has left in it.
     const COUNTED: bool = false;
@@ -252,7 +252,7 @@ impl Interface {
         self
     }
 
-    /// Whether the provider keeps nothing of its consumer but values in [`Lent`].
+    /// Returns true if the provider keeps nothing of its consumer but values in [`Lent`].
     pub fn is_counted(&self) -> bool {
         self.counted
     }
@@ -298,7 +298,7 @@ impl Drop for Interface {
 
 /// A value of one image that another one keeps: the library that it came from stays loaded for as long.
 ///
-/// Whoever makes it lends: the count is that of the image that calls [`Lent::new`], or clones it there.
+/// The image that makes it is the lender: [`Lent::new`] and `clone` count in the image that calls them.
 ///
 /// Invariant: `count` points to the counter of the image that `value` is of. That image, and so the counter, is mapped
 /// while the counter is not zero.

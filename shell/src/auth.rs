@@ -94,7 +94,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// How often a provider is asked before a sign-in fails.
+    /// Returns the number of requests to a provider before a sign-in fails.
     pub fn tries(&self) -> usize {
         self.back_off.len() + 1
     }

@@ -82,7 +82,7 @@ pub(crate) fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// One decision, or a failure that may lead to one.
+/// A decision, or a failure that may lead to one.
 #[derive(Clone, Debug)]
 pub(crate) enum Decision {
     Enable(String),
@@ -238,7 +238,7 @@ impl Choices {
     /// Writes decisions down, all or none.
     ///
     /// # Errors
-    /// When they cannot be written; they are not taken then.
+    /// Fails if they cannot be written; none is taken then.
     pub(crate) fn write(&mut self, decisions: &[Decision]) -> Result<(), ChoicesError> {
         let written = self.file.change(|known: &mut Known| {
             known.clamp(seconds(SystemTime::now()));

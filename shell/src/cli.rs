@@ -293,7 +293,7 @@ fn check_inspection() -> Result<(), Exit> {
     Err(Exit::new(Exit::FAILURE, "inspection-not-local", text))
 }
 
-/// Whether a value of `EGUI_INSPECTION` is a switch, or an address that only this machine reaches.
+/// Returns true if a value of `EGUI_INSPECTION` is a switch, or an address that only this machine reaches.
 fn is_local(value: &str) -> bool {
     let switch = ["", "0", "1", "false", "true"].iter().any(|word| value.eq_ignore_ascii_case(word));
     let (host, port) = value.rsplit_once(':').unwrap_or((value, ""));

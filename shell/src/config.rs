@@ -160,7 +160,7 @@ impl Config {
 
     /// Makes the folders for data, if they are not there, and keeps other users out of them.
     ///
-    /// What does not succeed is reported where the folder is used.
+    /// Failures are reported by the first use of the folder.
     pub fn prepare(&self, options: &Options) {
         folders::prepare(&self.data_dir, options.data_dir.is_none(), &self.config_dir);
     }

@@ -1,4 +1,4 @@
-//! Where two JSON documents differ.
+//! Differences of two JSON documents, by place.
 
 use std::{collections::BTreeSet, fmt};
 

@@ -85,7 +85,7 @@ impl Failure {
         self
     }
 
-    /// Copies what a remote returned out of its memory, cut and neutralised. Panics are told apart by the stage they
+    /// Copies what a remote returned out of its memory, cut and neutralised. Panics are distinguished by the stage they
     /// happened in; an author's code that is no code becomes the stage's.
     pub fn from_remote(stage: Stage, error: &RemoteError) -> Self {
         let code = match error.code.as_str() {

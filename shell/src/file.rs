@@ -19,7 +19,7 @@ pub(crate) const MAX_LIBRARY: u64 = 2 << 30;
 /// Opens a regular file for reading, without waiting for anything but the disk.
 ///
 /// # Errors
-/// Those of the system; [`io::ErrorKind::InvalidInput`], with a sentence that names the kind, for anything but a
+/// Returns the system's errors; [`io::ErrorKind::InvalidInput`], with a sentence that names the kind, for all but a
 /// regular file.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     // Even opening a device can have an effect, so its kind is asked by name first.
@@ -40,7 +40,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// Opens a file to be locked, and makes it if it is missing; its content does not matter.
 ///
 /// # Errors
-/// Those of [`open`].
+/// Fails as [`open`] does.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     match fs::metadata(path) {
         Ok(about) => regular(&about)?,
@@ -74,7 +74,7 @@ pub(crate) struct Bounded {
 /// Opens a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// Those of [`open`]; [`io::ErrorKind::FileTooLarge`], also from the reader, when there is more, whatever size the
+/// Fails as [`open`] does; [`io::ErrorKind::FileTooLarge`], also from the reader, for a longer file, whatever size the
 /// system states.
 pub(crate) fn open_within(path: &Path, limit: u64) -> io::Result<Bounded> {
     let file = open(path)?;
@@ -101,7 +101,7 @@ fn too_large(limit: u64) -> io::Error {
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// Those of [`open_within`].
+/// Fails as [`open_within`] does.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_within(path, limit)?.read_to_end(&mut bytes)?;
@@ -118,7 +118,7 @@ pub(crate) enum CopyError {
 /// Copies a library to a new file that only this user can read; a copy that fails is removed.
 ///
 /// # Errors
-/// Those of [`open_within`] for the library; those of the system, and `AlreadyExists`, for the copy.
+/// Fails as [`open_within`] does for the library; with the system's errors, and `AlreadyExists`, for the copy.
 pub(crate) fn copy_library(from: &Path, to: &Path) -> Result<(), CopyError> {
     let mut from = open_within(from, MAX_LIBRARY).map_err(CopyError::Read)?;
     let mut options = File::options();
@@ -158,7 +158,7 @@ const STAGED: &str = ".pulse-new-";
 
 /// A new file that gets its name when it is complete.
 ///
-/// It is locked while its process lives, so that [`sweep`] tells it from one that a killed process has left.
+/// It is locked while its process lives, so that [`sweep`] distinguishes it from one that a killed process has left.
 pub(crate) struct Staged(NamedTempFile);
 
 impl Staged {
@@ -226,7 +226,7 @@ pub(crate) fn sync_folder(folder: &Path) {
 /// Creates a folder, with those above it, for this user alone; one that is there is left to this user alone.
 ///
 /// # Errors
-/// Those of the system; rights that cannot be changed are no error.
+/// Returns the system's errors; permissions that cannot be changed are none.
 pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

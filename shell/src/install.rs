@@ -149,7 +149,7 @@ fn library_name(entry: &str) -> String {
     format!("{}{entry}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
 }
 
-/// Where a file of the remote called `name` goes: under its own name or the one `made`, if that is not another
+/// Returns the target for a file of the remote called `name`: under its own name or `made`, if that is not another
 /// remote's.
 fn place(file: &Path, folder: &Path, name: &str, made: String) -> Result<PathBuf, Failure> {
     let own = file.file_name().filter(|_| is_plugin(file));

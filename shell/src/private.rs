@@ -1,8 +1,8 @@
 //! Folders of one process alone: for the copies of libraries that it loads, and for what a trial leaves behind.
 //!
 //! A folder lies in the first of several [`Places`] that may hold code and has room. It has a random name, belongs to
-//! the user alone, and holds a marker that the process keeps locked while it lives: that tells the folder of a process
-//! that has ended from that of a living one, whichever container either is in.
+//! the user alone, and holds a marker that the process keeps locked while it lives: an unlocked one means that the
+//! process has ended, whichever container it was in.
 //! The marker lists what was put into the folder. Only that is ever removed, and the folder only once it is empty.
 //! `[any thread but the window's]`
 
@@ -278,7 +278,7 @@ fn remove(folder: &Path, mut marker: &File) {
     // All of them, also after one that stays.
     if list.lines().map(gone).filter(|gone| !gone).count() == 0 && fs::remove_file(folder.join(MARKER)).is_ok()
     {
-        // It stays when somebody else has put something into it.
+        // It stays if another process has put something into it.
         let _ = fs::remove_dir(folder);
     }
 }

@@ -73,7 +73,7 @@ impl SharedFile {
     /// Returns the content; that of a missing file is the default.
     ///
     /// # Errors
-    /// Those of the system; [`io::ErrorKind::Unsupported`] for the file of a later version.
+    /// Returns the system's errors; [`io::ErrorKind::Unsupported`] for the file of a later version.
     pub(crate) fn read<T: Content>(&self) -> io::Result<T> {
         match Self::find(&self.path)? {
             Found::Missing => Ok(T::default()),

@@ -1,6 +1,6 @@
 //! Text from outside, made fit for a log, a terminal and the window.
 //!
-//! What a remote, a manifest, a library or a file's name says can hold terminal escapes, forged lines, characters
+//! Text of a remote, a manifest, a library or a file's name can hold terminal escapes, forged lines, characters
 //! that reverse the direction of what follows, and any number of bytes.
 
 use std::{

@@ -19,7 +19,7 @@ pub(crate) enum Unsafe {
     Foreign {
         /// The number of its owner.
         owner: u32,
-        /// What it is about.
+        /// The file or folder.
         path: PathBuf,
     },
 }

@@ -109,7 +109,7 @@ const ANSWER: Duration = Duration::from_millis(500);
 struct Shared {
     inbox: Mutex<Inbox>,
     news: Condvar,
-    /// How often the thread has taken what is to be followed.
+    /// The number of times the thread has taken the list to follow.
     taken: Mutex<u64>,
     was_taken: Condvar,
     interest: RwLock<Interest>,
@@ -127,7 +127,7 @@ struct Inbox {
     /// Folders that are no longer where they were.
     lost: BTreeSet<PathBuf>,
     follow: Option<Follow>,
-    /// How often that was said.
+    /// The number of lists given to the thread.
     follows: u64,
 }
 
@@ -546,7 +546,7 @@ impl Follower {
     }
 }
 
-/// Starts what the system tells through. It needs a thread, and panics without one.
+/// Starts the system's notifications. They need a thread, and panic without one.
 fn start_system(start: impl FnOnce() -> notify::Result<System>) -> notify::Result<System> {
     // First one that is given back: the panic would be logged as the shell's own.
     thread::Builder::new().spawn(|| ()).map_err(notify::Error::io).map(drop)?;

@@ -20,7 +20,7 @@ impl Worker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no thread for it.
+    /// Fails if the system cannot spawn a thread.
     pub(crate) fn start(name: &str) -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (alive, ended) = mpsc::channel();

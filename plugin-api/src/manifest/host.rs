@@ -136,7 +136,7 @@ pub struct HttpAuth {
     /// The environment variable that holds the bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_env: Option<String>,
-    /// Whether the bearer token may be sent unencrypted over http to another machine.
+    /// Allows to send the bearer token unencrypted, over http, to another machine.
     #[serde(default, skip_serializing_if = "is_false")]
     pub insecure: bool,
 }

@@ -45,9 +45,9 @@ impl Debug for Dropped {
 /// What is dragged over a surface and out of it.
 #[derive(Default)]
 pub(super) struct Drags {
-    /// Where something is held over the surface, and what it is, without its data.
+    /// The position of a drag over the surface, and its item, without the data.
     over: Option<(Pos2, Dropped)>,
-    /// How many files that are.
+    /// The number of files in the drag.
     files: u32,
     /// What was dropped in this frame, until somebody takes it.
     dropped: Option<(Pos2, Dropped)>,

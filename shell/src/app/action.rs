@@ -31,7 +31,7 @@ impl Action {
     /// Does it.
     ///
     /// # Errors
-    /// What the federation cannot do; what it cannot save comes as an event.
+    /// Returns the federation's error; a decision that cannot be saved comes as an event.
     pub(crate) fn run(&self, federation: &mut Federation, alias: &str) -> Result<(), SharedFailure> {
         match self {
             Self::Load => federation.want(alias),

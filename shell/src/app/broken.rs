@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Shows why there is no configuration until there is one or the window is closed; returns true if the shell ran.
 ///
 /// # Errors
-/// When there is no window either.
+/// Fails if no window can be opened either.
 pub(crate) fn run(options: &Options, error: ConfigError) -> Result<bool, WindowError> {
     let ctx = Context::default();
     let ending = Ending::watch(waker_now(&ctx));

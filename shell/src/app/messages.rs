@@ -43,20 +43,20 @@ pub(super) enum Press {
     List,
 }
 
-/// One message.
+/// A message in the window's list.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     weight: Weight,
     /// The alias of the remote that it is about.
     alias: Option<String>,
-    /// What it is about; of one remote and topic the last message is true.
+    /// The subject; of one remote and topic, only the last message holds.
     topic: Option<Topic>,
     title: String,
     text: String,
     code: Option<String>,
     /// The button's text, its accessible name, and its effect.
     button: Option<(&'static str, String, Press)>,
-    /// How often it was given.
+    /// The number of times it was given.
     count: u32,
     at: SystemTime,
     id: u64,

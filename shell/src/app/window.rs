@@ -217,7 +217,7 @@ impl eframe::App for Shown {
     }
 }
 
-/// Ends an app in order, whoever has ended its window.
+/// Ends an app in order, however its window has ended.
 fn end(app: &App) {
     // One that is in use is being drawn, and panicked itself.
     if let Ok(mut app) = app.try_borrow_mut() {
@@ -238,7 +238,7 @@ impl Drop for AtExit {
     }
 }
 
-/// What a panic on the window's thread means.
+/// Consequence of a panic on the window's thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Closed,

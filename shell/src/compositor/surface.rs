@@ -29,7 +29,7 @@ use pending::Pending;
 /// A frame that takes longer than this is late enough to be told of.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// How long the window waits, after its look or a size has changed, for a surface that has not followed yet: a picture
+/// Longest wait, after the window's look or a size has changed, for a surface that has not followed yet: a picture
 /// with one half in the old look is worse than one that comes a little later.
 const HOLD: Duration = Duration::from_millis(100);
 
@@ -86,7 +86,7 @@ pub struct Surface {
     shown: Option<Response>,
     /// What of it leaves the slot.
     above: Above,
-    /// When the last frame came that was late, and how long it took.
+    /// Arrival and duration of the last late frame.
     late: Option<(Instant, Duration)>,
     gone: bool,
     asked: Option<Asked>,
@@ -123,7 +123,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Whether the shell is drawn in another way next to a picture for `other`.
+    /// Returns true if a picture for `other` has the look of this scene.
     fn looks_like(&self, other: &Self) -> bool {
         (self.size, self.pixels_per_point, self.tokens) == (other.size, other.pixels_per_point, other.tokens)
     }
@@ -281,7 +281,7 @@ impl Surface {
     /// Waits for what was asked for in this frame of the window: a moment for a fresh picture, and up to [`HOLD`] for
     /// one of a changed look or size.
     ///
-    /// That is one wait for each change. A surface that does not follow in time is not waited for again until it has
+    /// There is one wait for each change. A surface that does not follow in time is not waited for again until it has
     /// answered faster, so that a hanging one does not slow every frame of a resize.
     fn wait(&mut self, ctx: &Context, scene: &Scene) {
         let hold = self.hold.take();
@@ -362,8 +362,8 @@ impl Surface {
         self.send(ui.ctx(), ask);
     }
 
-    /// Draws the window again when the surface begins to be late, or not to respond; after that, whoever shows for how
-    /// long.
+    /// Draws the window again when the surface begins to be late, or not to respond. Who shows for how long draws it
+    /// from then on.
     fn show_waiting(&self, ctx: &Context) {
         let Some(waited) = self.waiting() else { return };
         let next = [SLOW, PATIENCE].into_iter().find_map(|limit| limit.checked_sub(waited));

@@ -19,7 +19,7 @@ use crate::{file, private::NAME};
 /// The former name of the folders.
 const FORMER: &str = "pulse";
 
-/// What the shell keeps in its data folder, in the order in which it is needed least.
+/// Contents of the data folder, least needed first.
 const DATA: [&str; 6] = ["generations", "plugins", "remotes", "standalone", "window.json", "remotes.json"];
 
 /// Variables that have another name now.

@@ -39,7 +39,7 @@ pub(super) struct Job {
     pub(super) config: Config,
     pub(super) alias: String,
     pub(super) reference: RemoteRef,
-    /// Where its private copy is made.
+    /// The folders for its private copy.
     pub(super) copies: copies::Shared,
     /// The plan that must admit it.
     pub(super) trial: Trial,
@@ -53,7 +53,7 @@ pub(super) struct Job {
     ///
     /// Of each the private copy, and the file that stands in for it if its place was cleaned.
     pub(super) with: Vec<[Option<PathBuf>; 2]>,
-    /// What ends the remote when the check is given up.
+    /// Ends the remote when the check is given up.
     pub(super) ending: Ending,
     pub(super) wake: Wake,
 }

@@ -22,7 +22,7 @@ pub(super) type Shared = Arc<Mutex<Folders>>;
 
 pub(super) struct Folders {
     places: Places,
-    /// One for each place; none as long as nothing was put there.
+    /// A folder for each place, made on first use.
     made: Vec<Option<Folder>>,
     number: u64,
 }

@@ -1,4 +1,4 @@
-//! What was decided about remotes: read from memory at once, written by a worker.
+//! Decisions about remotes: read from memory at once, written by a worker.
 //!
 //! The view is what the files said last, with what was decided here since. A decision that cannot be written stays in
 //! the view, and is written with the next one or at the end.
@@ -45,7 +45,7 @@ struct Pending {
     sent: bool,
 }
 
-/// What the files say.
+/// Contents of the files.
 #[derive(Clone)]
 struct Snapshot {
     choices: Choices,
@@ -62,7 +62,7 @@ struct Files {
     error: Option<String>,
 }
 
-/// What came of a job.
+/// Result of a job.
 struct Report {
     snapshot: Snapshot,
     /// The decisions that it was to write.

@@ -216,7 +216,7 @@ impl Entry {
             && let Source::Library(path) = &found.code
             && path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         {
-            // Known without trying: it takes no part in plans, and nobody waits for its copies.
+            // Known without trying: it takes no part in plans, and nothing waits for its copies.
             let missing = LibraryError::Missing(path.clone());
             let failure = Failure::new(Stage::Check, missing.code(), missing);
             entry.unbound = Some(Arc::new(found.looked_for(failure)));

@@ -40,11 +40,11 @@ pub enum Event {
     Installed,
     /// A file of it cannot be used as it is.
     Unreadable,
-    /// What was decided about it could not be done, or is not saved.
+    /// A decision about it could not be carried out, or is not saved.
     Undecided,
 }
 
-/// What messages about a remote are about; one that is no longer true is withdrawn with the others of its topic.
+/// Subject of messages about a remote; messages of a topic are withdrawn together once they no longer hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
     /// It waits for being enabled.
@@ -60,7 +60,7 @@ impl Topic {
 }
 
 impl Event {
-    /// What the message is about; none for one that stays true.
+    /// Returns the subject of the message; `None` for one that is never withdrawn.
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::Installed => Some(Topic::Enabling),
@@ -98,14 +98,14 @@ impl Federation {
         self.events.queue.drain(..).collect()
     }
 
-    /// Takes the remotes and topics of which everything that was told before is no longer true.
+    /// Takes the remotes and topics whose earlier messages no longer hold.
     ///
     /// To be asked before [`take_events`](Self::take_events): what that returns came later.
     pub fn take_withdrawn(&mut self) -> BTreeSet<(String, Topic)> {
         std::mem::take(&mut self.events.withdrawn)
     }
 
-    /// Withdraws what was told of a remote about `topic`.
+    /// Withdraws the messages of a remote about `topic`.
     pub(super) fn withdraw(&mut self, alias: &str, topic: Topic) {
         self.events.queue.retain(|told| told.alias != alias || told.event.topic() != Some(topic));
         if let Some(entry) = self.entries.get_mut(alias)

@@ -1,4 +1,4 @@
-//! What panels save, kept over restarts: one file for each expose of a remote in `DATA/panels`.
+//! Saved state of panels, kept over restarts: a file for each expose of a remote in `DATA/panels`.
 //!
 //! A panel is saved when its remote ends in good order, and starts from that when it is opened next.
 //! The file has another name while a panel is opened from it, until the panel has drawn its first picture: a state
@@ -58,7 +58,7 @@ impl Kept {
     /// Takes what was saved, for a panel that is opened with it now; [`confirm`](Self::confirm) puts it back.
     ///
     /// # Errors
-    /// When there was something that is of no use; it is not found again.
+    /// Fails for a state that cannot be used; the next call does not find it again.
     pub(super) fn take(&self) -> Result<Option<Vec<u8>>, Failure> {
         let opening = self.opening();
         let left = opening.is_file();
@@ -103,7 +103,7 @@ impl Kept {
     /// Writes what a panel has saved.
     ///
     /// # Errors
-    /// When it cannot be written, or is too large.
+    /// Fails if it cannot be written, or is too large.
     pub(super) fn write(&self, state: &[u8]) -> Result<(), Failure> {
         if state.len() > LIMIT {
             let what = format!(

@@ -62,7 +62,7 @@ impl Module {
     /// Binds this copy, which is `provider`'s, for `consumer`.
     ///
     /// # Errors
-    /// When the provider's code panics, its library is being unloaded, or it hands over something else than this copy:
+    /// Fails if the provider's code panics, its library is being unloaded, or it hands over another copy than this:
     /// what a consumer keeps in a crate is for the provider that the plan names.
     pub(super) fn bind(&self, provider: &str, consumer: Consumer) -> Result<Bound, Failure> {
         let image = self.image.as_ref().map(|image| {

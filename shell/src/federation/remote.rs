@@ -290,7 +290,7 @@ impl Remote {
     /// still run would end the process.
     ///
     /// # Errors
-    /// When its thread does not end in time, or has panicked.
+    /// Fails if its thread does not end in time, or has panicked.
     pub fn end(mut self, deadline: Instant) -> Result<Option<Ended>, Failure> {
         self.begin_shutdown();
         let Some(thread) = self.thread.take() else { return Ok(None) };

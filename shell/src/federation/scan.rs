@@ -31,7 +31,7 @@ pub(super) struct Scan {
 pub(super) struct Scanned {
     /// The remotes by name; of several with one name the highest version, a manifest before a library.
     pub(super) installed: BTreeMap<String, PathBuf>,
-    /// What lay there at the first look and cannot be used. The watch reports what comes later.
+    /// Files of the first scan that cannot be used. The watch reports later ones.
     pub(super) failures: Vec<(PathBuf, Failure)>,
 }
 

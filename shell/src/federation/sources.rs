@@ -38,7 +38,7 @@ pub(super) struct Sources {
     installed: BTreeMap<String, PathBuf>,
     /// Looks into the drop folder; the window does not wait for its files.
     scan: Option<Scan>,
-    /// What lay there at the start and cannot be used, until it is reported.
+    /// Files of the first scan that cannot be used, until they are reported.
     unusable: Vec<(PathBuf, Failure)>,
     /// Started on purpose without remotes: these have been enabled since.
     safe: Option<BTreeSet<String>>,
@@ -46,7 +46,7 @@ pub(super) struct Sources {
     changed: BTreeMap<String, (Instant, Instant)>,
 }
 
-/// How long the other file of a remote, its manifest or its library, is waited for: a build writes both.
+/// Wait for the other file of a remote, its manifest or its library: a build writes both.
 const QUIET: Duration = Duration::from_millis(150);
 
 impl Sources {
@@ -425,7 +425,7 @@ impl Federation {
 
     /// Lets a remote run that was disabled, was not enabled yet, or was left out.
     ///
-    /// When that cannot be saved, an event says so; it holds until the shell ends.
+    /// A decision that cannot be saved holds until the shell ends, and an event reports it.
     pub fn enable(&mut self, alias: &str) {
         let Some(name) = self.name_of(alias) else { return };
         if let Some(enabled) = &mut self.sources.safe {
@@ -437,7 +437,7 @@ impl Federation {
 
     /// Ends a remote, and does not start it again until it is enabled, over restarts.
     ///
-    /// When that cannot be saved, an event says so; it holds until the shell ends.
+    /// A decision that cannot be saved holds until the shell ends, and an event reports it.
     pub fn disable(&mut self, alias: &str) {
         let Some(name) = self.name_of(alias) else { return };
         self.sources.decisions.decide(Decision::Disable(name, Disabled::by_person("by hand")));
@@ -480,7 +480,7 @@ impl Federation {
     /// An event says when that one is damaged, or the decision cannot be saved.
     ///
     /// # Errors
-    /// When there is none.
+    /// Fails if there is no earlier build.
     pub fn roll_back(&mut self, alias: &str, note: &str) -> Result<(), SharedFailure> {
         let Some(name) = self.name_of(alias) else { return Ok(()) };
         let Some(to) = self.earlier(alias).map(|kept| kept.digest.to_string()) else {

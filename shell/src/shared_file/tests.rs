@@ -41,7 +41,7 @@ struct Numbers {
 
 impl Content for Numbers {}
 
-/// What is conservative after a loss.
+/// Content whose default is conservative after a loss.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Careful {
     lost: bool,

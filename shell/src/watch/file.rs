@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
-    /// When content or owner changed, which no program can set: `cp -p` and `rsync -t` set the other.
+    /// Time of the last change of content or owner, which no program can set: `cp -p` and `rsync -t` set the other.
     changed: (i64, i64),
     identity: (u64, u64, Option<SystemTime>),
 }

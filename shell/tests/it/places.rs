@@ -1,4 +1,4 @@
-//! Where configuration, libraries and their copies come from, and what others can do about it.
+//! Sources of configuration, libraries and copies, and attacks of other users on them.
 
 use std::{
     env, fs,
@@ -67,7 +67,7 @@ impl Home {
     }
 }
 
-/// What a program wrote, in one text, and its exit status.
+/// Runs a program; returns its output in one text, and its exit status.
 fn said(command: &mut Command) -> (String, Option<i32>) {
     let Output { status, stdout, stderr } = command.output().expect("it starts");
     let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8")).concat();

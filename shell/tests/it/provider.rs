@@ -112,7 +112,7 @@ mod liar {
         entry(ROOT)
     }
 
-    /// How often it was asked for `telemetry`, for which it hands over a store.
+    /// The number of requests for `telemetry`, answered with a store.
     pub(super) static FORGED: AtomicUsize = AtomicUsize::new(0);
 
     pub(super) fn forging_entry() -> RemoteEntryRef {

@@ -30,7 +30,7 @@ impl Turns {
         self.waiting.drain(..count).collect()
     }
 
-    /// Whether a frame is needed for the rest.
+    /// Returns true while moves wait for a further frame.
     pub(super) fn remain(&self) -> bool {
         !self.waiting.is_empty()
     }

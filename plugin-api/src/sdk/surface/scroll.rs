@@ -10,7 +10,7 @@ use egui::{
 };
 use serde_json::Value;
 
-/// What an arrow key scrolls by, in points, and what stays in view when a page is turned.
+/// Scroll distance of an arrow key, in points, and the overlap of two pages.
 const LINE: f32 = 40.0;
 
 /// Room between an element that is brought into view and the edge.
@@ -21,7 +21,7 @@ const MARGIN: f32 = 8.0;
 pub(super) struct Scrolling {
     /// Keys of this frame that no author's code has taken.
     keys: Vec<(Key, Modifiers)>,
-    /// What had the focus before the frame.
+    /// The element that had the focus before the frame.
     before: Option<Id>,
     /// The last move of the focus was made by keyboard or assistive technology.
     by_keys: bool,
@@ -34,9 +34,9 @@ pub(super) struct Scrolling {
 struct Area {
     id: Id,
     state: Value,
-    /// Where the content is seen.
+    /// The visible part of the content.
     view: Rect,
-    /// Where it would be without the clipping.
+    /// The rectangle of the content without clipping.
     content: Rect,
     layer: LayerId,
     /// The places of its content among the elements of the layer.
@@ -106,7 +106,7 @@ impl Scrolling {
         changed
     }
 
-    /// Whether the element in focus has a use for a key.
+    /// Returns true if the element in focus uses the key itself.
     fn is_wanted(&self, ctx: &Context, focused: Option<Id>, (key, _): (Key, Modifiers)) -> bool {
         let Some(focused) = focused else { return false };
         let turns_pages = matches!(key, Key::PageUp | Key::PageDown);
@@ -116,7 +116,7 @@ impl Scrolling {
     }
 }
 
-/// How far a key scrolls.
+/// Scroll distance of a key.
 #[derive(Clone, Copy)]
 enum Step {
     Lines(f32),
@@ -203,7 +203,7 @@ impl Area {
             && (self.elements.end < usize::MAX || self.content.expand(1.0).contains_rect(element.rect))
     }
 
-    /// How far the content sticks out.
+    /// Returns the scroll range, in points.
     fn room(&self, axis: usize) -> f32 {
         (self.content.size() - self.view.size())[axis]
     }
@@ -234,7 +234,7 @@ impl Area {
     fn scroll_by(&mut self, ctx: &Context, from: Vec2, by: Vec2) -> Vec2 {
         let mut to = from;
         for axis in 0..2 {
-            // egui tells a bar from a margin by less than a point.
+            // In egui, less than a point separates a bar from a margin.
             if self.room(axis) > 0.0 {
                 to[axis] = (from[axis] + by[axis]).clamp(0.0, self.room(axis));
             }

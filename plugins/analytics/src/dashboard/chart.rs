@@ -25,7 +25,7 @@ const SWATCH: f32 = 18.0;
 const DOTS: usize = 31;
 /// Opacity of the daily line below the mean.
 const DAILY: f32 = 0.4;
-/// Points for a day from which on a daily line can be told from an area; with less, the range of a week is filled.
+/// Points for a day at which a daily line looks unlike an area; with less, the range of a week is filled.
 const PER_DAY: f32 = 2.0;
 /// Opacity of that range, and its height in the legend.
 const BAND: f32 = 0.25;

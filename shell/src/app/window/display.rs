@@ -30,7 +30,7 @@ pub(super) enum Display {
 /// Chooses the display: Wayland where its compositor answers, X11 otherwise.
 ///
 /// # Errors
-/// When neither is named, or none of those that are can be used.
+/// Fails if neither is named, or none of the named ones can be used.
 pub(super) fn choose() -> Result<Display, WindowError> {
     choose_from(|name| env::var_os(name).filter(|value| !value.is_empty()), LIMIT)
 }

@@ -1,4 +1,4 @@
-//! What the surfaces of one remote have in the shell's memory together: more surfaces do not get more of it.
+//! Quota of shell memory for all surfaces of one remote together: more surfaces do not get more of it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 #[derive(Clone, Debug, Default)]
 pub struct Held(Arc<Mutex<Amounts>>);
 
-/// What counts against the quota of a remote.
+/// Amounts that count against the quota of a remote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amounts {
     pub(super) texels: u64,

@@ -14,7 +14,7 @@ pub(super) struct Above {
     open: bool,
     /// How many places took the pointer in the last frame of the window.
     places: usize,
-    /// How many there were at the last Escape.
+    /// The number of overlays at the last Escape.
     escaped: Option<usize>,
 }
 

@@ -12,7 +12,7 @@ use crate::limits::ACTIVATION;
 #[derive(Default)]
 pub(super) struct Activation {
     at: Option<Instant>,
-    /// One bit for each thing that was paid for.
+    /// A bit for each use of the activation.
     spent: u8,
 }
 

@@ -25,7 +25,7 @@ use crate::limits::{DRAGGED, MIME};
 struct Drag {
     mime: RString,
     data: Arc<[u8]>,
-    /// How many files that are.
+    /// The number of files in the drag.
     count: u32,
     /// The surface that it comes from; none for files.
     source: Option<u64>,

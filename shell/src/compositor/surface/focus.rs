@@ -34,7 +34,7 @@ fn moves(ui: &Ui) -> Moves {
     ui.data(|data| data.get_temp(Id::unique("pulse.surface.moves"))).unwrap_or_default()
 }
 
-/// Whether a key scrolls where no control wants it.
+/// Returns true for keys that scroll unless a control uses them.
 pub(super) fn scrolls(key: Key) -> bool {
     use Key::{ArrowDown, ArrowLeft, ArrowRight, ArrowUp, End, Home, PageDown, PageUp, Space};
     [PageUp, PageDown, Home, End, ArrowUp, ArrowDown, ArrowLeft, ArrowRight, Space].contains(&key)
@@ -72,7 +72,7 @@ impl Surface {
         ui.memory_mut(|memory| memory.move_focus(direction));
     }
 
-    /// Whether keys that scroll are for this surface, though it has no keyboard: no other control of the window has it,
+    /// Returns true if scrolling keys are for this surface, though it has no keyboard: no other control has it,
     /// and the pointer is `here` or over no surface.
     pub(super) fn takes_scrolling(ui: &Ui, here: bool) -> bool {
         let pass = ui.ctx().cumulative_pass_nr();

@@ -5,8 +5,8 @@
 //! find none, and its standard library ends the process then. And a thread that ended later would call what is no
 //! longer there.
 //!
-//! Nobody can be asked whose a key is. So this executable stands in for the functions of the C library that make and
-//! delete them, which the system's loader takes for all libraries, and notes where the destructor of each key lies.
+//! The system does not say whose a key is. So this executable stands in for the functions of the C library that make
+//! and delete them, which the system's loader takes for all libraries, and notes where the destructor of each key lies.
 
 use std::{
     ffi::{c_int, c_void},

@@ -72,7 +72,7 @@ fn bundled(path: &Path) -> Vec<(PathBuf, PathBuf)> {
 /// Brings the libraries that are shipped alongside `path` to its private copy; the path to load the copy from.
 ///
 /// # Errors
-/// When they cannot be read, or there is no room for them.
+/// Fails if they cannot be read, or there is no room for them.
 pub fn bring(path: &Path, copy: &Path) -> Result<PathBuf, LibraryError> {
     let tree = tree(copy);
     if !tree.exists() {

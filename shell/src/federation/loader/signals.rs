@@ -1,8 +1,8 @@
 //! Functions of a library that the process still calls once the library is gone: handlers of signals, functions of
 //! timers, and functions that run at the end of the process.
 //!
-//! A library that left one is not unloaded. Its handler is not taken back either: nothing tells who depends on it, and
-//! a default disposition may end the process.
+//! A library that left one is not unloaded. Its handler is not taken back either: the system does not say what depends
+//! on it, and a default disposition may end the process.
 //!
 //! - *Handlers.* The current one of each signal is asked for. Those before it count as well: who installs a handler is
 //!   given the former one, and often calls it in turn, as the crate `signal-hook` does. So this executable stands in

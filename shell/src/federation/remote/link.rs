@@ -1,4 +1,4 @@
-//! What ends when it is dropped: a remote, and a surface's way to it.
+//! Handles whose drop ends a remote, or closes a surface of it.
 
 use std::sync::{Arc, mpsc};
 

@@ -26,7 +26,7 @@ impl Remote {
         self.shared.mailboxes.lock().insert(id, Arc::downgrade(&mailbox));
         let (calls, expose, target) = (self.calls.clone(), expose.to_owned(), Arc::downgrade(&mailbox));
         let open = move |state, input: Option<FrameInput>| {
-            // Nobody wants it any more.
+            // It is no longer wanted.
             let Some(mailbox) = target.upgrade() else { return };
             // A remote that has ended has left its reason in its state.
             let _ = calls.send(Call::Open { expose, surface: id, state, kept, mailbox });

@@ -36,7 +36,7 @@ pub(super) struct Thread {
     pub(super) shared: Arc<Shared>,
     pub(super) inbox: Inbox,
     pub(super) surfaces: BTreeMap<u64, Open>,
-    /// What all of its surfaces have in the shell's memory.
+    /// The memory that all of its surfaces use in the shell.
     pub(super) held: Held,
     /// Providers of the shared crates that the remote uses.
     pub(super) providers: Vec<Provider>,
@@ -49,7 +49,7 @@ pub(super) struct Open {
     validator: Validator,
     mailbox: Arc<Mailbox>,
     drawn: bool,
-    /// What it was opened from, and accepted.
+    /// The saved state that it was opened from, and accepted.
     kept: Option<Kept>,
 }
 

@@ -16,7 +16,7 @@ use telemetry::{
 use super::{Note, Shared, copied};
 use crate::{failure::Stage, limits, text, theme::system};
 
-/// How often the remote may log and report.
+/// Rate limits of the remote's log and reports.
 pub(super) struct Rates {
     log: Arc<Bucket>,
     reports: Bucket,

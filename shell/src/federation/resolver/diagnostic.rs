@@ -363,7 +363,7 @@ impl Diagnostic {
         self
     }
 
-    /// The same, with the crate that was meant where nobody offers the one that is named.
+    /// Adds the crate that was probably meant, if no participant offers the named one.
     pub(super) fn meaning(mut self, known: &[&str]) -> Self {
         if let Detail::Nothing { offered, meant, .. } = &mut self.detail
             && offered.is_empty()

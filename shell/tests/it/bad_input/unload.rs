@@ -322,7 +322,7 @@ fn panics_without_the_sdk_are_errors_everywhere() {
         get(&mut remote, "drop").expect("a surface").close().into_result().expect_err("it panics"),
         "drop",
     );
-    // Nobody asks how it went.
+    // The result is not asked for.
     drop(get(&mut remote, "drop").expect("a surface"));
     panicked(remote.shutdown().into_result().expect_err("it panics"), "shutdown");
 }

@@ -119,7 +119,7 @@ fn the_second_alias_of_a_remote_is_refused_and_the_first_runs() {
     assert_eq!(code(&shell, "zweite").as_deref(), Some("alias-duplicate"));
 }
 
-/// So many private copies of the remote called `alias` are mapped.
+/// Counts the mapped private copies of the remote called `alias`.
 #[cfg(target_os = "linux")]
 fn mapped(alias: &str) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("a list of mappings");

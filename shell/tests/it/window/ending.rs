@@ -1,4 +1,4 @@
-//! How the shell ends, and what of it is there at the next start.
+//! Ends of the shell, and the state at its next start.
 
 use std::{fs, os::unix::process::ExitStatusExt};
 

@@ -74,12 +74,12 @@ fn walk(driver: &mut Driver, modifiers: u32) -> Vec<String> {
         .collect()
 }
 
-/// Whether two places are the same but for rounding.
+/// Compares two positions, within the error of rounding.
 fn same(a: f64, b: f64) -> bool {
     (a - b).abs() < 0.01
 }
 
-/// Where the element of this label is drawn.
+/// Returns the bounds of the element with this label.
 fn place(frame: &Frame, label: &str) -> egui::accesskit::Rect {
     let tree: egui::accesskit::TreeUpdate = serde_json::from_str(&frame.access).unwrap();
     let node = tree.nodes.iter().find(|(_, node)| node.label() == Some(label));

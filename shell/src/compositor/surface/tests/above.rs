@@ -11,7 +11,7 @@ fn popup() -> Frame {
     Frame { overlays: vec![place], ..picture() }
 }
 
-/// One with the popup open and measured, after a press in the slot.
+/// Returns a bench with the popup open and measured, after a press in the slot.
 fn open() -> Bench {
     let mut bench = Bench::settled();
     bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);

@@ -1,4 +1,4 @@
-//! What a surface may ask of the platform, and when.
+//! Requests of a surface to the platform, with and without a user's action.
 
 use egui::{
     Key, OutputCommand, ViewportCommand,

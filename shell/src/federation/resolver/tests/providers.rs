@@ -1,4 +1,4 @@
-//! Who may provide, names that are the host's, and crates that are called nearly alike.
+//! Permission to provide, reserved names, and near misses in names of crates.
 
 use std::collections::BTreeSet;
 
