@@ -198,6 +198,10 @@ impl Job {
             );
             return Err(Failure::new(Stage::Check, "generation-damaged", text));
         }
+        // They run with it.
+        for (_, shipped) in loader::bundled(library) {
+            is_trusted(&shipped)?;
+        }
         loader::bring(library, copy).map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
         note(&mut stages, "copy");
         if current.is_some() && current == digest {

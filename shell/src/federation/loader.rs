@@ -43,7 +43,7 @@ mod threads;
 pub(crate) use file::section_text;
 pub use file::{complete, inspect};
 pub(crate) use mapping::may_execute;
-pub use needs::{bring, remove};
+pub use needs::{bring, bundled, remove};
 pub use refusal::Refusal;
 
 /// Why a library cannot be used. The path stands last in every message.

@@ -42,7 +42,7 @@ struct Needs {
 
 /// Lists the libraries that are shipped alongside the library at `path`, directly or through each other: the path
 /// relative to its folder, and the file. Runs none of their code.
-fn bundled(path: &Path) -> Vec<(PathBuf, PathBuf)> {
+pub fn bundled(path: &Path) -> Vec<(PathBuf, PathBuf)> {
     let home = home(path);
     let mut found: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut open = vec![(PathBuf::new(), needs(path), Vec::new())];

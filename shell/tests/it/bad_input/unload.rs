@@ -354,6 +354,9 @@ fn libraries_shipped_alongside_are_found() {
     let copy = folder.path().join("copies/user-1.so");
     fs::create_dir(folder.path().join("copies")).expect("a folder");
     fs::copy(app.join("libuser.so"), &copy).expect("libraries can be copied");
+    let files: Vec<PathBuf> =
+        loader::bundled(&app.join("libuser.so")).into_iter().map(|(_, file)| file).collect();
+    assert!(files.len() == 2 && files.iter().all(|file| file.is_file()), "{files:?}");
     let mapped = loader::bring(&app.join("libuser.so"), &copy).expect("there is room");
     // The originals are not needed any more, and a copy can be copied in turn, as a preflight does.
     fs::rename(&app, folder.path().join("gone")).expect("a folder can be renamed");
