@@ -95,7 +95,7 @@ fn replacements() {
             );
             longest.add(&format!("hot-lib-reloader, debounce {name} ms, of that the first frame"), frame);
         }
-        shell.drive("the old one has gone", |shell| shell.federation.retiring() == 0);
+        shell.drive("the old one has gone", |shell| shell.federation.retiring().count() == 0);
         shell.take_longest();
         for _ in 0..10 {
             shell.frame(Vec::new());

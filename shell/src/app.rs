@@ -16,7 +16,8 @@ use crate::{
     compositor::{Scene, set_reach},
     config::Config,
     ending::Ending,
-    federation::{Event, Federation, Status, remote::Wake},
+    federation::{Event, Federation, Status},
+    placement::Wake,
     session, theme,
 };
 
@@ -240,7 +241,7 @@ impl eframe::App for Shell {
         self.state.save();
         // In this order: nobody publishes to a store that is gone, and surfaces go before their libraries.
         self.auth = None;
-        self.federation.keep_panels();
+        self.federation.save_panels();
         self.slots.clear();
         self.federation.shutdown();
         self.runs.end();
@@ -251,7 +252,7 @@ impl Shell {
     /// A remote whose manifest could not be read has one nameless slot; once it can, its first expose takes over.
     fn select_what_there_is(&mut self) {
         let Some((alias, expose)) = &mut self.selected else { return };
-        let Some(entry) = self.federation.entries().get(alias) else { return };
+        let Some(entry) = self.federation.remotes().get(alias) else { return };
         let mut exposes = entry.exposes().map(|(name, _)| name).peekable();
         if let Some(first) = exposes.peek().copied()
             && !exposes.any(|name| name == expose)
@@ -312,7 +313,7 @@ impl Shell {
     fn reload_all(&mut self) {
         // Those that nobody has looked at yet are not loaded for it.
         let loaded = |status| !matches!(status, Status::Ready | Status::Off(_));
-        let entries = self.federation.entries().iter().filter(|(_, entry)| loaded(entry.status()));
+        let entries = self.federation.remotes().iter().filter(|(_, entry)| loaded(entry.status()));
         let aliases: Vec<String> = entries.map(|(alias, _)| alias.clone()).collect();
         for alias in aliases {
             self.act(&alias, &Action::Reload);
@@ -333,8 +334,8 @@ impl Shell {
 
     /// Takes what has happened to where the user sees it.
     fn listen(&mut self) {
-        self.messages.withdraw_all(&self.federation.take_withdrawn());
-        for told in self.federation.take_events() {
+        self.messages.withdraw_all(&self.federation.events().take_withdrawn());
+        for told in self.federation.events().take() {
             let message = Message::of(&told);
             // What has failed and is shown says so in its own place.
             let shown = self.selected.as_ref().is_some_and(|(alias, _)| *alias == told.alias);
@@ -349,7 +350,7 @@ impl Shell {
             self.note(message);
         }
         let runs = |status| matches!(status, Status::Active | Status::Hung | Status::Starting);
-        let running = self.federation.entries().iter().filter(|(_, entry)| runs(entry.status()));
+        let running = self.federation.remotes().iter().filter(|(_, entry)| runs(entry.status()));
         let running: Vec<&str> = running.map(|(alias, _)| alias.as_str()).collect();
         self.runs.note(&running);
     }

@@ -1,568 +1,304 @@
-//! The federation: every remote that the host's manifest names, the plan that they agreed on, and the store.
+//! The federation: every remote that is configured, the plan that they agreed on, and the store.
 //!
-//! Headless and driven by [`Federation::poll`], once for each frame of the window: nothing in here waits.
-//! A remote that cannot be found, read, planned, loaded or started is a value beside the others.
+//! Headless and driven by [`Federation::poll`], once for each frame of the window. Three parts own what they touch:
+//! the [`Inventory`] knows which remotes there are and what was decided about them, the [`Negotiator`] which of their
+//! shared crates each is given, the runtime what runs. A remote that cannot be found, read, planned, loaded or started
+//! is a value next to the others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use plugin_api::{
-    abi::Font,
+    abi::{Font, RemoteEntryRef},
     manifest::{RemoteManifest, RemoteRef},
-    shared::{Consumer, notify_fn},
 };
 use shared_store::Store;
 
 use crate::{
-    archive,
-    compositor::{Port, Surface},
+    compositor::Surface,
     config::Config,
     failure::{Failure, SharedFailure, Stage},
+    placement::Wake,
 };
 
 mod binding;
 mod check;
 mod copies;
 mod decisions;
-mod entry;
 mod events;
 mod host;
-mod keeping;
+mod inventory;
 pub mod loader;
-mod module;
+mod negotiator;
 mod notices;
 pub mod plan_text;
-mod progress;
 pub mod rehearsal;
-pub mod remote;
+mod remote;
 mod replacement;
 pub mod resolver;
-mod retire;
+mod retiring;
+mod runtime;
 mod scan;
-mod sources;
 pub mod why;
 
-use binding::BadOffer;
-use check::{Check, Job, Trial, refusal};
-use copies::Copies;
-pub use entry::{Entry, Place, Status};
-use entry::{Found, Source};
-use events::Events;
-pub use events::{Event, Told, Topic};
-use host::{Host, Refused, grants};
-pub use module::Module;
-use notices::Notices;
+pub use events::{Event, Events, Notification, Topic};
+pub use inventory::Inventory;
+use inventory::Order;
+pub use negotiator::Negotiator;
+use negotiator::Remotes;
 pub use notices::Warning;
-use rehearsal::Change;
-use remote::{Bind, Code, Note, Remote, State, Wake};
-use resolver::{Diagnostic, Live, Participant, Plan, Request, Slot};
-pub use retire::Kept;
-use retire::{Retired, Retiring, retire};
-use sources::Sources;
-
-/// How long others wait for the copies of a remote that is being loaded.
-const LOAD_LIMIT: Duration = Duration::from_secs(3);
-
-/// How long a call into a remote that runs may take before it counts as one that does not respond.
-const CALL_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long one into a remote that is being started may.
-const START_LIMIT: Duration = Duration::from_secs(5);
-
-/// Least time that a provider has to end when the shell ends.
-const LAST_MOMENT: Duration = Duration::from_millis(200);
-
-/// How soon deadlines are looked at again while there are any.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub use remote::{Place, Remote, Status};
+pub use retiring::{LeakedLibrary, Retiring};
+use runtime::Runtime;
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
-    config: Config,
-    entries: BTreeMap<String, Entry>,
-    plan: Arc<Plan>,
-    live: Live,
-    /// Offers of libraries that turned out not to be usable.
-    excluded: BTreeSet<Slot>,
-    /// The copies that `live` speaks of, by provider; the provider may be an earlier generation of the remote
-    /// that now has its name.
-    in_use: BTreeMap<Slot, Module>,
-    /// Why each of them was chosen at the time: later plans say only that it is in use.
-    reasons: BTreeMap<Slot, String>,
-    host: Host,
-    notices: Notices,
-    warnings: Vec<Warning>,
-    copies: Copies,
-    fonts: Vec<Font>,
-    wake: Wake,
-    next: u64,
-    retiring: Retiring,
-    events: Events,
-    sources: Sources,
-    /// From the threads of remotes.
-    reports: (mpsc::Sender<BadOffer>, mpsc::Receiver<BadOffer>),
-    /// What to say about the host itself.
-    problems: Vec<SharedFailure>,
+    config: Arc<Config>,
+    inventory: Inventory,
+    negotiator: Negotiator,
+    runtime: Runtime,
 }
 
 impl Federation {
     /// Finds, reads and plans all remotes of `config`, and starts those that provide for others.
     pub fn start(config: Config, fonts: Vec<Font>, wake: Wake) -> Self {
-        let sources = Sources::new(&config, &wake);
-        let entries = sources.entries(&config);
-        Self::with_entries(config, entries, sources, fonts, wake)
+        Self::with_remotes(config, fonts, wake, Inventory::remotes)
     }
 
-    /// A federation of one remote that is linked into this executable.
+    /// Starts a federation of one remote that is linked into this executable.
     ///
     /// # Errors
-    /// When its own manifest is wrong.
+    /// Fails if the remote's manifest is wrong.
     pub fn linked(
         config: Config,
-        entry: plugin_api::abi::RemoteEntryRef,
+        entry: RemoteEntryRef,
         fonts: Vec<Font>,
         wake: Wake,
     ) -> Result<Self, Failure> {
         let text = entry.descriptor()();
         let manifest =
             RemoteManifest::from_json(text.as_str()).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
-        let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
-        let alias = manifest.name.clone();
-        let (manifest, code) = (Arc::new(manifest), Source::Linked(entry));
-        let found = Found { manifest, origin: None, code, looked: Vec::new() };
-        let entry = Entry { found: Ok(found), ..Entry::empty(&reference) };
         let config = Config { watch: false, ..config };
-        let sources = Sources::new(&config, &wake);
-        Ok(Self::with_entries(config, BTreeMap::from([(alias, entry)]), sources, fonts, wake))
+        Ok(Self::with_remotes(config, fonts, wake, |_| {
+            let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
+            BTreeMap::from([(manifest.name.clone(), Remote::linked_in(entry, manifest, reference))])
+        }))
     }
 
-    fn with_entries(
+    fn with_remotes(
         config: Config,
-        entries: BTreeMap<String, Entry>,
-        sources: Sources,
         fonts: Vec<Font>,
         wake: Wake,
+        remotes: impl FnOnce(&Inventory) -> Remotes,
     ) -> Self {
-        entry::log_missing(&entries);
-        let host = Host::new();
-        let (config, problems) = host.with_true_manifest(config);
-        let copies = Copies::new(config.private.clone());
-        let live = Live::new();
-        let excluded = BTreeSet::new();
-        let plan = Arc::new(make_plan(&config, &entries, &live, &excluded));
-        let mut federation = Self {
-            config,
-            entries,
-            plan,
-            live,
-            excluded,
-            in_use: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-            host,
-            notices: Notices::default(),
-            warnings: Vec::new(),
-            copies,
-            fonts,
-            next: 0,
-            retiring: Retiring::new(Arc::clone(&wake)),
-            events: Events::default(),
-            sources,
-            reports: mpsc::channel(),
-            problems,
-            wake,
-        };
-        federation.follow();
-        federation.adopt_plan();
+        let (negotiator, config) = Negotiator::new(config, Arc::clone(&wake));
+        let inventory = Inventory::new(Arc::clone(&config), Arc::clone(&wake));
+        let remotes = remotes(&inventory);
+        remote::log_missing(remotes.values());
+        inventory.follow(&remotes);
+        let runtime = Runtime::new(Arc::clone(&config), remotes, fonts, wake);
+        let mut federation = Self { config, inventory, negotiator, runtime };
+        federation.settle();
         federation
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The plan that is in force.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    /// Returns every remote by alias.
+    pub fn remotes(&self) -> &BTreeMap<String, Remote> {
+        &self.runtime.remotes
     }
 
-    /// What is wrong with the host's own manifest.
-    pub fn problems(&self) -> &[SharedFailure] {
-        &self.problems
+    /// Returns the origins of remotes, and the decisions about them.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
-    /// The host's view of the store, once its provider is known and loaded.
+    /// Returns the plan in force, its warnings and reasons.
+    pub fn negotiator(&self) -> &Negotiator {
+        &self.negotiator
+    }
+
+    /// Returns the generations that end, and the libraries that are still loaded after them.
+    pub fn retiring(&self) -> &Retiring {
+        &self.runtime.retiring
+    }
+
+    /// Returns the notifications that were not taken yet.
+    pub fn events(&mut self) -> &mut Events {
+        &mut self.runtime.events
+    }
+
+    /// Returns the host's view of the store, once its provider is loaded.
     pub fn store(&self) -> Option<&Store> {
-        self.host.store()
+        self.negotiator.store()
     }
 
-    /// What the plan warns of about `alias`.
-    pub fn warnings(&self, alias: &str) -> impl Iterator<Item = &Warning> {
-        let name = self.entries.get(alias).and_then(Entry::manifest).map(|manifest| manifest.name.as_str());
-        self.warnings.iter().filter(move |warning| Some(&*warning.participant) == name)
+    /// Returns the line of a manifest by which `remote` would no longer be refused, and how to change it.
+    pub fn fix(&self, remote: &Remote) -> Option<String> {
+        let refusal = self.negotiator.plan().refusal(&remote.manifest()?.name)?;
+        self.negotiator.change(refusal.cause(), &self.runtime.remotes).map(|change| change.to_string())
     }
 
-    /// Why the copy of `offer` was chosen when somebody was first pointed at it.
-    pub fn reason(&self, offer: &Slot) -> Option<&str> {
-        self.reasons.get(offer).map(String::as_str)
-    }
-
-    /// Everything that the plan warns of.
-    pub fn all_warnings(&self) -> &[Warning] {
-        &self.warnings
-    }
-
-    /// The one line of a manifest by which a plan would no longer say `said`.
-    fn change(&self, said: &Diagnostic) -> Option<Change> {
-        let edit = said.fix()?;
-        if *edit.participant == *self.plan.host() {
-            return Some(Change::new(edit, &self.config.origin));
-        }
-        let found = self.entries.values().filter_map(|entry| entry.found.as_ref().ok());
-        let origin = found
-            .filter(|found| *found.manifest.name == *edit.participant)
-            .find_map(|found| found.origin.as_ref());
-        Some(Change::new(edit, origin?))
-    }
-
-    /// Returns the line of a manifest by which `alias` would no longer be refused, and how to change it.
-    pub fn fix(&self, alias: &str) -> Option<String> {
-        let name = &self.entries.get(alias)?.manifest()?.name;
-        self.change(self.plan.refusal(name)?.cause()).map(|change| change.to_string())
-    }
-
-    /// Who uses copies of `alias`; while anybody does, its library stays.
-    pub fn users_of(&self, alias: &str) -> impl Iterator<Item = &Slot> {
-        let name = self.entries.get(alias).and_then(Entry::manifest).map(|manifest| manifest.name.as_str());
-        self.live.users_of(name.unwrap_or_default())
-    }
-
-    /// Every remote by alias.
-    pub fn entries(&self) -> &BTreeMap<String, Entry> {
-        &self.entries
-    }
-
-    /// Takes the plan in force to the remotes: who is refused, who loads first, whose store the host uses.
-    fn adopt_plan(&mut self) {
-        let refused = |entry: &Entry| {
-            refusal(&self.plan, &entry.manifest()?.name, |said| self.change(said)).map(Arc::new)
-        };
-        let refused: Vec<_> = self.entries.values().map(refused).collect();
-        for (entry, refused) in self.entries.values_mut().zip(refused) {
-            entry.refused = refused;
-        }
-        // A plan may come between the check of a library and its start.
-        let starts = |entry: &Entry| entry.check.is_some() || (entry.running.is_some() && !entry.initialised);
-        let stopped = self.entries.iter().filter(|(_, entry)| entry.refused.is_some() && starts(entry));
-        for alias in stopped.map(|(alias, _)| alias.clone()).collect::<Vec<_>>() {
-            self.stop(&alias);
-        }
-        let mut notices = std::mem::take(&mut self.notices);
-        self.warnings = notices.take(&self.plan, |said| self.change(said));
-        self.notices = notices;
-        for name in self.plan.bootstrap() {
-            if let Some(alias) = self.alias_of(&name) {
-                self.want(&alias);
-            }
-        }
-        self.bind_host();
-    }
-
-    fn alias_of(&self, name: &str) -> Option<String> {
-        let is = |e: &Entry| e.manifest().is_some_and(|m| m.name == name);
-        self.entries.iter().find(|(_, e)| is(e)).map(|(alias, _)| alias.clone())
-    }
-
-    /// Asks for `alias` to be loaded and started.
-    pub fn want(&mut self, alias: &str) {
-        let Some(entry) = self.entries.get_mut(alias) else { return };
-        entry.wanted = true;
-        let waits = entry.waits && self.retiring.is_ending(alias);
-        if entry.running.is_some() || entry.check.is_some() || entry.is_prevented() || waits {
-            return;
-        }
-        entry.waits = false;
-        let Ok(found) = &entry.found else { return };
-        entry.initialised = false;
-        entry.hung = false;
-        entry.since = Some(Instant::now());
-        entry.generation += 1;
-        (self.wake)(LOOK_AGAIN);
-        if let Source::Linked(remote) = found.code {
-            let manifest = Arc::clone(&found.manifest);
-            let mut remote = Remote::start(manifest, Code::Linked(remote), Arc::clone(&self.wake));
-            remote.on_drop(Some(self.retiring.ending(alias, entry.generation)));
-            entry.running = Some(remote);
-            return;
-        }
-        let check = self.check(alias, None);
-        if let Some(entry) = self.entries.get_mut(alias) {
-            match check {
-                Ok(check) => entry.check = Some(check),
-                Err(failure) => {
-                    tracing::error!(remote = alias, code = failure.code, "{}", failure.message);
-                    entry.found = Err(Arc::new(failure));
-                }
-            }
-        }
-    }
-
-    /// Begins to look at the library of `alias`; with `trial` whether it would be admitted too.
-    fn check(&mut self, alias: &str, replaces: Option<Replaces>) -> Result<Check, Failure> {
-        let trial = self.trial(alias);
-        let Some(entry) = self.entries.get(alias) else {
-            return Err(Failure::new(
-                Stage::Discover,
-                "manifest-missing",
-                format!("there is no remote `{alias}`"),
-            ));
-        };
-        let (planned, current) = match replaces {
-            Some(Replaces { current }) => (None, current),
-            None => (entry.found.as_ref().ok().map(|found| Arc::clone(&found.manifest)), None),
-        };
-        let (reference, generation) = (entry.source(), if planned.is_some() { entry.generation } else { 0 });
-        let expected = if let Place::Pinned { digest, .. } = entry.place { Some(digest) } else { None };
-        let copies = self.copies.share();
-        let provides = |entry: &Entry| {
-            let name = &entry.reference.name;
-            let mut known = self.plan.assignments().iter();
-            known.any(|known| *known.provider == **name && !known.is_own_copy())
-        };
-        let with = self.entries.iter().filter(|(other, entry)| *other != alias && provides(entry));
-        // One that is not loaded yet is tried from its place: its copy may come later than the trial.
-        let places = |entry: &Entry| {
-            let copy = entry.copy.as_ref().filter(|_| entry.running.is_some());
-            [copy.map(|(copy, _)| copy.clone()), entry.library().map(Path::to_owned)]
-        };
-        let with = with.map(|(_, entry)| places(entry)).collect();
-        let ending = self.retiring.ending(alias, generation);
-        let (config, wake) = (self.config.clone(), Arc::clone(&self.wake));
-        Ok(Check::start(Job {
-            config,
-            alias: alias.to_owned(),
-            reference,
-            copies,
-            trial,
-            planned,
-            expected,
-            current,
-            with,
-            ending,
-            wake,
-        }))
-    }
-
-    /// What a plan for another generation of `alias` depends on.
-    fn trial(&self, alias: &str) -> Trial {
-        let name = self.entries.get(alias).map(|entry| entry.reference.name.clone()).unwrap_or_default();
-        let mut live = self.live.clone();
-        live.release(&name);
-        let mut excluded = self.excluded.clone();
-        excluded.retain(|slot| *slot.participant != *name);
-        Trial {
-            host: Participant::host(&self.config.host),
-            providers: host::providers(&self.config.host),
-            others: participants(self.entries.iter().filter(|(other, _)| *other != alias).map(|(_, e)| e)),
-            live,
-            excluded,
-            strategy: self.config.host.share_strategy,
-        }
-    }
-
-    /// Goes on with what has become possible since the last call. Never waits.
+    /// Takes the next steps that have become possible. Waits for a part of one frame of the window at most.
     pub fn poll(&mut self) {
-        self.take_decisions();
-        self.take_changes();
-        self.count_kept();
-        self.take_bad_offers();
-        let aliases: Vec<String> = self.entries.keys().cloned().collect();
-        for alias in &aliases {
-            self.take_checked(alias);
-            self.take_notes(alias);
-            self.look_for_hangs(alias);
+        let orders = self.inventory.poll(&self.runtime.remotes);
+        self.carry_out(orders);
+        for alias in self.runtime.take_bad_offers(&mut self.negotiator) {
+            self.retry(&alias);
         }
-        self.plan_without_those_who_do_not_load();
-        self.bind_host();
-        for alias in &aliases {
-            self.initialise(alias);
-            self.reopen(alias);
-            self.step_replacement(alias);
-            self.archive(alias);
+        for (alias, failure) in self.runtime.poll(&mut self.negotiator) {
+            self.count_failure(&alias, &failure);
         }
-        let waiting = self.entries.iter().filter(|(_, entry)| entry.wanted && entry.waits);
-        for alias in waiting.map(|(alias, _)| alias.clone()).collect::<Vec<_>>() {
-            self.want(&alias);
+        self.settle();
+        for alias in self.runtime.remotes.keys().cloned().collect::<Vec<_>>() {
+            let promoted = self.runtime.advance(&alias, self.inventory.archive(), &mut self.negotiator);
+            self.settle();
+            // A remote that was refused alongside the old generation may agree with the new one.
+            let postponed = if promoted { self.runtime.postponed() } else { Vec::new() };
+            postponed
+                .iter()
+                .filter(|other| **other != alias)
+                .for_each(|other| self.replace(other, false, Instant::now()));
         }
-        let starts = |entry: &Entry| matches!(entry.status(), Status::Starting) || entry.next.is_some();
-        if self.entries.values().any(starts) {
-            (self.wake)(LOOK_AGAIN);
+        self.runtime.wake_up(&self.negotiator);
+    }
+
+    /// Makes plans until one holds, and points the host at the copies that it is given.
+    fn settle(&mut self) {
+        loop {
+            if self.negotiator.is_stale() {
+                self.negotiator.replan(&self.runtime.remotes);
+                self.runtime.adopt_plan(&mut self.negotiator);
+            }
+            match self.negotiator.bind_host(&self.runtime.remotes) {
+                Err(unusable) => self.runtime.exclude(unusable, &mut self.negotiator),
+                Ok(()) if self.negotiator.is_stale() => {}
+                Ok(()) => break,
+            }
         }
     }
 
-    fn replan(&mut self) {
-        self.plan = Arc::new(make_plan(&self.config, &self.entries, &self.live, &self.excluded));
-        self.adopt_plan();
-        let wanted: Vec<_> = self.entries.iter().filter(|(_, e)| e.wanted).map(|(a, _)| a.clone()).collect();
-        for alias in wanted {
-            self.want(&alias);
-        }
-    }
-
-    /// Runs `init` of a remote that is loaded, once everything that the plan gives it is there.
-    fn initialise(&mut self, alias: &str) {
-        let Some(entry) = self.entries.get_mut(alias).filter(|entry| !entry.is_prevented()) else { return };
-        let (Ok(found), Some(running)) = (&entry.found, &mut entry.running) else { return };
-        if entry.initialised || running.offers().is_none() {
-            return;
-        }
-        let manifest = Arc::clone(&found.manifest);
-        let Some(offers) = running.offers().cloned() else { return };
-        let notify = running.notifier();
-        let (consumer, refused) = self.consumer(alias, &manifest, notify);
-        match self.scope_for(&Arc::clone(&self.plan), &consumer, &offers) {
-            Ok(Some((scope, used))) => {
-                // Now, because this is the one time that it is started.
-                refused.iter().for_each(Refused::log);
-                self.in_use.extend(used);
-                let (folder, fonts) = (self.data_dir(&manifest.name), self.fonts.clone());
-                if let Some(entry) = self.entries.get_mut(alias)
-                    && let Some(running) = &entry.running
-                {
-                    running.init(scope, folder, fonts);
-                    entry.initialised = true;
-                    for assignment in self.plan.assignments_of(&manifest.name).to_vec() {
-                        self.remember(&assignment);
+    fn carry_out(&mut self, orders: Vec<Order>) {
+        for order in orders {
+            match order {
+                Order::Retry(alias) => self.retry(&alias),
+                Order::Replace(alias, seen) => self.replace(&alias, false, seen),
+                Order::Follow => self.inventory.follow(&self.runtime.remotes),
+                order => {
+                    if let Some(alias) = self.runtime.carry_out(order, &mut self.negotiator) {
+                        self.reload(&alias);
                     }
-                    self.live.bind_assigned(&self.plan, &manifest.name);
                 }
             }
-            Ok(None) => {}
-            Err(unusable) => self.plan_without(unusable),
+        }
+        self.settle();
+    }
+
+    fn carry_out_decisions(&mut self) {
+        let orders = self.inventory.decided(&self.runtime.remotes);
+        self.carry_out(orders);
+    }
+
+    fn count_failure(&mut self, alias: &str, failure: &Failure) {
+        let name = self.runtime.remotes.get(alias).map(|remote| remote.name().to_owned());
+        if name.is_some_and(|name| self.inventory.count_failure(&name, failure)) {
+            self.carry_out_decisions();
+            self.runtime.report_disabled(alias);
         }
     }
 
-    /// A remote as a user of shared crates, and what it asks for in vain.
-    fn consumer(
-        &self,
-        alias: &str,
-        manifest: &RemoteManifest,
-        notify: impl Fn() + Send + Sync + Clone + 'static,
-    ) -> (Consumer, Vec<Refused>) {
-        let (grants, refused) = grants(&self.config, alias, manifest);
-        let name = manifest.name.as_str().into();
-        (Consumer { name, grants, all: false, isolated: false, notify: notify_fn(notify) }, refused)
+    /// Asks for a remote to be loaded and started.
+    pub fn want(&mut self, alias: &str) {
+        self.runtime.want(alias, &self.negotiator);
     }
 
-    fn data_dir(&self, name: &str) -> PathBuf {
-        self.config.data_dir.join("remotes").join(name)
-    }
-
-    /// Opens an expose of a remote that is [`Status::Active`].
+    /// Opens an expose of a remote that is [`Status::Active`]; `None` for any other.
     pub fn open(&mut self, alias: &str, expose: &str) -> Option<Result<Surface, SharedFailure>> {
-        // Those of an earlier generation first, once and for all of them.
-        self.reopen(alias);
-        let entry = self.entries.get(alias)?;
-        let found = entry.found.as_ref().ok()?;
-        let running = entry.running.as_ref().filter(|r| matches!(r.state(), State::Active))?;
-        let Some(known) = found.manifest.exposes.get(expose) else {
-            let names: Vec<_> = found.manifest.exposes.keys().map(String::as_str).collect();
-            let text = format!(
-                "`{alias}` has no expose `{expose}`; ask for one that its manifest lists: {}",
-                names.join(", ")
-            );
-            return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
-        };
-        self.next += 1;
-        // One that was open in this run starts again from nothing: what it had may be why.
-        let first = !entry.opened.contains(expose);
-        let kept = first.then(|| self.kept_of(&entry.reference.name, expose));
-        let port = Port::new(running.open_with(self.next, expose, kept));
-        let surface =
-            Surface::new(self.next, known.title.clone(), found.manifest.name.clone(), Arc::clone(&port));
-        if let Some(entry) = self.entries.get_mut(alias) {
-            entry.opened.insert(expose.to_owned());
-            entry.ports.retain(|(_, port)| port.strong_count() > 0);
-            entry.ports.push((expose.to_owned(), Arc::downgrade(&port)));
-        }
-        Some(Ok(surface))
+        self.runtime.open(alias, expose)
     }
 
-    /// Starts again from what is on the disk now: finds, reads, plans and loads the remote anew.
+    /// Starts a remote again from what is on the disk now: it is found, read, planned and loaded anew.
     pub fn retry(&mut self, alias: &str) {
-        self.give_up_replacement(alias);
-        let Some(mut entry) = self.entries.remove(alias) else { return };
-        let name = entry.reference.name.clone();
-        if let Some(running) = entry.running.take() {
-            self.release(alias, &name, entry.generation, running);
+        if let Some(fresh) = self.runtime.remotes.get(alias).map(|remote| self.inventory.find_again(remote)) {
+            self.runtime.retry(alias, fresh, &mut self.negotiator);
+            self.settle();
+            self.inventory.follow(&self.runtime.remotes);
         }
-        self.live.release(&name);
-        self.excluded.retain(|slot| *slot.participant != *name);
-        if self.live.users_of(&name).next().is_none() {
-            // Before its library goes.
-            self.in_use.retain(|slot, _| *slot.participant != *name);
-        }
-        let fresh = match &entry.found {
-            Ok(Found { code: Source::Linked(_), .. }) => {
-                Entry { found: entry.found, ..Entry::empty(&entry.reference) }
-            }
-            _ => self.sources.entry(&self.config, alias, &entry.reference),
-        };
-        let waits = !entry.hung;
-        let fresh = Entry {
-            wanted: true,
-            waits,
-            generation: entry.generation,
-            last: entry.last,
-            ports: entry.ports,
-            ..fresh
-        };
-        self.entries.insert(alias.to_owned(), fresh);
-        self.replan();
-        self.follow();
     }
 
-    /// Ends every remote and unloads its library, all at the same time, within [`SHUTDOWN_LIMIT`](remote::SHUTDOWN_LIMIT).
+    /// Starts a remote again as [`retry`](Self::retry) does, and its panels from nothing.
+    pub fn restart(&mut self, alias: &str) {
+        let opened = self.runtime.remotes.get_mut(alias).map(Remote::take_opened).unwrap_or_default();
+        self.retry(alias);
+        self.runtime.remotes.entry(alias.to_owned()).and_modify(|remote| remote.set_opened(opened));
+    }
+
+    /// Replaces the generation that runs by the library that is on the disk now; a remote that does not run is started.
+    pub fn reload(&mut self, alias: &str) {
+        self.replace(alias, true, Instant::now());
+    }
+
+    fn replace(&mut self, alias: &str, again: bool, seen: Instant) {
+        if !self.runtime.replace(alias, again, seen, &self.negotiator) {
+            self.retry(alias);
+        }
+    }
+
+    /// Lets a remote run that was disabled, was not enabled yet, or was left out.
+    ///
+    /// A decision that cannot be saved holds until the shell ends, and a notification follows.
+    pub fn enable(&mut self, alias: &str) {
+        self.runtime
+            .remotes
+            .get(alias)
+            .map(Remote::name)
+            .into_iter()
+            .for_each(|name| self.inventory.enable(name));
+        self.carry_out_decisions();
+    }
+
+    /// Ends a remote, and does not start it again until it is enabled, over restarts.
+    ///
+    /// A decision that cannot be saved holds until the shell ends, and a notification follows.
+    pub fn disable(&mut self, alias: &str) {
+        self.runtime
+            .remotes
+            .get(alias)
+            .map(Remote::name)
+            .into_iter()
+            .for_each(|name| self.inventory.disable(name));
+        self.carry_out_decisions();
+    }
+
+    /// Begins safe mode, which ends every remote and runs only those that the user enables, or ends it.
+    pub fn set_safe_mode(&mut self, safe: bool) {
+        self.inventory.set_safe_mode(safe);
+        self.carry_out_decisions();
+    }
+
+    /// Asks every open panel for its state, which is written on the remotes' threads before these end.
+    pub fn save_panels(&self) {
+        self.runtime.save_panels();
+    }
+
+    /// Ends every remote and waits for up to `limit`. Libraries stay loaded: for a process that is about to exit.
+    pub(crate) fn close(&mut self, limit: Duration) {
+        self.runtime.close(limit, &mut self.negotiator);
+    }
+
+    /// Ends every remote and unloads its library, all at the same time, within
+    /// two seconds.
     pub fn shutdown(&mut self) {
-        self.host.uninstall();
-        self.keep_panels();
-        for alias in self.entries.keys().cloned().collect::<Vec<_>>() {
-            self.give_up_replacement(&alias);
-        }
-        // Those that use a copy of another first.
-        let providers: BTreeSet<String> = self
-            .live
-            .bindings()
-            .filter(|(s, c)| *s.participant != *c.provider)
-            .map(|(_, c)| c.provider.to_string())
-            .collect();
-        let (last, first): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
-            .into_values()
-            .filter_map(|e| Some((e.reference.name.clone(), (e.generation, e.running?))))
-            .partition(|(name, _)| providers.contains(name));
-        let (deadline, mut waiting) = (retire::deadline(), Vec::new());
-        for group in [first, last] {
-            for (_, (_, remote)) in &group {
-                remote.begin_shutdown();
-            }
-            // However long the others took, each has a moment.
-            let deadline = deadline.max(Instant::now() + LAST_MOMENT);
-            for (name, (generation, remote)) in group {
-                match retire(&name, generation, remote, deadline) {
-                    Retired::Gone => {}
-                    Retired::Kept(failure) => {
-                        tracing::warn!(remote = name, code = failure.code, "{}", failure.message);
-                    }
-                    Retired::Waiting(held) => waiting.push(held),
-                }
-            }
-        }
-        self.finish_decisions();
-        self.join_retiring();
-        self.unload_waiting(waiting);
+        self.runtime.shutdown(&mut self.negotiator);
+        self.inventory.finish();
+        self.runtime.retiring.finish();
     }
 }
 
@@ -570,31 +306,4 @@ impl Drop for Federation {
     fn drop(&mut self) {
         self.shutdown();
     }
-}
-
-/// What a replacement is compared with.
-#[derive(Clone, Copy)]
-struct Replaces {
-    /// The content that runs: the same again is no news.
-    current: Option<archive::Digest>,
-}
-
-fn make_plan(
-    config: &Config,
-    entries: &BTreeMap<String, Entry>,
-    live: &Live,
-    excluded: &BTreeSet<Slot>,
-) -> Plan {
-    let (host, providers) = (Participant::host(&config.host), host::providers(&config.host));
-    let remotes = participants(entries.values());
-    let request = Request::new(&host, &remotes, config.host.share_strategy);
-    resolver::resolve(&Request { live, excluded, providers: &providers, ..request })
-}
-
-/// Those that take part in plans.
-fn participants<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Participant> {
-    entries
-        .filter(|entry| entry.unbound.is_none() && entry.off.is_none())
-        .filter_map(|entry| Some(Participant::remote(entry.manifest()?).loaded(entry.initialised)))
-        .collect()
 }

@@ -1,6 +1,7 @@
 //! The Pulse desktop shell: loads remotes at run time, negotiates what they share, and shows their surfaces.
 //!
 //! - [`federation`]: manifests, the resolver, the loader, the life of a remote.
+//! - [`placement`]: a generation of a remote that runs, on a thread.
 //! - [`compositor`]: surfaces, their frames, input and accessibility.
 //! - [`auth`]: who is signed in.
 //! - [`watch`]: which files of remotes have changed, once they are complete.
@@ -36,6 +37,7 @@ pub mod install;
 mod limits;
 mod links;
 mod lock;
+pub mod placement;
 pub mod preflight;
 pub mod private;
 pub mod session;

@@ -117,7 +117,7 @@ fn show(make: impl FnOnce(&Context) -> Result<Federation, Failure>) -> Result<()
     let ending = Ending::watch(waker_now(&ctx));
     theme::install_fonts(&ctx);
     let federation = make(&ctx)?;
-    let title = federation.entries().values().next().map_or("Pulse", |e| e.title()).to_owned();
+    let title = federation.remotes().values().next().map_or("Pulse", |e| e.title()).to_owned();
     let alone = Alone { federation, slot: Slot::default(), ending: ending.clone() };
     window::run_with(&ctx, &title, Placement::sized(1048.0, 800.0), Box::new(alone))?;
     ending.conclude();
@@ -150,13 +150,13 @@ impl eframe::App for Alone {
         Panel::bottom("standalone").frame(frame).show_separator_line(false).show(ui, |ui| {
             let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
             ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(tokens.border)));
-            let path = self.federation.entries().values().next().and_then(|e| e.library().map(PathBuf::from));
+            let path = self.federation.remotes().values().next().and_then(|e| e.library().map(PathBuf::from));
             let from = path
                 .map_or_else(|| "linked into this program".to_owned(), |p| crate::text::Shown(&p).to_string());
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));
         });
         egui::CentralPanel::default().frame(egui::Frame::new().fill(color(tokens.background))).show(ui, |ui| {
-            let first = self.federation.entries().iter().next().map(|(alias, entry)| {
+            let first = self.federation.remotes().iter().next().map(|(alias, entry)| {
                 (alias.clone(), entry.exposes().next().map(|(name, _)| name.to_owned()).unwrap_or_default())
             });
             if let Some((alias, expose)) = first {
@@ -170,7 +170,7 @@ impl eframe::App for Alone {
     }
 
     fn on_exit(&mut self) {
-        self.federation.keep_panels();
+        self.federation.save_panels();
         self.slot = Slot::default();
         self.federation.shutdown();
     }

@@ -91,7 +91,11 @@ fn nothing_stays_of_what_was_replaced() {
     assert_eq!(end.threads, base.threads);
     assert_eq!(end.descriptors, base.descriptors);
     assert_eq!(end.textures, base.textures);
-    assert!(shell.federation.kept().is_empty(), "{}", shell.federation.kept()[0].failure);
+    assert!(
+        shell.federation.retiring().leaked().is_empty(),
+        "{}",
+        shell.federation.retiring().leaked()[0].failure
+    );
     let kept = Archive::new(&installation.path("data")).kept(ANALYTICS).expect("the archive can be read");
     assert!((1..=GENERATIONS).contains(&kept.len()), "{} generations are kept", kept.len());
     let objects = fs::read_dir(installation.path("data/generations/sha256")).expect("a folder").count();
@@ -112,8 +116,8 @@ fn a_thread_that_was_left_behind_is_seen() {
     let version = |patch: u8| format!("\"name\": \"{PUPPET}\",\n  \"version\": \"1.0.{patch}\"");
     installation.rebuild(puppet, &[(&version(0), &version(1))]);
     shell.drive("a good one takes over", |shell| shell.entry(PUPPET).generation() == 2);
-    shell.drive("what stays is counted", |shell| shell.federation.kept().len() == 1);
-    assert_eq!(shell.federation.kept()[0].failure.code, "library-threads");
+    shell.drive("what stays is counted", |shell| shell.federation.retiring().leaked().len() == 1);
+    assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "library-threads");
     let after = Figures::of(&shell, PUPPET);
     assert_eq!((before.libraries.len(), after.libraries.len()), (1, 2), "and so it is for the kernel");
     installation.write(&format!("data/remotes/{PUPPET}/end-thread"), "");
@@ -188,7 +192,7 @@ fn settled(shell: &mut Headless, before: Option<&Figures>) -> Figures {
     loop {
         shell.frame(Vec::new());
         let now = Figures::now(shell);
-        let quiet = shell.federation.retiring() == 0 && !now.busy;
+        let quiet = shell.federation.retiring().count() == 0 && !now.busy;
         let same = before.is_none_or(|before| {
             (now.threads, now.descriptors, now.textures)
                 == (before.threads, before.descriptors, before.textures)

@@ -102,7 +102,7 @@ fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     federation.want(ALIAS);
     loop {
         federation.poll();
-        match federation.entries()[ALIAS].status() {
+        match federation.remotes()[ALIAS].status() {
             Status::Active => return Ok((federation, woken)),
             Status::Failed(failure) => return Err(failure.to_string().into()),
             _ => woken.recv_timeout(Duration::from_secs(30))?,
@@ -437,7 +437,7 @@ fn loads(home: &Path) -> Outcome<()> {
             }
         }
         let whole = start.elapsed();
-        let times = federation.entries()[ALIAS].times();
+        let times = federation.remotes()[ALIAS].times();
         for (stage, took) in times.into_iter().chain([("all of it, to the first picture", whole)]) {
             match stages.iter_mut().find(|(name, _)| *name == stage) {
                 Some((_, samples)) => samples.push(took),

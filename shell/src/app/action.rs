@@ -6,7 +6,11 @@ use egui::{TextEdit, Ui};
 use plugin_api::{theme::caption, tokens::Tokens};
 
 use super::parts::{named, primary};
-use crate::{archive::Kept, failure::SharedFailure, federation::Federation};
+use crate::{
+    archive::Kept,
+    failure::SharedFailure,
+    federation::{Federation, Remote},
+};
 
 /// Something to be done with one remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +37,17 @@ impl Action {
     /// # Errors
     /// Returns the federation's error; a decision that cannot be saved comes as an event.
     pub(crate) fn run(&self, federation: &mut Federation, alias: &str) -> Result<(), SharedFailure> {
+        let remote = federation.remotes().get(alias);
         match self {
             Self::Load => federation.want(alias),
             Self::Reload => federation.reload(alias),
             Self::Restart => federation.restart(alias),
             Self::Enable => federation.enable(alias),
             Self::Disable => federation.disable(alias),
-            Self::RollBack(note) => return federation.roll_back(alias, note),
-            Self::Unpin => federation.unpin(alias),
+            Self::RollBack(note) => {
+                return remote.map_or(Ok(()), |remote| federation.inventory().roll_back(remote, note));
+            }
+            Self::Unpin => remote.into_iter().for_each(|remote| federation.inventory().unpin(remote)),
         }
         Ok(())
     }
@@ -70,7 +77,8 @@ impl RollBack {
         of: &str,
         button: impl FnOnce(&'static str) -> egui::Button<'static>,
     ) {
-        let generation = federation.entries().get(alias).map_or(0, crate::federation::Entry::generation);
+        let remote = federation.remotes().get(alias);
+        let generation = remote.map_or(0, Remote::generation);
         let now = Instant::now();
         let since = self.looked.filter(|(_, of, _)| *of == generation).map_or(now, |(.., since)| since);
         let is_new = now - since < NEW;
@@ -79,7 +87,7 @@ impl RollBack {
             ui.ctx().request_repaint_after(pause);
         }
         if self.looked.is_none_or(|(at, of, _)| of != generation || now - at >= pause) {
-            self.earlier = federation.earlier(alias);
+            self.earlier = remote.and_then(|remote| federation.inventory().earlier(remote));
             self.looked = Some((now, generation, since));
         }
         let Some(earlier) = &self.earlier else {

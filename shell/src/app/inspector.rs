@@ -63,9 +63,9 @@ impl Shell {
                     let federation = &self.federation;
                     let title = |alias: &str| {
                         federation
-                            .entries()
+                            .remotes()
                             .get(alias)
-                            .map_or(alias, crate::federation::Entry::title)
+                            .map_or(alias, crate::federation::Remote::title)
                             .to_owned()
                     };
                     let pressed = self.messages.list_ui(ui, t, title);
@@ -99,8 +99,8 @@ impl Shell {
 }
 
 /// Whose copies of shared crates it uses, and who uses its own.
-pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str, name: &str) {
-    let plan = federation.plan();
+pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: &str) {
+    let plan = federation.negotiator().plan();
     for known in plan.assignments_of(name) {
         let whose = if known.is_own_copy() { "its own".to_owned() } else { format!("of {}", known.provider) };
         let state = if known.singleton || known.is_own_copy() { "" } else { ", with a state of its own" };
@@ -116,7 +116,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias:
     let mut provided: Vec<_> =
         plan.assignments().iter().filter(|known| *known.provider == *name && !known.is_own_copy()).collect();
     provided.sort_by_key(|known| (&known.scope, &known.key));
-    let pinned = federation.users_of(alias).next().is_some();
+    let pinned = federation.negotiator().users_of(name).next().is_some();
     for users in provided.chunk_by(|a, b| (&a.scope, &a.key) == (&b.scope, &b.key)) {
         let names: Vec<&str> = users.iter().map(|known| &*known.consumer).collect();
         let pin = if pinned { "; pinned: its library stays while they run" } else { "" };
@@ -132,7 +132,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, alias:
 
 /// Every shared crate of the plan in force.
 fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
-    let plan = federation.plan();
+    let plan = federation.negotiator().plan();
     let mut any = false;
     for key in plan.keys() {
         any = true;
@@ -152,7 +152,7 @@ fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
             // Without a singleton each has reasons of its own; they are told with each remote.
             for candidate in why.iter().filter(|why| why.singleton).flat_map(|why| &why.candidates) {
                 let offer = Slot::new(&candidate.provider, &key.scope, &key.key);
-                candidate_ui(ui, t, candidate, federation.reason(&offer));
+                candidate_ui(ui, t, candidate, federation.negotiator().reason(&offer));
             }
         });
     }

@@ -22,8 +22,9 @@ use super::{
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage, sentence},
-    federation::{Federation, Place, remote::Wake},
+    federation::{Federation, Place},
     install::{Installed, install},
+    placement::Wake,
 };
 
 /// What is said when the desktop's dialog comes to nothing: the answer does not tell why.
@@ -218,7 +219,7 @@ fn browse_beside(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
 
 /// What is to be said of a file that was installed, unless the federation says it when it finds the file.
 fn told(Installed { name, version, .. }: &Installed, federation: &Federation) -> Option<Message> {
-    let (alias, entry) = federation.entries().iter().find(|(_, entry)| {
+    let (alias, entry) = federation.remotes().iter().find(|(_, entry)| {
         entry.manifest().is_some_and(|manifest| manifest.name == *name) && *entry.place() == Place::Configured
     })?;
     let title = entry.title();

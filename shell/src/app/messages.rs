@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     failure::{SharedFailure, sentence},
-    federation::{Event, Told, Topic},
+    federation::{Event, Notification, Topic},
     text,
 };
 
@@ -108,8 +108,8 @@ impl Message {
     }
 
     /// The message of an event.
-    pub(super) fn of(told: &Told) -> Self {
-        let Told { alias, title, event, failure, at } = told;
+    pub(super) fn of(told: &Notification) -> Self {
+        let Notification { alias, title, event, failure, at } = told;
         let (weight, notice, head, lead) = match event {
             Event::Replaced { version, generation, took } => {
                 let text = format!("Generation {generation}, after {} ms", took.as_millis());
@@ -231,9 +231,15 @@ mod tests {
         Arc::new(Failure::new(Stage::Check, "library-not-a-library", text))
     }
 
-    fn told(event: Event, text: &str) -> Told {
+    fn told(event: Event, text: &str) -> Notification {
         let failure = (!text.is_empty()).then(|| failure(text));
-        Told { alias: "a".to_owned(), title: "Analytics".to_owned(), event, failure, at: SystemTime::now() }
+        Notification {
+            alias: "a".to_owned(),
+            title: "Analytics".to_owned(),
+            event,
+            failure,
+            at: SystemTime::now(),
+        }
     }
 
     fn notices(messages: &Messages) -> Vec<(&str, u32)> {

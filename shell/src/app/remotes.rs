@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::read_manifest,
     failure::sentence,
-    federation::{Entry, Federation, Kept, Place, Status, Warning},
+    federation::{Federation, LeakedLibrary, Place, Remote, Status, Warning},
 };
 
 /// What is open and remembered of one remote's card.
@@ -39,7 +39,7 @@ struct Shown<'a> {
     federation: &'a Federation,
     slots: &'a BTreeMap<Key, Slot>,
     alias: &'a str,
-    entry: &'a Entry,
+    entry: &'a Remote,
 }
 
 impl Shell {
@@ -52,18 +52,18 @@ impl Shell {
                 self.reload_all();
             }
         });
-        let problems = self.federation.problems();
+        let problems = self.federation.negotiator().problems();
         if !problems.is_empty() {
             card(t).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                ui.label(strong(t, self.federation.plan().host(), t.font_size[1]));
+                ui.label(strong(t, self.federation.negotiator().plan().host(), t.font_size[1]));
                 for problem in problems {
                     remark_ui(ui, t, t.warning, &problem.code, &sentence(&problem.message));
                 }
             });
         }
         let mut pressed = Vec::new();
-        for (alias, entry) in self.federation.entries() {
+        for (alias, entry) in self.federation.remotes() {
             let shown = Shown { federation: &self.federation, slots: &self.slots, alias, entry };
             let state = self.cards.entry(alias.clone()).or_default();
             card(t).show(ui, |ui| {
@@ -73,7 +73,7 @@ impl Shell {
                 pressed.extend(action.map(|action| (alias.clone(), action)));
             });
         }
-        if self.federation.entries().is_empty() {
+        if self.federation.remotes().is_empty() {
             ui.label(caption(t, "The host's manifest lists no remotes, and none is in the drop folder."));
         }
         kept_ui(ui, t, &self.federation);
@@ -106,11 +106,11 @@ impl Shown<'_> {
         }
         let beside = self.beside_ui(ui, t, state);
         if let Some(manifest) = entry.manifest() {
-            shares_ui(ui, t, self.federation, self.alias, &manifest.name);
+            shares_ui(ui, t, self.federation, &manifest.name);
         }
         self.frames_ui(ui, t);
         times_ui(ui, t, &entry.times());
-        for Warning { code, text, fix, count, .. } in self.federation.warnings(self.alias) {
+        for Warning { code, text, fix, count, .. } in self.federation.negotiator().warnings_of(self.entry) {
             let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
             remark_ui(ui, t, t.warning, code, &format!("{text}{times}"));
             if let Some(fix) = fix {
@@ -167,7 +167,7 @@ impl Shown<'_> {
 
     /// A library of the drop folder that could be used instead.
     fn beside_ui(&self, ui: &mut Ui, t: &Tokens, state: &mut Card) -> Option<Action> {
-        let path = self.federation.installed_beside(self.alias)?;
+        let path = self.federation.inventory().alternative(self.entry)?;
         let written = path.metadata().and_then(|about| about.modified()).ok();
         let known = state.beside.as_ref().is_some_and(|(of, at, _)| of == path && *at == written);
         if !known {
@@ -204,7 +204,7 @@ impl Shown<'_> {
         if let Some(now) = now {
             let ink = if matches!(status, Status::Failed(_)) { t.danger } else { t.text_weak };
             remark_ui(ui, t, ink, &now.code, &shortened(&now.message));
-            if let Some(fix) = self.federation.fix(self.alias) {
+            if let Some(fix) = self.federation.fix(self.entry) {
                 fix_ui(ui, t, &fix);
             }
         }
@@ -294,7 +294,7 @@ fn times_ui(ui: &mut Ui, t: &Tokens, times: &[(&'static str, Duration)]) {
 
 /// Lists what has stopped and is still loaded.
 fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
-    let kept = federation.kept();
+    let kept = federation.retiring().leaked();
     if kept.is_empty() {
         return;
     }
@@ -302,7 +302,7 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
         ui.set_width(ui.available_width());
         ui.label(strong(t, format!("Still loaded ({})", kept.len()), t.font_size[1]));
         ui.label(caption(t, "Stopped, but still loaded until Pulse exits"));
-        for Kept { remote, generation, failure } in kept {
+        for LeakedLibrary { remote, generation, failure } in kept {
             let which = if *generation == 0 {
                 "one that never ran".to_owned()
             } else {

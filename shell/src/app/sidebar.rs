@@ -28,8 +28,14 @@ impl Shell {
             ui.spacing_mut().item_spacing.y = t.space[0];
             for (key, title, icon, status) in self.items() {
                 let selected = self.selected.as_ref() == Some(&key);
-                let warnings: Vec<String> =
-                    self.federation.warnings(&key.0).map(|warning| warning.text.clone()).collect();
+                let warnings: Vec<String> = self
+                    .federation
+                    .remotes()
+                    .get(&key.0)
+                    .into_iter()
+                    .flat_map(|remote| self.federation.negotiator().warnings_of(remote))
+                    .map(|warning| warning.text.clone())
+                    .collect();
                 if entry_ui(ui, t, (&title, icon.as_deref()), &status, &warnings, selected).clicked() {
                     self.selected = Some(key);
                 }
@@ -42,7 +48,7 @@ impl Shell {
     /// What the sidebar lists; a remote whose exposes are not known has one entry for the reason.
     pub(super) fn items(&self) -> Vec<(Key, String, Option<String>, Status)> {
         let mut items = Vec::new();
-        for (alias, entry) in self.federation.entries() {
+        for (alias, entry) in self.federation.remotes() {
             let status = entry.status();
             let before = items.len();
             for (expose, about) in entry.exposes() {

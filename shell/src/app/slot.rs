@@ -20,7 +20,7 @@ use crate::{
     compositor::{Health, Scene, Surface},
     config::Config,
     failure::{SharedFailure, Stage},
-    federation::{Entry, Federation, Status, Warning},
+    federation::{Federation, Remote, Status, Warning},
 };
 
 /// How many warnings stand above a surface at a time; the next comes when one was dismissed.
@@ -94,7 +94,7 @@ impl Slot {
             self.surface = None;
             ui.ctx().request_repaint();
         }
-        let (t, status) = (&scene.tokens, federation.entries().get(alias).map(Entry::status));
+        let (t, status) = (&scene.tokens, federation.remotes().get(alias).map(Remote::status));
         if matches!(status, Some(Status::Off(_))) {
             // Nothing is left of what somebody has ended.
             (self.surface, self.failure) = (None, None);
@@ -121,16 +121,16 @@ impl Slot {
             self.empty = None;
         } else if runs {
             let since = *self.empty.get_or_insert_with(Instant::now);
-            let starting = federation.entries().get(alias).and_then(Entry::starting);
+            let starting = federation.remotes().get(alias).and_then(Remote::starting);
             skeleton_ui(ui, t, area, starting.map_or((Stage::Frame, since), |(stage, since)| (stage, since)));
         }
-        let replacing = federation.entries().get(alias).and_then(Entry::replacing);
+        let replacing = federation.remotes().get(alias).and_then(Remote::replacing);
         self.marks_ui(ui, t, area, replacing, has_picture)
     }
 
     /// Opens a surface where there is none, and lets go of what is of an earlier generation.
     fn open(&mut self, federation: &mut Federation, alias: &str, expose: &str) {
-        let Some(entry) = federation.entries().get(alias) else { return };
+        let Some(entry) = federation.remotes().get(alias) else { return };
         let (status, generation) = (entry.status(), entry.generation());
         if self.generation != generation {
             self.generation = generation;
@@ -148,7 +148,14 @@ impl Slot {
 
     fn warnings_ui(&mut self, ui: &mut Ui, t: &Tokens, federation: &Federation, alias: &str) {
         let unread = |warning: &&Warning| !self.dismissed.contains(&warning.text);
-        let unread: Vec<_> = federation.warnings(alias).filter(unread).take(MAX_WARNINGS).collect();
+        let unread: Vec<_> = federation
+            .remotes()
+            .get(alias)
+            .into_iter()
+            .flat_map(|remote| federation.negotiator().warnings_of(remote))
+            .filter(unread)
+            .take(MAX_WARNINGS)
+            .collect();
         for warning in unread {
             if warning_ui(ui, t, warning) {
                 self.dismissed.push(warning.text.clone());
@@ -244,9 +251,9 @@ impl Slot {
         alias: &str,
         failure: &SharedFailure,
     ) -> Option<Action> {
-        let entry = federation.entries().get(alias);
-        let title = entry.map_or(alias, Entry::title);
-        let status = entry.map(Entry::status);
+        let entry = federation.remotes().get(alias);
+        let title = entry.map_or(alias, Remote::title);
+        let status = entry.map(Remote::status);
         let off = matches!(status, Some(Status::Off(_)));
         let alone = matches!(status, Some(Status::Active | Status::Hung));
         let stale = self.surface.as_ref().is_some_and(Surface::has_picture);
@@ -264,14 +271,16 @@ impl Slot {
                 }
             });
             ui.add(Label::new(RichText::new(shortened(&failure.message)).color(color(t.text))).wrap());
-            if let Some(Disabled { by, at, .. }) = federation.disabled(alias) {
+            if let Some(Disabled { by, at, .. }) =
+                entry.and_then(|entry| federation.inventory().disabled(entry))
+            {
                 let by = if *by == By::Failures { "automatically" } else { "by you" };
                 // A damaged file may name a time that no clock has.
                 let at = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(*at));
                 let when = at.map(|at| format!(" {}", ago(at))).unwrap_or_default();
                 ui.label(caption(t, format!("Disabled {by}{when}.")));
             }
-            if let Some(fix) = federation.fix(alias).filter(|_| !off && !alone) {
+            if let Some(fix) = entry.and_then(|entry| federation.fix(entry)).filter(|_| !off && !alone) {
                 fix_ui(ui, t, &fix);
             }
             ui.horizontal_wrapped(|ui| {

@@ -19,7 +19,7 @@ impl Shell {
         ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(t.border)));
         ui.horizontal(|ui| {
             let (mut active, mut failed, mut off, mut starting, mut ready) = (0, 0, 0, 0, 0);
-            for entry in self.federation.entries().values() {
+            for entry in self.federation.remotes().values() {
                 match entry.status() {
                     Status::Active => active += 1,
                     Status::Failed(_) | Status::Hung => failed += 1,
@@ -43,12 +43,13 @@ impl Shell {
                 let text = caption(t, format!("{failed} not available")).color(color(t.danger));
                 pressed |= quiet_button_ui(ui, text).clicked();
             }
-            let count = self.federation.all_warnings().len() + self.federation.problems().len();
+            let count =
+                self.federation.negotiator().warnings().len() + self.federation.negotiator().problems().len();
             if count > 0 && !narrow {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
                 pressed |= quiet_button_ui(ui, caption(t, text).color(color(t.warning))).clicked();
             }
-            let kept = self.federation.kept().len();
+            let kept = self.federation.retiring().leaked().len();
             if kept > 0 && !narrow {
                 let text = caption(t, format!("{kept} still loaded")).color(color(t.warning));
                 let button = quiet_button_ui(ui, text);

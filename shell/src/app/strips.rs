@@ -41,7 +41,7 @@ impl Shell {
     /// The strips that there are.
     pub(super) fn strips_ui(&mut self, ui: &mut Ui, t: &Tokens) {
         ui.spacing_mut().item_spacing.y = 0.0;
-        let safe = self.federation.is_safe_mode();
+        let safe = self.federation.inventory().is_safe_mode();
         if let Some(unclean) = &self.runs.unclean {
             let ran = match unclean.running.as_slice() {
                 [] => String::new(),
@@ -52,7 +52,7 @@ impl Shell {
             if let Some(pressed) = strip_ui(ui, t, |ui| line_ui(ui, t, &text), buttons) {
                 self.runs.unclean = None;
                 if buttons[pressed] != "Dismiss" {
-                    self.federation.begin_safe_mode();
+                    self.federation.set_safe_mode(true);
                 }
                 ui.ctx().request_repaint();
             }
@@ -60,7 +60,7 @@ impl Shell {
         if safe {
             let text = "Safe mode: remotes stay off until you enable them.";
             if strip_ui(ui, t, |ui| line_ui(ui, t, text), &["Enable all"]).is_some() {
-                self.federation.end_safe_mode();
+                self.federation.set_safe_mode(false);
                 ui.ctx().request_repaint();
             }
         }
@@ -68,7 +68,7 @@ impl Shell {
 
     /// Whether there are strips.
     pub(super) fn has_strips(&self) -> bool {
-        self.runs.unclean.is_some() || self.federation.is_safe_mode()
+        self.runs.unclean.is_some() || self.federation.inventory().is_safe_mode()
     }
 }
 

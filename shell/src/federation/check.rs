@@ -1,7 +1,6 @@
 //! What is looked at before a library enters the process, on a thread of its own, so that the window never waits.
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,20 +12,21 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use plugin_api::manifest::{RemoteManifest, RemoteRef, ShareStrategy};
+use plugin_api::manifest::{RemoteManifest, RemoteRef};
 
 use super::{
     copies,
-    entry::Found,
     loader::{self, LibraryError},
+    negotiator::{PlanContext, refusal},
     rehearsal::Change,
-    remote::{Code, Ending, Remote, Times, Wake},
-    resolver::{self, Diagnostic, Live, Participant, Plan, Providers, Request, Slot},
+    remote::Found,
+    resolver::Diagnostic,
 };
 use crate::{
     archive::{Archive, Digest},
     config::{Config, Origin},
     failure::{Failure, Stage},
+    placement::{Code, Ending, OnThread, Placement, Times, Wake},
     preflight::Subject,
     trust,
 };
@@ -36,13 +36,13 @@ const LOADED_LIMIT: Duration = Duration::from_millis(500);
 
 /// What to look at.
 pub(super) struct Job {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) alias: String,
     pub(super) reference: RemoteRef,
     /// The folders for its private copy.
     pub(super) copies: copies::Shared,
     /// The plan that must admit it.
-    pub(super) trial: Trial,
+    pub(super) context: PlanContext,
     /// The manifest that has been planned with; none for a generation that is to replace another.
     pub(super) planned: Option<Arc<RemoteManifest>>,
     /// The content that it must have.
@@ -64,40 +64,40 @@ pub(super) struct Checked {
     /// Where anybody wants to know.
     pub(super) digest: Option<Digest>,
     pub(super) copy: PathBuf,
-    pub(super) remote: Remote,
+    pub(super) placement: Box<dyn Placement>,
     pub(super) times: Times,
-    pub(super) calls: Arc<Calls>,
+    pub(super) wakes: Arc<WakeRouter>,
 }
 
-/// Where the calls go by which a remote wakes the window.
+/// Routes a remote's repaint requests: to the window once it is visible, to a hook while it is staged.
 ///
-/// The window is not drawn for every step of a generation that nobody sees yet: on a slow screen each drawing would
+/// The window is not drawn for every step of a generation that is not shown yet: on a slow screen each drawing would
 /// hold up the next step.
-pub(super) struct Calls {
+pub(super) struct WakeRouter {
     wake: Wake,
-    seen: AtomicBool,
+    visible: AtomicBool,
     hook: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
-impl Calls {
-    fn new(wake: Wake, seen: bool) -> Arc<Self> {
-        Arc::new(Self { wake, seen: AtomicBool::new(seen), hook: Mutex::default() })
+impl WakeRouter {
+    fn new(wake: Wake, visible: bool) -> Arc<Self> {
+        Arc::new(Self { wake, visible: AtomicBool::new(visible), hook: Mutex::default() })
     }
 
-    /// From now on to `hook`, on the remote's threads.
-    pub(super) fn go_to(&self, hook: impl Fn() + Send + 'static) {
+    /// Redirects wake-ups to `hook` (called on the remote's threads).
+    pub(super) fn redirect(&self, hook: impl Fn() + Send + 'static) {
         *self.hook.lock() = Some(Box::new(hook));
     }
 
-    /// From now on to the window: the remote is seen there.
-    pub(super) fn go_to_window(&self) {
-        self.seen.store(true, Ordering::Release);
+    /// Sends wake-ups to the window from now on, and wakes it.
+    pub(super) fn show(&self) {
+        self.visible.store(true, Ordering::Release);
         *self.hook.lock() = None;
         (self.wake)(Duration::ZERO);
     }
 
-    fn come(&self, delay: Duration) {
-        if self.seen.load(Ordering::Acquire) {
+    fn on_wake(&self, delay: Duration) {
+        if self.visible.load(Ordering::Acquire) {
             (self.wake)(delay);
         } else if let Some(hook) = &*self.hook.lock() {
             hook();
@@ -183,8 +183,8 @@ impl Job {
         (mut stages, mut note): (Times, impl FnMut(&mut Times, &'static str)),
         cancel: &AtomicBool,
     ) -> Result<Option<Checked>, Failure> {
-        let Self { config, alias, trial, planned, expected, current, with, ending, wake, .. } = self;
-        let beside = planned.is_none();
+        let Self { config, alias, context, planned, expected, current, with, ending, wake, .. } = self;
+        let replaces = planned.is_none();
         let wanted = config.watch || config.preflight.is_some() || expected.is_some();
         let digest = examine(library, copy, &found.manifest, wanted)
             .map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
@@ -208,7 +208,7 @@ impl Job {
             return Ok(None);
         }
         if planned.is_none_or(|planned| planned != found.manifest) {
-            let plan = trial.plan(&found.manifest);
+            let plan = context.plan(&found.manifest);
             let change = |said: &Diagnostic| {
                 let edit = said.fix()?;
                 let own = *edit.participant == *found.manifest.name;
@@ -239,15 +239,16 @@ impl Job {
             return Err(Failure::new(Stage::Check, "check-lost", "the check was cancelled; retry"));
         }
         let code = Code::Library { path: library.to_owned(), copy: copy.to_owned() };
-        let calls = Calls::new(wake, !beside);
-        let window = Arc::clone(&calls);
-        let mut remote =
-            Remote::start(Arc::clone(&found.manifest), code, Arc::new(move |delay| window.come(delay)));
-        remote.on_drop(Some(ending));
-        if beside {
-            remote.await_loaded(LOADED_LIMIT);
+        let wakes = WakeRouter::new(wake, !replaces);
+        let router = Arc::clone(&wakes);
+        let wake = Arc::new(move |delay| router.on_wake(delay));
+        let mut placement: Box<dyn Placement> =
+            Box::new(OnThread::start(Arc::clone(&found.manifest), code, wake));
+        placement.on_drop(Some(ending));
+        if replaces {
+            placement.await_loaded(LOADED_LIMIT);
         }
-        Ok(Some(Checked { found, digest, copy: copy.to_owned(), remote, times: stages, calls }))
+        Ok(Some(Checked { found, digest, copy: copy.to_owned(), placement, times: stages, wakes }))
     }
 }
 
@@ -295,37 +296,4 @@ fn examine(
         return Err(LibraryError::Digest { stated, found, path: library.to_owned() });
     }
     Ok(Some(found))
-}
-
-/// Everything that a plan for another generation of one remote depends on, but that generation.
-pub(super) struct Trial {
-    pub(super) host: Participant,
-    pub(super) providers: Providers,
-    pub(super) others: Vec<Participant>,
-    pub(super) live: Live,
-    pub(super) excluded: BTreeSet<Slot>,
-    pub(super) strategy: ShareStrategy,
-}
-
-impl Trial {
-    /// The plan with `manifest`, where everybody else who runs stays.
-    pub(super) fn plan(&self, manifest: &RemoteManifest) -> Plan {
-        let mut remotes = self.others.clone();
-        remotes.push(Participant::remote(manifest));
-        let request = Request::new(&self.host, &remotes, self.strategy);
-        let Self { live, excluded, providers, .. } = self;
-        resolver::resolve(&Request { live, excluded, providers, ..request })
-    }
-}
-
-/// Why `plan` refuses the remote called `name`, if it does, with the line to change where that is known.
-pub(super) fn refusal(
-    plan: &Plan,
-    name: &str,
-    change: impl Fn(&Diagnostic) -> Option<Change>,
-) -> Option<Failure> {
-    let cause = plan.refusal(name)?.cause();
-    let place = change(cause).map(|change| format!(" ({}, {})", change.place, change.edit.pointer));
-    let message = format!("{cause}{}", place.unwrap_or_default());
-    Some(Failure::new(Stage::Plan, cause.code.as_str(), message))
 }

@@ -11,11 +11,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::remote::Wake;
 use crate::{
     archive::{Archive, ArchiveError, Listing},
     choices::{self, Choices, ChoicesError, Decision, Disabled},
     failure::{Failure, Stage},
+    placement::Wake,
     worker::Worker,
 };
 

@@ -1,4 +1,4 @@
-//! What the federation has to tell people, beside what an entry says of itself.
+//! Notifications about remotes, for the window and for tests.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -8,50 +8,49 @@ use std::{
 
 use semver::Version;
 
-use super::Federation;
-use crate::failure::SharedFailure;
+use crate::{failure::SharedFailure, placement::Wake};
 
-/// How many are kept for somebody who does not listen.
-const KEPT: usize = 64;
+/// Notifications that are kept until they are taken.
+const LIMIT: usize = 64;
 
-/// What happened to a remote.
+/// An event in the life of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Another generation runs in its place.
     Replaced {
-        /// Of the new generation.
+        /// Version of the new generation.
         version: Version,
-        /// Counted from 1.
+        /// Number of the new generation, from 1.
         generation: u64,
-        /// From the first look at its library to its first picture.
+        /// Time from the first look at its library to its first picture.
         took: Duration,
     },
-    /// Another generation was not taken; the one that ran still runs.
+    /// Another generation was refused; the running one keeps running.
     NotReplaced,
     /// A surface could not give its state, or not take it.
     StateLost,
-    /// It, or one of its surfaces, has failed.
+    /// The remote, or one of its surfaces, has failed.
     Failed,
-    /// It failed too often and was disabled.
+    /// The remote failed too often and was disabled.
     Disabled,
-    /// It has ended, and its code stays in the process.
+    /// The remote has ended, and its code is still loaded.
     Kept,
     /// A library or manifest was put into the drop folder.
     Installed,
-    /// A file of it cannot be used as it is.
+    /// A file of the remote cannot be used as it is.
     Unreadable,
-    /// A decision about it could not be carried out, or is not saved.
+    /// A decision about the remote could not be carried out, or is not saved.
     Undecided,
 }
 
 /// Subject of messages about a remote; messages of a topic are withdrawn together once they no longer hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
-    /// It waits for being enabled.
+    /// The remote waits for being enabled.
     Enabling,
-    /// A file of it, or a new generation, cannot be used.
+    /// A file of the remote, or a new generation, cannot be used.
     Update,
-    /// It does not run.
+    /// The remote does not run.
     Running,
 }
 
@@ -71,85 +70,78 @@ impl Event {
     }
 }
 
-/// Something to tell.
+/// A message for the user.
 #[derive(Clone, Debug)]
-pub struct Told {
-    /// The remote's alias.
+pub struct Notification {
+    /// Alias of the remote.
     pub alias: String,
-    /// Its name for people.
+    /// Title of the remote.
     pub title: String,
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// Why, where something went wrong.
+    /// The reason, where something went wrong.
     pub failure: Option<SharedFailure>,
-    /// When.
+    /// Time of the event.
     pub at: SystemTime,
 }
 
-#[derive(Default)]
-pub(super) struct Events {
-    queue: VecDeque<Told>,
+/// Notifications that the window has not taken yet. `[window's thread]`
+pub struct Events {
+    queue: VecDeque<Notification>,
     withdrawn: BTreeSet<(String, Topic)>,
+    wake: Wake,
 }
 
-impl Federation {
-    /// What has happened since this was asked the last time, oldest first.
-    pub fn take_events(&mut self) -> Vec<Told> {
-        self.events.queue.drain(..).collect()
+impl Events {
+    pub(super) fn new(wake: Wake) -> Self {
+        Self { queue: VecDeque::new(), withdrawn: BTreeSet::new(), wake }
+    }
+
+    /// Takes the notifications since the last call, oldest first.
+    pub fn take(&mut self) -> Vec<Notification> {
+        self.queue.drain(..).collect()
     }
 
     /// Takes the remotes and topics whose earlier messages no longer hold.
     ///
-    /// To be asked before [`take_events`](Self::take_events): what that returns came later.
+    /// Call it before [`take`](Self::take), whose notifications came later.
     pub fn take_withdrawn(&mut self) -> BTreeSet<(String, Topic)> {
-        std::mem::take(&mut self.events.withdrawn)
+        std::mem::take(&mut self.withdrawn)
     }
 
-    /// Withdraws the messages of a remote about `topic`.
+    /// Withdraws the messages about `topic` of a remote.
     pub(super) fn withdraw(&mut self, alias: &str, topic: Topic) {
-        self.events.queue.retain(|told| told.alias != alias || told.event.topic() != Some(topic));
-        if let Some(entry) = self.entries.get_mut(alias)
-            && entry.last.as_ref().is_some_and(|(.., of)| *of == Some(topic))
-        {
-            entry.last = None;
-        }
-        if self.events.withdrawn.insert((alias.to_owned(), topic)) {
+        self.queue.retain(|known| known.alias != alias || known.event.topic() != Some(topic));
+        if self.withdrawn.insert((alias.to_owned(), topic)) {
             (self.wake)(Duration::ZERO);
         }
     }
 
-    pub(super) fn tell(&mut self, alias: &str, event: Event) {
-        if let Event::Replaced { version, generation, took } = &event {
-            let took = took.as_millis() as u64;
-            tracing::info!(remote = alias, %version, generation, took, "another generation has taken over");
+    /// Adds a notification, and logs it.
+    pub(super) fn notify(&mut self, alias: &str, title: &str, event: Event, failure: Option<SharedFailure>) {
+        log(alias, &event, failure.as_ref());
+        if self.queue.len() == LIMIT {
+            self.queue.pop_front();
         }
-        self.push(alias, event, None);
-    }
-
-    /// Notes what went wrong with a remote: in the log, with the remote, and for people.
-    pub(super) fn note_failure(&mut self, alias: &str, failure: SharedFailure, event: Event) {
-        let (stage, code, message) = (failure.stage, &*failure.code, &*failure.message);
-        match event {
-            // Said where it happened.
-            Event::Failed => {}
-            Event::NotReplaced => {
-                tracing::error!(remote = alias, %stage, code, "not replaced, and the old one goes on: {message}");
-            }
-            _ => tracing::warn!(remote = alias, %stage, code, "{message}"),
-        }
-        if let Some(entry) = self.entries.get_mut(alias) {
-            entry.last = Some((Arc::clone(&failure), SystemTime::now(), event.topic()));
-        }
-        self.push(alias, event, Some(failure));
-    }
-
-    fn push(&mut self, alias: &str, event: Event, failure: Option<SharedFailure>) {
-        let title = self.entries.get(alias).map_or(alias, super::Entry::title).to_owned();
-        if self.events.queue.len() == KEPT {
-            self.events.queue.pop_front();
-        }
-        let told = Told { alias: alias.to_owned(), title, event, failure, at: SystemTime::now() };
-        self.events.queue.push_back(told);
+        let (alias, title) = (alias.to_owned(), title.to_owned());
+        self.queue.push_back(Notification { alias, title, event, failure, at: SystemTime::now() });
         (self.wake)(Duration::ZERO);
+    }
+}
+
+fn log(remote: &str, event: &Event, failure: Option<&SharedFailure>) {
+    if let Event::Replaced { version, generation, took } = event {
+        let took = took.as_millis() as u64;
+        tracing::info!(remote, %version, generation, took, "replaced by another generation");
+    }
+    let Some(failure) = failure.map(Arc::as_ref) else { return };
+    let (stage, code, message) = (failure.stage, &*failure.code, &*failure.message);
+    match event {
+        // Logged where it happened.
+        Event::Failed => {}
+        Event::NotReplaced => {
+            tracing::error!(remote, %stage, code, "not replaced, and the running generation keeps running: {message}");
+        }
+        _ => tracing::warn!(remote, %stage, code, "{message}"),
     }
 }

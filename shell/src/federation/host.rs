@@ -9,14 +9,11 @@ use plugin_api::{
 use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
-use super::{
-    loader::Image,
-    module::{Bound, Module},
-    resolver::Providers,
-};
+use super::{loader::Image, resolver::Providers};
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage},
+    placement::{Bound, Module},
 };
 
 /// The crates that every host links, and keeps its own state in.
@@ -83,10 +80,10 @@ impl Host {
         self.images.clear();
     }
 
-    /// The host's manifest as this build really is: it has its crates in one version each.
-    pub(super) fn with_true_manifest(&self, mut config: Config) -> (Config, Vec<SharedFailure>) {
+    /// Returns the configuration as this build really is, which has its crates in one version each, and what was wrong.
+    pub(super) fn reconcile(&self, mut config: Config) -> (Config, Vec<SharedFailure>) {
         let mut problems = Vec::new();
-        let mut say = |code: &str, text: String| {
+        let mut report = |code: &str, text: String| {
             tracing::warn!(code, "{text}");
             problems.push(Arc::new(Failure::new(Stage::Plan, code, text)));
         };
@@ -97,7 +94,7 @@ impl Host {
                     "the host's manifest offers `{key}`, which this shell does not have; take it out of `shared`: {}",
                     config.origin.place(&format!("/shared/{key}"))
                 );
-                say("host-shared-unknown", text);
+                report("host-shared-unknown", text);
                 return false;
             };
             if offered.to_string() != linked.version {
@@ -106,7 +103,7 @@ impl Host {
                     linked.version,
                     config.origin.place(&format!("/shared/{key}/version"))
                 );
-                say("host-shared-version", text);
+                report("host-shared-version", text);
                 shared.version = linked.version.parse().ok();
             }
             true

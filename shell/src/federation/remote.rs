@@ -1,362 +1,732 @@
-//! A remote while it lives: its thread, its stages, its surfaces.
-//!
-//! Every call into a remote happens on the one thread that belongs to it, so plugin code is single-threaded by
-//! construction, a hang never blocks the shell, and unloading is real.
+//! One configured remote: where it comes from, whether it may run, and how far it is.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    path::PathBuf,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
-    time::{Duration, Instant},
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::{Duration, Instant, SystemTime},
 };
 
-use parking_lot::{Condvar, Mutex};
 use plugin_api::{
-    abi::{Font, FrameInput, RemoteEntryRef},
-    manifest::RemoteManifest,
+    abi::RemoteEntryRef,
+    manifest::{Expose, RemoteManifest, RemoteRef},
 };
 
 use super::{
-    keeping::Kept,
-    loader,
-    module::{Bound, Module},
-    retire::Ended,
+    check::{Check, Checked},
+    events::{Event, Events, Topic},
+    loader::LibraryError,
+    replacement::Replacement,
+    resolver::Participant,
 };
 use crate::{
-    compositor::{Mailbox, Source, frame::Held},
+    archive::{Archive, Digest},
+    compositor::Port,
+    config::{Config, Origin},
     failure::{Failure, SharedFailure, Stage},
+    placement::{Ending, Module, Note, Placement, SavedPanel, State, Times},
 };
 
-mod inbox;
-mod link;
-mod notes;
-mod panels;
-mod running;
-mod services;
+mod faults;
+mod found;
 
-use inbox::Inbox;
-use link::Link;
-use notes::Notes;
-use running::{Thread, copied};
-use services::Rates;
+use faults::Faults;
+pub use found::Place;
+use found::source;
+pub(super) use found::{CodeOrigin, Found};
 
-/// How long a remote has to close its surfaces and end its threads.
-pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
-
-/// Where a remote's code comes from.
-#[derive(Clone)]
-pub enum Code {
-    /// A library, and the private copy of it that is loaded.
-    Library {
-        /// What was configured.
-        path: PathBuf,
-        /// A name that no library was loaded under before.
-        copy: PathBuf,
-    },
-    /// Linked into this executable.
-    Linked(RemoteEntryRef),
-}
-
-/// Makes one interface of a share scope; run on the thread of the remote that it is for.
-pub type Bind = Box<dyn FnOnce() -> Result<Bound, Failure> + Send>;
-
-/// How far a remote is.
-#[derive(Clone)]
-pub enum State {
-    /// Its library is being loaded.
-    Loading,
-    /// Loaded; waits for the providers of what it shares.
-    Loaded(Arc<[Module]>),
-    /// Its `init` runs.
-    Initialising,
-    /// Ready for surfaces.
-    Active,
-    /// It does not run.
-    Failed(SharedFailure),
-    /// It has ended in good order.
-    Ended,
-}
-
-/// Duration of each stage, in the order in which they happened.
-pub type Times = Vec<(&'static str, Duration)>;
-
-/// The shell's end of a remote. `[window's thread]`
+/// One configured remote. `[window's thread]`
 pub struct Remote {
-    calls: mpsc::Sender<Call>,
-    shared: Arc<Shared>,
-    thread: Option<thread::JoinHandle<Option<Ended>>>,
-    offers: Option<Arc<[Module]>>,
-    ending: Option<Ending>,
+    alias: String,
+    /// Entry of the host's manifest, or of the drop folder.
+    reference: RemoteRef,
+    place: Place,
+    found: Result<Found, SharedFailure>,
+    blocked: Blocked,
+    phase: Phase,
+    /// The user has asked for one of its exposes, or the plan for its copies.
+    wanted: bool,
+    /// Number of starts.
+    generation: u64,
+    /// Start of the current generation.
+    started_at: Option<Instant>,
+    /// Content of the library that runs, or ran last.
+    digest: Option<Digest>,
+    /// Durations of the stages before the library was loaded.
+    check_times: Times,
+    /// Its surfaces, by expose.
+    ports: Vec<(String, Weak<Port>)>,
+    /// The generation that these get their frames from.
+    served: u64,
+    /// Exposes that were opened since the start, or before a restart that the user asked for.
+    opened: BTreeSet<String>,
+    faults: Faults,
+    /// The plan refused the last new generation: another plan may admit it.
+    postponed: bool,
 }
 
-/// Ends a remote that was dropped.
-pub type Ending = Box<dyn FnOnce(Remote) + Send>;
-
-struct Shared {
-    name: String,
-    /// Path of the library, as it was found; empty for a linked remote.
-    library: String,
-    state: Mutex<State>,
-    times: Mutex<Times>,
-    /// The state has changed.
-    moved: Condvar,
-    /// The thread is at its end, with a panic or without.
-    at_end: Mutex<bool>,
-    end: Condvar,
-    /// The call that the remote is in, and since when.
-    busy: Mutex<Option<(Stage, Instant)>>,
-    /// What has failed, or was coped with, and was not asked for yet.
-    notes: Mutex<Notes>,
-    rates: Rates,
-    mailboxes: Mutex<HashMap<u64, Weak<Mailbox>>>,
-    changed: AtomicBool,
-    /// A surface has coped with an error by itself since this was cleared.
-    coped: AtomicBool,
-    wake: Wake,
+/// Reasons for which a remote must not run; each holds by itself.
+#[derive(Default)]
+struct Blocked {
+    /// A decision.
+    disabled: Option<SharedFailure>,
+    /// It cannot be started, or pointed at what the plan gives it; it takes no part in plans until it is retried.
+    unusable: Option<SharedFailure>,
+    /// The plan in force refuses it.
+    refused: Option<SharedFailure>,
 }
 
-/// Something that a remote did wrong.
+/// State of a remote that may run.
+enum Phase {
+    /// Not started.
+    Idle,
+    /// Starts once the generation before it has ended, which may hold what both need.
+    Ending,
+    /// Its library is examined before it is loaded.
+    Checking(Check),
+    /// Its library is loaded, or on the way; `init` waits for the providers of its shared crates.
+    Loading(Generation),
+    /// `init` was called.
+    Running(Generation, Option<Box<Replacement>>),
+}
+
+/// The generation that runs.
+struct Generation {
+    placement: Box<dyn Placement>,
+    /// The private copy of its library; `None` for a linked remote.
+    copy: Option<PathBuf>,
+    /// It is in the archive, or cannot be.
+    archived: bool,
+}
+
+/// State of a remote, with the reason where it does not run.
 #[derive(Clone)]
-pub struct Note {
-    /// What it was.
-    pub failure: SharedFailure,
-    /// The remote, or a surface of it, does not go on; otherwise it coped with it by itself.
-    pub fatal: bool,
-    /// The surface that failed alone: its expose, and where its failure is shown.
-    pub surface: Option<(String, Arc<Mailbox>)>,
+pub enum Status {
+    /// Found and planned; loads when it is first shown.
+    Ready,
+    /// Starting.
+    Starting,
+    /// Running.
+    Active,
+    /// Running, and has not answered for a while.
+    Hung,
+    /// Disabled by a decision.
+    Off(SharedFailure),
+    /// Cannot run.
+    Failed(SharedFailure),
 }
 
-/// Opens a surface, with the state that it starts from and what its first frame is asked for with.
-pub type Begin = Box<dyn FnOnce(Option<Vec<u8>>, Option<FrameInput>) + Send>;
-
-/// What a surface saves, or why it does not.
-pub type Saved = Result<Option<Vec<u8>>, Failure>;
-
-/// Makes the window draw again after a while. `[thread-safe]`
-pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
-
-/// What the remote's thread is asked to do; `Ready` comes shortly before a frame, so that the thread is awake.
-enum Call {
-    Init { scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font> },
-    Open { expose: String, surface: u64, state: Option<Vec<u8>>, kept: Option<Kept>, mailbox: Arc<Mailbox> },
-    Ready,
-    Frame { surface: u64, input: FrameInput },
-    Save { surface: u64, then: Box<dyn FnOnce(Saved) + Send> },
-    Changed,
-    Close { surface: u64 },
-    Shutdown,
+impl Status {
+    /// Returns the word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ready => "not loaded",
+            Self::Starting => "starting",
+            Self::Active => "running",
+            Self::Hung => "not responding",
+            Self::Off(_) => "disabled",
+            Self::Failed(_) => "not available",
+        }
+    }
 }
 
 impl Remote {
-    /// Starts the remote's thread, which begins to load `code`.
-    pub fn start(manifest: Arc<RemoteManifest>, code: Code, wake: Wake) -> Self {
-        let (calls, inbox) = Inbox::new();
-        let shared = Arc::new(Shared {
-            name: manifest.name.clone(),
-            library: match &code {
-                Code::Library { path, .. } => path.to_string_lossy().into_owned(),
-                Code::Linked(_) => String::new(),
-            },
-            state: Mutex::new(State::Loading),
-            times: Mutex::default(),
-            moved: Condvar::new(),
-            at_end: Mutex::new(false),
-            end: Condvar::new(),
-            busy: Mutex::new(Some((Stage::Load, Instant::now()))),
-            notes: Mutex::default(),
-            rates: Rates::of(&manifest.name),
-            mailboxes: Mutex::default(),
-            changed: AtomicBool::new(false),
-            coped: AtomicBool::new(false),
-            wake,
+    /// Returns a remote whose manifest was found, or the reason why it was not.
+    pub(super) fn new(
+        alias: &str,
+        reference: RemoteRef,
+        place: Place,
+        found: Result<Found, SharedFailure>,
+    ) -> Self {
+        Self {
+            alias: alias.to_owned(),
+            reference,
+            place,
+            found,
+            blocked: Blocked::default(),
+            phase: Phase::Idle,
+            wanted: false,
+            generation: 0,
+            started_at: None,
+            digest: None,
+            check_times: Times::new(),
+            ports: Vec::new(),
+            served: 0,
+            opened: BTreeSet::new(),
+            faults: Faults::default(),
+            postponed: false,
+        }
+    }
+
+    /// Returns a remote that is linked into this executable.
+    pub(super) fn linked_in(entry: RemoteEntryRef, manifest: RemoteManifest, reference: RemoteRef) -> Self {
+        let (alias, code) = (manifest.name.clone(), CodeOrigin::Linked(entry));
+        let found = Found { manifest: Arc::new(manifest), origin: None, code, looked: Vec::new() };
+        Self::new(&alias, reference, Place::Configured, Ok(found))
+    }
+
+    /// Finds the manifest of a remote, and looks whether its library is there.
+    pub(super) fn locate(config: &Config, alias: &str, reference: RemoteRef, place: Place) -> Self {
+        let located = config.locate(alias, &source(&reference, &place)).map(Found::from).map_err(|failure| {
+            tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
+            Arc::new(failure)
         });
-        let run = {
-            let shared = Arc::clone(&shared);
-            move || {
-                let _at_end = AtEnd(Arc::clone(&shared));
-                let thread = Thread {
-                    shared,
-                    inbox,
-                    surfaces: BTreeMap::new(),
-                    held: Held::default(),
-                    providers: Vec::new(),
-                };
-                thread.run(&code, &manifest)
+        let mut remote = Self::new(alias, reference, place, located);
+        if let Ok(found) = &remote.found
+            && let CodeOrigin::Library(path) = &found.code
+            && path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        {
+            // Known without trying: it takes no part in plans, and no participant waits for its copies.
+            let missing = LibraryError::Missing(path.clone());
+            let failure = Failure::new(Stage::Check, missing.code(), missing);
+            remote.blocked.unusable = Some(Arc::new(found.looked_for(failure)));
+        }
+        remote
+    }
+
+    /// Returns the same remote, found anew, which keeps its surfaces and its history.
+    ///
+    /// It is wanted, and starts once the generation before it has ended, unless that hangs.
+    pub(super) fn renew(self, fresh: Self) -> Self {
+        Self {
+            wanted: true,
+            phase: if self.faults.hung { Phase::Idle } else { Phase::Ending },
+            generation: self.generation,
+            faults: self.faults.renewed(),
+            ports: self.ports,
+            ..fresh
+        }
+    }
+
+    /// Returns the alias in the host's manifest.
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// Returns the name by which the host knows it.
+    pub fn name(&self) -> &str {
+        &self.reference.name
+    }
+
+    /// Returns its manifest, once that was found.
+    pub fn manifest(&self) -> Option<&RemoteManifest> {
+        self.found.as_ref().ok().map(|found| &*found.manifest)
+    }
+
+    /// Returns the name to show.
+    pub fn title(&self) -> &str {
+        self.manifest().map_or(&self.reference.name, RemoteManifest::display_name)
+    }
+
+    /// Returns its exposes by name.
+    pub fn exposes(&self) -> impl Iterator<Item = (&str, &Expose)> {
+        self.manifest().into_iter().flat_map(|m| m.exposes.iter().map(|(name, e)| (name.as_str(), e)))
+    }
+
+    /// Returns its library; `None` for a linked remote.
+    pub fn library(&self) -> Option<&Path> {
+        match &self.found.as_ref().ok()?.code {
+            CodeOrigin::Library(path) => Some(path),
+            CodeOrigin::Linked(_) => None,
+        }
+    }
+
+    /// Returns the origin of the remote.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Returns the number of starts; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Returns the content of the library that runs, or ran last.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// Returns its state.
+    pub fn status(&self) -> Status {
+        let Blocked { disabled, unusable, refused } = &self.blocked;
+        if let Some(failure) = disabled {
+            return Status::Off(Arc::clone(failure));
+        }
+        if let Some(failure) = self.found.as_ref().err().or(unusable.as_ref()).or(refused.as_ref()) {
+            return Status::Failed(Arc::clone(failure));
+        }
+        match self.placement().map(Placement::state) {
+            None if matches!(self.phase, Phase::Checking(_)) => Status::Starting,
+            // A remote lets go of its placement before that ends.
+            None | Some(State::Ended) => Status::Ready,
+            Some(State::Active) if self.faults.hung => Status::Hung,
+            Some(State::Active) => Status::Active,
+            Some(State::Failed(failure)) => Status::Failed(failure),
+            Some(_) => Status::Starting,
+        }
+    }
+
+    /// Returns the stage of the generation that is to replace the running one, if there is one.
+    pub fn replacing(&self) -> Option<Stage> {
+        match &self.phase {
+            Phase::Running(_, Some(next)) => Some(next.stage()),
+            _ => None,
+        }
+    }
+
+    /// Returns the stage of the start, and its beginning; `None` unless the remote is starting.
+    pub fn starting(&self) -> Option<(Stage, Instant)> {
+        let since = self.started_at.filter(|_| matches!(self.status(), Status::Starting))?;
+        let busy = self.placement().map(|placement| placement.busy().map_or(Stage::Plan, |(stage, _)| stage));
+        Some((busy.unwrap_or(Stage::Check), since))
+    }
+
+    /// Returns the last failure and its time, also of a generation that was to replace this one.
+    pub fn last_failure(&self) -> Option<(&SharedFailure, SystemTime)> {
+        self.faults.last.as_ref().map(|(failure, at, _)| (failure, *at))
+    }
+
+    /// Returns the duration of each stage.
+    pub fn times(&self) -> Vec<(&'static str, Duration)> {
+        let mut times = self.check_times.clone();
+        times.extend(self.placement().map(Placement::times).unwrap_or_default());
+        times
+    }
+
+    pub(super) fn reference(&self) -> &RemoteRef {
+        &self.reference
+    }
+
+    /// Returns the reference to locate: that of the host, or what its place puts before it.
+    pub(super) fn source(&self) -> RemoteRef {
+        source(&self.reference, &self.place)
+    }
+
+    pub(super) fn found(&self) -> Result<&Found, &SharedFailure> {
+        self.found.as_ref()
+    }
+
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.found.as_ref().ok()?.origin.as_ref()
+    }
+
+    pub(super) fn shared_manifest(&self) -> Option<Arc<RemoteManifest>> {
+        self.found.as_ref().ok().map(|found| Arc::clone(&found.manifest))
+    }
+
+    /// Returns the entry and manifest of a linked remote.
+    pub(super) fn linked(&self) -> Option<(RemoteEntryRef, Arc<RemoteManifest>)> {
+        let found = self.found.as_ref().ok()?;
+        match found.code {
+            CodeOrigin::Linked(entry) => Some((entry, Arc::clone(&found.manifest))),
+            CodeOrigin::Library(_) => None,
+        }
+    }
+
+    /// Returns the same linked remote, not started; `None` for one with a library.
+    pub(super) fn linked_again(&self) -> Option<Self> {
+        let (entry, manifest) = self.linked()?;
+        let found = Found { manifest, origin: None, code: CodeOrigin::Linked(entry), looked: Vec::new() };
+        Some(Self::new(&self.alias, self.reference.clone(), Place::Configured, Ok(found)))
+    }
+
+    /// Returns the decision by which it must not run.
+    pub(super) fn disabled(&self) -> Option<&SharedFailure> {
+        self.blocked.disabled.as_ref()
+    }
+
+    /// Returns the reason why its library cannot be used.
+    pub(super) fn unusable(&self) -> Option<&SharedFailure> {
+        self.blocked.unusable.as_ref()
+    }
+
+    /// Returns `true` if it was asked for.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Returns `true` if the plan refused its last new generation.
+    pub(super) fn is_postponed(&self) -> bool {
+        self.postponed
+    }
+
+    /// Returns `true` if it starts once the generation before it has ended.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.wanted && matches!(self.phase, Phase::Ending)
+    }
+
+    /// Returns `true` if it is being started, and its `init` was not called.
+    pub(super) fn is_before_init(&self) -> bool {
+        matches!(self.phase, Phase::Checking(_) | Phase::Loading(_))
+    }
+
+    /// Returns `true` while it is being started or replaced.
+    pub(super) fn is_moving(&self) -> bool {
+        matches!(self.status(), Status::Starting) || self.replacing().is_some()
+    }
+
+    /// Returns `true` if a build may write several files of it: a manifest next to a library.
+    pub(super) fn has_several_files(&self) -> bool {
+        match &self.found {
+            Ok(Found { origin: Some(origin), code: CodeOrigin::Library(path), .. }) => origin.path() != path,
+            Ok(_) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Returns the remote as plans see it; `None` where it takes no part in them.
+    pub(super) fn participant(&self) -> Option<Participant> {
+        if self.blocked.unusable.is_some() || self.blocked.disabled.is_some() {
+            return None;
+        }
+        let initialised = matches!(self.phase, Phase::Running(..));
+        Some(Participant::remote(self.manifest()?).loaded(initialised))
+    }
+
+    fn running(&self) -> Option<&Generation> {
+        match &self.phase {
+            Phase::Loading(generation) | Phase::Running(generation, _) => Some(generation),
+            Phase::Idle | Phase::Ending | Phase::Checking(_) => None,
+        }
+    }
+
+    /// Returns the generation that was started.
+    pub(super) fn placement(&self) -> Option<&dyn Placement> {
+        self.running().map(|generation| &*generation.placement)
+    }
+
+    /// Returns the generation that was started, once it is ready for surfaces.
+    pub(super) fn active(&self) -> Option<&dyn Placement> {
+        self.placement().filter(|placement| matches!(placement.state(), State::Active))
+    }
+
+    /// Returns the private copy of the library that runs.
+    pub(super) fn copy(&self) -> Option<&Path> {
+        self.running()?.copy.as_deref()
+    }
+
+    /// Returns the shared crates of the image that runs, once it is loaded.
+    pub(super) fn offers(&self) -> Option<Arc<[Module]>> {
+        self.placement()?.offers()
+    }
+
+    /// Returns its surfaces that are shown, by expose.
+    pub(super) fn ports(&self) -> impl Iterator<Item = (&str, Arc<Port>)> {
+        self.ports.iter().filter_map(|(expose, port)| Some((expose.as_str(), port.upgrade()?)))
+    }
+
+    /// Notes a decision about it; `None` lets it run.
+    pub(super) fn set_disabled(&mut self, reason: Option<SharedFailure>) {
+        self.blocked.disabled = reason;
+    }
+
+    /// Notes that the plan in force refuses it, or does not.
+    pub(super) fn set_refused(&mut self, reason: Option<SharedFailure>) {
+        self.blocked.refused = reason;
+    }
+
+    /// Notes that it cannot be used until it is retried; a running generation ends.
+    pub(super) fn set_unusable(&mut self, reason: SharedFailure) {
+        self.blocked.unusable = Some(reason);
+        self.phase = Phase::Idle;
+    }
+
+    pub(super) fn set_place(&mut self, place: Place) {
+        self.place = place;
+    }
+
+    /// Notes that it is wanted. Returns `true` if it is to start now; `ending` if an earlier generation still ends.
+    pub(super) fn want(&mut self, ending: bool) -> bool {
+        self.wanted = true;
+        let free = match self.phase {
+            Phase::Idle => true,
+            Phase::Ending => !ending,
+            Phase::Checking(_) | Phase::Loading(_) | Phase::Running(..) => false,
+        };
+        let Blocked { disabled, unusable, refused } = &self.blocked;
+        let blocked = disabled.is_some() || unusable.is_some() || refused.is_some();
+        if !free || blocked || self.found.is_err() {
+            return false;
+        }
+        self.faults.hung = false;
+        self.started_at = Some(Instant::now());
+        self.generation += 1;
+        self.phase = Phase::Idle;
+        true
+    }
+
+    /// Begins to examine its library.
+    pub(super) fn check(&mut self, check: Check) {
+        self.phase = Phase::Checking(check);
+    }
+
+    /// Lets a generation that was started run in its name.
+    pub(super) fn place_linked(&mut self, placement: Box<dyn Placement>) {
+        self.phase = Phase::Loading(Generation { placement, copy: None, archived: false });
+    }
+
+    /// Takes what a finished check has found. Returns `true` if plans have not seen its manifest.
+    ///
+    /// # Errors
+    /// Fails if the library cannot be used.
+    pub(super) fn take_checked(&mut self, on_drop: impl FnOnce(u64) -> Ending) -> Result<bool, SharedFailure> {
+        let Phase::Checking(check) = &self.phase else { return Ok(false) };
+        match check.poll() {
+            None => Ok(false),
+            Some(Ok(None)) => {
+                self.phase = Phase::Idle;
+                Ok(false)
+            }
+            Some(Ok(Some(checked))) => {
+                let differs = self.manifest() != Some(&*checked.found.manifest);
+                self.phase = Phase::Loading(self.adopt(checked, on_drop));
+                Ok(differs)
+            }
+            Some(Err(failure)) => {
+                let (stage, code) = (failure.stage, &*failure.code);
+                tracing::error!(remote = self.alias, %stage, code, "{}", failure.message);
+                let failure = Arc::new(failure);
+                self.set_unusable(Arc::clone(&failure));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Returns its manifest and what runs, if `init` can be called once its share scope is there.
+    pub(super) fn to_initialise(&self) -> Option<(Arc<RemoteManifest>, &dyn Placement, Arc<[Module]>)> {
+        let Blocked { disabled, unusable, refused } = &self.blocked;
+        let Phase::Loading(generation) = &self.phase else { return None };
+        if disabled.is_some() || unusable.is_some() || refused.is_some() {
+            return None;
+        }
+        let offers = generation.placement.offers()?;
+        Some((Arc::clone(&self.found.as_ref().ok()?.manifest), &*generation.placement, offers))
+    }
+
+    /// Notes that `init` was called.
+    pub(super) fn initialised(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Loading(generation) => Phase::Running(generation, None),
+            other => other,
+        };
+    }
+
+    /// Returns `true` if it takes longer than `limit` to load.
+    pub(super) fn is_slow_to_load(&self, limit: Duration) -> bool {
+        self.started_at.is_some_and(|since| since.elapsed() >= limit)
+    }
+
+    /// Returns the state of a generation whose `init` was not called yet.
+    pub(super) fn loading(&self) -> Option<State> {
+        match &self.phase {
+            Phase::Loading(generation) => Some(generation.placement.state()),
+            _ => None,
+        }
+    }
+
+    /// Takes the faults since the last call, and reports them. Returns those that count towards disabling it.
+    pub(super) fn take_notes(&mut self, events: &mut Events) -> Vec<SharedFailure> {
+        let mut counted = Vec::new();
+        for Note { failure, fatal, surface } in self.placement().map(Placement::notes).unwrap_or_default() {
+            if let Some((expose, mailbox)) = surface {
+                let failure = self.faults.count_of_surface(&self.alias, &expose, failure, &mailbox);
+                self.report(failure, Event::Failed, events);
+                continue;
+            }
+            let event = if fatal { Event::Failed } else { Event::StateLost };
+            self.report(Arc::clone(&failure), event, events);
+            counted.extend(fatal.then_some(failure));
+        }
+        counted
+    }
+
+    /// Looks whether a call takes too long, and reports it once; a start that takes too long is given up, which needs
+    /// another plan. Returns the failure, which counts towards disabling the remote.
+    pub(super) fn look_for_hang(
+        &mut self,
+        events: &mut Events,
+        wake: impl FnOnce(Duration),
+    ) -> Option<SharedFailure> {
+        let (Phase::Loading(generation) | Phase::Running(generation, _)) = &self.phase else { return None };
+        let failure = Arc::new(self.faults.look_for_hang(&*generation.placement, wake)?);
+        let (alias, stage, code) = (&self.alias, failure.stage, &failure.code);
+        tracing::error!(remote = alias, %stage, code, "{}", failure.message);
+        if !matches!(generation.placement.state(), State::Active) {
+            // Another try is another thread.
+            self.set_unusable(Arc::clone(&failure));
+        }
+        self.report(Arc::clone(&failure), Event::Failed, events);
+        Some(failure)
+    }
+
+    /// Reports a failure: with the remote, in the log, and to the user.
+    pub(super) fn report(&mut self, failure: SharedFailure, event: Event, events: &mut Events) {
+        self.faults.last = Some((Arc::clone(&failure), SystemTime::now(), event.topic()));
+        events.notify(&self.alias, self.title(), event, Some(failure));
+    }
+
+    /// Withdraws the messages about `topic`.
+    pub(super) fn withdraw(&mut self, topic: Topic, events: &mut Events) {
+        self.faults.last.take_if(|(.., of)| *of == Some(topic));
+        events.withdraw(&self.alias, topic);
+    }
+
+    /// Puts a generation that runs well into the archive, once, on a thread of its own.
+    pub(super) fn archive(&mut self, archive: &Archive) {
+        let (alias, digest) = (&self.alias, self.digest);
+        let (Phase::Loading(generation) | Phase::Running(generation, _)) = &mut self.phase else { return };
+        let drawn = || generation.placement.times().iter().any(|(stage, _)| *stage == "first frame");
+        if generation.archived || !drawn() {
+            return;
+        }
+        generation.archived = true;
+        let (Ok(found), Some(copy), Some(digest)) = (&self.found, generation.copy.clone(), digest) else {
+            return;
+        };
+        let Some(origin) = &found.origin else { return };
+        let (archive, name, text) = (archive.clone(), found.manifest.name.clone(), origin.text().to_owned());
+        let keep = move || {
+            if let Err(error) = archive.keep(&name, &copy, &digest, &text) {
+                tracing::warn!(remote = name, code = error.code(), "{error}");
             }
         };
-        let thread = thread::Builder::new().name(format!("remote:{}", shared.name));
-        let thread = thread.stack_size(loader::stack_size()).spawn(run);
-        let thread = thread
-            .map_err(|e| {
-                let text = format!(
-                    "the system gives no thread for `{}` ({e}); close something or raise the limit, then retry",
-                    shared.name
-                );
-                shared.fail(Failure::new(Stage::Load, "no-thread", text));
-            })
-            .ok();
-        Self { calls, shared, thread, offers: None, ending: None }
-    }
-
-    /// How far it is.
-    pub fn state(&self) -> State {
-        self.shared.state.lock().clone()
-    }
-
-    /// How long its stages took.
-    pub fn times(&self) -> Times {
-        self.shared.times.lock().clone()
-    }
-
-    /// Waits until its library is loaded, or has failed to load, for up to `limit`.
-    pub fn await_loaded(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let mut state = self.shared.state.lock();
-        while matches!(*state, State::Loading)
-            && !self.shared.moved.wait_until(&mut state, deadline).timed_out()
-        {}
-    }
-
-    /// The shared crates that its library offers; `None` until it is loaded.
-    pub fn offers(&mut self) -> Option<&Arc<[Module]>> {
-        if self.offers.is_none()
-            && let State::Loaded(modules) = &*self.shared.state.lock()
-        {
-            self.offers = Some(Arc::clone(modules));
-        }
-        self.offers.as_ref()
-    }
-
-    /// Runs `init` with one interface for each shared crate.
-    pub fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font>) {
-        self.shared.set(State::Initialising);
-        // A thread that is gone has left its reason in the state.
-        let _ = self.calls.send(Call::Init { scope, data_dir, fonts });
-    }
-
-    /// Tells the remote that shared state has changed; calls that come faster than it runs are one.
-    pub fn notifier(&self) -> impl Fn() + Send + Sync + Clone + 'static {
-        let (calls, shared) = (self.calls.clone(), Arc::downgrade(&self.shared));
-        move || {
-            if let Some(shared) = shared.upgrade()
-                && !shared.changed.swap(true, Ordering::AcqRel)
-            {
-                let _ = calls.send(Call::Changed);
-            }
+        if let Err(error) = std::thread::Builder::new().name(format!("keep:{alias}")).spawn(keep) {
+            tracing::warn!(
+                remote = alias,
+                code = "no-thread",
+                "could not spawn a thread to archive this generation of `{alias}` ({error}), so it cannot be rolled \
+                 back to; close something or raise the limit"
+            );
         }
     }
 
-    /// The call that the remote is in, and for how long.
-    pub fn busy(&self) -> Option<(Stage, Duration)> {
-        self.shared.busy.lock().map(|(stage, since)| (stage, since.elapsed()))
+    /// Notes that `port` shows `expose`. Returns `true` if the expose was not open before in this run.
+    pub(super) fn add_port(&mut self, expose: &str, port: &Arc<Port>) {
+        self.opened.insert(expose.to_owned());
+        self.ports.retain(|(_, port)| port.strong_count() > 0);
+        self.ports.push((expose.to_owned(), Arc::downgrade(port)));
     }
 
-    /// What it did wrong since this was asked the last time.
-    pub fn notes(&self) -> Vec<Note> {
-        self.shared.notes.lock().take()
+    /// Returns `true` if the expose was open before in this run.
+    pub(super) fn was_opened(&self, expose: &str) -> bool {
+        self.opened.contains(expose)
     }
 
-    /// Sets what ends the remote when it is dropped; without it, its library stays mapped.
-    pub fn on_drop(&mut self, ending: Option<Ending>) {
-        self.ending = ending;
+    /// Takes the exposes that were open before in this run, for a restart after which panels start from nothing.
+    pub(super) fn take_opened(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.opened)
     }
 
-    /// Asks the remote to end, without waiting.
-    pub fn begin_shutdown(&self) {
-        let _ = self.calls.send(Call::Shutdown);
+    /// Puts back what [`take_opened`](Self::take_opened) has taken.
+    pub(super) fn set_opened(&mut self, opened: BTreeSet<String>) {
+        self.opened = opened;
     }
 
-    /// Waits until the remote's thread is at its end. Returns false where it is not by the `deadline`.
-    ///
-    /// Its state does not tell: a remote that has failed may still hang in what is dropped after that.
-    pub(super) fn await_ended(&self, deadline: Instant) -> bool {
-        let mut at_end = self.shared.at_end.lock();
-        while !*at_end {
-            if self.shared.end.wait_until(&mut at_end, deadline).timed_out() && !*at_end {
-                return false;
+    /// Gives the surfaces of an earlier generation to the one that runs now, from nothing. Returns `true` if it did.
+    pub(super) fn reopen(&mut self, mut next_surface: impl FnMut() -> u64) -> bool {
+        if self.served == self.generation || self.active().is_none() {
+            return false;
+        }
+        self.served = self.generation;
+        if let Some(placement) = self.active() {
+            for (expose, port) in self.ports() {
+                port.take_over(Arc::new(placement.open(next_surface(), expose, None)), Vec::new());
             }
         }
         true
     }
 
-    /// Ends the remote; what is to be unloaded, if it was loaded.
-    ///
-    /// A remote that does not end by `deadline` keeps its thread and its library: unmapping code that may
-    /// still run would end the process.
-    ///
-    /// # Errors
-    /// Fails if its thread does not end in time, or has panicked.
-    pub fn end(mut self, deadline: Instant) -> Result<Option<Ended>, Failure> {
-        self.begin_shutdown();
-        let Some(thread) = self.thread.take() else { return Ok(None) };
-        if !self.await_ended(deadline) {
-            return Err(Failure::new(
-                Stage::Retire,
-                "retire-hung",
-                format!(
-                    "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library are kept until the shell \
-                     ends; a new one can run alongside; report this to its author",
-                    self.shared.name
-                ),
-            ));
+    /// Asks its open panels for their state, which is written before the remote ends.
+    pub(super) fn save_panels(&self, data_dir: &Path) {
+        let Some(placement) = self.placement() else { return };
+        for (expose, port) in self.ports() {
+            placement.save_to(port.source().id, SavedPanel::new(data_dir, self.name(), expose));
         }
-        thread.join().map_err(|_| {
-            Failure::new(
-                Stage::Retire,
-                "retire-panicked",
-                format!(
-                    "the thread of `{}` panicked; its library is kept until the shell ends; report this to its author",
-                    self.shared.name
-                ),
-            )
-        })
+    }
+
+    /// Gives up whatever runs or starts in its name; returns the generation that ran.
+    pub(super) fn stop(&mut self) -> Option<Box<dyn Placement>> {
+        self.opened.clear();
+        self.take_placement()
+    }
+
+    /// Takes the generation that runs; what was to replace it is given up.
+    pub(super) fn take_placement(&mut self) -> Option<Box<dyn Placement>> {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Loading(generation) | Phase::Running(generation, _) => Some(generation.placement),
+            Phase::Idle | Phase::Ending | Phase::Checking(_) => None,
+        }
+    }
+
+    /// Begins to replace the running generation; an earlier attempt is given up.
+    pub(super) fn replace(&mut self, next: Replacement) {
+        self.postponed = false;
+        self.put_replacement(Some(Box::new(next)));
+    }
+
+    /// Takes what is to replace the running generation.
+    pub(super) fn take_replacement(&mut self) -> Option<Box<Replacement>> {
+        match &mut self.phase {
+            Phase::Running(_, next) => next.take(),
+            _ => None,
+        }
+    }
+
+    /// Puts back what [`take_replacement`](Self::take_replacement) has taken.
+    pub(super) fn put_replacement(&mut self, next: Option<Box<Replacement>>) {
+        if let Phase::Running(_, place) = &mut self.phase {
+            *place = next;
+        }
+    }
+
+    /// Notes that a new generation was refused; `postponed` if another plan may admit it.
+    pub(super) fn not_replaced(&mut self, postponed: bool) {
+        self.postponed = postponed;
+    }
+
+    /// Lets a new generation run in place of the old one, which is returned with its number.
+    pub(super) fn promote(
+        &mut self,
+        checked: Checked,
+        on_drop: impl FnOnce(u64) -> Ending,
+    ) -> (u64, Option<Box<dyn Placement>>) {
+        let before = self.generation;
+        let old = self.take_placement();
+        self.generation += 1;
+        self.served = self.generation;
+        self.faults.forget();
+        self.blocked.refused = None;
+        self.blocked.unusable = None;
+        let generation = self.adopt(checked, on_drop);
+        self.phase = Phase::Running(generation, None);
+        (before, old)
+    }
+
+    fn adopt(&mut self, checked: Checked, on_drop: impl FnOnce(u64) -> Ending) -> Generation {
+        let Checked { found, digest, copy, mut placement, times, .. } = checked;
+        placement.on_drop(Some(on_drop(self.generation)));
+        self.found = Ok(found);
+        self.digest = digest;
+        self.check_times = times;
+        Generation { placement, copy: Some(copy), archived: false }
     }
 }
 
-/// Notes that a remote's thread is at its end, however it gets there.
-struct AtEnd(Arc<Shared>);
-
-impl Drop for AtEnd {
-    fn drop(&mut self) {
-        *self.0.at_end.lock() = true;
-        self.0.end.notify_all();
-        self.0.moved.notify_all();
+/// Logs the libraries that are missing: five with their places, the others as a count.
+pub(super) fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
+    const NAMED: usize = 5;
+    let missing: Vec<_> = remotes
+        .filter_map(|remote| Some((&remote.alias, remote.blocked.unusable.as_ref()?)))
+        .filter(|(_, failure)| failure.code == "library-missing")
+        .collect();
+    for (alias, failure) in missing.iter().take(NAMED) {
+        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
     }
-}
-
-impl Shared {
-    fn set(&self, state: State) {
-        *self.state.lock() = state;
-        self.moved.notify_all();
-        (self.wake)(Duration::ZERO);
-    }
-
-    fn fail(&self, failure: Failure) -> SharedFailure {
-        tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code, "{}", failure.message);
-        let failure = Arc::new(failure);
-        self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true, surface: None });
-        self.set(State::Failed(Arc::clone(&failure)));
-        failure
-    }
-
-    /// Runs one call into the remote, so that others can see how long it takes.
-    fn during<T>(&self, stage: Stage, f: impl FnOnce() -> T) -> T {
-        *self.busy.lock() = Some((stage, Instant::now()));
-        let result = f();
-        *self.busy.lock() = None;
-        result
-    }
-
-    /// Runs one stage and notes how long it took.
-    fn timed<T>(&self, stage: Stage, name: &'static str, f: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = self.during(stage, f);
-        self.times.lock().push((name, start.elapsed()));
-        result
+    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
+        tracing::error!(
+            code = "library-missing",
+            "the libraries of {more} more remotes are missing; build or install them"
+        );
     }
 }

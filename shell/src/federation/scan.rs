@@ -10,11 +10,11 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::remote::Wake;
 use crate::{
     config::{is_json, read_manifest},
     failure::{Failure, Stage},
     install::is_plugin,
+    placement::Wake,
 };
 
 /// The time for which the start of the shell waits for the drop folder.

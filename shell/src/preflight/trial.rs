@@ -19,7 +19,7 @@ use crate::{
     compositor::{Scene, Surface},
     config::{Config, Options, read_manifest},
     failure::{Failure, Stage},
-    federation::{Entry, Federation, Status},
+    federation::{Federation, Remote, Status},
     limits,
     private::{self, Places},
     theme,
@@ -209,16 +209,16 @@ impl<'a> Running<'a> {
 
     /// Waits for the remotes whose shared crates the library is to get. Returns true if there are any.
     fn start_providers(&mut self, subject: &Subject) -> Result<bool, Failure> {
-        let names = self.federation.plan().bootstrap();
+        let names = self.federation.negotiator().plan().bootstrap();
         let starts =
-            |entry: &Entry| names.iter().any(|name| entry.manifest().is_some_and(|m| m.name == **name));
+            |entry: &Remote| names.iter().any(|name| entry.manifest().is_some_and(|m| m.name == **name));
         if self.entry().is_some_and(starts) {
             // It is a provider itself and loads at the same time, so a failure of the process could be anyone's.
             return Ok(false);
         }
         let providers: Vec<String> = self
             .federation
-            .entries()
+            .remotes()
             .iter()
             .filter(|(_, e)| starts(e))
             .map(|(alias, _)| alias.clone())
@@ -229,7 +229,7 @@ impl<'a> Running<'a> {
             let began = Instant::now();
             loop {
                 self.federation.poll();
-                match self.federation.entries().get(alias).map(Entry::status) {
+                match self.federation.remotes().get(alias).map(Remote::status) {
                     Some(Status::Failed(failure)) => {
                         return Err(failures::provider(alias, failure, &subject.name));
                     }
@@ -251,7 +251,7 @@ impl<'a> Running<'a> {
         })?;
         self.end("init".to_owned(), began);
         let exposes: Vec<String> =
-            self.entry().into_iter().flat_map(Entry::exposes).map(|(name, _)| name.to_owned()).collect();
+            self.entry().into_iter().flat_map(Remote::exposes).map(|(name, _)| name.to_owned()).collect();
         let mut surfaces = ManuallyDrop::new(Vec::new());
         for (number, expose) in exposes.iter().enumerate() {
             let (new, frame) = (format!("new {expose}"), format!("frame {expose}"));
@@ -283,8 +283,8 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    fn entry(&self) -> Option<&Entry> {
-        self.federation.entries().get(self.alias)
+    fn entry(&self) -> Option<&Remote> {
+        self.federation.remotes().get(self.alias)
     }
 
     /// How many calls of this kind have come to an end.
@@ -304,7 +304,7 @@ impl<'a> Running<'a> {
     /// Waits until `done`, or until the remote fails as a whole.
     fn wait(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> Result<(), Failure> {
         loop {
-            if let Some(Status::Failed(failure)) = self.entry().map(Entry::status) {
+            if let Some(Status::Failed(failure)) = self.entry().map(Remote::status) {
                 return Err(Failure::clone(&failure));
             }
             if done(self) {

@@ -22,9 +22,9 @@ use pulse::{
     failure::Stage,
     federation::{
         loader::{self, Library},
-        remote::State,
         resolver::{Live, Participant, Plan, Request, Slot, resolve},
     },
+    placement::State,
 };
 use shared_store::{AUTH, Atom, Store, bundled::Table};
 
@@ -451,7 +451,8 @@ fn host_says(key: &str) -> String {
     let mut installation = Installation::new();
     installation.edit_host(|host| host["shared"][key] = serde_json::json!({ "version": "1.0.7" }));
     let shell = installation.start();
-    let told = shell.federation.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let told =
+        shell.federation.negotiator().problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     // File, line and column.
     assert!(told.contains(&format!("{}:1:", installation.path("host.json").display())), "{told}");
     told

@@ -215,7 +215,7 @@ fn file_of_any_name_is_installed_where_it_is_found() {
         run(&installation, &["enable", &name]).good();
         let mut shell = installation.start();
         shell.frame(Vec::new());
-        assert!(shell.federation.entries().contains_key(&name), "{odd}");
+        assert!(shell.federation.remotes().contains_key(&name), "{odd}");
     }
     // One that a shell finds keeps its name, and its successor says what it replaces.
     let installation = Installation::new();

@@ -36,13 +36,14 @@ fn without_a_store() -> Installation {
 }
 
 fn provider(shell: &Headless) -> String {
-    let plan = shell.federation.plan();
+    let plan = shell.federation.negotiator().plan();
     provider_of(shell, plan.host(), "shared-store").0
 }
 
 /// Whose copy of which version `consumer` is to use.
 fn provider_of(shell: &Headless, consumer: &str, key: &str) -> (String, String) {
-    let assignment = shell.federation.plan().assignment(consumer, "default", key).expect("it wants the crate");
+    let assignment =
+        shell.federation.negotiator().plan().assignment(consumer, "default", key).expect("it wants the crate");
     (assignment.provider.to_string(), assignment.version.to_string())
 }
 
@@ -184,7 +185,7 @@ fn until_there_is_a_store(entry: RemoteEntryRef) -> Federation {
 fn a_provider_that_does_not_come_to_an_end_of_loading_is_not_waited_for() {
     let asleep = liar::ASLEEP.lock().expect("nobody panics with it");
     let federation = until_there_is_a_store(liar::sleepy_entry());
-    let codes: Vec<_> = federation.problems().iter().map(|p| p.code.as_str()).collect();
+    let codes: Vec<_> = federation.negotiator().problems().iter().map(|p| p.code.as_str()).collect();
     assert_eq!(codes, ["provider-slow"]);
     drop(asleep);
 }
@@ -195,7 +196,7 @@ fn a_provider_without_the_crate_that_it_offers_is_said_once_and_planned_without(
     for _ in 0..10 {
         federation.poll();
     }
-    let codes: Vec<_> = federation.problems().iter().map(|p| p.code.as_str()).collect();
+    let codes: Vec<_> = federation.negotiator().problems().iter().map(|p| p.code.as_str()).collect();
     assert_eq!(codes, ["shared-missing"]);
 }
 
@@ -213,7 +214,7 @@ fn a_provider_that_hands_over_something_else_is_not_used() {
     let entry = liar::forging_entry();
     let mut federation = Federation::linked(installation.config(), entry, theme::fonts(), Arc::new(wake))
         .expect("its manifest is well-formed");
-    while federation.problems().is_empty() {
+    while federation.negotiator().problems().is_empty() {
         federation.poll();
         let delay = woken.recv_timeout(PATIENCE).expect("it is woken until it has found out");
         assert!(delay <= PATIENCE);
@@ -221,9 +222,9 @@ fn a_provider_that_hands_over_something_else_is_not_used() {
     for _ in 0..10 {
         federation.poll();
     }
-    let codes: Vec<_> = federation.problems().iter().map(|p| p.code.as_str()).collect();
+    let codes: Vec<_> = federation.negotiator().problems().iter().map(|p| p.code.as_str()).collect();
     assert_eq!(codes, ["shared-forged"]);
-    assert!(federation.problems()[0].message.contains("`liar` was asked for `telemetry` 1.0.0"));
+    assert!(federation.negotiator().problems()[0].message.contains("`liar` was asked for `telemetry` 1.0.0"));
     assert_eq!(liar::FORGED.load(std::sync::atomic::Ordering::SeqCst), 1, "it is asked once");
     let store = federation.store().expect("the host's own");
     store.set(&AUTH, &Auth::default()).expect("the host may write");
@@ -245,21 +246,25 @@ fn a_remote_that_was_not_granted_it_provides_nothing() {
     installation.add(&libraries().fixtures);
     let mut shell = installation.start();
     assert_eq!(provider(&shell), "pulse", "although the remote has a later version");
-    assert_eq!(shell.federation.plan().bootstrap(), []);
-    let said = shell.federation.plan().to_json()["diagnostics"].clone();
+    assert_eq!(shell.federation.negotiator().plan().bootstrap(), []);
+    let said = shell.federation.negotiator().plan().to_json()["diagnostics"].clone();
     let said = said.as_array().expect("a list").iter().find(|said| said["participant"] == NEXT.0).cloned();
     assert_eq!(said.expect("that is said")["code"], "provider-not-granted");
     sign_in_when_there_is_a_store(&mut shell);
     shell.show(NEXT.0, NEXT.1);
     shell.show(CALM.0, CALM.1);
     shell.drive("both read what the host wrote", |shell| saying(shell, "Viewing as: Ada") == 2);
-    assert_eq!(shell.federation.users_of(NEXT.0).count(), 0);
+    assert_eq!(shell.federation.negotiator().users_of(NEXT.0).count(), 0);
 }
 
 #[test]
 fn a_remote_with_a_later_store_provides_it_to_the_host_and_to_others() {
     let mut shell = three_generations().start();
-    assert_eq!(&*shell.federation.plan().bootstrap(), &[NEXT.0.into()], "it loads before it is shown");
+    assert_eq!(
+        &*shell.federation.negotiator().plan().bootstrap(),
+        &[NEXT.0.into()],
+        "it loads before it is shown"
+    );
     for consumer in ["pulse", NEXT.0, CALM.0] {
         let expected = (NEXT.0.to_owned(), "1.1.0".to_owned());
         assert_eq!(provider_of(&shell, consumer, "shared-store"), expected, "{consumer}");
@@ -270,7 +275,8 @@ fn a_remote_with_a_later_store_provides_it_to_the_host_and_to_others() {
     sign_in(&shell);
     shell.drive("both read what the host wrote", |shell| saying(shell, "Viewing as: Ada") == 2);
 
-    let users: Vec<_> = shell.federation.users_of(NEXT.0).map(|user| user.participant.to_string()).collect();
+    let users: Vec<_> =
+        shell.federation.negotiator().users_of(NEXT.0).map(|user| user.participant.to_string()).collect();
     assert_eq!(users, ["pulse", CALM.0], "it is pinned by those who use its copy");
 }
 
@@ -286,10 +292,11 @@ fn a_provider_that_is_started_anew_goes_on_providing_what_is_in_use() {
     shell.drive("its next generation and a late joiner use the first one's store", |shell| {
         saying(shell, "Viewing as: Ada") == 2
     });
-    let kept: Vec<_> = shell.federation.kept().iter().map(|kept| kept.failure.code.as_str()).collect();
+    let kept: Vec<_> =
+        shell.federation.retiring().leaked().iter().map(|kept| kept.failure.code.as_str()).collect();
     assert_eq!(kept, ["library-pinned"], "the library that provides stays, and that is told");
     let offer = Slot::new(NEXT.0, "default", "shared-store");
-    let reason = shell.federation.reason(&offer).expect("it was chosen once");
+    let reason = shell.federation.negotiator().reason(&offer).expect("it was chosen once");
     assert!(reason.contains("the highest version that satisfies"), "{reason}");
     let store = shell.federation.store().expect("the host has a store");
     store.set(&AUTH, &Auth::default()).expect("the host may write");
@@ -330,8 +337,8 @@ fn consumer_stays_while_provider_keeps_its_callback() {
     shell.federation.retry(PEER.0);
     shell.show(PEER.0, PEER.1);
     shell.drive("its next generation is there", |shell| saying(shell, "Sum 0") == 2);
-    shell.drive("the one that lends stays", |shell| !shell.federation.kept().is_empty());
-    let failure = shell.federation.kept()[0].failure.clone();
+    shell.drive("the one that lends stays", |shell| !shell.federation.retiring().leaked().is_empty());
+    let failure = shell.federation.retiring().leaked()[0].failure.clone();
     assert_eq!(failure.code, "library-lent", "{failure}");
     shell.press("Add");
     shell.drive("both show the new sum", |shell| saying(shell, "Sum 1") == 2);
@@ -341,8 +348,8 @@ fn consumer_stays_while_provider_keeps_its_callback() {
     shell.federation.retry(PEER.0);
     shell.show(PEER.0, PEER.1);
     shell.drive("a third generation is there", |shell| saying(shell, "Sum 1") == 2);
-    shell.drive("the second has ended", |shell| shell.federation.retiring() == 0);
-    assert_eq!(shell.federation.kept().len(), 1);
+    shell.drive("the second has ended", |shell| shell.federation.retiring().count() == 0);
+    assert_eq!(shell.federation.retiring().leaked().len(), 1);
 }
 
 #[test]
@@ -392,7 +399,8 @@ fn a_copy_whose_layout_contradicts_its_version_is_not_used_and_the_others_agree_
 
 /// The shell has said, once, that the liar's copy of `krate` differs by `difference`.
 fn contradicts(shell: &Headless, krate: &str, difference: &str) {
-    let problems: Vec<String> = shell.federation.problems().iter().map(ToString::to_string).collect();
+    let problems: Vec<String> =
+        shell.federation.negotiator().problems().iter().map(ToString::to_string).collect();
     let said: Vec<&String> = problems.iter().filter(|said| said.contains(krate)).collect();
     assert_eq!(said.len(), 1, "{problems:?}");
     for part in ["`remoteLiar`", difference, "rebuild", "[shared-layout]"] {

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use pulse::{
     failure::Stage,
-    federation::{Event, Told},
+    federation::{Event, Notification},
 };
 
 use crate::support::{Headless, Installation, libraries};
@@ -41,16 +41,16 @@ fn rebuilt(library: &Path) -> Vec<u8> {
 }
 
 /// What was told, once there is something of this kind.
-fn told(shell: &mut Headless, what: &str, is: impl Fn(&Told) -> bool) -> Told {
+fn told(shell: &mut Headless, what: &str, is: impl Fn(&Notification) -> bool) -> Notification {
     shell.drive(what, |shell| shell.told.iter().any(&is));
     shell.told.iter().find(|told| is(told)).cloned().expect("it was told")
 }
 
-fn replaced(told: &Told) -> bool {
+fn replaced(told: &Notification) -> bool {
     matches!(told.event, Event::Replaced { .. })
 }
 
-fn not_replaced(told: &Told) -> bool {
+fn not_replaced(told: &Notification) -> bool {
     told.event == Event::NotReplaced
 }
 

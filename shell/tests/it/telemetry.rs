@@ -14,7 +14,7 @@ const CHATTY: (&str, &str) = ("remoteFixtures", "./chatty");
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn provider(shell: &Headless) -> String {
-    let plan = shell.federation.plan();
+    let plan = shell.federation.negotiator().plan();
     plan.assignment(plan.host(), "default", "telemetry").expect("the host wants telemetry").provider.to_string()
 }
 

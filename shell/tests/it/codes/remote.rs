@@ -23,7 +23,7 @@ use plugin_api::{
 };
 use pulse::{
     compositor::{self, Port, Scene},
-    federation::remote::{Code, Remote, State, Wake},
+    placement::{Code, OnThread, Placement, Retired, State, Wake},
     theme,
 };
 
@@ -100,9 +100,9 @@ impl Surface for Failing {
 }
 
 /// A remote that has just been started.
-pub(super) fn start(wake: Wake) -> Remote {
+pub(super) fn start(wake: Wake) -> Box<dyn Placement> {
     let manifest = RemoteManifest::from_json(MANIFEST).expect("a good manifest");
-    Remote::start(Arc::new(manifest), Code::Linked(remote_entry()), wake)
+    Box::new(OnThread::start(Arc::new(manifest), Code::Linked(remote_entry()), wake))
 }
 
 /// Has a remote fail in this way, and returns how the shell tells it.
@@ -119,14 +119,17 @@ pub(super) fn fail(misdeed: &str) -> String {
     let data_dir = folder.path().join(misdeed);
     fs::create_dir(&data_dir).expect("a folder in it");
 
-    let mut remote = start(wake);
+    let remote = start(wake);
     while remote.offers().is_none() {
         wait();
     }
     if misdeed == "retire-hung" {
         let gate = GATE.lock().expect("nobody panics while holding it");
         remote.init(Vec::new(), data_dir, theme::fonts());
-        let told = remote.end(Instant::now()).err().expect("it is in `init`").to_string();
+        let Retired::Kept(failure) = remote.retire("failing", 1, Instant::now()) else {
+            panic!("it is in `init`")
+        };
+        let told = failure.to_string();
         drop(gate);
         return told;
     }
@@ -138,7 +141,7 @@ pub(super) fn fail(misdeed: &str) -> String {
             State::Active if misdeed.starts_with("retire") => remote.begin_shutdown(),
             State::Active => {
                 let surface = surface.get_or_insert_with(|| {
-                    let port = Port::new(remote.open(1, "./panel"));
+                    let port = Port::new(remote.open(1, "./panel", None));
                     compositor::Surface::new(1, "Panel".to_owned(), "remoteTest".to_owned(), port)
                 });
                 let screen = Rect::from_min_size(Pos2::ZERO, Vec2::splat(100.0));

@@ -29,7 +29,7 @@ fn what_is_put_into_the_drop_folder_is_listed_and_runs_once_it_is_enabled() {
     let mut shell = installation.start();
     shell.frame(Vec::new());
     install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
-    shell.drive("it is listed", |shell| shell.federation.entries().contains_key(PUPPET));
+    shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(PUPPET));
     assert!(shell.told.iter().any(|told| told.event == Event::Installed && told.alias == PUPPET));
     shell.show(PUPPET, "./calm");
     shell.frame(Vec::new());
@@ -42,8 +42,8 @@ fn what_is_put_into_the_drop_folder_is_listed_and_runs_once_it_is_enabled() {
     shell.drive("it runs after a restart too", |shell| shell.screen().says("Counted 0"));
     shell.federation.disable(PUPPET);
     assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-disabled"));
-    shell.drive("it has ended", |shell| shell.federation.retiring() == 0);
-    assert!(shell.federation.kept().is_empty());
+    shell.drive("it has ended", |shell| shell.federation.retiring().count() == 0);
+    assert!(shell.federation.retiring().leaked().is_empty());
 }
 
 #[test]
@@ -64,9 +64,9 @@ fn what_is_no_longer_true_is_withdrawn() {
     let mut shell = installation.start();
     install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
     told(&mut shell, "it waits for being enabled", |told| told.event == Event::Installed);
-    shell.federation.take_withdrawn();
+    shell.federation.events().take_withdrawn();
     shell.federation.enable(PUPPET);
-    assert!(shell.federation.take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Enabling)));
+    assert!(shell.federation.events().take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Enabling)));
     shell.show(PUPPET, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     // A bad library, and then a good one.
@@ -76,11 +76,11 @@ fn what_is_no_longer_true_is_withdrawn() {
     shell.federation.reload(PUPPET);
     told(&mut shell, "it is not taken", not_replaced);
     assert!(shell.entry(PUPPET).last_failure().is_some());
-    shell.federation.take_withdrawn();
+    shell.federation.events().take_withdrawn();
     std::fs::copy(&libraries().puppet, &installed).expect("it can be copied");
     shell.federation.reload(PUPPET);
     shell.drive("the good one is taken", |shell| shell.entry(PUPPET).generation() == 2);
-    assert!(shell.federation.take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Update)));
+    assert!(shell.federation.events().take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Update)));
     assert!(shell.entry(PUPPET).last_failure().is_none());
 }
 
@@ -89,7 +89,7 @@ fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     let installation = Installation::new();
     let mut shell = installation.start();
     install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
-    shell.drive("it is listed", |shell| shell.federation.entries().contains_key(PUPPET));
+    shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(PUPPET));
     shell.federation.enable(PUPPET);
     shell.show(PUPPET, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
@@ -98,13 +98,13 @@ fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     std::fs::remove_file(&installed).expect("it was there");
     let next = installation.copy(&libraries().next);
     install(&next, shell.federation.config()).expect("it can be installed");
-    shell.drive("the other is listed", |shell| shell.federation.entries().contains_key("remoteNext"));
+    shell.drive("the other is listed", |shell| shell.federation.remotes().contains_key("remoteNext"));
     assert!(shell.told.iter().all(|told| told.failure.is_none()), "{}", shell.describe());
     assert!(matches!(shell.entry(PUPPET).place(), Place::Configured | Place::Installed(_)));
     shell.press("Count");
     shell.drive("it runs on", |shell| shell.screen().says("Counted 1"));
     shell.federation.disable(PUPPET);
-    assert!(!shell.federation.entries().contains_key(PUPPET), "nothing is left to enable");
+    assert!(!shell.federation.remotes().contains_key(PUPPET), "nothing is left to enable");
 }
 
 #[test]
@@ -148,10 +148,10 @@ fn checks_that_are_given_up_leave_nothing_mapped() {
     }
     shell.drive("one library is mapped", |shell| {
         shell.entry("abandoned").replacing().is_none()
-            && shell.federation.retiring() == 0
+            && shell.federation.retiring().count() == 0
             && mapped("abandoned") == 1
     });
-    assert!(shell.federation.kept().is_empty(), "{:?}", shell.federation.kept());
+    assert!(shell.federation.retiring().leaked().is_empty(), "{:?}", shell.federation.retiring().leaked());
 }
 
 #[test]
@@ -164,7 +164,9 @@ fn an_installed_library_of_a_configured_remote_takes_over_when_it_is_enabled() {
     shell.press("Count");
     shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
     install(&later(&installation), shell.federation.config()).expect("it can be installed");
-    shell.drive("it could be used", |shell| shell.federation.installed_beside(PUPPET).is_some());
+    shell.drive("it could be used", |shell| {
+        shell.federation.inventory().alternative(shell.entry(PUPPET)).is_some()
+    });
     assert!(shell.screen().says("Version 1.0.0"), "installing is not enabling");
     shell.federation.enable(PUPPET);
     shell.drive("the later one has taken over", |shell| shell.screen().says("Version 1.1.0"));
@@ -178,13 +180,19 @@ fn a_generation_that_ran_well_can_be_gone_back_to_and_stays() {
     installation.add_library(&libraries().puppet);
     let mut shell = installation.start();
     shell.show(PUPPET, "./calm");
-    shell.drive("it is kept", |shell| shell.federation.generations(PUPPET).len() == 1);
+    shell.drive("it is kept", |shell| shell.federation.inventory().generations(shell.entry(PUPPET)).len() == 1);
     shell.press("Count");
     shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
     installation.rebuild(&libraries().puppet, &[(VERSION, LATER)]);
     shell.drive("the later one has taken over", |shell| shell.screen().says("Version 1.1.0"));
-    shell.drive("it is kept too", |shell| shell.federation.generations(PUPPET).len() == 2);
-    shell.federation.roll_back(PUPPET, "it counts wrong").expect("there is one before");
+    shell.drive("it is kept too", |shell| {
+        shell.federation.inventory().generations(shell.entry(PUPPET)).len() == 2
+    });
+    shell
+        .federation
+        .inventory()
+        .roll_back(shell.entry(PUPPET), "it counts wrong")
+        .expect("there is one before");
     shell.drive("the earlier one has taken over", |shell| shell.screen().says("Version 1.0.0"));
     assert!(shell.screen().says("Counted 1"), "{}", shell.describe());
     let Place::Pinned { note, .. } = shell.entry(PUPPET).place() else { panic!("it is pinned") };
@@ -196,7 +204,7 @@ fn a_generation_that_ran_well_can_be_gone_back_to_and_stays() {
     shell.show(PUPPET, "./calm");
     shell.drive("it stays so after a restart", |shell| shell.screen().says("Version 1.0.0"));
     assert!(generation > 0);
-    shell.federation.unpin(PUPPET);
+    shell.federation.inventory().unpin(shell.entry(PUPPET));
     shell.drive("newer ones are taken again", |shell| shell.screen().says("Version 1.1.0"));
 }
 
@@ -349,9 +357,10 @@ fn a_provider_is_replaced_and_its_store_stays() {
     shell.drive("it runs", |shell| shell.is_active(&next));
     shell.federation.reload(&next);
     shell.drive("another generation runs", |shell| shell.entry(&next).generation() == 2);
-    let kept: Vec<_> = shell.federation.kept().iter().map(|kept| kept.failure.code.as_str()).collect();
+    let kept: Vec<_> =
+        shell.federation.retiring().leaked().iter().map(|kept| kept.failure.code.as_str()).collect();
     assert_eq!(kept, ["library-pinned"]);
-    assert!(shell.federation.reason(&Slot::new(&next, "default", "shared-store")).is_some());
+    assert!(shell.federation.negotiator().reason(&Slot::new(&next, "default", "shared-store")).is_some());
     let store = shell.federation.store().expect("the host has a store");
     store.get(&shared_store::AUTH).expect("and can read it");
 }

@@ -100,8 +100,8 @@ fn whoever_hangs_while_it_is_started_beside_the_old_one_is_not_taken() {
         let mut shell = counted(installation.start());
         let failure = refused(&mut shell, &installation, misdeed);
         assert_eq!((failure.stage, &*failure.code), (stage, code), "{misdeed}: {failure}");
-        shell.drive("what hangs is counted", |shell| shell.federation.kept().len() == 1);
-        assert_eq!(shell.federation.kept()[0].failure.code, "retire-hung");
+        shell.drive("what hangs is counted", |shell| shell.federation.retiring().leaked().len() == 1);
+        assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "retire-hung");
         good_one_is_taken(&mut shell, &installation);
     }
 }
@@ -125,7 +125,7 @@ fn whoever_would_end_the_shell_is_found_out_in_a_process_of_its_own() {
     ] {
         let failure = refused(&mut shell, &installation, misdeed);
         assert_eq!((failure.stage, &*failure.code), (Stage::Preflight, code), "{misdeed}: {failure}");
-        assert!(shell.federation.kept().is_empty(), "it was never loaded");
+        assert!(shell.federation.retiring().leaked().is_empty(), "it was never loaded");
     }
     let failure = refused(&mut shell, &installation, "panic@frame");
     assert_eq!((failure.stage, &*failure.code), (Stage::Frame, "frame-panicked"), "{failure}");
@@ -183,8 +183,8 @@ fn a_thread_that_is_left_behind_keeps_the_library() {
         let mut shell = counted(installation.start());
         improve(&installation);
         shell.drive("another one takes over", |shell| shell.entry(PUPPET).generation() == 2);
-        shell.drive("what stays is counted", |shell| shell.federation.kept().len() == 1);
-        let kept = &shell.federation.kept()[0];
+        shell.drive("what stays is counted", |shell| shell.federation.retiring().leaked().len() == 1);
+        let kept = &shell.federation.retiring().leaked()[0];
         assert_eq!((kept.generation, &*kept.failure.code), (1, "library-threads"), "{}", kept.failure);
         installation.write(&format!("data/remotes/{PUPPET}/end-thread"), "");
     }
@@ -261,8 +261,8 @@ fn a_remote_that_does_not_respond_is_told_of_and_can_be_started_anew() {
     std::fs::remove_file(installation.path(&format!("data/remotes/{PUPPET}/misdeed"))).expect("it was there");
     shell.federation.retry(PUPPET);
     shell.drive("another generation runs on another thread", |shell| shell.screen().says("Counted 0"));
-    shell.drive("the hung one is counted", |shell| shell.federation.kept().len() == 1);
-    assert_eq!(shell.federation.kept()[0].failure.code, "retire-hung");
+    shell.drive("the hung one is counted", |shell| shell.federation.retiring().leaked().len() == 1);
+    assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "retire-hung");
 }
 
 #[test]
@@ -288,11 +288,11 @@ fn library_with_signal_handler_is_kept() {
     // Another that handles it too: the first handler is no longer the current one.
     rebuild(&installation, "signal@new slow@save");
     shell.drive("another takes over", |shell| shell.entry(PUPPET).generation() == 2);
-    shell.drive("the first stays", |shell| shell.federation.kept().len() == 1);
-    assert_eq!(shell.federation.kept()[0].failure.code, "library-signals");
+    shell.drive("the first stays", |shell| shell.federation.retiring().leaked().len() == 1);
+    assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "library-signals");
     improve(&installation);
     shell.drive("a third takes over", |shell| shell.entry(PUPPET).generation() == 3);
-    shell.drive("the second stays", |shell| shell.federation.kept().len() == 2);
+    shell.drive("the second stays", |shell| shell.federation.retiring().leaked().len() == 2);
     let own = std::process::id().to_string();
     let sent = std::process::Command::new("sh").args(["-c", &format!("kill -USR2 {own}")]).status();
     assert!(sent.expect("a shell starts").success());

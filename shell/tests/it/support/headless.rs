@@ -19,7 +19,7 @@ use pulse::{
     compositor::{Gpu, Scene, Surface},
     config::Config,
     failure::Failure,
-    federation::{Entry, Federation, Status, Told},
+    federation::{Federation, Notification, Remote, Status},
     theme,
 };
 
@@ -42,7 +42,7 @@ pub(crate) struct Headless {
     /// How long a frame of the window waits for fresh pictures.
     pub(crate) budget: Duration,
     /// Everything that the federation had to tell.
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<Notification>,
     /// Goes after everything that runs from it.
     _folder: Arc<tempfile::TempDir>,
 }
@@ -122,8 +122,8 @@ impl Headless {
     }
 
     /// The entry of a remote.
-    pub(crate) fn entry(&self, alias: &str) -> &Entry {
-        &self.federation.entries()[alias]
+    pub(crate) fn entry(&self, alias: &str) -> &Remote {
+        &self.federation.remotes()[alias]
     }
 
     /// Why the remote as a whole does not run.
@@ -247,7 +247,7 @@ impl Headless {
     fn run(&mut self, input: RawInput) -> FullOutput {
         let began = Instant::now();
         self.federation.poll();
-        self.told.extend(self.federation.take_events());
+        self.told.extend(self.federation.events().take());
         if let Some(store) = self.federation.store() {
             store.deliver();
         }
@@ -326,7 +326,7 @@ impl Headless {
     /// Everything that a failing test wants to know.
     pub(crate) fn describe(&self) -> String {
         let mut text = String::new();
-        for (alias, entry) in self.federation.entries() {
+        for (alias, entry) in self.federation.remotes() {
             let status = match entry.status() {
                 Status::Ready => "ready".to_owned(),
                 Status::Starting => "starting".to_owned(),

@@ -9,9 +9,9 @@ use plugin_api::{
     shared::{Consumer, Interface, SharedCrate},
 };
 
-use super::loader::Image;
 use crate::{
     failure::{Failure, Stage},
+    federation::loader::Image,
     text,
 };
 
@@ -24,9 +24,9 @@ const NAMED: usize = 80;
 #[derive(Clone)]
 pub struct Module {
     /// Key in the share scope.
-    pub key: String,
+    pub(crate) key: String,
     /// Version of the copy.
-    pub version: String,
+    pub(crate) version: String,
     layout: &'static TypeLayout,
     /// The library that it is in; none for the host's.
     image: Option<Weak<Image>>,
@@ -35,7 +35,9 @@ pub struct Module {
 
 impl Module {
     /// The host's copy of `C`.
-    pub fn of_host<C: SharedCrate>(bind: impl Fn(Consumer) -> C::Interface + Send + Sync + 'static) -> Self {
+    pub(crate) fn of_host<C: SharedCrate>(
+        bind: impl Fn(Consumer) -> C::Interface + Send + Sync + 'static,
+    ) -> Self {
         Self {
             key: C::NAME.to_owned(),
             version: C::VERSION.to_owned(),
@@ -46,7 +48,7 @@ impl Module {
     }
 
     /// A copy in a remote's library.
-    pub(super) fn of_remote(module: &SharedModule, image: &Arc<Image>) -> Self {
+    pub(crate) fn of_remote(module: &SharedModule, image: &Arc<Image>) -> Self {
         let bind = module.bind;
         Self {
             key: module.key.to_string(),
@@ -64,7 +66,7 @@ impl Module {
     /// # Errors
     /// Fails if the provider's code panics, its library is being unloaded, or it hands over another copy than this:
     /// what a consumer keeps in a crate is for the provider that the plan names.
-    pub(super) fn bind(&self, provider: &str, consumer: Consumer) -> Result<Bound, Failure> {
+    pub(crate) fn bind(&self, provider: &str, consumer: Consumer) -> Result<Bound, Failure> {
         let image = self.image.as_ref().map(|image| {
             Image::hold(image).ok_or_else(|| {
                 let text = format!("the library that provides `{}` was unloaded meanwhile; retry", self.key);
@@ -93,7 +95,7 @@ impl Module {
     ///
     /// # Errors
     /// The first difference between the two interfaces, as a part of a sentence.
-    pub fn can_use(&self, provided: &Self) -> Result<(), String> {
+    pub(crate) fn can_use(&self, provided: &Self) -> Result<(), String> {
         layout::check(self.layout, provided.layout)
     }
 }
@@ -101,7 +103,7 @@ impl Module {
 /// A copy that is bound for a consumer.
 pub struct Bound {
     /// Interface that the consumer is pointed at.
-    pub(super) interface: Interface,
+    pub(crate) interface: Interface,
     /// The provider's library, to be held for as long as the consumer may call it; none for the host's copy.
-    pub(super) image: Option<Arc<Image>>,
+    pub(crate) image: Option<Arc<Image>>,
 }

@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, mpsc};
 
-use super::{Call, Remote, Shared};
+use super::{Call, OnThread, Shared};
 
-impl Drop for Remote {
+impl Drop for OnThread {
     fn drop(&mut self) {
         // One that was retired has no thread any more.
         if let Some(thread) = self.thread.take()
             && let Some(ending) = self.ending.take()
         {
             let (calls, shared) = (self.calls.clone(), Arc::clone(&self.shared));
-            ending(Self { calls, shared, thread: Some(thread), offers: None, ending: None });
+            ending(Box::new(Self { calls, shared, thread: Some(thread), ending: None }));
         }
     }
 }

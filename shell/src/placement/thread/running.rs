@@ -17,18 +17,15 @@ use plugin_api::{
     manifest::RemoteManifest,
 };
 
-use super::{Call, Code, Kept, Note, Shared, State, inbox::Inbox, services::ServicesOf};
+use super::{Call, Code, Ended, Note, SavedPanel, Shared, State, inbox::Inbox, services::ServicesOf};
 use crate::{
     compositor::{
         self, Mailbox,
         frame::{Held, Quota, Validator},
     },
     failure::{Failure, SharedFailure, Stage},
-    federation::{
-        loader::Library,
-        module::{Bound, Module},
-        retire::{Ended, Provider},
-    },
+    federation::loader::Library,
+    placement::{Bound, Module, Provider},
 };
 
 /// The remote's thread.
@@ -50,7 +47,7 @@ pub(super) struct Open {
     mailbox: Arc<Mailbox>,
     drawn: bool,
     /// The saved state that it was opened from, and accepted.
-    kept: Option<Kept>,
+    kept: Option<SavedPanel>,
 }
 
 impl Thread {
@@ -74,7 +71,10 @@ impl Thread {
         let modules = library.entry().shared()();
         let modules: Vec<Module> =
             modules.iter().map(|module| Module::of_remote(module, library.image())).collect();
-        shared.set(State::Loaded(modules.into()));
+        let modules: Arc<[Module]> = modules.into();
+        // Set once: this thread alone loads.
+        let _ = shared.offers.set(modules);
+        shared.set(State::Loaded);
         if let Some(mut remote) = self.init(&library) {
             let failure = self.serve(&mut remote);
             let ended = shared.during(Stage::Retire, || {
@@ -153,8 +153,8 @@ impl Thread {
     fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
         while let Some(call) = self.inbox.next() {
             match call {
-                Call::Open { expose, surface, state, kept, mailbox } => {
-                    let kept = kept.and_then(|kept| self.take_kept(kept));
+                Call::Open { expose, surface, state, saved, mailbox } => {
+                    let kept = saved.and_then(|saved| self.take_saved(saved));
                     let (kept, state) = kept.map_or((None, state), |(kept, state)| (Some(kept), Some(state)));
                     self.open(remote, &expose, (surface, state, kept), mailbox);
                 }
@@ -182,7 +182,7 @@ impl Thread {
         &mut self,
         remote: &mut RemoteBox,
         expose: &str,
-        (surface, state, mut kept): (u64, Option<Vec<u8>>, Option<Kept>),
+        (surface, state, mut kept): (u64, Option<Vec<u8>>, Option<SavedPanel>),
         mailbox: Arc<Mailbox>,
     ) {
         self.shared.coped.store(false, Ordering::Release);
@@ -191,7 +191,7 @@ impl Thread {
         let opened = self.shared.timed(Stage::Open, "open", || remote.get(RStr::from_str(expose), context));
         let opened = opened.into_result();
         if opened.is_err() || self.shared.coped.load(Ordering::Acquire) {
-            kept.take().iter().for_each(Kept::forget);
+            kept.take().iter().for_each(SavedPanel::forget);
         }
         match opened {
             Ok(opened) => {

@@ -14,7 +14,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Federation};
 use crate::{
     archive::Digest,
     failure::{Failure, Stage},
@@ -32,7 +31,7 @@ const HEAD: usize = 1 << 12;
 
 /// The file of one expose of one remote.
 #[derive(Clone, Debug)]
-pub(super) struct Kept {
+pub struct SavedPanel {
     remote: String,
     expose: String,
     path: PathBuf,
@@ -47,8 +46,8 @@ struct Head {
     sha256: String,
 }
 
-impl Kept {
-    pub(super) fn new(data_dir: &Path, remote: &str, expose: &str) -> Self {
+impl SavedPanel {
+    pub(crate) fn new(data_dir: &Path, remote: &str, expose: &str) -> Self {
         // Names of exposes may have any characters.
         let file = digest(expose.as_bytes()).map_or_else(|_| "panel".to_owned(), |digest| digest.short());
         let path = data_dir.join("panels").join(remote).join(file);
@@ -59,7 +58,7 @@ impl Kept {
     ///
     /// # Errors
     /// Fails for a state that cannot be used; the next call does not find it again.
-    pub(super) fn take(&self) -> Result<Option<Vec<u8>>, Failure> {
+    pub(crate) fn take(&self) -> Result<Option<Vec<u8>>, Failure> {
         let opening = self.opening();
         let left = opening.is_file();
         match fs::rename(&self.path, &opening) {
@@ -85,7 +84,7 @@ impl Kept {
     }
 
     /// Puts back what was taken: the panel has drawn a picture with it.
-    pub(super) fn confirm(&self) {
+    pub(crate) fn confirm(&self) {
         // A panel that was saved meanwhile has a newer one.
         if !self.path.exists() {
             let _ = fs::rename(self.opening(), &self.path);
@@ -93,7 +92,7 @@ impl Kept {
     }
 
     /// Removes what was saved.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         for path in [&self.path, &self.opening()] {
             // One that stays is dropped when it is taken.
             let _ = fs::remove_file(path);
@@ -104,7 +103,7 @@ impl Kept {
     ///
     /// # Errors
     /// Fails if it cannot be written, or is too large.
-    pub(super) fn write(&self, state: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn write(&self, state: &[u8]) -> Result<(), Failure> {
         if state.len() > LIMIT {
             let what = format!(
                 "saved {} bytes, and {LIMIT} at most are kept over a restart; report this to its author",
@@ -157,44 +156,13 @@ fn digest(mut bytes: &[u8]) -> io::Result<Digest> {
     Digest::copying(&mut bytes, &mut io::sink())
 }
 
-impl Federation {
-    pub(super) fn kept_of(&self, name: &str, expose: &str) -> Kept {
-        Kept::new(&self.config.data_dir, name, expose)
-    }
-
-    /// Asks every open panel for its state, which is written on the remotes' threads before these end.
-    pub fn keep_panels(&self) {
-        self.entries.values().for_each(|entry| self.keep_panels_of(entry));
-    }
-
-    /// Asks the open panels of one remote for their state.
-    pub(super) fn keep_panels_of(&self, entry: &Entry) {
-        let Some(running) = &entry.running else { return };
-        for (expose, port) in &entry.ports {
-            if let Some(port) = port.upgrade() {
-                running.keep(port.source().id, self.kept_of(&entry.reference.name, expose));
-            }
-        }
-    }
-
-    /// Starts a remote again from what is on the disk, and its panels from nothing.
-    pub fn restart(&mut self, alias: &str) {
-        let opened =
-            self.entries.get_mut(alias).map(|entry| std::mem::take(&mut entry.opened)).unwrap_or_default();
-        self.retry(alias);
-        if let Some(entry) = self.entries.get_mut(alias) {
-            entry.opened = opened;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn kept() -> (tempfile::TempDir, Kept) {
+    fn kept() -> (tempfile::TempDir, SavedPanel) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let kept = Kept::new(folder.path(), "remoteA", "./p/../q\n");
+        let kept = SavedPanel::new(folder.path(), "remoteA", "./p/../q\n");
         (folder, kept)
     }
 

@@ -1,0 +1,506 @@
+//! Inventory of remotes: where they come from while the shell runs, and what was decided about them.
+//!
+//! It watches files, the drop folder and decisions, and turns what changes into [`Order`]s; it starts and ends nothing
+//! itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use plugin_api::manifest::RemoteRef;
+
+use super::{
+    decisions::{self, Decisions},
+    events::{Event, Topic},
+    negotiator::Remotes,
+    remote::{CodeOrigin, Place, Remote},
+    scan::{self, Scan, Scanned},
+};
+use crate::{
+    archive::{Archive, ArchiveError, Kept},
+    choices::{By, Decision, Disabled},
+    config::Config,
+    failure::{Failure, SharedFailure, Stage},
+    install::drop_folder,
+    placement::Wake,
+    watch::{Change, Watch},
+};
+
+/// The code of a remote in the drop folder that waits for being enabled.
+const NOT_ENABLED: &str = "remote-not-enabled";
+
+/// Wait for the other file of a remote, its manifest or its library: a build writes both.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// Origins of remotes and decisions about them. `[window's thread]`
+pub struct Inventory {
+    config: Arc<Config>,
+    decisions: Decisions,
+    archive: Archive,
+    watch: Option<Watch>,
+    /// The remotes of the drop folder, by name.
+    installed: BTreeMap<String, PathBuf>,
+    /// Looks into the drop folder; the window does not wait for its files.
+    scan: Option<Scan>,
+    /// Files of the first scan that cannot be used, until they are reported.
+    unusable: Vec<(PathBuf, Failure)>,
+    /// The remotes that were enabled since the user has asked for a shell without remotes.
+    safe: Option<BTreeSet<String>>,
+    /// Remotes of which files have changed: when that was seen, and when no more is expected.
+    changed: BTreeMap<String, (Instant, Instant)>,
+    wake: Wake,
+}
+
+/// Change that is to be carried out.
+pub(super) enum Order {
+    /// A remote was found in the drop folder.
+    Add(Box<Remote>),
+    /// A remote has gone that does not run.
+    Remove(String),
+    /// A remote must not run any more.
+    Disable {
+        alias: String,
+        reason: SharedFailure,
+        place: Place,
+        /// Its open panels are saved.
+        save: bool,
+        /// It is not about enabling it any more.
+        settled: bool,
+    },
+    /// A remote may run again, or is to be started anew.
+    Retry(String),
+    /// A remote comes from another place.
+    Move(String, Place),
+    /// Another library is there for a running remote, complete since.
+    Replace(String, Instant),
+    /// Another file is there for a remote that nothing has asked for.
+    Renew(Box<Remote>),
+    /// A failure, of a remote or of a file that is named in its place.
+    Report(String, SharedFailure, Event),
+    /// Messages of a topic no longer hold.
+    Withdraw(String, Topic),
+    /// The files to watch may have changed.
+    Follow,
+}
+
+impl Inventory {
+    /// Reads what there is, for some seconds at most; the rest comes when it is read.
+    pub(super) fn new(config: Arc<Config>, wake: Wake) -> Self {
+        let looked = Arc::clone(&wake);
+        let watch = config.watch.then(|| Watch::start(move || looked(Duration::ZERO)));
+        if let Some(watch) = &watch {
+            // Before the first look: what comes between the two is seen by either.
+            watch.follow(BTreeSet::new(), BTreeSet::from([drop_folder(&config)]));
+        }
+        // The slow things at the same time.
+        let mut inventory = Self {
+            archive: Archive::new(&config.data_dir),
+            watch,
+            installed: BTreeMap::new(),
+            scan: config.watch.then(|| Scan::start(drop_folder(&config), &wake)),
+            unusable: Vec::new(),
+            decisions: Decisions::start(&config.data_dir, decisions::waker(&wake)),
+            safe: config.safe_mode.then(BTreeSet::new),
+            changed: BTreeMap::new(),
+            config,
+            wake,
+        };
+        if inventory.scan.as_ref().is_none_or(Scan::wait) {
+            inventory.take_scan();
+        } else {
+            tracing::warn!(
+                code = "drop-folder-silent",
+                "the drop folder has not answered for {} s, and the shell starts without its remotes; check the disk \
+                 or network folder that it is on: {}",
+                scan::LIMIT.as_secs(),
+                drop_folder(&inventory.config).display()
+            );
+        }
+        inventory
+    }
+
+    /// Returns every remote: those of the host's manifest, and those of the drop folder.
+    pub(super) fn remotes(&self) -> Remotes {
+        let configured = self.config.host.remotes.iter();
+        let mut remotes: Remotes =
+            configured.map(|(alias, reference)| (alias.clone(), self.remote(alias, reference))).collect();
+        let installed = self.unlisted(&remotes);
+        remotes.extend(installed.into_iter().map(|remote| (remote.alias().to_owned(), remote)));
+        remotes
+    }
+
+    /// Returns the remotes of the drop folder that are not in `remotes`.
+    fn unlisted(&self, remotes: &Remotes) -> Vec<Remote> {
+        let is_listed =
+            |name: &String| remotes.contains_key(name) || remotes.values().any(|remote| remote.name() == name);
+        let new = self.installed.iter().filter(|(name, _)| !is_listed(name));
+        new.map(|(name, path)| {
+            let location = path.to_string_lossy().into_owned();
+            self.remote(name, &RemoteRef { name: name.clone(), location })
+        })
+        .collect()
+    }
+
+    /// Returns `remote` as it is found now.
+    pub(super) fn find_again(&self, remote: &Remote) -> Remote {
+        remote.linked_again().unwrap_or_else(|| self.remote(remote.alias(), remote.reference()))
+    }
+
+    /// Finds a remote, with everything that was decided about it.
+    fn remote(&self, alias: &str, reference: &RemoteRef) -> Remote {
+        let (place, damaged) = self.place(reference);
+        let host = &self.config.host;
+        let mut remote = if let Some(failure) = damaged {
+            Remote::new(alias, reference.clone(), place, Err(failure))
+        } else if let Some(first) = host.alias_of(&reference.name).filter(|first| *first != alias) {
+            let text = format!(
+                "`{first}` and `{alias}` both stand for the remote `{}`, and `{first}` is used; take one of them out of \
+                 the host's manifest: {}",
+                reference.name,
+                self.config.origin.place(&format!("/remotes/{alias}"))
+            );
+            tracing::error!(remote = alias, code = "alias-duplicate", "{text}");
+            let failure = Failure::new(Stage::Discover, "alias-duplicate", text);
+            Remote::new(alias, reference.clone(), place, Err(Arc::new(failure)))
+        } else {
+            Remote::locate(&self.config, alias, reference.clone(), place)
+        };
+        remote.set_disabled(self.disabled_by(reference));
+        remote
+    }
+
+    /// Returns the place of a remote; and the reason why it cannot come from there, for a pinned generation that is
+    /// damaged.
+    fn place(&self, reference: &RemoteRef) -> (Place, Option<SharedFailure>) {
+        match self.pinned(&reference.name) {
+            Ok(Some(place)) => return (place, None),
+            Ok(None) => {}
+            Err(error) => {
+                let failure = Failure::new(Stage::Discover, error.code(), error);
+                return (Place::Configured, Some(Arc::new(failure)));
+            }
+        }
+        let installed = self.installed.get(&reference.name).filter(|path| {
+            !self.is_configured(&reference.name)
+                || (self.decisions.choices().is_enabled(&reference.name)
+                    && *Path::new(&reference.location) != **path)
+        });
+        (installed.map_or(Place::Configured, |path| Place::Installed(path.clone())), None)
+    }
+
+    fn is_configured(&self, name: &str) -> bool {
+        self.config.host.remotes.values().any(|known| known.name == name)
+    }
+
+    /// Returns the generation that a remote is pinned to; it is examined before it is loaded.
+    fn pinned(&self, name: &str) -> Result<Option<Place>, ArchiveError> {
+        let pinned = self.decisions.listing().pinned(name)?;
+        Ok(pinned.map(|(pin, Kept { digest, library, .. })| Place::Pinned { library, digest, note: pin.note }))
+    }
+
+    /// Returns the decision by which a remote must not run.
+    fn disabled_by(&self, reference: &RemoteRef) -> Option<SharedFailure> {
+        let name = &reference.name;
+        let failure = |code, text| Some(Arc::new(Failure::new(Stage::Discover, code, text)));
+        if let Some(Disabled { by, message, codes, .. }) = self.decisions.choices().disabled(name) {
+            return match by {
+                By::Person => {
+                    let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
+                    failure("remote-disabled", format!("`{name}` was disabled{why}; enable it to use it"))
+                }
+                By::Failures => failure(
+                    "remote-failing",
+                    format!(
+                        "`{name}` failed three times within ten minutes ({}) and was disabled; the last time: \
+                         {message}; enable it to try again, roll it back, or ask its author",
+                        codes.join(", ")
+                    ),
+                ),
+            };
+        }
+        if let Some(doubt) = self.decisions.doubt()
+            && !self.decisions.choices().is_enabled(name)
+        {
+            let text = format!(
+                "`{name}` is not started, because it may have been disabled; enable it to use it ({doubt})"
+            );
+            return failure("decisions-unknown", text);
+        }
+        if self.safe.as_ref().is_some_and(|enabled| !enabled.contains(name)) {
+            let text =
+                format!("the shell was started without remotes (--safe-mode); enable `{name}` to use it now");
+            return failure("safe-mode", text);
+        }
+        let configured = self.config.host.remotes.values().any(|known| known.name == *name);
+        if !configured && self.config.watch && !self.decisions.choices().is_enabled(name) {
+            let text = format!("`{name}` was put into the drop folder and is not enabled; enable it to use it");
+            return failure(NOT_ENABLED, text);
+        }
+        None
+    }
+
+    /// Returns `true` for a remote of the drop folder whose file was removed, and that is not pinned.
+    fn is_gone(&self, name: &str) -> bool {
+        let pinned = || !matches!(self.pinned(name), Ok(None));
+        self.config.watch && !self.is_configured(name) && !self.installed.contains_key(name) && !pinned()
+    }
+
+    /// Takes what was found in the drop folder, if a look is over.
+    fn take_scan(&mut self) -> bool {
+        let Some(Scanned { installed, failures }) = self.scan.as_ref().and_then(Scan::poll) else {
+            return false;
+        };
+        self.installed = installed;
+        self.unusable.extend(failures);
+        true
+    }
+
+    /// Returns what has changed since the last call: in the drop folder, in decisions made here or elsewhere, and in
+    /// files of remotes.
+    pub(super) fn poll(&mut self, remotes: &Remotes) -> Vec<Order> {
+        let mut orders = self.take_decisions(remotes);
+        let changes = self.watch.as_ref().map(Watch::changes).unwrap_or_default();
+        if !changes.is_empty() {
+            orders.extend(self.take_changes(changes, remotes));
+            orders.push(Order::Follow);
+        }
+        let now = Instant::now();
+        let due: Vec<_> = self.changed.extract_if(.., |_, (_, due)| *due <= now).collect();
+        for (alias, (seen, _)) in due {
+            orders.extend(remotes.get(&alias).map(|remote| self.changed_file(remote, seen)));
+            orders.push(Order::Follow);
+        }
+        if let Some(next) = self.changed.values().map(|(_, due)| *due).min() {
+            (self.wake)(next.saturating_duration_since(now));
+        }
+        orders
+    }
+
+    fn take_decisions(&mut self, remotes: &Remotes) -> Vec<Order> {
+        let mut orders = Vec::new();
+        let scanned = self.take_scan();
+        for (path, failure) in self.unusable.drain(..) {
+            orders.push(Order::Report(file_name(&path), Arc::new(failure), Event::Unreadable));
+        }
+        let failed = self.decisions.poll();
+        if !scanned && failed.is_none() {
+            return orders;
+        }
+        for (name, failure) in failed.into_iter().flatten() {
+            let alias = remotes.values().find(|remote| remote.name() == name);
+            let alias = alias.map_or(name, |remote| remote.alias().to_owned());
+            orders.push(Order::Report(alias, Arc::new(failure), Event::Undecided));
+        }
+        orders.extend(self.unlisted(remotes).into_iter().map(|remote| Order::Add(Box::new(remote))));
+        orders.extend(self.decided(remotes));
+        orders.push(Order::Follow);
+        orders
+    }
+
+    /// Returns what is to be done so that `remotes` are as was decided.
+    pub(super) fn decided(&self, remotes: &Remotes) -> Vec<Order> {
+        let library = remotes.values().filter(|remote| remote.linked().is_none());
+        library.flat_map(|remote| self.decided_about(remote)).collect()
+    }
+
+    fn decided_about(&self, remote: &Remote) -> Vec<Order> {
+        let (alias, name) = (remote.alias().to_owned(), remote.name());
+        let now = self.disabled_by(remote.reference());
+        if self.is_gone(name) {
+            // What runs keeps running, from where it came.
+            let removed = remote.placement().is_none() || now.is_some();
+            return if removed { vec![Order::Remove(alias)] } else { Vec::new() };
+        }
+        let (place, _) = self.place(remote.reference());
+        match (remote.disabled(), now) {
+            (_, Some(reason)) => {
+                // A panel's state may be the reason why its remote fails.
+                let disabled = self.decisions.choices().disabled(name);
+                let save = disabled.is_none_or(|disabled| disabled.by != By::Failures);
+                let settled = reason.code != NOT_ENABLED;
+                vec![Order::Disable { alias, reason, place, save, settled }]
+            }
+            (Some(_), None) => vec![
+                Order::Withdraw(alias.clone(), Topic::Enabling),
+                Order::Withdraw(alias.clone(), Topic::Running),
+                Order::Retry(alias),
+            ],
+            (None, None) if *remote.place() != place => vec![Order::Move(alias, place)],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn take_changes(&mut self, changes: Vec<Change>, remotes: &Remotes) -> Vec<Order> {
+        let drop_folder = drop_folder(&self.config);
+        let decided = [self.decisions.choices().file().to_owned(), self.archive.index_file()];
+        if changes.iter().any(|change| decided.iter().any(|file| file == change.path())) {
+            self.decisions.refresh();
+        }
+        let mut orders = Vec::new();
+        for change in changes {
+            let path = change.path();
+            let dropped = path.parent() == Some(&*drop_folder);
+            let file = file_name(path);
+            let of = remotes.values().filter(|remote| self.files_of(remote).iter().any(|file| file == path));
+            let of: Vec<_> = of.collect();
+            let aliases = of.iter().map(|remote| remote.alias().to_owned());
+            match change {
+                Change::Unreadable { failure, .. } => {
+                    let failure = Arc::new(failure);
+                    let unlisted = (of.is_empty() && dropped).then_some(file);
+                    orders.extend(
+                        aliases
+                            .chain(unlisted)
+                            .map(|alias| Order::Report(alias, Arc::clone(&failure), Event::Unreadable)),
+                    );
+                    continue;
+                }
+                Change::Complete { seen, .. } => {
+                    for remote in &of {
+                        let wait = if remote.has_several_files() { QUIET } else { Duration::ZERO };
+                        self.changed.insert(remote.alias().to_owned(), (seen, Instant::now() + wait));
+                    }
+                }
+                // What runs keeps running without its file.
+                Change::Gone { .. } => {}
+            }
+            // What could not be read has gone, or is read again.
+            let aliases = aliases.chain(dropped.then_some(file));
+            orders.extend(aliases.map(|alias| Order::Withdraw(alias, Topic::Update)));
+            if dropped && let Some(scan) = &self.scan {
+                scan.again();
+            }
+        }
+        orders
+    }
+
+    /// Returns what is to be done as another file of `remote` is complete since `seen`.
+    fn changed_file(&self, remote: &Remote, seen: Instant) -> Order {
+        let alias = remote.alias().to_owned();
+        match remote.disabled() {
+            None if remote.active().is_some() => Order::Replace(alias, seen),
+            None if remote.is_wanted() => Order::Retry(alias),
+            _ => Order::Renew(Box::new(self.find_again(remote))),
+        }
+    }
+
+    /// Watches the files of these remotes, from now on.
+    pub(super) fn follow(&self, remotes: &Remotes) {
+        let Some(watch) = &self.watch else { return };
+        let mut files: BTreeSet<PathBuf> = remotes.values().flat_map(|remote| self.files_of(remote)).collect();
+        files.insert(self.decisions.choices().file().to_owned());
+        files.insert(self.archive.index_file());
+        watch.follow(files, BTreeSet::from([drop_folder(&self.config)]));
+    }
+
+    /// Returns the files that decide what a remote is.
+    fn files_of(&self, remote: &Remote) -> Vec<PathBuf> {
+        let mut files = vec![self.config.place_of(&remote.source().location)];
+        if let Ok(found) = remote.found() {
+            files.extend(found.looked.iter().cloned());
+            if let CodeOrigin::Library(path) = &found.code {
+                files.push(path.clone());
+            }
+        }
+        files
+    }
+
+    /// Returns the archive, where generations that run well are kept.
+    pub(super) fn archive(&self) -> Option<&Archive> {
+        self.config.watch.then_some(&self.archive)
+    }
+
+    /// Lets the remote called `name` run that was disabled, was not enabled yet, or was left out.
+    pub(super) fn enable(&mut self, name: &str) {
+        if let Some(enabled) = &mut self.safe {
+            enabled.insert(name.to_owned());
+        }
+        self.decisions.decide(Decision::Enable(name.to_owned()));
+    }
+
+    /// Disables the remote called `name`, over restarts.
+    pub(super) fn disable(&mut self, name: &str) {
+        self.decisions.decide(Decision::Disable(name.to_owned(), Disabled::by_person("by hand")));
+    }
+
+    /// Counts a failure of what runs. Returns `true` if the remote is disabled by it: the third within ten minutes.
+    pub(super) fn count_failure(&mut self, name: &str, failure: &Failure) -> bool {
+        let failed = Decision::failed(name, &failure.code, &failure.message, SystemTime::now());
+        self.decisions.decide(failed).is_some()
+    }
+
+    /// Begins or ends safe mode, in which remotes run only where the user enables them.
+    pub(super) fn set_safe_mode(&mut self, safe: bool) {
+        if safe {
+            self.safe.get_or_insert_default();
+        } else {
+            self.safe = None;
+        }
+    }
+
+    /// Returns `true` in safe mode.
+    pub fn is_safe_mode(&self) -> bool {
+        self.safe.is_some()
+    }
+
+    /// Returns who has disabled a remote, and when.
+    pub fn disabled(&self, remote: &Remote) -> Option<&Disabled> {
+        self.decisions.choices().disabled(remote.name())
+    }
+
+    /// Returns the generations of a remote that ran well, newest first.
+    pub fn generations(&self, remote: &Remote) -> Vec<Kept> {
+        self.decisions.listing().kept(remote.name())
+    }
+
+    /// Returns the generation to roll back to: the one that ran well before the one that runs or, if that one never
+    /// did, the newest that did.
+    pub fn earlier(&self, remote: &Remote) -> Option<Kept> {
+        let generations = self.generations(remote);
+        let now = generations.iter().position(|kept| Some(&kept.digest) == remote.digest());
+        generations.into_iter().nth(now.map_or(0, |now| now + 1))
+    }
+
+    /// Rolls a remote back to its [`earlier`](Self::earlier) generation, and pins it there.
+    ///
+    /// A notification follows if that one is damaged, or the decision cannot be saved.
+    ///
+    /// # Errors
+    /// Fails if there is no earlier build.
+    pub fn roll_back(&self, remote: &Remote, note: &str) -> Result<(), SharedFailure> {
+        let Some(to) = self.earlier(remote).map(|kept| kept.digest.to_string()) else {
+            let error = ArchiveError::NoneOlder(remote.name().to_owned());
+            return Err(Arc::new(Failure::new(Stage::Discover, error.code(), error)));
+        };
+        let note = note.to_owned();
+        self.decisions.change_pin(remote.name().to_owned(), move |archive, name| {
+            archive.roll_back(name, Some(&to), &note).map(drop)
+        });
+        Ok(())
+    }
+
+    /// Lets newer generations of a remote run again; a notification follows if that cannot be saved.
+    pub fn unpin(&self, remote: &Remote) {
+        self.decisions.change_pin(remote.name().to_owned(), Archive::unpin);
+    }
+
+    /// Returns a library of the drop folder that could replace a configured one, and is not enabled.
+    pub fn alternative(&self, remote: &Remote) -> Option<&Path> {
+        let path = self.installed.get(remote.name())?;
+        let other =
+            matches!(remote.place(), Place::Configured) && *Path::new(&remote.reference().location) != **path;
+        other.then_some(path)
+    }
+
+    /// Writes what was decided, within seconds.
+    pub(super) fn finish(&mut self) {
+        self.decisions.finish();
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,107 @@
+//! Faults of a remote: those of its surfaces, calls that take too long, and the last failure.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::{
+    choices::{FAILURES, WINDOW},
+    compositor::Mailbox,
+    failure::{Failure, SharedFailure},
+    federation::{events::Topic, replacement::hung},
+    placement::{Placement, State},
+};
+
+/// Time that a call into a running remote may take before the remote counts as not responding.
+const CALL_LIMIT: Duration = Duration::from_secs(2);
+
+/// Time that a call into a remote may take while it starts.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// Time after which a call is looked at again when it reaches its limit; most are over before.
+const LATE: Duration = Duration::from_millis(40);
+
+/// Faults of one remote.
+#[derive(Default)]
+pub(super) struct Faults {
+    /// The last failure, with its time and subject.
+    pub(super) last: Option<(SharedFailure, SystemTime, Option<Topic>)>,
+    /// A call has taken too long, which was reported.
+    pub(super) hung: bool,
+    /// Failures of each expose since the start, with their codes.
+    of_surfaces: BTreeMap<String, Vec<(String, Instant)>>,
+}
+
+impl Faults {
+    /// Returns the faults of the same remote that starts anew: only the last failure stays.
+    pub(super) fn renewed(self) -> Self {
+        Self { last: self.last, ..Self::default() }
+    }
+
+    /// Forgets what a generation did that is replaced; the last failure stays.
+    pub(super) fn forget(&mut self) {
+        self.hung = false;
+        self.of_surfaces.clear();
+    }
+
+    /// Counts a failure of one surface, which does not concern the others: the third within ten minutes is shown as
+    /// such, and the surface stays closed until the user opens it again. Returns the failure to report.
+    pub(super) fn count_of_surface(
+        &mut self,
+        alias: &str,
+        expose: &str,
+        failure: SharedFailure,
+        mailbox: &Mailbox,
+    ) -> SharedFailure {
+        let failures = self.of_surfaces.entry(expose.to_owned()).or_default();
+        failures.retain(|(_, at)| at.elapsed() <= WINDOW);
+        failures.push((failure.code.clone(), Instant::now()));
+        if failures.len() < FAILURES {
+            return failure;
+        }
+        let codes: Vec<String> = failures.drain(..).map(|(code, _)| code).collect();
+        let text = format!(
+            "`{expose}` of `{alias}` failed three times within ten minutes ({}) and was closed; the last time: {}",
+            codes.join(", "),
+            failure.message
+        );
+        let failing =
+            Failure::new(failure.stage, "surface-failing", text).with_details(failure.details.clone());
+        tracing::error!(remote = alias, expose, code = failing.code, "{}", failing.message);
+        let failing = Arc::new(failing);
+        mailbox.put(Err(Arc::clone(&failing)));
+        failing
+    }
+
+    /// Looks whether a call takes too long; returns the failure once. `wake` is called with the time after which to
+    /// look again.
+    pub(super) fn look_for_hang(
+        &mut self,
+        placement: &dyn Placement,
+        wake: impl FnOnce(Duration),
+    ) -> Option<Failure> {
+        let active = matches!(placement.state(), State::Active);
+        let limit = if active { CALL_LIMIT } else { START_LIMIT };
+        let busy = placement.busy();
+        if let Some((_, waited)) = busy
+            && (LATE..limit).contains(&waited)
+        {
+            // The window need not be drawn again for anything else.
+            wake(limit.saturating_sub(waited));
+        }
+        let long = busy.filter(|(_, waited)| *waited >= limit);
+        let known = std::mem::replace(&mut self.hung, long.is_some());
+        let (stage, waited) = long.filter(|_| !known)?;
+        if !active {
+            return Some(hung(stage, waited));
+        }
+        let text = format!(
+            "the remote has not answered for {} s; the last picture stays; wait, or restart it, which abandons its \
+             current work; report this to the plugin's author",
+            waited.as_secs()
+        );
+        Some(Failure::new(stage, "not-responding", text))
+    }
+}

@@ -1,0 +1,76 @@
+//! What was found of a remote without running it: its manifest and its library.
+
+use std::{path::PathBuf, sync::Arc};
+
+use plugin_api::{
+    abi::RemoteEntryRef,
+    manifest::{RemoteManifest, RemoteRef},
+};
+
+use crate::{
+    archive::Digest,
+    config::{Located, Origin, looked_for},
+    failure::Failure,
+};
+
+/// Origin of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The host's manifest.
+    Configured,
+    /// The drop folder; the user has enabled it.
+    Installed(PathBuf),
+    /// A generation that ran well before.
+    Pinned {
+        /// The library in the archive.
+        library: PathBuf,
+        /// Its content.
+        digest: Digest,
+        /// The reason.
+        note: String,
+    },
+}
+
+/// A remote whose manifest was read.
+pub(in crate::federation) struct Found {
+    pub(in crate::federation) manifest: Arc<RemoteManifest>,
+    /// The manifest as it is written; `None` for a linked remote.
+    pub(in crate::federation) origin: Option<Origin>,
+    pub(in crate::federation) code: CodeOrigin,
+    /// Folders in which its library was looked for.
+    pub(in crate::federation) looked: Vec<PathBuf>,
+}
+
+impl From<Located> for Found {
+    fn from(located: Located) -> Self {
+        Self {
+            manifest: Arc::new(located.manifest),
+            origin: Some(located.origin),
+            code: CodeOrigin::Library(located.library),
+            looked: located.looked,
+        }
+    }
+}
+
+impl Found {
+    /// Adds the folders in which the library was looked for to `failure`.
+    pub(in crate::federation) fn looked_for(&self, failure: Failure) -> Failure {
+        looked_for(failure, &self.looked)
+    }
+}
+
+/// Origin of a remote's code.
+pub(in crate::federation) enum CodeOrigin {
+    Library(PathBuf),
+    Linked(RemoteEntryRef),
+}
+
+/// Returns the reference to locate: that of the host, or what `place` puts before it.
+pub(super) fn source(reference: &RemoteRef, place: &Place) -> RemoteRef {
+    let instead = match place {
+        Place::Configured => return reference.clone(),
+        Place::Installed(path) => path,
+        Place::Pinned { library, .. } => library,
+    };
+    RemoteRef { name: reference.name.clone(), location: instead.to_string_lossy().into_owned() }
+}

@@ -1,0 +1,147 @@
+//! Running generations of remotes.
+//!
+//! A [`Placement`] is one generation of a remote that was started somewhere. The federation drives every remote
+//! through this trait alone, so that the place is a policy: today a thread of this process ([`OnThread`]).
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use plugin_api::abi::{Font, FrameInput};
+
+use crate::{
+    compositor::{Mailbox, Source},
+    failure::{Failure, SharedFailure, Stage},
+};
+
+mod ended;
+mod module;
+mod notes;
+mod saved;
+mod thread;
+
+pub(crate) use ended::Provider;
+pub use ended::{Retired, Waiting};
+pub use module::{Bound, Module};
+pub use saved::SavedPanel;
+pub use thread::{Code, OnThread};
+
+/// Time that a remote has to close its surfaces and end its threads.
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// One generation of a remote that was started. `[window's thread]`
+///
+/// No method waits unless it names a limit or a deadline. A dropped generation ends: see
+/// [`on_drop`](Self::on_drop).
+pub trait Placement: Send {
+    /// Returns the state that the generation has reached.
+    fn state(&self) -> State;
+
+    /// Returns the duration of each stage so far.
+    fn times(&self) -> Times;
+
+    /// Returns the call that the remote is in, and for how long.
+    fn busy(&self) -> Option<(Stage, Duration)>;
+
+    /// Takes the faults since the last call.
+    fn notes(&self) -> Vec<Note>;
+
+    /// Returns the shared crates that its library offers; `None` until it is loaded.
+    fn offers(&self) -> Option<Arc<[Module]>>;
+
+    /// Starts `init` with one interface for each shared crate.
+    fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font>);
+
+    /// Returns a function that notifies the remote of changed atoms; calls that come faster than it runs are one.
+    fn notifier(&self) -> Notifier;
+
+    /// Prepares surface `id` of `expose`, which opens when the second value is called. `saved` is what an earlier run
+    /// has saved of it.
+    fn opening(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> (Source, Begin);
+
+    /// Asks a surface for its state after everything that was sent to it. `then` runs on the remote's thread.
+    fn save(&self, surface: u64, then: Box<dyn FnOnce(Saved) + Send>);
+
+    /// Writes the state of a surface after everything that was sent to it to `panel`, on the remote's thread.
+    fn save_to(&self, surface: u64, panel: SavedPanel);
+
+    /// Waits until the library is loaded, or has failed to load, for up to `limit`.
+    fn await_loaded(&self, limit: Duration);
+
+    /// Sets the function that ends the generation when it is dropped; without one, its library stays mapped.
+    fn on_drop(&mut self, ending: Option<Ending>);
+
+    /// Asks the remote to end.
+    fn begin_shutdown(&self);
+
+    /// Waits until no code of the remote runs. Returns `false` where it still does at the `deadline`.
+    ///
+    /// [`state`](Self::state) does not tell: a remote that has failed may still hang in a destructor.
+    fn await_ended(&self, deadline: Instant) -> bool;
+
+    /// Ends the remote and unloads its code; messages call it generation `generation` of `name`.
+    ///
+    /// A remote that does not end by the `deadline` keeps its thread and its library: unmapping code that may still
+    /// run would end the process.
+    fn retire(self: Box<Self>, name: &str, generation: u64, deadline: Instant) -> Retired;
+}
+
+impl dyn Placement + '_ {
+    /// Opens `expose` as surface `id`. A failure arrives as its first reply, like a frame.
+    pub fn open(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> Source {
+        let (source, begin) = self.opening(id, expose, saved);
+        begin(None, None);
+        source
+    }
+}
+
+/// State that a generation of a remote has reached.
+#[derive(Clone)]
+pub enum State {
+    /// Its library is being loaded.
+    Loading,
+    /// Loaded; waits for the providers of its shared crates.
+    Loaded,
+    /// Its `init` runs.
+    Initialising,
+    /// Ready for surfaces.
+    Active,
+    /// It does not run.
+    Failed(SharedFailure),
+    /// It has ended in good order.
+    Ended,
+}
+
+/// Duration of each stage, in the order in which they happened.
+pub type Times = Vec<(&'static str, Duration)>;
+
+/// Makes one interface of a share scope; runs where the remote runs.
+pub type Bind = Box<dyn FnOnce() -> Result<Bound, Failure> + Send>;
+
+/// Ends a generation that was dropped.
+pub type Ending = Box<dyn FnOnce(Box<dyn Placement>) + Send>;
+
+/// Opens a surface, with the state that it starts from and the input of its first frame.
+pub type Begin = Box<dyn FnOnce(Option<Vec<u8>>, Option<FrameInput>) + Send>;
+
+/// State that a surface saves, or the reason why it does not.
+pub type Saved = Result<Option<Vec<u8>>, Failure>;
+
+/// Notifies a remote of changed atoms. `[thread-safe]`
+pub type Notifier = Arc<dyn Fn() + Send + Sync>;
+
+/// Makes the window draw again after a delay. `[thread-safe]`
+pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
+
+/// A fault of a remote.
+#[derive(Clone)]
+pub struct Note {
+    /// The fault.
+    pub failure: SharedFailure,
+    /// The remote, or a surface of it, has ended with it; otherwise it recovered by itself.
+    pub fatal: bool,
+    /// The surface that failed alone: its expose, and where its failure is shown.
+    pub surface: Option<(String, Arc<Mailbox>)>,
+}

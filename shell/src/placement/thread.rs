@@ -1,0 +1,341 @@
+//! Placement of a remote on a thread of this process.
+//!
+//! Every call into the remote happens on the one thread that belongs to it, so plugin code is single-threaded by
+//! construction, a hang never blocks the shell, and unloading is real.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use plugin_api::{
+    abi::{Font, FrameInput, RemoteEntryRef},
+    manifest::RemoteManifest,
+};
+
+use super::{
+    Begin, Bind, Ending, Module, Note, Notifier, Placement, Retired, SHUTDOWN_LIMIT, Saved, SavedPanel, State,
+    Times, Wake, ended::Ended, notes::Notes,
+};
+use crate::{
+    compositor::{Mailbox, Source, frame::Held},
+    failure::{Failure, SharedFailure, Stage},
+    federation::loader,
+};
+
+mod inbox;
+mod link;
+mod panels;
+mod running;
+mod services;
+
+use inbox::Inbox;
+use link::Link;
+use running::{Thread, copied};
+use services::Rates;
+
+/// Origin of a remote's code.
+#[derive(Clone)]
+pub enum Code {
+    /// A library.
+    Library {
+        /// The library as it was found.
+        path: PathBuf,
+        /// Its private copy, under a name that no library was loaded by before.
+        copy: PathBuf,
+    },
+    /// Linked into this executable.
+    Linked(RemoteEntryRef),
+}
+
+/// A remote on a thread of its own. `[window's thread]`
+pub struct OnThread {
+    calls: mpsc::Sender<Call>,
+    shared: Arc<Shared>,
+    thread: Option<thread::JoinHandle<Option<Ended>>>,
+    ending: Option<Ending>,
+}
+
+struct Shared {
+    name: String,
+    /// Path of the library, as it was found; empty for a linked remote.
+    library: String,
+    state: Mutex<State>,
+    /// Signals a change of `state`.
+    moved: Condvar,
+    offers: OnceLock<Arc<[Module]>>,
+    times: Mutex<Times>,
+    /// The thread is at its end, with a panic or without.
+    at_end: Mutex<bool>,
+    end: Condvar,
+    /// The call that the remote is in, and since when.
+    busy: Mutex<Option<(Stage, Instant)>>,
+    notes: Mutex<Notes>,
+    rates: Rates,
+    mailboxes: Mutex<HashMap<u64, Weak<Mailbox>>>,
+    changed: AtomicBool,
+    /// A surface has recovered from an error by itself since this was cleared.
+    coped: AtomicBool,
+    wake: Wake,
+}
+
+/// Calls to the remote's thread; `Ready` comes shortly before a frame, so that the thread is awake.
+enum Call {
+    Init {
+        scope: Vec<Bind>,
+        data_dir: PathBuf,
+        fonts: Vec<Font>,
+    },
+    Open {
+        expose: String,
+        surface: u64,
+        state: Option<Vec<u8>>,
+        saved: Option<SavedPanel>,
+        mailbox: Arc<Mailbox>,
+    },
+    Ready,
+    Frame {
+        surface: u64,
+        input: FrameInput,
+    },
+    Save {
+        surface: u64,
+        then: Box<dyn FnOnce(Saved) + Send>,
+    },
+    Changed,
+    Close {
+        surface: u64,
+    },
+    Shutdown,
+}
+
+impl OnThread {
+    /// Starts the remote's thread, which begins to load `code`.
+    pub fn start(manifest: Arc<RemoteManifest>, code: Code, wake: Wake) -> Self {
+        let (calls, inbox) = Inbox::new();
+        let shared = Arc::new(Shared {
+            name: manifest.name.clone(),
+            library: match &code {
+                Code::Library { path, .. } => path.to_string_lossy().into_owned(),
+                Code::Linked(_) => String::new(),
+            },
+            state: Mutex::new(State::Loading),
+            moved: Condvar::new(),
+            offers: OnceLock::new(),
+            times: Mutex::default(),
+            at_end: Mutex::new(false),
+            end: Condvar::new(),
+            busy: Mutex::new(Some((Stage::Load, Instant::now()))),
+            notes: Mutex::default(),
+            rates: Rates::of(&manifest.name),
+            mailboxes: Mutex::default(),
+            changed: AtomicBool::new(false),
+            coped: AtomicBool::new(false),
+            wake,
+        });
+        let run = {
+            let shared = Arc::clone(&shared);
+            move || {
+                let _at_end = AtEnd(Arc::clone(&shared));
+                let thread = Thread {
+                    shared,
+                    inbox,
+                    surfaces: BTreeMap::new(),
+                    held: Held::default(),
+                    providers: Vec::new(),
+                };
+                thread.run(&code, &manifest)
+            }
+        };
+        let thread = thread::Builder::new().name(format!("remote:{}", shared.name));
+        let thread = thread.stack_size(loader::stack_size()).spawn(run);
+        let thread = thread
+            .map_err(|error| {
+                let text = format!(
+                    "could not spawn a thread for `{}` ({error}); close something or raise the limit, then retry",
+                    shared.name
+                );
+                shared.fail(Failure::new(Stage::Load, "no-thread", text));
+            })
+            .ok();
+        Self { calls, shared, thread, ending: None }
+    }
+
+    /// Ends the thread; returns the library to unload, if it was loaded.
+    ///
+    /// # Errors
+    /// Fails if the thread does not end by the `deadline`, or has panicked.
+    fn end(mut self, deadline: Instant) -> Result<Option<Ended>, Failure> {
+        self.begin_shutdown();
+        let Some(thread) = self.thread.take() else { return Ok(None) };
+        if !self.await_ended(deadline) {
+            return Err(Failure::new(
+                Stage::Retire,
+                "retire-hung",
+                format!(
+                    "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library are kept until the shell \
+                     ends; a new one can run alongside; report this to its author",
+                    self.shared.name
+                ),
+            ));
+        }
+        thread.join().map_err(|_| {
+            Failure::new(
+                Stage::Retire,
+                "retire-panicked",
+                format!(
+                    "the thread of `{}` panicked; its library is kept until the shell ends; report this to its author",
+                    self.shared.name
+                ),
+            )
+        })
+    }
+}
+
+impl Placement for OnThread {
+    fn state(&self) -> State {
+        self.shared.state.lock().clone()
+    }
+
+    fn times(&self) -> Times {
+        self.shared.times.lock().clone()
+    }
+
+    fn busy(&self) -> Option<(Stage, Duration)> {
+        self.shared.busy.lock().map(|(stage, since)| (stage, since.elapsed()))
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.shared.notes.lock().take()
+    }
+
+    fn offers(&self) -> Option<Arc<[Module]>> {
+        self.shared.offers.get().cloned()
+    }
+
+    fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font>) {
+        self.shared.set(State::Initialising);
+        // A thread that is gone has left its reason in the state.
+        let _ = self.calls.send(Call::Init { scope, data_dir, fonts });
+    }
+
+    fn notifier(&self) -> Notifier {
+        let (calls, shared) = (self.calls.clone(), Arc::downgrade(&self.shared));
+        Arc::new(move || {
+            if let Some(shared) = shared.upgrade()
+                && !shared.changed.swap(true, Ordering::AcqRel)
+            {
+                let _ = calls.send(Call::Changed);
+            }
+        })
+    }
+
+    fn opening(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> (Source, Begin) {
+        self.open_later(id, expose, saved)
+    }
+
+    fn save(&self, surface: u64, then: Box<dyn FnOnce(Saved) + Send>) {
+        let sent = self.calls.send(Call::Save { surface, then });
+        if let Err(mpsc::SendError(Call::Save { then, .. })) = sent {
+            then(Ok(None));
+        }
+    }
+
+    fn save_to(&self, surface: u64, panel: SavedPanel) {
+        let name = self.shared.name.clone();
+        self.save(
+            surface,
+            Box::new(move |saved| {
+                let written = saved.and_then(|state| state.map_or(Ok(()), |state| panel.write(&state)));
+                if let Err(failure) = written {
+                    tracing::warn!(remote = name, stage = %failure.stage, code = failure.code, "{}", failure.message);
+                }
+            }),
+        );
+    }
+
+    fn await_loaded(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut state = self.shared.state.lock();
+        while matches!(*state, State::Loading)
+            && !self.shared.moved.wait_until(&mut state, deadline).timed_out()
+        {}
+    }
+
+    fn on_drop(&mut self, ending: Option<Ending>) {
+        self.ending = ending;
+    }
+
+    fn begin_shutdown(&self) {
+        let _ = self.calls.send(Call::Shutdown);
+    }
+
+    fn await_ended(&self, deadline: Instant) -> bool {
+        let mut at_end = self.shared.at_end.lock();
+        while !*at_end {
+            if self.shared.end.wait_until(&mut at_end, deadline).timed_out() && !*at_end {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn retire(self: Box<Self>, name: &str, generation: u64, deadline: Instant) -> Retired {
+        match self.end(deadline) {
+            Ok(Some(ended)) => ended.unload(name, generation),
+            Ok(None) => Retired::Gone,
+            Err(failure) => Retired::Kept(failure),
+        }
+    }
+}
+
+/// Notes that a remote's thread is at its end, however it gets there.
+struct AtEnd(Arc<Shared>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        *self.0.at_end.lock() = true;
+        self.0.end.notify_all();
+        self.0.moved.notify_all();
+    }
+}
+
+impl Shared {
+    fn set(&self, state: State) {
+        *self.state.lock() = state;
+        self.moved.notify_all();
+        (self.wake)(Duration::ZERO);
+    }
+
+    fn fail(&self, failure: Failure) -> SharedFailure {
+        tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code, "{}", failure.message);
+        let failure = Arc::new(failure);
+        self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true, surface: None });
+        self.set(State::Failed(Arc::clone(&failure)));
+        failure
+    }
+
+    /// Runs one call into the remote, so that others can see how long it takes.
+    fn during<T>(&self, stage: Stage, f: impl FnOnce() -> T) -> T {
+        *self.busy.lock() = Some((stage, Instant::now()));
+        let result = f();
+        *self.busy.lock() = None;
+        result
+    }
+
+    /// Runs one stage and notes how long it took.
+    fn timed<T>(&self, stage: Stage, name: &'static str, f: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = self.during(stage, f);
+        self.times.lock().push((name, start.elapsed()));
+        result
+    }
+}
