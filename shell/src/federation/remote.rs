@@ -10,7 +10,7 @@ use std::{
 
 use plugin_api::{
     abi::RemoteEntryRef,
-    manifest::{Expose, RemoteManifest, RemoteRef},
+    manifest::{RemoteManifest, RemoteRef},
 };
 
 use super::{
@@ -30,11 +30,14 @@ use crate::{
 
 mod faults;
 mod found;
+mod view;
 
 use faults::Faults;
 pub use found::Place;
+pub(super) use found::log_missing;
 use found::source;
 pub(super) use found::{CodeOrigin, Found};
+pub use view::Status;
 
 /// One configured remote. `[window's thread]`
 pub struct Remote {
@@ -77,6 +80,9 @@ struct Blocked {
     refused: Option<SharedFailure>,
 }
 
+/// Manifest of a remote that is loaded, what runs, and the shared crates in its image.
+type ToInitialise<'a> = (Arc<RemoteManifest>, &'a dyn Placement, Arc<[Module]>);
+
 /// State of a remote that may run.
 enum Phase {
     /// Not started.
@@ -98,37 +104,6 @@ struct Generation {
     copy: Option<PathBuf>,
     /// It is in the archive, or cannot be.
     archived: bool,
-}
-
-/// State of a remote, with the reason where it does not run.
-#[derive(Clone)]
-pub enum Status {
-    /// Found and planned; loads when it is first shown.
-    Ready,
-    /// Starting.
-    Starting,
-    /// Running.
-    Active,
-    /// Running, and has not answered for a while.
-    Hung,
-    /// Disabled by a decision.
-    Off(SharedFailure),
-    /// Cannot run.
-    Failed(SharedFailure),
-}
-
-impl Status {
-    /// Returns the word for it.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Ready => "not loaded",
-            Self::Starting => "starting",
-            Self::Active => "running",
-            Self::Hung => "not responding",
-            Self::Off(_) => "disabled",
-            Self::Failed(_) => "not available",
-        }
-    }
 }
 
 impl Remote {
@@ -197,101 +172,6 @@ impl Remote {
             ports: self.ports,
             ..fresh
         }
-    }
-
-    /// Returns the alias in the host's manifest.
-    pub fn alias(&self) -> &str {
-        &self.alias
-    }
-
-    /// Returns the name by which the host knows it.
-    pub fn name(&self) -> &str {
-        &self.reference.name
-    }
-
-    /// Returns its manifest, once that was found.
-    pub fn manifest(&self) -> Option<&RemoteManifest> {
-        self.found.as_ref().ok().map(|found| &*found.manifest)
-    }
-
-    /// Returns the name to show.
-    pub fn title(&self) -> &str {
-        self.manifest().map_or(&self.reference.name, RemoteManifest::display_name)
-    }
-
-    /// Returns its exposes by name.
-    pub fn exposes(&self) -> impl Iterator<Item = (&str, &Expose)> {
-        self.manifest().into_iter().flat_map(|m| m.exposes.iter().map(|(name, e)| (name.as_str(), e)))
-    }
-
-    /// Returns its library; `None` for a linked remote.
-    pub fn library(&self) -> Option<&Path> {
-        match &self.found.as_ref().ok()?.code {
-            CodeOrigin::Library(path) => Some(path),
-            CodeOrigin::Linked(_) => None,
-        }
-    }
-
-    /// Returns the origin of the remote.
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
-    /// Returns the number of starts; 0 before the first.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Returns the content of the library that runs, or ran last.
-    pub fn digest(&self) -> Option<&Digest> {
-        self.digest.as_ref()
-    }
-
-    /// Returns its state.
-    pub fn status(&self) -> Status {
-        let Blocked { disabled, unusable, refused } = &self.blocked;
-        if let Some(failure) = disabled {
-            return Status::Off(Arc::clone(failure));
-        }
-        if let Some(failure) = self.found.as_ref().err().or(unusable.as_ref()).or(refused.as_ref()) {
-            return Status::Failed(Arc::clone(failure));
-        }
-        match self.placement().map(Placement::state) {
-            None if matches!(self.phase, Phase::Checking(_)) => Status::Starting,
-            // A remote lets go of its placement before that ends.
-            None | Some(State::Ended) => Status::Ready,
-            Some(State::Active) if self.faults.hung => Status::Hung,
-            Some(State::Active) => Status::Active,
-            Some(State::Failed(failure)) => Status::Failed(failure),
-            Some(_) => Status::Starting,
-        }
-    }
-
-    /// Returns the stage of the generation that is to replace the running one, if there is one.
-    pub fn replacing(&self) -> Option<Stage> {
-        match &self.phase {
-            Phase::Running(_, Some(next)) => Some(next.stage()),
-            _ => None,
-        }
-    }
-
-    /// Returns the stage of the start, and its beginning; `None` unless the remote is starting.
-    pub fn starting(&self) -> Option<(Stage, Instant)> {
-        let since = self.started_at.filter(|_| matches!(self.status(), Status::Starting))?;
-        let busy = self.placement().map(|placement| placement.busy().map_or(Stage::Plan, |(stage, _)| stage));
-        Some((busy.unwrap_or(Stage::Check), since))
-    }
-
-    /// Returns the last failure and its time, also of a generation that was to replace this one.
-    pub fn last_failure(&self) -> Option<(&SharedFailure, SystemTime)> {
-        self.faults.last.as_ref().map(|(failure, at, _)| (failure, *at))
-    }
-
-    /// Returns the duration of each stage.
-    pub fn times(&self) -> Vec<(&'static str, Duration)> {
-        let mut times = self.check_times.clone();
-        times.extend(self.placement().map(Placement::times).unwrap_or_default());
-        times
     }
 
     pub(super) fn reference(&self) -> &RemoteRef {
@@ -494,7 +374,7 @@ impl Remote {
     }
 
     /// Returns its manifest and what runs, if `init` can be called once its share scope is there.
-    pub(super) fn to_initialise(&self) -> Option<(Arc<RemoteManifest>, &dyn Placement, Arc<[Module]>)> {
+    pub(super) fn to_initialise(&self) -> Option<ToInitialise<'_>> {
         let Blocked { disabled, unusable, refused } = &self.blocked;
         let Phase::Loading(generation) = &self.phase else { return None };
         if disabled.is_some() || unusable.is_some() || refused.is_some() {
@@ -710,23 +590,5 @@ impl Remote {
         self.digest = digest;
         self.check_times = times;
         Generation { placement, copy: Some(copy), archived: false }
-    }
-}
-
-/// Logs the libraries that are missing: five with their places, the others as a count.
-pub(super) fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
-    const NAMED: usize = 5;
-    let missing: Vec<_> = remotes
-        .filter_map(|remote| Some((&remote.alias, remote.blocked.unusable.as_ref()?)))
-        .filter(|(_, failure)| failure.code == "library-missing")
-        .collect();
-    for (alias, failure) in missing.iter().take(NAMED) {
-        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
-    }
-    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
-        tracing::error!(
-            code = "library-missing",
-            "the libraries of {more} more remotes are missing; build or install them"
-        );
     }
 }

@@ -37,6 +37,9 @@ impl LeakedLibrary {
     }
 }
 
+/// A remote's name, and the number and placement of its generation.
+type Generation = (String, u64, Box<dyn Placement>);
+
 /// Generations that end, and libraries that are still loaded after them. `[window's thread]`
 pub struct Retiring {
     endings: Arc<Endings>,
@@ -158,7 +161,7 @@ impl Retiring {
 
     /// Ends every remote and unloads its library; those that use copies of others come first. Waits for up to
     /// [`SHUTDOWN_LIMIT`], and a moment for each group.
-    pub(super) fn shutdown(&mut self, groups: [Vec<(String, u64, Box<dyn Placement>)>; 2]) {
+    pub(super) fn shutdown(&mut self, groups: [Vec<Generation>; 2]) {
         let deadline = Instant::now() + SHUTDOWN_LIMIT;
         for group in groups {
             for (.., placement) in &group {

@@ -350,7 +350,9 @@ impl Runtime {
             Order::Remove(alias) => {
                 self.stop(&alias, true, negotiator);
                 self.remotes.remove(&alias);
-                Topic::ALL.iter().for_each(|topic| self.withdraw(&alias, *topic));
+                for topic in Topic::ALL {
+                    self.withdraw(&alias, topic);
+                }
                 negotiator.invalidate();
             }
             Order::Disable { alias, reason, place, save, settled } => {
@@ -383,7 +385,9 @@ impl Runtime {
     /// Reports that a remote was disabled because it failed too often.
     pub(super) fn report_disabled(&mut self, alias: &str) {
         let disabled = self.remotes.get(alias).and_then(Remote::disabled).map(Arc::clone);
-        disabled.into_iter().for_each(|failure| self.report(alias, failure, Event::Disabled));
+        if let Some(failure) = disabled {
+            self.report(alias, failure, Event::Disabled);
+        }
     }
 
     /// Ends a remote that is not to run, and keeps listing it; `save` its open panels first.
@@ -532,7 +536,9 @@ impl Runtime {
                 |remote: &&Remote| negotiator.users_of(remote.name()).next().is_some() == providing;
             let group: Vec<_> =
                 self.remotes.values().filter(is_in_group).filter_map(Remote::placement).collect();
-            group.iter().for_each(|placement| placement.begin_shutdown());
+            for placement in &group {
+                placement.begin_shutdown();
+            }
             for placement in group {
                 placement.await_ended(deadline);
             }

@@ -7,6 +7,7 @@ use plugin_api::{
     manifest::{RemoteManifest, RemoteRef},
 };
 
+use super::Remote;
 use crate::{
     archive::Digest,
     config::{Located, Origin, looked_for},
@@ -73,4 +74,22 @@ pub(super) fn source(reference: &RemoteRef, place: &Place) -> RemoteRef {
         Place::Pinned { library, .. } => library,
     };
     RemoteRef { name: reference.name.clone(), location: instead.to_string_lossy().into_owned() }
+}
+
+/// Logs the libraries that are missing: five with their places, the others as a count.
+pub(in crate::federation) fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
+    const NAMED: usize = 5;
+    let missing: Vec<_> = remotes
+        .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))
+        .filter(|(_, failure)| failure.code == "library-missing")
+        .collect();
+    for (alias, failure) in missing.iter().take(NAMED) {
+        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
+    }
+    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
+        tracing::error!(
+            code = "library-missing",
+            "the libraries of {more} more remotes are missing; build or install them"
+        );
+    }
 }

@@ -1,0 +1,144 @@
+//! A remote as the window and tests see it.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use plugin_api::manifest::{Expose, RemoteManifest};
+
+use super::{Blocked, CodeOrigin, Phase, Place, Remote};
+use crate::{
+    archive::Digest,
+    failure::{SharedFailure, Stage},
+    placement::{Placement, State},
+};
+
+/// State of a remote, with the reason where it does not run.
+#[derive(Clone)]
+pub enum Status {
+    /// Found and planned; loads when it is first shown.
+    Ready,
+    /// Starting.
+    Starting,
+    /// Running.
+    Active,
+    /// Running, and has not answered for a while.
+    Hung,
+    /// Disabled by a decision.
+    Off(SharedFailure),
+    /// Cannot run.
+    Failed(SharedFailure),
+}
+
+impl Status {
+    /// Returns the word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ready => "not loaded",
+            Self::Starting => "starting",
+            Self::Active => "running",
+            Self::Hung => "not responding",
+            Self::Off(_) => "disabled",
+            Self::Failed(_) => "not available",
+        }
+    }
+}
+
+impl Remote {
+    /// Returns the alias in the host's manifest.
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// Returns the name by which the host knows it.
+    pub fn name(&self) -> &str {
+        &self.reference.name
+    }
+
+    /// Returns its manifest, once that was found.
+    pub fn manifest(&self) -> Option<&RemoteManifest> {
+        self.found.as_ref().ok().map(|found| &*found.manifest)
+    }
+
+    /// Returns the name to show.
+    pub fn title(&self) -> &str {
+        self.manifest().map_or(&self.reference.name, RemoteManifest::display_name)
+    }
+
+    /// Returns its exposes by name.
+    pub fn exposes(&self) -> impl Iterator<Item = (&str, &Expose)> {
+        self.manifest().into_iter().flat_map(|m| m.exposes.iter().map(|(name, e)| (name.as_str(), e)))
+    }
+
+    /// Returns its library; `None` for a linked remote.
+    pub fn library(&self) -> Option<&Path> {
+        match &self.found.as_ref().ok()?.code {
+            CodeOrigin::Library(path) => Some(path),
+            CodeOrigin::Linked(_) => None,
+        }
+    }
+
+    /// Returns the origin of the remote.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Returns the number of starts; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Returns the content of the library that runs, or ran last.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// Returns its state.
+    pub fn status(&self) -> Status {
+        let Blocked { disabled, unusable, refused } = &self.blocked;
+        if let Some(failure) = disabled {
+            return Status::Off(Arc::clone(failure));
+        }
+        if let Some(failure) = self.found.as_ref().err().or(unusable.as_ref()).or(refused.as_ref()) {
+            return Status::Failed(Arc::clone(failure));
+        }
+        match self.placement().map(Placement::state) {
+            None if matches!(self.phase, Phase::Checking(_)) => Status::Starting,
+            // A remote lets go of its placement before that ends.
+            None | Some(State::Ended) => Status::Ready,
+            Some(State::Active) if self.faults.hung => Status::Hung,
+            Some(State::Active) => Status::Active,
+            Some(State::Failed(failure)) => Status::Failed(failure),
+            Some(_) => Status::Starting,
+        }
+    }
+
+    /// Returns the stage of the generation that is to replace the running one, if there is one.
+    pub fn replacing(&self) -> Option<Stage> {
+        match &self.phase {
+            Phase::Running(_, Some(next)) => Some(next.stage()),
+            _ => None,
+        }
+    }
+
+    /// Returns the stage of the start, and its beginning; `None` unless the remote is starting.
+    pub fn starting(&self) -> Option<(Stage, Instant)> {
+        let since = self.started_at.filter(|_| matches!(self.status(), Status::Starting))?;
+        let busy = self.placement().map(|placement| placement.busy().map_or(Stage::Plan, |(stage, _)| stage));
+        Some((busy.unwrap_or(Stage::Check), since))
+    }
+
+    /// Returns the last failure and its time, also of a generation that was to replace this one.
+    pub fn last_failure(&self) -> Option<(&SharedFailure, SystemTime)> {
+        self.faults.last.as_ref().map(|(failure, at, _)| (failure, *at))
+    }
+
+    /// Returns the duration of each stage.
+    pub fn times(&self) -> Vec<(&'static str, Duration)> {
+        let mut times = self.check_times.clone();
+        times.extend(self.placement().map(Placement::times).unwrap_or_default());
+        times
+    }
+}
