@@ -2,7 +2,6 @@
 //!
 //! - [`abi`] is what crosses the boundary: plain data and trait objects of `abi_stable` types,
 //!   without a toolkit.
-//! - [`manifest`] is what a remote and a host say about themselves, read before any code runs.
 //! - [`embed`] puts a manifest into a library and finds it there again.
 //! - [`entry`] is what a remote's library exports.
 //! - [`guard`] turns panics into errors.
@@ -21,7 +20,6 @@ pub mod embed;
 pub mod entry;
 pub mod guard;
 pub mod layout;
-pub mod manifest;
 #[cfg(feature = "sdk")]
 pub mod sdk;
 pub mod shared;

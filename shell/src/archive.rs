@@ -18,7 +18,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use plugin_api::manifest::{MAX_MANIFEST_BYTES, ManifestError, RemoteManifest, near_miss};
+use negotiation::manifest::{MAX_MANIFEST_BYTES, ManifestError, RemoteManifest, near_miss};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

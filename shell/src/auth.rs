@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use negotiation::manifest::AuthConfig;
 use parking_lot::{Condvar, Mutex, ReentrantMutex};
-use plugin_api::manifest::AuthConfig;
 use shared_store::User;
 use ureq::Agent;
 

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use plugin_api::manifest::near_miss;
+use negotiation::manifest::near_miss;
 
 const TEXT: &str = include_str!("../../docs/codes.md");
 

@@ -12,14 +12,15 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use plugin_api::manifest::AtomAccess;
+use negotiation::manifest::AtomAccess;
+use negotiation::text;
 
 use crate::{
     app, catalogue,
     config::{Config, ConfigError, Options, is_json, migrate, read_manifest},
     ending,
     failure::Failure,
-    standalone, text,
+    standalone,
 };
 
 mod install;

@@ -37,7 +37,7 @@ impl Difference<'_> {
     pub(crate) fn value(&self, at: usize) -> impl fmt::Display + '_ {
         const LONGEST: usize = 80;
         let value = self.values.get(at).copied().flatten();
-        value.map_or_else(|| "nothing".to_owned(), |value| crate::text::line(&value.to_string(), LONGEST))
+        value.map_or_else(|| "nothing".to_owned(), |value| negotiation::text::line(&value.to_string(), LONGEST))
     }
 }
 

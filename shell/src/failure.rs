@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
+use negotiation::text;
 use plugin_api::abi::RemoteError;
 
-use crate::{limits, text};
+use crate::limits;
 
 /// Where in a remote's life something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

@@ -11,10 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugin_api::{
-    abi::{Font, RemoteEntryRef},
-    manifest::{RemoteManifest, RemoteRef},
-};
+use negotiation::manifest::{RemoteManifest, RemoteRef};
+use plugin_api::abi::{Font, RemoteEntryRef};
 use shared_store::Store;
 
 use crate::{
@@ -30,19 +28,16 @@ mod copies;
 mod decisions;
 mod events;
 mod host;
+pub(crate) use host::LINKED;
 mod inventory;
 pub mod loader;
 mod negotiator;
 mod notices;
-pub mod plan_text;
-pub mod rehearsal;
 mod remote;
 mod replacement;
-pub mod resolver;
 mod retiring;
 mod runtime;
 mod scan;
-pub mod why;
 
 pub use events::{Event, Events, Notification, Topic};
 pub use inventory::Inventory;

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use plugin_api::manifest::RemoteManifest;
+use negotiation::manifest::RemoteManifest;
 use semver::Version;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The Pulse desktop shell: loads remotes at run time, negotiates what they share, and shows their surfaces.
 //!
-//! - [`federation`]: manifests, the resolver, the loader, the life of a remote.
+//! - [`federation`]: the parts that run: negotiator, remotes, replacement, inventory, loader.
 //! - [`placement`]: a generation of a remote that runs, on a thread.
 //! - [`compositor`]: surfaces, their frames, input and accessibility.
 //! - [`auth`]: who is signed in.
@@ -12,7 +12,7 @@
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
 //! - `limits`: how much of what a remote sends is taken; `links`: opens addresses off the window's thread.
-//! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
+//! - `file`: the one way to open what comes from outside.
 //! - [`private`]: the folders for what one process loads; `trust`: which files other users cannot change.
 //! - `ending`: the system's request to end the shell.
 //! - `lock`: locks between processes; `worker`: the thread for what the window must not wait for.
@@ -45,7 +45,6 @@ mod shared_file;
 pub mod standalone;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod static_tls;
-mod text;
 pub mod theme;
 mod trust;
 pub mod watch;

@@ -1,7 +1,7 @@
 //! Limits on what a remote sends, each with its reason.
 //!
 //! Limits on log events are those of [`telemetry::limits`] and [`telemetry::rate`]; on manifests, those of
-//! `plugin_api::manifest`.
+//! `negotiation::manifest`.
 
 use std::time::Duration;
 

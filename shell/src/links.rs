@@ -12,9 +12,10 @@ use std::{
 };
 
 use egui::{Context, OutputCommand};
+use negotiation::text;
 use url::Url;
 
-use crate::{limits, text};
+use crate::limits;
 
 /// Opens the links of `ctx` from now on, in place of the window's thread.
 pub(crate) fn install(ctx: &Context) {

@@ -272,7 +272,7 @@ impl Preflight {
 fn lost(guard: &mut GuardProcess, subject: &Subject) -> Failure {
     let status = guard.child.wait().ok();
     let words = String::from_utf8_lossy(&guard.words);
-    failure::ended(status, None, &subject.name).with_details(crate::text::lines(words.trim(), LAST_WORDS))
+    failure::ended(status, None, &subject.name).with_details(negotiation::text::lines(words.trim(), LAST_WORDS))
 }
 
 fn relocated(event: Event, subject: &Subject, folder: &Path) -> Event {

@@ -15,9 +15,9 @@ use std::{
 };
 
 use egui::{Context, Margin, Panel, Ui};
+use negotiation::manifest::{HostManifest, RemoteRef};
 use plugin_api::{
     abi::RemoteEntryRef,
-    manifest::{HostManifest, RemoteRef},
     theme::{caption, color},
 };
 
@@ -151,8 +151,10 @@ impl eframe::App for Alone {
             let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
             ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(tokens.border)));
             let path = self.federation.remotes().values().next().and_then(|e| e.library().map(PathBuf::from));
-            let from = path
-                .map_or_else(|| "linked into this program".to_owned(), |p| crate::text::Shown(&p).to_string());
+            let from = path.map_or_else(
+                || "linked into this program".to_owned(),
+                |p| negotiation::text::Shown(&p).to_string(),
+            );
             ui.label(caption(tokens, format!("Standalone, without a host: {from}")));
         });
         egui::CentralPanel::default().frame(egui::Frame::new().fill(color(tokens.background))).show(ui, |ui| {

@@ -9,8 +9,11 @@ use anyhow::{Context, Result, bail};
 use crate::packages::in_path;
 use crate::{in_workspace, root, step};
 
-/// What can be fuzzed; each has a folder of seeds.
+/// The targets, by name; each has a folder of seeds in the package that it belongs to.
 pub(crate) const TARGETS: [&str; 4] = ["frame", "manifest", "plan", "section"];
+
+/// The fuzz packages: workspaces of their own, which no other build compiles.
+pub(crate) const PACKAGES: [&str; 2] = ["negotiation/fuzz", "shell/fuzz"];
 
 /// Fuzzes one target, or each, for so many seconds; a finding is an error, and libFuzzer says where it is kept.
 ///
@@ -30,8 +33,11 @@ pub(crate) fn fuzz(seconds: u32, target: Option<&str>) -> Result<()> {
         let install = &mut nightly(&["cargo", "install", "cargo-fuzz", "--locked"]);
         step("install", install).context("run `cargo install cargo-fuzz --locked` yourself")?;
     }
-    let folder = root().join("shell/fuzz");
     for target in TARGETS.iter().filter(|known| target.is_none_or(|target| **known == target)) {
+        let mut packages = PACKAGES.iter().map(|package| root().join(package));
+        let folder = packages
+            .find(|folder| folder.join("seeds").join(target).is_dir())
+            .with_context(|| format!("no fuzz package has seeds of `{target}`"))?;
         // What is found to be new goes to the first folder; the second one is only read.
         let corpora = ["corpus", "seeds"].map(|kind| folder.join(kind).join(target));
         fs::create_dir_all(&corpora[0]).with_context(|| format!("cannot create {}", corpora[0].display()))?;

@@ -175,9 +175,12 @@ fn ci() -> Result<()> {
     let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
     step("doc", doc.args(targets).env("RUSTDOCFLAGS", "-D warnings"))?;
     // Workspaces of their own that no test builds.
-    for apart in [HOT_RELOAD, "shell/fuzz/Cargo.toml"] {
-        let mut metadata = cargo(&["metadata", "--locked", "--format-version", "1", "--manifest-path", apart]);
-        step("lock files", metadata.stdout(Stdio::null()))?;
+    let mut metadata = cargo(&["metadata", "--locked", "--format-version", "1", "--manifest-path", HOT_RELOAD]);
+    step("lock files", metadata.stdout(Stdio::null()))?;
+    for package in fuzz::PACKAGES {
+        let manifest = format!("{package}/Cargo.toml");
+        let check = ["check", "--locked", "--release", "--lib", "--manifest-path", &manifest];
+        step("fuzz targets", &mut cargo(&check))?;
     }
     test(&[], &variables)?;
     eprintln!("xtask: ci passed in {:.0?}", began.elapsed());
@@ -228,8 +231,10 @@ fn soak(count: u32) -> Result<()> {
 /// The tests that compare the schemas with the manifest types, and the contract's layout with what is written
 /// down, write when told to, so that this crate need not compile those types.
 fn bless() -> Result<()> {
-    for golden in [["--lib", "schema_files_are_current"], ["--test", "abi_layout"]] {
-        let mut test = cargo(&["test", "--release", "-p", "plugin-api"], &[]);
+    let goldens =
+        [["negotiation", "--lib", "schema_files_are_current"], ["plugin-api", "--test", "abi_layout"]];
+    for golden in goldens {
+        let mut test = cargo(&["test", "--release", "-p"], &[]);
         step("bless", test.args(golden).env("PULSE_BLESS", "1"))?;
     }
     Ok(())

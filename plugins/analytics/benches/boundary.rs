@@ -91,7 +91,7 @@ fn libraries() -> Outcome<PathBuf> {
 
 fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     let mut config = Config::load(&Options { plugin_dirs: vec![libraries()?], ..options(home) })?;
-    config.auth = plugin_api::manifest::AuthConfig::Local;
+    config.auth = negotiation::manifest::AuthConfig::Local;
     // It would start this program for it.
     config.preflight = None;
     let (wake, woken) = mpsc::channel();

@@ -1,15 +1,10 @@
-//! The resolver and the validator of frames without the shell around them, and what is checked of them for any
-//! bytes.
+//! The validator of frames without the shell around it, and what is checked of it for any bytes.
 
-pub mod bodies;
 #[path = "../../src/compositor"]
 pub mod compositor {
     pub mod frame;
 }
-#[path = "../../src/federation"]
-pub mod federation {
-    pub mod resolver;
-}
 pub mod frames;
-#[path = "../../src/federation/resolver/tests/oracle.rs"]
-mod oracle;
+#[expect(dead_code, reason = "other limits than those of frames are the shell's")]
+#[path = "../../src/limits.rs"]
+mod limits;

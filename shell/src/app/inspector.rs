@@ -2,8 +2,9 @@
 //! why.
 
 use egui::{Align, Key, Layout, Modifiers, Panel, RichText, ScrollArea, Ui};
+use negotiation::manifest::DEFAULT_SCOPE;
+use negotiation::resolver::{Candidate, KeyView, Outcome, Slot};
 use plugin_api::{
-    manifest::DEFAULT_SCOPE,
     theme::{caption, card, color, strong},
     tokens::{Rgba, Tokens},
 };
@@ -11,13 +12,8 @@ use plugin_api::{
 use serde::{Deserialize, Serialize};
 
 use super::{Shell, parts::code_ui};
-use crate::{
-    failure::sentence,
-    federation::{
-        Federation,
-        resolver::{Candidate, KeyView, Outcome, Slot},
-    },
-};
+use crate::failure::sentence;
+use crate::federation::Federation;
 
 /// What the inspector shows, if anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

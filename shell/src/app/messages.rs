@@ -8,10 +8,11 @@ use std::{
     time::SystemTime,
 };
 
+use negotiation::text;
+
 use crate::{
     failure::{SharedFailure, sentence},
     federation::{Event, Notification, Topic},
-    text,
 };
 
 use super::action::Action;

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use egui::{Button, CollapsingHeader, Label, Response, RichText, ScrollArea, Stroke, Ui};
+use negotiation::text;
 use plugin_api::{
     theme::{caption, color},
     tokens::{Rgba, Tokens},
@@ -11,7 +12,6 @@ use plugin_api::{
 use crate::{
     catalogue,
     failure::{Failure, Stage, sentence},
-    text,
 };
 
 /// The one button of a card that most people press.

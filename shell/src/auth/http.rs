@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use plugin_api::manifest::HttpAuth;
+use negotiation::manifest::HttpAuth;
 use ureq::http::header::{AUTHORIZATION, LOCATION};
 use ureq::http::uri::{Authority, Scheme};
 use ureq::http::{HeaderValue, Response, Uri};

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-use plugin_api::manifest::HttpAuth;
+use negotiation::manifest::HttpAuth;
 use tempfile::TempDir;
 
 use super::*;

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
-use plugin_api::manifest::near_miss;
+use negotiation::manifest::near_miss;
+use negotiation::text::Shown;
 use serde_json::json;
 
 use super::{Exit, Folders, folders, load, pretty, print};
@@ -12,7 +13,6 @@ use crate::{
     config::Config,
     failure::Failure,
     install::{drop_folder, dropped, install},
-    text::Shown,
 };
 
 pub(super) const INSTALL_EXAMPLES: &str = "Examples:

@@ -8,21 +8,18 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
-use plugin_api::manifest::{RemoteManifest, near_miss};
+use negotiation::manifest::{RemoteManifest, Written, near_miss};
+use negotiation::rehearsal::Rehearsal;
+use negotiation::report::{self, Look};
+use negotiation::resolver::{KeyView, Outcome, Plan};
+use negotiation::text;
+use negotiation::why::Why;
 use serde_json::{Value, json};
 
 use super::{Cli, Exit, columns, named, pretty, print, write};
-use crate::{
-    config::{Config, Options, Written, migrate, read_manifest},
-    failure::{Failure, Stage},
-    federation::{
-        plan_text::{self, Look},
-        rehearsal::Rehearsal,
-        resolver::{KeyView, Outcome, Plan},
-        why::Why,
-    },
-    text,
-};
+use crate::config::{Config, Options, migrate, read_manifest};
+use crate::failure::{Failure, Stage};
+use crate::federation::LINKED;
 
 pub(super) mod inputs;
 
@@ -106,7 +103,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     }
     let read = config.origin.name();
     let host = Written { manifest: config.host, origin: config.origin };
-    let rehearsal = Rehearsal::join(host, running, remotes);
+    let rehearsal = Rehearsal::join(host, LINKED, running, remotes);
     let plan = rehearsal.plan();
     let keys = keys(&plan, &args.explain)?;
     let why = args.why.as_deref().map(|name| why(&rehearsal, &plan, &read, name)).transpose()?;
@@ -123,10 +120,10 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     } else {
         let look = args.color.look();
         let mut answers: Vec<String> =
-            keys.iter().map(|key| plan_text::explain(&rehearsal, &plan, key, look)).collect();
-        answers.extend(why.as_ref().map(|why| plan_text::why(&rehearsal, why, look)));
+            keys.iter().map(|key| report::explain(&rehearsal, &plan, key, look)).collect();
+        answers.extend(why.as_ref().map(|why| report::why(&rehearsal, why, look)));
         if answers.is_empty() {
-            answers.push(plan_text::render(&rehearsal, &plan, failures.len(), look));
+            answers.push(report::render(&rehearsal, &plan, failures.len(), look));
         }
         // Without control characters but those of its colours.
         write(answers.join("\n").trim_end())?;
@@ -209,7 +206,7 @@ fn unknown(code: &str, what: &str, word: &str, known: &[&str]) -> Exit {
 
 /// The explanation of one crate as JSON.
 fn explained(plan: &Plan, key: &KeyView) -> Value {
-    let consumer = |why: crate::federation::resolver::Explanation| {
+    let consumer = |why: negotiation::resolver::Explanation| {
         let (uses, refused) = match &why.outcome {
             Outcome::Uses { provider, version, own, satisfied } => {
                 let version = version.to_string();

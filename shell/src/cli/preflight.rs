@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
+use negotiation::text;
+
 use super::{Exit, named, print};
 use crate::{
     config::{Config, Options},
     failure::{Failure, Stage},
     preflight::{Event, LIMIT, Preflight, Role, Subject, guard, trial},
-    text,
 };
 
 pub(super) const EXAMPLES: &str = "Examples:

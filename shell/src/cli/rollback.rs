@@ -2,13 +2,11 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use negotiation::text;
 use serde_json::{Value, json};
 
 use super::{Exit, Folders, folders, pretty, print};
-use crate::{
-    archive::{Archive, ArchiveError, Kept, Pin},
-    text,
-};
+use crate::archive::{Archive, ArchiveError, Kept, Pin};
 
 pub(super) const EXAMPLES: &str = "Examples:
   pulse rollback remoteAnalytics           the one before

@@ -11,7 +11,7 @@ use std::{
 };
 
 use etcetera::{BaseStrategy, choose_base_strategy};
-use plugin_api::manifest::{AuthConfig, HostManifest, MAX_MANIFEST_BYTES};
+use negotiation::manifest::{AuthConfig, HostManifest, MAX_MANIFEST_BYTES};
 
 use super::read_manifest;
 use crate::{file, private::NAME};

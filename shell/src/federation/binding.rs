@@ -5,20 +5,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use plugin_api::{
-    manifest::near_miss,
-    shared::{Consumer, InstallError, notify_fn},
-};
+use negotiation::manifest::near_miss;
+use negotiation::resolver::{Assignment, Plan, Slot};
+use negotiation::text;
+use plugin_api::shared::{Consumer, InstallError, notify_fn};
 
 use super::{
     Remote,
     negotiator::{Negotiator, Remotes},
-    resolver::{Assignment, Plan, Slot},
 };
 use crate::{
     failure::{Failure, Stage},
     placement::{Bind, Module},
-    text,
 };
 
 /// Reason why a participant cannot be pointed at the copy that the plan gives it.

@@ -11,20 +11,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use negotiation::manifest::{Origin, RemoteManifest, RemoteRef};
+use negotiation::rehearsal::Change;
+use negotiation::resolver::Diagnostic;
 use parking_lot::Mutex;
-use plugin_api::manifest::{RemoteManifest, RemoteRef};
 
 use super::{
     copies,
     loader::{self, LibraryError},
     negotiator::{PlanContext, refusal},
-    rehearsal::Change,
     remote::Found,
-    resolver::Diagnostic,
 };
+use crate::config::Config;
 use crate::{
     archive::{Archive, Digest},
-    config::{Config, Origin},
     failure::{Failure, Stage},
     placement::{Code, Ending, OnThread, Placement, Times, Wake},
     preflight::Subject,

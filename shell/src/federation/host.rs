@@ -2,14 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use plugin_api::{
-    manifest::{AtomAccess, HostManifest, RemoteManifest, is_reserved},
-    shared::{Grant, Grants, InstallError, SharedCrate},
-};
+use negotiation::manifest::{AtomAccess, RemoteManifest, is_reserved};
+use plugin_api::shared::{Grant, Grants, InstallError, SharedCrate};
 use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
-use super::{loader::Image, resolver::Providers};
+use super::loader::Image;
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage},
@@ -17,13 +15,8 @@ use crate::{
 };
 
 /// The crates that every host links, and keeps its own state in.
-const LINKED: [&str; 2] =
-    [<shared_store::Shared as SharedCrate>::NAME, <telemetry::Shared as SharedCrate>::NAME];
-
-/// Returns the participants whose copies others may be given, by the host's manifest.
-pub(super) fn providers(host: &HostManifest) -> Providers {
-    Providers::of(host, &LINKED)
-}
+pub(crate) const LINKED: &[&str] =
+    &[<shared_store::Shared as SharedCrate>::NAME, <telemetry::Shared as SharedCrate>::NAME];
 
 /// The host's copies of shared crates, and the copies that it was pointed at.
 pub(super) struct Host {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use plugin_api::manifest::RemoteRef;
+use negotiation::manifest::RemoteRef;
 
 use super::{
     decisions::{self, Decisions},

@@ -21,10 +21,10 @@ use abi_stable::{
     StableAbi,
     library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
 };
+use negotiation::manifest::{ManifestError, RemoteManifest};
 use plugin_api::{
     abi::{ABI_REVISION, RemoteEntryRef},
     layout,
-    manifest::{ManifestError, RemoteManifest},
 };
 
 use crate::{archive::Digest, difference, file::CopyError};

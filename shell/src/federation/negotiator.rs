@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use plugin_api::{
-    manifest::{RemoteManifest, ShareStrategy},
-    shared::{Consumer, notify_fn},
-};
+use negotiation::manifest::{Origin, RemoteManifest, ShareStrategy};
+use negotiation::rehearsal::Change;
+use negotiation::resolver::{self, Assignment, Diagnostic, Live, Participant, Plan, Providers, Request, Slot};
+use plugin_api::shared::{Consumer, notify_fn};
 use shared_store::Store;
 
 use super::{
@@ -16,11 +16,9 @@ use super::{
     binding::{BadOffer, Fault, Unusable},
     host::{self, Host, Refused, grants},
     notices::{Notices, Warning},
-    rehearsal::Change,
-    resolver::{self, Assignment, Diagnostic, Live, Participant, Plan, Providers, Request, Slot},
 };
+use crate::config::Config;
 use crate::{
-    config::{Config, Origin},
     failure::{Failure, SharedFailure, Stage},
     placement::{Module, Notifier, Wake},
 };
@@ -147,7 +145,7 @@ impl Negotiator {
         let others = remotes.iter().filter(|(alias, _)| **alias != *remote.alias());
         PlanContext {
             host: Participant::host(&self.config.host),
-            providers: host::providers(&self.config.host),
+            providers: Providers::of(&self.config.host, host::LINKED),
             others: others.filter_map(|(_, other)| other.participant()).collect(),
             live,
             excluded,
@@ -309,7 +307,7 @@ pub(super) fn refusal(
 }
 
 fn plan(config: &Config, remotes: &[Participant], live: &Live, excluded: &BTreeSet<Slot>) -> Plan {
-    let (host, providers) = (Participant::host(&config.host), host::providers(&config.host));
+    let (host, providers) = (Participant::host(&config.host), Providers::of(&config.host, host::LINKED));
     let request = Request::new(&host, remotes, config.host.share_strategy);
     resolver::resolve(&Request { live, excluded, providers: &providers, ..request })
 }

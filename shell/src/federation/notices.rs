@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use negotiation::rehearsal::Change;
+use negotiation::resolver::{Code, Diagnostic, Plan, Severity};
 use semver::Version;
 
-use super::{
-    rehearsal::Change,
-    resolver::{Code, Diagnostic, Plan, Severity},
-};
 use crate::failure::sentence;
 
 /// Something that the plan in force warns of.

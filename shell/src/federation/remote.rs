@@ -8,22 +8,20 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use plugin_api::{
-    abi::RemoteEntryRef,
-    manifest::{RemoteManifest, RemoteRef},
-};
+use negotiation::manifest::{Origin, RemoteManifest, RemoteRef};
+use negotiation::resolver::Participant;
+use plugin_api::abi::RemoteEntryRef;
 
 use super::{
     check::{Check, Checked},
     events::{Event, Events, Topic},
     loader::LibraryError,
     replacement::Replacement,
-    resolver::Participant,
 };
+use crate::config::Config;
 use crate::{
     archive::{Archive, Digest},
     compositor::Port,
-    config::{Config, Origin},
     failure::{Failure, SharedFailure, Stage},
     placement::{Ending, Module, Note, Placement, SavedPanel, State, Times},
 };

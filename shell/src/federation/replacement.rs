@@ -15,8 +15,6 @@ use super::{
     check::{Check, Checked},
     host::Refused,
     negotiator::{Negotiator, Remotes, refusal},
-    rehearsal::Change,
-    resolver::{Plan, Slot},
     runtime::Surroundings,
 };
 use crate::{
@@ -27,6 +25,8 @@ use crate::{
 
 mod staging;
 
+use negotiation::rehearsal::Change;
+use negotiation::resolver::{Plan, Slot};
 use staging::{Stages, Verdict};
 
 /// Time that each step of a new generation may take.

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugin_api::{abi::Font, manifest::RemoteManifest};
+use negotiation::manifest::RemoteManifest;
+use plugin_api::abi::Font;
 
 use super::{
     Remote,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use abi_stable::{StableAbi, type_layout::TypeLayout};
+use negotiation::text;
 use plugin_api::{
     abi::SharedModule,
     layout,
@@ -12,7 +13,6 @@ use plugin_api::{
 use crate::{
     failure::{Failure, Stage},
     federation::loader::Image,
-    text,
 };
 
 /// The longest name of a crate in a message, in bytes.

@@ -77,7 +77,7 @@ impl SavedPanel {
             let _ = fs::rename(&opening, &aside);
             let what = format!(
                 "starts without what it had saved, which cannot be understood ({error}) and is set aside: {}",
-                crate::text::Shown(&aside)
+                negotiation::text::Shown(&aside)
             );
             self.failure("state-damaged", &what)
         })
@@ -114,7 +114,7 @@ impl SavedPanel {
         self.try_write(state).map_err(|error| {
             let what = format!(
                 "will start without what it has saved ({error}); make room and let this user write there: {}",
-                crate::text::Shown(&self.path)
+                negotiation::text::Shown(&self.path)
             );
             self.failure("state-unwritable", &what)
         })

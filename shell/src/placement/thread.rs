@@ -15,11 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use negotiation::manifest::RemoteManifest;
 use parking_lot::{Condvar, Mutex};
-use plugin_api::{
-    abi::{Font, FrameInput, RemoteEntryRef},
-    manifest::RemoteManifest,
-};
+use plugin_api::abi::{Font, FrameInput, RemoteEntryRef};
 
 use super::{
     Begin, Bind, Ending, Module, Note, Notifier, Placement, Retired, SHUTDOWN_LIMIT, Saved, SavedPanel, State,

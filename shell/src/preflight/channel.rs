@@ -14,8 +14,10 @@ use std::{
     sync::mpsc::SyncSender,
 };
 
+use negotiation::text;
+
 use super::Event;
-use crate::{failure::Failure, limits, text};
+use crate::{failure::Failure, limits};
 
 /// The longest line that is read; [`bounded`] keeps an event far below it.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;

@@ -2,10 +2,9 @@
 
 use std::{fmt, path::Path, process::ExitStatus, time::Duration};
 
-use crate::{
-    failure::{Failure, Stage},
-    text::Shown,
-};
+use negotiation::text::Shown;
+
+use crate::failure::{Failure, Stage};
 
 const KEPT: &str = "it was not loaded, and what ran before keeps running";
 

@@ -202,7 +202,7 @@ impl Trial {
             thread::sleep(LOOK / 10);
         }
         let words: Vec<u8> = self.last_words.lock().iter().copied().collect();
-        crate::text::lines(String::from_utf8_lossy(&words).trim(), LAST_WORDS)
+        negotiation::text::lines(String::from_utf8_lossy(&words).trim(), LAST_WORDS)
     }
 }
 

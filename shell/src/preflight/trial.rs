@@ -12,7 +12,8 @@ use std::{
 };
 
 use egui::{Pos2, RawInput, Rect, Vec2};
-use plugin_api::{abi::RemoteError, manifest::RemoteRef, tokens};
+use negotiation::manifest::RemoteRef;
+use plugin_api::{abi::RemoteError, tokens};
 
 use super::{Event, Subject, channel::Channel, failure as failures, processes};
 use crate::{

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use plugin_api::manifest::MAX_MANIFEST_BYTES;
+use negotiation::manifest::MAX_MANIFEST_BYTES;
 
 use super::{Change, Pace, route::identity};
 use crate::{

@@ -10,20 +10,18 @@ use std::{
     thread,
 };
 
+use negotiation::manifest::{AuthConfig, HostManifest, Range, RemoteManifest};
+use negotiation::resolver::{Live, Participant, Plan, Request, Slot, resolve};
 use plugin_api::{
     abi::RemoteError,
-    manifest::{AuthConfig, HostManifest, Range, RemoteManifest},
     shared::{Consumer, notify_fn},
 };
+use pulse::federation::loader::{self, Library};
 use pulse::{
     auth::{AuthService, AuthStatus, Session},
     catalogue,
     config::{Config, Options},
     failure::Stage,
-    federation::{
-        loader::{self, Library},
-        resolver::{Live, Participant, Plan, Request, Slot, resolve},
-    },
     placement::State,
 };
 use shared_store::{AUTH, Atom, Store, bundled::Table};
@@ -68,14 +66,14 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
 
 /// Words in the form of codes that are none, by file.
 const OTHER_WORDS: &[(&str, &[&str])] = &[
-    ("plugin-api/src/manifest/host.rs", &["loaded-first", "version-first"]),
+    ("negotiation/src/manifest/host.rs", &["loaded-first", "version-first"]),
     ("plugin-api/src/theme.rs", &["pulse-regular", "pulse-strong"]),
     ("shared-store/src/facade.rs", &["shared-store"]),
     ("shell/src/auth.rs", &["pulse-auth"]),
     ("shell/src/private.rs", &["pulse-shell"]),
     (
         // The rules by which a copy is chosen.
-        "shell/src/federation/resolver/explain.rs",
+        "negotiation/src/resolver/explain.rs",
         &[
             "fewest-unsatisfied",
             "highest-compatible",

@@ -6,11 +6,10 @@ use std::{
     time::Instant,
 };
 
+use negotiation::resolver::Slot;
 use plugin_api::abi::RemoteEntryRef;
-use pulse::{
-    federation::{Federation, resolver::Slot},
-    theme,
-};
+use pulse::federation::Federation;
+use pulse::theme;
 use serde_json::json;
 use shared_store::{AUTH, Auth, User};
 

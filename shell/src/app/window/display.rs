@@ -59,10 +59,10 @@ fn choose_from(variable: impl Fn(&str) -> Option<OsString>, limit: Duration) -> 
                 code = "window-wayland-stale",
                 "no Wayland compositor answers at WAYLAND_DISPLAY ({error}), so the window opens on X11; unset \
                  WAYLAND_DISPLAY or correct it: {}",
-                crate::text::Shown(&socket)
+                negotiation::text::Shown(&socket)
             ),
             Err(error) => {
-                let socket = crate::text::line(&socket.to_string_lossy(), 1000);
+                let socket = negotiation::text::line(&socket.to_string_lossy(), 1000);
                 return Err(WindowError::Wayland { error, socket });
             }
         }
@@ -72,7 +72,7 @@ fn choose_from(variable: impl Fn(&str) -> Option<OsString>, limit: Duration) -> 
     }
     match variable("WINIT_X11_SCALE_FACTOR") {
         Some(scale) if !is_scale(&scale.to_string_lossy()) => {
-            Err(WindowError::Scale(crate::text::line(&scale.to_string_lossy(), 100)))
+            Err(WindowError::Scale(negotiation::text::line(&scale.to_string_lossy(), 100)))
         }
         _ => Ok(Display::X11),
     }

@@ -40,7 +40,7 @@ pub(super) fn survive_errors(state: &RenderState) {
                 code = "graphics-failed",
                 "a frame of the window could not be drawn ({}); make the window smaller or close other programs, and \
                  report this if it stays",
-                crate::text::line(&error.to_string(), 1000)
+                negotiation::text::line(&error.to_string(), 1000)
             );
         }
     }));

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use plugin_api::manifest::{HostManifest, MAX_MANIFEST_BYTES, RemoteManifest};
+use negotiation::manifest::{HostManifest, MAX_MANIFEST_BYTES, RemoteManifest, Written};
 use serde_json::Value;
 
+use crate::config::{Config, is_json, read_manifest};
 use crate::{
-    config::{Config, Written, is_json, read_manifest},
     difference,
     failure::{Failure, Stage},
     file,

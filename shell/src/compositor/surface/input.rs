@@ -65,7 +65,7 @@ impl Surface {
                 }
                 None if self.may_warn() => tracing::warn!(
                     remote = self.remote,
-                    url = crate::text::line(text, limits::LOCATION),
+                    url = negotiation::text::line(text, limits::LOCATION),
                     code = "link-refused",
                     "a link was not opened, because only addresses of at most 8 KiB with http, https and mailto are; \
                      report this to the remote's author"

@@ -2,11 +2,11 @@
 
 use std::{cell::Cell, fs::File, io, ops::Range, path::Path};
 
+use negotiation::manifest::RemoteManifest;
 use object::{FileKind, Object, ObjectSection, ObjectSegment, ReadCache, ReadRef};
 use plugin_api::{
     abi::ABI_REVISION,
     embed::{self, EmbedError},
-    manifest::RemoteManifest,
 };
 
 use super::{LibraryError, needs};

@@ -2,17 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use plugin_api::{
-    abi::RemoteEntryRef,
-    manifest::{RemoteManifest, RemoteRef},
-};
+use negotiation::manifest::{Origin, RemoteManifest, RemoteRef};
+use plugin_api::abi::RemoteEntryRef;
 
 use super::Remote;
-use crate::{
-    archive::Digest,
-    config::{Located, Origin, looked_for},
-    failure::Failure,
-};
+use crate::config::{Located, looked_for};
+use crate::{archive::Digest, failure::Failure};
 
 /// Origin of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use plugin_api::manifest::{Expose, RemoteManifest};
+use negotiation::manifest::{Expose, RemoteManifest};
 
 use super::{Blocked, CodeOrigin, Phase, Place, Remote};
 use crate::{

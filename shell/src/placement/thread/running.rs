@@ -10,11 +10,9 @@ use abi_stable::{
     sabi_trait::TD_Opaque,
     std_types::{RArc, ROption, RStr},
 };
-use plugin_api::{
-    abi::{
-        FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
-    },
-    manifest::RemoteManifest,
+use negotiation::manifest::RemoteManifest;
+use plugin_api::abi::{
+    FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
 };
 
 use super::{Call, Code, Ended, Note, SavedPanel, Shared, State, inbox::Inbox, services::ServicesOf};

@@ -6,6 +6,7 @@ use std::{
 };
 
 use abi_stable::std_types::{ROption, RStr, RString};
+use negotiation::text;
 use plugin_api::abi::{Font, HostServices, RemoteError};
 use telemetry::{
     limits::{MAX_NAME, MAX_VALUE},
@@ -14,7 +15,7 @@ use telemetry::{
 };
 
 use super::{Note, Shared, copied};
-use crate::{failure::Stage, limits, text, theme::system};
+use crate::{failure::Stage, limits, theme::system};
 
 /// Rate limits of the remote's log and reports.
 pub(super) struct Rates {

@@ -12,13 +12,13 @@ use abi_stable::{
     std_types::{RResult, RStr, RVec},
 };
 use egui::{Context, Pos2, RawInput, Rect, Vec2};
+use negotiation::manifest::RemoteManifest;
 use plugin_api::{
     abi::{
         self, Frame, FrameInput, InitContext, Remote_TO, RemoteBox, RemoteEntryRef, RemoteError, SharedModule,
         Surface, Surface_TO, SurfaceBox, SurfaceContext,
     },
     entry::{Root, entry, root},
-    manifest::RemoteManifest,
     tokens,
 };
 use pulse::{

@@ -1,10 +1,8 @@
 //! What people decide about remotes: the drop folder, enabling, going back, starting without.
 
-use pulse::{
-    choices::Choices,
-    federation::{Event, Place, Topic, resolver::Slot},
-    install::install,
-};
+use negotiation::resolver::Slot;
+use pulse::federation::{Event, Place, Topic};
+use pulse::{choices::Choices, install::install};
 
 use super::{FIXTURES, counted, fixtures, not_replaced, told};
 use crate::support::{Headless, Installation, edited, libraries, manifest_of};

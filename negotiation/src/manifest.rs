@@ -1,0 +1,49 @@
+//! Manifests: what a remote or a host says about itself, read without running any of its code.
+//!
+//! A manifest is a JSON file written by hand, kept beside a library and embedded in it.
+//! It is the only thing that planning reads, so everything in it is checked when it is read:
+//! unknown and repeated keys, versions where ranges belong, names that cannot be file names.
+//! Each problem is a [`ManifestError`] that says where it is and what to write instead.
+//!
+//! ```
+//! use negotiation::manifest::RemoteManifest;
+//!
+//! let text = r#"{
+//!   "manifestVersion": 1, "name": "remoteClock", "version": "1.0.0",
+//!   "remoteEntry": "clock", "exposes": { "./face": { "title": "Clock" } },
+//!   "shared": { "shared-store": { "version": "1.0.0", "requiredversion": "^1.0" } }
+//! }"#;
+//! let error = RemoteManifest::from_json(text).expect_err("the key is misspelt");
+//! assert_eq!(error.code(), "manifest-invalid");
+//! assert_eq!(error.pointer(), Some("/shared/shared-store/requiredversion"));
+//! assert_eq!(error.hint().as_deref(), Some("did you mean `requiredVersion`?"));
+//! ```
+
+mod error;
+mod host;
+mod json;
+mod names;
+mod origin;
+mod read;
+mod remote;
+mod requirement;
+mod schema;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ManifestError, Place};
+pub use host::{AuthConfig, HostManifest, HttpAuth, RemoteRef, ShareStrategy};
+pub use names::{is_reserved, near_miss};
+pub use origin::{Origin, Written};
+pub use read::utf8;
+pub use remote::{AtomAccess, Expose, RemoteManifest};
+pub use requirement::{Range, RangeError, Requirement};
+pub use schema::schemas;
+pub use shared::{DEFAULT_SCOPE, Shared};
+
+/// The `manifestVersion` that this build reads and writes.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// The largest manifest that is read, in bytes: far above any real one, far below what would hurt.
+pub const MAX_MANIFEST_BYTES: usize = 1 << 20;

@@ -1,0 +1,320 @@
+//! One crate in one share scope: its offers, its demands, and which offer wins.
+//!
+//! A group knows which of its participants are admitted at the moment; its levels say what that
+//! means for every version.
+
+use std::sync::Arc;
+
+use crate::manifest::{Requirement, ShareStrategy};
+use semver::Version;
+
+use super::levels::{Copies, Levels, Unsatisfied};
+
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) scope: Arc<str>,
+    pub(super) key: Arc<str>,
+    /// Best first: by version, equal ones by who is preferred.
+    pub(super) offers: Vec<Offer>,
+    /// By participant.
+    pub(super) demands: Vec<Demand>,
+    /// Demands without a copy of their own, which may find nothing at all.
+    needy: Vec<usize>,
+    host_demand: Option<usize>,
+    first_live: Option<usize>,
+    levels: Levels,
+    /// The first offer of each level.
+    firsts: Vec<usize>,
+    /// Admitted participants that declare a singleton.
+    declarers: usize,
+    pub(super) strategy: ShareStrategy,
+}
+
+/// A copy that could be used.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a rule that looks at it")]
+pub(super) struct Offer {
+    pub(super) provider: Arc<str>,
+    /// None for a copy that is in use but is in no manifest any more.
+    pub(super) participant: Option<usize>,
+    pub(super) version: Version,
+    pub(super) live: bool,
+    pub(super) host: bool,
+    pub(super) eager: bool,
+    pub(super) loaded: bool,
+    /// Why others are not to be given it, if so.
+    pub(super) barred: Option<Barred>,
+    pub(super) admitted: bool,
+    /// Its version among the group's levels.
+    pub(super) level: usize,
+}
+
+/// Why a copy must not be given to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Barred {
+    /// It was found not to be usable.
+    Unusable,
+    /// The host does not let its participant provide it.
+    NotGranted,
+}
+
+impl Offer {
+    /// Returns true if others may be given this copy.
+    pub(super) fn available(&self) -> bool {
+        self.barred.is_none() && (self.live || self.admitted)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Demand {
+    pub(super) participant: usize,
+    pub(super) required: Arc<Requirement>,
+    /// `required` among the requirements of the group's levels.
+    pub(super) requirement: usize,
+    pub(super) strict: bool,
+    pub(super) singleton: bool,
+    pub(super) admitted: bool,
+    /// The participant's own copy among the offers.
+    pub(super) own: Option<usize>,
+    /// The offer that the participant, being loaded, uses already.
+    pub(super) bound: Option<usize>,
+}
+
+/// What a participant gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gets {
+    /// The offer of this index.
+    Offer { offer: usize, satisfied: bool },
+    /// The singleton of this index does not satisfy a strict demand.
+    Mismatch { offer: usize },
+    /// No copy at all.
+    Nothing,
+}
+
+impl Group {
+    /// The group of these offers, best first, and demands, by participant, everybody being admitted.
+    pub(super) fn new(
+        (scope, key): (Arc<str>, Arc<str>),
+        offers: Vec<Offer>,
+        demands: Vec<Demand>,
+        mut levels: Levels,
+        host: usize,
+        strategy: ShareStrategy,
+    ) -> Self {
+        let mut unsatisfied = vec![Unsatisfied::default(); levels.requirements()];
+        // Who is bound keeps what it has, whatever wins: it has no say in this.
+        for demand in demands.iter().filter(|demand| demand.bound.is_none()) {
+            unsatisfied[demand.requirement] += demand.weight(1);
+        }
+        for (requirement, unsatisfied) in unsatisfied.into_iter().enumerate() {
+            levels.add_demands(requirement, unsatisfied);
+        }
+        let mut firsts = vec![0; levels.len()];
+        for (at, offer) in offers.iter().enumerate().rev() {
+            firsts[offer.level] = at;
+            if offer.available() {
+                levels.add_copy(offer.level, Copies::Available, 1);
+                if offer.loaded {
+                    levels.add_copy(offer.level, Copies::Loaded, 1);
+                }
+            }
+        }
+        Self {
+            scope,
+            key,
+            needy: (0..demands.len()).filter(|&at| demands[at].own.is_none()).collect(),
+            host_demand: demands.binary_search_by_key(&host, |demand| demand.participant).ok(),
+            first_live: offers.iter().position(|offer| offer.live && offer.barred.is_none()),
+            declarers: demands.iter().filter(|demand| demand.singleton).count(),
+            offers,
+            demands,
+            levels,
+            firsts,
+            strategy,
+        }
+    }
+
+    /// Lets the participant of `demand` in, with its offer, or withdraws both.
+    pub(super) fn admit(&mut self, demand: usize, admitted: bool) {
+        let demand = &mut self.demands[demand];
+        if std::mem::replace(&mut demand.admitted, admitted) == admitted {
+            return;
+        }
+        let one = if admitted { 1 } else { -1 };
+        if demand.singleton {
+            self.declarers = self.declarers.saturating_add_signed(one);
+        }
+        if demand.bound.is_none() {
+            self.levels.add_demands(demand.requirement, demand.weight(one as i32));
+        }
+        if let Some(own) = demand.own {
+            let offer = &mut self.offers[own];
+            offer.admitted = admitted;
+            if !offer.live && offer.barred.is_none() {
+                self.levels.add_copy(offer.level, Copies::Available, one);
+                if offer.loaded {
+                    self.levels.add_copy(offer.level, Copies::Loaded, one);
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_admitted(&self, demand: usize) -> bool {
+        self.demands[demand].admitted
+    }
+
+    /// Whether one copy serves all of the scope.
+    pub(super) fn is_singleton(&self) -> bool {
+        self.declarers > 0
+    }
+
+    pub(super) fn admitted(&self) -> impl Iterator<Item = &Demand> {
+        self.demands.iter().filter(|demand| demand.admitted)
+    }
+
+    /// Whether `demand` accepts the version of `offer`.
+    pub(super) fn fits(&self, demand: usize, offer: usize) -> bool {
+        self.levels.fits(self.demands[demand].requirement, self.offers[offer].level)
+    }
+
+    /// How many demands, and how many strict ones, the version of `offer` leaves unsatisfied.
+    pub(super) fn unsatisfied_by(&self, offer: usize) -> (usize, usize) {
+        let Unsatisfied { strict, all } = self.levels.unsatisfied(self.offers[offer].level);
+        (all.unsigned_abs() as usize, strict.unsigned_abs() as usize)
+    }
+
+    /// Returns true if others may be given any copy.
+    pub(super) fn is_offered(&self) -> bool {
+        self.offers.iter().any(Offer::available)
+    }
+
+    /// Returns true if the host offers or needs the crate.
+    pub(super) fn host_is_in(&self) -> bool {
+        self.host_demand.is_some()
+    }
+
+    pub(super) fn host_demand(&self) -> Option<usize> {
+        self.host_demand.filter(|&at| self.demands[at].bound.is_none())
+    }
+
+    /// Whether only copies that are loaded are candidates for the singleton.
+    pub(super) fn only_loaded(&self) -> bool {
+        self.strategy == ShareStrategy::LoadedFirst
+            && self.levels.best(Copies::Loaded).is_some_and(|best| best.unsatisfied.strict == 0)
+    }
+
+    fn candidates(&self) -> Copies {
+        if self.only_loaded() { Copies::Loaded } else { Copies::Available }
+    }
+
+    /// The version that serves everybody, if this is a singleton.
+    fn winning_level(&self) -> Option<usize> {
+        if let Some(live) = self.first_live {
+            return Some(self.offers[live].level);
+        }
+        let candidates = self.candidates();
+        // Whatever satisfies all demands satisfies the host's too.
+        let for_host =
+            self.host_demand().and_then(|host| self.levels.best_of(self.demands[host].requirement, candidates));
+        for_host.or_else(|| self.levels.best(candidates)).map(|best| best.level as usize)
+    }
+
+    /// The offer that serves everybody, if this is a singleton.
+    pub(super) fn winner(&self) -> Option<usize> {
+        self.first_live.or_else(|| self.first_of(self.winning_level()?, self.candidates()))
+    }
+
+    /// The offer that a consumer with this demand gets where the crate is not a singleton.
+    pub(super) fn pick(&self, demand: usize) -> Option<usize> {
+        let requirement = self.demands[demand].requirement;
+        let best = |copies| self.first_of(self.levels.highest_of(requirement, copies)?, copies);
+        let loaded = if self.strategy == ShareStrategy::LoadedFirst { best(Copies::Loaded) } else { None };
+        loaded.or_else(|| best(Copies::Available))
+    }
+
+    /// What the participant of `demand` gets; `winner` is [`Self::winner`].
+    pub(super) fn gets(&self, demand: usize, winner: Option<usize>) -> Gets {
+        let Demand { strict, own, bound, .. } = self.demands[demand];
+        if let Some(bound) = bound {
+            return self.given(demand, bound);
+        }
+        if self.is_singleton() {
+            return match winner {
+                Some(offer) if strict && !self.fits(demand, offer) => Gets::Mismatch { offer },
+                Some(offer) => self.given(demand, offer),
+                None => Gets::Nothing,
+            };
+        }
+        self.pick(demand).or(own).map_or(Gets::Nothing, |offer| self.given(demand, offer))
+    }
+
+    /// What every participant gets, by demand; none for those that are not admitted.
+    pub(super) fn decided(&self) -> Vec<Option<Gets>> {
+        let singleton = self.is_singleton();
+        let winner = if singleton { self.winner() } else { None };
+        // Without a singleton, and apart from what is bound, one requirement gets one copy.
+        let mut picked: Vec<Option<Option<usize>>> = vec![None; self.levels.requirements()];
+        let mut decide = |at: usize| {
+            let Demand { requirement, own, bound, admitted, .. } = self.demands[at];
+            if !admitted {
+                return None;
+            }
+            if singleton || bound.is_some() {
+                return Some(self.gets(at, winner));
+            }
+            let picked = *picked[requirement].get_or_insert_with(|| self.pick(at));
+            Some(picked.or(own).map_or(Gets::Nothing, |offer| self.given(at, offer)))
+        };
+        (0..self.demands.len()).map(&mut decide).collect()
+    }
+
+    /// Whether the participant of `demand` gets something that it can do with.
+    ///
+    /// As [`Self::gets`] is an offer, without looking for the offer.
+    pub(super) fn is_met(&self, demand: usize) -> bool {
+        self.is_met_by(self.winning_level(), demand)
+    }
+
+    fn is_met_by(&self, winning_level: Option<usize>, demand: usize) -> bool {
+        let Demand { strict, requirement, own, bound, .. } = self.demands[demand];
+        if bound.is_some() {
+            true
+        } else if self.is_singleton() {
+            winning_level.is_some_and(|level| !strict || self.levels.fits(requirement, level))
+        } else {
+            own.is_some() || self.levels.highest_of(requirement, Copies::Available).is_some()
+        }
+    }
+
+    /// The admitted demands, other than the host's, that cannot be met as things are.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = usize> {
+        let winner = if self.is_singleton() { self.winning_level() } else { None };
+        let host_mismatch = || self.host_demand().is_some_and(|host| !self.is_met_by(winner, host));
+        // Most decisions refuse nobody: the counts tell so without looking at every demand.
+        let (all, needy) = match winner {
+            Some(level) if self.levels.unsatisfied(level).strict == i32::from(host_mismatch()) => (0, 0),
+            None if !self.is_singleton() => (0, self.needy.len()),
+            _ => (self.demands.len(), 0),
+        };
+        (0..all).chain(self.needy[..needy].iter().copied()).filter(move |&at| {
+            self.demands[at].admitted && Some(at) != self.host_demand && !self.is_met_by(winner, at)
+        })
+    }
+
+    fn given(&self, demand: usize, offer: usize) -> Gets {
+        Gets::Offer { offer, satisfied: self.fits(demand, offer) }
+    }
+
+    fn first_of(&self, level: usize, copies: Copies) -> Option<usize> {
+        (self.firsts[level]..self.offers.len())
+            .take_while(|&at| self.offers[at].level == level)
+            .find(|&at| self.offers[at].available() && (self.offers[at].loaded || copies == Copies::Available))
+    }
+}
+
+impl Demand {
+    /// What a level that it does not accept leaves unsatisfied, `count` times.
+    fn weight(&self, count: i32) -> Unsatisfied {
+        Unsatisfied { strict: if self.strict { count } else { 0 }, all: count }
+    }
+}

@@ -1,0 +1,135 @@
+//! The federation as a whole: who is admitted, by refusing and letting in again until it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::manifest::ShareStrategy;
+
+use super::diagnostic::Diagnostic;
+use super::group::Group;
+use super::{Providers, Request, build};
+
+/// The participants, their groups, and who of them is admitted.
+#[derive(Debug, Clone)]
+pub(super) struct Federation {
+    pub(super) strategy: ShareStrategy,
+    /// By name, each once.
+    pub(super) names: Vec<Arc<str>>,
+    pub(super) loaded: Vec<bool>,
+    pub(super) host: usize,
+    pub(super) providers: Providers,
+    /// By scope, then key.
+    pub(super) groups: Vec<Group>,
+    /// The (group, demand) pairs of each participant, by scope, then key.
+    pub(super) places: Vec<Vec<(usize, usize)>>,
+    pub(super) admitted: Vec<bool>,
+    /// Why each refused participant is refused.
+    pub(super) causes: BTreeMap<usize, Vec<Diagnostic>>,
+    /// Names that several remotes have, or a remote and the host.
+    pub(super) duplicates: BTreeSet<Arc<str>>,
+    /// Names of remotes that are the host's own.
+    pub(super) reserved: BTreeSet<Arc<str>>,
+}
+
+impl Federation {
+    /// The federation of `request` when everybody is admitted who can be.
+    pub(super) fn settled(request: &Request<'_>) -> Self {
+        let mut federation = build::federation(request);
+        let refused = federation.withdraw_until_nobody_is_refused();
+        federation.let_in_again(refused);
+        federation
+    }
+
+    fn admit(&mut self, participant: usize, admitted: bool) {
+        self.admitted[participant] = admitted;
+        for &(group, demand) in &self.places[participant] {
+            self.groups[group].admit(demand, admitted);
+        }
+    }
+
+    /// Returns who has been withdrawn.
+    ///
+    /// Only groups that somebody left can change, so only those are decided again.
+    fn withdraw_until_nobody_is_refused(&mut self) -> BTreeSet<usize> {
+        let mut withdrawn = BTreeSet::new();
+        let mut changed: BTreeSet<usize> = (0..self.groups.len()).collect();
+        while !changed.is_empty() {
+            let refused: BTreeSet<usize> = changed
+                .iter()
+                .map(|&at| &self.groups[at])
+                .flat_map(|group| group.refusals().map(|demand| group.demands[demand].participant))
+                .collect();
+            changed.clear();
+            for &participant in &refused {
+                self.admit(participant, false);
+                changed.extend(self.places[participant].iter().map(|(group, _)| group));
+            }
+            withdrawn.extend(refused);
+        }
+        withdrawn
+    }
+
+    /// Each refused participant, by name, is admitted if the plan with it refuses nobody.
+    fn let_in_again(&mut self, refused: BTreeSet<usize>) {
+        let mut host_is_served: Vec<bool> = self.groups.iter().map(serves_host).collect();
+        for participant in refused {
+            self.admit(participant, true);
+            let causes = self.causes_against(participant, &host_is_served);
+            if causes.is_empty() {
+                for &(group, _) in &self.places[participant] {
+                    host_is_served[group] = serves_host(&self.groups[group]);
+                }
+            } else {
+                self.admit(participant, false);
+                self.causes.insert(participant, causes);
+            }
+        }
+    }
+
+    /// Why `participant`, who is admitted on trial, cannot stay: its own unmet demands, or the
+    /// first demand of another that it would leave unmet.
+    ///
+    /// The host is not refused, but nobody is let in at its expense either: `host_is_served` says in
+    /// which groups it had what it needs.
+    fn causes_against(&self, participant: usize, host_is_served: &[bool]) -> Vec<Diagnostic> {
+        let places = || self.places[participant].iter().map(|&(at, demand)| (&self.groups[at], at, demand));
+        let unmet = places().filter(|(group, _, demand)| !group.is_met(*demand));
+        let own: Vec<_> = unmet.map(|(group, _, demand)| self.cause(group, demand)).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        let other = places().find_map(|(group, ..)| Some((group, group.refusals().next()?)));
+        let victim = other.or_else(|| {
+            let mut robbed = places().filter(|(group, at, _)| host_is_served[*at] && !serves_host(group));
+            robbed.find_map(|(group, ..)| Some((group, group.host_demand()?)))
+        });
+        victim.map(|(group, demand)| self.conflict(participant, group, demand)).into_iter().collect()
+    }
+
+    pub(super) fn cause(&self, group: &Group, demand: usize) -> Diagnostic {
+        let name = self.names[group.demands[demand].participant].clone();
+        let others = self.groups.iter().filter(|other| other.scope == group.scope && other.key != group.key);
+        let known: Vec<&str> = others.filter(|other| other.is_offered()).map(|other| &*other.key).collect();
+        Diagnostic::unmet(group, demand, name, self.host)
+            .granting(&self.names[self.host], &self.providers)
+            .meaning(&known)
+    }
+
+    fn conflict(&self, participant: usize, group: &Group, victim: usize) -> Diagnostic {
+        let names = [participant, group.demands[victim].participant].map(|who| self.names[who].clone());
+        Diagnostic::conflict(group, victim, names)
+    }
+
+    pub(super) fn group(&self, scope: &str, key: &str) -> Option<&Group> {
+        let at = self.groups.binary_search_by(|group| (&*group.scope, &*group.key).cmp(&(scope, key))).ok()?;
+        Some(&self.groups[at])
+    }
+
+    pub(super) fn participant(&self, name: &str) -> Option<usize> {
+        self.names.binary_search_by(|known| (**known).cmp(name)).ok()
+    }
+}
+
+fn serves_host(group: &Group) -> bool {
+    group.host_demand().is_none_or(|host| group.is_met(host))
+}

@@ -1,0 +1,58 @@
+//! What the fuzz targets check, on their seeds and near them.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+#[expect(unreachable_pub, reason = "the fuzz targets are crates of their own")]
+#[path = "../fuzz/src/lib.rs"]
+mod bodies;
+
+type Body = fn(&[u8]);
+
+const TARGETS: [(&str, Body); 3] =
+    [("manifest", bodies::manifest), ("plan", bodies::plan), ("section", bodies::section)];
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+#[test]
+fn every_seed_passes() {
+    for (target, body) in TARGETS {
+        let seeds = seeds(target);
+        assert!(!seeds.is_empty(), "{target} has no seeds");
+        for seed in seeds {
+            body(&seed);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_near_a_seed_passes(seed: Index, places in vec((any::<Index>(), any::<u8>()), 0..8), cut: Index) {
+        for (target, body) in TARGETS {
+            let seeds = seeds(target);
+            let mut bytes = seeds[seed.index(seeds.len())].clone();
+            for (at, byte) in &places {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            body(&bytes);
+            body(&bytes[..cut.index(bytes.len())]);
+        }
+    }
+
+    #[test]
+    fn any_bytes_pass(bytes in vec(any::<u8>(), 0..400)) {
+        for (_, body) in TARGETS {
+            body(&bytes);
+        }
+    }
+}
