@@ -68,18 +68,18 @@ fn tab_through(shell: &mut Headless, modifiers: Modifiers, surfaces: usize) -> V
 #[test]
 fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
     let mut installation = Installation::new();
-    let bare = installation.add(&libraries().bare);
-    let earlier = installation.add(elsewhere::earlier());
-    let fixtures = installation.add(&libraries().fixtures);
+    let no_sdk = installation.add(&libraries().no_sdk);
+    let egui_0_36 = installation.add(elsewhere::egui_0_36());
+    let misbehaving = installation.add(&libraries().misbehaving);
     // By another compiler and with other flags, where there is one; otherwise as the others.
     let analytics = installation.add(elsewhere::nightly().unwrap_or(&libraries().analytics));
     let mut shell = installation.start();
     shell.paint();
     let shown = [
         (analytics.as_str(), "./analytics-dashboard"),
-        (bare.as_str(), "./triangles"),
-        (earlier.as_str(), "./form"),
-        (fixtures.as_str(), "./calm"),
+        (no_sdk.as_str(), "./triangles"),
+        (egui_0_36.as_str(), "./form"),
+        (misbehaving.as_str(), "./calm"),
     ];
     for (alias, expose) in shown {
         shell.show(alias, expose);
