@@ -71,7 +71,7 @@ fn shift_tab_mirrors_tab_through_all_kinds_of_widgets() {
 fn shift_tab_mirrors_tab_through_surfaces_of_several_toolkits() {
     let shown = [
         (libraries().analytics.as_path(), "./analytics-dashboard", "Flights 336,776"),
-        (elsewhere::egui_0_36(), "./form", "Earlier look"),
+        (elsewhere::egui_0_36(), "./form", "Look on egui 0.36"),
         (libraries().misbehaving.as_path(), "./widgets", "In the window"),
     ];
     assert!(go_round(&shown) > 55);

@@ -88,7 +88,7 @@ fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
     }
     let all = |shell: &Headless, shade: &str| {
         let says = |start: &str| shell.screen().says(&format!("{start}{shade}"));
-        [HOST, OWN, "Earlier look: "].into_iter().all(says)
+        [HOST, OWN, "Look on egui 0.36: "].into_iter().all(says)
     };
     shell.drive("all are light", |shell| all(shell, "light"));
     settle(&mut shell, &surfaces);

@@ -393,7 +393,7 @@ fn a_copy_whose_layout_contradicts_its_version_is_not_used_and_the_others_agree_
         assert_eq!(provider_of(&shell, consumer, key).0, NEWER.0, "{consumer}, {key}");
     }
     contradicts(&shell, "`shared-store` 1.2.0", "`RString`");
-    shell.drive("the false one itself cannot use what the others use", |shell| {
+    shell.drive("`bad-layout` itself cannot use what the others use", |shell| {
         shell.failure(BAD_LAYOUT).is_some()
     });
     assert_eq!(shell.failure(BAD_LAYOUT).expect("it has just been seen").code, "shared-layout");
