@@ -22,11 +22,11 @@ fn main() {
         return;
     }
     let mut installation = Installation::new();
-    let names: Vec<String> = (0..REMOTES).map(|number| format!("remoteNumber{number:02}")).collect();
+    let names: Vec<String> = (0..REMOTES).map(|number| format!("remoteNumber{number:05}")).collect();
     for name in &names {
-        let (from, to) = ("\"name\": \"remoteFixtures\"", format!("\"name\": \"{name}\""));
+        let (from, to) = ("\"name\": \"remoteMisbehaving\"", format!("\"name\": \"{name}\""));
         let file = format!("{name}.{}", env::consts::DLL_EXTENSION);
-        installation.write(&file, edited(&libraries().fixtures, &[(from, &to)]));
+        installation.write(&file, edited(&libraries().misbehaving, &[(from, &to)]));
         installation.configure(name, &format!("{name}@{file}"));
     }
     let mut shell = installation.start();

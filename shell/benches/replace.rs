@@ -26,7 +26,7 @@ use pulse::{federation, preflight::Preflight};
 
 const ANALYTICS: &str = "remoteAnalytics";
 const DASHBOARD: &str = "./analytics-dashboard";
-const PUPPET: &str = "remotePuppet";
+const SCRIPTED: &str = "remoteScripted";
 const FIGURES: &str = "Flights 336,776";
 
 /// Before anything is measured.
@@ -113,10 +113,10 @@ fn replacements() {
 fn frames_beside_one_that_hangs() {
     let mut installation = Installation::new();
     installation.add_library(&libraries().analytics);
-    installation.add_library(&libraries().puppet);
+    installation.add_library(&libraries().scripted);
     let mut shell = installation.start();
     shell.show(ANALYTICS, DASHBOARD);
-    shell.show(PUPPET, "./calm");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("both are there", |shell| shell.screen().says(FIGURES) && shell.screen().says("Counted 0"));
     println!("Frames of the window, {FRAMES} at 60 a second, the pointer moving over the dashboard");
     let mut samples = Samples::default();
@@ -132,12 +132,12 @@ fn frames_beside_one_that_hangs() {
         }
     };
     run("both remotes answer", &mut shell);
-    installation.write(&format!("data/remotes/{PUPPET}/misdeed"), "hang@frame");
+    installation.write(&format!("data/remotes/{SCRIPTED}/fault"), "hang@frame");
     shell.press("Count");
     let drawn = shell.frames(ANALYTICS, DASHBOARD);
     run("the other one sleeps for ever in a frame", &mut shell);
     let drawn = shell.frames(ANALYTICS, DASHBOARD) - drawn;
-    installation.write(&format!("data/remotes/{PUPPET}/go-on"), "");
+    installation.write(&format!("data/remotes/{SCRIPTED}/go-on"), "");
     samples.report();
     println!("the dashboard gave {drawn} pictures to these {FRAMES} frames");
 }

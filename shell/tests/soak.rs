@@ -30,7 +30,7 @@ use pulse::{
 
 const ANALYTICS: &str = "remoteAnalytics";
 const DASHBOARD: &str = "./analytics-dashboard";
-const PUPPET: &str = "remotePuppet";
+const SCRIPTED: &str = "remoteScripted";
 
 /// What somebody has chosen before the first replacement, and what only that shows.
 const CHOSEN: (&str, &str) = ("Last 30 days", "Flights 27,148");
@@ -106,22 +106,22 @@ fn nothing_stays_of_what_was_replaced() {
 fn a_thread_that_was_left_behind_is_seen() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut installation = Installation::new();
-    let puppet = &libraries().puppet;
-    let none = format!("misdeed: {:<24}", "none");
-    installation.add_edited(puppet, &none, &format!("misdeed: {:<23}!", "thread@new"));
+    let scripted = &libraries().scripted;
+    let none = format!("fault: {:<24}", "none");
+    installation.add_edited(scripted, &none, &format!("fault: {:<23}!", "thread@new"));
     let mut shell = installation.start();
-    shell.show(PUPPET, "./calm");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it is there", |shell| shell.screen().says("Counted 0"));
-    let before = Figures::of(&shell, PUPPET);
-    let version = |patch: u8| format!("\"name\": \"{PUPPET}\",\n  \"version\": \"1.0.{patch}\"");
-    installation.rebuild(puppet, &[(&version(0), &version(1))]);
-    shell.drive("a good one takes over", |shell| shell.entry(PUPPET).generation() == 2);
+    let before = Figures::of(&shell, SCRIPTED);
+    let version = |patch: u8| format!("\"name\": \"{SCRIPTED}\",\n  \"version\": \"1.0.{patch}\"");
+    installation.rebuild(scripted, &[(&version(0), &version(1))]);
+    shell.drive("a good one takes over", |shell| shell.entry(SCRIPTED).generation() == 2);
     shell.drive("what stays is counted", |shell| shell.federation.retiring().leaked().len() == 1);
     assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "library-threads");
-    let after = Figures::of(&shell, PUPPET);
+    let after = Figures::of(&shell, SCRIPTED);
     assert_eq!((before.libraries.len(), after.libraries.len()), (1, 2), "and so it is for the kernel");
-    installation.write(&format!("data/remotes/{PUPPET}/end-thread"), "");
-    until("the thread has ended", &mut shell, |shell| Figures::of(shell, PUPPET).threads < after.threads);
+    installation.write(&format!("data/remotes/{SCRIPTED}/end-thread"), "");
+    until("the thread has ended", &mut shell, |shell| Figures::of(shell, SCRIPTED).threads < after.threads);
 }
 
 /// One more replacement, from a file that is renamed into place until everything of the old generation has gone.

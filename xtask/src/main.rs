@@ -95,7 +95,7 @@ const DEMO: [&str; 8] = [
     "--release",
     "--locked",
     "--manifest-path",
-    "plugins/fixtures/demo/Cargo.toml",
+    "shell/tests/fixtures/egui-demo/Cargo.toml",
     "--lib",
     "--example",
     "plain",

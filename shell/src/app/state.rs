@@ -121,30 +121,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    /// What `f` writes to the log.
-    fn told(f: impl FnOnce()) -> String {
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl Write for Lines {
-            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-                self.0.lock().expect("nobody panics while holding it").write(text)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(log, f);
-        let text = lines.0.lock().expect("nobody panics while holding it").clone();
-        String::from_utf8(text).expect("UTF-8")
-    }
+    use crate::shared_file::tests::told;
 
     /// The log tells `code` once, with the file, or nothing.
     fn check(told: &str, code: Option<&str>, file: &Path) {

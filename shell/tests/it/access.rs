@@ -17,7 +17,7 @@ const EXPOSE: &str = "./widgets";
 /// A shell that shows the widgets of the fixture, with all of them on the screen.
 fn widgets() -> Headless {
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().fixtures);
+    let alias = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     shell.show(&alias, EXPOSE);
     shell.drive("the widgets are seen", |shell| shell.screen().says("In the window"));
@@ -235,7 +235,7 @@ fn the_keyboard_goes_where_assistive_technology_puts_it() {
 #[test]
 fn a_surface_that_is_no_longer_there_leaves_no_node() {
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().fixtures);
+    let alias = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     shell.show(&alias, "./panic-frame");
     shell.drive("it has failed", |shell| shell.slot_failure(&alias, "./panic-frame").is_some());

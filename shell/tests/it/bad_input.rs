@@ -20,16 +20,16 @@ mod running;
 mod unload;
 
 /// The remote that is bad, and the expose of it that is looked at.
-const BAD: (&str, &str) = ("remoteFixtures", "./calm");
+const BAD: (&str, &str) = ("remoteMisbehaving", "./calm");
 /// The remote beside it.
-const GOOD: (&str, &str) = ("remoteBare", "./triangles");
+const GOOD: (&str, &str) = ("remoteNoSdk", "./triangles");
 
 /// Breaks a good installation of [`BAD`] with `break_it`, and expects the failure `code`, whose message says
 /// all of `says` and names the folder of the installation; then puts it right and expects Retry to work.
 fn check(code: &str, says: &[&str], break_it: impl FnOnce(&mut Installation)) {
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().no_sdk);
+    installation.add(&libraries().misbehaving);
     break_it(&mut installation);
 
     let mut shell = installation.start();
@@ -49,10 +49,10 @@ fn check(code: &str, says: &[&str], break_it: impl FnOnce(&mut Installation)) {
     others_go_on(&mut shell);
 
     // Not overwritten: a copy into a named pipe waits for a reader.
-    for path in [installation.path("remoteFixtures.json"), installation.path(&library())] {
+    for path in [installation.path("remoteMisbehaving.json"), installation.path(&library())] {
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
     }
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     shell.retry(BAD.0);
     shell.drive("it runs after Retry", |shell| shell.has_picture(BAD.0, BAD.1));
     assert!(shell.failure(BAD.0).is_none(), "{}", shell.describe());
@@ -85,7 +85,7 @@ fn others_go_on(shell: &mut Headless) {
 }
 
 fn library() -> String {
-    crate::support::library_file("pulse_fixtures")
+    crate::support::library_file("fixture_misbehaving")
 }
 
 /// Puts a changed copy of the library in place.
@@ -101,14 +101,14 @@ fn with_library(change: impl FnOnce(&mut Vec<u8>)) -> impl FnOnce(&mut Installat
 /// Puts a changed manifest beside the library.
 fn with_manifest(change: impl FnOnce(&mut Value)) -> impl FnOnce(&mut Installation) {
     move |installation| {
-        let mut manifest = manifest_of(&libraries().fixtures);
+        let mut manifest = manifest_of(&libraries().misbehaving);
         change(&mut manifest);
-        installation.write("remoteFixtures.json", manifest.to_string());
+        installation.write("remoteMisbehaving.json", manifest.to_string());
     }
 }
 
 fn with_manifest_text(text: impl AsRef<[u8]>) -> impl FnOnce(&mut Installation) {
-    move |installation| drop(installation.write("remoteFixtures.json", text))
+    move |installation| drop(installation.write("remoteMisbehaving.json", text))
 }
 
 /// Overwrites every `from` with `to`, which is as long.
@@ -141,7 +141,7 @@ fn a_library_that_is_missing() {
 #[test]
 fn a_missing_library_was_looked_for_in_all_of_these_places() {
     let mut installation = Installation::new();
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     fs::remove_file(installation.path(&library())).expect("it was there");
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
@@ -316,13 +316,13 @@ fn a_manifest_inside_of_the_library_that_is_wrong() {
 #[test]
 fn a_manifest_that_is_missing_or_unreadable() {
     check("manifest-missing", &["put it back or correct"], |installation| {
-        fs::remove_file(installation.path("remoteFixtures.json")).expect("it was there");
+        fs::remove_file(installation.path("remoteMisbehaving.json")).expect("it was there");
     });
     check(
         "manifest-unreadable",
         &["cannot be read", "it is a folder, not a file", "correct what names it"],
         |installation| {
-            let path = installation.path("remoteFixtures.json");
+            let path = installation.path("remoteMisbehaving.json");
             fs::remove_file(&path).expect("it was there");
             fs::create_dir(&path).expect("a folder can be made");
         },
@@ -334,7 +334,7 @@ fn a_manifest_that_is_not_json() {
     check(
         "manifest-not-json",
         &["correct it there (line 2, column"],
-        with_manifest_text("{\n  name: remoteFixtures }"),
+        with_manifest_text("{\n  name: remoteMisbehaving }"),
     );
     check("manifest-not-json", &["line 1"], with_manifest_text(""));
     check("manifest-not-json", &[], with_manifest_text(b"\xFF\xFE{}"));
@@ -384,7 +384,7 @@ fn a_manifest_of_a_later_format() {
 #[test]
 fn a_manifest_of_another_remote() {
     let other = with_manifest(|manifest| manifest["name"] = json!("remoteOther"));
-    check("manifest-name", &["remoteFixtures", "remoteOther", "correct one of them"], other);
+    check("manifest-name", &["remoteMisbehaving", "remoteOther", "correct one of them"], other);
 }
 
 #[test]
@@ -398,23 +398,23 @@ fn a_descriptor_that_differs_from_the_manifest() {
     check("descriptor-mismatch", says, atom);
     // Both the file and the section say something else than the code.
     check("descriptor-mismatch", &["its code and its section disagree"], |installation| {
-        with_manifest(|manifest| manifest["title"] = json!("Fixturez"))(installation);
-        with_library(|bytes| overwrite(section(bytes), b"\"Fixtures\"", b"\"Fixturez\""))(installation);
+        with_manifest(|manifest| manifest["title"] = json!("Misbehavinx"))(installation);
+        with_library(|bytes| overwrite(section(bytes), b"\"Misbehaving\"", b"\"Misbehavinx\""))(installation);
     });
 }
 
 #[test]
 fn a_location_that_is_a_url() {
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
-    installation.configure(BAD.0, "remoteFixtures@https://example.org/fixtures.json");
+    installation.add(&libraries().no_sdk);
+    installation.configure(BAD.0, "remoteMisbehaving@https://example.org/misbehaving.json");
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
     shell.show(GOOD.0, GOOD.1);
     shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
     let failure = shell.failure(BAD.0).expect("it is refused");
     assert_eq!(failure.code, "location-unsupported");
-    assert!(failure.message.contains("https://example.org/fixtures.json"), "{failure}");
+    assert!(failure.message.contains("https://example.org/misbehaving.json"), "{failure}");
     assert!(failure.message.contains("host.json"), "{failure}");
     others_go_on(&mut shell);
 }
@@ -422,8 +422,8 @@ fn a_location_that_is_a_url() {
 #[test]
 fn a_shared_crate_that_nobody_has_in_the_version_that_is_needed() {
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
-    installation.add_with(&libraries().fixtures, |manifest| {
+    installation.add(&libraries().no_sdk);
+    installation.add_with(&libraries().misbehaving, |manifest| {
         let shared = &mut manifest["shared"]["shared-store"];
         shared["requiredVersion"] = json!("^99");
         shared["strictVersion"] = json!(true);
@@ -441,8 +441,8 @@ fn a_shared_crate_that_nobody_has_in_the_version_that_is_needed() {
 #[test]
 fn a_library_without_a_manifest_beside_it_is_enough() {
     let mut installation = Installation::new();
-    installation.copy(&libraries().fixtures);
-    installation.configure(BAD.0, &format!("remoteFixtures@{}", library()));
+    installation.copy(&libraries().misbehaving);
+    installation.configure(BAD.0, &format!("remoteMisbehaving@{}", library()));
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
     shell.drive("it is seen", |shell| shell.has_picture(BAD.0, BAD.1));

@@ -378,7 +378,7 @@ const CONFIGURATIONS: &[Provocation] = &[
     ("panic-abort", || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let library = folder.path().join("library");
-        let mut bytes = fs::read(&libraries().bare).expect("libraries can be read");
+        let mut bytes = fs::read(&libraries().no_sdk).expect("libraries can be read");
         let magic = &plugin_api::embed::MAGIC;
         // The topmost bit of the revision.
         for at in crate::support::places_of(&bytes, magic) {
@@ -394,7 +394,7 @@ const CONFIGURATIONS: &[Provocation] = &[
     ("library-refused", || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
-        let mut bytes = fs::read(&libraries().fixtures).expect("libraries can be read");
+        let mut bytes = fs::read(&libraries().misbehaving).expect("libraries can be read");
         // A library that it needs gets a name that no system has.
         let needed = NEEDED.as_bytes();
         let places: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(needed)).collect();
@@ -415,7 +415,7 @@ const CONFIGURATIONS: &[Provocation] = &[
 fn unloadable(from: &str, to: &str, what: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
-    fs::write(&library, crate::support::edited(&libraries().bare, &[(from, to)])).expect("it can be written");
+    fs::write(&library, crate::support::edited(&libraries().no_sdk, &[(from, to)])).expect("it can be written");
     let manifest = loader::inspect(&library).expect("its manifest is as it was");
     let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
     let told = error.to_string();
@@ -518,7 +518,7 @@ fn without(library: &str) -> String {
 fn run(edit: impl for<'a> FnOnce(&'a mut Command, &str) -> &'a mut Command) -> String {
     let desktop = Desktop::new();
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
+    installation.add(&libraries().no_sdk);
     let mut pulse = desktop.command(env!("CARGO_BIN_EXE_pulse"));
     edit(&mut pulse, &installation.path("host.json").to_string_lossy());
     let output = pulse.output().expect("pulse starts");

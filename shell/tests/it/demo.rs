@@ -77,10 +77,10 @@ const TITLE: &str = "Every demo";
 fn demo() -> &'static (PathBuf, PathBuf) {
     static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let package = workspace().join("plugins/fixtures/demo");
+        let package = workspace().join("shell/tests/fixtures/egui-demo");
         let mut built = cargo_build(&package, &["--locked", "--lib", "--example", "plain"]);
         let mut find = |name: &str| built.remove(name).unwrap_or_else(|| panic!("cargo built no `{name}`"));
-        (find("pulse_fixtures_demo"), find("plain"))
+        (find("fixture_egui_demo"), find("plain"))
     })
 }
 

@@ -63,8 +63,8 @@ fn text(path: &Path) -> String {
 }
 
 /// The remote that is written over the bare contract, as its author built it: file, name and manifest.
-fn bare() -> (PathBuf, String, Value) {
-    let library = libraries().bare.clone();
+fn no_sdk() -> (PathBuf, String, Value) {
+    let library = libraries().no_sdk.clone();
     let manifest = manifest_of(&library);
     let name = manifest["name"].as_str().expect("a manifest has a name").to_owned();
     (library, name, manifest)
@@ -73,7 +73,7 @@ fn bare() -> (PathBuf, String, Value) {
 #[test]
 fn a_library_is_installed_and_enabled() {
     let installation = Installation::new();
-    let (library, name, manifest) = bare();
+    let (library, name, manifest) = no_sdk();
     let place = installation.path("data/plugins").join(library.file_name().expect("a library is a file"));
 
     let answer = run(&installation, &["install", &text(&library)]).good();
@@ -120,7 +120,7 @@ fn a_configured_remote_is_disabled_by_its_alias() {
 #[test]
 fn a_manifest_is_installed_with_its_library() {
     let installation = Installation::new();
-    let (library, name, mut manifest) = bare();
+    let (library, name, mut manifest) = no_sdk();
     installation.copy(&library);
     let digest = Digest::of(&library).expect("it can be read");
     manifest["sha256"] = digest.to_string().to_uppercase().into();
@@ -162,7 +162,7 @@ fn a_manifest_is_installed_with_its_library() {
 #[test]
 fn what_cannot_be_used_is_not_installed() {
     let installation = Installation::new();
-    let (library, _, mut manifest) = bare();
+    let (library, _, mut manifest) = no_sdk();
     let install = |file: &Path| run(&installation, &["install", &text(file)]);
     install(&installation.path("missing.so")).refused(6, "library-missing");
     install(&installation.path("missing.json")).refused(6, "manifest-missing");
@@ -205,7 +205,7 @@ fn what_cannot_be_used_is_not_installed() {
 
 #[test]
 fn file_of_any_name_is_installed_where_it_is_found() {
-    let (library, name, manifest) = bare();
+    let (library, name, manifest) = no_sdk();
     let entry = manifest["remoteEntry"].as_str().expect("a manifest has an entry").to_owned();
     for odd in ["plugin.bin", "plugin", ".hidden.so", "libx.so.1", "libx.so~", "a\tb.so"] {
         let installation = Installation::new();
@@ -237,7 +237,7 @@ fn file_of_any_name_is_installed_where_it_is_found() {
 #[test]
 fn folder_is_not_installed_and_its_files_are_named() {
     let installation = Installation::new();
-    let (library, ..) = bare();
+    let (library, ..) = no_sdk();
     let file = installation
         .write(&format!("shipped/{}", library_file("clock")), fs::read(&library).expect("it is there"));
     let answer = run(&installation, &["install", &text(file.parent().expect("a folder"))]);
@@ -250,7 +250,7 @@ fn folder_is_not_installed_and_its_files_are_named() {
 fn installed_library_is_private_and_what_killed_installs_left_goes() {
     use std::os::unix::fs::PermissionsExt;
     let installation = Installation::new();
-    let (library, ..) = bare();
+    let (library, ..) = no_sdk();
     let open = installation.copy(&library);
     fs::set_permissions(&open, fs::Permissions::from_mode(0o6777)).expect("rights can be set");
     let left = installation.write("data/plugins/.pulse-new-killed", "half");
@@ -278,7 +278,7 @@ fn hostile_files_in_the_drop_folder_hold_no_command_up() {
     File::create(plugins.join("large.json"))
         .and_then(|file| file.set_len(6 << 30))
         .expect("files can be sparse");
-    let (library, name, _) = bare();
+    let (library, name, _) = no_sdk();
     run(&installation, &["install", &text(&library)]).good();
     run(&installation, &["enable", &name]).good();
     for (file, code, says) in [
@@ -411,7 +411,7 @@ impl Followed {
 
 #[test]
 fn a_library_that_is_written_in_pieces_is_told_once_it_is_whole() {
-    let library = fs::read(&libraries().bare).expect("libraries can be read");
+    let library = fs::read(&libraries().no_sdk).expect("libraries can be read");
     let followed = Followed::new(&library_file("remote"));
     for _ in 0..2 {
         let mut file = File::create(&followed.path).expect("it can be written");
@@ -428,16 +428,16 @@ fn a_library_that_is_written_in_pieces_is_told_once_it_is_whole() {
 
 #[test]
 fn a_library_that_a_build_replaces_is_told() {
-    let bare = &libraries().bare;
+    let no_sdk = &libraries().no_sdk;
     let followed = Followed::new(&library_file("remote"));
     let scratch = followed.installation.path(&library_file("scratch"));
     // The first build, a rename, a hard link as cargo makes it, a copy over it.
-    fs::copy(bare, &followed.path).expect("libraries can be copied");
+    fs::copy(no_sdk, &followed.path).expect("libraries can be copied");
     followed.complete();
     fs::copy(&libraries().analytics, &scratch).expect("libraries can be copied");
     fs::rename(&scratch, &followed.path).expect("it can be renamed");
     followed.complete();
-    fs::copy(bare, &scratch).expect("libraries can be copied");
+    fs::copy(no_sdk, &scratch).expect("libraries can be copied");
     fs::remove_file(&followed.path).expect("it is there");
     fs::hard_link(&scratch, &followed.path).expect("it can be linked");
     followed.complete();
@@ -449,7 +449,7 @@ fn a_library_that_a_build_replaces_is_told() {
 
 #[test]
 fn half_of_a_library_is_told_as_unreadable_after_a_while() {
-    let library = fs::read(&libraries().bare).expect("libraries can be read");
+    let library = fs::read(&libraries().no_sdk).expect("libraries can be read");
     let followed = Followed::new(&library_file("remote"));
     fs::write(&followed.path, &library[..library.len() / 2]).expect("it can be written");
     let change = followed.next();
@@ -464,7 +464,7 @@ fn what_is_installed_is_seen_whole() {
     let followed = Followed::new("unused");
     let plugins = followed.installation.path("data/plugins");
     followed.watch.follow(BTreeSet::new(), BTreeSet::from([plugins.clone()]));
-    let (library, ..) = bare();
+    let (library, ..) = no_sdk();
     run(&followed.installation, &["install", &text(&library)]).good();
     let change = followed.next();
     let place = plugins.join(library.file_name().expect("a library is a file"));

@@ -19,10 +19,10 @@ mod reaching;
 mod screen;
 mod writing;
 
-const FIRST: (&str, &str) = ("remoteFixtures", "./hands");
-const SECOND: (&str, &str) = ("remoteFixture2", "./hands");
+const FIRST: (&str, &str) = ("remoteMisbehaving", "./hands");
+const SECOND: (&str, &str) = ("remoteMisbehavin2", "./hands");
 
-/// A window of the shell that has the keyboard, with an expose of the fixtures that says `text` first. What it runs
+/// A window of the shell that has the keyboard, with an expose of `misbehaving` that says `text` first. What it runs
 /// from has to be kept.
 fn open(expose: &str, text: &str) -> (Window, Desktop, Installation) {
     open_on(Desktop::new(), expose, text, &[])
@@ -36,7 +36,7 @@ fn open_on(
     variables: &[(&str, &str)],
 ) -> (Window, Desktop, Installation) {
     let mut installation = Installation::new();
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     fs::create_dir_all(desktop.data_dir()).expect("a folder");
     let state = json!({ "window": [1000, 700], "selected": [FIRST.0, expose] });
     fs::write(desktop.data_dir().join("window.json"), state.to_string()).expect("a file");
@@ -51,10 +51,10 @@ fn open_on(
 /// Two remotes side by side that do the same.
 fn side_by_side() -> Headless {
     let mut installation = Installation::new();
-    let library = &libraries().fixtures;
+    let library = &libraries().misbehaving;
     installation.add(library);
     // A remote of its own by its name.
-    let file = format!("second/{}", library_file("pulse_fixtures"));
+    let file = format!("second/{}", library_file("fixture_misbehaving"));
     installation.write(&file, edited(library, &[(FIRST.0, SECOND.0)]));
     installation.configure(SECOND.0, &format!("{}@{file}", SECOND.0));
     let mut shell = installation.start();
@@ -67,7 +67,7 @@ fn side_by_side() -> Headless {
 
 /// Where a text stands in both remotes; slots are in the order of their aliases.
 fn places(shell: &Headless, text: &str) -> [Pos2; 2] {
-    // `remoteFixture2` comes before `remoteFixtures`.
+    // `remoteMisbehavin2` comes before `remoteMisbehaving`.
     let places: Vec<Rect> = shell.screen().places(text);
     assert_eq!(places.len(), 2, "{text}: {}", shell.describe());
     [places[0].center(), places[1].center()]

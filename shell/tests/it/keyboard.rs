@@ -63,7 +63,7 @@ fn shift_tab_mirrors_tab_through_the_dashboard() {
 
 #[test]
 fn shift_tab_mirrors_tab_through_all_kinds_of_widgets() {
-    let widgets = (libraries().fixtures.as_path(), "./widgets", "In the window");
+    let widgets = (libraries().misbehaving.as_path(), "./widgets", "In the window");
     assert!(go_round(&[widgets]) > 40);
 }
 
@@ -71,8 +71,8 @@ fn shift_tab_mirrors_tab_through_all_kinds_of_widgets() {
 fn shift_tab_mirrors_tab_through_surfaces_of_several_toolkits() {
     let shown = [
         (libraries().analytics.as_path(), "./analytics-dashboard", "Flights 336,776"),
-        (elsewhere::earlier(), "./form", "Earlier look"),
-        (libraries().fixtures.as_path(), "./widgets", "In the window"),
+        (elsewhere::egui_0_36(), "./form", "Look on egui 0.36"),
+        (libraries().misbehaving.as_path(), "./widgets", "In the window"),
     ];
     assert!(go_round(&shown) > 55);
 }

@@ -24,10 +24,10 @@ const OWN: &str = "Own look: ";
 /// A shell that shows a surface with the host's look and one with its own.
 fn looks() -> Headless {
     let mut installation = Installation::new();
-    let fixtures = installation.add(&libraries().fixtures);
+    let misbehaving = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
-    shell.show(&fixtures, "./look");
-    shell.show(&fixtures, "./own-look");
+    shell.show(&misbehaving, "./look");
+    shell.show(&misbehaving, "./own-look");
     shell.drive("both looks are there", |s| s.screen().says(HOST) && s.screen().says(OWN));
     shell
 }
@@ -67,7 +67,7 @@ fn a_surface_has_the_hosts_look_unless_it_wants_its_own() {
 #[test]
 fn the_hosts_tokens_arrive_as_they_are() {
     let mut shell = looks();
-    settle(&mut shell, &[("remoteFixtures", "./look")]);
+    settle(&mut shell, &[("remoteMisbehaving", "./look")]);
     shell.tokens.space[1] = 11.0;
     shell.tokens.radius[0] = 3.0;
     shell.tokens.font_size[1] = 17.0;
@@ -78,16 +78,17 @@ fn the_hosts_tokens_arrive_as_they_are() {
 #[test]
 fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
     let mut installation = Installation::new();
-    let fixtures = installation.add(&libraries().fixtures);
-    let earlier = installation.add(elsewhere::earlier());
+    let misbehaving = installation.add(&libraries().misbehaving);
+    let egui_0_36 = installation.add(elsewhere::egui_0_36());
     let mut shell = installation.start();
-    let surfaces: [(&str, &str); 3] = [(&fixtures, "./look"), (&fixtures, "./own-look"), (&earlier, "./form")];
+    let surfaces: [(&str, &str); 3] =
+        [(&misbehaving, "./look"), (&misbehaving, "./own-look"), (&egui_0_36, "./form")];
     for (alias, expose) in surfaces {
         shell.show(alias, expose);
     }
     let all = |shell: &Headless, shade: &str| {
         let says = |start: &str| shell.screen().says(&format!("{start}{shade}"));
-        [HOST, OWN, "Earlier look: "].into_iter().all(says)
+        [HOST, OWN, "Look on egui 0.36: "].into_iter().all(says)
     };
     shell.drive("all are light", |shell| all(shell, "light"));
     settle(&mut shell, &surfaces);
@@ -102,13 +103,13 @@ fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
 #[test]
 fn a_slow_surface_follows_in_the_same_picture() {
     let mut installation = Installation::new();
-    let fixtures = installation.add(&libraries().fixtures);
+    let misbehaving = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
-    shell.show(&fixtures, "./slow-look");
+    shell.show(&misbehaving, "./slow-look");
     shell.drive("it is light", |shell| shell.screen().says("Slow look: light, scale 1, 1200 wide"));
-    settle(&mut shell, &[(&fixtures, "./slow-look")]);
+    settle(&mut shell, &[(&misbehaving, "./slow-look")]);
     shell.budget = Duration::ZERO;
-    let surface = (fixtures.as_str(), "./slow-look");
+    let surface = (misbehaving.as_str(), "./slow-look");
     for (under_way, dark, scale) in
         [(false, true, 1.0), (false, true, 2.0), (true, false, 2.0), (true, true, 1.5), (true, false, 1.0)]
     {
@@ -131,10 +132,10 @@ fn a_slow_surface_follows_in_the_same_picture() {
 #[test]
 fn a_window_never_shows_an_old_panel_in_a_new_shell() {
     let mut installation = Installation::new();
-    let fixtures = installation.add(&libraries().fixtures);
+    let misbehaving = installation.add(&libraries().misbehaving);
     let desktop = Desktop::new();
     fs::create_dir_all(desktop.data_dir()).expect("a folder");
-    let state = json!({ "window": [1100, 700], "selected": [fixtures, "./slow-look"], "theme": "light" });
+    let state = json!({ "window": [1100, 700], "selected": [misbehaving, "./slow-look"], "theme": "light" });
     fs::write(desktop.data_dir().join("window.json"), state.to_string()).expect("a file");
     let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
     command.arg("--config").arg(installation.path("host.json"));
@@ -171,7 +172,7 @@ fn a_window_never_shows_an_old_panel_in_a_new_shell() {
 #[test]
 fn a_remote_has_the_fonts_of_the_system_and_copes_without() {
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().fixtures);
+    let alias = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     shell.paint();
     shell.show(&alias, "./look");
@@ -190,9 +191,10 @@ fn a_remote_has_the_fonts_of_the_system_and_copes_without() {
 #[test]
 fn no_library_brings_fonts_along() {
     let l = libraries();
-    let own = [&l.analytics, &l.fixtures, &l.bare, &l.next, &l.peer, &l.liar, &l.puppet];
+    let own =
+        [&l.analytics, &l.misbehaving, &l.no_sdk, &l.newer_crates, &l.borrower, &l.bad_layout, &l.scripted];
     let fonts = pulse::theme::fonts();
-    for library in own.into_iter().map(PathBuf::as_path).chain([elsewhere::earlier()]) {
+    for library in own.into_iter().map(PathBuf::as_path).chain([elsewhere::egui_0_36()]) {
         let bytes = fs::read(library).expect("libraries can be read");
         for font in &fonts {
             // From the middle, and longer than what tables of numbers may have alike.

@@ -68,18 +68,18 @@ fn tab_through(shell: &mut Headless, modifiers: Modifiers, surfaces: usize) -> V
 #[test]
 fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
     let mut installation = Installation::new();
-    let bare = installation.add(&libraries().bare);
-    let earlier = installation.add(elsewhere::earlier());
-    let fixtures = installation.add(&libraries().fixtures);
+    let no_sdk = installation.add(&libraries().no_sdk);
+    let egui_0_36 = installation.add(elsewhere::egui_0_36());
+    let misbehaving = installation.add(&libraries().misbehaving);
     // By another compiler and with other flags, where there is one; otherwise as the others.
     let analytics = installation.add(elsewhere::nightly().unwrap_or(&libraries().analytics));
     let mut shell = installation.start();
     shell.paint();
     let shown = [
         (analytics.as_str(), "./analytics-dashboard"),
-        (bare.as_str(), "./triangles"),
-        (earlier.as_str(), "./form"),
-        (fixtures.as_str(), "./calm"),
+        (no_sdk.as_str(), "./triangles"),
+        (egui_0_36.as_str(), "./form"),
+        (misbehaving.as_str(), "./calm"),
     ];
     for (alias, expose) in shown {
         shell.show(alias, expose);
@@ -94,10 +94,10 @@ fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
         shell.press(label);
         await_text(&mut shell, after);
     }
-    // With the pointer, where the second of four slots has its buttons.
-    click(&mut shell, Pos2::new(300.0 + 164.0, 36.0));
+    // With the pointer, where the last of four slots has its buttons.
+    click(&mut shell, Pos2::new(900.0 + 164.0, 36.0));
     await_text(&mut shell, "Count 2");
-    click(&mut shell, Pos2::new(300.0 + 36.0, 36.0));
+    click(&mut shell, Pos2::new(900.0 + 36.0, 36.0));
     await_text(&mut shell, "Count 1");
     for (alias, expose) in shown {
         assert!(shell.slot_failure(alias, expose).is_none(), "{}", shell.describe());
@@ -113,8 +113,8 @@ fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
     // From each to the next, and back.
     let forward = tab_through(&mut shell, Modifiers::NONE, 4);
     let backward = tab_through(&mut shell, Modifiers::SHIFT, 4);
-    assert_eq!(forward, ["Triangles", "A form on egui 0.36", "Calm", "Analytics"]);
-    assert_eq!(backward, ["Triangles", "Analytics", "Calm", "A form on egui 0.36"]);
+    assert_eq!(forward, ["Triangles", "Analytics", "A form on egui 0.36", "Calm"]);
+    assert_eq!(backward, ["Triangles", "Calm", "A form on egui 0.36", "Analytics"]);
     // What each was asked to do, the others have no part in.
     for still in ["Count 1", "Sent 1", "Counted 1"] {
         assert!(shell.screen().says(still), "{}", shell.describe());

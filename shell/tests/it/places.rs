@@ -184,10 +184,10 @@ fn settings_of_the_environment_are_understood_or_reported() {
 #[test]
 fn several_folders_of_the_environment_are_looked_into() {
     let home = Home::new();
-    let library = file_name(&libraries().bare);
+    let library = file_name(&libraries().no_sdk);
     fs::create_dir(home.path("second")).expect("folders can be made");
-    fs::copy(&libraries().bare, home.path("second").join(&library)).expect("libraries can be copied");
-    let mut manifest = manifest_of(&libraries().bare);
+    fs::copy(&libraries().no_sdk, home.path("second").join(&library)).expect("libraries can be copied");
+    let mut manifest = manifest_of(&libraries().no_sdk);
     manifest["title"] = "another one than the library says".into();
     let manifest = home.write("one/bare.json", &manifest.to_string());
     let folders = env::join_paths([home.path("first"), home.path("second")]).expect("a list");
@@ -227,13 +227,13 @@ fn data_that_cannot_be_moved_is_reported() {
 #[test]
 fn a_library_that_is_not_enabled_runs_in_no_place_of_another() {
     let mut installation = Installation::new();
-    let library = file_name(&libraries().bare);
-    let name = manifest_of(&libraries().bare)["name"].as_str().expect("a name").to_owned();
+    let library = file_name(&libraries().no_sdk);
+    let name = manifest_of(&libraries().no_sdk)["name"].as_str().expect("a name").to_owned();
     let missing = installation.path("gone").join(&library);
     installation.configure(&name, &format!("{name}@{}", missing.display()));
     for folder in ["data/plugins", "plugins"] {
         fs::create_dir_all(installation.path(folder)).expect("folders can be made");
-        fs::copy(&libraries().bare, installation.path(folder).join(&library)).expect("it can be copied");
+        fs::copy(&libraries().no_sdk, installation.path(folder).join(&library)).expect("it can be copied");
     }
     let mut shell = installation.start();
     shell.federation.want(&name);
@@ -247,7 +247,7 @@ fn a_library_that_is_not_enabled_runs_in_no_place_of_another() {
 #[test]
 fn a_cleaned_folder_of_copies_is_made_again() {
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().fixtures);
+    let alias = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     shell.show(&alias, "./calm");
     shell.drive("it runs", |shell| shell.is_active(&alias));
@@ -265,18 +265,18 @@ fn a_cleaned_folder_of_copies_is_made_again() {
 fn a_trial_does_without_a_copy_that_was_cleaned_away() {
     let mut installation = Installation::new();
     installation.edit_host(|host| host["preflight"] = true.into());
-    installation.add(&libraries().next);
-    let alias = installation.add(&libraries().peer);
+    installation.add(&libraries().newer_crates);
+    let alias = installation.add(&libraries().borrower);
     let mut config = installation.config();
     config.preflight = Some(Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), ..Preflight::default() });
     let mut shell = installation.start_with(config);
     shell.show(&alias, "./sum");
     shell.drive("it has its provider", |shell| shell.screen().says("Sum 0"));
     fs::remove_dir_all(installation.path("cache")).expect("folders can be removed");
-    let mut library = fs::read(&libraries().peer).expect("libraries can be read");
+    let mut library = fs::read(&libraries().borrower).expect("libraries can be read");
     library.extend(b"another build");
     let built = installation.write("building", library);
-    fs::rename(built, installation.path(&file_name(&libraries().peer))).expect("files can be renamed");
+    fs::rename(built, installation.path(&file_name(&libraries().borrower))).expect("files can be renamed");
     shell.drive("it was replaced", |shell| {
         let failure = shell.entry(&alias).last_failure().map(|(failure, _)| failure.to_string());
         assert_eq!(failure, None);
@@ -287,7 +287,7 @@ fn a_trial_does_without_a_copy_that_was_cleaned_away() {
 #[test]
 fn copies_go_to_the_next_place_and_their_failure_is_theirs() {
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().bare);
+    let alias = installation.add(&libraries().no_sdk);
     let file = installation.write("file", "no folder");
     let mut config = installation.config();
     config.private = Places::of_folders([file.clone(), installation.path("cache")], &file);
@@ -312,8 +312,8 @@ fn copies_go_to_the_next_place_and_their_failure_is_theirs() {
 fn a_library_that_others_can_change_does_not_run() {
     use std::os::unix::fs::PermissionsExt;
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().bare);
-    let library = installation.path(&file_name(&libraries().bare));
+    let alias = installation.add(&libraries().no_sdk);
+    let library = installation.path(&file_name(&libraries().no_sdk));
     let manifest = installation.path(&format!("{alias}.json"));
     let mode = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("rights can be given");

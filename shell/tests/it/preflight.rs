@@ -24,11 +24,11 @@ fn check(library: &Path, with: &[&PathBuf], installation: &Installation) -> Resu
 
 const PULSE: &str = env!("CARGO_BIN_EXE_pulse");
 
-/// Puts a build of the puppet with this fault into the installation.
-fn puppet(installation: &Installation, fault: &str) -> PathBuf {
-    const NONE: &str = "misdeed: none                    ";
-    let text = format!("{:width$}", format!("misdeed: {fault}"), width = NONE.len());
-    installation.write(&library_file("pulse_fixtures_puppet"), edited(&libraries().puppet, &[(NONE, &text)]))
+/// Puts a build of `scripted` with this fault into the installation.
+fn scripted(installation: &Installation, fault: &str) -> PathBuf {
+    const NONE: &str = "fault: none                    ";
+    let text = format!("{:width$}", format!("fault: {fault}"), width = NONE.len());
+    installation.write(&library_file("fixture_scripted"), edited(&libraries().scripted, &[(NONE, &text)]))
 }
 
 /// Exit code and outputs of `pulse preflight` with these arguments.
@@ -56,31 +56,33 @@ fn a_good_library_is_taken_stage_by_stage() {
 #[test]
 fn what_is_shared_comes_from_whoever_takes_part() {
     let (installation, libraries) = (Installation::new(), libraries());
-    let (stage, code, _) = fails(&libraries.peer, &[], &installation);
+    let (stage, code, _) = fails(&libraries.borrower, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Plan, "no-provider"));
-    let report = check(&libraries.peer, &[&libraries.next], &installation).expect("the other has it");
+    let report =
+        check(&libraries.borrower, &[&libraries.newer_crates], &installation).expect("the other has it");
     let stages: Vec<_> = report.stages.iter().map(|(stage, _)| stage.as_str()).collect();
-    assert_eq!(stages, ["provider remoteNext", "load", "init", "new ./sum", "frame ./sum", "close"]);
+    assert_eq!(stages, ["provider remoteNewerCrates", "load", "init", "new ./sum", "frame ./sum", "close"]);
 }
 
 #[test]
 fn a_library_that_fails_is_told_as_where_it_runs() {
     let (mut installation, libraries) = (Installation::new(), libraries());
-    let (stage, code, message) = fails(&puppet(&installation, "panic@new"), &[], &installation);
+    let (stage, code, message) = fails(&scripted(&installation, "panic@new"), &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Open, "new-panicked"), "{message}");
     assert!(message.contains("the fixture was told to panic"), "{message}");
     // The first of its exposes is in the manifest alone.
-    let (stage, code, message) = fails(&libraries.fixtures, &[], &installation);
+    let (stage, code, message) = fails(&libraries.misbehaving, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Open, "expose-unknown"), "{message}");
-    let report = check(&puppet(&installation, "fail@new"), &[], &installation).expect("it may open later");
+    let report = check(&scripted(&installation, "fail@new"), &[], &installation).expect("it may open later");
     assert_eq!(report.unopened.len(), 1, "{report:?}");
     assert_eq!(report.unopened[0].code, "fixture-refused");
-    let (stage, code, _) = fails(&libraries.liar, &[], &installation);
+    let (stage, code, _) = fails(&libraries.bad_layout, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Init, "shared-layout"));
     let (stage, code, _) = fails(&installation.path("missing.so"), &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Discover, "library-missing"));
-    installation.edit_host(|host| host["grants"]["remoteFixtures"]["fixtures.panic-install"] = "write".into());
-    let (stage, code, message) = fails(&libraries.fixtures, &[], &installation);
+    installation
+        .edit_host(|host| host["grants"]["remoteMisbehaving"]["misbehaving.panic-install"] = "write".into());
+    let (stage, code, message) = fails(&libraries.misbehaving, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Init, "init-panicked"), "{message}");
 }
 
@@ -95,12 +97,12 @@ fn the_command_answers_and_exits_as_it_says() {
     let (code, stdout, stderr) = pulse(&[], &libraries.analytics);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert!(stdout.contains("frame ./analytics-dashboard") && stdout.contains("it can be loaded"), "{stdout}");
-    let (code, _, stderr) = pulse(&[], &libraries.peer);
+    let (code, _, stderr) = pulse(&[], &libraries.borrower);
     assert!(code == Some(3) && stderr.contains("[no-provider]"), "{code:?} {stderr}");
     let (code, _, stderr) = pulse(&[], &installation.path("missing.so"));
     assert!(code == Some(6) && stderr.contains("[library-missing]"), "{code:?} {stderr}");
     assert_eq!(stderr.matches("error:").count(), 1, "a failure is written once: {stderr}");
-    let hangs = puppet(&installation, "hang@frame");
+    let hangs = scripted(&installation, "hang@frame");
     let (code, stdout, stderr) = pulse(&["--json", "--limit", "500"], &hangs);
     let events: Vec<Event> = stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let Some(Event::Refused(failure)) = events.last() else { panic!("{stdout}") };
@@ -116,7 +118,7 @@ fn the_command_answers_and_exits_as_it_says() {
 #[cfg(target_os = "linux")]
 fn a_forged_verdict_does_not_count() {
     let installation = Installation::new();
-    let (stage, code, message) = fails(&puppet(&installation, "forge@load"), &[], &installation);
+    let (stage, code, message) = fails(&scripted(&installation, "forge@load"), &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Preflight, "preflight-forged"), "{message}");
 }
 
@@ -124,7 +126,7 @@ fn a_forged_verdict_does_not_count() {
 fn a_flood_is_read_and_forgotten() {
     let (installation, cancel) = (Installation::new(), AtomicBool::new(false));
     let preflight = Preflight { program: PULSE.into(), limit: Duration::from_secs(1) };
-    let subject = Subject::new(puppet(&installation, "flood@load"));
+    let subject = Subject::new(scripted(&installation, "flood@load"));
     let failure = preflight.check(&subject, &cancel, &mut |_| ()).expect_err("it never ends");
     assert_eq!(failure.code, "preflight-hung", "{failure}");
     assert!(failure.details.len() < 5000, "{}", failure.details.len());
@@ -133,7 +135,7 @@ fn a_flood_is_read_and_forgotten() {
 #[test]
 fn text_of_a_library_is_cut_and_neutralised() {
     let installation = Installation::new();
-    let library = puppet(&installation, "shout@init");
+    let library = scripted(&installation, "shout@init");
     let (code, stdout, stderr) = output(Command::new(PULSE).arg("preflight").arg(&library));
     assert!(code == Some(1) && stdout.is_empty() && stderr.contains("[init-panicked]"), "{code:?}");
     assert!(stderr.len() < 100_000, "{}", stderr.len());
@@ -157,7 +159,7 @@ fn names_of_files_do_not_reach_a_terminal_as_they_are() {
 #[test]
 fn a_trial_gets_no_secrets_and_no_folders_of_the_user() {
     let installation = Installation::new();
-    let library = puppet(&installation, "confess@init");
+    let library = scripted(&installation, "confess@init");
     let mut command = Command::new(PULSE);
     command.arg("preflight").arg(&library).current_dir(installation.folder());
     command.envs([("PULSE_TOKEN", "t-one"), ("CLOUD_SECRET", "t-two"), ("CHARTS_MODE", "m-quick")]);
@@ -176,7 +178,7 @@ fn a_trial_gets_no_secrets_and_no_folders_of_the_user() {
 fn no_process_of_a_library_outlives_its_trial() {
     let installation = Installation::new();
     for (fault, good) in [("spawn@load", true), ("spawn@load exit@new", false)] {
-        assert_eq!(check(&puppet(&installation, fault), &[], &installation).is_ok(), good, "{fault}");
+        assert_eq!(check(&scripted(&installation, fault), &[], &installation).is_ok(), good, "{fault}");
         for argument in ["86411", "86412"] {
             assert_eq!(running(argument), [""; 0], "{fault}");
         }
@@ -196,7 +198,7 @@ fn running(part: &str) -> Vec<String> {
 fn a_trial_ends_with_whoever_asked_for_it() {
     use std::io::{BufRead, BufReader};
     let installation = Installation::new();
-    let library = puppet(&installation, "hang@init");
+    let library = scripted(&installation, "hang@init");
     let mut command = Command::new(PULSE);
     command
         .args(["preflight", "--json", "--limit", "600000"])
@@ -221,7 +223,7 @@ fn ends_are_seen_where_signals_of_children_are_ignored() {
     let installation = Installation::new();
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' CHLD; exec \"$0\" preflight \"$1\"", PULSE]);
-    let (code, _, stderr) = output(command.arg(puppet(&installation, "exit3@new")));
+    let (code, _, stderr) = output(command.arg(scripted(&installation, "exit3@new")));
     assert!(
         code == Some(1) && stderr.contains("[preflight-exited]") && stderr.contains("status: 3"),
         "{stderr}"
@@ -237,7 +239,7 @@ fn failures_name_the_library_and_not_its_copies() {
     let installation = Installation::new();
     let preflight = Preflight { program: PULSE.into(), limit: PATIENCE };
     for fault in ["segfault@new", "panic@frame"] {
-        let library = puppet(&installation, fault);
+        let library = scripted(&installation, fault);
         let subject = Subject { name: "/own/name.so".into(), ..Subject::new(&library) };
         let failure = preflight.check(&subject, &AtomicBool::new(false), &mut |_| ()).expect_err(fault);
         assert!(!failure.message.contains(&*library.to_string_lossy()), "{failure}");
@@ -254,8 +256,8 @@ fn failures_name_the_library_and_not_its_copies() {
 
 /// A library that needs another that there is not.
 fn unlinkable(installation: &Installation) -> PathBuf {
-    let bytes = edited(&libraries().bare, &[("libc.so.6\0", "libx.so.6\0")]);
-    installation.write(&library_file("pulse_fixtures_bare"), bytes)
+    let bytes = edited(&libraries().no_sdk, &[("libc.so.6\0", "libx.so.6\0")]);
+    installation.write(&library_file("fixture_no_sdk"), bytes)
 }
 
 /// A copy of `library` with 0xF4 in place of its code, which on Intel's processors is for the kernel alone.
@@ -277,7 +279,7 @@ fn crashing(library: &Path, installation: &Installation) -> PathBuf {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn a_library_that_crashes_takes_only_its_own_process_with_it() {
     let installation = Installation::new();
-    let copy = crashing(&libraries().bare, &installation);
+    let copy = crashing(&libraries().no_sdk, &installation);
     let (stage, code, message) = fails(&copy, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Preflight, "preflight-crashed"), "{message}");
     assert!(message.contains("`load`") && message.contains("segmentation fault (SIGSEGV)"), "{message}");
@@ -287,8 +289,8 @@ fn a_library_that_crashes_takes_only_its_own_process_with_it() {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn a_provider_that_crashes_is_named() {
     let installation = Installation::new();
-    let provider = crashing(&libraries().next, &installation);
-    let (_, code, message) = fails(&libraries().peer, &[&provider], &installation);
+    let provider = crashing(&libraries().newer_crates, &installation);
+    let (_, code, message) = fails(&libraries().borrower, &[&provider], &installation);
     assert_eq!(code, "preflight-provider", "{message}");
-    assert!(message.contains("`remoteNext`") && message.contains("SIGSEGV"), "{message}");
+    assert!(message.contains("`remoteNewerCrates`") && message.contains("SIGSEGV"), "{message}");
 }

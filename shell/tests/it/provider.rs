@@ -16,16 +16,16 @@ use shared_store::{AUTH, Auth, User};
 use crate::support::{Headless, Installation, PATIENCE, libraries};
 
 const ANALYTICS: (&str, &str) = ("remoteAnalytics", "./analytics-dashboard");
-const CALM: (&str, &str) = ("remoteFixtures", "./calm");
-const NEXT: (&str, &str) = ("remoteNext", "./calm");
-const PEER: (&str, &str) = ("remotePeer", "./sum");
-const LIAR: &str = "remoteLiar";
+const CALM: (&str, &str) = ("remoteMisbehaving", "./calm");
+const NEWER: (&str, &str) = ("remoteNewerCrates", "./calm");
+const BORROWER: (&str, &str) = ("remoteBorrower", "./sum");
+const BAD_LAYOUT: &str = "remoteBadLayout";
 
 /// A host without a store of its own, which two remotes have.
 fn without_a_store() -> Installation {
     let mut installation = Installation::new();
     installation.add(&libraries().analytics);
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     installation.edit_host(|host| {
         host["shared"]["shared-store"] =
             json!({ "requiredVersion": "^1.0", "import": false, "singleton": true });
@@ -232,28 +232,28 @@ fn a_provider_that_hands_over_something_else_is_not_used() {
 /// A host with shared-store 1.0, and remotes that were built with 1.1 and with 1.0.
 fn three_generations() -> Installation {
     let mut installation = Installation::new();
-    installation.add(&libraries().next);
-    installation.add(&libraries().fixtures);
-    installation.grant_provider("shared-store", &["pulse", NEXT.0, LIAR]);
+    installation.add(&libraries().newer_crates);
+    installation.add(&libraries().misbehaving);
+    installation.grant_provider("shared-store", &["pulse", NEWER.0, BAD_LAYOUT]);
     installation
 }
 
 #[test]
 fn a_remote_that_was_not_granted_it_provides_nothing() {
     let mut installation = Installation::new();
-    installation.add(&libraries().next);
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().newer_crates);
+    installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     assert_eq!(provider(&shell), "pulse", "although the remote has a later version");
     assert_eq!(shell.federation.negotiator().plan().bootstrap(), []);
     let said = shell.federation.negotiator().plan().to_json()["diagnostics"].clone();
-    let said = said.as_array().expect("a list").iter().find(|said| said["participant"] == NEXT.0).cloned();
+    let said = said.as_array().expect("a list").iter().find(|said| said["participant"] == NEWER.0).cloned();
     assert_eq!(said.expect("that is said")["code"], "provider-not-granted");
     sign_in_when_there_is_a_store(&mut shell);
-    shell.show(NEXT.0, NEXT.1);
+    shell.show(NEWER.0, NEWER.1);
     shell.show(CALM.0, CALM.1);
     shell.drive("both read what the host wrote", |shell| saying(shell, "Viewing as: Ada") == 2);
-    assert_eq!(shell.federation.negotiator().users_of(NEXT.0).count(), 0);
+    assert_eq!(shell.federation.negotiator().users_of(NEWER.0).count(), 0);
 }
 
 #[test]
@@ -261,32 +261,32 @@ fn a_remote_with_a_later_store_provides_it_to_the_host_and_to_others() {
     let mut shell = three_generations().start();
     assert_eq!(
         &*shell.federation.negotiator().plan().bootstrap(),
-        &[NEXT.0.into()],
+        &[NEWER.0.into()],
         "it loads before it is shown"
     );
-    for consumer in ["pulse", NEXT.0, CALM.0] {
-        let expected = (NEXT.0.to_owned(), "1.1.0".to_owned());
+    for consumer in ["pulse", NEWER.0, CALM.0] {
+        let expected = (NEWER.0.to_owned(), "1.1.0".to_owned());
         assert_eq!(provider_of(&shell, consumer, "shared-store"), expected, "{consumer}");
     }
     shell.drive("the host has the remote's store", |shell| shell.federation.store().is_some());
-    shell.show(NEXT.0, NEXT.1);
+    shell.show(NEWER.0, NEWER.1);
     shell.show(CALM.0, CALM.1);
     sign_in(&shell);
     shell.drive("both read what the host wrote", |shell| saying(shell, "Viewing as: Ada") == 2);
 
     let users: Vec<_> =
-        shell.federation.negotiator().users_of(NEXT.0).map(|user| user.participant.to_string()).collect();
+        shell.federation.negotiator().users_of(NEWER.0).map(|user| user.participant.to_string()).collect();
     assert_eq!(users, ["pulse", CALM.0], "it is pinned by those who use its copy");
 }
 
 #[test]
 fn a_provider_that_is_started_anew_goes_on_providing_what_is_in_use() {
     let mut shell = three_generations().start();
-    shell.show(NEXT.0, NEXT.1);
+    shell.show(NEWER.0, NEWER.1);
     sign_in_when_there_is_a_store(&mut shell);
     shell.drive("it runs", |shell| saying(shell, "Viewing as: Ada") == 1);
-    shell.federation.retry(NEXT.0);
-    shell.show(NEXT.0, NEXT.1);
+    shell.federation.retry(NEWER.0);
+    shell.show(NEWER.0, NEWER.1);
     shell.show(CALM.0, CALM.1);
     shell.drive("its next generation and a late joiner use the first one's store", |shell| {
         saying(shell, "Viewing as: Ada") == 2
@@ -294,7 +294,7 @@ fn a_provider_that_is_started_anew_goes_on_providing_what_is_in_use() {
     let kept: Vec<_> =
         shell.federation.retiring().leaked().iter().map(|kept| kept.failure.code.as_str()).collect();
     assert_eq!(kept, ["library-pinned"], "the library that provides stays, and that is told");
-    let offer = Slot::new(NEXT.0, "default", "shared-store");
+    let offer = Slot::new(NEWER.0, "default", "shared-store");
     let reason = shell.federation.negotiator().reason(&offer).expect("it was chosen once");
     assert!(reason.contains("the highest version that satisfies"), "{reason}");
     let store = shell.federation.store().expect("the host has a store");
@@ -310,12 +310,12 @@ fn sign_in_when_there_is_a_store(shell: &mut Headless) {
 #[test]
 fn a_crate_that_the_shell_does_not_know_is_shared_all_the_same() {
     let mut installation = Installation::new();
-    installation.add(&libraries().next);
-    installation.add(&libraries().peer);
+    installation.add(&libraries().newer_crates);
+    installation.add(&libraries().borrower);
     let mut shell = installation.start();
-    assert_eq!(provider_of(&shell, PEER.0, "ledger"), (NEXT.0.to_owned(), "1.0.0".to_owned()));
-    shell.show(PEER.0, PEER.1);
-    shell.show(NEXT.0, "./sum");
+    assert_eq!(provider_of(&shell, BORROWER.0, "ledger"), (NEWER.0.to_owned(), "1.0.0".to_owned()));
+    shell.show(BORROWER.0, BORROWER.1);
+    shell.show(NEWER.0, "./sum");
     shell.drive("both show the sum", |shell| saying(shell, "Sum 0") == 2);
     shell.press("Add");
     shell.drive("both show the same sum", |shell| saying(shell, "Sum 1") == 2);
@@ -324,17 +324,17 @@ fn a_crate_that_the_shell_does_not_know_is_shared_all_the_same() {
 #[test]
 fn consumer_stays_while_provider_keeps_its_callback() {
     let mut installation = Installation::new();
-    installation.add(&libraries().next);
-    installation.add(&libraries().peer);
-    installation.tell(PEER.0, "lend");
+    installation.add(&libraries().newer_crates);
+    installation.add(&libraries().borrower);
+    installation.tell(BORROWER.0, "lend");
     let mut shell = installation.start();
-    shell.show(PEER.0, PEER.1);
-    shell.show(NEXT.0, "./sum");
+    shell.show(BORROWER.0, BORROWER.1);
+    shell.show(NEWER.0, "./sum");
     shell.drive("both show the sum", |shell| saying(shell, "Sum 0") == 2);
-    let data = installation.data_of(PEER.0);
+    let data = installation.data_of(BORROWER.0);
     std::fs::remove_file(data.join("lend")).expect("it was there");
-    shell.federation.retry(PEER.0);
-    shell.show(PEER.0, PEER.1);
+    shell.federation.retry(BORROWER.0);
+    shell.show(BORROWER.0, BORROWER.1);
     shell.drive("its next generation is there", |shell| saying(shell, "Sum 0") == 2);
     shell.drive("the one that lends stays", |shell| !shell.federation.retiring().leaked().is_empty());
     let failure = shell.federation.retiring().leaked()[0].failure.clone();
@@ -344,8 +344,8 @@ fn consumer_stays_while_provider_keeps_its_callback() {
     let heard = std::fs::read_to_string(data.join("heard")).expect("the callback was called");
     assert_eq!(heard, "1", "by the provider, after its remote had ended");
     // One that has lent nothing goes at once, although it used the same copy.
-    shell.federation.retry(PEER.0);
-    shell.show(PEER.0, PEER.1);
+    shell.federation.retry(BORROWER.0);
+    shell.show(BORROWER.0, BORROWER.1);
     shell.drive("a third generation is there", |shell| saying(shell, "Sum 1") == 2);
     shell.drive("the second has ended", |shell| shell.federation.retiring().count() == 0);
     assert_eq!(shell.federation.retiring().leaked().len(), 1);
@@ -354,14 +354,14 @@ fn consumer_stays_while_provider_keeps_its_callback() {
 #[test]
 fn a_consumer_is_tried_with_providers_that_are_not_loaded_yet() {
     let mut installation = Installation::new();
-    installation.add(&libraries().next);
-    installation.add(&libraries().peer);
+    installation.add(&libraries().newer_crates);
+    installation.add(&libraries().borrower);
     installation.edit_host(|host| host["preflight"] = true.into());
     let mut config = installation.config();
     config.preflight =
         Some(pulse::preflight::Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), limit: PATIENCE });
     let mut shell = installation.start_with(config);
-    shell.show(PEER.0, PEER.1);
+    shell.show(BORROWER.0, BORROWER.1);
     shell.drive("it runs at its first start", |shell| saying(shell, "Sum 0") == 1);
     assert!(shell.told.iter().all(|told| told.failure.is_none()), "{}", shell.describe());
 }
@@ -369,9 +369,9 @@ fn a_consumer_is_tried_with_providers_that_are_not_loaded_yet() {
 #[test]
 fn a_crate_that_nobody_has_is_missed_and_found_again() {
     let mut installation = Installation::new();
-    installation.add(&libraries().peer);
+    installation.add(&libraries().borrower);
     let shell = installation.start();
-    let failure = shell.failure(PEER.0).expect("nobody has a ledger");
+    let failure = shell.failure(BORROWER.0).expect("nobody has a ledger");
     assert_eq!(failure.code, "no-provider");
     assert!(failure.message.contains("ledger") && failure.message.contains("nobody offers it"), "{failure}");
 }
@@ -379,30 +379,32 @@ fn a_crate_that_nobody_has_is_missed_and_found_again() {
 #[test]
 fn a_copy_whose_layout_contradicts_its_version_is_not_used_and_the_others_agree_without_it() {
     let mut installation = three_generations();
-    installation.add(&libraries().liar);
-    installation.add(&libraries().peer);
+    installation.add(&libraries().bad_layout);
+    installation.add(&libraries().borrower);
     let mut shell = installation.start();
     shell.show(CALM.0, CALM.1);
-    shell.show(PEER.0, PEER.1);
+    shell.show(BORROWER.0, BORROWER.1);
     sign_in_when_there_is_a_store(&mut shell);
     shell.drive("the others agree on the next best copies", |shell| {
         saying(shell, "Viewing as: Ada") == 1 && saying(shell, "Sum 0") == 1
     });
-    for (consumer, key) in [("pulse", "shared-store"), (CALM.0, "shared-store"), (PEER.0, "ledger")] {
-        assert_eq!(provider_of(&shell, consumer, key).0, NEXT.0, "{consumer}, {key}");
+    for (consumer, key) in [("pulse", "shared-store"), (CALM.0, "shared-store"), (BORROWER.0, "ledger")] {
+        assert_eq!(provider_of(&shell, consumer, key).0, NEWER.0, "{consumer}, {key}");
     }
     contradicts(&shell, "`shared-store` 1.2.0", "`RString`");
-    shell.drive("the liar itself cannot use what the others use", |shell| shell.failure(LIAR).is_some());
-    assert_eq!(shell.failure(LIAR).expect("it has just been seen").code, "shared-layout");
+    shell.drive("`bad-layout` itself cannot use what the others use", |shell| {
+        shell.failure(BAD_LAYOUT).is_some()
+    });
+    assert_eq!(shell.failure(BAD_LAYOUT).expect("it has just been seen").code, "shared-layout");
 }
 
-/// The shell has said, once, that the liar's copy of `krate` differs by `difference`.
+/// The shell has said, once, that the copy of `bad-layout` of `krate` differs by `difference`.
 fn contradicts(shell: &Headless, krate: &str, difference: &str) {
     let problems: Vec<String> =
         shell.federation.negotiator().problems().iter().map(ToString::to_string).collect();
     let said: Vec<&String> = problems.iter().filter(|said| said.contains(krate)).collect();
     assert_eq!(said.len(), 1, "{problems:?}");
-    for part in ["`remoteLiar`", difference, "rebuild", "[shared-layout]"] {
+    for part in ["`remoteBadLayout`", difference, "rebuild", "[shared-layout]"] {
         assert!(said[0].contains(part), "{part} is in: {}", said[0]);
     }
 }
@@ -410,17 +412,17 @@ fn contradicts(shell: &Headless, krate: &str, difference: &str) {
 #[test]
 fn a_third_party_s_copy_is_held_to_its_version_too() {
     let mut installation = Installation::new();
-    // Out of the way of what the liar calls the store.
+    // Out of the way of what `bad-layout` calls the store.
     installation.edit_host(|host| host["shared"]["shared-store"]["shareScope"] = "other".into());
-    installation.add(&libraries().liar);
-    installation.add(&libraries().peer);
+    installation.add(&libraries().bad_layout);
+    installation.add(&libraries().borrower);
     let mut shell = installation.start();
-    shell.show(PEER.0, PEER.1);
-    shell.drive("nobody is left to provide", |shell| shell.failure(PEER.0).is_some());
+    shell.show(BORROWER.0, BORROWER.1);
+    shell.drive("nobody is left to provide", |shell| shell.failure(BORROWER.0).is_some());
     contradicts(&shell, "`ledger` 1.2.0", "`i16` instead of a `i32`");
-    let failure = shell.failure(PEER.0).expect("it has just been seen");
+    let failure = shell.failure(BORROWER.0).expect("it has just been seen");
     assert_eq!(failure.code, "provider-refused");
-    assert!(shell.failure(LIAR).is_none(), "its own copies do for itself");
+    assert!(shell.failure(BAD_LAYOUT).is_none(), "its own copies do for itself");
 }
 
 #[test]
@@ -428,7 +430,7 @@ fn without_a_singleton_each_has_a_state_of_its_own() {
     let mut installation = Installation::new();
     installation.edit_host(|host| host["shared"]["shared-store"]["singleton"] = false.into());
     let alias = installation.add_edited(
-        &libraries().fixtures,
+        &libraries().misbehaving,
         r#""shared-store": { "version": "1.0.0", "requiredVersion": "^1.0", "singleton": true,"#,
         r#""shared-store": { "version": "1.0.0", "requiredVersion": "^1.0", "singleton":false,"#,
     );

@@ -1,7 +1,7 @@
 //! A rebuilt library takes over from the one that runs, or is refused, and nothing is lost either way.
 
 mod decisions;
-mod misdeeds;
+mod faults;
 
 use std::{fs, path::Path};
 
@@ -12,12 +12,12 @@ use pulse::{
 
 use crate::support::{Headless, Installation, libraries};
 
-const FIXTURES: &str = "remoteFixtures";
+const MISBEHAVING: &str = "remoteMisbehaving";
 
-/// A shell that shows `./calm` of the fixtures, counted to 2.
+/// A shell that shows `./calm` of `misbehaving`, counted to 2.
 fn counted(installation: &Installation) -> Headless {
     let mut shell = installation.start();
-    shell.show(FIXTURES, "./calm");
+    shell.show(MISBEHAVING, "./calm");
     shell.drive("it is seen", |shell| shell.screen().says("Not authenticated"));
     for count in 1..=2 {
         shell.press("Count");
@@ -26,13 +26,13 @@ fn counted(installation: &Installation) -> Headless {
     shell
 }
 
-fn fixtures() -> Installation {
+fn misbehaving() -> Installation {
     let mut installation = Installation::new();
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     installation
 }
 
-/// The fixtures' library as a later build would be: of other content and the same behaviour.
+/// The library as a later build would be: of other content and the same behaviour.
 fn rebuilt(library: &Path) -> Vec<u8> {
     let mut bytes = fs::read(library).expect("libraries can be read");
     // Nobody reads what stands behind the last section.
@@ -56,10 +56,11 @@ fn not_replaced(told: &Notification) -> bool {
 
 #[test]
 fn a_rebuilt_library_takes_over_with_its_state_and_without_a_blank_frame() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let mut shell = counted(&installation);
-    let library = installation.path(libraries().fixtures.file_name().expect("a file").to_str().expect("UTF-8"));
-    installation.write("new", rebuilt(&libraries().fixtures));
+    let library =
+        installation.path(libraries().misbehaving.file_name().expect("a file").to_str().expect("UTF-8"));
+    installation.write("new", rebuilt(&libraries().misbehaving));
     fs::rename(installation.path("new"), library).expect("it can be renamed");
     shell.drive("another generation has taken over", |shell| {
         assert!(
@@ -67,40 +68,41 @@ fn a_rebuilt_library_takes_over_with_its_state_and_without_a_blank_frame() {
             "never blank, and never without its state: {}",
             shell.describe()
         );
-        shell.entry(FIXTURES).generation() == 2
+        shell.entry(MISBEHAVING).generation() == 2
     });
-    shell.drive("the next frame", |shell| shell.frames(FIXTURES, "./calm") > 1);
+    shell.drive("the next frame", |shell| shell.frames(MISBEHAVING, "./calm") > 1);
     assert!(shell.screen().says("Counted 2"), "{}", shell.describe());
     shell.press("Count");
     shell.drive("it counts on", |shell| shell.screen().says("Counted 3"));
-    assert!(shell.slot_failure(FIXTURES, "./calm").is_none());
+    assert!(shell.slot_failure(MISBEHAVING, "./calm").is_none());
 }
 
 #[test]
 fn whatever_is_no_library_is_not_taken_and_the_old_one_goes_on() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let mut shell = counted(&installation);
-    let library = installation.path(libraries().fixtures.file_name().expect("a file").to_str().expect("UTF-8"));
+    let library =
+        installation.path(libraries().misbehaving.file_name().expect("a file").to_str().expect("UTF-8"));
     fs::remove_file(&library).expect("it can be removed");
     fs::write(&library, "not a library").expect("it can be written");
-    shell.federation.reload(FIXTURES);
+    shell.federation.reload(MISBEHAVING);
     let told = told(&mut shell, "it is told", not_replaced);
     let failure = told.failure.expect("there is a reason");
     assert_eq!((failure.stage, &*failure.code), (Stage::Check, "library-not-a-library"), "{failure}");
-    assert_eq!(shell.entry(FIXTURES).last_failure().expect("it is noted").0, &failure);
-    assert_eq!(shell.entry(FIXTURES).generation(), 1);
+    assert_eq!(shell.entry(MISBEHAVING).last_failure().expect("it is noted").0, &failure);
+    assert_eq!(shell.entry(MISBEHAVING).generation(), 1);
     shell.press("Count");
     shell.drive("it counts on", |shell| shell.screen().says("Counted 3"));
-    fs::copy(&libraries().fixtures, &library).expect("it can be copied");
-    shell.federation.reload(FIXTURES);
-    shell.drive("the good one is taken", |shell| shell.entry(FIXTURES).generation() == 2);
+    fs::copy(&libraries().misbehaving, &library).expect("it can be copied");
+    shell.federation.reload(MISBEHAVING);
+    shell.drive("the good one is taken", |shell| shell.entry(MISBEHAVING).generation() == 2);
 }
 
 #[test]
 fn what_runs_can_be_loaded_anew_with_its_state() {
-    let mut shell = counted(&fixtures());
-    shell.federation.reload(FIXTURES);
+    let mut shell = counted(&misbehaving());
+    shell.federation.reload(MISBEHAVING);
     told(&mut shell, "the same again is taken when it is asked for", replaced);
-    assert_eq!(shell.entry(FIXTURES).generation(), 2);
+    assert_eq!(shell.entry(MISBEHAVING).generation(), 2);
     assert!(shell.screen().says("Counted 2"), "{}", shell.describe());
 }

@@ -9,11 +9,11 @@ mod sharp;
 #[test]
 fn a_surface_follows_the_screen_that_the_window_is_on_and_the_zoom_once() {
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().fixtures);
+    let alias = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     shell.show(&alias, "./widgets");
     // Beside another one, so that it begins in the middle of a pixel now and then.
-    shell.show("remoteFixtures", "./calm");
+    shell.show("remoteMisbehaving", "./calm");
     shell.drive("it is seen", |shell| shell.screen().says("Scale 1"));
     for (scale, said) in
         [(2.0, "Scale 2"), (1.25, "Scale 1.25"), (1.5, "Scale 1.5"), (1.0, "Scale 1"), (1.75, "Scale 1.75")]

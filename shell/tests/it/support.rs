@@ -35,17 +35,17 @@ pub(crate) struct Libraries {
     /// The analytics remote.
     pub(crate) analytics: PathBuf,
     /// The remote that misbehaves on command, written with the SDK.
-    pub(crate) fixtures: PathBuf,
+    pub(crate) misbehaving: PathBuf,
     /// The remote that is written over the bare contract.
-    pub(crate) bare: PathBuf,
+    pub(crate) no_sdk: PathBuf,
     /// A remote with a later `shared-store` than the host's, and with a `ledger`.
-    pub(crate) next: PathBuf,
+    pub(crate) newer_crates: PathBuf,
     /// A remote that uses a `ledger` and has none.
-    pub(crate) peer: PathBuf,
+    pub(crate) borrower: PathBuf,
     /// A remote whose shared crates are not what their versions promise.
-    pub(crate) liar: PathBuf,
-    /// A remote that does any misdeed when it is told to.
-    pub(crate) puppet: PathBuf,
+    pub(crate) bad_layout: PathBuf,
+    /// The good remote that fails when it is commanded to.
+    pub(crate) scripted: PathBuf,
 }
 
 /// Builds the libraries, once per process.
@@ -61,12 +61,12 @@ pub(crate) fn libraries() -> &'static Libraries {
         };
         Libraries {
             analytics: find("pulse_analytics"),
-            fixtures: find("pulse_fixtures"),
-            bare: find("pulse_fixtures_bare"),
-            next: find("pulse_fixtures_next"),
-            peer: find("pulse_fixtures_peer"),
-            liar: find("pulse_fixtures_liar"),
-            puppet: find("pulse_fixtures_puppet"),
+            misbehaving: find("fixture_misbehaving"),
+            no_sdk: find("fixture_no_sdk"),
+            newer_crates: find("fixture_newer_crates"),
+            borrower: find("fixture_borrower"),
+            bad_layout: find("fixture_bad_layout"),
+            scripted: find("fixture_scripted"),
         }
     })
 }
@@ -259,7 +259,7 @@ impl Installation {
         self.path("data").join("remotes").join(name)
     }
 
-    /// Puts a file into the data folder of the remote called `name`: how fixtures are told what to do.
+    /// Puts a file into the data folder of the remote called `name`: what fixtures wait for.
     pub(crate) fn tell(&self, name: &str, marker: &str) {
         self.write(&format!("data/remotes/{name}/{marker}"), "");
     }

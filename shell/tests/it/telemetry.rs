@@ -8,7 +8,7 @@ use tracing::Level;
 use crate::support::{Headless, Installation, Line, libraries, log};
 
 const ANALYTICS: (&str, &str) = ("remoteAnalytics", "./analytics-dashboard");
-const CHATTY: (&str, &str) = ("remoteFixtures", "./chatty");
+const CHATTY: (&str, &str) = ("remoteMisbehaving", "./chatty");
 
 /// The chatty remote says the same in every test: they count their lines one after the other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -41,22 +41,22 @@ fn the_import_of_the_flights_is_in_the_hosts_log() {
 /// Opens the chatty expose, closes the shell, and expects every line once more than before.
 fn every_event_is_heard(installation: &Installation, provided_by: &str) {
     let _one = ONE_AT_A_TIME.lock();
-    let fixtures = "pulse_fixtures";
+    let target = "fixture_misbehaving";
     let expected: [(Level, &str, &[&str]); 6] = [
-        (Level::ERROR, fixtures, &["message=an error ", "error=invalid digit found in string "]),
+        (Level::ERROR, target, &["message=an error ", "error=invalid digit found in string "]),
         (
             Level::WARN,
-            fixtures,
+            target,
             &["message=a warning ", "yes=true ", "small=-1 ", "large=18446744073709551615 ", "half=0.5 "],
         ),
-        (Level::INFO, fixtures, &["an information ", "text=a\nb ", "shown=shown ", "debugged=Some(\"text\") "]),
+        (Level::INFO, target, &["an information ", "text=a\nb ", "shown=shown ", "debugged=Some(\"text\") "]),
         (Level::DEBUG, "chatty", &["message=a detail ", "spans=work{step=7} "]),
         (
             Level::TRACE,
-            fixtures,
+            target,
             &["message=a trace ", "wide=-170141183460469231731687303715884105728 ", "bytes=[00 ff] "],
         ),
-        (Level::INFO, fixtures, &["message=the last words "]),
+        (Level::INFO, target, &["message=the last words "]),
     ];
     let counts = || expected.map(|(_, _, parts)| lines(CHATTY.0, parts).len());
     let before = counts();
@@ -76,7 +76,7 @@ fn every_event_is_heard(installation: &Installation, provided_by: &str) {
 #[test]
 fn what_a_remote_logs_is_the_hosts_with_level_target_and_fields() {
     let mut installation = Installation::new();
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     every_event_is_heard(&installation, "pulse");
 }
 
@@ -84,7 +84,7 @@ fn what_a_remote_logs_is_the_hosts_with_level_target_and_fields() {
 fn a_remote_that_provides_telemetry_hands_everything_to_the_host() {
     let mut installation = Installation::new();
     installation.add(&libraries().analytics);
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     installation.edit_host(|host| {
         host["shared"]["telemetry"] = json!({ "requiredVersion": "^1.0", "import": false, "singleton": true });
     });

@@ -330,9 +330,9 @@ fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
     let desktop = Desktop::new();
     begin_small(&desktop);
     let mut installation = analytics();
-    let fixtures = &libraries().fixtures;
-    let file = fixtures.file_name().expect("a file").to_string_lossy().into_owned();
-    let manifest = manifest_of(fixtures);
+    let library = &libraries().misbehaving;
+    let file = library.file_name().expect("a file").to_string_lossy().into_owned();
+    let manifest = manifest_of(library);
     let name = manifest["name"].as_str().expect("a name");
     let broken = installation.write(&format!("libraries/{file}"), TEXT);
     installation.configure(name, &format!("{name}@libraries/{file}"));
@@ -369,7 +369,7 @@ fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
     // What was chosen in the run before.
     window.wait_for("Flights 6,064");
 
-    fs::copy(fixtures, &broken).expect("the library can be put there");
+    fs::copy(library, &broken).expect("the library can be put there");
     window.click("Calm");
     window.until("a surface of the repaired remote", |tree| {
         tree.of_role(Role::Pane).find(|pane| pane.name == "Calm").map(drop)

@@ -214,7 +214,7 @@ fn told(news: &mpsc::Receiver<News>, member: &str, of: &Object, detail: &str) {
 #[test]
 fn a_screen_reader_finds_uses_and_follows_a_remotes_widgets_over_the_bus() {
     let mut installation = Installation::new();
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     let desktop = Desktop::new();
     let session = Session::start(&desktop);
     let bus = connect(&session.address);

@@ -9,7 +9,7 @@ use crate::support::{Installation, libraries};
 #[test]
 fn a_library_is_complete_when_all_of_it_is_there() {
     let installation = Installation::new();
-    for library in [&libraries().bare, &libraries().fixtures] {
+    for library in [&libraries().no_sdk, &libraries().misbehaving] {
         let whole = fs::read(library).expect("libraries can be read");
         assert_eq!(loader::complete(library).expect("it is"), loader::inspect(library).expect("it is"));
         let steps = (0..64).map(|step| whole.len() / 64 * step);

@@ -13,8 +13,8 @@ use crate::support::{Headless, Installation, Line, libraries, log, manifest_of};
 /// Both fixtures, with the host's manifest as `edit` leaves it.
 fn both(edit: impl FnOnce(&mut serde_json::Value)) -> Installation {
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().no_sdk);
+    installation.add(&libraries().misbehaving);
     installation.edit_host(edit);
     installation
 }
@@ -42,7 +42,7 @@ fn slot_fails(shell: &mut Headless, expose: &str, code: &str, says: &str) {
 #[test]
 fn panic_in_init() {
     let grant = |host: &mut serde_json::Value| {
-        host["grants"] = json!({ BAD.0: { "fixtures.panic-install": "write" } });
+        host["grants"] = json!({ BAD.0: { "misbehaving.panic-install": "write" } });
     };
     let mut shell = showing(&both(grant), BAD.1);
     slot_fails(&mut shell, BAD.1, "init-panicked", "the fixture panics in init");
@@ -58,7 +58,7 @@ fn panic_in_init() {
 #[test]
 fn error_in_init() {
     let grant = |host: &mut serde_json::Value| {
-        host["grants"] = json!({ BAD.0: { "fixtures.fail-install": "write" } });
+        host["grants"] = json!({ BAD.0: { "misbehaving.fail-install": "write" } });
     };
     let mut shell = showing(&both(grant), BAD.1);
     slot_fails(&mut shell, BAD.1, "shared-used", "fixture-trap");
@@ -67,7 +67,7 @@ fn error_in_init() {
 #[test]
 fn a_shared_crate_that_is_used_before_it_was_negotiated() {
     let grant = |host: &mut serde_json::Value| {
-        host["grants"] = json!({ BAD.0: { "fixtures.use-store": "write" } });
+        host["grants"] = json!({ BAD.0: { "misbehaving.use-store": "write" } });
     };
     let mut shell = showing(&both(grant), BAD.1);
     slot_fails(&mut shell, BAD.1, "shared-used", "`shared-store` was used before it was negotiated");
@@ -191,14 +191,14 @@ fn a_shell_ends_although_a_remote_hangs() {
 
 #[test]
 fn frames_that_break_a_rule() {
-    let manifest = manifest_of(&libraries().bare);
+    let manifest = manifest_of(&libraries().no_sdk);
     let names = manifest["exposes"].as_object().expect("it exposes something").keys();
     let hostile: Vec<&String> = names.filter(|name| name.starts_with("./hostile-")).collect();
     assert!(hostile.len() > 10);
     // One at a time, each in a shell of its own: a remote that fails three times is disabled.
     for expose in hostile {
         let mut installation = Installation::new();
-        installation.add(&libraries().bare);
+        installation.add(&libraries().no_sdk);
         let mut shell = installation.start();
         shell.show(GOOD.0, expose);
         shell.show(GOOD.0, "./odd");
@@ -226,7 +226,7 @@ fn frames_that_break_a_rule() {
 #[test]
 fn a_tree_that_nobody_can_read() {
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
+    installation.add(&libraries().no_sdk);
     let mut shell = installation.start();
     shell.show(GOOD.0, "./mute");
     let code = format!("code={} ", "tree-unreadable");
@@ -244,11 +244,11 @@ fn a_tree_that_nobody_can_read() {
 #[test]
 fn picture_too_large_costs_only_itself() {
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
+    installation.add(&libraries().no_sdk);
     let mut shell = installation.start();
     shell.show(GOOD.0, "./large");
     let code = format!("code={} ", "picture-too-large");
-    let parts = [&*code, "8193×1 texels", "remote=remoteBare "];
+    let parts = [&*code, "8193×1 texels", "remote=remoteNoSdk "];
     let logged = || log().into_iter().filter(|line| parts.iter().all(|part| line.text.contains(part))).count();
     shell.drive("it is logged", |_| logged() > 0);
     assert!(shell.has_picture(GOOD.0, "./large") && shell.slot_failure(GOOD.0, "./large").is_none());
@@ -258,7 +258,7 @@ fn picture_too_large_costs_only_itself() {
 #[test]
 fn a_surface_that_is_never_content_costs_others_nothing() {
     let mut installation = Installation::new();
-    installation.add(&libraries().bare);
+    installation.add(&libraries().no_sdk);
     let mut shell = installation.start();
     shell.show(GOOD.0, "./restless");
     shell.show(GOOD.0, GOOD.1);
@@ -294,7 +294,7 @@ fn links_that_are_not_of_the_web() {
         ("the clipboard was not written", "user-action-missing"),
         ("16777217 bytes", "clipboard-refused"),
     ] {
-        let parts = [refused, &format!("code={code} "), "remote=remoteFixtures "];
+        let parts = [refused, &format!("code={code} "), "remote=remoteMisbehaving "];
         assert!(
             log().iter().any(|line| parts.iter().all(|part| line.text.contains(part))),
             "the log does not say that {refused}"

@@ -135,9 +135,9 @@ fn mapped(folder: &Path) -> Vec<String> {
 fn fifty_lives_leave_nothing_mapped() {
     let folder = folder();
     let remotes = [
-        (&libraries().fixtures, "./calm"),
-        (&libraries().fixtures, "./chatty"),
-        (&libraries().bare, "./triangles"),
+        (&libraries().misbehaving, "./calm"),
+        (&libraries().misbehaving, "./chatty"),
+        (&libraries().no_sdk, "./triangles"),
     ];
     for (library, expose) in remotes {
         for number in 0..50 {
@@ -154,7 +154,7 @@ fn fifty_lives_leave_nothing_mapped() {
 fn a_library_with_a_running_thread_is_kept() {
     let folder = folder();
     let copy = folder.path().join("thread.copy");
-    let unloaded = round(&libraries().fixtures, copy, "./thread", folder.path());
+    let unloaded = round(&libraries().misbehaving, copy, "./thread", folder.path());
     // As much of its name as the system keeps.
     assert_eq!(unloaded, Unloaded::Threads(vec!["fixture:left-be".to_owned()]));
     // It runs code of the library, and ends as if nothing had happened.
@@ -167,7 +167,7 @@ const ALONE: &str = "PULSE_TEST_UNLOAD_ALONE";
 #[test]
 fn three_hundred_lives_leave_no_mapping_thread_or_file_behind() {
     let folder = folder();
-    for (library, name) in [(&libraries().fixtures, "fixtures"), (&libraries().analytics, "analytics")] {
+    for (library, name) in [(&libraries().misbehaving, "misbehaving"), (&libraries().analytics, "analytics")] {
         fs::copy(library, folder.path().join(name)).expect("libraries can be copied");
     }
     let mut alone = Command::new(env::current_exe().expect("a program"));
@@ -186,7 +186,8 @@ struct Running {
 #[ignore = "run by the test before, in a process of its own"]
 fn lives_in_a_process_of_their_own() {
     let Some(folder) = env::var_os(ALONE).map(PathBuf::from) else { return };
-    let remotes = [("fixtures", "./calm"), ("fixtures", "./chatty"), ("analytics", "./analytics-dashboard")];
+    let remotes =
+        [("misbehaving", "./calm"), ("misbehaving", "./chatty"), ("analytics", "./analytics-dashboard")];
     let data = folder.join("data");
     let lives = |from: usize, to: usize| {
         for number in from..to {
@@ -239,7 +240,7 @@ fn lives_in_a_process_of_their_own() {
 #[test]
 fn a_library_whose_value_a_living_thread_still_has_is_kept() {
     let folder = folder();
-    let (library, copy) = (libraries().fixtures.clone(), folder.path().join("value.copy"));
+    let (library, copy) = (libraries().misbehaving.clone(), folder.path().join("value.copy"));
     // The window's thread, as it were: it binds the shared crates that remotes offer.
     let window = thread::spawn(move || {
         let manifest = loader::inspect(&library).expect("a good library");
@@ -247,7 +248,7 @@ fn a_library_whose_value_a_living_thread_still_has_is_kept() {
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
         let trap = modules.iter().find(|module| module.key == "fixture-trap").expect("it offers a trap");
-        drop((trap.bind)(consumer(&["fixtures.hold-thread"])));
+        drop((trap.bind)(consumer(&["misbehaving.hold-thread"])));
         drop(modules);
         loaded.unload()
     });
@@ -258,7 +259,7 @@ fn a_library_whose_value_a_living_thread_still_has_is_kept() {
 #[test]
 fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
     let folder = folder();
-    let (library, copy) = (libraries().fixtures.clone(), folder.path().join("telemetry.copy"));
+    let (library, copy) = (libraries().misbehaving.clone(), folder.path().join("telemetry.copy"));
     // The window's thread again: the host takes what the hub of a remote gets.
     let window = thread::spawn(move || {
         let manifest = loader::inspect(&library).expect("a good library");
@@ -277,10 +278,10 @@ fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
 }
 
 /// A host and a remote without the SDK, whose file in the folder says where it panics.
-fn bare(folder: &Path) -> (Library, InitContext) {
-    let library = &libraries().bare;
+fn no_sdk(folder: &Path) -> (Library, InitContext) {
+    let library = &libraries().no_sdk;
     let manifest = loader::inspect(library).expect("a good library");
-    let loaded = Library::open(library, &folder.join("bare.copy"), &manifest).expect("a good library");
+    let loaded = Library::open(library, &folder.join("no-sdk.copy"), &manifest).expect("a good library");
     let context = InitContext {
         services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
         scope: RVec::new(),
@@ -294,14 +295,14 @@ fn bare(folder: &Path) -> (Library, InitContext) {
 fn panics_without_the_sdk_are_errors_everywhere() {
     let folder = folder();
     fs::write(folder.path().join("panic-init"), "").expect("a file can be written");
-    let (library, context) = bare(folder.path());
+    let (library, context) = no_sdk(folder.path());
     let panicked = |error: RemoteError, place: &str| {
         assert_eq!(error.code, RemoteError::PANICKED, "{place}: {error:?}");
         assert_eq!(error.message.as_str(), format!("the fixture panics in {place}"));
     };
     panicked(library.entry().init()(context).into_result().err().expect("it panics"), "init");
     fs::rename(folder.path().join("panic-init"), folder.path().join("panic-shutdown")).expect("a name");
-    let (_, context) = bare(folder.path());
+    let (_, context) = no_sdk(folder.path());
     let mut remote = library.entry().init()(context).into_result().expect("it starts");
     let get = |remote: &mut RemoteBox, place: &str| {
         let context = SurfaceContext { id: 1, state: ROption::RNone };

@@ -50,19 +50,19 @@ extern "C" fn shared() -> RVec<SharedModule> {
 
 extern "C" fn init(context: InitContext) -> RResult<RemoteBox, RemoteError> {
     let folder = Path::new(context.data_dir.as_str());
-    let misdeed = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if misdeed == "retire-hung" {
+    let fault = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if fault == "retire-hung" {
         drop(GATE.lock());
     }
-    answer(&misdeed, "init-failed", || Remote_TO::from_value(Failing(misdeed.clone()), TD_Opaque))
+    answer(&fault, "init-failed", || Remote_TO::from_value(Failing(fault.clone()), TD_Opaque))
 }
 
-/// An error where this is the misdeed, as the SDK of the remote would return it.
-fn answer<T>(misdeed: &str, here: &str, good: impl FnOnce() -> T) -> RResult<T, RemoteError> {
+/// An error where this is the fault, as the SDK of the remote would return it.
+fn answer<T>(fault: &str, here: &str, good: impl FnOnce() -> T) -> RResult<T, RemoteError> {
     let panicked = here.replace("failed", "panicked");
-    match misdeed {
-        _ if misdeed == here => RResult::RErr(RemoteError::new(RemoteError::FAILED, "the test wants it so")),
-        _ if misdeed == panicked => {
+    match fault {
+        _ if fault == here => RResult::RErr(RemoteError::new(RemoteError::FAILED, "the test wants it so")),
+        _ if fault == panicked => {
             RResult::RErr(RemoteError::new(RemoteError::PANICKED, "the test wants it so"))
         }
         _ => RResult::ROk(good()),
@@ -106,7 +106,7 @@ pub(super) fn start(wake: Wake) -> Box<dyn Placement> {
 }
 
 /// Has a remote fail in this way, and returns how the shell tells it.
-pub(super) fn fail(misdeed: &str) -> String {
+pub(super) fn fail(fault: &str) -> String {
     let (wake, woken) = mpsc::channel();
     let wake = Mutex::new(wake);
     let wake: Wake = Arc::new(move |_| {
@@ -114,16 +114,16 @@ pub(super) fn fail(misdeed: &str) -> String {
         // A test that has ended listens no more.
         let _ = wake.send(());
     });
-    let wait = || woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited in vain for {misdeed}"));
+    let wait = || woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited in vain for {fault}"));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let data_dir = folder.path().join(misdeed);
+    let data_dir = folder.path().join(fault);
     fs::create_dir(&data_dir).expect("a folder in it");
 
     let remote = start(wake);
     while remote.offers().is_none() {
         wait();
     }
-    if misdeed == "retire-hung" {
+    if fault == "retire-hung" {
         let gate = GATE.lock().expect("nobody panics while holding it");
         remote.init(Vec::new(), data_dir, theme::fonts());
         let Retired::Kept(failure) = remote.retire("failing", 1, Instant::now()) else {
@@ -138,7 +138,7 @@ pub(super) fn fail(misdeed: &str) -> String {
     loop {
         match remote.state() {
             State::Failed(failure) => return failure.to_string(),
-            State::Active if misdeed.starts_with("retire") => remote.begin_shutdown(),
+            State::Active if fault.starts_with("retire") => remote.begin_shutdown(),
             State::Active => {
                 let surface = surface.get_or_insert_with(|| {
                     let port = Port::new(remote.open(1, "./panel", None));

@@ -68,7 +68,7 @@ pub(super) fn files(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The packages of the workspace whose codes are Pulse's own: all but plugins and xtask.
+/// The packages of the workspace whose codes are Pulse's own: all but remotes and xtask.
 pub(super) fn packages() -> Vec<PathBuf> {
     let entries = fs::read_dir(workspace()).expect("the workspace's root");
     let folders = entries.map(|entry| entry.expect("an entry of it").path());
@@ -88,10 +88,11 @@ pub(super) fn shipped() -> Vec<Literal> {
         .collect()
 }
 
-/// Every string of the tests, but for those of the catalogue and of this one.
+/// Every string of the tests, but for those of the catalogue, of this one and of the fixtures.
 pub(super) fn tested() -> Vec<Literal> {
     let all = packages().into_iter().flat_map(|package| files(&package));
-    let others = all.filter(|(path, _)| !path.contains("/catalogue/") && !path.contains("/it/codes"));
+    let left_out = ["/catalogue/", "/it/codes", "/tests/fixtures/"];
+    let others = all.filter(|(path, _)| !left_out.iter().any(|part| path.contains(part)));
     let tests = others.filter_map(|(path, text)| {
         let from = if is_test(&path) { Some(0) } else { text.find(INLINE_TESTS) };
         from.map(|from| literals(&path, &text[from..]))

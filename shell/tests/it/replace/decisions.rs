@@ -4,17 +4,17 @@ use negotiation::resolver::Slot;
 use pulse::federation::{Event, Place, Topic};
 use pulse::{choices::Choices, install::install};
 
-use super::{FIXTURES, counted, fixtures, not_replaced, told};
+use super::{MISBEHAVING, counted, misbehaving, not_replaced, told};
 use crate::support::{Headless, Installation, edited, libraries, manifest_of};
 
-const PUPPET: &str = "remotePuppet";
+const SCRIPTED: &str = "remoteScripted";
 const VERSION: &str = "\"version\": \"1.0.0\",\n  \"title\"";
 const LATER: &str = "\"version\": \"1.1.0\",\n  \"title\"";
 
-/// The puppet's library under its own name, as its author ships version 1.1 of it.
+/// The library of `scripted` under its own name, as its author ships version 1.1 of it.
 fn later(installation: &Installation) -> std::path::PathBuf {
-    let name = libraries().puppet.file_name().expect("a file").to_str().expect("UTF-8");
-    installation.write(&format!("shipped/{name}"), edited(&libraries().puppet, &[(VERSION, LATER)]))
+    let name = libraries().scripted.file_name().expect("a file").to_str().expect("UTF-8");
+    installation.write(&format!("shipped/{name}"), edited(&libraries().scripted, &[(VERSION, LATER)]))
 }
 
 fn code(shell: &Headless, alias: &str) -> Option<String> {
@@ -26,20 +26,20 @@ fn what_is_put_into_the_drop_folder_is_listed_and_runs_once_it_is_enabled() {
     let installation = Installation::new();
     let mut shell = installation.start();
     shell.frame(Vec::new());
-    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
-    shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(PUPPET));
-    assert!(shell.told.iter().any(|told| told.event == Event::Installed && told.alias == PUPPET));
-    shell.show(PUPPET, "./calm");
+    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
+    shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(SCRIPTED));
+    assert!(shell.told.iter().any(|told| told.event == Event::Installed && told.alias == SCRIPTED));
+    shell.show(SCRIPTED, "./calm");
     shell.frame(Vec::new());
-    assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-not-enabled"));
-    shell.federation.enable(PUPPET);
+    assert_eq!(code(&shell, SCRIPTED).as_deref(), Some("remote-not-enabled"));
+    shell.federation.enable(SCRIPTED);
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     drop(shell);
     let mut shell = installation.start();
-    shell.show(PUPPET, "./calm");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it runs after a restart too", |shell| shell.screen().says("Counted 0"));
-    shell.federation.disable(PUPPET);
-    assert_eq!(code(&shell, PUPPET).as_deref(), Some("remote-disabled"));
+    shell.federation.disable(SCRIPTED);
+    assert_eq!(code(&shell, SCRIPTED).as_deref(), Some("remote-disabled"));
     shell.drive("it has ended", |shell| shell.federation.retiring().count() == 0);
     assert!(shell.federation.retiring().leaked().is_empty());
 }
@@ -49,9 +49,9 @@ fn a_remote_that_was_enabled_before_runs_when_it_is_installed() {
     let installation = Installation::new();
     let mut shell = installation.start();
     let mut choices = Choices::load(&shell.federation.config().data_dir);
-    choices.enable(PUPPET).expect("that can be written down");
-    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
-    shell.show(PUPPET, "./calm");
+    choices.enable(SCRIPTED).expect("that can be written down");
+    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     assert!(shell.told.iter().all(|told| told.event != Event::Installed), "{}", shell.describe());
 }
@@ -60,59 +60,59 @@ fn a_remote_that_was_enabled_before_runs_when_it_is_installed() {
 fn what_is_no_longer_true_is_withdrawn() {
     let installation = Installation::new();
     let mut shell = installation.start();
-    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
+    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
     told(&mut shell, "it waits for being enabled", |told| told.event == Event::Installed);
     shell.federation.events().take_withdrawn();
-    shell.federation.enable(PUPPET);
-    assert!(shell.federation.events().take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Enabling)));
-    shell.show(PUPPET, "./calm");
+    shell.federation.enable(SCRIPTED);
+    assert!(shell.federation.events().take_withdrawn().contains(&(SCRIPTED.to_owned(), Topic::Enabling)));
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     // A bad library, and then a good one.
-    let installed = shell.entry(PUPPET).library().expect("it has one").to_owned();
+    let installed = shell.entry(SCRIPTED).library().expect("it has one").to_owned();
     std::fs::remove_file(&installed).expect("it was there");
     std::fs::write(&installed, "not a library").expect("it can be written");
-    shell.federation.reload(PUPPET);
+    shell.federation.reload(SCRIPTED);
     told(&mut shell, "it is not taken", not_replaced);
-    assert!(shell.entry(PUPPET).last_failure().is_some());
+    assert!(shell.entry(SCRIPTED).last_failure().is_some());
     shell.federation.events().take_withdrawn();
-    std::fs::copy(&libraries().puppet, &installed).expect("it can be copied");
-    shell.federation.reload(PUPPET);
-    shell.drive("the good one is taken", |shell| shell.entry(PUPPET).generation() == 2);
-    assert!(shell.federation.events().take_withdrawn().contains(&(PUPPET.to_owned(), Topic::Update)));
-    assert!(shell.entry(PUPPET).last_failure().is_none());
+    std::fs::copy(&libraries().scripted, &installed).expect("it can be copied");
+    shell.federation.reload(SCRIPTED);
+    shell.drive("the good one is taken", |shell| shell.entry(SCRIPTED).generation() == 2);
+    assert!(shell.federation.events().take_withdrawn().contains(&(SCRIPTED.to_owned(), Topic::Update)));
+    assert!(shell.entry(SCRIPTED).last_failure().is_none());
 }
 
 #[test]
 fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     let installation = Installation::new();
     let mut shell = installation.start();
-    install(&libraries().puppet, shell.federation.config()).expect("it can be installed");
-    shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(PUPPET));
-    shell.federation.enable(PUPPET);
-    shell.show(PUPPET, "./calm");
+    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
+    shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(SCRIPTED));
+    shell.federation.enable(SCRIPTED);
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
-    let installed = shell.entry(PUPPET).library().expect("it has one").to_owned();
+    let installed = shell.entry(SCRIPTED).library().expect("it has one").to_owned();
     // Another file of the drop folder shows when the removal was seen.
     std::fs::remove_file(&installed).expect("it was there");
-    let next = installation.copy(&libraries().next);
+    let next = installation.copy(&libraries().newer_crates);
     install(&next, shell.federation.config()).expect("it can be installed");
-    shell.drive("the other is listed", |shell| shell.federation.remotes().contains_key("remoteNext"));
+    shell.drive("the other is listed", |shell| shell.federation.remotes().contains_key("remoteNewerCrates"));
     assert!(shell.told.iter().all(|told| told.failure.is_none()), "{}", shell.describe());
-    assert!(matches!(shell.entry(PUPPET).place(), Place::Configured | Place::Installed(_)));
+    assert!(matches!(shell.entry(SCRIPTED).place(), Place::Configured | Place::Installed(_)));
     shell.press("Count");
     shell.drive("it runs on", |shell| shell.screen().says("Counted 1"));
-    shell.federation.disable(PUPPET);
-    assert!(!shell.federation.remotes().contains_key(PUPPET), "nothing is left to enable");
+    shell.federation.disable(SCRIPTED);
+    assert!(!shell.federation.remotes().contains_key(SCRIPTED), "nothing is left to enable");
 }
 
 #[test]
 fn the_second_alias_of_a_remote_is_refused_and_the_first_runs() {
     let mut installation = Installation::new();
-    let file = libraries().puppet.file_name().expect("a file").to_string_lossy().into_owned();
-    installation.add_library(&libraries().puppet);
-    installation.configure("zweite", &format!("{PUPPET}@{file}"));
+    let file = libraries().scripted.file_name().expect("a file").to_string_lossy().into_owned();
+    installation.add_library(&libraries().scripted);
+    installation.configure("zweite", &format!("{SCRIPTED}@{file}"));
     let mut shell = installation.start();
-    shell.show(PUPPET, "./calm");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("the first runs", |shell| shell.screen().says("Counted 0"));
     assert_eq!(code(&shell, "zweite").as_deref(), Some("alias-duplicate"));
 }
@@ -130,14 +130,14 @@ fn mapped(alias: &str) -> usize {
 #[cfg(target_os = "linux")]
 fn checks_that_are_given_up_leave_nothing_mapped() {
     let mut installation = Installation::new();
-    let file = libraries().puppet.file_name().expect("a file").to_string_lossy().into_owned();
-    installation.copy(&libraries().puppet);
-    installation.configure("abandoned", &format!("{PUPPET}@{file}"));
+    let file = libraries().scripted.file_name().expect("a file").to_string_lossy().into_owned();
+    installation.copy(&libraries().scripted);
+    installation.configure("abandoned", &format!("{SCRIPTED}@{file}"));
     let mut shell = installation.start();
     shell.show("abandoned", "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     for build in 0..30 {
-        installation.rebuild(&libraries().puppet, &[("Puppet (misdeed", &format!("Build{build:02}(misdeed"))]);
+        installation.rebuild(&libraries().scripted, &[("Scripted (fault", &format!("Build{build:03} (fault"))]);
         shell.federation.reload("abandoned");
         // Some have begun to load by then, some have ended, and some have not begun.
         for _ in 0..build {
@@ -155,67 +155,69 @@ fn checks_that_are_given_up_leave_nothing_mapped() {
 #[test]
 fn an_installed_library_of_a_configured_remote_takes_over_when_it_is_enabled() {
     let mut installation = Installation::new();
-    installation.add_library(&libraries().puppet);
+    installation.add_library(&libraries().scripted);
     let mut shell = installation.start();
-    shell.show(PUPPET, "./calm");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
     shell.press("Count");
     shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
     install(&later(&installation), shell.federation.config()).expect("it can be installed");
     shell.drive("it could be used", |shell| {
-        shell.federation.inventory().alternative(shell.entry(PUPPET)).is_some()
+        shell.federation.inventory().alternative(shell.entry(SCRIPTED)).is_some()
     });
     assert!(shell.screen().says("Version 1.0.0"), "installing is not enabling");
-    shell.federation.enable(PUPPET);
+    shell.federation.enable(SCRIPTED);
     shell.drive("the later one has taken over", |shell| shell.screen().says("Version 1.1.0"));
     assert!(shell.screen().says("Counted 1"), "with the state, which it has migrated: {}", shell.describe());
-    assert!(matches!(shell.entry(PUPPET).place(), Place::Installed(_)));
+    assert!(matches!(shell.entry(SCRIPTED).place(), Place::Installed(_)));
 }
 
 #[test]
 fn a_generation_that_ran_well_can_be_gone_back_to_and_stays() {
     let mut installation = Installation::new();
-    installation.add_library(&libraries().puppet);
+    installation.add_library(&libraries().scripted);
     let mut shell = installation.start();
-    shell.show(PUPPET, "./calm");
-    shell.drive("it is kept", |shell| shell.federation.inventory().generations(shell.entry(PUPPET)).len() == 1);
+    shell.show(SCRIPTED, "./calm");
+    shell.drive("it is kept", |shell| {
+        shell.federation.inventory().generations(shell.entry(SCRIPTED)).len() == 1
+    });
     shell.press("Count");
     shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
-    installation.rebuild(&libraries().puppet, &[(VERSION, LATER)]);
+    installation.rebuild(&libraries().scripted, &[(VERSION, LATER)]);
     shell.drive("the later one has taken over", |shell| shell.screen().says("Version 1.1.0"));
     shell.drive("it is kept too", |shell| {
-        shell.federation.inventory().generations(shell.entry(PUPPET)).len() == 2
+        shell.federation.inventory().generations(shell.entry(SCRIPTED)).len() == 2
     });
     shell
         .federation
         .inventory()
-        .roll_back(shell.entry(PUPPET), "it counts wrong")
+        .roll_back(shell.entry(SCRIPTED), "it counts wrong")
         .expect("there is one before");
     shell.drive("the earlier one has taken over", |shell| shell.screen().says("Version 1.0.0"));
     assert!(shell.screen().says("Counted 1"), "{}", shell.describe());
-    let Place::Pinned { note, .. } = shell.entry(PUPPET).place() else { panic!("it is pinned") };
+    let Place::Pinned { note, .. } = shell.entry(SCRIPTED).place() else { panic!("it is pinned") };
     assert_eq!(note, "it counts wrong");
-    let generation = shell.entry(PUPPET).generation();
-    installation.rebuild(&libraries().puppet, &[(VERSION, LATER), ("Puppet (", "Poppet (")]);
+    let generation = shell.entry(SCRIPTED).generation();
+    installation.rebuild(&libraries().scripted, &[(VERSION, LATER), ("Scripted (", "Scripter (")]);
     drop(shell);
     let mut shell = installation.start();
-    shell.show(PUPPET, "./calm");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it stays so after a restart", |shell| shell.screen().says("Version 1.0.0"));
     assert!(generation > 0);
-    shell.federation.inventory().unpin(shell.entry(PUPPET));
+    shell.federation.inventory().unpin(shell.entry(SCRIPTED));
     shell.drive("newer ones are taken again", |shell| shell.screen().says("Version 1.1.0"));
 }
 
 #[test]
 fn a_shell_that_is_started_without_remotes_runs_those_that_are_enabled_then() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let mut config = installation.config();
     config.safe_mode = true;
     let mut shell = installation.start_with(config);
-    shell.show(FIXTURES, "./calm");
+    shell.show(MISBEHAVING, "./calm");
     shell.frame(Vec::new());
-    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("safe-mode"));
-    shell.federation.enable(FIXTURES);
+    assert_eq!(code(&shell, MISBEHAVING).as_deref(), Some("safe-mode"));
+    shell.federation.enable(MISBEHAVING);
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
 }
 
@@ -224,15 +226,15 @@ const LATER_FORMAT: &str = r#"{ "format": 2, "disabled": {} }"#;
 
 #[test]
 fn remotes_do_not_start_while_decisions_are_unknown() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let file = installation.write("data/remotes.json", LATER_FORMAT);
     let mut shell = installation.start();
-    shell.show(FIXTURES, "./calm");
+    shell.show(MISBEHAVING, "./calm");
     shell.frame(Vec::new());
-    let failure = shell.failure(FIXTURES).expect("it is not started");
+    let failure = shell.failure(MISBEHAVING).expect("it is not started");
     assert_eq!(failure.code, "decisions-unknown");
     assert!(failure.message.contains("format 2"), "{failure}");
-    shell.federation.enable(FIXTURES);
+    shell.federation.enable(MISBEHAVING);
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
     shell.drive("that it is not saved is reported", |shell| {
         shell.told.iter().any(|told| told.event == Event::Undecided)
@@ -243,12 +245,12 @@ fn remotes_do_not_start_while_decisions_are_unknown() {
 
 #[test]
 fn index_of_a_later_version_leaves_pins_unknown() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let file = installation.write("data/generations/index.json", LATER_FORMAT);
     let mut shell = installation.start();
-    shell.show(FIXTURES, "./calm");
+    shell.show(MISBEHAVING, "./calm");
     shell.frame(Vec::new());
-    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("decisions-unknown"));
+    assert_eq!(code(&shell, MISBEHAVING).as_deref(), Some("decisions-unknown"));
     drop(shell);
     assert_eq!(std::fs::read_to_string(file).expect("it is there"), LATER_FORMAT);
 }
@@ -256,27 +258,27 @@ fn index_of_a_later_version_leaves_pins_unknown() {
 #[cfg(unix)]
 #[test]
 fn index_that_cannot_be_read_makes_no_remote_unavailable() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let file = installation.write("data/generations/index.json", "");
     std::fs::remove_file(&file).expect("it is there");
     std::os::unix::fs::symlink(&file, &file).expect("links can be made");
     let mut shell = installation.start();
-    shell.show(FIXTURES, "./calm");
+    shell.show(MISBEHAVING, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
 }
 
 #[test]
 fn held_lock_delays_only_the_writing_of_a_decision() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let lock = installation.write("data/remotes.json.lock", "");
     let lock = std::fs::File::options().write(true).open(lock).expect("it can be opened");
     lock.lock().expect("it is free");
     let mut shell = installation.start();
-    shell.show(FIXTURES, "./calm");
+    shell.show(MISBEHAVING, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
-    shell.federation.disable(FIXTURES);
-    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("remote-disabled"), "at once");
-    assert!(Choices::load(&installation.path("data")).disabled(FIXTURES).is_none(), "it is not written");
+    shell.federation.disable(MISBEHAVING);
+    assert_eq!(code(&shell, MISBEHAVING).as_deref(), Some("remote-disabled"), "at once");
+    assert!(Choices::load(&installation.path("data")).disabled(MISBEHAVING).is_none(), "it is not written");
     shell.drive("that it is not saved is reported", |shell| {
         shell.told.iter().any(|told| told.event == Event::Undecided)
     });
@@ -284,16 +286,19 @@ fn held_lock_delays_only_the_writing_of_a_decision() {
     let failure = told.failure.as_ref().expect("there is a reason");
     assert_eq!(failure.code, "choices-unwritable");
     assert!(failure.message.contains("remotes.json.lock"), "{failure}");
-    assert_eq!(code(&shell, FIXTURES).as_deref(), Some("remote-disabled"), "it holds");
+    assert_eq!(code(&shell, MISBEHAVING).as_deref(), Some("remote-disabled"), "it holds");
     drop(lock);
     drop(shell);
-    assert!(Choices::load(&installation.path("data")).disabled(FIXTURES).is_some(), "it is written at the end");
+    assert!(
+        Choices::load(&installation.path("data")).disabled(MISBEHAVING).is_some(),
+        "it is written at the end"
+    );
 }
 
 #[cfg(unix)]
 #[test]
 fn files_that_cannot_be_used_are_reported_at_the_start() {
-    let installation = fixtures();
+    let installation = misbehaving();
     let library = |stem: &str| format!("{stem}{}", std::env::consts::DLL_SUFFIX);
     installation.write("data/plugins/damaged.json", "{");
     installation.write(&format!("data/plugins/{}", library("text")), "text");
@@ -303,7 +308,7 @@ fn files_that_cannot_be_used_are_reported_at_the_start() {
     let made = std::process::Command::new("mkfifo").arg(pipe).status().expect("mkfifo starts");
     assert!(made.success());
     let mut shell = installation.start();
-    shell.show(FIXTURES, "./calm");
+    shell.show(MISBEHAVING, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
     let of: Vec<&str> = shell
         .told
@@ -317,11 +322,11 @@ fn files_that_cannot_be_used_are_reported_at_the_start() {
 #[test]
 fn a_library_whose_digest_is_not_the_stated_one_is_not_taken() {
     let mut installation = Installation::new();
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     let mut shell = counted(&installation);
-    let mut manifest = manifest_of(&libraries().fixtures);
+    let mut manifest = manifest_of(&libraries().misbehaving);
     manifest["sha256"] = "0".repeat(64).into();
-    installation.write(&format!("{FIXTURES}.json"), manifest.to_string());
+    installation.write(&format!("{MISBEHAVING}.json"), manifest.to_string());
     let told = told(&mut shell, "it is told", not_replaced);
     assert_eq!(told.failure.expect("there is a reason").code, "digest-mismatch");
     assert!(shell.screen().says("Counted 2"), "{}", shell.describe());
@@ -330,24 +335,24 @@ fn a_library_whose_digest_is_not_the_stated_one_is_not_taken() {
 #[test]
 fn a_generation_that_the_plan_refuses_is_not_taken() {
     let mut installation = Installation::new();
-    installation.add_library(&libraries().puppet);
+    installation.add_library(&libraries().scripted);
     let mut shell = installation.start();
-    shell.show(PUPPET, "./calm");
+    shell.show(SCRIPTED, "./calm");
     shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
     let from = r#""requiredVersion": "^1.0", "singleton": true, "eager": true }"#;
     let to = format!("{:width$}", r#""requiredVersion": "^9.0", "strictVersion": true }"#, width = from.len());
-    installation.rebuild(&libraries().puppet, &[(from, &to)]);
+    installation.rebuild(&libraries().scripted, &[(from, &to)]);
     let told = told(&mut shell, "it is told", not_replaced);
     let failure = told.failure.expect("there is a reason");
     assert_eq!(failure.code, "version-mismatch-strict", "{failure}");
-    assert!(failure.message.contains(PUPPET) && failure.message.contains("^9"), "{failure}");
+    assert!(failure.message.contains(SCRIPTED) && failure.message.contains("^9"), "{failure}");
     assert!(shell.screen().says("Counted 0"), "{}", shell.describe());
 }
 
 #[test]
 fn a_provider_is_replaced_and_its_store_stays() {
     let mut installation = Installation::new();
-    let next = installation.add_library(&libraries().next);
+    let next = installation.add_library(&libraries().newer_crates);
     installation.grant_provider("shared-store", &["pulse", &next]);
     let mut shell = installation.start();
     shell.drive("the host has a store", |shell| shell.federation.store().is_some());

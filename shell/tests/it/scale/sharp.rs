@@ -111,7 +111,7 @@ fn move_to_scale(window: &Window, scale: f32) {
 #[test]
 fn text_of_a_remote_is_as_sharp_as_the_shells_at_every_scale() {
     let mut installation = Installation::new();
-    let alias = installation.add(&libraries().fixtures);
+    let alias = installation.add(&libraries().misbehaving);
     for scale in [1.0_f32, 1.25, 1.5, 2.0] {
         let desktop = Desktop::new();
         let mut window = open(&desktop, &installation, Some(scale));
@@ -122,7 +122,7 @@ fn text_of_a_remote_is_as_sharp_as_the_shells_at_every_scale() {
 #[test]
 fn text_stays_sharp_when_the_window_moves_to_a_screen_of_another_scale() {
     let (desktop, mut installation) = (Desktop::new(), Installation::new());
-    installation.add(&libraries().fixtures);
+    installation.add(&libraries().misbehaving);
     let mut window = open(&desktop, &installation, None);
     for scale in [1.0, 2.0, 1.0] {
         move_to_scale(&window, scale);

@@ -12,20 +12,20 @@ use std::{
 use super::{built_by, libraries, workspace};
 
 /// A remote on egui 0.36.
-pub(crate) fn earlier() -> &'static Path {
-    static EARLIER: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) fn egui_0_36() -> &'static Path {
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args([
             "build",
             "--release",
             "--locked",
             "--manifest-path",
-            "plugins/fixtures/earlier/Cargo.toml",
+            "shell/tests/fixtures/egui-0.36/Cargo.toml",
         ]);
-        cargo.arg("--target-dir").arg(target("earlier")).current_dir(workspace());
-        built_by(cargo).remove("pulse_fixtures_earlier").expect("the package has a library")
+        cargo.arg("--target-dir").arg(target("egui-0.36")).current_dir(workspace());
+        built_by(cargo).remove("fixture_egui_0_36").expect("the package has a library")
     });
-    &EARLIER
+    &LIBRARY
 }
 
 /// The analytics remote by the nightly compiler, with overflow checks and debug assertions, hardly optimised;
@@ -61,6 +61,6 @@ fn nightly_tool(name: &str) -> Command {
 /// A folder in the target folder, in which the libraries lie that the workspace's cargo has built.
 fn target(name: &str) -> PathBuf {
     let profile =
-        libraries().bare.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
+        libraries().no_sdk.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
     profile.and_then(Path::parent).expect("cargo builds into a folder of the profile").join(name)
 }

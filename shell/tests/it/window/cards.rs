@@ -21,7 +21,7 @@ fn buttons_of_a_failure_are_inside_the_smallest_window() {
     let (desktop, installation) = stage(false);
     begin_with(&desktop, 480, 360);
     // A time that no clock has does no harm.
-    let text = r#"{"format":1,"enabled":[],"disabled":{"remotePuppet":{"by":"person","at":18446744073709551615}},"failures":{}}"#;
+    let text = r#"{"format":1,"enabled":[],"disabled":{"remoteScripted":{"by":"person","at":18446744073709551615}},"failures":{}}"#;
     fs::write(desktop.data_dir().join("remotes.json"), text).expect("a file");
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("remote-disabled");
@@ -48,7 +48,7 @@ fn message_covers_nothing_and_is_withdrawn() {
     window.wait_for("Version 1.0.0");
     inspect(&mut window);
     put(&version(1, "panic@init"), &place(&installation));
-    let notice = window.wait_for_parts(&["Dismiss", "Couldn't update Puppet"]);
+    let notice = window.wait_for_parts(&["Dismiss", "Couldn't update Scripted"]);
     let inspector = window.wait_for("Reload all");
     window.settle();
     window.screenshot("cards-notice.png");
@@ -61,7 +61,7 @@ fn message_covers_nothing_and_is_withdrawn() {
     window.wait_for("Version 1.0.2");
     window.until("the message to go", |tree| (!has(tree, &["Dismiss", "Couldn't update"])).then_some(()));
     window.click_parts(&["Messages ("]);
-    window.wait_for_parts(&["Copy: Couldn't update Puppet"]);
+    window.wait_for_parts(&["Copy: Couldn't update Scripted"]);
     window.wait_for("Resolved");
     window.settle();
     window.screenshot("cards-messages.png");

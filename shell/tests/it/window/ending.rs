@@ -11,7 +11,7 @@ use x11rb::{
 
 use super::{
     begin_small, pulse,
-    replacing::{PUPPET, has, inspect, stage, tell},
+    replacing::{SCRIPTED, has, inspect, stage, tell},
     shell,
 };
 use crate::{
@@ -49,7 +49,7 @@ fn signal_ends_the_shell_as_closing_does() {
     assert_eq!(status.signal(), Some(15), "{status}: {stderr}");
     assert!(!stderr.contains("panicked") && !stderr.contains("ERROR"), "{stderr}");
     assert_eq!(sessions(&desktop), [""; 0]);
-    assert_eq!(saved(&desktop)["selected"][0], PUPPET);
+    assert_eq!(saved(&desktop)["selected"][0], SCRIPTED);
 
     // A window that is not on the screen ends as well, and a panel has what it saved.
     let mut window = desktop.open(shell(&desktop, &installation));
@@ -69,14 +69,14 @@ fn panel_keeps_its_state_until_it_does_harm() {
     let mut window = desktop.open(shell(&desktop, &installation));
     count(&mut window, 2);
     inspect(&mut window);
-    window.click_parts(&["Disable Puppet"]);
+    window.click_parts(&["Disable Scripted"]);
     window.wait_for("remote-disabled");
-    window.click_parts(&["Enable Puppet"]);
+    window.click_parts(&["Enable Scripted"]);
     window.wait_for("Counted 2");
     window.close();
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Counted 2");
-    window.click_parts(&["Restart Puppet"]);
+    window.click_parts(&["Restart Scripted"]);
     window.wait_for("Counted 0");
     window.click("Count");
     window.wait_for("Counted 1");

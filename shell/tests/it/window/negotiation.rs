@@ -24,19 +24,19 @@ fn entry(window: &mut Window) -> String {
 fn a_remote_that_provides_says_so_in_its_details() {
     let desktop = Desktop::new();
     let mut installation = analytics();
-    installation.add(&libraries().next);
-    installation.grant_provider("shared-store", &["pulse", "remoteNext"]);
+    installation.add(&libraries().newer_crates);
+    installation.grant_provider("shared-store", &["pulse", "remoteNewerCrates"]);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for(GRACE);
     window.key(Key::F12);
     window.wait_for_parts(&["Provides shared-store 1.1.0 to pulse, remoteAnalytics", "pinned"]);
-    window.wait_for("Uses shared-store 1.1.0 of remoteNext");
+    window.wait_for("Uses shared-store 1.1.0 of remoteNewerCrates");
     window.settle();
     let picture = window.screenshot("inspector-remotes.png");
     assert_plausible(&picture, window.size());
 
     window.click("Shared crates");
-    window.wait_for_parts(&["remoteNext 1.1.0, chosen"]);
+    window.wait_for_parts(&["remoteNewerCrates 1.1.0, chosen"]);
     window.wait_for_parts(&["pulse 1.0.0, not chosen"]);
     window.settle();
     window.screenshot("inspector-shared.png");

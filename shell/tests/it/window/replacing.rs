@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// The remote's name, which is its alias too.
-pub(super) const PUPPET: &str = "remotePuppet";
+pub(super) const SCRIPTED: &str = "remoteScripted";
 
 /// The surface that obeys, and the one of the same remote that does not.
 const CALM: &str = "Calm";
 const TWIN: &str = "Twin";
 
-/// A desktop, and a shell with the remote that can be told to do any misdeed.
+/// A desktop, and a shell with the remote whose faults are commanded.
 pub(super) fn stage(preflight: bool) -> (Desktop, Installation) {
     let desktop = Desktop::new();
     let mut installation = Installation::new();
@@ -29,25 +29,25 @@ pub(super) fn stage(preflight: bool) -> (Desktop, Installation) {
     let library = place(&installation);
     fs::write(&library, version(0, "none")).expect("a file");
     let file = library.file_name().expect("a library is a file").to_string_lossy().into_owned();
-    installation.configure(PUPPET, &format!("{PUPPET}@{file}"));
+    installation.configure(SCRIPTED, &format!("{SCRIPTED}@{file}"));
     (desktop, installation)
 }
 
 /// Where the shell finds the library.
 pub(super) fn place(installation: &Installation) -> PathBuf {
-    installation.path(&libraries().puppet.file_name().expect("a library is a file").to_string_lossy())
+    installation.path(&libraries().scripted.file_name().expect("a library is a file").to_string_lossy())
 }
 
 /// Tells the remote what to do from now on; nothing for nothing.
-pub(super) fn tell(desktop: &Desktop, misdeed: &str) {
-    let folder = desktop.data_dir().join("remotes").join(PUPPET);
+pub(super) fn tell(desktop: &Desktop, fault: &str) {
+    let folder = desktop.data_dir().join("remotes").join(SCRIPTED);
     fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("misdeed"), misdeed).expect("a file");
+    fs::write(folder.join("fault"), fault).expect("a file");
 }
 
 /// The library as another build of the same source has it.
 fn rebuilt(edits: &[(&str, &str)]) -> Vec<u8> {
-    let mut bytes = fs::read(&libraries().puppet).expect("libraries can be read");
+    let mut bytes = fs::read(&libraries().scripted).expect("libraries can be read");
     for (from, to) in edits {
         assert_eq!(from.len(), to.len(), "the library's layout stays");
         let places: Vec<usize> =
@@ -60,12 +60,12 @@ fn rebuilt(edits: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// Version 1.0.`patch`; with a misdeed, if there is one, that is part of the library.
-pub(super) fn version(patch: u8, misdeed: &str) -> Vec<u8> {
-    let none = format!("misdeed: {:<24}", "none");
+/// Version 1.0.`patch`; with a fault, if there is one, that is part of the library.
+pub(super) fn version(patch: u8, fault: &str) -> Vec<u8> {
+    let none = format!("fault: {:<24}", "none");
     // A title does not end with space.
-    let told = format!("misdeed: {misdeed:<23}!");
-    let version = |patch: u8| format!("\"name\": \"{PUPPET}\",\n  \"version\": \"1.0.{patch}\"");
+    let told = format!("fault: {fault:<23}!");
+    let version = |patch: u8| format!("\"name\": \"{SCRIPTED}\",\n  \"version\": \"1.0.{patch}\"");
     rebuilt(&[(&version(0), &version(patch)), (&none, &told)])
 }
 
@@ -116,9 +116,9 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
     window.wait_for("Counted 2");
     put(&version(1, "none"), &place(&installation));
     goes_on_until(&mut window, "Counted 2", |tree| has(tree, &["Version 1.0.1"]));
-    window.wait_for_parts(&["Puppet", "1.0.1 is running"]);
+    window.wait_for_parts(&["Scripted", "1.0.1 is running"]);
     inspect(&mut window);
-    window.wait_for_parts(&[PUPPET, "1.0.1", "generation 2"]);
+    window.wait_for_parts(&[SCRIPTED, "1.0.1", "generation 2"]);
     window.click_parts(&["Started in"]);
     window.wait_for_parts(&["copy: "]);
     window.screenshot("replacing-panel-light.png");
@@ -126,7 +126,7 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
     window.wait_for("Counted 3");
 
     // Back, with a reason, and forth.
-    window.click_parts(&["Roll back", "Puppet", "…"]);
+    window.click_parts(&["Roll back", "Scripted", "…"]);
     let about = window.wait_for_parts(&["Roll back to 1.0.0 ("]);
     window.screenshot("replacing-roll-back.png");
     window.text("too new");
@@ -150,7 +150,7 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.wait_for("Counted 1");
 
     put(&version(1, "panic@init"), &place(&installation));
-    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Couldn't update Puppet"]));
+    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Couldn't update Scripted"]));
     window.wait_for_parts(&["init-panicked"]);
     window.wait_for_parts(&["Still running the previous build."]);
     window.screenshot("replacing-refused.png");
@@ -158,9 +158,9 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.until("the message to go", |tree| (!has(tree, &["Dismiss", "Couldn't update"])).then_some(()));
 
     fs::write(place(&installation), "This is a text.\n").expect("a file");
-    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Puppet", "was not updated"]));
+    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Scripted", "was not updated"]));
     window.wait_for_parts(&["library-not-a-library"]);
-    window.click_parts(&["Show details", "Puppet"]);
+    window.click_parts(&["Show details", "Scripted"]);
     window.wait_for("Reload all");
     window.wait_for_parts(&["Last: "]);
     window.click("Count");
@@ -170,7 +170,7 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     put(&version(1, "none"), &place(&installation));
     goes_on_until(&mut window, "Counted 2", |tree| has(tree, &["Version 1.0.1"]));
     window.key_with(Modifiers::COMMAND, Key::R);
-    window.wait_for_parts(&[PUPPET, "generation 3"]);
+    window.wait_for_parts(&[SCRIPTED, "generation 3"]);
     window.wait_for("Counted 2");
 }
 
@@ -227,9 +227,9 @@ fn a_surface_that_panics_leaves_the_others_alone() {
     window.click("Restart");
     window.wait_for("Counted 0");
     inspect(&mut window);
-    window.click_parts(&["Disable Puppet"]);
+    window.click_parts(&["Disable Scripted"]);
     window.wait_for("remote-disabled");
-    window.click_parts(&["Enable Puppet"]);
+    window.click_parts(&["Enable Scripted"]);
     window.wait_for("Counted 0");
 }
 
@@ -263,7 +263,7 @@ fn a_remote_that_does_not_respond_is_restarted() {
     window.wait_for("Counted 1");
     window.click_parts(&["still loaded"]);
     window.wait_for_parts(&["Still loaded (1)"]);
-    window.wait_for_parts(&[PUPPET, "generation 1"]);
+    window.wait_for_parts(&[SCRIPTED, "generation 1"]);
     dark(&mut window);
     window.screenshot("replacing-kept-dark.png");
 }
@@ -283,13 +283,13 @@ fn a_library_is_installed_by_its_path_and_runs_once_it_is_enabled() {
     window.screenshot("replacing-install.png");
     window.click("Cancel");
     window.click("Install…");
-    let file = installation.write("built/libpuppet.so", version(0, "none"));
+    let file = installation.write("built/libscripted.so", version(0, "none"));
     window.text(&file.to_string_lossy());
     window.click("Install");
     window.wait_for_parts(&["was installed and is not enabled"]);
     window.screenshot("replacing-installed.png");
     assert!(window.tree().find("Counted 0").is_none(), "nobody has enabled it");
-    window.click_parts(&["Enable Puppet"]);
+    window.click_parts(&["Enable Scripted"]);
     window.wait_for("Counted 0");
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
@@ -316,7 +316,7 @@ fn remotes_are_left_out_on_demand() {
     // The process is ended, and does not end.
     drop(window);
     let mut window = desktop.open(shell(&desktop, &installation));
-    window.wait_for_parts(&["closed unexpectedly", PUPPET]);
+    window.wait_for_parts(&["closed unexpectedly", SCRIPTED]);
     window.wait_for("Counted 0");
     window.screenshot("replacing-unclean.png");
     window.click("Start without remotes");
