@@ -10,22 +10,20 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
-    str::FromStr,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use plugin_api::manifest::{MAX_MANIFEST_BYTES, ManifestError, RemoteManifest, near_miss};
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     choices::remedy,
-    file::{self, CopyError, sync_folder},
+    file::{self, sync_folder},
+    library::Digest,
     shared_file::{Content, SharedFile},
 };
 
@@ -37,77 +35,6 @@ pub const GENERATION_BYTES: u64 = 1 << 30;
 
 /// The longest note of a pin, in characters; a longer one is cut.
 pub const MAX_NOTE: usize = 500;
-
-/// The SHA-256 digest of a library's file; as text 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 32]);
-
-/// A text that is no digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a SHA-256 digest is 64 hexadecimal digits")]
-pub struct NoDigest;
-
-impl Digest {
-    /// The digest of the file at `path`, read piece by piece.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        Self::copying(&mut file::open_within(path, file::MAX_LIBRARY)?, &mut io::sink())
-    }
-
-    /// The digest of what is copied from one to the other.
-    pub(crate) fn copying(from: &mut impl Read, to: &mut impl Write) -> io::Result<Self> {
-        let mut digest = Sha256::new();
-        match file::transfer(from, to, |piece| digest.update(piece)) {
-            Ok(()) => Ok(Self(digest.finalize().into())),
-            Err(CopyError::Read(error) | CopyError::Write(error)) => Err(error),
-        }
-    }
-
-    /// The first digits, as people compare them.
-    pub fn short(&self) -> String {
-        let mut text = self.to_string();
-        text.truncate(12);
-        text
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{self}")
-    }
-}
-
-impl FromStr for Digest {
-    type Err = NoDigest;
-
-    fn from_str(text: &str) -> Result<Self, NoDigest> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(NoDigest);
-        }
-        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NoDigest)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-impl Serialize for Digest {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
 
 /// Why a generation is not kept, or cannot be gone back to.
 #[derive(Debug, thiserror::Error)]

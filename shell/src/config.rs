@@ -12,8 +12,8 @@ use plugin_api::manifest::{
 
 use crate::{
     failure::{Failure, Stage},
-    federation::loader::{self, LibraryError},
     file,
+    library::{self, LibraryError},
     preflight::Preflight,
     private::Places,
     trust,
@@ -216,7 +216,7 @@ impl Config {
 
     /// Finds the library called `base`: the first place where it is, else the first where it could be; and all of them.
     fn find_entry(&self, base: &str, own: &Path) -> (PathBuf, Vec<PathBuf>) {
-        let name = format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+        let name = library::file_name(base);
         let mut folders = vec![own.to_owned()];
         folders.extend(self.plugin_dirs.iter().cloned());
         folders.extend(cargo_output(own));
@@ -279,7 +279,7 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
     let embedded = !is_json(path);
     let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
     if embedded {
-        let text = loader::section_text(path).map_err(|e| fail(e.code(), e.to_string()))?;
+        let text = library::section_text(path).map_err(|e| fail(e.code(), e.to_string()))?;
         return remote(&text, path, embedded)
             .map_err(|e| LibraryError::Manifest(e, path.to_owned()))
             .map_err(|e| fail(e.code(), e.to_string()));

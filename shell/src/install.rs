@@ -13,11 +13,10 @@ use plugin_api::manifest::RemoteManifest;
 use semver::Version;
 
 use crate::{
-    archive::Digest,
     config::{Config, is_json, read_manifest},
     failure::{Failure, Stage},
-    federation::loader,
     file::{MAX_LIBRARY, Staged, create_private, open_within, sweep},
+    library::{self, Digest},
 };
 
 /// What was installed.
@@ -69,12 +68,12 @@ pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
     };
     let embedded = read_manifest(&library)?;
     if let Some((manifest, _)) = &written {
-        loader::same_manifest(manifest, &embedded.manifest, &library)
+        library::same_manifest(manifest, &embedded.manifest, &library)
             .map_err(|error| Failure::new(Stage::Discover, error.code(), error))?;
     }
     let folder = drop_folder(config);
     let RemoteManifest { name, version, remote_entry, .. } = &embedded.manifest;
-    let target = place(&library, &folder, name, library_name(remote_entry))?;
+    let target = place(&library, &folder, name, library::file_name(remote_entry))?;
     let beside = match &written {
         Some(_) => Some(place(file, &folder, name, format!("{remote_entry}.json"))?),
         None => None,
@@ -106,7 +105,7 @@ pub fn install(file: &Path, config: &Config) -> Result<Installed, Failure> {
         // Manifests of the library that is replaced would have the new one refused. They go first: without them the
         // old one runs by the manifest that it carries.
         let stale = |(path, manifest): &(PathBuf, RemoteManifest)| {
-            is_json(path) && folder.join(library_name(&manifest.remote_entry)) == target
+            is_json(path) && folder.join(library::file_name(&manifest.remote_entry)) == target
         };
         others.retain(|other| !(beside.is_none() && stale(other) && fs::remove_file(&other.0).is_ok()));
         if let Some((_, place)) = &new_manifest {
@@ -145,10 +144,6 @@ fn is_folder(folder: &Path) -> Failure {
     Failure::new(Stage::Discover, "library-not-a-library", text)
 }
 
-fn library_name(entry: &str) -> String {
-    format!("{}{entry}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
-}
-
 /// Returns the target for a file of the remote called `name`: under its own name or `made`, if that is not another
 /// remote's.
 fn place(file: &Path, folder: &Path, name: &str, made: String) -> Result<PathBuf, Failure> {
@@ -177,7 +172,7 @@ fn copy_library(library: &Path, folder: &Path, text: &str, stated: Option<&str>)
     if let Some(stated) = stated {
         check(stated, found, library)?;
     }
-    if loader::section_text(copy.path()).is_ok_and(|copied| copied == text) {
+    if library::section_text(copy.path()).is_ok_and(|copied| copied == text) {
         return Ok(copy);
     }
     let error = io::Error::other("it is being written at the moment");

@@ -8,6 +8,7 @@
 //! - [`install`]: how a remote gets into the drop folder.
 //! - [`archive`]: the last good generations; [`choices`]: what was decided about remotes; [`session`]: how the last
 //!   run ended.
+//! - [`library`]: what a library is as a file.
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
@@ -34,6 +35,7 @@ pub mod failure;
 pub mod federation;
 mod file;
 pub mod install;
+pub mod library;
 mod limits;
 mod links;
 mod lock;

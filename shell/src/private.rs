@@ -15,7 +15,7 @@ use std::{
 
 use etcetera::{BaseStrategy, choose_base_strategy};
 
-use crate::{federation::loader, file, trust};
+use crate::{file, library, trust};
 
 /// The variable that names the folder to be tried first.
 pub(crate) const VARIABLE: &str = "PULSE_SHELL_CACHE_DIR";
@@ -155,7 +155,7 @@ impl Folder {
             Ok(file)
         };
         let marker = mark().map_err(|e| e.to_string())?;
-        loader::may_execute(&marker).map_err(|error| not_executable(&error, place))?;
+        library::may_execute(&marker).map_err(|error| not_executable(&error, place))?;
         let held = File::open(folder.path()).ok().filter(|held| held.try_lock_shared().is_ok());
         // From here on it is removed by what the marker lists.
         Ok(Self { path: folder.keep(), marker, _held: held })

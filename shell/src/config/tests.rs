@@ -17,7 +17,7 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 fn library(base: &str) -> String {
-    format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
+    crate::library::file_name(base)
 }
 
 const REMOTE: &str = r#"{ "manifestVersion": 1, "name": "b", "version": "1.0.0", "remoteEntry": "b" }"#;

@@ -16,16 +16,16 @@ use plugin_api::manifest::{RemoteManifest, RemoteRef};
 
 use super::{
     copies,
-    loader::{self, LibraryError},
     negotiator::{PlanContext, refusal},
     rehearsal::Change,
     remote::Found,
     resolver::Diagnostic,
 };
 use crate::{
-    archive::{Archive, Digest},
+    archive::Archive,
     config::{Config, Origin},
     failure::{Failure, Stage},
+    library::{self, Bundle, Digest, LibraryError},
     placement::{Code, Ending, OnThread, Placement, Times, Wake},
     preflight::Subject,
     trust,
@@ -170,7 +170,7 @@ impl Job {
         })?;
         let result = self.look(&library, &copy, found, (stages, note), cancel);
         if !matches!(result, Ok(Some(_))) {
-            loader::remove(&copy);
+            library::remove(&copy);
         }
         result
     }
@@ -199,10 +199,9 @@ impl Job {
             return Err(Failure::new(Stage::Check, "generation-damaged", text));
         }
         // They run with it.
-        for (_, shipped) in loader::bundled(library) {
-            is_trusted(&shipped)?;
-        }
-        loader::bring(library, copy).map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
+        let bundle = Bundle::of(library);
+        bundle.parts().try_for_each(is_trusted)?;
+        bundle.bring_to(copy).map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
         note(&mut stages, "copy");
         if current.is_some() && current == digest {
             return Ok(None);
@@ -285,8 +284,8 @@ fn examine(
     planned: &RemoteManifest,
     wanted: bool,
 ) -> Result<Option<Digest>, LibraryError> {
-    let embedded = loader::complete(copy).map_err(|error| loader::relocate(error, library))?;
-    loader::same_manifest(planned, &embedded, library)?;
+    let embedded = library::complete(copy).map_err(|error| error.of_original(library))?;
+    library::same_manifest(planned, &embedded, library)?;
     let stated: Option<Digest> = planned.sha256.as_ref().and_then(|digits| digits.parse().ok());
     if !wanted && stated.is_none() {
         return Ok(None);

@@ -7,10 +7,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::loader::LibraryError;
 use crate::{
     failure::{Failure, Stage},
     file::{self, CopyError},
+    library::LibraryError,
     private::{Folder, Places, none},
 };
 

@@ -1,7 +1,5 @@
-//! Libraries of remotes: read without running them, loaded from a private copy, unloaded for real.
+//! Libraries of remotes in this process: loaded from a private copy, unloaded for real.
 //!
-//! [`inspect`] reads a library's manifest section and never runs code; [`complete`] also looks whether all of the
-//! file is there.
 //! [`Library::load`] is the one place where the decision to trust a library is made, [`Library::unload`] the one
 //! place where its code leaves the process.
 // Loading foreign code and reading its entry point cannot be expressed in safe Rust.
@@ -24,84 +22,34 @@ use abi_stable::{
 use plugin_api::{
     abi::{ABI_REVISION, RemoteEntryRef},
     layout,
-    manifest::{ManifestError, RemoteManifest},
+    manifest::RemoteManifest,
 };
 
-use crate::{archive::Digest, difference, file::CopyError};
+use crate::{
+    file::CopyError,
+    library::{self, Bundle, LibraryError},
+};
 
-mod file;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod keys;
-mod mapping;
-mod needs;
 mod refusal;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod signals;
 #[cfg(target_os = "linux")]
 mod threads;
 
-pub(crate) use file::section_text;
-pub use file::{complete, inspect};
-pub(crate) use mapping::may_execute;
-pub use needs::{bring, bundled, remove};
 pub use refusal::Refusal;
 
-/// Why a library cannot be used. The path stands last in every message.
+/// Reason why a library cannot be loaded. The path stands last in every message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum LibraryError {
-    /// There is no file.
-    #[error("the library is missing; build the remote or correct its location: {0}")]
-    Missing(PathBuf),
-    /// The file system refuses.
-    #[error("the library cannot be read ({0}); let this user read it: {1}")]
-    Unreadable(io::Error, PathBuf),
-    /// A folder, a pipe, a device or another thing that is no file.
-    #[error("this is not a library ({0}); put the remote's library there, or correct its location: {1}")]
-    NotAFile(io::Error, PathBuf),
-    /// Larger than any library.
-    #[error("the library is too large ({0}, and at most {max} are loaded); strip its symbols, or correct its location: {1}", max = crate::file::MAX_LIBRARY)]
-    TooLarge(io::Error, PathBuf),
+pub enum LoadError {
+    /// Its file cannot be used.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
     /// There is no room for the private copy.
     #[error("the library cannot be copied ({0}); make room in this folder and let this user write there: {1}")]
     Copy(io::Error, PathBuf),
-    /// Not a library of any platform.
-    #[error("this file is not a library; put the remote's library there, or correct its location: {0}")]
-    NotALibrary(PathBuf),
-    /// A library that ends too early or contradicts itself.
-    #[error("the library is damaged or was copied only in part ({0}); copy it again: {1}")]
-    Damaged(String, PathBuf),
-    /// For another operating system or processor.
-    #[error("the library is for {found}, and this shell runs on {here}; build the remote for it: {path}")]
-    OtherPlatform {
-        /// What the library is for.
-        found: String,
-        /// What this shell is.
-        here: String,
-        /// The library.
-        path: PathBuf,
-    },
-    /// A library without a remote's manifest or entry point.
-    #[error("the library is no Pulse plugin ({0}); does it call `plugin_api::export!`? {1}")]
-    NotAPlugin(String, PathBuf),
-    /// Built with another revision of the contract.
-    #[error(
-        "the library was built for revision {found} of the plugin contract, and this shell speaks revision {}; \
-         rebuild it with a matching `plugin-api`: {path}",
-        ABI_REVISION
-    )]
-    Revision {
-        /// The library's revision.
-        found: u32,
-        /// The library.
-        path: PathBuf,
-    },
-    /// Its panics would end the process.
-    #[error(
-        "the library was built with `panic = \"abort\"`, so its first panic would end the shell; build it with \
-         `panic = \"unwind\"`: {0}"
-    )]
-    Aborts(PathBuf),
     /// The system's loader refuses it.
     #[error("the system cannot load the library ({1}); {advice}: {2}", advice = .0.advice())]
     Refused(Refusal, String, PathBuf),
@@ -110,65 +58,23 @@ pub enum LibraryError {
         "the library's plugin contract is laid out differently: {0}; rebuild it with this `plugin-api`: {1}"
     )]
     Layout(String, PathBuf),
-    /// The embedded manifest is wrong.
-    #[error("the manifest inside of the library is wrong: {0}; then build the library again: {1}")]
-    Manifest(ManifestError, PathBuf),
-    /// Its content is not what the manifest beside it states.
-    #[error(
-        "the library is not the one that its manifest states: its SHA-256 is {found}, and `sha256` says {stated}; \
-         copy the library again, or correct the manifest: {path}"
-    )]
-    Digest {
-        /// What the manifest states.
-        stated: Digest,
-        /// What the file has.
-        found: Digest,
-        /// The library.
-        path: PathBuf,
-    },
-    /// The running library says something else than the manifest that was planned with.
-    #[error(
-        "the library's own manifest differs from the one that was planned with ({0}); rebuild the library or \
-         correct the manifest: {1}"
-    )]
-    Descriptor(String, PathBuf),
 }
 
-impl LibraryError {
+impl LoadError {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Missing(_) => "library-missing",
-            Self::Unreadable(..) => "library-unreadable",
-            Self::TooLarge(..) => "library-too-large",
+            Self::Library(error) => error.code(),
             Self::Copy(..) => "copy-failed",
-            Self::NotAFile(..) | Self::NotALibrary(_) => "library-not-a-library",
-            Self::Damaged(..) => "library-damaged",
-            Self::OtherPlatform { .. } => "library-other-platform",
-            Self::NotAPlugin(..) => "library-not-a-plugin",
-            Self::Revision { .. } => "abi-revision",
-            Self::Aborts(_) => "panic-abort",
             Self::Refused(refusal, ..) => refusal.code(),
             Self::Layout(..) => "abi-layout",
-            Self::Manifest(error, _) => error.code(),
-            Self::Digest { .. } => "digest-mismatch",
-            Self::Descriptor(..) => "descriptor-mismatch",
-        }
-    }
-
-    pub(super) fn io(error: io::Error, path: &Path) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing(path.to_owned()),
-            io::ErrorKind::InvalidInput => Self::NotAFile(error, path.to_owned()),
-            io::ErrorKind::FileTooLarge => Self::TooLarge(error, path.to_owned()),
-            _ => Self::Unreadable(error, path.to_owned()),
         }
     }
 
     /// A library that could not be copied to `copy`.
-    pub(super) fn copying(error: CopyError, path: &Path, copy: &Path) -> Self {
+    fn copying(error: CopyError, path: &Path, copy: &Path) -> Self {
         match error {
-            CopyError::Read(error) => Self::io(error, path),
+            CopyError::Read(error) => LibraryError::io(error, path).into(),
             CopyError::Write(error) => Self::Copy(error, copy.parent().unwrap_or(copy).to_owned()),
         }
     }
@@ -240,8 +146,8 @@ impl Library {
     /// to trust it.
     ///
     /// # Errors
-    /// See [`LibraryError`].
-    pub fn open(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+    /// See [`LoadError`].
+    pub fn open(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LoadError> {
         // SAFETY: whoever configures a remote trusts it with this process, as with any native plugin.
         unsafe { Self::load(path, copy, planned) }
     }
@@ -257,34 +163,36 @@ impl Library {
     /// process. The caller has decided to trust it.
     ///
     /// # Errors
-    /// See [`LibraryError`].
-    pub unsafe fn load(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+    /// See [`LoadError`].
+    pub unsafe fn load(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LoadError> {
         if !copy.exists() {
-            crate::file::copy_library(path, copy).map_err(|e| LibraryError::copying(e, path, copy))?;
+            crate::file::copy_library(path, copy).map_err(|e| LoadError::copying(e, path, copy))?;
+            Bundle::of(path).bring_to(copy)?;
         }
         // SAFETY: passed on to the caller.
         let result = unsafe { Self::load_copy(path, copy, planned) };
         if result.is_err() {
-            remove(copy);
+            library::remove(copy);
         }
         result
     }
 
     /// # Safety
     /// As for [`load`](Self::load).
-    unsafe fn load_copy(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LibraryError> {
+    unsafe fn load_copy(path: &Path, copy: &Path, planned: &RemoteManifest) -> Result<Self, LoadError> {
         // Again, on the copy: the file may have changed since it was planned with.
-        let text = section_text(copy).map_err(|e| relocate(e, path))?;
-        same_manifest(planned, &file::parse(&text, path)?, path)?;
-        sign(copy);
-        // As the system calls it, for whoever looks for it in the memory map.
-        let mapped = bring(path, copy)?.canonicalize().map_err(|e| LibraryError::io(e, path))?;
+        let text = library::section_text(copy).map_err(|e| e.of_original(path))?;
+        library::same_manifest(planned, &library::parse(&text, path)?, path)?;
+        let mapped = library::loadable(copy);
+        sign(&mapped);
+        // By the path that the memory map has.
+        let mapped = mapped.canonicalize().map_err(|e| LibraryError::io(e, path))?;
         #[cfg(target_os = "linux")]
         let before = threads::Tasks::now();
         // SAFETY: the caller trusts the library, its constructors included.
         let library = unsafe { open(&mapped) }.map_err(|e| {
             let text = describe(&e).replace(&*mapped.to_string_lossy(), &path.to_string_lossy());
-            LibraryError::Refused(Refusal::of(&text), text, path.to_owned())
+            LoadError::Refused(Refusal::of(&text), text, path.to_owned())
         })?;
         let loaded = Loaded {
             library: ManuallyDrop::new(library),
@@ -305,30 +213,31 @@ impl Library {
 
     /// Returns the entry point of a library that was just loaded, whose manifest is `text`, after the checks of the
     /// contract.
-    fn root_of(library: &libloading::Library, path: &Path, text: &str) -> Result<RemoteEntryRef, LibraryError> {
+    fn root_of(library: &libloading::Library, path: &Path, text: &str) -> Result<RemoteEntryRef, LoadError> {
         // SAFETY: under this name `abi_stable` exports a static whose first bytes are an `AbiHeader`; a handle
         // on it is a pointer to it.
         let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
         let header = *header.map_err(|e| LibraryError::NotAPlugin(describe(&e), path.to_owned()))?;
         let header =
-            header.upgrade().map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
+            header.upgrade().map_err(|e| LoadError::Layout(one_line(&e.to_string()), path.to_owned()))?;
         let found = header.layout().ok_or_else(|| {
-            LibraryError::Layout("it was built without layout information".to_owned(), path.to_owned())
+            LoadError::Layout("it was built without layout information".to_owned(), path.to_owned())
         })?;
         layout::check(RemoteEntryRef::LAYOUT, found)
-            .map_err(|difference| LibraryError::Layout(difference, path.to_owned()))?;
+            .map_err(|difference| LoadError::Layout(difference, path.to_owned()))?;
         // SAFETY: the layout was just checked.
         let entry = unsafe { header.init_root_module_with_unchecked_layout::<RemoteEntryRef>() }
-            .map_err(|e| LibraryError::Layout(one_line(&e.to_string()), path.to_owned()))?;
+            .map_err(|e| LoadError::Layout(one_line(&e.to_string()), path.to_owned()))?;
         if entry.abi_revision() != ABI_REVISION {
-            return Err(LibraryError::Revision { found: entry.abi_revision(), path: path.to_owned() });
+            return Err(LibraryError::Revision { found: entry.abi_revision(), path: path.to_owned() }.into());
         }
         if entry.descriptor()().as_str() != text {
             // Two manifests in one library: which one is meant is not for the host to guess.
             return Err(LibraryError::Descriptor(
                 "its code and its section disagree".to_owned(),
                 path.to_owned(),
-            ));
+            )
+            .into());
         }
         Ok(entry)
     }
@@ -380,7 +289,7 @@ impl Library {
         fence(Ordering::SeqCst);
         let held = self.is_held();
         let Some(loaded) = self.loaded else { return Unloaded::Linked };
-        remove(&loaded.copy);
+        library::remove(&loaded.copy);
         if held {
             return Unloaded::Kept;
         }
@@ -422,22 +331,6 @@ impl Loaded {
     #[cfg(not(target_os = "linux"))]
     fn close(self) -> Unloaded {
         Unloaded::Kept
-    }
-}
-
-pub(super) fn relocate(error: LibraryError, path: &Path) -> LibraryError {
-    let path = path.to_owned();
-    match error {
-        LibraryError::Missing(_) => LibraryError::Missing(path),
-        LibraryError::Unreadable(e, _) => LibraryError::Unreadable(e, path),
-        LibraryError::NotALibrary(_) => LibraryError::NotALibrary(path),
-        LibraryError::Damaged(e, _) => LibraryError::Damaged(e, path),
-        LibraryError::OtherPlatform { found, here, .. } => LibraryError::OtherPlatform { found, here, path },
-        LibraryError::NotAPlugin(e, _) => LibraryError::NotAPlugin(e, path),
-        LibraryError::Revision { found, .. } => LibraryError::Revision { found, path },
-        LibraryError::Aborts(_) => LibraryError::Aborts(path),
-        LibraryError::Manifest(e, _) => LibraryError::Manifest(e, path),
-        other => other,
     }
 }
 
@@ -503,31 +396,6 @@ fn one_line(text: &str) -> String {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
     }
-}
-
-/// What is said beside the schema's place and the library's own digest must be the same; layout and order of the text are not part of it.
-pub(crate) fn same_manifest(
-    planned: &RemoteManifest,
-    found: &RemoteManifest,
-    path: &Path,
-) -> Result<(), LibraryError> {
-    let plain = |m: &RemoteManifest| RemoteManifest { schema: None, sha256: None, ..m.clone() };
-    let (planned, found) = (plain(planned), plain(found));
-    if planned == found {
-        return Ok(());
-    }
-    // Both were read from JSON and can be written as JSON again; without it the sentence is merely less precise.
-    let json = |m| serde_json::to_value(m).unwrap_or_default();
-    let (a, b) = (json(&planned), json(&found));
-    let difference = difference::first(&a, &b).map_or_else(String::new, |found| {
-        format!(
-            "at {}: {} was planned with, and the library has {}",
-            found.pointer,
-            found.value(0),
-            found.value(1)
-        )
-    });
-    Err(LibraryError::Descriptor(difference, path.to_owned()))
 }
 
 /// Where the C library keeps its notes on a thread of this process: at the head of the list of robust mutexes,

@@ -16,15 +16,15 @@ use plugin_api::{
 use super::{
     check::{Check, Checked},
     events::{Event, Events, Topic},
-    loader::LibraryError,
     replacement::Replacement,
     resolver::Participant,
 };
 use crate::{
-    archive::{Archive, Digest},
+    archive::Archive,
     compositor::Port,
     config::{Config, Origin},
     failure::{Failure, SharedFailure, Stage},
+    library::{Digest, LibraryError},
     placement::{Ending, Module, Note, Placement, SavedPanel, State, Times},
 };
 

@@ -23,10 +23,11 @@ use super::{
     retiring::Retiring,
 };
 use crate::{
-    archive::{Archive, Digest},
+    archive::Archive,
     compositor::{Port, Surface},
     config::Config,
     failure::{Failure, SharedFailure, Stage},
+    library::Digest,
     placement::{Code, OnThread, Placement, SavedPanel, State, Wake},
 };
 

@@ -15,9 +15,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::Digest,
     failure::{Failure, Stage},
     file,
+    library::Digest,
 };
 
 /// The form of the files; a file of another one is set aside.

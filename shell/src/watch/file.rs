@@ -13,9 +13,9 @@ use super::{Change, Pace, route::identity};
 use crate::{
     config::is_json,
     failure::{Failure, Stage},
-    federation::loader::{self, LibraryError},
     file,
     install::is_plugin,
+    library::{self, LibraryError},
 };
 
 /// What tells one content of a file from another, without reading it.
@@ -142,7 +142,7 @@ impl Followed {
 fn complete(path: &Path) -> Result<(), Failure> {
     let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
     if !is_json(path) {
-        return match loader::complete(path) {
+        return match library::complete(path) {
             Ok(_) | Err(LibraryError::Revision { .. } | LibraryError::OtherPlatform { .. }) => Ok(()),
             Err(LibraryError::Manifest(error, _)) if error.code() != "manifest-not-json" => Ok(()),
             Err(error) => Err(fail(error.code(), error.to_string())),

@@ -21,9 +21,10 @@ use pulse::{
     config::{Config, Options},
     failure::Stage,
     federation::{
-        loader::{self, Library},
+        loader::Library,
         resolver::{Live, Participant, Plan, Request, Slot, resolve},
     },
+    library,
     placement::State,
 };
 use shared_store::{AUTH, Atom, Store, bundled::Table};
@@ -387,7 +388,7 @@ const CONFIGURATIONS: &[Provocation] = &[
             bytes[at + magic.len() + 3] |= 0x80;
         }
         fs::write(&library, bytes).expect("libraries can be written");
-        loader::inspect(&library).expect_err("its panics end the process").code().to_owned()
+        library::inspect(&library).expect_err("its panics end the process").code().to_owned()
     }),
     #[cfg(target_os = "linux")]
     ("library-symbol", || unloadable("pthread_key_create", "pulse_is_not_there", "pulse_is_not_there")),
@@ -405,7 +406,7 @@ const CONFIGURATIONS: &[Provocation] = &[
             bytes[at..at + needed.len()].fill(b'x');
         }
         fs::write(&library, bytes).expect("libraries can be written");
-        let manifest = loader::inspect(&library).expect("its manifest is as it was");
+        let manifest = library::inspect(&library).expect("its manifest is as it was");
         let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
         assert!(error.to_string().contains("install what it needs"), "{error}");
         error.code().to_owned()
@@ -418,7 +419,7 @@ fn unloadable(from: &str, to: &str, what: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
     fs::write(&library, crate::support::edited(&libraries().bare, &[(from, to)])).expect("it can be written");
-    let manifest = loader::inspect(&library).expect("its manifest is as it was");
+    let manifest = library::inspect(&library).expect("its manifest is as it was");
     let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
     let told = error.to_string();
     assert!(told.contains(what) && told.ends_with(&*library.to_string_lossy()), "{told}");

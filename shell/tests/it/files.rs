@@ -10,8 +10,9 @@ use std::{
 };
 
 use pulse::{
-    archive::{Archive, Digest},
+    archive::Archive,
     choices::Choices,
+    library::Digest,
     watch::{Change, Watch},
 };
 use serde_json::{Value, json};

@@ -36,7 +36,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::needs;
+use crate::library;
 
 /// How long threads may take to end.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -222,7 +222,7 @@ fn names(line: &str, copy: &Path) -> bool {
 
 /// Returns true for a line of `maps` of the file `copy`, or of one that was brought along with it.
 fn is_own(line: &str, copy: &Path) -> bool {
-    let root = needs::root(copy);
+    let root = library::root(copy);
     file(line).is_some_and(|file| file == copy || root.is_some_and(|root| file.starts_with(root)))
 }
 

@@ -9,9 +9,9 @@ use plugin_api::{
 
 use super::Remote;
 use crate::{
-    archive::Digest,
     config::{Located, Origin, looked_for},
     failure::Failure,
+    library::Digest,
 };
 
 /// Origin of a remote.

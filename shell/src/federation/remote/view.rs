@@ -10,8 +10,8 @@ use plugin_api::manifest::{Expose, RemoteManifest};
 
 use super::{Blocked, CodeOrigin, Phase, Place, Remote};
 use crate::{
-    archive::Digest,
     failure::{SharedFailure, Stage},
+    library::Digest,
     placement::{Placement, State},
 };
 

@@ -21,7 +21,8 @@ use plugin_api::{
     tokens,
 };
 use pulse::{
-    federation::loader::{self, Library, Unloaded},
+    federation::loader::{Library, Unloaded},
+    library::{self, Bundle},
     theme,
 };
 use shared_store::bundled::Table;
@@ -113,7 +114,7 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
 fn round(library: &Path, copy: PathBuf, expose: &'static str, folder: &Path) -> Unloaded {
     let (library, folder) = (library.to_owned(), folder.to_owned());
     let run = move || {
-        let manifest = loader::inspect(&library).expect("a good library");
+        let manifest = library::inspect(&library).expect("a good library");
         let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
         live(loaded.entry(), expose, &folder);
         loaded
@@ -215,7 +216,7 @@ fn lives_in_a_process_of_their_own() {
         let (end, ends) = mpsc::channel::<()>();
         let (ready, is_ready) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
-            let manifest = loader::inspect(&library).expect("a good library");
+            let manifest = library::inspect(&library).expect("a good library");
             let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
             live(loaded.entry(), expose, &data);
             drop(ready);
@@ -242,7 +243,7 @@ fn a_library_whose_value_a_living_thread_still_has_is_kept() {
     let (library, copy) = (libraries().fixtures.clone(), folder.path().join("value.copy"));
     // The window's thread, as it were: it binds the shared crates that remotes offer.
     let window = thread::spawn(move || {
-        let manifest = loader::inspect(&library).expect("a good library");
+        let manifest = library::inspect(&library).expect("a good library");
         let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
@@ -261,7 +262,7 @@ fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
     let (library, copy) = (libraries().fixtures.clone(), folder.path().join("telemetry.copy"));
     // The window's thread again: the host takes what the hub of a remote gets.
     let window = thread::spawn(move || {
-        let manifest = loader::inspect(&library).expect("a good library");
+        let manifest = library::inspect(&library).expect("a good library");
         let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
@@ -279,7 +280,7 @@ fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
 /// A host and a remote without the SDK, whose file in the folder says where it panics.
 fn bare(folder: &Path) -> (Library, InitContext) {
     let library = &libraries().bare;
-    let manifest = loader::inspect(library).expect("a good library");
+    let manifest = library::inspect(library).expect("a good library");
     let loaded = Library::open(library, &folder.join("bare.copy"), &manifest).expect("a good library");
     let context = InitContext {
         services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
@@ -354,21 +355,22 @@ fn libraries_shipped_alongside_are_found() {
     let copy = folder.path().join("copies/user-1.so");
     fs::create_dir(folder.path().join("copies")).expect("a folder");
     fs::copy(app.join("libuser.so"), &copy).expect("libraries can be copied");
-    let files: Vec<PathBuf> =
-        loader::bundled(&app.join("libuser.so")).into_iter().map(|(_, file)| file).collect();
+    let bundle = Bundle::of(&app.join("libuser.so"));
+    let files: Vec<_> = bundle.parts().collect();
     assert!(files.len() == 2 && files.iter().all(|file| file.is_file()), "{files:?}");
-    let mapped = loader::bring(&app.join("libuser.so"), &copy).expect("there is room");
+    bundle.bring_to(&copy).expect("there is room");
     // The originals are not needed any more, and a copy can be copied in turn, as a preflight does.
     fs::rename(&app, folder.path().join("gone")).expect("a folder can be renamed");
     let again = folder.path().join("copies/user-2.so");
     fs::copy(&copy, &again).expect("libraries can be copied");
-    for library in [mapped, loader::bring(&copy, &again).expect("there is room")] {
-        let found = Command::new("ldd").arg(&library).output().expect("ldd starts").stdout;
+    Bundle::of(&copy).bring_to(&again).expect("there is room");
+    for copy in [&copy, &again] {
+        let found = Command::new("ldd").arg(library::loadable(copy)).output().expect("ldd starts").stdout;
         let found = String::from_utf8_lossy(&found).into_owned();
         assert!(found.contains("libpulsedeep.so") && !found.contains("not found"), "{found}");
     }
     for copy in [&copy, &again] {
-        loader::remove(copy);
+        library::remove(copy);
     }
     assert_eq!(fs::read_dir(folder.path().join("copies")).expect("a folder").count(), 0);
 }

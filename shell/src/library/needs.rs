@@ -11,15 +11,15 @@ use std::{
 };
 
 use object::{
-    Endianness, Object, ObjectSymbol, ReadRef, elf,
+    Endianness, Object, ReadRef, elf,
     read::{
         elf::{ElfFile, FileHeader},
         macho::{LoadCommandVariant, MachHeader, MachOFile},
     },
 };
 
-use super::{LibraryError, file};
-use crate::file as outside;
+use super::{LibraryError, inspect::with_library};
+use crate::file;
 
 /// At most so many libraries are brought along.
 const MOST: usize = 64;
@@ -40,62 +40,73 @@ struct Needs {
     inherited: Vec<String>,
 }
 
-/// Lists the libraries that are shipped alongside the library at `path`, directly or through each other: the path
-/// relative to its folder, and the file. Runs none of their code.
-pub fn bundled(path: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let home = home(path);
-    let mut found: Vec<(PathBuf, PathBuf)> = Vec::new();
-    let mut open = vec![(PathBuf::new(), needs(path), Vec::new())];
-    while let Some((folder, needs, inherited)) = open.pop() {
-        let folders: Vec<&String> = needs.folders.iter().chain(&inherited).collect();
-        for name in &needs.names {
-            let Some(place) = places(name, &folders).find_map(|place| {
-                let place = normal(&folder.join(place))?;
-                home.join(&place).is_file().then_some(place)
-            }) else {
-                continue;
-            };
-            if found.len() == MOST || found.iter().any(|(known, _)| *known == place) {
-                continue;
-            }
-            let file = home.join(&place);
-            let parent = place.parent().map(Path::to_owned).unwrap_or_default();
-            let below = self::needs(&file);
-            let inherited = inherited.iter().chain(&needs.inherited).cloned().collect();
-            found.push((place, file));
-            open.push((parent, below, inherited));
-        }
-    }
-    found
+/// A library, and the libraries that are shipped alongside it.
+pub struct Bundle {
+    library: PathBuf,
+    /// Path relative to the library's folder, and file.
+    parts: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Brings the libraries that are shipped alongside `path` to its private copy; the path to load the copy from.
-///
-/// # Errors
-/// Fails if they cannot be read, or there is no room for them.
-pub fn bring(path: &Path, copy: &Path) -> Result<PathBuf, LibraryError> {
-    let tree = tree(copy);
-    if !tree.exists() {
-        let bundled = bundled(path);
-        if bundled.is_empty() {
-            return Ok(copy.to_owned());
+impl Bundle {
+    /// Finds what is shipped alongside the library at `path`, directly or through each other. Runs none of their code.
+    pub fn of(path: &Path) -> Self {
+        let home = home(path);
+        let mut found: Vec<(PathBuf, PathBuf)> = Vec::new();
+        let mut open = vec![(PathBuf::new(), needs(path), Vec::new())];
+        while let Some((folder, needs, inherited)) = open.pop() {
+            let folders: Vec<&String> = needs.folders.iter().chain(&inherited).collect();
+            for name in &needs.names {
+                let Some(place) = places(name, &folders).find_map(|place| {
+                    let place = normal(&folder.join(place))?;
+                    home.join(&place).is_file().then_some(place)
+                }) else {
+                    continue;
+                };
+                if found.len() == MOST || found.iter().any(|(known, _)| *known == place) {
+                    continue;
+                }
+                let file = home.join(&place);
+                let parent = place.parent().map(Path::to_owned).unwrap_or_default();
+                let below = self::needs(&file);
+                let inherited = inherited.iter().chain(&needs.inherited).cloned().collect();
+                found.push((place, file));
+                open.push((parent, below, inherited));
+            }
+        }
+        Self { library: path.to_owned(), parts: found }
+    }
+
+    /// Returns the files that are shipped alongside the library.
+    pub fn parts(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().map(|(_, file)| &**file)
+    }
+
+    /// Brings the parts to the library's private copy, which is then loaded from [`loadable`].
+    ///
+    /// # Errors
+    /// Fails if they cannot be read, or there is no room for them.
+    pub fn bring_to(&self, copy: &Path) -> Result<(), LibraryError> {
+        let tree = tree(copy);
+        if self.parts.is_empty() || tree.exists() {
+            return Ok(());
         }
         let up = |place: &Path| place.components().filter(|part| *part == Component::ParentDir).count();
-        let steps = bundled.iter().map(|(place, _)| up(place)).max().unwrap_or_default();
-        let home = (0..steps).fold(tree.clone(), |folder, _| folder.join(STEP));
-        let made = bundled.iter().try_for_each(|(place, file)| take(file, &home, place));
-        let made = made.and_then(|()| fs::create_dir_all(&home));
-        made.map_err(|error| {
+        let steps = self.parts.iter().map(|(place, _)| up(place)).max().unwrap_or_default();
+        let home = (0..steps).fold(tree, |folder, _| folder.join(STEP));
+        let made = self.parts.iter().try_for_each(|(place, file)| take(file, &home, place));
+        made.and_then(|()| fs::create_dir_all(&home)).map_err(|error| {
             let text = format!("the libraries that are shipped alongside it cannot be copied: {error}");
-            LibraryError::Unreadable(io::Error::new(error.kind(), text), path.to_owned())
+            LibraryError::Unreadable(io::Error::new(error.kind(), text), self.library.clone())
         })?;
-    }
-    let inside = home(copy).join(copy.file_name().unwrap_or_default());
-    if !inside.exists() {
+        let inside = loadable(copy);
         let made = fs::hard_link(copy, &inside).or_else(|_| fs::copy(copy, &inside).map(drop));
-        made.map_err(|error| LibraryError::Unreadable(error, path.to_owned()))?;
+        made.map_err(|error| LibraryError::Unreadable(error, self.library.clone()))
     }
-    Ok(inside)
+}
+
+/// Returns the path to load a private copy from: among what was brought along with it, if anything was.
+pub fn loadable(copy: &Path) -> PathBuf {
+    home(copy).join(copy.file_name().unwrap_or_default())
 }
 
 /// Removes a private copy and what was brought along with it.
@@ -109,26 +120,10 @@ pub fn remove(copy: &Path) {
 }
 
 /// Returns the folder of a private copy and of all that was brought along with it, if anything was.
-pub(super) fn root(copy: &Path) -> Option<&Path> {
+pub(crate) fn root(copy: &Path) -> Option<&Path> {
     let mut name = copy.file_name()?.to_owned();
     name.push(".d");
     copy.ancestors().find(|folder| folder.file_name() == Some(&name))
-}
-
-/// Returns true when panics of this library end the process, as far as its imports show.
-///
-/// Rust's standard library imports the unwinder's functions for backtraces; the one that begins to unwind is there only
-/// when panics do.
-pub(super) fn aborts<'data>(library: &impl Object<'data>) -> bool {
-    let (mut traces, mut unwinds) = (false, false);
-    for symbol in library.dynamic_symbols() {
-        match symbol.name() {
-            Ok("_Unwind_Backtrace" | "__Unwind_Backtrace") => traces = true,
-            Ok("_Unwind_RaiseException" | "__Unwind_RaiseException") => unwinds = true,
-            _ => {}
-        }
-    }
-    traces && !unwinds
 }
 
 /// Copies a library to `place` below `home`.
@@ -136,7 +131,7 @@ fn take(file: &Path, home: &Path, place: &Path) -> io::Result<()> {
     let to = normal_in(home, place);
     fs::create_dir_all(to.parent().unwrap_or(home))?;
     let mut to = fs::File::create(to)?;
-    io::copy(&mut outside::open(file)?, &mut to).map(drop)
+    io::copy(&mut file::open(file)?, &mut to).map(drop)
 }
 
 /// Returns the folder of what is copied along with `copy`.
@@ -200,7 +195,7 @@ fn normal_in(home: &Path, place: &Path) -> PathBuf {
 
 /// Reads what the library at `path` needs; nothing for a file that is no library of this platform.
 fn needs(path: &Path) -> Needs {
-    let read = file::with_library(path, |library, _| {
+    let read = with_library(path, |library, _| {
         Ok(match library {
             object::File::Elf32(elf) => of_elf(elf),
             object::File::Elf64(elf) => of_elf(elf),

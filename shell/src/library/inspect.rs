@@ -1,15 +1,15 @@
-//! Libraries as files: read, compared with their size, never run.
+//! The manifest inside of a library, read from the tables of its file.
 
 use std::{cell::Cell, fs::File, io, ops::Range, path::Path};
 
-use object::{FileKind, Object, ObjectSection, ObjectSegment, ReadCache, ReadRef};
+use object::{FileKind, Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache, ReadRef};
 use plugin_api::{
     abi::ABI_REVISION,
     embed::{self, EmbedError},
     manifest::RemoteManifest,
 };
 
-use super::{LibraryError, needs};
+use super::LibraryError;
 use crate::file;
 
 type Image<'a> = object::File<'a, Frugal<'a>>;
@@ -84,7 +84,8 @@ pub(crate) fn section_text(path: &Path) -> Result<String, LibraryError> {
     with_library(path, |library, _| manifest_text(library, path))
 }
 
-pub(super) fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
+/// Reads the text of a manifest out of the library at `path`.
+pub(crate) fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
     RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
 }
 
@@ -146,10 +147,26 @@ fn manifest_text(library: &Image<'_>, path: &Path) -> Result<String, LibraryErro
     if found != ABI_REVISION {
         return Err(LibraryError::Revision { found, path: path.to_owned() });
     }
-    if revision != found || needs::aborts(library) {
+    if revision != found || aborts(library) {
         return Err(LibraryError::Aborts(path.to_owned()));
     }
     Ok(text.to_owned())
+}
+
+/// Returns true when panics of this library end the process, as far as its imports show.
+///
+/// Rust's standard library imports the unwinder's functions for backtraces; the one that begins to unwind is there only
+/// when panics do.
+fn aborts<'data>(library: &impl Object<'data>) -> bool {
+    let (mut traces, mut unwinds) = (false, false);
+    for symbol in library.dynamic_symbols() {
+        match symbol.name() {
+            Ok("_Unwind_Backtrace" | "__Unwind_Backtrace") => traces = true,
+            Ok("_Unwind_RaiseException" | "__Unwind_RaiseException") => unwinds = true,
+            _ => {}
+        }
+    }
+    traces && !unwinds
 }
 
 /// The first section or segment that goes beyond the end of the file, and where that ends.
