@@ -223,7 +223,7 @@ pub fn main() -> ExitCode {
     if matches!(cli.command, None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. }))
     {
         // These load libraries.
-        crate::static_tls::reserve();
+        crate::placement::loader::static_tls::reserve();
     }
     let result = match cli.command {
         None => run(cli.run),

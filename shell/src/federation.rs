@@ -31,7 +31,6 @@ mod decisions;
 mod events;
 mod host;
 mod inventory;
-pub mod loader;
 mod negotiator;
 mod notices;
 pub mod plan_text;

@@ -45,8 +45,6 @@ pub mod private;
 pub mod session;
 mod shared_file;
 pub mod standalone;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod static_tls;
 mod text;
 pub mod theme;
 mod trust;

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod ended;
+pub mod loader;
 mod module;
 mod notes;
 mod saved;

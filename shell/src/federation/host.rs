@@ -9,11 +9,11 @@ use plugin_api::{
 use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
-use super::{loader::Image, resolver::Providers};
+use super::resolver::Providers;
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage},
-    placement::{Bound, Module},
+    placement::{Bound, Module, loader::Image},
 };
 
 /// The crates that every host links, and keeps its own state in.

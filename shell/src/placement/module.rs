@@ -9,9 +9,9 @@ use plugin_api::{
     shared::{Consumer, Interface, SharedCrate},
 };
 
+use super::loader::Image;
 use crate::{
     failure::{Failure, Stage},
-    federation::loader::Image,
     text,
 };
 

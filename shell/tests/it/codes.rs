@@ -20,12 +20,9 @@ use pulse::{
     catalogue,
     config::{Config, Options},
     failure::Stage,
-    federation::{
-        loader::Library,
-        resolver::{Live, Participant, Plan, Request, Slot, resolve},
-    },
+    federation::resolver::{Live, Participant, Plan, Request, Slot, resolve},
     library,
-    placement::State,
+    placement::{State, loader::Library},
 };
 use shared_store::{AUTH, Atom, Store, bundled::Table};
 

@@ -21,8 +21,8 @@ use plugin_api::{
     tokens,
 };
 use pulse::{
-    federation::loader::{Library, Unloaded},
     library::{self, Bundle},
+    placement::loader::{Library, Unloaded},
     theme,
 };
 use shared_store::bundled::Table;

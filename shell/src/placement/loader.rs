@@ -35,6 +35,8 @@ mod keys;
 mod refusal;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod signals;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) mod static_tls;
 #[cfg(target_os = "linux")]
 mod threads;
 
@@ -358,30 +360,6 @@ unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
     let flags = LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR;
     // SAFETY: passed on to the caller.
     unsafe { Library::load_with_flags(path, flags) }.map(Into::into)
-}
-
-/// Returns the size of a remote's stack in bytes: that of a main thread, as in a window of the panel's own.
-///
-/// Only addresses are reserved; memory is used as far as the stack grows. `RUST_MIN_STACK` may ask for more.
-pub fn stack_size() -> usize {
-    const LEAST: usize = 8 << 20;
-    const MOST: usize = 64 << 20;
-    let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    main_stack().map_or(LEAST, |limit| limit.clamp(LEAST, MOST)).max(asked)
-}
-
-/// Returns the limit of the main thread's stack, in bytes.
-#[cfg(unix)]
-fn main_stack() -> Option<usize> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the system writes two numbers to a variable that holds two.
-    let result = unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) };
-    (result == 0).then(|| usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
-}
-
-#[cfg(not(unix))]
-fn main_stack() -> Option<usize> {
-    None
 }
 
 fn describe(error: &libloading::Error) -> String {
