@@ -15,10 +15,11 @@ use crate::{
     auth::{AuthService, Session},
     compositor::{Scene, set_reach},
     config::Config,
+    data::run_marker::RunMarker,
     ending::Ending,
     federation::{Event, Federation, Status},
     placement::Wake,
-    session, theme,
+    theme,
 };
 
 pub(crate) mod action;
@@ -100,7 +101,7 @@ impl Shell {
     fn new(config: Config, state: State, ending: Ending, ctx: &Context) -> Self {
         theme::install_fonts(ctx);
         // Before anything of a remote can end this run.
-        let (session, unclean) = session::Session::begin(&config.data_dir);
+        let (marker, unclean) = RunMarker::begin(&config.data_dir);
         let manifest = config.file.clone().map(|file| broken::follow(file, waker_now(ctx)));
         let federation = Federation::start(config, theme::fonts(), waker(ctx));
         let mut shell = Self {
@@ -113,7 +114,7 @@ impl Shell {
             messages: Messages::default(),
             last: None,
             install: Install::default(),
-            runs: Runs::new(session, unclean),
+            runs: Runs::new(marker, unclean),
             state,
             manifest,
             ending,

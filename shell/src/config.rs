@@ -11,11 +11,11 @@ use plugin_api::manifest::{
 };
 
 use crate::{
+    data::private::Places,
     failure::{Failure, Stage},
     file,
-    library::{self, LibraryError},
+    library::{self, LibraryError, search},
     preflight::Preflight,
-    private::Places,
     trust,
 };
 
@@ -210,17 +210,8 @@ impl Config {
     pub(crate) fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
         let Written { manifest, origin } = read_manifest(path)?;
         let own = path.parent().unwrap_or(Path::new("."));
-        let (library, looked) = self.find_entry(&manifest.remote_entry, own);
+        let (library, looked) = search::find(&manifest.remote_entry, own, &self.plugin_dirs);
         Ok(Located { manifest, library, origin, looked })
-    }
-
-    /// Finds the library called `base`: the first place where it is, else the first where it could be; and all of them.
-    fn find_entry(&self, base: &str, own: &Path) -> (PathBuf, Vec<PathBuf>) {
-        let name = library::file_name(base);
-        let mut folders = vec![own.to_owned()];
-        folders.extend(self.plugin_dirs.iter().cloned());
-        folders.extend(cargo_output(own));
-        find(folders.into_iter().map(|folder| folder.join(&name)).collect())
     }
 
     /// Locates the remote of a library.
@@ -230,7 +221,7 @@ impl Config {
         let mut parts = Path::new(location).components();
         let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
         let elsewhere = self.plugin_dirs.iter().filter(|_| is_name).map(|folder| folder.join(location));
-        let (library, looked) = find([path].into_iter().chain(elsewhere).collect());
+        let (library, looked) = search::first([path].into_iter().chain(elsewhere).collect());
         let looked = if is_name { looked } else { Vec::new() };
         let read = read_manifest(&library);
         let Written { manifest, origin } = read.map_err(|failure| match &*failure.code {
@@ -255,20 +246,6 @@ pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
     }
     let looked: Vec<_> = looked.iter().map(|path| format!("  {}", path.display())).collect();
     failure.with_details(format!("Looked for the library here, in this order:\n{}", looked.join("\n")))
-}
-
-/// Returns the first path at which there is a file, else the first one; and all of them.
-fn find(looked: Vec<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
-    let found = looked.iter().find(|path| path.is_file()).unwrap_or(&looked[0]).clone();
-    (found, looked)
-}
-
-/// Returns the folders into which cargo builds, for a manifest that lies in a package or in a folder of one.
-fn cargo_output(own: &Path) -> Vec<PathBuf> {
-    let packages = own.ancestors().take(2).filter(|folder| folder.join("Cargo.toml").is_file());
-    packages
-        .flat_map(|folder| ["release", "debug"].map(|profile| folder.join("target").join(profile)))
-        .collect()
 }
 
 /// The manifest of a JSON file or, by any other ending, the one inside of a library; runs no code.

@@ -5,16 +5,14 @@
 //! - [`compositor`]: surfaces, their frames, input and accessibility.
 //! - [`auth`]: who is signed in.
 //! - [`watch`]: which files of remotes have changed, once they are complete.
-//! - [`install`]: how a remote gets into the drop folder.
-//! - [`archive`]: the last good generations; [`choices`]: what was decided about remotes; [`session`]: how the last
-//!   run ended.
+//! - [`data`]: the files below the data folder, the drop folder among them, and private folders of one process.
 //! - [`library`]: what a library is as a file.
 //! - [`failure`]: what went wrong with a remote, as a value.
 //! - [`catalogue`]: every code, with what it means, why it happens and what to do.
 //! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
 //! - `limits`: how much of what a remote sends is taken; `links`: opens addresses off the window's thread.
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
-//! - [`private`]: the folders for what one process loads; `trust`: which files other users cannot change.
+//! - `trust`: which files other users cannot change.
 //! - `ending`: the system's request to end the shell.
 //! - `lock`: locks between processes; `worker`: the thread for what the window must not wait for.
 //! - [`preflight`]: a library tried in a process of its own.
@@ -22,28 +20,23 @@
 //! - [`cli`]: the command line.
 
 pub mod app;
-pub mod archive;
 pub mod auth;
 pub mod catalogue;
-pub mod choices;
 pub mod cli;
 pub mod compositor;
 pub mod config;
+pub mod data;
 mod difference;
 mod ending;
 pub mod failure;
 pub mod federation;
 mod file;
-pub mod install;
 pub mod library;
 mod limits;
 mod links;
 mod lock;
 pub mod placement;
 pub mod preflight;
-pub mod private;
-pub mod session;
-mod shared_file;
 pub mod standalone;
 mod text;
 pub mod theme;

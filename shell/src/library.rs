@@ -14,6 +14,7 @@ mod error;
 mod inspect;
 mod mapping;
 mod needs;
+pub(crate) mod search;
 
 pub use digest::{Digest, NoDigest};
 pub use error::LibraryError;

@@ -13,6 +13,7 @@ use plugin_api::abi::{Font, FrameInput};
 
 use crate::{
     compositor::{Mailbox, Source},
+    data::panels::SavedPanel,
     failure::{Failure, SharedFailure, Stage},
 };
 
@@ -20,13 +21,11 @@ mod ended;
 pub mod loader;
 mod module;
 mod notes;
-mod saved;
 mod thread;
 
 pub(crate) use ended::Provider;
 pub use ended::{Retired, Waiting};
 pub use module::{Bound, Module};
-pub use saved::SavedPanel;
 pub use thread::{Code, OnThread};
 
 /// Time that a remote has to close its surfaces and end its threads.

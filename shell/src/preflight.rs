@@ -28,7 +28,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{failure::Failure, private::Places};
+use crate::{data::private::Places, failure::Failure};
 
 mod channel;
 mod environment;

@@ -29,7 +29,10 @@ use notify::{
 };
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::{failure::Failure, install::is_plugin};
+use crate::{
+    data::drop_folder::{self, is_plugin},
+    failure::Failure,
+};
 
 mod file;
 mod route;
@@ -379,7 +382,7 @@ impl Follower {
         let Follow { files, folders, number } = follow;
         // In a folder that is followed already, what has come meanwhile is news.
         let listed = folders.iter().filter(|folder| !self.folders.contains_key(*folder));
-        let listed: Vec<_> = listed.flat_map(|folder| file::plugins(folder)).collect();
+        let listed: Vec<_> = listed.flat_map(|folder| drop_folder::files(folder)).flatten().collect();
         for path in files.iter().cloned().chain(listed) {
             self.files.entry(path).or_insert_with_key(|path| Followed::known(Stamp::of(path)));
         }
@@ -462,7 +465,7 @@ impl Follower {
             }
             let age = modified.and_then(|modified| modified.elapsed().ok());
             *listing = Listing { modified, sure: age.is_some_and(|age| age > COARSE) };
-            for path in file::plugins(folder) {
+            for path in drop_folder::files(folder).into_iter().flatten() {
                 self.files.entry(path).or_insert_with(|| Followed::known(None));
             }
         }

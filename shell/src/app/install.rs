@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     config::Config,
+    data::drop_folder::{DropFolder, Installed},
     failure::{Failure, SharedFailure, Stage, sentence},
     federation::{Federation, Place},
-    install::{Installed, install},
     placement::Wake,
 };
 
@@ -61,10 +61,11 @@ impl Install {
     /// Begins to install `file`, on a thread of its own.
     fn start(&mut self, file: PathBuf, config: &Config, wake: &Wake) {
         let (sender, result) = mpsc::channel();
-        let (config, wake, failed) = (config.clone(), wake.clone(), sender.clone());
+        let (data_dir, plugin_dirs) = (config.data_dir.clone(), config.plugin_dirs.clone());
+        let (wake, failed) = (wake.clone(), sender.clone());
         let run = move || {
             // A window that is closed listens no more.
-            let _ = sender.send(install(&file, &config));
+            let _ = sender.send(DropFolder::new(&data_dir).install(&file, &plugin_dirs));
             wake(std::time::Duration::ZERO);
         };
         if let Err(error) = thread::Builder::new().name("install".to_owned()).spawn(run) {

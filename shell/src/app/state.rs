@@ -1,8 +1,7 @@
 //! What the window remembers between two starts. Losing it costs nothing but convenience.
 
 use std::{
-    fs,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -100,14 +99,7 @@ impl State {
     }
 
     pub(super) fn save(&self) {
-        let save = || -> io::Result<()> {
-            let folder = self.file.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.persist(&self.file)?;
-            Ok(())
-        };
+        let save = || file::replace(&self.file, &serde_json::to_vec_pretty(self)?);
         if let Err(error) = save() {
             tracing::warn!(
                 code = "window-state-unwritable",
@@ -121,7 +113,11 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        fs,
+        io::Write,
+        sync::{Arc, Mutex},
+    };
 
     use super::*;
 

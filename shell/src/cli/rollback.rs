@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, Folders, folders, pretty, print};
 use crate::{
-    archive::{Archive, ArchiveError, Kept, Pin},
+    data::archive::{Archive, ArchiveError, Kept, Pin},
     text,
 };
 

@@ -14,7 +14,7 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 use plugin_api::manifest::{AuthConfig, HostManifest, MAX_MANIFEST_BYTES};
 
 use super::read_manifest;
-use crate::{file, library, private::NAME};
+use crate::{data::private::NAME, file, library};
 
 /// The former name of the folders.
 const FORMER: &str = "pulse";

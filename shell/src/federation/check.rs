@@ -22,8 +22,8 @@ use super::{
     resolver::Diagnostic,
 };
 use crate::{
-    archive::Archive,
     config::{Config, Origin},
+    data::archive::Archive,
     failure::{Failure, Stage},
     library::{self, Bundle, Digest, LibraryError},
     placement::{Code, Ending, OnThread, Placement, Times, Wake},

@@ -8,10 +8,10 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
+    data::private::{Folder, Places, none},
     failure::{Failure, Stage},
     file::{self, CopyError},
     library::LibraryError,
-    private::{Folder, Places, none},
 };
 
 /// The folders of this process for its copies. They go with this value, which clones share.

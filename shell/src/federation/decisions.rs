@@ -12,8 +12,10 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    archive::{Archive, ArchiveError, Listing},
-    choices::{self, Choices, ChoicesError, Decision, Disabled},
+    data::{
+        archive::{Archive, ArchiveError, Listing},
+        choices::{self, Choices, ChoicesError, Decision, Disabled},
+    },
     failure::{Failure, Stage},
     placement::Wake,
     worker::Worker,

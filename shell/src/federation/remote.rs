@@ -20,12 +20,12 @@ use super::{
     resolver::Participant,
 };
 use crate::{
-    archive::Archive,
     compositor::Port,
     config::{Config, Origin},
+    data::{archive::Archive, panels::SavedPanel},
     failure::{Failure, SharedFailure, Stage},
     library::{Digest, LibraryError},
-    placement::{Ending, Module, Note, Placement, SavedPanel, State, Times},
+    placement::{Ending, Module, Note, Placement, State, Times},
 };
 
 mod faults;

@@ -23,12 +23,12 @@ use super::{
     retiring::Retiring,
 };
 use crate::{
-    archive::Archive,
     compositor::{Port, Surface},
     config::Config,
+    data::{archive::Archive, panels::SavedPanel},
     failure::{Failure, SharedFailure, Stage},
     library::Digest,
-    placement::{Code, OnThread, Placement, SavedPanel, State, Wake},
+    placement::{Code, OnThread, Placement, State, Wake},
 };
 
 /// Time that other remotes wait for the copies of a remote that is being loaded.

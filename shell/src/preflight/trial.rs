@@ -18,11 +18,10 @@ use super::{Event, Subject, channel::Channel, failure as failures, processes};
 use crate::{
     compositor::{Scene, Surface},
     config::{Config, Options, read_manifest},
+    data::private::{self, Places},
     failure::{Failure, Stage},
     federation::{Federation, Remote, Status},
-    limits,
-    private::{self, Places},
-    theme,
+    limits, theme,
 };
 
 /// The size of each surface: that of a slot in a usual window.

@@ -3,7 +3,7 @@
 use std::{
     fs::Metadata,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -14,7 +14,6 @@ use crate::{
     config::is_json,
     failure::{Failure, Stage},
     file,
-    install::is_plugin,
     library::{self, LibraryError},
 };
 
@@ -161,10 +160,4 @@ fn complete(path: &Path) -> Result<(), Failure> {
     serde_json::from_slice::<serde::de::IgnoredAny>(&text).map(drop).map_err(|error| {
         fail("manifest-not-json", format!("the manifest is not JSON: {error}; correct it there: {shown}"))
     })
-}
-
-/// Every file directly in `folder` that may be a library or a manifest.
-pub(super) fn plugins(folder: &Path) -> Vec<PathBuf> {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| is_plugin(path)).collect()
 }

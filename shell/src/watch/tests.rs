@@ -10,7 +10,7 @@ use std::{
 use notify::{NullWatcher, WatcherKind, event::Flag};
 
 use super::*;
-use crate::shared_file::tests::{tells, told};
+use crate::data::shared_file::tests::{tells, told};
 
 /// Only a failing test ever waits as long.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -10,8 +10,7 @@ use std::{
 };
 
 use pulse::{
-    archive::Archive,
-    choices::Choices,
+    data::{archive::Archive, choices::Choices},
     library::Digest,
     watch::{Change, Watch},
 };

@@ -15,8 +15,8 @@ use std::{
 
 use pulse::{
     config::{Config, Options},
+    data::private::Places,
     library,
-    private::Places,
 };
 use serde_json::{Value, json};
 

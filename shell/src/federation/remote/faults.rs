@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    choices::{FAILURES, WINDOW},
     compositor::Mailbox,
+    data::choices::{FAILURES, WINDOW},
     failure::{Failure, SharedFailure},
     federation::{events::Topic, replacement::hung},
     placement::{Placement, State},

@@ -20,11 +20,10 @@ use plugin_api::manifest::{MAX_MANIFEST_BYTES, ManifestError, RemoteManifest, ne
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::shared_file::{Content, SharedFile, remedy};
 use crate::{
-    choices::remedy,
     file::{self, sync_folder},
     library::Digest,
-    shared_file::{Content, SharedFile},
 };
 
 /// How many generations of a remote are kept, beside a pinned one.

@@ -7,8 +7,7 @@
 //! All of this may wait: `[any thread but the window's]`.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -170,21 +169,16 @@ impl SharedFile {
 
     fn write<T: Content>(&self, content: &T) -> io::Result<()> {
         let text = text(content)?;
-        self.stage(&text)?.put(&self.path)?;
+        file::replace(&self.path, &text)?;
         // The file itself is safe; without its copy it is as good.
-        let _ = self.stage(&text).and_then(|copy| copy.put(&self.beside("bak")));
+        let _ = file::replace(&self.beside("bak"), &text);
         Ok(())
-    }
-
-    fn stage(&self, text: &[u8]) -> io::Result<Staged> {
-        let mut staged = Staged::new(self.folder())?;
-        staged.write_all(text)?;
-        Ok(staged)
     }
 
     /// Gives the damaged file another name, and its own to a file with `content`, unless that is the default.
     fn replace_damaged<T: Content>(&self, content: &T) -> io::Result<PathBuf> {
-        let new = if *content == T::default() { None } else { Some(self.stage(&text(content)?)?) };
+        let new =
+            if *content == T::default() { None } else { Some(Staged::with(self.folder(), &text(content)?)?) };
         let names = (1..=u32::MAX).map(|number| self.beside(&format!("damaged-{number}")));
         let free = names.into_iter().find(|path| path.symlink_metadata().is_err());
         let aside = free.ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
@@ -205,6 +199,15 @@ impl SharedFile {
         name.push(".");
         name.push(ending);
         name.into()
+    }
+}
+
+/// Returns what to do about an error of a file that shells share.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::Unsupported => "use the version of Pulse that wrote it, or move it away",
+        io::ErrorKind::TimedOut => "end the process that holds the lock, or try again",
+        _ => "make room and let this user read and write there",
     }
 }
 

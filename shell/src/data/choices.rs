@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::shared_file::{Content, SharedFile};
+use super::shared_file::{Content, SharedFile, remedy};
 
 /// So many failures within [`WINDOW`] disable a remote.
 pub const FAILURES: usize = 3;
@@ -72,15 +72,6 @@ impl ChoicesError {
 }
 
 pub(crate) const CODE: &str = "choices-unwritable";
-
-/// Returns what to do about an error of a file that shells share.
-pub(crate) fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::Unsupported => "use the version of Pulse that wrote it, or move it away",
-        io::ErrorKind::TimedOut => "end the process that holds the lock, or try again",
-        _ => "make room and let this user read and write there",
-    }
-}
 
 /// A decision, or a failure that may lead to one.
 #[derive(Clone, Debug)]

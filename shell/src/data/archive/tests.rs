@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::shared_file::tests::{tells, told};
+use crate::data::shared_file::tests::{tells, told};
 
 /// A data folder, and libraries to keep: to the archive they are bytes.
 struct Scene {

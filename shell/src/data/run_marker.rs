@@ -1,4 +1,4 @@
-//! Whether the last run of the shell came to an end of its own.
+//! Markers of runs of the shell, by which the next one knows whether the last was shut down properly.
 //!
 //! Each run holds a lock on a file of its own in `DATA/sessions` and removes it at the end.
 //! The system releases a lock however its process ends, so a file that can be locked is of a run that did not.
@@ -15,7 +15,8 @@ use std::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::{choices::remedy, file, lock::Lock, worker::Worker};
+use super::shared_file::remedy;
+use crate::{file, lock::Lock, worker::Worker};
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
@@ -32,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The time for which the start of the shell waits for the folder, and its end too.
 const LIMIT_OF_WAITING: Duration = Duration::from_secs(2);
 
-/// A run that did not end well.
+/// A run that was not shut down properly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Unclean {
@@ -42,9 +43,9 @@ pub struct Unclean {
     pub running: Vec<String>,
 }
 
-/// This run. Dropped without [`Session::end`], it counts as one that did not end well.
+/// The marker of this run. Dropped without [`RunMarker::end`], the run counts as one that was not shut down properly.
 #[derive(Debug)]
-pub struct Session {
+pub struct RunMarker {
     /// Writes; `None` once the run has ended, or where the system has no thread.
     worker: Option<Worker>,
     /// `None` while the folder is out of reach.
@@ -55,7 +56,7 @@ pub struct Session {
 /// The file of this run, which is locked, and its place.
 type Held = (File, PathBuf);
 
-impl Session {
+impl RunMarker {
     /// Begins a run, and returns how the last one ended if it was not shut down properly; that is reported once.
     ///
     /// Waits two seconds at most; a folder that is out of reach is logged.
@@ -63,7 +64,7 @@ impl Session {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let about = Unclean { started, running: Vec::new() };
         let (folder, held) = (data_dir.join("sessions"), Arc::default());
-        let worker = match Worker::start("session") {
+        let worker = match Worker::start("run marker") {
             Ok(worker) => worker,
             Err(error) => {
                 report(&error, &folder);
@@ -110,7 +111,7 @@ impl Session {
         });
     }
 
-    /// Ends the run well; waits two seconds at most.
+    /// Ends the run properly; waits two seconds at most.
     pub fn end(mut self) {
         let Some(worker) = self.worker.take() else { return };
         let held = Arc::clone(&self.held);
@@ -126,7 +127,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for RunMarker {
     fn drop(&mut self) {
         if let Some(worker) = self.worker.take() {
             worker.finish(LIMIT_OF_WAITING);

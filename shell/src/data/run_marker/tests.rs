@@ -1,5 +1,5 @@
 use super::*;
-use crate::shared_file::tests::{tells, told};
+use crate::data::shared_file::tests::{tells, told};
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.join("sessions").read_dir().expect("the folder is there");
@@ -11,10 +11,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn a_run_that_ends_well_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for _ in 0..2 {
-        let (mut session, last) = Session::begin(folder.path());
+        let (mut marker, last) = RunMarker::begin(folder.path());
         assert_eq!(last, None);
-        session.running(&["clock"]);
-        session.end();
+        marker.running(&["clock"]);
+        marker.end();
         assert!(files(folder.path()).is_empty());
     }
 }
@@ -22,30 +22,30 @@ fn a_run_that_ends_well_leaves_nothing() {
 #[test]
 fn a_run_that_does_not_is_told_once_with_what_ran() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (mut session, _) = Session::begin(folder.path());
-    session.running(&["clock", "remoteAnalytics"]);
-    session.running(&["clock"]);
+    let (mut marker, _) = RunMarker::begin(folder.path());
+    marker.running(&["clock", "remoteAnalytics"]);
+    marker.running(&["clock"]);
     // What the system does when a process is killed.
-    drop(session);
-    let (session, last) = Session::begin(folder.path());
+    drop(marker);
+    let (marker, last) = RunMarker::begin(folder.path());
     let last = last.expect("it did not end");
     assert_eq!(last.running, ["clock"]);
     assert!(last.started > 0);
-    session.end();
-    assert_eq!(Session::begin(folder.path()).1, None);
+    marker.end();
+    assert_eq!(RunMarker::begin(folder.path()).1, None);
 }
 
 #[test]
 fn a_run_that_goes_on_is_not_told() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (first, _) = Session::begin(folder.path());
-    let (second, last) = Session::begin(folder.path());
+    let (first, _) = RunMarker::begin(folder.path());
+    let (second, last) = RunMarker::begin(folder.path());
     assert_eq!(last, None);
     assert_eq!(files(folder.path()).len(), 2);
     first.end();
     drop(second);
     // Two at once: the later one counts, and both are over.
-    let (third, last) = Session::begin(folder.path());
+    let (third, last) = RunMarker::begin(folder.path());
     assert!(last.is_some());
     assert_eq!(files(folder.path()).len(), 1);
     third.end();
@@ -62,14 +62,14 @@ fn damaged_files_are_told_and_count() {
     for content in ["", "{", "3", &large] {
         write(content);
         let log = told(|| {
-            let (session, last) = Session::begin(folder.path());
+            let (marker, last) = RunMarker::begin(folder.path());
             assert_eq!(last, Some(Unclean::default()), "{content:.20}");
-            session.end();
+            marker.end();
         });
         assert_eq!(tells(&log, "session-damaged"), 1, "{log}");
     }
     fs::create_dir(folder.path().join("sessions/folder.json")).expect("it can be made");
-    assert_eq!(Session::begin(folder.path()).1, None);
+    assert_eq!(RunMarker::begin(folder.path()).1, None);
 }
 
 #[test]
@@ -77,10 +77,10 @@ fn a_folder_that_is_out_of_reach_is_told_and_no_obstacle() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("sessions"), "a file in its place").expect("it can be written");
     let log = told(|| {
-        let (mut session, last) = Session::begin(folder.path());
+        let (mut marker, last) = RunMarker::begin(folder.path());
         assert_eq!(last, None);
-        session.running(&["clock"]);
-        session.end();
+        marker.running(&["clock"]);
+        marker.end();
     });
     assert!(tells(&log, "session-unwritable") == 1, "{log}");
 }
@@ -88,22 +88,22 @@ fn a_folder_that_is_out_of_reach_is_told_and_no_obstacle() {
 #[test]
 fn at_most_so_many_names_are_written() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (mut session, _) = Session::begin(folder.path());
-    session.running(&vec!["x".repeat(64).as_str(); 5000]);
-    drop(session);
-    assert_eq!(Session::begin(folder.path()).1.expect("it did not end").running.len(), NAMES);
+    let (mut marker, _) = RunMarker::begin(folder.path());
+    marker.running(&vec!["x".repeat(64).as_str(); 5000]);
+    drop(marker);
+    assert_eq!(RunMarker::begin(folder.path()).1.expect("it did not end").running.len(), NAMES);
 }
 
 #[test]
 fn held_lock_does_not_keep_a_run_from_beginning() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    Session::begin(folder.path()).0.end();
+    RunMarker::begin(folder.path()).0.end();
     let _held = Lock::take(&folder.path().join("sessions/lock"), Duration::ZERO).expect("it is free");
     let log = told(|| {
-        let (mut session, last) = Session::begin(folder.path());
+        let (mut marker, last) = RunMarker::begin(folder.path());
         assert_eq!(last, None);
-        session.running(&["clock"]);
-        session.end();
+        marker.running(&["clock"]);
+        marker.end();
     });
     assert!(tells(&log, "session-unwritable") == 1 && log.contains("sessions/lock"), "{log}");
 }
@@ -117,8 +117,8 @@ fn files_that_are_not_of_this_version_are_left_alone() {
     for (name, content) in [("77.json", later), ("notes.json", "{}"), ("-.txt", "")] {
         fs::write(file(name), content).expect("it can be written");
     }
-    let (session, last) = Session::begin(folder.path());
-    session.end();
+    let (marker, last) = RunMarker::begin(folder.path());
+    marker.end();
     assert_eq!(last, None);
     assert_eq!(fs::read_to_string(file("77.json")).expect("it is there"), later);
     assert!(file("notes.json").exists() && file("-.txt").exists());
