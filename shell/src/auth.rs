@@ -14,6 +14,7 @@ mod error;
 mod http;
 mod identity;
 mod local;
+mod publish;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -16,8 +16,9 @@
 //! - `ending`: the system's request to end the shell.
 //! - `lock`: locks between processes; `worker`: the thread for what the window must not wait for.
 //! - [`preflight`]: a library tried in a process of its own.
-//! - [`app`] and [`standalone`]: the windows; only these know eframe.
-//! - [`cli`]: the command line.
+//! - [`fonts`]: the shell's own and the system's, for the shell and all remotes.
+//! - [`app`]: the windows; only these know eframe.
+//! - [`cli`]: the command line; [`log`]: the log of the shell and its remotes.
 
 pub mod app;
 pub mod auth;
@@ -31,15 +32,15 @@ mod ending;
 pub mod failure;
 pub mod federation;
 mod file;
+pub mod fonts;
 pub mod library;
 mod limits;
 mod links;
 mod lock;
+pub mod log;
 pub mod placement;
 pub mod preflight;
-pub mod standalone;
 mod text;
-pub mod theme;
 mod trust;
 pub mod watch;
 mod worker;

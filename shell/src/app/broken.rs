@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::{Config, ConfigError, Options},
     ending::Ending,
-    theme,
+    fonts,
 };
 
 /// The pause between two looks at the file.
@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) fn run(options: &Options, error: ConfigError) -> Result<bool, WindowError> {
     let ctx = Context::default();
     let ending = Ending::watch(waker_now(&ctx));
-    theme::install_fonts(&ctx);
+    fonts::install(&ctx);
     let state = Config::folders(options).map(|config| State::load(&config.data_dir)).unwrap_or_default();
     let placement = state.placement();
     ctx.options_mut(|options| options.zoom_factor = state.zoom());

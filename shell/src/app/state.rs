@@ -8,8 +8,8 @@ use std::{
 use egui::{Context, Pos2};
 use serde::{Deserialize, Serialize};
 
-use super::{inspector::Inspector, window::Placement};
-use crate::{file, theme::Preference};
+use super::{inspector::Inspector, theme::Preference, window::Placement};
+use crate::file;
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
@@ -113,34 +113,10 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        io::Write,
-        sync::{Arc, Mutex},
-    };
+    use std::fs;
 
     use super::*;
-
-    /// What `f` writes to the log.
-    fn told(f: impl FnOnce()) -> String {
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl Write for Lines {
-            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-                self.0.lock().expect("nobody panics while holding it").write(text)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(log, f);
-        let text = lines.0.lock().expect("nobody panics while holding it").clone();
-        String::from_utf8(text).expect("UTF-8")
-    }
+    use crate::log::tests::capture;
 
     /// The log tells `code` once, with the file, or nothing.
     fn check(told: &str, code: Option<&str>, file: &Path) {
@@ -189,15 +165,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("window.json");
         let load = || drop(State::load(folder.path()));
-        check(&told(load), None, &file);
+        check(&capture(load), None, &file);
         let state = State { selected: Some(("a".to_owned(), "./b".to_owned())), ..State::load(folder.path()) };
-        check(&told(|| state.save()), None, &file);
+        check(&capture(|| state.save()), None, &file);
         assert_eq!(State::load(folder.path()).selected, state.selected);
         fs::write(&file, "{").expect("a file can be written");
-        check(&told(load), Some("window-state-unreadable"), &file);
+        check(&capture(load), Some("window-state-unreadable"), &file);
         fs::remove_file(&file).expect("it is there");
         fs::create_dir(&file).expect("a folder in its place");
-        check(&told(load), Some("window-state-unreadable"), &file);
-        check(&told(|| state.save()), Some("window-state-unwritable"), &file);
+        check(&capture(load), Some("window-state-unreadable"), &file);
+        check(&capture(|| state.save()), Some("window-state-unwritable"), &file);
     }
 }

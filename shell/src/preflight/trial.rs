@@ -21,7 +21,7 @@ use crate::{
     data::private::{self, Places},
     failure::{Failure, Stage},
     federation::{Federation, Remote, Status},
-    limits, theme,
+    fonts, limits,
 };
 
 /// The size of each surface: that of a slot in a usual window.
@@ -193,7 +193,7 @@ impl<'a> Running<'a> {
         // Before any foreign code: the plan's providers load at once.
         say(Event::Begin { stage: "load".to_owned(), provider: None });
         let started = Instant::now();
-        let federation = ManuallyDrop::new(Federation::start(config, theme::fonts(), wake));
+        let federation = ManuallyDrop::new(Federation::start(config, fonts::all(), wake));
         let mut running = Self { federation, alias, wakes, ctx, started, say };
         let alone = !running.start_providers(subject)?;
         running.federation.want(alias);

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::shared_file::tests::{tells, told};
+use crate::log::tests::{capture, count};
 
 /// A data folder, and libraries to keep: to the archive they are bytes.
 struct Scene {
@@ -170,13 +170,13 @@ fn a_damaged_index_is_told_and_the_objects_stay() {
         fs::write(scene.archive.index_file(), "{ \"format\": 1, \"remotes\": 3 }").expect("it can be written");
     };
     damage();
-    let log = told(|| assert_eq!(scene.versions("clock"), ["1.0.0"]));
-    assert!(tells(&log, "archive-index-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
+    let log = capture(|| assert_eq!(scene.versions("clock"), ["1.0.0"]));
+    assert!(count(&log, "archive-index-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
     let copy = scene.archive.index_file().with_extension("json.bak");
     fs::write(copy, "{").expect("it can be written");
     damage();
-    let log = told(|| assert_eq!(scene.versions("clock"), [""; 0]));
-    assert!(tells(&log, "archive-index-damaged") == 1 && log.contains("index.json.damaged-2"), "{log}");
+    let log = capture(|| assert_eq!(scene.versions("clock"), [""; 0]));
+    assert!(count(&log, "archive-index-damaged") == 1 && log.contains("index.json.damaged-2"), "{log}");
     assert_eq!(scene.objects(), 1);
     assert_eq!(scene.keep("clock", "1.0.0", "one"), digest);
     assert_eq!((scene.versions("clock"), scene.objects()), (vec!["1.0.0".to_owned()], 1));

@@ -3,7 +3,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::shared_file::tests::{tells, told};
+use crate::log::tests::{capture, count};
 
 fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
@@ -75,15 +75,15 @@ fn what_cannot_be_read_is_told_and_what_cannot_be_written_holds() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("remotes.json");
     fs::write(&file, r#"{ "format": 1, "enabled": 3 }"#).expect("it can be written");
-    let log = told(|| assert!(!Choices::load(folder.path()).is_enabled("clock")));
-    assert!(tells(&log, "choices-damaged") == 1 && log.contains("remotes.json.damaged-1"), "{log}");
+    let log = capture(|| assert!(!Choices::load(folder.path()).is_enabled("clock")));
+    assert!(count(&log, "choices-damaged") == 1 && log.contains("remotes.json.damaged-1"), "{log}");
     // A folder that is a file.
     let nowhere = folder.path().join("file");
     fs::write(&nowhere, "").expect("it can be written");
     let mut choices = None;
-    let log = told(|| choices = Some(Choices::load(&nowhere)));
+    let log = capture(|| choices = Some(Choices::load(&nowhere)));
     let mut choices = choices.expect("it always loads");
-    assert!(tells(&log, "choices-unreadable") == 1, "{log}");
+    assert!(count(&log, "choices-unreadable") == 1, "{log}");
     let error = choices.enable("clock").expect_err("it cannot be written");
     assert_eq!(error.code(), "choices-unwritable");
     assert!(error.to_string().contains("`clock`") && choices.is_enabled("clock"), "{error}");

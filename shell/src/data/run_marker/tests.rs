@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::shared_file::tests::{tells, told};
+use crate::log::tests::{capture, count};
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.join("sessions").read_dir().expect("the folder is there");
@@ -61,12 +61,12 @@ fn damaged_files_are_told_and_count() {
     let large = format!("{{ \"running\": [\"{}\"] }}", "x".repeat(1 << 20));
     for content in ["", "{", "3", &large] {
         write(content);
-        let log = told(|| {
+        let log = capture(|| {
             let (marker, last) = RunMarker::begin(folder.path());
             assert_eq!(last, Some(Unclean::default()), "{content:.20}");
             marker.end();
         });
-        assert_eq!(tells(&log, "session-damaged"), 1, "{log}");
+        assert_eq!(count(&log, "session-damaged"), 1, "{log}");
     }
     fs::create_dir(folder.path().join("sessions/folder.json")).expect("it can be made");
     assert_eq!(RunMarker::begin(folder.path()).1, None);
@@ -76,13 +76,13 @@ fn damaged_files_are_told_and_count() {
 fn a_folder_that_is_out_of_reach_is_told_and_no_obstacle() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("sessions"), "a file in its place").expect("it can be written");
-    let log = told(|| {
+    let log = capture(|| {
         let (mut marker, last) = RunMarker::begin(folder.path());
         assert_eq!(last, None);
         marker.running(&["clock"]);
         marker.end();
     });
-    assert!(tells(&log, "session-unwritable") == 1, "{log}");
+    assert!(count(&log, "session-unwritable") == 1, "{log}");
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn held_lock_does_not_keep_a_run_from_beginning() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     RunMarker::begin(folder.path()).0.end();
     let _held = Lock::take(&folder.path().join("sessions/lock"), Duration::ZERO).expect("it is free");
-    let log = told(|| {
+    let log = capture(|| {
         let (mut marker, last) = RunMarker::begin(folder.path());
         assert_eq!(last, None);
         marker.running(&["clock"]);
         marker.end();
     });
-    assert!(tells(&log, "session-unwritable") == 1 && log.contains("sessions/lock"), "{log}");
+    assert!(count(&log, "session-unwritable") == 1 && log.contains("sessions/lock"), "{log}");
 }
 
 #[test]

@@ -1,38 +1,9 @@
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::thread;
 
 use proptest::prelude::*;
 
 use super::*;
-
-/// What `f` writes to the log.
-pub(crate) fn told(f: impl FnOnce()) -> String {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-    impl Write for Lines {
-        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("nobody panics while holding it").write(text)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(log, f);
-    let text = lines.0.lock().expect("nobody panics while holding it").clone();
-    String::from_utf8(text).expect("UTF-8")
-}
-
-/// How often the log tells this code.
-pub(crate) fn tells(log: &str, code: &str) -> usize {
-    log.matches(&format!("code=\"{code}\"")).count()
-}
+use crate::log::tests::{capture, count};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Numbers {
@@ -116,15 +87,15 @@ fn what_cannot_be_understood_is_told_and_set_aside() {
     let contents = ["", "{", "[]", r#"{ "format": 0, "numbers": [] }"#, r#"{ "numbers": [] }"#, "\u{0}"];
     for (number, content) in (1..).zip(contents) {
         fs::write(file.path(), content).expect("it can be written");
-        let log = told(|| assert_eq!(read(&file), [0; 0]));
-        assert_eq!(tells(&log, "choices-damaged"), 1, "{log}");
+        let log = capture(|| assert_eq!(read(&file), [0; 0]));
+        assert_eq!(count(&log, "choices-damaged"), 1, "{log}");
         assert!(log.contains(&format!("numbers.json.damaged-{number}")), "{log}");
         let aside = file.beside(&format!("damaged-{number}"));
         assert_eq!(fs::read_to_string(aside).expect("it was set aside"), content);
-        assert_eq!(told(|| drop(read(&file))), "", "it is told once");
+        assert_eq!(capture(|| drop(read(&file))), "", "it is told once");
     }
     fs::create_dir(file.path()).expect("a folder in its place");
-    let log = told(|| _ = add(&file, 1).expect("it is set aside too"));
+    let log = capture(|| _ = add(&file, 1).expect("it is set aside too"));
     assert!(log.contains("it is a folder") && read(&file) == [1], "{log}");
 }
 
@@ -138,8 +109,8 @@ fn damaged_file_is_replaced_by_its_copy() {
     let good = fs::read(file.path()).expect("it is there");
     for (at, content) in (1..).zip([&good[..good.len() / 2], b"", &[0; 4096]]) {
         fs::write(file.path(), content).expect("it can be written");
-        let log = told(|| assert_eq!(read(&file), [7, 8], "also the last change"));
-        assert!(tells(&log, "choices-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
+        let log = capture(|| assert_eq!(read(&file), [7, 8], "also the last change"));
+        assert!(count(&log, "choices-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
         assert_eq!(fs::read(file.path()).expect("it is there"), good);
         assert_eq!(fs::read(file.beside(&format!("damaged-{at}"))).expect("it was set aside"), content);
     }
@@ -150,7 +121,7 @@ fn damaged_file_is_replaced_by_its_copy() {
     // With the lock held it is used all the same.
     fs::write(file.path(), "{").expect("it can be written");
     let _held = Lock::take(&file.beside("lock"), Duration::ZERO).expect("it is free");
-    let log = told(|| assert_eq!(read(&file), [7, 8]));
+    let log = capture(|| assert_eq!(read(&file), [7, 8]));
     assert!(log.contains("nor replaced") && log.contains("numbers.json.lock"), "{log}");
     assert_eq!(fs::read(file.path()).expect("it is there"), b"{");
 }

@@ -14,7 +14,7 @@ use telemetry::{
 };
 
 use super::{Note, Shared, copied};
-use crate::{failure::Stage, limits, text, theme::system};
+use crate::{failure::Stage, fonts, limits, text};
 
 /// Rate limits of the remote's log and reports.
 pub(super) struct Rates {
@@ -93,7 +93,7 @@ impl HostServices for ServicesOf {
 
     fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font> {
         let cluster = cluster.as_str();
-        system::find(&cluster[..cluster.floor_char_boundary(limits::CLUSTER)], families).into()
+        fonts::find(&cluster[..cluster.floor_char_boundary(limits::CLUSTER)], families).into()
     }
     fn library(&self) -> RString {
         self.0.upgrade().map_or_else(RString::new, |shared| shared.library.as_str().into())

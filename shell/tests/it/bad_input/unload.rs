@@ -21,9 +21,9 @@ use plugin_api::{
     tokens,
 };
 use pulse::{
+    fonts,
     library::{self, Bundle},
     placement::loader::{Library, Unloaded},
-    theme,
 };
 use shared_store::bundled::Table;
 use telemetry::{api::HubArc, bundled::Switch, replay};
@@ -96,7 +96,7 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
         services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
         scope: scope.into(),
         data_dir: folder.to_string_lossy().into_owned().into(),
-        fonts: theme::fonts().into(),
+        fonts: fonts::all().into(),
     };
     let mut remote = entry.init()(context).into_result().expect("init");
     let surface = remote.get(expose.into(), SurfaceContext { id: 1, state: ROption::RNone });

@@ -31,7 +31,7 @@ fn the_window_does_not_wait_for_a_font_and_is_drawn_again_with_it() {
         return;
     }
     let ctx = Context::default();
-    super::super::install_fonts(&ctx);
+    super::super::install(&ctx);
     let (sender, asked) = std::sync::mpsc::channel();
     ctx.set_request_repaint_callback(move |_| _ = sender.send(()));
     let has = |ctx: &Context| {

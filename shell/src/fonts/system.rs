@@ -1,4 +1,4 @@
-//! Fonts of the system, for characters that the shell's own fonts lack: one provider for the shell and all remotes.
+//! Fonts of the system: one provider for the shell and all remotes.
 //!
 //! The first look at what is installed takes hundreds of milliseconds, and each new script reads a file.
 //! Hence a remote asks on its own thread ([`find`]) and waits there; the window's thread never does

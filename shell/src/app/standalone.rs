@@ -3,7 +3,7 @@
 //! ```no_run
 //! # fn example(remote_entry: fn() -> plugin_api::abi::RemoteEntryRef) {
 //! // `examples/standalone.rs` of a plugin:
-//! pulse::standalone::main(remote_entry());
+//! pulse::app::standalone::main(remote_entry());
 //! # }
 //! ```
 
@@ -21,20 +21,20 @@ use plugin_api::{
     theme::{caption, color},
 };
 
+use super::{
+    FRAME_BUDGET, WindowError, close_at_request,
+    slot::Slot,
+    theme::Preference,
+    waker, waker_now,
+    window::{self, Placement},
+};
 use crate::{
-    app::{
-        self, WindowError, close_at_request,
-        slot::Slot,
-        waker, waker_now,
-        window::{self, Placement},
-    },
-    cli,
     compositor::Scene,
     config::{Config, ConfigError, Options, read_manifest},
     ending::Ending,
     failure::Failure,
     federation::Federation,
-    theme,
+    fonts, log,
 };
 
 /// Why a remote cannot be shown alone.
@@ -67,7 +67,7 @@ impl StandaloneError {
 ///
 /// `--data-dir DIR` names the folder for its data.
 pub fn main(entry: RemoteEntryRef) -> ExitCode {
-    cli::init_log();
+    log::init();
     let mut arguments = std::env::args_os().skip(1);
     let mut options = Options::default();
     while let Some(argument) = arguments.next() {
@@ -79,7 +79,7 @@ pub fn main(entry: RemoteEntryRef) -> ExitCode {
     }
     let run = || -> Result<(), StandaloneError> {
         let config = alone(&options, BTreeMap::new())?;
-        show(move |ctx| Federation::linked(config, entry, theme::fonts(), waker(ctx)))
+        show(move |ctx| Federation::linked(config, entry, fonts::all(), waker(ctx)))
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -101,7 +101,7 @@ pub fn run(path: &Path, options: &Options) -> Result<(), StandaloneError> {
     let reference = RemoteRef { name: name.clone(), location: path.to_string_lossy().into_owned() };
     // Built again while it is shown, it takes over from itself.
     let config = Config { watch: true, ..alone(options, BTreeMap::from([(name, reference)]))? };
-    show(move |ctx| Ok(Federation::start(config, theme::fonts(), waker(ctx))))
+    show(move |ctx| Ok(Federation::start(config, fonts::all(), waker(ctx))))
 }
 
 /// A host that offers nothing: the remote uses its own copies.
@@ -115,7 +115,7 @@ fn alone(options: &Options, remotes: BTreeMap<String, RemoteRef>) -> Result<Conf
 fn show(make: impl FnOnce(&Context) -> Result<Federation, Failure>) -> Result<(), StandaloneError> {
     let ctx = Context::default();
     let ending = Ending::watch(waker_now(&ctx));
-    theme::install_fonts(&ctx);
+    fonts::install(&ctx);
     let federation = make(&ctx)?;
     let title = federation.remotes().values().next().map_or("Pulse", |e| e.title()).to_owned();
     let alone = Alone { federation, slot: Slot::default(), ending: ending.clone() };
@@ -143,8 +143,8 @@ impl eframe::App for Alone {
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
-        let tokens = theme::Preference::System.tokens(ui.ctx().system_theme());
-        let scene = Scene { tokens: *tokens, deadline: Instant::now() + app::FRAME_BUDGET };
+        let tokens = Preference::System.tokens(ui.ctx().system_theme());
+        let scene = Scene { tokens: *tokens, deadline: Instant::now() + FRAME_BUDGET };
         plugin_api::theme::apply(ui.ctx(), tokens);
         let frame = egui::Frame::new().fill(color(tokens.panel)).inner_margin(Margin::symmetric(16, 5));
         Panel::bottom("standalone").frame(frame).show_separator_line(false).show(ui, |ui| {
