@@ -14,7 +14,7 @@
 //! - `file`: the one way to open what comes from outside; `text`: what others say, bounded and without controls.
 //! - `trust`: which files other users cannot change.
 //! - `ending`: the system's request to end the shell.
-//! - `lock`: locks between processes; `worker`: the thread for what the window must not wait for.
+//! - `lock`: locks between processes; `spawn`: threads; `worker`: the one for what the window must not wait for.
 //! - [`preflight`]: a library tried in a process of its own.
 //! - [`fonts`]: the shell's own and the system's, for the shell and all remotes.
 //! - [`app`]: the windows; only these know eframe.
@@ -40,6 +40,7 @@ mod lock;
 pub mod log;
 pub mod placement;
 pub mod preflight;
+mod spawn;
 mod text;
 mod trust;
 pub mod watch;

@@ -22,13 +22,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, SyncSender},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{data::private::Places, failure::Failure};
+use crate::{data::private::Places, failure::Failure, spawn::spawn};
 
 mod channel;
 mod environment;
@@ -257,12 +256,11 @@ impl Preflight {
         drop(command);
         let (sender, lines) = mpsc::sync_channel(QUEUE);
         let guard = GuardProcess { child, lines, words: Vec::new() };
-        let listen = thread::Builder::new().name("preflight:guard".to_owned());
-        match listen.spawn(move || read(reader, &sender)) {
+        match spawn("preflight:guard", "follow a trial", move || read(reader, &sender)) {
             Ok(_) => Ok(guard),
             Err(error) => {
                 guard.end();
-                Err(error)
+                Err(error.into())
             }
         }
     }

@@ -32,6 +32,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::{
     data::drop_folder::{self, is_plugin},
     failure::Failure,
+    spawn::{SpawnError, spawn},
 };
 
 mod file;
@@ -198,14 +199,8 @@ impl Watch {
             follower.system = start_system(|| system(its)).map_err(|error| follower.tell_limit(&error)).ok();
             follower.run();
         };
-        let thread = thread::Builder::new().name("watch".to_owned()).spawn(run);
-        if let Err(error) = &thread {
-            tracing::error!(
-                code = "no-thread",
-                "rebuilt libraries are not noticed, because the system gives no thread ({error}); end other programs \
-                 and start the shell again"
-            );
-        }
+        let thread = spawn("watch", "follow files, so rebuilt libraries are not noticed", run);
+        let thread = thread.inspect_err(SpawnError::log);
         Self { shared, thread: thread.ok(), ended }
     }
 
@@ -552,7 +547,7 @@ impl Follower {
 /// Starts the system's notifications. They need a thread, and panic without one.
 fn start_system(start: impl FnOnce() -> notify::Result<System>) -> notify::Result<System> {
     // First one that is given back: the panic would be logged as the shell's own.
-    thread::Builder::new().spawn(|| ()).map_err(notify::Error::io).map(drop)?;
+    spawn("watch", "follow files", || ()).map_err(|error| notify::Error::io(error.into()))?;
     let started = catch_unwind(AssertUnwindSafe(start));
     started.unwrap_or_else(|_| Err(notify::Error::generic("the system has no thread for it")))
 }

@@ -25,6 +25,7 @@ use crate::{
     config::{Config, ConfigError, Options},
     ending::Ending,
     fonts,
+    spawn::spawn,
 };
 
 /// The pause between two looks at the file.
@@ -68,11 +69,8 @@ fn load_again(
             wake();
         }
     };
-    if let Err(error) = thread::Builder::new().name("config".to_owned()).spawn(run) {
-        tracing::warn!(
-            code = "no-thread",
-            "the host's manifest is not read again ({error}); close something or raise the limit, and start again"
-        );
+    if let Err(error) = spawn("config", "read the host's manifest again", run) {
+        error.log();
     }
     (retry, loaded)
 }
@@ -95,8 +93,8 @@ pub(super) fn follow(file: PathBuf, wake: impl Fn() + Send + 'static) -> Receive
             }
         }
     };
-    if let Err(error) = thread::Builder::new().name("config".to_owned()).spawn(run) {
-        tracing::debug!("changes of the host's manifest are not noticed: {error}");
+    if let Err(error) = spawn("config", "follow the host's manifest", run) {
+        tracing::debug!("{error}");
     }
     changes
 }

@@ -64,10 +64,10 @@ impl RunMarker {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let about = Unclean { started, running: Vec::new() };
         let (folder, held) = (data_dir.join("sessions"), Arc::default());
-        let worker = match Worker::start("run marker") {
+        let worker = match Worker::start("run marker", "mark this run") {
             Ok(worker) => worker,
             Err(error) => {
-                report(&error, &folder);
+                report(&error.into(), &folder);
                 return (Self { worker: None, held, about }, None);
             }
         };

@@ -7,7 +7,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -28,6 +27,7 @@ use crate::{
     library::{self, Bundle, Digest, LibraryError},
     placement::{Code, Ending, OnThread, Placement, Times, Wake},
     preflight::Subject,
+    spawn::spawn,
     trust,
 };
 
@@ -124,12 +124,9 @@ impl Check {
             let _ = sender.send(job.run(&stop));
             wake(Duration::ZERO);
         };
-        if let Err(error) = thread::Builder::new().name(format!("check:{alias}")).spawn(run) {
-            let text = format!(
-                "could not spawn a thread to check `{alias}` ({error}); close something or raise the limit, then retry"
-            );
+        if let Err(error) = spawn(format!("check:{alias}"), format!("check `{alias}`"), run) {
             // The receiver is right here.
-            let _ = failed.send(Err(Failure::new(Stage::Check, "no-thread", text)));
+            let _ = failed.send(Err(error.failure(Stage::Check)));
         }
         Self { result, cancel }
     }

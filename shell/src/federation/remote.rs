@@ -26,6 +26,7 @@ use crate::{
     failure::{Failure, SharedFailure, Stage},
     library::{Digest, LibraryError},
     placement::{Ending, Module, Note, Placement, State, Times},
+    spawn::{SpawnError, spawn},
 };
 
 mod faults;
@@ -471,13 +472,9 @@ impl Remote {
                 tracing::warn!(remote = name, code = error.code(), "{error}");
             }
         };
-        if let Err(error) = std::thread::Builder::new().name(format!("keep:{alias}")).spawn(keep) {
-            tracing::warn!(
-                remote = alias,
-                code = "no-thread",
-                "could not spawn a thread to archive this generation of `{alias}` ({error}), so it cannot be rolled \
-                 back to; close something or raise the limit"
-            );
+        let what = format!("archive this generation of `{alias}`, so it cannot be rolled back to");
+        if let Err(error) = spawn(format!("keep:{alias}"), what, keep) {
+            tracing::warn!(remote = alias, code = SpawnError::CODE, "{error}");
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     sync::{Arc, mpsc},
-    thread,
     time::Duration,
 };
 
@@ -11,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::{
     data::drop_folder::{DropFolder, Scanned},
     placement::Wake,
+    spawn::spawn,
 };
 
 /// The time for which the start of the shell waits for the drop folder.
@@ -54,12 +54,9 @@ impl Scan {
                 its(false);
             }
         };
-        if let Err(error) = thread::Builder::new().name("scan".to_owned()).spawn(run) {
-            tracing::error!(
-                code = "no-thread",
-                "cannot spawn a thread for the drop folder ({error}), so remotes that are put there later are not \
-                 noticed; end other programs and start the shell again"
-            );
+        let what = "look into the drop folder, so remotes that are put there later are not noticed";
+        if let Err(error) = spawn("scan", what, run) {
+            error.log();
             look(true);
         }
         Self { requests, shared }

@@ -8,7 +8,6 @@ use std::{
     collections::HashMap,
     mem,
     sync::{Arc, LazyLock},
-    thread,
 };
 
 use abi_stable::std_types::RSlice;
@@ -22,6 +21,8 @@ use plugin_api::{
     },
     theme,
 };
+
+use crate::spawn::spawn;
 
 /// Made, and the system asked, when the first character is missing.
 static SYSTEM: LazyLock<SystemFontProvider> = LazyLock::new(SystemFontProvider::new);
@@ -120,7 +121,7 @@ impl Later {
             }
         };
         // Without a thread the characters stay boxes until other ones are missing.
-        if thread::Builder::new().name("fonts".to_owned()).spawn(search).is_err() {
+        if spawn("fonts", "look for a font", search).is_err() {
             self.0.lock().searching = false;
         }
     }

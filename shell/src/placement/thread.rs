@@ -28,6 +28,7 @@ use super::{
 use crate::{
     compositor::{Mailbox, Source, frame::Held},
     failure::{Failure, SharedFailure, Stage},
+    spawn::spawn_with,
 };
 
 mod inbox;
@@ -154,17 +155,10 @@ impl OnThread {
                 thread.run(&code, &manifest)
             }
         };
-        let thread = thread::Builder::new().name(format!("remote:{}", shared.name));
-        let thread = thread.stack_size(stack_size()).spawn(run);
-        let thread = thread
-            .map_err(|error| {
-                let text = format!(
-                    "could not spawn a thread for `{}` ({error}); close something or raise the limit, then retry",
-                    shared.name
-                );
-                shared.fail(Failure::new(Stage::Load, "no-thread", text));
-            })
-            .ok();
+        let name = &shared.name;
+        let builder = thread::Builder::new().stack_size(stack_size());
+        let thread = spawn_with(builder, format!("remote:{name}"), format!("run `{name}`"), run);
+        let thread = thread.map_err(|error| shared.fail(error.failure(Stage::Load))).ok();
         Self { calls, shared, thread, ending: None }
     }
 

@@ -69,8 +69,7 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
     ("plugin-api/src/manifest/host.rs", &["loaded-first", "version-first"]),
     ("plugin-api/src/theme.rs", &["pulse-regular", "pulse-strong"]),
     ("shared-store/src/facade.rs", &["shared-store"]),
-    ("shell/src/auth.rs", &["pulse-auth"]),
-    ("shell/src/private.rs", &["pulse-shell"]),
+    ("shell/src/data/private.rs", &["pulse-shell"]),
     (
         // The rules by which a copy is chosen.
         "shell/src/federation/resolver/explain.rs",
