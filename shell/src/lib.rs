@@ -15,7 +15,7 @@
 //! - `trust`: which files other users cannot change.
 //! - `ending`: the system's request to end the shell.
 //! - `lock`: locks between processes; `spawn`: threads; `worker`: the one for what the window must not wait for.
-//! - [`preflight`]: a library tried in a process of its own.
+//! - [`preflight`]: a library tried in a process of its own; `trial`: what runs there.
 //! - [`fonts`]: the shell's own and the system's, for the shell and all remotes.
 //! - [`app`]: the windows; only these know eframe.
 //! - [`cli`]: the command line; [`log`]: the log of the shell and its remotes.
@@ -42,6 +42,7 @@ pub mod placement;
 pub mod preflight;
 mod spawn;
 mod text;
+mod trial;
 mod trust;
 pub mod watch;
 mod worker;

@@ -9,6 +9,7 @@ use plugin_api::manifest::RemoteManifest;
 
 use crate::difference;
 
+pub(crate) mod copy_name;
 mod digest;
 mod error;
 mod inspect;

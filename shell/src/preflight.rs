@@ -5,7 +5,7 @@
 //!       ◀── events, verdict ──        ◀── channel with a word of its own ──
 //! ```
 //!
-//! The [`trial`] reports each stage as it begins and ends. A library that takes its process with it is refused with the
+//! The trial reports each stage as it begins and ends. A library that takes its process with it is refused with the
 //! stage that was at work. The guard believes nothing that the library could have written without effort: see
 //! `channel`. A library is taken when the trial's last message is its verdict *and* its process then exits with status 0.
 //!
@@ -27,14 +27,16 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{data::private::Places, failure::Failure, spawn::spawn};
+use crate::{data::private::Places, failure::Failure, library::copy_name, spawn::spawn};
 
 mod channel;
 mod environment;
-mod failure;
+pub(crate) mod failure;
 pub(crate) mod guard;
 mod processes;
-pub mod trial;
+
+pub(crate) use channel::Channel;
+pub(crate) use processes::isolate;
 
 /// The time that a trial may take by default.
 pub const LIMIT: Duration = Duration::from_secs(5);
@@ -126,11 +128,7 @@ impl Subject {
         let name = self.name.to_string_lossy();
         let text = text.replace(&*self.library.to_string_lossy(), &name);
         // With others, each copy has been renamed by the trial, which knows whose it is.
-        if self.with.is_empty() {
-            trial::rename_copies(&text, folder, |_| Some(name.to_string()))
-        } else {
-            text
-        }
+        if self.with.is_empty() { copy_name::replace(&text, folder, |_| Some(name.to_string())) } else { text }
     }
 }
 

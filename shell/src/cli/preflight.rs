@@ -11,8 +11,8 @@ use super::{Exit, named, print};
 use crate::{
     config::{Config, Options},
     failure::{Failure, Stage},
-    preflight::{Event, LIMIT, Preflight, Role, Subject, guard, trial},
-    text,
+    preflight::{Event, LIMIT, Preflight, Role, Subject, guard},
+    text, trial,
 };
 
 pub(super) const EXAMPLES: &str = "Examples:

@@ -1,5 +1,5 @@
-//! The trial itself: one federation without a window, in which a library is loaded, each expose draws a frame, and
-//! everything is closed again.
+//! What runs in the process of a preflight: a federation without a window, in which a library is loaded, each expose
+//! draws a frame, and everything is closed again.
 
 use std::{
     collections::BTreeMap,
@@ -14,14 +14,16 @@ use std::{
 use egui::{Pos2, RawInput, Rect, Vec2};
 use plugin_api::{abi::RemoteError, manifest::RemoteRef, tokens};
 
-use super::{Event, Subject, channel::Channel, failure as failures, processes};
 use crate::{
     compositor::{Scene, Surface},
     config::{Config, Options, read_manifest},
     data::private::{self, Places},
     failure::{Failure, Stage},
     federation::{Federation, Remote, Status},
-    fonts, limits,
+    fonts,
+    library::copy_name,
+    limits,
+    preflight::{Channel, Event, Subject, failure as failures, isolate},
 };
 
 /// The size of each surface: that of a slot in a usual window.
@@ -36,7 +38,7 @@ const CLOSE: Duration = Duration::from_millis(250);
 
 /// Tries `subject` as the process of the trial. Returns the exit code; anything but 0 refuses the library.
 pub(crate) fn main(subject: &Subject) -> u8 {
-    processes::isolate();
+    isolate();
     let mut channel = match Channel::open() {
         Ok(channel) => channel,
         Err(error) => {
@@ -71,8 +73,8 @@ pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), F
     let copies = env::var_os(private::VARIABLE).and_then(|folder| PathBuf::from(folder).canonicalize().ok());
     let rename = |text: &str| {
         let Some(copies) = &copies else { return text.to_owned() };
-        rename_copies(text, copies, |stem| {
-            let path = aliases.paths.iter().find(|(alias, _)| stem_of(alias) == stem)?.1;
+        copy_name::replace(text, copies, |stem| {
+            let path = aliases.paths.iter().find(|(alias, _)| copy_name::stem(alias) == stem)?.1;
             Some(path.to_string_lossy().into_owned())
         })
     };
@@ -130,31 +132,6 @@ fn may_open_later(failure: &Failure) -> bool {
     failure.stage == Stage::Open
         && failure.code != "new-panicked"
         && failure.code != RemoteError::EXPOSE_UNKNOWN
-}
-
-/// The beginning of the names of a remote's private copies.
-fn stem_of(alias: &str) -> String {
-    alias.chars().filter(char::is_ascii_alphanumeric).take(40).collect()
-}
-
-/// Replaces paths of private copies below `folder` by what `name` returns for the beginning of the copy's name.
-pub(super) fn rename_copies(text: &str, folder: &Path, name: impl Fn(&str) -> Option<String>) -> String {
-    let folder = folder.to_string_lossy();
-    let (mut renamed, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find(&*folder) {
-        let (before, path) = rest.split_at(at);
-        renamed.push_str(before);
-        let below = &path[folder.len()..];
-        let end = below.find(|c: char| c.is_whitespace() || "`'\":;,()".contains(c)).unwrap_or(below.len());
-        let file = below[..end].rsplit(['/', '\\']).next().unwrap_or_default();
-        let stem = file.strip_suffix(env::consts::DLL_SUFFIX).and_then(|stem| Some(stem.rsplit_once('-')?.0));
-        match stem.and_then(&name) {
-            Some(own) => renamed.push_str(&own),
-            None => renamed.push_str(&path[..folder.len() + end]),
-        }
-        rest = &below[end..];
-    }
-    renamed + rest
 }
 
 /// A federation on trial. It is never dropped: that would unload libraries and wait.
