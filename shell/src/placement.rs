@@ -97,6 +97,22 @@ impl dyn Placement + '_ {
     }
 }
 
+/// Returns the failure of a generation that does not return from a call while it starts.
+pub(crate) fn hung(stage: Stage, waited: Duration) -> Failure {
+    let (code, what) = match stage {
+        Stage::Load => ("load-hung", "is loaded"),
+        Stage::Init => ("init-hung", "starts"),
+        Stage::Open => ("new-hung", "opens a panel"),
+        _ => ("frame-hung", "draws its first picture"),
+    };
+    let text = format!(
+        "the remote has not answered for {} s while it {what}; its thread and its library are kept until the shell \
+         ends; report this to the plugin's author",
+        waited.as_secs()
+    );
+    Failure::new(stage, code, text)
+}
+
 /// State that a generation of a remote has reached.
 #[derive(Clone)]
 pub enum State {

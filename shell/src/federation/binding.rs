@@ -12,7 +12,7 @@ use plugin_api::{
 
 use super::{
     Remote,
-    negotiator::{Negotiator, Remotes},
+    negotiator::{BadOffer, Fault, Negotiator, Remotes, Unusable},
     resolver::{Assignment, Plan, Slot},
 };
 use crate::{
@@ -20,27 +20,6 @@ use crate::{
     placement::{Bind, Module},
     text,
 };
-
-/// Reason why a participant cannot be pointed at the copy that the plan gives it.
-pub(super) struct Unusable {
-    pub(super) fault: Fault,
-    pub(super) failure: Failure,
-}
-
-/// Participant at fault.
-pub(super) enum Fault {
-    /// The copy is not as its manifest states.
-    Offer(Slot),
-    /// The remote of this name is not as its manifest states.
-    Consumer(String),
-}
-
-/// A copy that could not be bound for a consumer, where the consumer runs.
-pub(super) struct BadOffer {
-    pub(super) consumer: Arc<str>,
-    pub(super) offer: Slot,
-    pub(super) failure: Failure,
-}
 
 /// Interfaces for one remote.
 pub(super) struct Scope {

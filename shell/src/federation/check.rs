@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 use plugin_api::manifest::{RemoteManifest, RemoteRef};
 
 use super::{
+    admission::{PlanContext, refusal},
     copies,
-    negotiator::{PlanContext, refusal},
+    found::Found,
     rehearsal::Change,
-    remote::Found,
     resolver::Diagnostic,
 };
 use crate::{

@@ -15,8 +15,9 @@ use plugin_api::manifest::RemoteRef;
 use super::{
     decisions::{self, Decisions},
     events::{Event, Topic},
+    found::{CodeOrigin, Place},
     negotiator::Remotes,
-    remote::{CodeOrigin, Place, Remote},
+    remote::Remote,
     scan::{self, Scan},
 };
 use crate::{

@@ -16,6 +16,7 @@ use plugin_api::{
 use super::{
     check::{Check, Checked},
     events::{Event, Events, Topic},
+    found::{CodeOrigin, Found, Place, source},
     replacement::Replacement,
     resolver::Participant,
 };
@@ -30,14 +31,9 @@ use crate::{
 };
 
 mod faults;
-mod found;
 mod view;
 
 use faults::Faults;
-pub use found::Place;
-pub(super) use found::log_missing;
-use found::source;
-pub(super) use found::{CodeOrigin, Found};
 pub use view::Status;
 
 /// One configured remote. `[window's thread]`

@@ -7,7 +7,6 @@ use plugin_api::{
     manifest::{RemoteManifest, RemoteRef},
 };
 
-use super::Remote;
 use crate::{
     config::{Located, Origin, looked_for},
     failure::Failure,
@@ -33,13 +32,13 @@ pub enum Place {
 }
 
 /// A remote whose manifest was read.
-pub(in crate::federation) struct Found {
-    pub(in crate::federation) manifest: Arc<RemoteManifest>,
+pub(super) struct Found {
+    pub(super) manifest: Arc<RemoteManifest>,
     /// The manifest as it is written; `None` for a linked remote.
-    pub(in crate::federation) origin: Option<Origin>,
-    pub(in crate::federation) code: CodeOrigin,
+    pub(super) origin: Option<Origin>,
+    pub(super) code: CodeOrigin,
     /// Folders in which its library was looked for.
-    pub(in crate::federation) looked: Vec<PathBuf>,
+    pub(super) looked: Vec<PathBuf>,
 }
 
 impl From<Located> for Found {
@@ -55,13 +54,13 @@ impl From<Located> for Found {
 
 impl Found {
     /// Adds the folders in which the library was looked for to `failure`.
-    pub(in crate::federation) fn looked_for(&self, failure: Failure) -> Failure {
+    pub(super) fn looked_for(&self, failure: Failure) -> Failure {
         looked_for(failure, &self.looked)
     }
 }
 
 /// Origin of a remote's code.
-pub(in crate::federation) enum CodeOrigin {
+pub(super) enum CodeOrigin {
     Library(PathBuf),
     Linked(RemoteEntryRef),
 }
@@ -74,22 +73,4 @@ pub(super) fn source(reference: &RemoteRef, place: &Place) -> RemoteRef {
         Place::Pinned { library, .. } => library,
     };
     RemoteRef { name: reference.name.clone(), location: instead.to_string_lossy().into_owned() }
-}
-
-/// Logs the libraries that are missing: five with their places, the others as a count.
-pub(in crate::federation) fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
-    const NAMED: usize = 5;
-    let missing: Vec<_> = remotes
-        .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))
-        .filter(|(_, failure)| failure.code == "library-missing")
-        .collect();
-    for (alias, failure) in missing.iter().take(NAMED) {
-        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
-    }
-    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
-        tracing::error!(
-            code = "library-missing",
-            "the libraries of {more} more remotes are missing; build or install them"
-        );
-    }
 }
