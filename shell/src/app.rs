@@ -1,5 +1,5 @@
-//! The window: sidebar, surfaces, status bar. With [`standalone`](crate::standalone) the only place that knows
-//! eframe.
+//! The window: sidebar, surfaces, status bar; and one remote alone in a window, [`standalone`]. The only place that
+//! knows eframe.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +9,16 @@ use std::{
 
 use egui::{Context, KeyboardShortcut, Margin, Modifiers, Panel, Rect, Ui};
 use plugin_api::{theme::color, tokens::Tokens};
-use shared_store::{AUTH, AUTH_TOKEN, Auth, Store, Token};
 
 use crate::{
-    auth::{AuthService, Session},
+    auth::AuthService,
     compositor::{Scene, set_reach},
     config::Config,
+    data::run_marker::RunMarker,
     ending::Ending,
     federation::{Event, Federation, Status},
+    fonts,
     placement::Wake,
-    session, theme,
 };
 
 pub(crate) mod action;
@@ -30,9 +30,11 @@ mod parts;
 mod remotes;
 mod sidebar;
 pub(crate) mod slot;
+pub mod standalone;
 mod state;
 mod statusbar;
 mod strips;
+mod theme;
 pub(crate) mod window;
 
 pub use window::WindowError;
@@ -98,11 +100,11 @@ struct Shell {
 
 impl Shell {
     fn new(config: Config, state: State, ending: Ending, ctx: &Context) -> Self {
-        theme::install_fonts(ctx);
+        fonts::install(ctx);
         // Before anything of a remote can end this run.
-        let (session, unclean) = session::Session::begin(&config.data_dir);
+        let (marker, unclean) = RunMarker::begin(&config.data_dir);
         let manifest = config.file.clone().map(|file| broken::follow(file, waker_now(ctx)));
-        let federation = Federation::start(config, theme::fonts(), waker(ctx));
+        let federation = Federation::start(config, fonts::all(), waker(ctx));
         let mut shell = Self {
             federation,
             auth: None,
@@ -113,7 +115,7 @@ impl Shell {
             messages: Messages::default(),
             last: None,
             install: Install::default(),
-            runs: Runs::new(session, unclean),
+            runs: Runs::new(marker, unclean),
             state,
             manifest,
             ending,
@@ -142,19 +144,8 @@ impl Shell {
         let Some(store) = self.federation.store().cloned() else { return };
         let config = self.federation.config();
         let wake = waker(ctx);
-        let sink = move |session: Option<&Session>| publish(&store, session);
         let wake = Arc::new(move || wake(Duration::ZERO));
-        self.auth = Some(AuthService::start(&config.auth, &config.config_dir, sink, wake));
-    }
-}
-
-/// Writes who is signed in to the store: the one place where that is kept.
-fn publish(store: &Store, session: Option<&Session>) {
-    let token = session.and_then(|s| s.token.as_ref()).map(|t| Token::new(t.expose()));
-    let auth = Auth { user: session.map(|s| s.user.clone()), is_authenticated: session.is_some() };
-    let written = store.set(&AUTH_TOKEN, &token).and_then(|()| store.set(&AUTH, &auth));
-    if let Err(error) = written {
-        tracing::error!(code = error.code(), "who is signed in cannot be published: {error}");
+        self.auth = Some(AuthService::publish_to(store, &config.auth, &config.config_dir, wake));
     }
 }
 

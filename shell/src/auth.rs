@@ -14,7 +14,9 @@ mod error;
 mod http;
 mod identity;
 mod local;
+mod publish;
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +31,8 @@ use ureq::Agent;
 pub use error::AuthError;
 pub use identity::Secret;
 pub use local::PROFILE_FILE;
+
+use crate::spawn::spawn;
 
 /// Who signed in, and the token that stands for it.
 #[derive(Clone, Debug)]
@@ -181,11 +185,13 @@ impl AuthService {
             config_dir: config_dir.to_owned(),
             timing,
         };
-        let spawned = thread::Builder::new().name("pulse-auth".to_owned()).spawn(move || worker.run());
+        let spawned = spawn("auth", "sign in", move || worker.run());
         let service = match spawned {
             Ok(worker) => Self { shared, worker: Some(worker) },
             Err(error) => {
-                let error = AuthError::Worker { reason: format!("the system gives it no thread ({error})") };
+                let error = AuthError::Worker {
+                    reason: format!("the system refuses it a thread ({})", io::Error::from(error)),
+                };
                 tracing::error!(code = error.code(), "{error}");
                 Self { shared, worker: None }
             }

@@ -52,10 +52,13 @@ impl Entry {
     /// Lines are longer where a word is, and in the example, which is to be copied.
     pub fn render(&self, width: usize) -> String {
         let mut text = format!("{}  ({})\n", self.code, self.group);
+        let options = textwrap::Options::new(width)
+            .break_words(false)
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
         let (cause, remedy) = (format!("Cause: {}", self.cause), format!("What to do: {}", self.remedy));
         for paragraph in [&self.meaning, &cause, &remedy] {
-            text.push('\n');
-            wrap(paragraph, width, &mut text);
+            text.extend(["\n", &textwrap::fill(paragraph, &options), "\n"]);
         }
         if let Some(example) = self.example {
             text.push('\n');
@@ -63,25 +66,6 @@ impl Entry {
         }
         text
     }
-}
-
-/// Adds `paragraph` in lines of at most `width` characters.
-fn wrap(paragraph: &str, width: usize, out: &mut String) {
-    let mut column = 0;
-    for word in paragraph.split_whitespace() {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            out.push('\n');
-            column = 0;
-        }
-        if column > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += length;
-    }
-    out.push('\n');
 }
 
 /// The entries of a text in the form of `docs/codes.md`; what is not in that form is left out.

@@ -20,7 +20,7 @@ use crate::{
     config::{Config, ConfigError, Options, is_json, migrate, read_manifest},
     ending,
     failure::Failure,
-    standalone,
+    log,
 };
 
 mod install;
@@ -217,14 +217,14 @@ impl From<Failure> for Exit {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    init_log();
+    log::init();
     ending::await_children();
     let cli = Cli::parse();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     if matches!(cli.command, None | Some(Command::Run(_) | Command::Preflight(_) | Command::Standalone { .. }))
     {
         // These load libraries.
-        crate::static_tls::reserve();
+        crate::placement::loader::static_tls::reserve();
     }
     let result = match cli.command {
         None => run(cli.run),
@@ -240,7 +240,7 @@ pub fn main() -> ExitCode {
         Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);
             migrate(options.data_dir.is_some());
-            standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
+            app::standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
         }),
     };
     match result {
@@ -251,34 +251,6 @@ pub fn main() -> ExitCode {
         }
     }
 }
-
-/// Sends the log to standard error, filtered by `PULSE_SHELL_LOG`; without it, remotes are heard like the shell itself.
-pub fn init_log() {
-    const DEFAULT: &str = "warn,winit=error,pulse=info,[{remote}]=info";
-    let chosen = variable(LOG).map(|text| text.to_string_lossy().into_owned());
-    let parsed = chosen.as_ref().map(tracing_subscriber::EnvFilter::try_new);
-    let (filter, wrong) = match parsed {
-        Some(Ok(filter)) => (Some(filter), None),
-        Some(Err(error)) => (None, Some(error)),
-        None => (None, None),
-    };
-    // A second call, by a test or an example, leaves the first subscriber in place.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new(DEFAULT)))
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .event_format(telemetry::line::OneLine::default())
-        .try_init();
-    if let Some(error) = wrong {
-        tracing::warn!(
-            code = "log-filter-invalid",
-            "{LOG} is not applied ({error}); write LEVEL or TARGET=LEVEL,…, with a level of error, warn, info, debug, \
-             trace or off"
-        );
-    }
-}
-
-const LOG: &str = "PULSE_SHELL_LOG";
 
 /// Refuses to let other machines drive the window: egui's protocol for that asks for no password.
 fn check_inspection() -> Result<(), Exit> {

@@ -11,11 +11,11 @@ use negotiation::manifest::{
 };
 
 use crate::{
+    data::private::Places,
     failure::{Failure, Stage},
-    federation::loader::{self, LibraryError},
     file,
+    library::{self, LibraryError, search},
     preflight::Preflight,
-    private::Places,
     trust,
 };
 
@@ -210,17 +210,8 @@ impl Config {
     pub(crate) fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
         let Written { manifest, origin } = read_manifest(path)?;
         let own = path.parent().unwrap_or(Path::new("."));
-        let (library, looked) = self.find_entry(&manifest.remote_entry, own);
+        let (library, looked) = search::find(&manifest.remote_entry, own, &self.plugin_dirs);
         Ok(Located { manifest, library, origin, looked })
-    }
-
-    /// Finds the library called `base`: the first place where it is, else the first where it could be; and all of them.
-    fn find_entry(&self, base: &str, own: &Path) -> (PathBuf, Vec<PathBuf>) {
-        let name = format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
-        let mut folders = vec![own.to_owned()];
-        folders.extend(self.plugin_dirs.iter().cloned());
-        folders.extend(cargo_output(own));
-        find(folders.into_iter().map(|folder| folder.join(&name)).collect())
     }
 
     /// Locates the remote of a library.
@@ -230,7 +221,7 @@ impl Config {
         let mut parts = Path::new(location).components();
         let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
         let elsewhere = self.plugin_dirs.iter().filter(|_| is_name).map(|folder| folder.join(location));
-        let (library, looked) = find([path].into_iter().chain(elsewhere).collect());
+        let (library, looked) = search::first([path].into_iter().chain(elsewhere).collect());
         let looked = if is_name { looked } else { Vec::new() };
         let read = read_manifest(&library);
         let Written { manifest, origin } = read.map_err(|failure| match &*failure.code {
@@ -257,20 +248,6 @@ pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
     failure.with_details(format!("Looked for the library here, in this order:\n{}", looked.join("\n")))
 }
 
-/// Returns the first path at which there is a file, else the first one; and all of them.
-fn find(looked: Vec<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
-    let found = looked.iter().find(|path| path.is_file()).unwrap_or(&looked[0]).clone();
-    (found, looked)
-}
-
-/// Returns the folders into which cargo builds, for a manifest that lies in a package or in a folder of one.
-fn cargo_output(own: &Path) -> Vec<PathBuf> {
-    let packages = own.ancestors().take(2).filter(|folder| folder.join("Cargo.toml").is_file());
-    packages
-        .flat_map(|folder| ["release", "debug"].map(|profile| folder.join("target").join(profile)))
-        .collect()
-}
-
 /// The manifest of a JSON file or, by any other ending, the one inside of a library; runs no code.
 ///
 /// # Errors
@@ -279,7 +256,7 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
     let embedded = !is_json(path);
     let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
     if embedded {
-        let text = loader::section_text(path).map_err(|e| fail(e.code(), e.to_string()))?;
+        let text = library::section_text(path).map_err(|e| fail(e.code(), e.to_string()))?;
         return remote(&text, path, embedded)
             .map_err(|e| LibraryError::Manifest(e, path.to_owned()))
             .map_err(|e| fail(e.code(), e.to_string()));

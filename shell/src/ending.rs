@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::spawn::spawn;
+
 /// The time that an orderly end may take; desktops kill after five seconds or more.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -36,7 +38,7 @@ impl Ending {
                 requested.0.store(signal, Ordering::Release);
                 wake();
                 // Without a thread a second request has to do.
-                let _ = thread::Builder::new().name("ending".to_owned()).spawn(move || {
+                let _ = spawn("ending", "end the shell", move || {
                     thread::sleep(LIMIT);
                     end(signal);
                 });
@@ -87,9 +89,7 @@ fn listen(mut on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
         signals.push(SIGHUP);
     }
     let mut signals = signal_hook::iterator::Signals::new(signals)?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || signals.forever().for_each(&mut on_request))?;
+    spawn("signals", "listen to signals", move || signals.forever().for_each(&mut on_request))?;
     Ok(())
 }
 
@@ -135,7 +135,7 @@ fn listen(on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
     forward!(ctrl_c, ctrl_break, ctrl_close, ctrl_logoff, ctrl_shutdown);
     drop(context);
     let run = move || runtime.block_on(std::future::pending::<()>());
-    thread::Builder::new().name("signals".to_owned()).spawn(run)?;
+    spawn("signals", "listen to signals", run)?;
     Ok(())
 }
 

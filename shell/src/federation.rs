@@ -22,15 +22,15 @@ use crate::{
     placement::Wake,
 };
 
+mod admission;
 mod binding;
 mod check;
 mod copies;
 mod decisions;
 mod events;
+mod found;
 mod host;
-pub(crate) use host::LINKED;
 mod inventory;
-pub mod loader;
 mod negotiator;
 mod notices;
 mod remote;
@@ -38,14 +38,17 @@ mod replacement;
 mod retiring;
 mod runtime;
 mod scan;
+mod surroundings;
 
 pub use events::{Event, Events, Notification, Topic};
+pub use found::Place;
+pub(crate) use host::LINKED;
 pub use inventory::Inventory;
 use inventory::Order;
 pub use negotiator::Negotiator;
 use negotiator::Remotes;
 pub use notices::Warning;
-pub use remote::{Place, Remote, Status};
+pub use remote::{Remote, Status};
 pub use retiring::{LeakedLibrary, Retiring};
 use runtime::Runtime;
 
@@ -92,7 +95,7 @@ impl Federation {
         let (negotiator, config) = Negotiator::new(config, Arc::clone(&wake));
         let inventory = Inventory::new(Arc::clone(&config), Arc::clone(&wake));
         let remotes = remotes(&inventory);
-        remote::log_missing(remotes.values());
+        log_missing(remotes.values());
         inventory.follow(&remotes);
         let runtime = Runtime::new(Arc::clone(&config), remotes, fonts, wake);
         let mut federation = Self { config, inventory, negotiator, runtime };
@@ -300,5 +303,23 @@ impl Federation {
 impl Drop for Federation {
     fn drop(&mut self) {
         self.shutdown();
+    }
+}
+
+/// Logs the libraries that are missing: five with their places, the others as a count.
+fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
+    const NAMED: usize = 5;
+    let missing: Vec<_> = remotes
+        .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))
+        .filter(|(_, failure)| failure.code == "library-missing")
+        .collect();
+    for (alias, failure) in missing.iter().take(NAMED) {
+        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
+    }
+    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
+        tracing::error!(
+            code = "library-missing",
+            "the libraries of {more} more remotes are missing; build or install them"
+        );
     }
 }

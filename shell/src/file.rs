@@ -175,6 +175,13 @@ impl Staged {
         }
     }
 
+    /// Makes a file with this content in `folder`.
+    pub(crate) fn with(folder: &Path, content: &[u8]) -> io::Result<Self> {
+        let mut staged = Self::new(folder)?;
+        staged.write_all(content)?;
+        Ok(staged)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
@@ -196,6 +203,13 @@ impl Write for Staged {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// Writes a file, in place of what is there, and the folder that it is to be in: complete, or not at all.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    Staged::with(folder, content)?.put(path)
 }
 
 /// Removes the staged files in `folder` whose processes have ended.

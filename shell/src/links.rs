@@ -8,14 +8,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
 };
 
 use egui::{Context, OutputCommand};
 use negotiation::text;
 use url::Url;
 
-use crate::limits;
+use crate::{limits, spawn::spawn};
 
 /// Opens the links of `ctx` from now on, in place of the window's thread.
 pub(crate) fn install(ctx: &Context) {
@@ -89,11 +88,8 @@ fn open(address: &str, opener: impl FnOnce(&str) -> io::Result<()> + Send + 'sta
             );
         }
     };
-    if let Err(error) = thread::Builder::new().name("link".to_owned()).spawn(open) {
-        tracing::warn!(
-            code = "link-failed",
-            "a link cannot be opened, because no thread can be spawned ({error}); close something: {address}"
-        );
+    if let Err(error) = spawn("link", "open a link", open) {
+        tracing::warn!(code = "link-failed", "{error}: {address}");
     }
 }
 

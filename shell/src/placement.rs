@@ -13,19 +13,19 @@ use plugin_api::abi::{Font, FrameInput};
 
 use crate::{
     compositor::{Mailbox, Source},
+    data::panels::SavedPanel,
     failure::{Failure, SharedFailure, Stage},
 };
 
 mod ended;
+pub mod loader;
 mod module;
 mod notes;
-mod saved;
 mod thread;
 
 pub(crate) use ended::Provider;
 pub use ended::{Retired, Waiting};
 pub use module::{Bound, Module};
-pub use saved::SavedPanel;
 pub use thread::{Code, OnThread};
 
 /// Time that a remote has to close its surfaces and end its threads.
@@ -95,6 +95,22 @@ impl dyn Placement + '_ {
         begin(None, None);
         source
     }
+}
+
+/// Returns the failure of a generation that does not return from a call while it starts.
+pub(crate) fn hung(stage: Stage, waited: Duration) -> Failure {
+    let (code, what) = match stage {
+        Stage::Load => ("load-hung", "is loaded"),
+        Stage::Init => ("init-hung", "starts"),
+        Stage::Open => ("new-hung", "opens a panel"),
+        _ => ("frame-hung", "draws its first picture"),
+    };
+    let text = format!(
+        "the remote has not answered for {} s while it {what}; its thread and its library are kept until the shell \
+         ends; report this to the plugin's author",
+        waited.as_secs()
+    );
+    Failure::new(stage, code, text)
 }
 
 /// State that a generation of a remote has reached.

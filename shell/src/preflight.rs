@@ -5,7 +5,7 @@
 //!       ◀── events, verdict ──        ◀── channel with a word of its own ──
 //! ```
 //!
-//! The [`trial`] reports each stage as it begins and ends. A library that takes its process with it is refused with the
+//! The trial reports each stage as it begins and ends. A library that takes its process with it is refused with the
 //! stage that was at work. The guard believes nothing that the library could have written without effort: see
 //! `channel`. A library is taken when the trial's last message is its verdict *and* its process then exits with status 0.
 //!
@@ -22,20 +22,21 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, SyncSender},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{failure::Failure, private::Places};
+use crate::{data::private::Places, failure::Failure, library::copy_name, spawn::spawn};
 
 mod channel;
 mod environment;
-mod failure;
+pub(crate) mod failure;
 pub(crate) mod guard;
 mod processes;
-pub mod trial;
+
+pub(crate) use channel::Channel;
+pub(crate) use processes::isolate;
 
 /// The time that a trial may take by default.
 pub const LIMIT: Duration = Duration::from_secs(5);
@@ -127,11 +128,7 @@ impl Subject {
         let name = self.name.to_string_lossy();
         let text = text.replace(&*self.library.to_string_lossy(), &name);
         // With others, each copy has been renamed by the trial, which knows whose it is.
-        if self.with.is_empty() {
-            trial::rename_copies(&text, folder, |_| Some(name.to_string()))
-        } else {
-            text
-        }
+        if self.with.is_empty() { copy_name::replace(&text, folder, |_| Some(name.to_string())) } else { text }
     }
 }
 
@@ -257,12 +254,11 @@ impl Preflight {
         drop(command);
         let (sender, lines) = mpsc::sync_channel(QUEUE);
         let guard = GuardProcess { child, lines, words: Vec::new() };
-        let listen = thread::Builder::new().name("preflight:guard".to_owned());
-        match listen.spawn(move || read(reader, &sender)) {
+        match spawn("preflight:guard", "follow a trial", move || read(reader, &sender)) {
             Ok(_) => Ok(guard),
             Err(error) => {
                 guard.end();
-                Err(error)
+                Err(error.into())
             }
         }
     }

@@ -29,7 +29,11 @@ use notify::{
 };
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::{failure::Failure, install::is_plugin};
+use crate::{
+    data::drop_folder::{self, is_plugin},
+    failure::Failure,
+    spawn::{SpawnError, spawn},
+};
 
 mod file;
 mod route;
@@ -195,14 +199,8 @@ impl Watch {
             follower.system = start_system(|| system(its)).map_err(|error| follower.tell_limit(&error)).ok();
             follower.run();
         };
-        let thread = thread::Builder::new().name("watch".to_owned()).spawn(run);
-        if let Err(error) = &thread {
-            tracing::error!(
-                code = "no-thread",
-                "rebuilt libraries are not noticed, because the system gives no thread ({error}); end other programs \
-                 and start the shell again"
-            );
-        }
+        let thread = spawn("watch", "follow files, so rebuilt libraries are not noticed", run);
+        let thread = thread.inspect_err(SpawnError::log);
         Self { shared, thread: thread.ok(), ended }
     }
 
@@ -379,7 +377,7 @@ impl Follower {
         let Follow { files, folders, number } = follow;
         // In a folder that is followed already, what has come meanwhile is news.
         let listed = folders.iter().filter(|folder| !self.folders.contains_key(*folder));
-        let listed: Vec<_> = listed.flat_map(|folder| file::plugins(folder)).collect();
+        let listed: Vec<_> = listed.flat_map(|folder| drop_folder::files(folder)).flatten().collect();
         for path in files.iter().cloned().chain(listed) {
             self.files.entry(path).or_insert_with_key(|path| Followed::known(Stamp::of(path)));
         }
@@ -462,7 +460,7 @@ impl Follower {
             }
             let age = modified.and_then(|modified| modified.elapsed().ok());
             *listing = Listing { modified, sure: age.is_some_and(|age| age > COARSE) };
-            for path in file::plugins(folder) {
+            for path in drop_folder::files(folder).into_iter().flatten() {
                 self.files.entry(path).or_insert_with(|| Followed::known(None));
             }
         }
@@ -549,7 +547,7 @@ impl Follower {
 /// Starts the system's notifications. They need a thread, and panic without one.
 fn start_system(start: impl FnOnce() -> notify::Result<System>) -> notify::Result<System> {
     // First one that is given back: the panic would be logged as the shell's own.
-    thread::Builder::new().spawn(|| ()).map_err(notify::Error::io).map(drop)?;
+    spawn("watch", "follow files", || ()).map_err(|error| notify::Error::io(error.into()))?;
     let started = catch_unwind(AssertUnwindSafe(start));
     started.unwrap_or_else(|_| Err(notify::Error::generic("the system has no thread for it")))
 }

@@ -1,11 +1,11 @@
 //! A thread that does what the window's thread must not wait for: locks, and writing to disks.
 
 use std::{
-    io,
     sync::mpsc::{self, RecvTimeoutError},
-    thread,
     time::Duration,
 };
+
+use crate::spawn::{SpawnError, spawn};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -17,15 +17,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread.
+    /// Starts the thread, which is there to do `what`.
     ///
     /// # Errors
-    /// Fails if the system cannot spawn a thread.
-    pub(crate) fn start(name: &str) -> io::Result<Self> {
+    /// Fails if the system refuses it.
+    pub(crate) fn start(name: &str, what: &str) -> Result<Self, SpawnError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (alive, ended) = mpsc::channel();
         let log = tracing::dispatcher::get_default(Clone::clone);
-        thread::Builder::new().name(name.to_owned()).spawn(move || {
+        spawn(name, what, move || {
             // It goes when the thread ends, however that happens.
             let _alive: mpsc::Sender<()> = alive;
             // Where the log of the thread that started it goes.
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn jobs_run_in_order_and_are_finished_within_the_limit() {
-        let worker = Worker::start("test").expect("there are threads");
+        let worker = Worker::start("test", "test").expect("there are threads");
         let (sender, done) = mpsc::channel();
         for number in 0..10 {
             let sender = sender.clone();
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn job_that_hangs_is_left_alone() {
-        let worker = Worker::start("test").expect("there are threads");
+        let worker = Worker::start("test", "test").expect("there are threads");
         let (release, held) = mpsc::channel::<()>();
         worker.run(move || _ = held.recv());
         assert!(!worker.finish(Duration::from_millis(10)));

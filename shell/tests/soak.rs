@@ -23,7 +23,7 @@ use std::{
 
 use it::support::{Headless, Installation, PATIENCE, libraries, places_of};
 use pulse::{
-    archive::{Archive, GENERATIONS},
+    data::archive::{Archive, GENERATIONS},
     federation::Event,
     preflight::Preflight,
 };

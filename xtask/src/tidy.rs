@@ -28,14 +28,14 @@ const UNSAFE: &[(&str, &str)] = &[
     ("plugins/analytics/benches/hot-reload/src/lib.rs", "what hot-lib-reloader asks of a library: names"),
     ("plugins/analytics/benches/hot-reload/src/main.rs", "and of a program: types that nothing compares"),
     ("telemetry/src/api.rs", "the shims that abi_stable generates"),
-    ("shell/src/federation/loader.rs", "running the code of a library, and unloading it"),
-    ("shell/src/federation/loader/mapping.rs", "a mapping that tells whether code may run from a file"),
-    ("shell/src/federation/loader/keys.rs", "functions in place of the C library's, and these themselves"),
-    ("shell/src/federation/loader/signals.rs", "functions in place of the C library's, and these themselves"),
+    ("shell/src/placement/loader.rs", "running the code of a library, and unloading it"),
+    ("shell/src/library/mapping.rs", "a mapping that tells whether code may run from a file"),
+    ("shell/src/placement/loader/keys.rs", "functions in place of the C library's, and these themselves"),
+    ("shell/src/placement/loader/signals.rs", "functions in place of the C library's, and these themselves"),
 ];
 
 /// Where colours are given by number. All other code names a token.
-const COLOURS: &[&str] = &["plugin-api/src/tokens.rs", "plugin-api/src/theme.rs", "shell/src/theme.rs"];
+const COLOURS: &[&str] = &["plugin-api/src/tokens.rs", "plugin-api/src/theme.rs"];
 
 /// Names that say nothing about what is inside, and so attract everything.
 const VAGUE: &[&str] = &["common", "core", "utils", "manager"];

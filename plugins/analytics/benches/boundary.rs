@@ -98,7 +98,7 @@ fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     let wake = move |_| {
         let _ = wake.send(());
     };
-    let mut federation = Federation::start(config, pulse::theme::fonts(), Arc::new(wake));
+    let mut federation = Federation::start(config, pulse::fonts::all(), Arc::new(wake));
     federation.want(ALIAS);
     loop {
         federation.poll();
@@ -124,7 +124,7 @@ impl Window {
         let setup = egui_kittest::wgpu::default_wgpu_setup();
         let state = egui_kittest::wgpu::create_render_state(setup, RendererOptions::default());
         let ctx = Context::default();
-        pulse::theme::install_fonts(&ctx);
+        pulse::fonts::install(&ctx);
         Gpu::install(&ctx, &state);
         Self { ctx, time: 0.0, size, state }
     }

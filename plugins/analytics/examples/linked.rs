@@ -25,7 +25,7 @@ impl eframe::App for Linked {
 fn main() -> eframe::Result {
     let data = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let ctx = egui::Context::default();
-    pulse::theme::install_fonts(&ctx);
+    pulse::fonts::install(&ctx);
     // Loading goes on while the window is being made, as in the shell.
     let waker = ctx.clone();
     let dashboard = Dashboard::new(data, Arc::new(move || waker.request_repaint()));

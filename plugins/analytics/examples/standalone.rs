@@ -1,5 +1,5 @@
 //! The dashboard alone in a window: `cargo run -p pulse-analytics --example standalone`.
 
 fn main() -> std::process::ExitCode {
-    pulse::standalone::main(pulse_analytics::remote_entry())
+    pulse::app::standalone::main(pulse_analytics::remote_entry())
 }

@@ -7,7 +7,7 @@ use plugin_api::{theme::caption, tokens::Tokens};
 
 use super::parts::{named, primary};
 use crate::{
-    archive::Kept,
+    data::archive::Kept,
     failure::SharedFailure,
     federation::{Federation, Remote},
 };

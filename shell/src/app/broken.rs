@@ -24,7 +24,8 @@ use super::{
 use crate::{
     config::{Config, ConfigError, Options},
     ending::Ending,
-    theme,
+    fonts,
+    spawn::spawn,
 };
 
 /// The pause between two looks at the file.
@@ -37,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) fn run(options: &Options, error: ConfigError) -> Result<bool, WindowError> {
     let ctx = Context::default();
     let ending = Ending::watch(waker_now(&ctx));
-    theme::install_fonts(&ctx);
+    fonts::install(&ctx);
     let state = Config::folders(options).map(|config| State::load(&config.data_dir)).unwrap_or_default();
     let placement = state.placement();
     ctx.options_mut(|options| options.zoom_factor = state.zoom());
@@ -68,11 +69,8 @@ fn load_again(
             wake();
         }
     };
-    if let Err(error) = thread::Builder::new().name("config".to_owned()).spawn(run) {
-        tracing::warn!(
-            code = "no-thread",
-            "the host's manifest is not read again ({error}); close something or raise the limit, and start again"
-        );
+    if let Err(error) = spawn("config", "read the host's manifest again", run) {
+        error.log();
     }
     (retry, loaded)
 }
@@ -95,8 +93,8 @@ pub(super) fn follow(file: PathBuf, wake: impl Fn() + Send + 'static) -> Receive
             }
         }
     };
-    if let Err(error) = thread::Builder::new().name("config".to_owned()).spawn(run) {
-        tracing::debug!("changes of the host's manifest are not noticed: {error}");
+    if let Err(error) = spawn("config", "follow the host's manifest", run) {
+        tracing::debug!("{error}");
     }
     changes
 }

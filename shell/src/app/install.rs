@@ -5,7 +5,6 @@
 use std::{
     path::PathBuf,
     sync::mpsc::{self, Receiver, TryRecvError},
-    thread,
 };
 
 use egui::{Align2, Area, Context, Id, Key, Modal, Order, Sense, Stroke, StrokeKind, TextEdit, Ui};
@@ -21,10 +20,11 @@ use super::{
 };
 use crate::{
     config::Config,
+    data::drop_folder::{DropFolder, Installed},
     failure::{Failure, SharedFailure, Stage, sentence},
     federation::{Federation, Place},
-    install::{Installed, install},
     placement::Wake,
+    spawn::spawn,
 };
 
 /// What is said when the desktop's dialog comes to nothing: the answer does not tell why.
@@ -61,19 +61,16 @@ impl Install {
     /// Begins to install `file`, on a thread of its own.
     fn start(&mut self, file: PathBuf, config: &Config, wake: &Wake) {
         let (sender, result) = mpsc::channel();
-        let (config, wake, failed) = (config.clone(), wake.clone(), sender.clone());
+        let (data_dir, plugin_dirs) = (config.data_dir.clone(), config.plugin_dirs.clone());
+        let (wake, failed) = (wake.clone(), sender.clone());
         let run = move || {
             // A window that is closed listens no more.
-            let _ = sender.send(install(&file, &config));
+            let _ = sender.send(DropFolder::new(&data_dir).install(&file, &plugin_dirs));
             wake(std::time::Duration::ZERO);
         };
-        if let Err(error) = thread::Builder::new().name("install".to_owned()).spawn(run) {
-            let text = format!(
-                "the system gives no thread to install with ({error}); close something or raise the limit, then try \
-                 again"
-            );
+        if let Err(error) = spawn("install", "install the file", run) {
             // The receiver is right here.
-            let _ = failed.send(Err(Failure::new(Stage::Discover, "no-thread", text)));
+            let _ = failed.send(Err(error.failure(Stage::Discover)));
         }
         self.running.push(result);
     }
@@ -214,7 +211,7 @@ fn browse_beside(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
         wake(std::time::Duration::ZERO);
     };
     // Without a thread the field stays.
-    thread::Builder::new().name("browse".to_owned()).spawn(run).ok().map(|_| chosen)
+    spawn("browse", "show the file dialog", run).ok().map(|_| chosen)
 }
 
 /// What is to be said of a file that was installed, unless the federation says it when it finds the file.

@@ -133,7 +133,7 @@ impl Shown<'_> {
             parts.push(format!("generation {}", self.entry.generation()));
         }
         let digest = self.entry.digest();
-        parts.extend(digest.map(crate::archive::Digest::short));
+        parts.extend(digest.map(crate::library::Digest::short));
         if parts.is_empty() {
             return;
         }

@@ -16,9 +16,9 @@ use super::{
     strips::strip_ui,
 };
 use crate::{
-    choices::{By, Disabled},
     compositor::{Health, Scene, Surface},
     config::Config,
+    data::choices::{By, Disabled},
     failure::{SharedFailure, Stage},
     federation::{Federation, Remote, Status, Warning},
 };

@@ -1,16 +1,15 @@
 //! What the window remembers between two starts. Losing it costs nothing but convenience.
 
 use std::{
-    fs,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
 use egui::{Context, Pos2};
 use serde::{Deserialize, Serialize};
 
-use super::{inspector::Inspector, window::Placement};
-use crate::{file, theme::Preference};
+use super::{inspector::Inspector, theme::Preference, window::Placement};
+use crate::file;
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
@@ -100,14 +99,7 @@ impl State {
     }
 
     pub(super) fn save(&self) {
-        let save = || -> io::Result<()> {
-            let folder = self.file.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.persist(&self.file)?;
-            Ok(())
-        };
+        let save = || file::replace(&self.file, &serde_json::to_vec_pretty(self)?);
         if let Err(error) = save() {
             tracing::warn!(
                 code = "window-state-unwritable",
@@ -121,8 +113,10 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::shared_file::tests::told;
+    use crate::log::tests::capture;
 
     /// The log tells `code` once, with the file, or nothing.
     fn check(told: &str, code: Option<&str>, file: &Path) {
@@ -171,15 +165,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("window.json");
         let load = || drop(State::load(folder.path()));
-        check(&told(load), None, &file);
+        check(&capture(load), None, &file);
         let state = State { selected: Some(("a".to_owned(), "./b".to_owned())), ..State::load(folder.path()) };
-        check(&told(|| state.save()), None, &file);
+        check(&capture(|| state.save()), None, &file);
         assert_eq!(State::load(folder.path()).selected, state.selected);
         fs::write(&file, "{").expect("a file can be written");
-        check(&told(load), Some("window-state-unreadable"), &file);
+        check(&capture(load), Some("window-state-unreadable"), &file);
         fs::remove_file(&file).expect("it is there");
         fs::create_dir(&file).expect("a folder in its place");
-        check(&told(load), Some("window-state-unreadable"), &file);
-        check(&told(|| state.save()), Some("window-state-unwritable"), &file);
+        check(&capture(load), Some("window-state-unreadable"), &file);
+        check(&capture(|| state.save()), Some("window-state-unwritable"), &file);
     }
 }

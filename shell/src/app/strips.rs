@@ -4,18 +4,18 @@ use egui::{Align, Label, Layout, RichText, Ui};
 use plugin_api::{theme::color, tokens::Tokens};
 
 use super::Shell;
-use crate::session::{Session, Unclean};
+use crate::data::run_marker::{RunMarker, Unclean};
 
 /// This run, and the last one if it did not end well and nobody has said that they know.
 pub(super) struct Runs {
-    session: Option<Session>,
+    marker: Option<RunMarker>,
     unclean: Option<Unclean>,
     running: Vec<String>,
 }
 
 impl Runs {
-    pub(super) fn new(session: Session, unclean: Option<Unclean>) -> Self {
-        Self { session: Some(session), unclean, running: Vec::new() }
+    pub(super) fn new(marker: RunMarker, unclean: Option<Unclean>) -> Self {
+        Self { marker: Some(marker), unclean, running: Vec::new() }
     }
 
     /// Writes down which remotes run, when others do than before.
@@ -24,15 +24,15 @@ impl Runs {
             return;
         }
         self.running = running.iter().map(|name| (*name).to_owned()).collect();
-        if let Some(session) = &mut self.session {
-            session.running(running);
+        if let Some(marker) = &mut self.marker {
+            marker.running(running);
         }
     }
 
     /// This run ends well.
     pub(super) fn end(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.end();
+        if let Some(marker) = self.marker.take() {
+            marker.end();
         }
     }
 }

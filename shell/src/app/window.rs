@@ -14,7 +14,7 @@ use std::{
 
 use egui::{Context, Pos2, Rect, Vec2, ViewportBuilder, ViewportCommand};
 
-use crate::compositor::Gpu;
+use crate::{compositor::Gpu, spawn::spawn};
 
 #[cfg(target_os = "linux")]
 mod display;
@@ -185,7 +185,7 @@ fn report_slow_display(opening: &Arc<AtomicBool>) {
         }
     };
     // It is a courtesy.
-    let _ = thread::Builder::new().name("opening".to_owned()).spawn(run);
+    let _ = spawn("opening", "wait for the window", run);
 }
 
 type App = Rc<RefCell<Box<dyn eframe::App>>>;

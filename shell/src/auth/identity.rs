@@ -1,10 +1,10 @@
 use std::fmt;
-use std::hint::black_box;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared_store::User;
+use zeroize::Zeroizing;
 
 const MAX_ID: usize = 256;
 const MAX_NAME: usize = 128;
@@ -14,11 +14,11 @@ const MAX_EMAIL: usize = 254;
 /// A text that must not be shown: `Debug` and `Display` are redacted, the memory is
 /// overwritten when it is dropped.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     pub(super) fn new(text: String) -> Self {
-        Self(text)
+        Self(Zeroizing::new(text))
     }
 
     /// The text itself. Whoever takes it must neither log nor store it.
@@ -36,15 +36,6 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(redacted)")
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.0).into_bytes();
-        bytes.fill(0);
-        // Without a reader the compiler may leave the writes out.
-        black_box(&bytes);
     }
 }
 

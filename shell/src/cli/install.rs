@@ -9,10 +9,12 @@ use serde_json::json;
 
 use super::{Exit, Folders, folders, load, pretty, print};
 use crate::{
-    choices::{Choices, ChoicesError, Disabled},
     config::Config,
+    data::{
+        choices::{Choices, ChoicesError, Disabled},
+        drop_folder::DropFolder,
+    },
     failure::Failure,
-    install::{drop_folder, dropped, install},
 };
 
 pub(super) const INSTALL_EXAMPLES: &str = "Examples:
@@ -77,7 +79,8 @@ pub(super) struct DisableArgs {
 
 pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
     let config = folders(&args.folders.options(None))?;
-    let installed = install(&args.file, &config).map_err(refused)?;
+    let installed =
+        DropFolder::new(&config.data_dir).install(&args.file, &config.plugin_dirs).map_err(refused)?;
     let mut choices = Choices::load(&config.data_dir);
     let name = &installed.name;
     if args.enable {
@@ -150,7 +153,8 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
     if let Some(reference) = config.host.remotes.get(word) {
         return Ok(reference.name.clone());
     }
-    let mut names: BTreeSet<String> = dropped(config);
+    let drop_folder = DropFolder::new(&config.data_dir);
+    let mut names: BTreeSet<String> = drop_folder.names();
     names.extend(config.host.remotes.values().map(|reference| reference.name.clone()));
     // One that was decided about may be away for a while.
     if names.contains(word) || choices.is_enabled(word) || choices.disabled(word).is_some() {
@@ -166,7 +170,7 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
         "neither the host's manifest nor the drop folder has a remote `{word}`; {hint}; the manifest is {}, the folder \
          {}",
         config.origin.name(),
-        drop_folder(config).display()
+        drop_folder.path().display()
     );
     Err(Exit::new(Exit::NOT_FOUND, "remote-unknown", text))
 }

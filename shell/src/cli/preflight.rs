@@ -13,7 +13,8 @@ use super::{Exit, named, print};
 use crate::{
     config::{Config, Options},
     failure::{Failure, Stage},
-    preflight::{Event, LIMIT, Preflight, Role, Subject, guard, trial},
+    preflight::{Event, LIMIT, Preflight, Role, Subject, guard},
+    trial,
 };
 
 pub(super) const EXAMPLES: &str = "Examples:

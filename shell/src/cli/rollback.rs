@@ -6,7 +6,7 @@ use negotiation::text;
 use serde_json::{Value, json};
 
 use super::{Exit, Folders, folders, pretty, print};
-use crate::archive::{Archive, ArchiveError, Kept, Pin};
+use crate::data::archive::{Archive, ArchiveError, Kept, Pin};
 
 pub(super) const EXAMPLES: &str = "Examples:
   pulse rollback remoteAnalytics           the one before

@@ -8,10 +8,10 @@ use std::{
 use etcetera::{BaseStrategy, choose_base_strategy};
 
 use super::{ConfigError, absolute};
-use crate::{file, private::NAME};
-
-/// The folders of the data folder that the shell makes.
-const PARTS: [&str; 4] = ["generations", "plugins", "remotes", "sessions"];
+use crate::{
+    data::{self, private::NAME},
+    file,
+};
 
 /// Returns the user's folders for data and settings; none if the system does not name a home folder by an absolute path.
 pub(super) fn of_user() -> Option<[PathBuf; 2]> {
@@ -43,7 +43,7 @@ pub(super) fn prepare(data_dir: &Path, is_default: bool, config_dir: &Path) {
         // Reported where it is used.
         let _ = file::create_private(data_dir);
     }
-    for part in PARTS {
+    for part in data::FOLDERS {
         file::tighten(&data_dir.join(part));
     }
     file::tighten(config_dir);

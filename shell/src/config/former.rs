@@ -14,7 +14,7 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 use negotiation::manifest::{AuthConfig, HostManifest, MAX_MANIFEST_BYTES};
 
 use super::read_manifest;
-use crate::{file, private::NAME};
+use crate::{data::private::NAME, file, library};
 
 /// The former name of the folders.
 const FORMER: &str = "pulse";
@@ -76,8 +76,7 @@ fn take_config(from: &Path, to: &Path) {
             && let Ok(remote) = read_manifest(&from.join(&named))
         {
             let entry = remote.manifest.remote_entry;
-            let library = format!("{}{entry}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
-            take(from, to, &named.with_file_name(library));
+            take(from, to, &named.with_file_name(library::file_name(&entry)));
         }
         take(from, to, &named);
     }

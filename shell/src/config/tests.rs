@@ -17,7 +17,7 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 fn library(base: &str) -> String {
-    format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
+    crate::library::file_name(base)
 }
 
 const REMOTE: &str = r#"{ "manifestVersion": 1, "name": "b", "version": "1.0.0", "remoteEntry": "b" }"#;
@@ -185,7 +185,7 @@ fn folders_for_data_are_closed_to_other_users() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     let (data, settings) = (folder.path().join("data"), folder.path().join("config"));
-    let parts = ["generations", "plugins", "remotes", "sessions"].map(|part| data.join(part));
+    let parts = crate::data::FOLDERS.map(|part| data.join(part));
     for path in [&settings, &data, &data.join("mine")].into_iter().chain(&parts) {
         fs::create_dir(path).expect("folders can be made");
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("rights can be given");

@@ -12,33 +12,12 @@ use plugin_api::shared::{Consumer, InstallError, notify_fn};
 
 use super::{
     Remote,
-    negotiator::{Negotiator, Remotes},
+    negotiator::{BadOffer, Fault, Negotiator, Remotes, Unusable},
 };
 use crate::{
     failure::{Failure, Stage},
     placement::{Bind, Module},
 };
-
-/// Reason why a participant cannot be pointed at the copy that the plan gives it.
-pub(super) struct Unusable {
-    pub(super) fault: Fault,
-    pub(super) failure: Failure,
-}
-
-/// Participant at fault.
-pub(super) enum Fault {
-    /// The copy is not as its manifest states.
-    Offer(Slot),
-    /// The remote of this name is not as its manifest states.
-    Consumer(String),
-}
-
-/// A copy that could not be bound for a consumer, where the consumer runs.
-pub(super) struct BadOffer {
-    pub(super) consumer: Arc<str>,
-    pub(super) offer: Slot,
-    pub(super) failure: Failure,
-}
 
 /// Interfaces for one remote.
 pub(super) struct Scope {

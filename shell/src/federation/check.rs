@@ -7,7 +7,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,17 +16,18 @@ use negotiation::resolver::Diagnostic;
 use parking_lot::Mutex;
 
 use super::{
+    admission::{PlanContext, refusal},
     copies,
-    loader::{self, LibraryError},
-    negotiator::{PlanContext, refusal},
-    remote::Found,
+    found::Found,
 };
 use crate::config::Config;
 use crate::{
-    archive::{Archive, Digest},
+    data::archive::Archive,
     failure::{Failure, Stage},
+    library::{self, Bundle, Digest, LibraryError},
     placement::{Code, Ending, OnThread, Placement, Times, Wake},
     preflight::Subject,
+    spawn::spawn,
     trust,
 };
 
@@ -124,12 +124,9 @@ impl Check {
             let _ = sender.send(job.run(&stop));
             wake(Duration::ZERO);
         };
-        if let Err(error) = thread::Builder::new().name(format!("check:{alias}")).spawn(run) {
-            let text = format!(
-                "could not spawn a thread to check `{alias}` ({error}); close something or raise the limit, then retry"
-            );
+        if let Err(error) = spawn(format!("check:{alias}"), format!("check `{alias}`"), run) {
             // The receiver is right here.
-            let _ = failed.send(Err(Failure::new(Stage::Check, "no-thread", text)));
+            let _ = failed.send(Err(error.failure(Stage::Check)));
         }
         Self { result, cancel }
     }
@@ -170,7 +167,7 @@ impl Job {
         })?;
         let result = self.look(&library, &copy, found, (stages, note), cancel);
         if !matches!(result, Ok(Some(_))) {
-            loader::remove(&copy);
+            library::remove(&copy);
         }
         result
     }
@@ -199,10 +196,9 @@ impl Job {
             return Err(Failure::new(Stage::Check, "generation-damaged", text));
         }
         // They run with it.
-        for (_, shipped) in loader::bundled(library) {
-            is_trusted(&shipped)?;
-        }
-        loader::bring(library, copy).map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
+        let bundle = Bundle::of(library);
+        bundle.parts().try_for_each(is_trusted)?;
+        bundle.bring_to(copy).map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
         note(&mut stages, "copy");
         if current.is_some() && current == digest {
             return Ok(None);
@@ -285,8 +281,8 @@ fn examine(
     planned: &RemoteManifest,
     wanted: bool,
 ) -> Result<Option<Digest>, LibraryError> {
-    let embedded = loader::complete(copy).map_err(|error| loader::relocate(error, library))?;
-    loader::same_manifest(planned, &embedded, library)?;
+    let embedded = library::complete(copy).map_err(|error| error.of_original(library))?;
+    library::same_manifest(planned, &embedded, library)?;
     let stated: Option<Digest> = planned.sha256.as_ref().and_then(|digits| digits.parse().ok());
     if !wanted && stated.is_none() {
         return Ok(None);

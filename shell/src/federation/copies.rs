@@ -7,11 +7,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::loader::LibraryError;
 use crate::{
+    data::private::{Folder, Places, none},
     failure::{Failure, Stage},
     file::{self, CopyError},
-    private::{Folder, Places, none},
+    library::{LibraryError, copy_name},
 };
 
 /// The folders of this process for its copies. They go with this value, which clones share.
@@ -56,9 +56,7 @@ impl Folders {
             None => folder.insert(self.places.make(place)?),
         };
         self.number += 1;
-        // Whatever the remote is called.
-        let stem: String = remote.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-        let name = format!("{stem}-{}{}", self.number, std::env::consts::DLL_SUFFIX);
+        let name = copy_name::of(remote, self.number);
         folder.file(&name).map_err(|error| self.places.refusal(place, &error.to_string()))
     }
 }

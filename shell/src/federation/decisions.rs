@@ -12,10 +12,13 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    archive::{Archive, ArchiveError, Listing},
-    choices::{self, Choices, ChoicesError, Decision, Disabled},
+    data::{
+        archive::{Archive, ArchiveError, Listing},
+        choices::{self, Choices, ChoicesError, Decision, Disabled},
+    },
     failure::{Failure, Stage},
     placement::Wake,
+    spawn::SpawnError,
     worker::Worker,
 };
 
@@ -74,13 +77,8 @@ struct Report {
 impl Decisions {
     /// Begins to read the files of this data folder, and waits for them for at most two seconds.
     pub(super) fn start(data_dir: &Path, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let worker = Worker::start("decisions").inspect_err(|error| {
-            tracing::error!(
-                code = "no-thread",
-                "cannot spawn a thread to write decisions ({error}), so the window waits for them; end other programs \
-                 and start the shell again"
-            );
-        });
+        let worker = Worker::start("decisions", "write decisions, so the window waits for them");
+        let worker = worker.inspect_err(SpawnError::log);
         let choices = Choices::unread(data_dir);
         let snapshot = Snapshot { choices: choices.clone(), listing: Listing::default(), doubt: None };
         let files = Files { snapshot: snapshot.clone(), archive: Archive::new(data_dir), error: None };

@@ -7,11 +7,10 @@ use plugin_api::shared::{Grant, Grants, InstallError, SharedCrate};
 use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
-use super::loader::Image;
 use crate::{
     config::Config,
     failure::{Failure, SharedFailure, Stage},
-    placement::{Bound, Module},
+    placement::{Bound, Module, loader::Image},
 };
 
 /// The crates that every host links, and keeps its own state in.

@@ -15,16 +15,19 @@ use negotiation::manifest::RemoteRef;
 use super::{
     decisions::{self, Decisions},
     events::{Event, Topic},
+    found::{CodeOrigin, Place},
     negotiator::Remotes,
-    remote::{CodeOrigin, Place, Remote},
-    scan::{self, Scan, Scanned},
+    remote::Remote,
+    scan::{self, Scan},
 };
 use crate::{
-    archive::{Archive, ArchiveError, Kept},
-    choices::{By, Decision, Disabled},
     config::Config,
+    data::{
+        archive::{Archive, ArchiveError, Kept},
+        choices::{By, Decision, Disabled},
+        drop_folder::{DropFolder, Scanned},
+    },
     failure::{Failure, SharedFailure, Stage},
-    install::drop_folder,
     placement::Wake,
     watch::{Change, Watch},
 };
@@ -40,6 +43,7 @@ pub struct Inventory {
     config: Arc<Config>,
     decisions: Decisions,
     archive: Archive,
+    drop_folder: DropFolder,
     watch: Option<Watch>,
     /// The remotes of the drop folder, by name.
     installed: BTreeMap<String, PathBuf>,
@@ -90,17 +94,19 @@ impl Inventory {
     /// Reads what there is, for some seconds at most; the rest comes when it is read.
     pub(super) fn new(config: Arc<Config>, wake: Wake) -> Self {
         let looked = Arc::clone(&wake);
+        let drop_folder = DropFolder::new(&config.data_dir);
         let watch = config.watch.then(|| Watch::start(move || looked(Duration::ZERO)));
         if let Some(watch) = &watch {
             // Before the first look: what comes between the two is seen by either.
-            watch.follow(BTreeSet::new(), BTreeSet::from([drop_folder(&config)]));
+            watch.follow(BTreeSet::new(), BTreeSet::from([drop_folder.path().to_owned()]));
         }
         // The slow things at the same time.
         let mut inventory = Self {
             archive: Archive::new(&config.data_dir),
             watch,
             installed: BTreeMap::new(),
-            scan: config.watch.then(|| Scan::start(drop_folder(&config), &wake)),
+            scan: config.watch.then(|| Scan::start(drop_folder.clone(), &wake)),
+            drop_folder,
             unusable: Vec::new(),
             decisions: Decisions::start(&config.data_dir, decisions::waker(&wake)),
             safe: config.safe_mode.then(BTreeSet::new),
@@ -116,7 +122,7 @@ impl Inventory {
                 "the drop folder has not answered for {} s, and the shell starts without its remotes; check the disk \
                  or network folder that it is on: {}",
                 scan::LIMIT.as_secs(),
-                drop_folder(&inventory.config).display()
+                inventory.drop_folder.path().display()
             );
         }
         inventory
@@ -334,7 +340,6 @@ impl Inventory {
     }
 
     fn take_changes(&mut self, changes: Vec<Change>, remotes: &Remotes) -> Vec<Order> {
-        let drop_folder = drop_folder(&self.config);
         let decided = [self.decisions.choices().file().to_owned(), self.archive.index_file()];
         if changes.iter().any(|change| decided.iter().any(|file| file == change.path())) {
             self.decisions.refresh();
@@ -342,7 +347,7 @@ impl Inventory {
         let mut orders = Vec::new();
         for change in changes {
             let path = change.path();
-            let dropped = path.parent() == Some(&*drop_folder);
+            let dropped = path.parent() == Some(self.drop_folder.path());
             let file = file_name(path);
             let of = remotes.values().filter(|remote| self.files_of(remote).iter().any(|file| file == path));
             let of: Vec<_> = of.collect();
@@ -393,7 +398,7 @@ impl Inventory {
         let mut files: BTreeSet<PathBuf> = remotes.values().flat_map(|remote| self.files_of(remote)).collect();
         files.insert(self.decisions.choices().file().to_owned());
         files.insert(self.archive.index_file());
-        watch.follow(files, BTreeSet::from([drop_folder(&self.config)]));
+        watch.follow(files, BTreeSet::from([self.drop_folder.path().to_owned()]));
     }
 
     /// Returns the files that decide what a remote is.

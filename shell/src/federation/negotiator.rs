@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use negotiation::manifest::{Origin, RemoteManifest, ShareStrategy};
+use negotiation::manifest::{Origin, RemoteManifest};
 use negotiation::rehearsal::Change;
 use negotiation::resolver::{self, Assignment, Diagnostic, Live, Participant, Plan, Providers, Request, Slot};
 use plugin_api::shared::{Consumer, notify_fn};
@@ -13,13 +13,13 @@ use shared_store::Store;
 
 use super::{
     Remote,
-    binding::{BadOffer, Fault, Unusable},
+    admission::{PlanContext, refusal},
     host::{self, Host, Refused, grants},
     notices::{Notices, Warning},
 };
 use crate::config::Config;
 use crate::{
-    failure::{Failure, SharedFailure, Stage},
+    failure::{Failure, SharedFailure},
     placement::{Module, Notifier, Wake},
 };
 
@@ -273,37 +273,25 @@ impl Negotiator {
     }
 }
 
-/// Everything that a plan with another generation of one remote depends on, but that generation.
-pub(super) struct PlanContext {
-    host: Participant,
-    providers: Providers,
-    others: Vec<Participant>,
-    live: Live,
-    excluded: BTreeSet<Slot>,
-    strategy: ShareStrategy,
+/// Reason why a participant cannot be pointed at the copy that the plan gives it.
+pub(super) struct Unusable {
+    pub(super) fault: Fault,
+    pub(super) failure: Failure,
 }
 
-impl PlanContext {
-    /// Makes the plan with `manifest`, where every other remote that runs stays.
-    pub(super) fn plan(&self, manifest: &RemoteManifest) -> Plan {
-        let mut remotes = self.others.clone();
-        remotes.push(Participant::remote(manifest));
-        let request = Request::new(&self.host, &remotes, self.strategy);
-        let Self { live, excluded, providers, .. } = self;
-        resolver::resolve(&Request { live, excluded, providers, ..request })
-    }
+/// Participant at fault.
+pub(super) enum Fault {
+    /// The copy is not as its manifest states.
+    Offer(Slot),
+    /// The remote of this name is not as its manifest states.
+    Consumer(String),
 }
 
-/// Returns the reason for which `plan` refuses the remote called `name`, with the line to change where that is known.
-pub(super) fn refusal(
-    plan: &Plan,
-    name: &str,
-    change: impl Fn(&Diagnostic) -> Option<Change>,
-) -> Option<Failure> {
-    let cause = plan.refusal(name)?.cause();
-    let place = change(cause).map(|change| format!(" ({}, {})", change.place, change.edit.pointer));
-    let message = format!("{cause}{}", place.unwrap_or_default());
-    Some(Failure::new(Stage::Plan, cause.code.as_str(), message))
+/// A copy that could not be bound for a consumer, where the consumer runs.
+pub(super) struct BadOffer {
+    pub(super) consumer: Arc<str>,
+    pub(super) offer: Slot,
+    pub(super) failure: Failure,
 }
 
 fn plan(config: &Config, remotes: &[Participant], live: &Live, excluded: &BTreeSet<Slot>) -> Plan {

@@ -15,26 +15,23 @@ use plugin_api::abi::RemoteEntryRef;
 use super::{
     check::{Check, Checked},
     events::{Event, Events, Topic},
-    loader::LibraryError,
+    found::{CodeOrigin, Found, Place, source},
     replacement::Replacement,
 };
 use crate::config::Config;
 use crate::{
-    archive::{Archive, Digest},
     compositor::Port,
+    data::{archive::Archive, panels::SavedPanel},
     failure::{Failure, SharedFailure, Stage},
-    placement::{Ending, Module, Note, Placement, SavedPanel, State, Times},
+    library::{Digest, LibraryError},
+    placement::{Ending, Module, Note, Placement, State, Times},
+    spawn::{SpawnError, spawn},
 };
 
 mod faults;
-mod found;
 mod view;
 
 use faults::Faults;
-pub use found::Place;
-pub(super) use found::log_missing;
-use found::source;
-pub(super) use found::{CodeOrigin, Found};
 pub use view::Status;
 
 /// One configured remote. `[window's thread]`
@@ -469,13 +466,9 @@ impl Remote {
                 tracing::warn!(remote = name, code = error.code(), "{error}");
             }
         };
-        if let Err(error) = std::thread::Builder::new().name(format!("keep:{alias}")).spawn(keep) {
-            tracing::warn!(
-                remote = alias,
-                code = "no-thread",
-                "could not spawn a thread to archive this generation of `{alias}` ({error}), so it cannot be rolled \
-                 back to; close something or raise the limit"
-            );
+        let what = format!("archive this generation of `{alias}`, so it cannot be rolled back to");
+        if let Err(error) = spawn(format!("keep:{alias}"), what, keep) {
+            tracing::warn!(remote = alias, code = SpawnError::CODE, "{error}");
         }
     }
 

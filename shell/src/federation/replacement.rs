@@ -11,16 +11,17 @@ use std::{
 
 use super::{
     Remote,
+    admission::refusal,
     binding::{Binder, Scope},
     check::{Check, Checked},
     host::Refused,
-    negotiator::{Negotiator, Remotes, refusal},
-    runtime::Surroundings,
+    negotiator::{Negotiator, Remotes},
+    surroundings::Surroundings,
 };
 use crate::{
     compositor::Port,
     failure::{Failure, Stage},
-    placement::{Module, Placement, State},
+    placement::{Module, Placement, State, hung},
 };
 
 mod staging;
@@ -257,20 +258,4 @@ fn failure_of(placement: &dyn Placement, since: Instant) -> Option<Failure> {
         // Nothing has failed, and nothing comes: a provider that does not load, a picture that is never ready.
         (since.elapsed() >= STEP_LIMIT * 3).then(|| hung(Stage::Frame, since.elapsed()))
     })
-}
-
-/// Returns the failure of a generation that does not return from a call while it starts.
-pub(super) fn hung(stage: Stage, waited: Duration) -> Failure {
-    let (code, what) = match stage {
-        Stage::Load => ("load-hung", "is loaded"),
-        Stage::Init => ("init-hung", "starts"),
-        Stage::Open => ("new-hung", "opens a panel"),
-        _ => ("frame-hung", "draws its first picture"),
-    };
-    let text = format!(
-        "the remote has not answered for {} s while it {what}; its thread and its library are kept until the shell \
-         ends; report this to the plugin's author",
-        waited.as_secs()
-    );
-    Failure::new(stage, code, text)
 }

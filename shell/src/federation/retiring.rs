@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::{
     failure::{Failure, SharedFailure, Stage},
     placement::{Ending, Placement, Retired, SHUTDOWN_LIMIT, Waiting, Wake},
+    spawn::spawn,
 };
 
 /// Least time that each group of remotes has to end when the shell ends.
@@ -208,16 +209,13 @@ impl Endings {
         };
         let mut threads = self.threads.lock();
         threads.retain(|last| !last.thread.is_finished());
-        match thread::Builder::new().name(format!("retire:{alias}")).spawn(run) {
+        let what = format!("unload `{alias}`, so its library stays loaded until the shell ends");
+        match spawn(format!("retire:{alias}"), what, run) {
             Ok(thread) => threads.push(Last { alias: alias.to_owned(), ended, thread }),
             // The remote went with the closure: it ends by itself, and only its library stays.
             Err(error) => {
-                let text = format!(
-                    "could not spawn a thread to unload `{alias}` ({error}); its library is kept until the shell ends; \
-                     close something or raise the limit"
-                );
-                let failure = Failure::new(Stage::Retire, "no-thread", text);
-                let _ = self.done.send((alias.to_owned(), generation, Retired::Kept(failure)));
+                let retired = Retired::Kept(error.failure(Stage::Retire));
+                let _ = self.done.send((alias.to_owned(), generation, retired));
             }
         }
     }

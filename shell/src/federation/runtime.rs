@@ -12,23 +12,24 @@ use plugin_api::abi::Font;
 
 use super::{
     Remote,
-    binding::{Binder, Scope, Unusable},
+    binding::{Binder, Scope},
     check::{Check, Job},
-    copies::Copies,
     events::{Event, Events, Topic},
+    found::Place,
     host::Refused,
     inventory::Order,
-    negotiator::{Negotiator, Remotes},
-    remote::Place,
+    negotiator::{Negotiator, Remotes, Unusable},
     replacement::{Complete, Context, Progress, Replacement},
     retiring::Retiring,
+    surroundings::Surroundings,
 };
 use crate::{
-    archive::{Archive, Digest},
     compositor::{Port, Surface},
     config::Config,
+    data::{archive::Archive, panels::SavedPanel},
     failure::{Failure, SharedFailure, Stage},
-    placement::{Code, OnThread, Placement, SavedPanel, State, Wake},
+    library::Digest,
+    placement::{Code, OnThread, Placement, State, Wake},
 };
 
 /// Time that other remotes wait for the copies of a remote that is being loaded.
@@ -36,28 +37,6 @@ const LOAD_LIMIT: Duration = Duration::from_secs(3);
 
 /// Time after which deadlines are looked at again while there are any.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// Parts of the shell that every remote uses.
-pub(super) struct Surroundings {
-    pub(super) config: Arc<Config>,
-    pub(super) fonts: Vec<Font>,
-    pub(super) wake: Wake,
-    copies: Copies,
-    surfaces: u64,
-}
-
-impl Surroundings {
-    /// Returns the folder of the remote called `name`.
-    pub(super) fn data_dir(&self, name: &str) -> PathBuf {
-        self.config.data_dir.join("remotes").join(name)
-    }
-
-    /// Returns the number of a new surface.
-    pub(super) fn next_surface(&mut self) -> u64 {
-        self.surfaces += 1;
-        self.surfaces
-    }
-}
 
 /// Remotes, and the generations of them that end. `[window's thread]`
 pub(super) struct Runtime {
@@ -69,10 +48,9 @@ pub(super) struct Runtime {
 
 impl Runtime {
     pub(super) fn new(config: Arc<Config>, remotes: Remotes, fonts: Vec<Font>, wake: Wake) -> Self {
-        let copies = Copies::new(config.private.clone());
         let retiring = Retiring::new(Arc::clone(&wake));
         let events = Events::new(Arc::clone(&wake));
-        let surroundings = Surroundings { config, fonts, wake, copies, surfaces: 0 };
+        let surroundings = Surroundings::new(config, fonts, wake);
         Self { remotes, retiring, events, surroundings }
     }
 

@@ -1,20 +1,16 @@
 //! A look into the drop folder, on a thread of its own: its files may be on a file system that does not answer.
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
     sync::{Arc, mpsc},
-    thread,
     time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    config::{is_json, read_manifest},
-    failure::{Failure, Stage},
-    install::is_plugin,
+    data::drop_folder::{DropFolder, Scanned},
     placement::Wake,
+    spawn::spawn,
 };
 
 /// The time for which the start of the shell waits for the drop folder.
@@ -26,24 +22,15 @@ pub(super) struct Scan {
     shared: Arc<(Mutex<Option<Scanned>>, Condvar)>,
 }
 
-/// The content of the drop folder.
-#[derive(Debug, Default)]
-pub(super) struct Scanned {
-    /// The remotes by name; of several with one name the highest version, a manifest before a library.
-    pub(super) installed: BTreeMap<String, PathBuf>,
-    /// Files of the first scan that cannot be used. The watch reports later ones.
-    pub(super) failures: Vec<(PathBuf, Failure)>,
-}
-
 impl Scan {
     /// Begins to look into `folder`.
-    pub(super) fn start(folder: PathBuf, wake: &Wake) -> Self {
+    pub(super) fn start(folder: DropFolder, wake: &Wake) -> Self {
         let shared = Arc::new((Mutex::new(None::<Scanned>), Condvar::new()));
         let (requests, inbox) = mpsc::channel::<()>();
         let look = {
             let (shared, wake) = (Arc::clone(&shared), Arc::clone(wake));
             move |first: bool| {
-                let mut found = scan(&folder);
+                let mut found = folder.scan();
                 if !first {
                     found.failures.clear();
                 }
@@ -67,12 +54,9 @@ impl Scan {
                 its(false);
             }
         };
-        if let Err(error) = thread::Builder::new().name("scan".to_owned()).spawn(run) {
-            tracing::error!(
-                code = "no-thread",
-                "cannot spawn a thread for the drop folder ({error}), so remotes that are put there later are not \
-                 noticed; end other programs and start the shell again"
-            );
+        let what = "look into the drop folder, so remotes that are put there later are not noticed";
+        if let Err(error) = spawn("scan", what, run) {
+            error.log();
             look(true);
         }
         Self { requests, shared }
@@ -94,41 +78,4 @@ impl Scan {
     pub(super) fn poll(&self) -> Option<Scanned> {
         self.shared.0.lock().take()
     }
-}
-
-fn scan(folder: &Path) -> Scanned {
-    let (mut found, mut failures) = (BTreeMap::new(), Vec::new());
-    let mut paths: Vec<_> = folder.read_dir().into_iter().flatten().flatten().map(|file| file.path()).collect();
-    paths.sort();
-    for path in paths {
-        if !is_plugin(&path) {
-            if is_hidden(&path) || !path.is_dir() {
-                continue;
-            }
-            let text = format!(
-                "a folder in the drop folder is not looked into; put the library or the manifest itself there, or \
-                 install it: {}",
-                path.display()
-            );
-            failures.push((path, Failure::new(Stage::Discover, "library-not-a-library", text)));
-            continue;
-        }
-        let written = match read_manifest(&path) {
-            Ok(written) => written,
-            Err(failure) => {
-                failures.push((path, failure));
-                continue;
-            }
-        };
-        let rank = (written.manifest.version, is_json(&path));
-        let known = found.entry(written.manifest.name).or_insert_with(|| (rank.clone(), path.clone()));
-        if known.0 < rank {
-            *known = (rank, path);
-        }
-    }
-    Scanned { installed: found.into_iter().map(|(name, (_, path))| (name, path)).collect(), failures }
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }

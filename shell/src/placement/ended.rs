@@ -8,11 +8,11 @@ use std::{
 
 use plugin_api::shared::Interface;
 
-use super::SHUTDOWN_LIMIT;
-use crate::{
-    failure::{Failure, Stage},
-    federation::loader::{Image, Library, Unloaded},
+use super::{
+    SHUTDOWN_LIMIT,
+    loader::{Image, Library, Unloaded},
 };
+use crate::failure::{Failure, Stage};
 
 /// A remote whose thread has ended.
 pub(super) struct Ended {

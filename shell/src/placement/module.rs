@@ -10,10 +10,8 @@ use plugin_api::{
     shared::{Consumer, Interface, SharedCrate},
 };
 
-use crate::{
-    failure::{Failure, Stage},
-    federation::loader::Image,
-};
+use super::loader::Image;
+use crate::failure::{Failure, Stage};
 
 /// The longest name of a crate in a message, in bytes.
 const NAMED: usize = 80;

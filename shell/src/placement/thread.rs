@@ -26,7 +26,7 @@ use super::{
 use crate::{
     compositor::{Mailbox, Source, frame::Held},
     failure::{Failure, SharedFailure, Stage},
-    federation::loader,
+    spawn::spawn_with,
 };
 
 mod inbox;
@@ -153,17 +153,10 @@ impl OnThread {
                 thread.run(&code, &manifest)
             }
         };
-        let thread = thread::Builder::new().name(format!("remote:{}", shared.name));
-        let thread = thread.stack_size(loader::stack_size()).spawn(run);
-        let thread = thread
-            .map_err(|error| {
-                let text = format!(
-                    "could not spawn a thread for `{}` ({error}); close something or raise the limit, then retry",
-                    shared.name
-                );
-                shared.fail(Failure::new(Stage::Load, "no-thread", text));
-            })
-            .ok();
+        let name = &shared.name;
+        let builder = thread::Builder::new().stack_size(stack_size());
+        let thread = spawn_with(builder, format!("remote:{name}"), format!("run `{name}`"), run);
+        let thread = thread.map_err(|error| shared.fail(error.failure(Stage::Load))).ok();
         Self { calls, shared, thread, ending: None }
     }
 
@@ -336,4 +329,26 @@ impl Shared {
         self.times.lock().push((name, start.elapsed()));
         result
     }
+}
+
+/// Returns the size of a remote's stack in bytes: that of a main thread, as in a window of the panel's own.
+///
+/// Only addresses are reserved; memory is used as far as the stack grows. `RUST_MIN_STACK` may ask for more.
+fn stack_size() -> usize {
+    const LEAST: usize = 8 << 20;
+    const MOST: usize = 64 << 20;
+    let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    main_stack().map_or(LEAST, |limit| limit.clamp(LEAST, MOST)).max(asked)
+}
+
+/// Returns the limit of the main thread's stack, in bytes.
+#[cfg(unix)]
+fn main_stack() -> Option<usize> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    Some(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX))
+}
+
+#[cfg(not(unix))]
+fn main_stack() -> Option<usize> {
+    None
 }

@@ -26,7 +26,7 @@ pub(super) const LONGEST_LINE: u64 = 1 << 20;
 const MOST_BYTES: u64 = 16 << 20;
 
 /// The trial's end of the channel.
-pub(super) struct Channel {
+pub(crate) struct Channel {
     out: File,
     word: String,
 }
@@ -36,7 +36,7 @@ impl Channel {
     ///
     /// # Errors
     /// Fails as the system does.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         #[cfg(unix)]
         let own = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
         #[cfg(windows)]
@@ -57,7 +57,7 @@ impl Channel {
     ///
     /// # Errors
     /// Fails once the guard is gone.
-    pub(super) fn send(&mut self, event: Event) -> io::Result<()> {
+    pub(crate) fn send(&mut self, event: Event) -> io::Result<()> {
         let line = serde_json::to_string(&bounded(event))?;
         self.write(&format!("{}{line}\n", self.word))
     }

@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use crate::private;
+use crate::data::private;
 
 /// Parts of names of variables that may hold secrets.
 const SECRET: &[&str] = &[

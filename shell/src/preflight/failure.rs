@@ -20,7 +20,7 @@ fn failure(code: &str, text: impl fmt::Display) -> Failure {
     Failure::new(Stage::Preflight, code, text)
 }
 
-pub(super) fn unavailable(what: &str, error: &dyn fmt::Display, library: &Path) -> Failure {
+pub(crate) fn unavailable(what: &str, error: &dyn fmt::Display, library: &Path) -> Failure {
     let text = format!(
         "the library cannot be tried, because {what} ({error}); make room for a process of Pulse, or set `preflight` \
          to false in the host's manifest: {}",
@@ -45,7 +45,7 @@ pub(super) fn forged(at: Option<&At>, library: &Path) -> Failure {
 }
 
 /// The other remote `provider`, which the library needs, failed before anything of the library ran.
-pub(super) fn provider(provider: &str, how: impl fmt::Display, library: &Path) -> Failure {
+pub(crate) fn provider(provider: &str, how: impl fmt::Display, library: &Path) -> Failure {
     let text = format!(
         "the library was not tried, because the remote `{provider}`, whose shared crates it is to get, fails first: \
          {how}; repair or disable `{provider}`: {}",

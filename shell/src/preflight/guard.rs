@@ -26,7 +26,7 @@ use super::{
     failure::{self, At},
     processes,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, spawn::spawn};
 
 /// The period in which the end of the trial, the deadline and the shell's wish are looked at.
 const LOOK: Duration = Duration::from_millis(2);
@@ -106,10 +106,11 @@ impl Guard<'_> {
         let called_off = Arc::new(AtomicBool::new(false));
         let (kept, closed) = (Arc::clone(&last_words), Arc::clone(&called_off));
         let mut trial = Trial { child, said, called_off, last_words, keeps: None };
+        let what = "follow the trial";
         let threads = [
-            spawn("preflight:channel", move || channel::listen(channel, &sender)),
-            spawn("preflight:outputs", move || keep(outputs, &kept)),
-            spawn("preflight:lifeline", move || {
+            spawn("preflight:channel", what, move || channel::listen(channel, &sender)),
+            spawn("preflight:outputs", what, move || keep(outputs, &kept)),
+            spawn("preflight:lifeline", what, move || {
                 let mut lifeline = lifeline;
                 // Nothing is sent: this waits for the other end to be closed.
                 let _ = io::copy(&mut lifeline, &mut io::sink());
@@ -122,7 +123,7 @@ impl Guard<'_> {
                 Ok(_) => {}
                 Err(error) => {
                     processes::end(&mut trial.child);
-                    return Err(error);
+                    return Err(error.into());
                 }
             }
         }
@@ -204,10 +205,6 @@ impl Trial {
         let words: Vec<u8> = self.last_words.lock().iter().copied().collect();
         negotiation::text::lines(String::from_utf8_lossy(&words).trim(), LAST_WORDS)
     }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 fn keep(mut outputs: impl Read, last: &Mutex<VecDeque<u8>>) {

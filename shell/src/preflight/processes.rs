@@ -10,7 +10,7 @@ const LIMITS: &[(Resource, u64)] =
     &[(Resource::Core, 0), (Resource::Fsize, 4 << 30), (Resource::Data, 8 << 30)];
 
 /// Prepares this process for foreign code. Nothing here is vital: a system that refuses it has other limits.
-pub(super) fn isolate() {
+pub(crate) fn isolate() {
     #[cfg(unix)]
     {
         // Without a terminal, and in a group that can be ended as one.

@@ -34,16 +34,6 @@ fn failures_name_the_library_itself() {
 }
 
 #[test]
-fn private_copies_are_renamed() {
-    let end = env::consts::DLL_SUFFIX;
-    let text =
-        format!("dlopen: /tmp/t/pulse-1-x/remoteA-12{end}: no; `/tmp/t/b/remoteB-1{end}`, /tmp/t/note.txt");
-    let name = |stem: &str| (stem == "remoteA").then(|| "a.so".to_owned());
-    let renamed = trial::rename_copies(&text, Path::new("/tmp/t"), name);
-    assert_eq!(renamed, format!("dlopen: a.so: no; `/tmp/t/b/remoteB-1{end}`, /tmp/t/note.txt"));
-}
-
-#[test]
 fn a_guard_that_does_not_begin_is_no_fault_of_the_library() {
     let failure = check(&Subject::new("silent"), PATIENCE, false).expect_err("it does not begin");
     assert_eq!((failure.code.as_str(), failure.details.as_str()), ("preflight-unavailable", "no such command"));

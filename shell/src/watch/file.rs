@@ -3,7 +3,7 @@
 use std::{
     fs::Metadata,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -13,9 +13,8 @@ use super::{Change, Pace, route::identity};
 use crate::{
     config::is_json,
     failure::{Failure, Stage},
-    federation::loader::{self, LibraryError},
     file,
-    install::is_plugin,
+    library::{self, LibraryError},
 };
 
 /// What tells one content of a file from another, without reading it.
@@ -142,7 +141,7 @@ impl Followed {
 fn complete(path: &Path) -> Result<(), Failure> {
     let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
     if !is_json(path) {
-        return match loader::complete(path) {
+        return match library::complete(path) {
             Ok(_) | Err(LibraryError::Revision { .. } | LibraryError::OtherPlatform { .. }) => Ok(()),
             Err(LibraryError::Manifest(error, _)) if error.code() != "manifest-not-json" => Ok(()),
             Err(error) => Err(fail(error.code(), error.to_string())),
@@ -161,10 +160,4 @@ fn complete(path: &Path) -> Result<(), Failure> {
     serde_json::from_slice::<serde::de::IgnoredAny>(&text).map(drop).map_err(|error| {
         fail("manifest-not-json", format!("the manifest is not JSON: {error}; correct it there: {shown}"))
     })
-}
-
-/// Every file directly in `folder` that may be a library or a manifest.
-pub(super) fn plugins(folder: &Path) -> Vec<PathBuf> {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| is_plugin(path)).collect()
 }

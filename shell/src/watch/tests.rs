@@ -10,7 +10,7 @@ use std::{
 use notify::{NullWatcher, WatcherKind, event::Flag};
 
 use super::*;
-use crate::shared_file::tests::{tells, told};
+use crate::log::tests::{capture, count};
 
 /// Only a failing test ever waits as long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -544,8 +544,8 @@ fn a_system_that_refuses_to_watch_is_told_of_once() {
     follower.system = Some(Box::new(Full));
     let files = BTreeSet::from([scene.path("a.json"), scene.path("b/c.json")]);
     follower.follow(Follow { files, folders: BTreeSet::new(), number: 1 });
-    let log = told(|| (0..3).for_each(|_| follower.look_at_everything()));
-    assert_eq!(tells(&log, "watch-limited"), 1, "{log}");
+    let log = capture(|| (0..3).for_each(|_| follower.look_at_everything()));
+    assert_eq!(count(&log, "watch-limited"), 1, "{log}");
     assert!(log.contains("within two seconds"), "{log}");
     // And is followed all the same.
     scene.write("a.json", "1");

@@ -16,13 +16,13 @@ use plugin_api::{
     abi::RemoteError,
     shared::{Consumer, notify_fn},
 };
-use pulse::federation::loader::{self, Library};
 use pulse::{
     auth::{AuthService, AuthStatus, Session},
     catalogue,
     config::{Config, Options},
     failure::Stage,
-    placement::State,
+    library,
+    placement::{State, loader::Library},
 };
 use shared_store::{AUTH, Atom, Store, bundled::Table};
 
@@ -69,8 +69,7 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
     ("negotiation/src/manifest/host.rs", &["loaded-first", "version-first"]),
     ("plugin-api/src/theme.rs", &["pulse-regular", "pulse-strong"]),
     ("shared-store/src/facade.rs", &["shared-store"]),
-    ("shell/src/auth.rs", &["pulse-auth"]),
-    ("shell/src/private.rs", &["pulse-shell"]),
+    ("shell/src/data/private.rs", &["pulse-shell"]),
     (
         // The rules by which a copy is chosen.
         "negotiation/src/resolver/explain.rs",
@@ -385,7 +384,7 @@ const CONFIGURATIONS: &[Provocation] = &[
             bytes[at + magic.len() + 3] |= 0x80;
         }
         fs::write(&library, bytes).expect("libraries can be written");
-        loader::inspect(&library).expect_err("its panics end the process").code().to_owned()
+        library::inspect(&library).expect_err("its panics end the process").code().to_owned()
     }),
     #[cfg(target_os = "linux")]
     ("library-symbol", || unloadable("pthread_key_create", "pulse_is_not_there", "pulse_is_not_there")),
@@ -403,7 +402,7 @@ const CONFIGURATIONS: &[Provocation] = &[
             bytes[at..at + needed.len()].fill(b'x');
         }
         fs::write(&library, bytes).expect("libraries can be written");
-        let manifest = loader::inspect(&library).expect("its manifest is as it was");
+        let manifest = library::inspect(&library).expect("its manifest is as it was");
         let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
         assert!(error.to_string().contains("install what it needs"), "{error}");
         error.code().to_owned()
@@ -416,7 +415,7 @@ fn unloadable(from: &str, to: &str, what: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
     fs::write(&library, crate::support::edited(&libraries().no_sdk, &[(from, to)])).expect("it can be written");
-    let manifest = loader::inspect(&library).expect("its manifest is as it was");
+    let manifest = library::inspect(&library).expect("its manifest is as it was");
     let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
     let told = error.to_string();
     assert!(told.contains(what) && told.ends_with(&*library.to_string_lossy()), "{told}");

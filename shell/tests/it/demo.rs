@@ -12,7 +12,7 @@ use std::{
 use egui::{
     Event, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, Rect, TouchPhase, Vec2, accesskit::Role,
 };
-use pulse::theme;
+use pulse::fonts;
 
 use crate::{
     driver::{Desktop, Picture, Window},
@@ -86,7 +86,7 @@ fn demo() -> &'static (PathBuf, PathBuf) {
 
 /// Writes the shell's fonts where the plain window finds them.
 fn write_fonts(folder: &Path) {
-    let fonts = theme::fonts();
+    let fonts = fonts::all();
     let list: Vec<_> =
         fonts.iter().map(|font| (font.name.as_str(), font.index, font.families, font.scale)).collect();
     fs::write(folder.join("fonts.json"), serde_json::to_vec(&list).expect("plain data")).expect("a file");

@@ -10,8 +10,8 @@ use std::{
 };
 
 use pulse::{
-    archive::{Archive, Digest},
-    choices::Choices,
+    data::{archive::Archive, choices::Choices},
+    library::Digest,
     watch::{Change, Watch},
 };
 use serde_json::{Value, json};

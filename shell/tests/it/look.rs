@@ -177,7 +177,7 @@ fn a_remote_has_the_fonts_of_the_system_and_copes_without() {
     shell.paint();
     shell.show(&alias, "./look");
     for (script, character) in [("Arabic", "ع"), ("Han", "语"), ("Kana", "か"), ("Emoji", "🫨")] {
-        if pulse::theme::system::find(character, 1).is_none() {
+        if pulse::fonts::find(character, 1).is_none() {
             eprintln!("left out: this system has no font with {script}; `cargo xtask test` installs one");
             continue;
         }
@@ -193,7 +193,7 @@ fn no_library_brings_fonts_along() {
     let l = libraries();
     let own =
         [&l.analytics, &l.misbehaving, &l.no_sdk, &l.newer_crates, &l.borrower, &l.bad_layout, &l.scripted];
-    let fonts = pulse::theme::fonts();
+    let fonts = pulse::fonts::all();
     for library in own.into_iter().map(PathBuf::as_path).chain([elsewhere::egui_0_36()]) {
         let bytes = fs::read(library).expect("libraries can be read");
         for font in &fonts {

@@ -1,6 +1,7 @@
 //! The shell against real libraries, real servers and a real window.
 
 mod access;
+mod auth;
 mod bad_input;
 mod codes;
 mod demo;

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use pulse::{federation::Status, preflight::Preflight, private::Places};
+use pulse::{data::private::Places, federation::Status, preflight::Preflight};
 
 use crate::support::{Headless, Installation, libraries, manifest_of};
 

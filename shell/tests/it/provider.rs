@@ -9,7 +9,7 @@ use std::{
 use negotiation::resolver::Slot;
 use plugin_api::abi::RemoteEntryRef;
 use pulse::federation::Federation;
-use pulse::theme;
+use pulse::fonts;
 use serde_json::json;
 use shared_store::{AUTH, Auth, User};
 
@@ -164,7 +164,7 @@ fn until_there_is_a_store(entry: RemoteEntryRef) -> Federation {
     };
     let config = without_a_store().config();
     let mut federation =
-        Federation::linked(config, entry, theme::fonts(), Arc::new(wake)).expect("its manifest is well-formed");
+        Federation::linked(config, entry, fonts::all(), Arc::new(wake)).expect("its manifest is well-formed");
     let mut due: Vec<Instant> = Vec::new();
     loop {
         federation.poll();
@@ -211,7 +211,7 @@ fn a_provider_that_hands_over_something_else_is_not_used() {
         let _ = wake.send(delay);
     };
     let entry = liar::forging_entry();
-    let mut federation = Federation::linked(installation.config(), entry, theme::fonts(), Arc::new(wake))
+    let mut federation = Federation::linked(installation.config(), entry, fonts::all(), Arc::new(wake))
         .expect("its manifest is well-formed");
     while federation.negotiator().problems().is_empty() {
         federation.poll();

@@ -15,8 +15,8 @@ use std::{
 
 use pulse::{
     config::{Config, Options},
-    federation::loader,
-    private::Places,
+    data::private::Places,
+    library,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ mod log;
 
 pub(crate) use headless::Headless;
 pub(crate) use log::{Line, log};
+pub(crate) use pulse::library::file_name as library_file;
 
 /// How long a test waits for an event before it gives up. Only a failing test ever waits as long.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -122,13 +123,8 @@ pub(crate) fn workspace() -> PathBuf {
 
 /// Manifest of a library, as JSON to be edited.
 pub(crate) fn manifest_of(library: &Path) -> Value {
-    let manifest = loader::inspect(library).expect("a library that the test run built has a manifest");
+    let manifest = library::inspect(library).expect("a library that the test run built has a manifest");
     serde_json::to_value(manifest).expect("a manifest is JSON")
-}
-
-/// File name of the library with this base name.
-pub(crate) fn library_file(base: &str) -> String {
-    format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
 }
 
 /// A folder with `host.json`, manifests, libraries and the data of a shell; removed at the end.

@@ -29,7 +29,7 @@ struct Page {
 fn lacks_fonts(ui: &egui::Ui) -> bool {
     let first = ui.ctx().cumulative_pass_nr() == 0;
     if first {
-        pulse::theme::install_fonts(ui.ctx());
+        pulse::fonts::install(ui.ctx());
         ui.ctx().request_repaint();
     }
     first

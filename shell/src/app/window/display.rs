@@ -8,11 +8,11 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     sync::mpsc,
-    thread,
     time::Duration,
 };
 
 use super::WindowError;
+use crate::spawn::spawn;
 
 /// The time in which a compositor that works has answered, even on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -94,7 +94,7 @@ fn within(limit: Duration, ask: impl FnOnce() -> io::Result<()> + Send + 'static
         // The choice may have been made without it.
         let _ = sender.send(ask());
     };
-    thread::Builder::new().name("display".to_owned()).spawn(run)?;
+    spawn("display", "look for the display", run)?;
     answer.recv_timeout(limit).unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")))
 }
 
@@ -112,7 +112,7 @@ fn round_trip(socket: &Path, limit: Duration) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::{os::unix::net::UnixListener, thread};
 
     use super::*;
 

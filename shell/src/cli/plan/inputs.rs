@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::config::{Config, is_json, read_manifest};
 use crate::{
+    data::drop_folder::files,
     difference,
     failure::{Failure, Stage},
     file,
-    install::is_plugin,
 };
 
 /// The manifests that could be read, and what there is to say about the rest.
@@ -70,8 +70,8 @@ impl Inputs {
 
     /// Every remote of a folder; what is none is counted.
     fn folder(&mut self, folder: &Path, seen: &mut BTreeSet<PathBuf>) {
-        let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
-            Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect(),
+        let files = match files(folder) {
+            Ok(files) => files,
             Err(error) => {
                 let text = format!(
                     "the folder cannot be read ({error}); let this user read it, or name the files in it: {}",
@@ -81,13 +81,9 @@ impl Inputs {
                 return;
             }
         };
-        files.sort();
         let [mut other, mut hosts, mut libraries, mut found] = [0_usize; 4];
-        for path in files {
+        for path in files.into_iter().filter(|path| path.is_file()) {
             let json = is_json(&path);
-            if !is_plugin(&path) {
-                continue;
-            }
             match if json { kind(&path) } else { Kind::Remote } {
                 Kind::Other => other += 1,
                 Kind::Host => hosts += 1,

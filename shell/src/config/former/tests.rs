@@ -43,7 +43,7 @@ const REMOTE: &str = r#"{ "manifestVersion": 1, "name": "b", "version": "1.0.0",
 
 #[test]
 fn settings_move_and_those_of_pulseaudio_stay() {
-    let library = format!("{}b{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+    let library = crate::library::file_name("b");
     let kept = Kept::new(&[
         ("host.json", HOST),
         ("profile.json", r#"{ "name": "Ada" }"#),

@@ -7,11 +7,11 @@ use std::{
 };
 
 use crate::{
-    choices::{FAILURES, WINDOW},
     compositor::Mailbox,
+    data::choices::{FAILURES, WINDOW},
     failure::{Failure, SharedFailure},
-    federation::{events::Topic, replacement::hung},
-    placement::{Placement, State},
+    federation::events::Topic,
+    placement::{Placement, State, hung},
 };
 
 /// Time that a call into a running remote may take before the remote counts as not responding.

@@ -10,8 +10,8 @@ use negotiation::manifest::{Expose, RemoteManifest};
 
 use super::{Blocked, CodeOrigin, Phase, Place, Remote};
 use crate::{
-    archive::Digest,
     failure::{SharedFailure, Stage},
+    library::Digest,
     placement::{Placement, State},
 };
 

@@ -22,8 +22,7 @@ use crate::{
         frame::{Held, Quota, Validator},
     },
     failure::{Failure, SharedFailure, Stage},
-    federation::loader::Library,
-    placement::{Bound, Module, Provider},
+    placement::{Bound, Module, Provider, loader::Library},
 };
 
 /// The remote's thread.

@@ -15,7 +15,7 @@ use telemetry::{
 };
 
 use super::{Note, Shared, copied};
-use crate::{failure::Stage, limits, theme::system};
+use crate::{failure::Stage, fonts, limits};
 
 /// Rate limits of the remote's log and reports.
 pub(super) struct Rates {
@@ -94,7 +94,7 @@ impl HostServices for ServicesOf {
 
     fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font> {
         let cluster = cluster.as_str();
-        system::find(&cluster[..cluster.floor_char_boundary(limits::CLUSTER)], families).into()
+        fonts::find(&cluster[..cluster.floor_char_boundary(limits::CLUSTER)], families).into()
     }
     fn library(&self) -> RString {
         self.0.upgrade().map_or_else(RString::new, |shared| shared.library.as_str().into())

@@ -21,8 +21,9 @@ use plugin_api::{
     tokens,
 };
 use pulse::{
-    federation::loader::{self, Library, Unloaded},
-    theme,
+    fonts,
+    library::{self, Bundle},
+    placement::loader::{Library, Unloaded},
 };
 use shared_store::bundled::Table;
 use telemetry::{api::HubArc, bundled::Switch, replay};
@@ -95,7 +96,7 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
         services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
         scope: scope.into(),
         data_dir: folder.to_string_lossy().into_owned().into(),
-        fonts: theme::fonts().into(),
+        fonts: fonts::all().into(),
     };
     let mut remote = entry.init()(context).into_result().expect("init");
     let surface = remote.get(expose.into(), SurfaceContext { id: 1, state: ROption::RNone });
@@ -113,7 +114,7 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
 fn round(library: &Path, copy: PathBuf, expose: &'static str, folder: &Path) -> Unloaded {
     let (library, folder) = (library.to_owned(), folder.to_owned());
     let run = move || {
-        let manifest = loader::inspect(&library).expect("a good library");
+        let manifest = library::inspect(&library).expect("a good library");
         let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
         live(loaded.entry(), expose, &folder);
         loaded
@@ -216,7 +217,7 @@ fn lives_in_a_process_of_their_own() {
         let (end, ends) = mpsc::channel::<()>();
         let (ready, is_ready) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
-            let manifest = loader::inspect(&library).expect("a good library");
+            let manifest = library::inspect(&library).expect("a good library");
             let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
             live(loaded.entry(), expose, &data);
             drop(ready);
@@ -243,7 +244,7 @@ fn a_library_whose_value_a_living_thread_still_has_is_kept() {
     let (library, copy) = (libraries().misbehaving.clone(), folder.path().join("value.copy"));
     // The window's thread, as it were: it binds the shared crates that remotes offer.
     let window = thread::spawn(move || {
-        let manifest = loader::inspect(&library).expect("a good library");
+        let manifest = library::inspect(&library).expect("a good library");
         let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
@@ -262,7 +263,7 @@ fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
     let (library, copy) = (libraries().misbehaving.clone(), folder.path().join("telemetry.copy"));
     // The window's thread again: the host takes what the hub of a remote gets.
     let window = thread::spawn(move || {
-        let manifest = loader::inspect(&library).expect("a good library");
+        let manifest = library::inspect(&library).expect("a good library");
         let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
@@ -280,8 +281,8 @@ fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
 /// A host and a remote without the SDK, whose file in the folder says where it panics.
 fn no_sdk(folder: &Path) -> (Library, InitContext) {
     let library = &libraries().no_sdk;
-    let manifest = loader::inspect(library).expect("a good library");
-    let loaded = Library::open(library, &folder.join("no-sdk.copy"), &manifest).expect("a good library");
+    let manifest = library::inspect(library).expect("a good library");
+    let loaded = Library::open(library, &folder.join("bare.copy"), &manifest).expect("a good library");
     let context = InitContext {
         services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
         scope: RVec::new(),
@@ -355,21 +356,22 @@ fn libraries_shipped_alongside_are_found() {
     let copy = folder.path().join("copies/user-1.so");
     fs::create_dir(folder.path().join("copies")).expect("a folder");
     fs::copy(app.join("libuser.so"), &copy).expect("libraries can be copied");
-    let files: Vec<PathBuf> =
-        loader::bundled(&app.join("libuser.so")).into_iter().map(|(_, file)| file).collect();
+    let bundle = Bundle::of(&app.join("libuser.so"));
+    let files: Vec<_> = bundle.parts().collect();
     assert!(files.len() == 2 && files.iter().all(|file| file.is_file()), "{files:?}");
-    let mapped = loader::bring(&app.join("libuser.so"), &copy).expect("there is room");
+    bundle.bring_to(&copy).expect("there is room");
     // The originals are not needed any more, and a copy can be copied in turn, as a preflight does.
     fs::rename(&app, folder.path().join("gone")).expect("a folder can be renamed");
     let again = folder.path().join("copies/user-2.so");
     fs::copy(&copy, &again).expect("libraries can be copied");
-    for library in [mapped, loader::bring(&copy, &again).expect("there is room")] {
-        let found = Command::new("ldd").arg(&library).output().expect("ldd starts").stdout;
+    Bundle::of(&copy).bring_to(&again).expect("there is room");
+    for copy in [&copy, &again] {
+        let found = Command::new("ldd").arg(library::loadable(copy)).output().expect("ldd starts").stdout;
         let found = String::from_utf8_lossy(&found).into_owned();
         assert!(found.contains("libpulsedeep.so") && !found.contains("not found"), "{found}");
     }
     for copy in [&copy, &again] {
-        loader::remove(copy);
+        library::remove(copy);
     }
     assert_eq!(fs::read_dir(folder.path().join("copies")).expect("a folder").count(), 0);
 }

@@ -23,8 +23,8 @@ use plugin_api::{
 };
 use pulse::{
     compositor::{self, Port, Scene},
+    fonts,
     placement::{Code, OnThread, Placement, Retired, State, Wake},
-    theme,
 };
 
 use crate::support::PATIENCE;
@@ -125,7 +125,7 @@ pub(super) fn fail(fault: &str) -> String {
     }
     if fault == "retire-hung" {
         let gate = GATE.lock().expect("nobody panics while holding it");
-        remote.init(Vec::new(), data_dir, theme::fonts());
+        remote.init(Vec::new(), data_dir, fonts::all());
         let Retired::Kept(failure) = remote.retire("failing", 1, Instant::now()) else {
             panic!("it is in `init`")
         };
@@ -133,7 +133,7 @@ pub(super) fn fail(fault: &str) -> String {
         drop(gate);
         return told;
     }
-    remote.init(Vec::new(), data_dir, theme::fonts());
+    remote.init(Vec::new(), data_dir, fonts::all());
     let (ctx, mut surface) = (Context::default(), None);
     loop {
         match remote.state() {

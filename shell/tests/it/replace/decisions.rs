@@ -1,8 +1,10 @@
 //! What people decide about remotes: the drop folder, enabling, going back, starting without.
 
+use std::path::{Path, PathBuf};
+
 use negotiation::resolver::Slot;
+use pulse::data::{choices::Choices, drop_folder::DropFolder};
 use pulse::federation::{Event, Place, Topic};
-use pulse::{choices::Choices, install::install};
 
 use super::{MISBEHAVING, counted, misbehaving, not_replaced, told};
 use crate::support::{Headless, Installation, edited, libraries, manifest_of};
@@ -12,7 +14,7 @@ const VERSION: &str = "\"version\": \"1.0.0\",\n  \"title\"";
 const LATER: &str = "\"version\": \"1.1.0\",\n  \"title\"";
 
 /// The library of `scripted` under its own name, as its author ships version 1.1 of it.
-fn later(installation: &Installation) -> std::path::PathBuf {
+fn later(installation: &Installation) -> PathBuf {
     let name = libraries().scripted.file_name().expect("a file").to_str().expect("UTF-8");
     installation.write(&format!("shipped/{name}"), edited(&libraries().scripted, &[(VERSION, LATER)]))
 }
@@ -21,12 +23,18 @@ fn code(shell: &Headless, alias: &str) -> Option<String> {
     shell.failure(alias).map(|failure| failure.code.clone())
 }
 
+/// Puts a library into the drop folder of this shell.
+fn install(library: &Path, shell: &Headless) {
+    let config = shell.federation.config();
+    DropFolder::new(&config.data_dir).install(library, &config.plugin_dirs).expect("it can be installed");
+}
+
 #[test]
 fn what_is_put_into_the_drop_folder_is_listed_and_runs_once_it_is_enabled() {
     let installation = Installation::new();
     let mut shell = installation.start();
     shell.frame(Vec::new());
-    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
+    install(&libraries().scripted, &shell);
     shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(SCRIPTED));
     assert!(shell.told.iter().any(|told| told.event == Event::Installed && told.alias == SCRIPTED));
     shell.show(SCRIPTED, "./calm");
@@ -50,7 +58,7 @@ fn a_remote_that_was_enabled_before_runs_when_it_is_installed() {
     let mut shell = installation.start();
     let mut choices = Choices::load(&shell.federation.config().data_dir);
     choices.enable(SCRIPTED).expect("that can be written down");
-    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
+    install(&libraries().scripted, &shell);
     shell.show(SCRIPTED, "./calm");
     shell.drive("it runs", |shell| shell.screen().says("Counted 0"));
     assert!(shell.told.iter().all(|told| told.event != Event::Installed), "{}", shell.describe());
@@ -60,7 +68,7 @@ fn a_remote_that_was_enabled_before_runs_when_it_is_installed() {
 fn what_is_no_longer_true_is_withdrawn() {
     let installation = Installation::new();
     let mut shell = installation.start();
-    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
+    install(&libraries().scripted, &shell);
     told(&mut shell, "it waits for being enabled", |told| told.event == Event::Installed);
     shell.federation.events().take_withdrawn();
     shell.federation.enable(SCRIPTED);
@@ -86,7 +94,7 @@ fn what_is_no_longer_true_is_withdrawn() {
 fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     let installation = Installation::new();
     let mut shell = installation.start();
-    install(&libraries().scripted, shell.federation.config()).expect("it can be installed");
+    install(&libraries().scripted, &shell);
     shell.drive("it is listed", |shell| shell.federation.remotes().contains_key(SCRIPTED));
     shell.federation.enable(SCRIPTED);
     shell.show(SCRIPTED, "./calm");
@@ -95,8 +103,8 @@ fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     // Another file of the drop folder shows when the removal was seen.
     std::fs::remove_file(&installed).expect("it was there");
     let next = installation.copy(&libraries().newer_crates);
-    install(&next, shell.federation.config()).expect("it can be installed");
-    shell.drive("the other is listed", |shell| shell.federation.remotes().contains_key("remoteNewerCrates"));
+    install(&next, &shell);
+    shell.drive("the other is listed", |shell| shell.federation.remotes().contains_key("remoteNext"));
     assert!(shell.told.iter().all(|told| told.failure.is_none()), "{}", shell.describe());
     assert!(matches!(shell.entry(SCRIPTED).place(), Place::Configured | Place::Installed(_)));
     shell.press("Count");
@@ -161,7 +169,7 @@ fn an_installed_library_of_a_configured_remote_takes_over_when_it_is_enabled() {
     shell.drive("it is seen", |shell| shell.screen().says("Counted 0"));
     shell.press("Count");
     shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
-    install(&later(&installation), shell.federation.config()).expect("it can be installed");
+    install(&later(&installation), &shell);
     shell.drive("it could be used", |shell| {
         shell.federation.inventory().alternative(shell.entry(SCRIPTED)).is_some()
     });

@@ -20,7 +20,7 @@ use pulse::{
     config::Config,
     failure::Failure,
     federation::{Federation, Notification, Remote, Status},
-    theme,
+    fonts,
 };
 
 use super::{PATIENCE, log};
@@ -91,8 +91,8 @@ impl Headless {
             let wake = Arc::clone(&wake);
             move |info| wake(info.delay)
         });
-        let federation = Federation::start(config, theme::fonts(), wake);
-        theme::install_fonts(&ctx);
+        let federation = Federation::start(config, fonts::all(), wake);
+        fonts::install(&ctx);
         let started = Instant::now();
         Self {
             slots: BTreeMap::new(),

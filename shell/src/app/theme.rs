@@ -1,0 +1,46 @@
+//! The user's choice of palette.
+
+use plugin_api::tokens::{DARK, LIGHT, Tokens};
+use serde::{Deserialize, Serialize};
+
+/// The palette that the user wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Preference {
+    /// What the system says; light where it says nothing.
+    #[default]
+    System,
+    /// Always light.
+    Light,
+    /// Always dark.
+    Dark,
+}
+
+impl Preference {
+    /// The next one when the user goes round.
+    #[must_use]
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::System => Self::Light,
+            Self::Light => Self::Dark,
+            Self::Dark => Self::System,
+        }
+    }
+
+    /// The word for it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "System",
+            Self::Light => "Light",
+            Self::Dark => "Dark",
+        }
+    }
+
+    /// The palette, given what the system says.
+    pub(super) const fn tokens(self, system: Option<egui::Theme>) -> &'static Tokens {
+        match (self, system) {
+            (Self::Dark, _) | (Self::System, Some(egui::Theme::Dark)) => &DARK,
+            _ => &LIGHT,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The session in the store, where the shell and remotes read it.
+
+use std::path::Path;
+
+use negotiation::manifest::AuthConfig;
+use shared_store::{AUTH, AUTH_TOKEN, Auth, Store, Token};
+
+use super::{AuthService, Session, Wake};
+
+impl AuthService {
+    /// Starts a service that publishes the session in [`AUTH`] and [`AUTH_TOKEN`] of `store`.
+    ///
+    /// See [`start`](Self::start) for the rest.
+    pub fn publish_to(store: Store, config: &AuthConfig, config_dir: &Path, wake: Wake) -> Self {
+        let sink = move |session: Option<&Session>| publish(&store, session);
+        Self::start(config, config_dir, sink, wake)
+    }
+}
+
+fn publish(store: &Store, session: Option<&Session>) {
+    let token = session.and_then(|session| session.token.as_ref()).map(|token| Token::new(token.expose()));
+    let auth = Auth { user: session.map(|session| session.user.clone()), is_authenticated: session.is_some() };
+    let written = store.set(&AUTH_TOKEN, &token).and_then(|()| store.set(&AUTH, &auth));
+    if let Err(error) = written {
+        tracing::error!(code = error.code(), "who is signed in cannot be published: {error}");
+    }
+}

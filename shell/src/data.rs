@@ -1,0 +1,22 @@
+//! Files that the shell keeps: everything below the data folder, and private folders of one process.
+//!
+//! ```text
+//! DATA/remotes.json    which remotes are enabled and disabled: `choices`
+//! DATA/generations/    the last good generations of each remote: `archive`
+//! DATA/sessions/       a marker of each run: `run_marker`
+//! DATA/plugins/        the drop folder: `drop_folder`
+//! DATA/panels/         saved state of panels: `panels`
+//! DATA/remotes/NAME/   the folder of a remote for data of its own
+//! ```
+//! Several shells of a user share them: what is read and changed goes through `shared_file`.
+
+pub mod archive;
+pub mod choices;
+pub mod drop_folder;
+pub mod panels;
+pub mod private;
+pub mod run_marker;
+pub(crate) mod shared_file;
+
+/// The folders of the data folder that the shell makes.
+pub(crate) const FOLDERS: [&str; 5] = ["generations", "panels", "plugins", "remotes", "sessions"];

@@ -1,0 +1,201 @@
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::log::tests::{capture, count};
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// Counts a failure as the shell does: one that cannot be written counts all the same.
+fn failed(choices: &mut Choices, name: &str, code: &str, message: &str, now: SystemTime) -> Option<Disabled> {
+    let decision = Decision::failed(name, code, message, now);
+    let was = choices.disabled(name).is_some();
+    if choices.write(std::slice::from_ref(&decision)).is_err() {
+        return choices.note(&decision);
+    }
+    choices.disabled(name).filter(|_| !was).cloned()
+}
+
+#[test]
+fn a_remote_of_the_drop_folder_runs_when_somebody_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut choices = Choices::load(folder.path());
+    assert!(!choices.is_enabled("clock"));
+    choices.enable("clock").expect("it can be written");
+    assert!(choices.is_enabled("clock") && Choices::load(folder.path()).is_enabled("clock"));
+    choices.disable("clock", Disabled::by_person("noisy")).expect("it can be written");
+    let again = Choices::load(folder.path());
+    assert!(!again.is_enabled("clock"));
+    let why = again.disabled("clock").expect("it is disabled");
+    assert_eq!((why.by, &*why.message), (By::Person, "noisy"));
+    choices.enable("clock").expect("it can be written");
+    assert_eq!(Choices::load(folder.path()).disabled("clock"), None);
+}
+
+#[test]
+fn the_third_failure_in_ten_minutes_disables_over_restarts() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fail = |name: &str, code: &str, at: u64| {
+        failed(&mut Choices::load(folder.path()), name, code, "boom", time(at))
+    };
+    let start = 1_000_000;
+    assert_eq!(fail("clock", "frame-panicked", start), None);
+    assert_eq!(fail("other", "frame-panicked", start), None);
+    assert_eq!(fail("clock", "frame-hung", start + 599), None);
+    // The first one is too long ago.
+    assert_eq!(fail("clock", "new-failed", start + 601), None);
+    let why = fail("clock", "init-failed", start + 602).expect("three within ten minutes");
+    assert_eq!((why.by, why.at), (By::Failures, start + 602));
+    assert_eq!(why.codes, ["frame-hung", "new-failed", "init-failed"]);
+    assert_eq!(Choices::load(folder.path()).disabled("clock"), Some(&why));
+    assert_eq!(fail("clock", "init-failed", start + 603), None, "it is said once");
+    // Enabled again, nothing of that counts.
+    Choices::load(folder.path()).enable("clock").expect("it can be written");
+    assert_eq!(fail("clock", "init-failed", start + 604), None);
+    assert_eq!(fail("clock", "init-failed", start + 605), None);
+}
+
+#[test]
+fn decisions_of_others_are_kept_and_seen() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut ours, mut theirs) = (Choices::load(folder.path()), Choices::load(folder.path()));
+    theirs.enable("clock").expect("it can be written");
+    ours.enable("map").expect("it can be written");
+    assert!(ours.is_enabled("clock"), "a change reads what there is");
+    assert!(!theirs.is_enabled("map"));
+    theirs.reload();
+    assert!(theirs.is_enabled("map"));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_what_cannot_be_written_holds() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("remotes.json");
+    fs::write(&file, r#"{ "format": 1, "enabled": 3 }"#).expect("it can be written");
+    let log = capture(|| assert!(!Choices::load(folder.path()).is_enabled("clock")));
+    assert!(count(&log, "choices-damaged") == 1 && log.contains("remotes.json.damaged-1"), "{log}");
+    // A folder that is a file.
+    let nowhere = folder.path().join("file");
+    fs::write(&nowhere, "").expect("it can be written");
+    let mut choices = None;
+    let log = capture(|| choices = Some(Choices::load(&nowhere)));
+    let mut choices = choices.expect("it always loads");
+    assert!(count(&log, "choices-unreadable") == 1, "{log}");
+    let error = choices.enable("clock").expect_err("it cannot be written");
+    assert_eq!(error.code(), "choices-unwritable");
+    assert!(error.to_string().contains("`clock`") && choices.is_enabled("clock"), "{error}");
+    for at in 0..2 {
+        assert_eq!(failed(&mut choices, "clock", "init-failed", "", time(at)), None);
+    }
+    assert!(failed(&mut choices, "clock", "init-failed", "", time(2)).is_some());
+    assert!(choices.disabled("clock").is_some());
+}
+
+#[test]
+fn decisions_that_are_not_known_are_in_doubt() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("remotes.json");
+    assert_eq!(Choices::load(folder.path()).doubt(), None, "without a file none was made");
+    let disabled = |format: u64| {
+        format!(
+            r#"{{ "format": {format}, "enabled": [], "failures": {{}},
+                 "disabled": {{ "clock": {{ "by": "person", "at": 1 }} }} }}"#
+        )
+    };
+    fs::write(&file, disabled(2)).expect("it can be written");
+    let mut choices = Choices::load(folder.path());
+    assert!(choices.doubt().is_some_and(|why| why.contains("format 2")), "{:?}", choices.doubt());
+    let error = choices.enable("clock").expect_err("it is not overwritten");
+    assert!(error.to_string().contains("use the version of Pulse that wrote it"), "{error}");
+    assert!(choices.is_enabled("clock"), "for this run");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), disabled(2));
+    // What was known once stays known.
+    fs::write(&file, disabled(1)).expect("it can be written");
+    choices.reload();
+    assert_eq!(choices.doubt(), None);
+    fs::write(&file, disabled(2)).expect("it can be written");
+    choices.reload();
+    assert!(choices.doubt().is_none() && choices.disabled("clock").is_some());
+    // Lost, and that over restarts.
+    fs::write(&file, "{").expect("it can be written");
+    for _ in 0..2 {
+        assert!(Choices::load(folder.path()).doubt().is_some_and(|why| why.contains("lost")));
+    }
+    Choices::load(folder.path()).enable("clock").expect("it can be written");
+    let choices = Choices::load(folder.path());
+    assert!(choices.is_enabled("clock") && choices.doubt().is_some());
+}
+
+#[test]
+fn times_of_a_file_are_brought_within_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for at in [u64::MAX, u64::MAX / 2, i64::MAX as u64] {
+        let text = format!(
+            r#"{{ "format": 1, "disabled": {{ "clock": {{ "by": "person", "at": {at} }} }},
+                 "failures": {{ "clock": [{{ "code": "a", "at": {at} }}] }} }}"#
+        );
+        fs::write(folder.path().join("remotes.json"), text).expect("it can be written");
+        let mut choices = Choices::load(folder.path());
+        let at = choices.disabled("clock").expect("it is disabled").at;
+        assert!(UNIX_EPOCH + Duration::from_secs(at) <= SystemTime::now());
+        choices.enable("clock").expect("it can be written");
+        assert_eq!(failed(&mut choices, "clock", "a", "", SystemTime::now()), None);
+    }
+}
+
+#[test]
+fn a_talkative_remote_does_not_fill_the_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut choices = Choices::load(folder.path());
+    let long = "é".repeat(1 << 20);
+    let mut last = None;
+    for at in 0..3 {
+        last = failed(&mut choices, "clock", &long, &long, time(at));
+    }
+    let why = last.expect("three are too many");
+    assert_eq!((why.message.chars().count(), why.codes[0].chars().count()), (1000, 100));
+    assert_eq!(Choices::load(folder.path()).disabled("clock"), Some(&why));
+    assert!(folder.path().join("remotes.json").metadata().expect("it is there").len() < 10_000);
+}
+
+proptest! {
+    /// Disabled at a failure if and only if it is the third within ten minutes since it was enabled.
+    #[test]
+    fn failures_count_within_their_window(steps in prop::collection::vec((0_u64..500, prop::bool::weighted(0.1)), 0..40)) {
+        let mut known = Known::default();
+        let (mut now, mut failures) = (10_000, Vec::<u64>::new());
+        for (later, enable) in steps {
+            now += later;
+            if enable {
+                known.disabled.clear();
+                known.failures.clear();
+                failures.clear();
+                continue;
+            }
+            let was_disabled = known.disabled.contains_key("a");
+            failures.push(now);
+            let recent = failures.iter().filter(|at| now - **at <= 600).count();
+            let expected = !was_disabled && recent >= FAILURES;
+            let said = known.fail("a", "code", "message", now);
+            prop_assert_eq!(said.is_some(), expected, "{:?} at {}", failures, now);
+            prop_assert_eq!(known.disabled.contains_key("a"), was_disabled || expected);
+            if expected {
+                failures.clear();
+            }
+            prop_assert!(known.failures.values().all(|failures| failures.len() < FAILURES));
+        }
+    }
+
+    /// A clock that is set back does not make old failures count for ever.
+    #[test]
+    fn failures_of_the_future_do_not_count(at in 1_u64..1_000_000) {
+        let mut known = Known::default();
+        for _ in 0..2 {
+            prop_assert_eq!(known.fail("a", "code", "", at), None);
+        }
+        prop_assert_eq!(known.fail("a", "code", "", at - 1), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! What was found of a remote without running it: its manifest and its library.
+
+use std::{path::PathBuf, sync::Arc};
+
+use negotiation::manifest::{Origin, RemoteManifest, RemoteRef};
+use plugin_api::abi::RemoteEntryRef;
+
+use crate::config::{Located, looked_for};
+use crate::{failure::Failure, library::Digest};
+
+/// Origin of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The host's manifest.
+    Configured,
+    /// The drop folder; the user has enabled it.
+    Installed(PathBuf),
+    /// A generation that ran well before.
+    Pinned {
+        /// The library in the archive.
+        library: PathBuf,
+        /// Its content.
+        digest: Digest,
+        /// The reason.
+        note: String,
+    },
+}
+
+/// A remote whose manifest was read.
+pub(super) struct Found {
+    pub(super) manifest: Arc<RemoteManifest>,
+    /// The manifest as it is written; `None` for a linked remote.
+    pub(super) origin: Option<Origin>,
+    pub(super) code: CodeOrigin,
+    /// Folders in which its library was looked for.
+    pub(super) looked: Vec<PathBuf>,
+}
+
+impl From<Located> for Found {
+    fn from(located: Located) -> Self {
+        Self {
+            manifest: Arc::new(located.manifest),
+            origin: Some(located.origin),
+            code: CodeOrigin::Library(located.library),
+            looked: located.looked,
+        }
+    }
+}
+
+impl Found {
+    /// Adds the folders in which the library was looked for to `failure`.
+    pub(super) fn looked_for(&self, failure: Failure) -> Failure {
+        looked_for(failure, &self.looked)
+    }
+}
+
+/// Origin of a remote's code.
+pub(super) enum CodeOrigin {
+    Library(PathBuf),
+    Linked(RemoteEntryRef),
+}
+
+/// Returns the reference to locate: that of the host, or what `place` puts before it.
+pub(super) fn source(reference: &RemoteRef, place: &Place) -> RemoteRef {
+    let instead = match place {
+        Place::Configured => return reference.clone(),
+        Place::Installed(path) => path,
+        Place::Pinned { library, .. } => library,
+    };
+    RemoteRef { name: reference.name.clone(), location: instead.to_string_lossy().into_owned() }
+}

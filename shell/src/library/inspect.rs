@@ -1,0 +1,213 @@
+//! The manifest inside of a library, read from the tables of its file.
+
+use std::{cell::Cell, fs::File, io, ops::Range, path::Path};
+
+use negotiation::manifest::RemoteManifest;
+use object::{FileKind, Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache, ReadRef};
+use plugin_api::{
+    abi::ABI_REVISION,
+    embed::{self, EmbedError},
+};
+
+use super::LibraryError;
+use crate::file;
+
+type Image<'a> = object::File<'a, Frugal<'a>>;
+
+/// The most that is read of a library to find its manifest, in bytes: its tables, with the symbols of a debug build.
+const MAX_TABLES: u64 = 128 << 20;
+
+/// The largest manifest section, in bytes; some formats pad it.
+const MAX_SECTION: u64 = 2 * (embed::HEADER + embed::MAX_TEXT) as u64;
+
+/// A reader of a library's tables, which state their own sizes, within a budget.
+#[derive(Clone, Copy)]
+pub(super) struct Frugal<'a> {
+    cache: &'a ReadCache<File>,
+    left: &'a Cell<u64>,
+}
+
+impl Frugal<'_> {
+    fn spend(self, bytes: u64) -> Result<(), ()> {
+        self.left.set(self.left.get().checked_sub(bytes).ok_or(())?);
+        Ok(())
+    }
+}
+
+impl<'a> ReadRef<'a> for Frugal<'a> {
+    fn len(self) -> Result<u64, ()> {
+        self.cache.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        self.spend(size)?;
+        self.cache.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        let found = self.cache.read_bytes_at_until(range, delimiter)?;
+        self.spend(found.len() as u64 + 1)?;
+        Ok(found)
+    }
+}
+
+/// The manifest inside of the library at `path`. Runs none of its code.
+///
+/// # Errors
+/// See [`LibraryError`].
+pub fn inspect(path: &Path) -> Result<RemoteManifest, LibraryError> {
+    parse(&section_text(path)?, path)
+}
+
+/// The manifest inside of the library at `path`, once all of the file is there. Runs none of its code.
+///
+/// Headers and the manifest are read; of everything else only the place is compared with the file's size. That
+/// is what a library lacks that is still being written or was cut off: a linker, a copy and a download write the
+/// tables of sections, or what they speak of, in the end.
+/// Bytes that are in place and wrong are not found here.
+///
+/// # Errors
+/// See [`LibraryError`].
+pub fn complete(path: &Path) -> Result<RemoteManifest, LibraryError> {
+    let text = with_library(path, |library, size| {
+        if let Some((what, end)) = beyond(library, size) {
+            let text = format!("{what} ends at byte {end}, and the file at byte {size}");
+            return Err(LibraryError::Damaged(text, path.to_owned()));
+        }
+        manifest_text(library, path)
+    })?;
+    parse(&text, path)
+}
+
+/// The text of the manifest inside of the library at `path`. Runs none of its code.
+pub(crate) fn section_text(path: &Path) -> Result<String, LibraryError> {
+    with_library(path, |library, _| manifest_text(library, path))
+}
+
+/// Reads the text of a manifest out of the library at `path`.
+pub(crate) fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
+    RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
+}
+
+/// Reads a library of this platform and the size of its file.
+pub(super) fn with_library<T>(
+    path: &Path,
+    read: impl FnOnce(&Image<'_>, u64) -> Result<T, LibraryError>,
+) -> Result<T, LibraryError> {
+    let file = file::open(path).map_err(|e| LibraryError::io(e, path))?;
+    let size = file.metadata().map_err(|e| LibraryError::io(e, path))?.len();
+    if size > file::MAX_LIBRARY {
+        let error = io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {size} bytes"));
+        return Err(LibraryError::io(error, path));
+    }
+    let (cache, left) = (ReadCache::new(file), Cell::new(MAX_TABLES));
+    let data = Frugal { cache: &cache, left: &left };
+    let kind = FileKind::parse(data).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
+    let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
+    let here = platform(native_format(), native_architecture());
+    let other = |found| LibraryError::OtherPlatform { found, here: here.clone(), path: path.to_owned() };
+    match kind {
+        FileKind::Elf32
+        | FileKind::Elf64
+        | FileKind::MachO32
+        | FileKind::MachO64
+        | FileKind::Pe32
+        | FileKind::Pe64 => {}
+        // Several libraries in one file: none of them is looked into.
+        FileKind::MachOFat32 | FileKind::MachOFat64 => return Err(other("macho universal".to_owned())),
+        _ => return Err(LibraryError::NotALibrary(path.to_owned())),
+    }
+    let library = object::File::parse(data).map_err(|e| damaged(e, path))?;
+    let found = platform(library.format(), library.architecture());
+    if found != here {
+        return Err(other(found));
+    }
+    if library.kind() != object::ObjectKind::Dynamic {
+        return Err(LibraryError::NotALibrary(path.to_owned()));
+    }
+    read(&library, size)
+}
+
+fn manifest_text(library: &Image<'_>, path: &Path) -> Result<String, LibraryError> {
+    let section = embed::SECTIONS.iter().find_map(|name| library.section_by_name(name));
+    let section = section
+        .ok_or_else(|| LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned()))?;
+    // Before it is read: it states its own size.
+    if section.size() > MAX_SECTION {
+        let text =
+            format!("its manifest section has {} bytes, and at most {MAX_SECTION} are read", section.size());
+        return Err(LibraryError::Damaged(text, path.to_owned()));
+    }
+    let content = section.data().map_err(|e| damaged(e, path))?;
+    let (revision, text) = embed::parse(content).map_err(|e| match e {
+        EmbedError::Magic => LibraryError::NotAPlugin(e.to_string(), path.to_owned()),
+        _ => LibraryError::Damaged(e.to_string(), path.to_owned()),
+    })?;
+    let found = revision & !embed::ABORTS;
+    if found != ABI_REVISION {
+        return Err(LibraryError::Revision { found, path: path.to_owned() });
+    }
+    if revision != found || aborts(library) {
+        return Err(LibraryError::Aborts(path.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Returns true when panics of this library end the process, as far as its imports show.
+///
+/// Rust's standard library imports the unwinder's functions for backtraces; the one that begins to unwind is there only
+/// when panics do.
+fn aborts<'data>(library: &impl Object<'data>) -> bool {
+    let (mut traces, mut unwinds) = (false, false);
+    for symbol in library.dynamic_symbols() {
+        match symbol.name() {
+            Ok("_Unwind_Backtrace" | "__Unwind_Backtrace") => traces = true,
+            Ok("_Unwind_RaiseException" | "__Unwind_RaiseException") => unwinds = true,
+            _ => {}
+        }
+    }
+    traces && !unwinds
+}
+
+/// The first section or segment that goes beyond the end of the file, and where that ends.
+fn beyond(library: &Image<'_>, size: u64) -> Option<(String, u64)> {
+    let sections = library.sections().map(|section| {
+        let name =
+            || section.name().map_or_else(|_| "a section".to_owned(), |name| format!("section `{name}`"));
+        (section.file_range(), name())
+    });
+    let segments = library.segments().map(|segment| (Some(segment.file_range()), "a segment".to_owned()));
+    let mut ends = sections.chain(segments).filter_map(|(range, what)| {
+        let (start, length) = range?;
+        Some((what, start.saturating_add(length)))
+    });
+    ends.find(|(_, end)| *end > size)
+}
+
+fn damaged(error: object::Error, path: &Path) -> LibraryError {
+    LibraryError::Damaged(error.to_string(), path.to_owned())
+}
+
+const fn native_format() -> object::BinaryFormat {
+    if cfg!(windows) {
+        object::BinaryFormat::Coff
+    } else if cfg!(target_vendor = "apple") {
+        object::BinaryFormat::MachO
+    } else {
+        object::BinaryFormat::Elf
+    }
+}
+
+const fn native_architecture() -> object::Architecture {
+    if cfg!(target_arch = "x86_64") {
+        object::Architecture::X86_64
+    } else if cfg!(target_arch = "aarch64") {
+        object::Architecture::Aarch64
+    } else if cfg!(target_arch = "x86") {
+        object::Architecture::I386
+    } else if cfg!(target_arch = "riscv64") {
+        object::Architecture::Riscv64
+    } else {
+        object::Architecture::Unknown
+    }
+}

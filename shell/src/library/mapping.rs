@@ -1,0 +1,36 @@
+//! Asks the system whether code may run from a file, as loading a library would.
+// The system answers by mapping the file, and no safe function maps one for execution.
+#![allow(unsafe_code)]
+
+use std::{fs::File, io};
+
+/// Maps the beginning of a file for execution, and takes the mapping back; nothing of it runs.
+///
+/// # Errors
+/// The system's answer: `EPERM` where the file system is mounted with `noexec`.
+#[cfg(all(unix, not(target_os = "macos")))]
+pub(crate) fn may_execute(file: &File) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    const LENGTH: usize = 1;
+    let rights = libc::PROT_READ | libc::PROT_EXEC;
+    // SAFETY: the system chooses a place where nothing is mapped, and the mapping is neither read nor run.
+    let place =
+        unsafe { libc::mmap(std::ptr::null_mut(), LENGTH, rights, libc::MAP_PRIVATE, file.as_raw_fd(), 0) };
+    if place == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: this is the mapping made above, and nothing refers to it.
+    unsafe { libc::munmap(place, LENGTH) };
+    Ok(())
+}
+
+/// macOS maps signed code only, and Windows has no such file systems: loading reports it.
+///
+/// # Errors
+/// Never, on this system.
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
+pub(crate) fn may_execute(_: &File) -> io::Result<()> {
+    Ok(())
+}

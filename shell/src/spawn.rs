@@ -1,0 +1,59 @@
+//! Spawning threads, which a system may refuse.
+
+use std::{
+    io,
+    thread::{Builder, JoinHandle},
+};
+
+use crate::failure::{Failure, Stage};
+
+/// The system refuses a thread.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot spawn a thread to {what} ({error}); end other programs or raise the limit, then try again")]
+pub(crate) struct SpawnError {
+    what: String,
+    error: io::Error,
+}
+
+impl SpawnError {
+    /// The stable code.
+    pub(crate) const CODE: &'static str = "no-thread";
+
+    /// Returns the failure of a remote that lacks the thread.
+    pub(crate) fn failure(&self, stage: Stage) -> Failure {
+        Failure::new(stage, Self::CODE, self)
+    }
+
+    /// Logs that the shell lacks the thread.
+    pub(crate) fn log(&self) {
+        tracing::error!(code = Self::CODE, "{self}");
+    }
+}
+
+impl From<SpawnError> for io::Error {
+    fn from(error: SpawnError) -> Self {
+        error.error
+    }
+}
+
+/// Spawns a thread called `name`, which is there to do `what`.
+///
+/// # Errors
+/// Fails if the system refuses; `run` is dropped then.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: impl Into<String>,
+    what: impl Into<String>,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, SpawnError> {
+    spawn_with(Builder::new(), name, what, run)
+}
+
+/// Spawns a thread as [`spawn`] does, with the stack size of `builder`.
+pub(crate) fn spawn_with<T: Send + 'static>(
+    builder: Builder,
+    name: impl Into<String>,
+    what: impl Into<String>,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, SpawnError> {
+    builder.name(name.into()).spawn(run).map_err(|error| SpawnError { what: what.into(), error })
+}
