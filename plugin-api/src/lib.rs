@@ -29,7 +29,7 @@ pub mod shared;
 pub mod theme;
 pub mod tokens;
 
-#[cfg(feature = "sdk")]
+#[cfg(feature = "egui")]
 pub use egui;
 #[cfg(feature = "sdk")]
 pub use sdk::{Cx, Dropped, Expose, Look, PluginError};
