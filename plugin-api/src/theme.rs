@@ -9,7 +9,7 @@
 //! | buttons | [`primary`], [`secondary`], [`small`], [`quiet`], [`copy_ui`] | `Button`, its text or [`named`](Button::named) | yes |
 //! | pills | [`pill_ui`] | `Label` | no |
 //! | | [`pill_button`] | `Button` | yes |
-//! | cards | [`card`], [`paint_card`] | – | no |
+//! | cards | [`card_ui`], [`card`], [`paint_card`] | – | no |
 //! | | [`choice_card`] | `RadioButton`, selected or not | yes |
 //! | strips | [`strip_ui`], [`notice_ui`] | their buttons' | yes |
 //! | heads of a table | [`head_ui`] | `Button`, with its order | yes |
@@ -54,7 +54,7 @@
 //!         }
 //!         Rows::Ready(rows) => {
 //!             let t = theme::tokens(ui.ctx());
-//!             theme::card(&t).show(ui, |ui| {
+//!             theme::card_ui(ui, |ui| {
 //!                 ui.horizontal(|ui| {
 //!                     ui.label(theme::strong(&t, "Rows", t.font_size[2]));
 //!                     theme::pill_ui(ui, "Complete", Tone::Success);
@@ -96,7 +96,7 @@ mod text;
 mod tone;
 
 pub use button::{Button, copy_ui, pill_button, primary, quiet, secondary, small};
-pub use card::{card, choice_card, paint_card};
+pub use card::{card, card_ui, choice_card, paint_card};
 pub use focus::focus_ring;
 #[cfg(not(feature = "egui-0-36"))]
 pub use fonts::found_font;
@@ -104,7 +104,7 @@ pub use fonts::{STRONG, families_of, set_fonts, strong_font};
 pub use node::describe;
 pub use pill::{pill_height, pill_ui, pill_width};
 pub use states::{Fault, empty_ui, error_ui, middle, middle_card_ui, placeholder, progress_ui};
-pub use strip::{notice_ui, remark_ui, strip_ui};
+pub use strip::{notice_ui, strip_text_ui, strip_ui};
 pub use style::{apply, color, remember, tokens};
 pub use table::{Head, head_ui, triangle};
 pub use text::{caption, caption_ui, line, put, strong};

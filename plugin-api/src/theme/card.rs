@@ -6,20 +6,21 @@ use super::{color, describe, focus_ring, tokens};
 use crate::tokens::Tokens;
 
 /// Returns the frame of a card.
-///
-/// ```
-/// # fn shown(ui: &mut egui::Ui) {
-/// use plugin_api::theme;
-/// let t = theme::tokens(ui.ctx());
-/// theme::card(&t).show(ui, |ui| ui.label("Inside"));
-/// # }
-/// ```
 pub fn card(tokens: &Tokens) -> Frame {
     Frame::new()
         .fill(color(tokens.card))
         .stroke(Stroke::new(1.0, color(tokens.border)))
         .corner_radius(tokens.radius[1])
         .inner_margin(tokens.space[3])
+}
+
+/// Shows `content` in a card as wide as there is space.
+pub fn card_ui<R>(ui: &mut Ui, content: impl FnOnce(&mut Ui) -> R) -> R {
+    let wide = |ui: &mut Ui| {
+        ui.set_width(ui.available_width());
+        content(ui)
+    };
+    card(&tokens(ui.ctx())).show(ui, wide).inner
 }
 
 /// Paints a card's ground and border at `rect`, for content that is placed by hand.

@@ -6,7 +6,7 @@ use egui::{
     lerp, pos2, vec2,
 };
 
-use super::{Tone, caption, card, color, describe, strong, strong_font, text::sentence, tokens};
+use super::{Tone, caption, card, card_ui, color, describe, strong, strong_font, text::sentence, tokens};
 
 /// Height of a progress bar, in points.
 const PROGRESS: f32 = 6.0;
@@ -22,8 +22,7 @@ const LOWEST: f32 = 48.0;
 /// Both texts have the role `Label`.
 pub fn empty_ui(ui: &mut Ui, title: &str, hint: &str) {
     let t = tokens(ui.ctx());
-    card(&t).show(ui, |ui| {
-        ui.set_width(ui.available_width());
+    card_ui(ui, |ui| {
         ui.vertical_centered(|ui| {
             ui.add_space(t.space[5]);
             ui.label(strong(&t, title, t.font_size[2]));

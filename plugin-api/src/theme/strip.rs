@@ -24,11 +24,11 @@ pub fn strip_ui(ui: &mut Ui, tone: Tone, text: impl FnOnce(&mut Ui), buttons: &[
 pub fn notice_ui(ui: &mut Ui, tone: Tone, sentence: &str, buttons: &[&str]) -> Option<usize> {
     let t = tokens(ui.ctx());
     let notice = Frame::new().fill(tone.ground(&t)).corner_radius(t.radius[1]).inner_margin(t.space[2]);
-    framed_ui(ui, notice, |ui| remark_ui(ui, tone, sentence), buttons)
+    framed_ui(ui, notice, |ui| strip_text_ui(ui, tone, sentence), buttons)
 }
 
 /// Shows a sentence as the text of a [`strip_ui`], in line with the buttons.
-pub fn remark_ui(ui: &mut Ui, tone: Tone, sentence: &str) {
+pub fn strip_text_ui(ui: &mut Ui, tone: Tone, sentence: &str) {
     let t = tokens(ui.ctx());
     ui.add_space((ui.spacing().interact_size.y - t.font_size[0] * 1.25) / 2.0);
     ui.add(Label::new(RichText::new(sentence).size(t.font_size[0]).color(tone.ink(&t))).wrap());

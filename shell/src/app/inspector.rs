@@ -4,8 +4,8 @@
 use egui::{Align, Key, Layout, Modifiers, Panel, RichText, ScrollArea, Ui};
 use plugin_api::{
     manifest::DEFAULT_SCOPE,
-    theme::{caption, card, color, strong},
-    tokens::{Rgba, Tokens},
+    theme::{Tone, caption, card_ui, color, secondary, strong},
+    tokens::Tokens,
 };
 
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ impl Shell {
                 ui.selectable_value(&mut self.inspector, tab, text);
             }
             ui.with_layout(layout(Align::Center), |ui| {
-                if ui.button("Close").on_hover_text("Close the inspector (F12)").clicked() {
+                if ui.add(secondary("Close")).on_hover_text("Close the inspector (F12)").clicked() {
                     self.inspector = Inspector::Closed;
                 }
             });
@@ -136,8 +136,7 @@ fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
     let mut any = false;
     for key in plan.keys() {
         any = true;
-        card(t).show(ui, |ui| {
-            ui.set_width(ui.available_width());
+        card_ui(ui, |ui| {
             ui.label(strong(t, krate(&key.key, &key.scope), t.font_size[1]));
             let kind = if key.singleton {
                 format!("One copy for all; declared a singleton by {}", key.declared_by.join(", "))
@@ -202,9 +201,9 @@ fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&s
 }
 
 /// A sentence with its code.
-pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, ink: Rgba, code: &str, text: &str) {
-    ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
-    code_ui(ui, t, code, t.text_weak);
+pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, tone: Tone, code: &str, text: &str) {
+    ui.label(RichText::new(text).size(t.font_size[0]).color(tone.ink(t)));
+    code_ui(ui, t, code, Tone::Neutral);
 }
 
 fn krate(key: &str, scope: &str) -> String {

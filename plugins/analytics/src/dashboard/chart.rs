@@ -1,13 +1,13 @@
 //! The chosen measure, day by day, over a ghost of the period before.
 
 use egui_plot::{FilledArea, Line, LineStyle, PlotPoints, PlotUi, Points, VLine};
-use plugin_api::egui::{self, Align2, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
+use plugin_api::{
+    egui::{self, Align2, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2},
+    theme::{line, paint_card, put},
+};
 
 use self::axis::{Scale, date_marks};
-use super::{
-    faded, format,
-    look::{Look, line, put},
-};
+use super::{faded, format, look::Look};
 use crate::report::{Measure, Period, Report, Totals};
 
 mod axis;
@@ -52,7 +52,7 @@ pub(super) fn chart_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measu
     let head = if beside { TITLE_HEIGHT } else { TITLE_HEIGHT + LEGEND_HEIGHT };
     let size = vec2(ui.available_width(), 2.0 * padding + head + padding + height);
     let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-    look.paint_card(ui.painter(), rect, look.card, Stroke::new(1.0, look.border));
+    paint_card(ui, rect);
 
     let inner = rect.shrink(padding);
     let title = format!("{} per day", format::title(measure));

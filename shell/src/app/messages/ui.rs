@@ -2,13 +2,13 @@
 
 use egui::{Align, CornerRadius, Label, Layout, Rect, RichText, Ui, Vec2, accesskit::Live};
 use plugin_api::{
-    theme::{caption, card, color, strong},
-    tokens::{Rgba, Tokens},
+    theme::{Tone, caption, card_ui, color, copy_ui, small, strong},
+    tokens::Tokens,
 };
 
 use super::{Message, Messages, Press, Weight};
 use crate::{
-    app::parts::{ago, code_ui, copy_ui, named, small},
+    app::parts::{ago, code_ui},
     failure::sentence,
 };
 
@@ -34,10 +34,10 @@ impl Messages {
             ui.horizontal(|ui| {
                 ui.add_space(t.space[3]);
                 ui.label(caption(t, format!("{} more", notices - SHOWN)));
-                if ui.add(small(t, "Show all")).clicked() {
+                if ui.add(small("Show all")).clicked() {
                     pressed = Some(Press::List);
                 }
-                if ui.add(small(t, "Dismiss all")).clicked() {
+                if ui.add(small("Dismiss all")).clicked() {
                     self.list.iter_mut().for_each(|message| message.notice = false);
                     ui.ctx().request_repaint();
                 }
@@ -63,29 +63,28 @@ impl Messages {
             ui.label(caption(t, "No messages"));
             return None;
         }
-        if ui.add(small(t, "Clear")).on_hover_text("Remove all messages from this list").clicked() {
+        if ui.add(small("Clear")).on_hover_text("Remove all messages from this list").clicked() {
             self.list.clear();
             ui.ctx().request_repaint();
         }
         for message in self.list.iter().rev() {
-            let press = card(t).show(ui, |ui| {
-                ui.set_width(ui.available_width());
+            let press = card_ui(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = t.space[0];
                 ui.push_id(message.id, |ui| message.entry_ui(ui, t, &title)).inner
             });
-            pressed = press.inner.or(pressed);
+            pressed = press.or(pressed);
         }
         pressed
     }
 }
 
 impl Message {
-    fn ink(&self, t: &Tokens) -> Rgba {
+    fn tone(&self) -> Tone {
         match self.weight {
-            _ if self.over => t.text_weak,
-            Weight::Info => t.accent,
-            Weight::Warning => t.warning,
-            Weight::Error => t.danger,
+            _ if self.over => Tone::Neutral,
+            Weight::Info => Tone::Accent,
+            Weight::Warning => Tone::Warning,
+            Weight::Error => Tone::Danger,
         }
     }
 
@@ -112,12 +111,12 @@ impl Message {
                         lines_ui(ui, t, &self.text);
                     }
                     if let Some(code) = &self.code {
-                        code_ui(ui, t, code, self.ink(t));
+                        code_ui(ui, t, code, self.tone());
                     }
                 };
                 let mut buttons = |ui: &mut Ui| {
-                    dismiss = named(ui.add(small(t, "Dismiss")), &format!("Dismiss: {}", self.title)).clicked();
-                    press = self.button_ui(ui, t);
+                    dismiss = ui.add(small("Dismiss").named(format!("Dismiss: {}", self.title))).clicked();
+                    press = self.button_ui(ui);
                 };
                 if wide {
                     ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
@@ -136,15 +135,15 @@ impl Message {
         });
         let rect = frame.inner.response.rect;
         let stripe = Rect::from_min_size(rect.min, Vec2::new(4.0, rect.height()));
-        ui.painter().rect_filled(stripe, CornerRadius::ZERO, color(self.ink(t)));
+        ui.painter().rect_filled(stripe, CornerRadius::ZERO, self.tone().ink(t));
         let edge = egui::Stroke::new(1.0, color(t.border));
         ui.painter().hline(rect.x_range(), rect.top() + 0.5, edge);
         (press, dismiss)
     }
 
-    fn button_ui(&self, ui: &mut Ui, t: &Tokens) -> Option<Press> {
+    fn button_ui(&self, ui: &mut Ui) -> Option<Press> {
         let (text, name, press) = self.button.as_ref()?;
-        named(ui.add(small(t, *text)), name).clicked().then(|| press.clone())
+        ui.add(small(*text).named(name)).clicked().then(|| press.clone())
     }
 
     /// Shows a message in the list.
@@ -157,7 +156,7 @@ impl Message {
         };
         ui.add(Label::new(strong(t, self.head(), t.font_size[1])).wrap());
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(level).size(t.font_size[0]).color(color(self.ink(t))));
+            ui.label(RichText::new(level).size(t.font_size[0]).color(self.tone().ink(t)));
             let remote = self.alias.as_deref().map(|alias| format!("{} · ", title(alias))).unwrap_or_default();
             ui.label(caption(t, format!("{remote}{}", sentence(ago(self.at)))));
         });
@@ -165,13 +164,13 @@ impl Message {
             ui.add(Label::new(caption(t, &self.text)).wrap().selectable(true));
         }
         if let Some(code) = &self.code {
-            code_ui(ui, t, code, t.text_weak);
+            code_ui(ui, t, code, Tone::Neutral);
         }
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::splat(t.space[0]);
-            copy_ui(ui, t, &format!("Copy: {}", self.title), || self.line());
+            copy_ui(ui, small("Copy").named(format!("Copy: {}", self.title)), || self.line());
             // What is over needs no answer.
-            if self.over { None } else { self.button_ui(ui, t) }
+            if self.over { None } else { self.button_ui(ui) }
         })
         .inner
     }
