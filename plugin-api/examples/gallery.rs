@@ -10,7 +10,7 @@ use egui::{
 };
 use plugin_api::{
     abi::{Font, families},
-    theme::{self, Fault, Head, Tone},
+    theme::{self, ColumnHead, ErrorState, Tone},
     tokens::{DARK, LIGHT, Tokens},
 };
 
@@ -132,7 +132,7 @@ impl Gallery {
                 ] {
                     let (_, rect) = ui.allocate_space(vec2(width, 32.0));
                     let id = ui.make_persistent_id(name);
-                    if theme::head_ui(ui, rect, id, Head { name, text, align, sorted }).clicked() {
+                    if theme::head_ui(ui, rect, id, ColumnHead { name, text, align, sorted }).clicked() {
                         self.descending = !self.descending;
                         name.clone_into(&mut self.pressed);
                     }
@@ -170,14 +170,14 @@ impl Gallery {
             theme::placeholder(ui, rect);
         });
         theme::empty_ui(ui, "No flights in these days", "Choose a longer range above.");
-        let fault = Fault {
+        let error = ErrorState {
             title: "The flights could not be loaded",
             message: "the file is not a database; remove it, then retry",
             code: "database-damaged",
         };
-        let retry = theme::error_ui(ui, fault, |ui| {
+        let retry = theme::error_ui(ui, error, |ui| {
             let retry = ui.add(theme::primary("Retry")).clicked();
-            theme::copy_ui(ui, theme::secondary("Copy details"), || fault.message.to_owned());
+            theme::copy_ui(ui, theme::secondary("Copy details"), || error.message.to_owned());
             retry
         });
         let (_, area) = ui.allocate_space(vec2(ui.available_width(), 220.0));

@@ -25,7 +25,7 @@
 //! They keep no state of their own but that of [`copy_ui`], wait for nothing and read no file.
 //!
 //! ```
-//! use plugin_api::{egui, theme::{self, Fault, Tone}};
+//! use plugin_api::{egui, theme::{self, ErrorState, Tone}};
 //!
 //! enum Rows {
 //!     Loading(f32),
@@ -41,8 +41,8 @@
 //!             false
 //!         }
 //!         Rows::Failed(message) => {
-//!             let fault = Fault { title: "The rows could not be loaded", message, code: "rows-not-read" };
-//!             theme::error_ui(ui, fault, |ui| {
+//!             let error = ErrorState { title: "The rows could not be loaded", message, code: "rows-not-read" };
+//!             theme::error_ui(ui, error, |ui| {
 //!                 let retry = ui.add(theme::primary("Retry")).clicked();
 //!                 theme::copy_ui(ui, theme::secondary("Copy details"), || message.clone());
 //!                 retry
@@ -103,9 +103,9 @@ pub use fonts::found_font;
 pub use fonts::{STRONG, families_of, set_fonts, strong_font};
 pub use node::describe;
 pub use pill::{pill_height, pill_ui, pill_width};
-pub use states::{Fault, empty_ui, error_ui, middle, middle_card_ui, placeholder, progress_ui};
+pub use states::{ErrorState, empty_ui, error_ui, middle, middle_card_ui, placeholder, progress_ui};
 pub use strip::{notice_ui, strip_text_ui, strip_ui};
 pub use style::{apply, color, remember, tokens};
-pub use table::{Head, head_ui, triangle};
+pub use table::{ColumnHead, head_ui, triangle};
 pub use text::{caption, caption_ui, line, put, strong};
 pub use tone::Tone;

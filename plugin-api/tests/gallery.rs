@@ -20,7 +20,7 @@ use gallery::{Gallery, SIZE};
 
 type Page = Harness<'static, Gallery>;
 
-/// What Tab stops at, in this order; strips are walked from the edge, where the answer is that ends them.
+/// The stops of Tab, in this order.
 const STOPS: &[(Role, &str)] = &[
     (Role::CheckBox, "Dark"),
     (Role::Button, "Primary"),
@@ -29,8 +29,8 @@ const STOPS: &[(Role, &str)] = &[
     (Role::Button, "Quiet"),
     (Role::Button, "Pill"),
     (Role::Button, "Copy the line"),
-    (Role::Button, "Later"),
     (Role::Button, "Update"),
+    (Role::Button, "Later"),
     (Role::Button, "Use it"),
     (Role::Button, "Carrier"),
     (Role::Button, "Average delay"),

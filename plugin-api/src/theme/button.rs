@@ -1,8 +1,8 @@
 //! Buttons.
 
-use egui::{CornerRadius, Response, RichText, Stroke, StrokeKind, Ui, Widget, vec2};
+use egui::{CornerRadius, Response, RichText, Stroke, StrokeKind, TextStyle, Ui, Widget, vec2};
 
-use super::{Tone, color, focus_ring, node::rename, tokens};
+use super::{Tone, color, focus_ring, line, node::rename, tokens};
 
 /// Height of a small button, in points.
 const SMALL: f32 = 24.0;
@@ -87,6 +87,13 @@ impl Widget for Button {
         }
         response
     }
+}
+
+/// Returns the width of a [`secondary`] button, in points.
+pub(super) fn secondary_width(ui: &Ui, text: &str) -> f32 {
+    let font = TextStyle::Button.resolve(ui.style());
+    line(ui, text, font, ui.visuals().text_color(), f32::INFINITY).size().x
+        + 2.0 * ui.spacing().button_padding.x
 }
 
 /// Shows a button that copies what `text` returns, and reads "Copied" for two seconds after that.

@@ -34,7 +34,7 @@ pub fn empty_ui(ui: &mut Ui, title: &str, hint: &str) {
 
 /// What failed, for [`error_ui`].
 #[derive(Clone, Copy, Debug)]
-pub struct Fault<'a> {
+pub struct ErrorState<'a> {
     /// What the user misses: "The flights could not be loaded".
     pub title: &'a str,
     /// What happened, where, and what to do. Its first letter may be small, as errors write it.
@@ -46,17 +46,17 @@ pub struct Fault<'a> {
 /// Shows what failed in a card as wide as there is space, above the `buttons` that answer it in a row.
 ///
 /// The texts have the role `Label`, and the title is announced when it appears. The message can be marked and copied.
-pub fn error_ui<R>(ui: &mut Ui, fault: Fault<'_>, buttons: impl FnOnce(&mut Ui) -> R) -> R {
+pub fn error_ui<R>(ui: &mut Ui, error: ErrorState<'_>, buttons: impl FnOnce(&mut Ui) -> R) -> R {
     let t = tokens(ui.ctx());
     let shown = toned(ui, Tone::Danger).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = t.space[1];
-        let title = RichText::new(fault.title).font(strong_font(t.font_size[2])).color(color(t.danger));
+        let title = RichText::new(error.title).font(strong_font(t.font_size[2])).color(color(t.danger));
         let title = ui.add(Label::new(title).wrap());
         ui.ctx().accesskit_node_builder(title.id, |node| node.set_live(Live::Polite));
-        let message = RichText::new(sentence(fault.message)).color(color(t.text));
+        let message = RichText::new(sentence(error.message)).color(color(t.text));
         ui.add(Label::new(message).wrap().selectable(true));
-        ui.label(caption(&t, format!("Code: {}", fault.code)));
+        ui.label(caption(&t, format!("Code: {}", error.code)));
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = t.space[1];
             buttons(ui)

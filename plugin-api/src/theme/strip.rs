@@ -1,8 +1,8 @@
 //! Strips: a remark above what it is about, with buttons to answer it.
 
-use egui::{Align, Frame, Label, Layout, Margin, RichText, Ui};
+use egui::{Frame, Label, Margin, RichText, Ui};
 
-use super::{Tone, secondary, tokens};
+use super::{Tone, button::secondary_width, secondary, tokens};
 
 /// Width below which the text of a strip does not fall, in points.
 const NARROWEST: f32 = 120.0;
@@ -10,7 +10,7 @@ const NARROWEST: f32 = 120.0;
 /// Shows a strip as wide as there is space, with buttons at the right; returns the index of the one that was pressed.
 ///
 /// `text` is shown in what the buttons leave; it should be in [`Tone::ink`] at caption size.
-/// Each of `buttons` has the role `Button`; Tab reaches them from right to left.
+/// Each of `buttons` has the role `Button`; Tab reaches them from left to right.
 pub fn strip_ui(ui: &mut Ui, tone: Tone, text: impl FnOnce(&mut Ui), buttons: &[&str]) -> Option<usize> {
     let t = tokens(ui.ctx());
     let margin = Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
@@ -35,24 +35,27 @@ pub fn strip_text_ui(ui: &mut Ui, tone: Tone, sentence: &str) {
 }
 
 fn framed_ui(ui: &mut Ui, frame: Frame, text: impl FnOnce(&mut Ui), buttons: &[&str]) -> Option<usize> {
-    let gap = tokens(ui.ctx()).space[1];
     let shown = frame.show(ui, |ui| {
         ui.set_width(ui.available_width());
-        let mut pressed = None;
-        ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
-            for (at, name) in buttons.iter().enumerate().rev() {
-                if ui.add(secondary(*name)).clicked() {
-                    pressed = Some(at);
-                }
-            }
-            let width = (ui.available_width() - gap).max(NARROWEST);
-            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+        let gap = ui.spacing().item_spacing.x;
+        // The buttons are measured rather than laid out from the right, so that Tab goes from left to right.
+        let answers: f32 = buttons.iter().map(|name| gap + secondary_width(ui, name)).sum();
+        ui.horizontal_top(|ui| {
+            let width = (ui.available_width() - answers).max(NARROWEST);
+            ui.vertical(|ui| {
                 ui.set_width(width);
                 ui.spacing_mut().item_spacing.y = 0.0;
                 text(ui);
             });
-        });
-        pressed
+            let mut pressed = None;
+            for (at, name) in buttons.iter().enumerate() {
+                if ui.add(secondary(*name)).clicked() {
+                    pressed = Some(at);
+                }
+            }
+            pressed
+        })
+        .inner
     });
     shown.inner
 }

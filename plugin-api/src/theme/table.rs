@@ -11,7 +11,7 @@ use super::{color, describe, focus_ring, line, put, strong_font, tokens};
 
 /// What stands above a column that can be sorted by.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
+pub struct ColumnHead<'a> {
     /// Accessible name.
     pub name: &'a str,
     /// Visible text: the name, or a shorter form of it.
@@ -26,7 +26,7 @@ pub struct Head<'a> {
 ///
 /// Role `Button`, with the order as sort direction and in words as description.
 /// Tab reaches it, Space and Enter press it.
-pub fn head_ui(ui: &Ui, rect: Rect, id: Id, head: Head<'_>) -> Response {
+pub fn head_ui(ui: &Ui, rect: Rect, id: Id, head: ColumnHead<'_>) -> Response {
     let t = tokens(ui.ctx());
     let response = ui.interact(rect, id, Sense::click());
     describe(&response, Role::Button, head.name, None);

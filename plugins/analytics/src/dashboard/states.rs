@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plugin_api::{
     egui::{self, Rect, RichText, Sense, Ui, vec2},
-    theme::{self, Fault, Tone, paint_card, placeholder},
+    theme::{self, ErrorState, Tone, paint_card, placeholder},
 };
 
 use super::{cards, look::Look};
@@ -62,7 +62,7 @@ pub(super) fn loading_ui(ui: &mut Ui, look: &Look, phase: &Phase) {
 /// Shows what failed; returns true when the user wants to try again.
 pub(super) fn failure_ui(ui: &mut Ui, failure: &Failure) -> bool {
     let Failure { code, message } = failure;
-    theme::error_ui(ui, Fault { title: "The flights could not be loaded", message, code }, |ui| {
+    theme::error_ui(ui, ErrorState { title: "The flights could not be loaded", message, code }, |ui| {
         let retry = ui.add(theme::primary("Retry")).clicked();
         theme::copy_ui(ui, theme::secondary("Copy details"), || format!("{code}: {message}"));
         retry

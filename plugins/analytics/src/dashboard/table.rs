@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use plugin_api::{
     egui::{self, Align, Align2, Rect, Role, Sense, Stroke, Ui, WidgetInfo, accesskit::SortDirection, vec2},
-    theme::{Head, head_ui, line, paint_card, put},
+    theme::{ColumnHead, head_ui, line, paint_card, put},
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,10 +60,10 @@ impl Sort {
         }
     }
 
-    fn head(self, column: Column, width: f32) -> Head<'static> {
+    fn head(self, column: Column, width: f32) -> ColumnHead<'static> {
         let name = column.title();
         let direction = if self.descending { SortDirection::Descending } else { SortDirection::Ascending };
-        Head {
+        ColumnHead {
             name,
             // Where there is no room for all of it.
             text: if column == Column::Delay && width < 76.0 { "Delay" } else { name },
