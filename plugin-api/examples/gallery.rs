@@ -4,7 +4,7 @@
 
 use abi_stable::std_types::RSlice;
 use egui::{
-    Align, Frame, RichText, ScrollArea, Ui, Vec2,
+    Align, Frame, ScrollArea, Ui, Vec2,
     accesskit::{Role, SortDirection},
     vec2,
 };
@@ -27,8 +27,7 @@ pub const SIZE: Vec2 = vec2(960.0, 1180.0);
 /// What the user has chosen and pressed.
 #[derive(Default)]
 pub struct Gallery {
-    /// The dark palette is on.
-    pub dark: bool,
+    dark: bool,
     /// What was pressed last.
     pub pressed: String,
     chosen: usize,
@@ -37,6 +36,11 @@ pub struct Gallery {
 }
 
 impl Gallery {
+    /// Begins with the dark palette, or with the light one.
+    pub fn new(dark: bool) -> Self {
+        Self { dark, ..Self::default() }
+    }
+
     /// Draws all of it; the first pass only loads the fonts.
     pub fn ui(&mut self, ui: &mut Ui) {
         if !std::mem::replace(&mut self.fonts, true) {
@@ -106,14 +110,14 @@ impl Gallery {
     }
 
     fn strips_ui(&mut self, ui: &mut Ui, t: &Tokens) {
-        let text = |tone: Tone, text: &str| RichText::new(text).size(t.font_size[0]).color(tone.ink(t));
         let tone = Tone::Warning;
         let strip = |ui: &mut Ui| {
-            ui.label(text(tone, "The library was built for another version."));
-            ui.label(text(tone, "version-mismatch"));
+            ui.label(tone.caption(t, "The library was built for another version."));
+            ui.label(tone.caption(t, "version-mismatch"));
         };
-        let pressed = theme::strip_ui(ui, tone, strip, &["Update", "Later"]);
-        let answered = theme::notice_ui(ui, Tone::Accent, "Version 1.1 is in the drop folder.", &["Use it"]);
+        let pressed = theme::strip_ui(ui, tone, strip, ["Update", "Later"].map(theme::secondary));
+        let answered =
+            theme::notice_ui(ui, Tone::Accent, "Version 1.1 is in the drop folder.", [theme::small("Use it")]);
         if pressed.or(answered).is_some() {
             "A strip".clone_into(&mut self.pressed);
         }

@@ -104,7 +104,7 @@ pub use fonts::{STRONG, families_of, set_fonts, strong_font};
 pub use node::describe;
 pub use pill::{pill_height, pill_ui, pill_width};
 pub use states::{ErrorState, empty_ui, error_ui, middle, middle_card_ui, placeholder, progress_ui};
-pub use strip::{notice_ui, strip_text_ui, strip_ui};
+pub use strip::{framed_strip_ui, notice_ui, strip_text_ui, strip_ui};
 pub use style::{apply, color, remember, tokens};
 pub use table::{ColumnHead, head_ui, triangle};
 pub use text::{caption, caption_ui, line, put, strong};

@@ -12,7 +12,7 @@ use plugin_api::{
     tokens::{DARK, LIGHT},
 };
 
-#[allow(dead_code, reason = "its window is not opened here")]
+#[allow(dead_code, unreachable_pub, reason = "a program of its own, whose window is not opened here")]
 #[path = "../examples/gallery.rs"]
 mod gallery;
 
@@ -45,7 +45,7 @@ const STOPS: &[(Role, &str)] = &[
 ];
 
 fn page(dark: bool) -> Page {
-    let gallery = Gallery { dark, ..Gallery::default() };
+    let gallery = Gallery::new(dark);
     let builder = Harness::builder().with_size(SIZE).wgpu();
     let mut page = builder.build_ui_state(|ui, gallery: &mut Gallery| gallery.ui(ui), gallery);
     page.run();

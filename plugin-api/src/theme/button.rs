@@ -59,6 +59,16 @@ impl Button {
         self.name = Some(name.into());
         self
     }
+
+    /// Returns the button's width, in points.
+    pub(super) fn width(&self, ui: &Ui) -> f32 {
+        let mut font = TextStyle::Button.resolve(ui.style());
+        if matches!(self.shape, Shape::Small | Shape::Pill(_)) {
+            font.size = tokens(ui.ctx()).font_size[0];
+        }
+        let text = line(ui, self.text.text(), font, ui.visuals().text_color(), f32::INFINITY);
+        text.size().x + 2.0 * ui.spacing().button_padding.x
+    }
 }
 
 impl Widget for Button {
@@ -87,13 +97,6 @@ impl Widget for Button {
         }
         response
     }
-}
-
-/// Returns the width of a [`secondary`] button, in points.
-pub(super) fn secondary_width(ui: &Ui, text: &str) -> f32 {
-    let font = TextStyle::Button.resolve(ui.style());
-    line(ui, text, font, ui.visuals().text_color(), f32::INFINITY).size().x
-        + 2.0 * ui.spacing().button_padding.x
 }
 
 /// Shows a button that copies what `text` returns, and reads "Copied" for two seconds after that.

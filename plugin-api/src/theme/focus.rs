@@ -1,6 +1,6 @@
 //! The ring that shows where the keyboard is.
 
-use egui::{Color32, CornerRadius, Response, Stroke, StrokeKind, Ui};
+use egui::{CornerRadius, Response, Stroke, StrokeKind, Ui};
 
 use super::{color, tokens};
 
@@ -18,13 +18,9 @@ pub fn focus_ring(ui: &Ui, response: &Response, radius: impl Into<CornerRadius>,
     let gap = if kind == StrokeKind::Outside { WIDTH } else { 0.0 };
     // Where the edge of a panel or scroll area is near, the ring is closer to the control instead of cut.
     let seen = ui.clip_rect().shrink(if kind == StrokeKind::Outside { WIDTH } else { 0.0 });
-    let ring = Stroke::new(WIDTH, accent(ui));
+    let ring = Stroke::new(WIDTH, color(tokens(ui.ctx()).accent));
     let rect = response.rect.expand(gap).intersect(seen);
     if rect.is_positive() {
         ui.painter().rect_stroke(rect, radius, ring, kind);
     }
-}
-
-fn accent(ui: &Ui) -> Color32 {
-    color(tokens(ui.ctx()).accent)
 }

@@ -1,61 +1,81 @@
 //! Strips: a remark above what it is about, with buttons to answer it.
 
-use egui::{Frame, Label, Margin, RichText, Ui};
+use egui::{Frame, InnerResponse, Label, Margin, Ui};
 
-use super::{Tone, button::secondary_width, secondary, tokens};
+use super::{Button, Tone, tokens};
 
-/// Width below which the text of a strip does not fall, in points.
-const NARROWEST: f32 = 120.0;
+/// Width below which the buttons of a strip stand below its text, in points.
+const NARROW: f32 = 480.0;
 
-/// Shows a strip as wide as there is space, with buttons at the right; returns the index of the one that was pressed.
+/// Shows a strip as wide as there is space; returns the index of the button that was pressed.
 ///
-/// `text` is shown in what the buttons leave; it should be in [`Tone::ink`] at caption size.
-/// Each of `buttons` has the role `Button`; Tab reaches them from left to right.
-pub fn strip_ui(ui: &mut Ui, tone: Tone, text: impl FnOnce(&mut Ui), buttons: &[&str]) -> Option<usize> {
+/// `text` should be in [`Tone::caption`]; the buttons stand at the right of it, or below it in a narrow place, and Tab
+/// goes through them from left to right.
+pub fn strip_ui(
+    ui: &mut Ui,
+    tone: Tone,
+    text: impl FnOnce(&mut Ui),
+    buttons: impl IntoIterator<Item = Button>,
+) -> Option<usize> {
     let t = tokens(ui.ctx());
     let margin = Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
-    let strip = Frame::new().fill(tone.ground(&t)).inner_margin(margin);
-    framed_ui(ui, strip, text, buttons)
+    framed_strip_ui(ui, Frame::new().fill(tone.ground(&t)).inner_margin(margin), text, buttons).inner
 }
 
-/// Shows a sentence in a strip with round corners, for a remark inside a page; as [`strip_ui`].
+/// Shows a [`strip_ui`] of one sentence with round corners, for a remark inside a page.
 ///
 /// The sentence has the role `Label`.
-pub fn notice_ui(ui: &mut Ui, tone: Tone, sentence: &str, buttons: &[&str]) -> Option<usize> {
+pub fn notice_ui(
+    ui: &mut Ui,
+    tone: Tone,
+    sentence: &str,
+    buttons: impl IntoIterator<Item = Button>,
+) -> Option<usize> {
     let t = tokens(ui.ctx());
-    let notice = Frame::new().fill(tone.ground(&t)).corner_radius(t.radius[1]).inner_margin(t.space[2]);
-    framed_ui(ui, notice, |ui| strip_text_ui(ui, tone, sentence), buttons)
+    let frame = Frame::new().fill(tone.ground(&t)).corner_radius(t.radius[1]).inner_margin(t.space[2]);
+    framed_strip_ui(ui, frame, |ui| strip_text_ui(ui, tone, sentence), buttons).inner
 }
 
-/// Shows a sentence as the text of a [`strip_ui`], in line with the buttons.
+/// Shows a sentence as the text of a [`strip_ui`], in line with buttons of the height of a control.
 pub fn strip_text_ui(ui: &mut Ui, tone: Tone, sentence: &str) {
     let t = tokens(ui.ctx());
     ui.add_space((ui.spacing().interact_size.y - t.font_size[0] * 1.25) / 2.0);
-    ui.add(Label::new(RichText::new(sentence).size(t.font_size[0]).color(tone.ink(&t))).wrap());
+    ui.add(Label::new(tone.caption(&t, sentence)).wrap());
 }
 
-fn framed_ui(ui: &mut Ui, frame: Frame, text: impl FnOnce(&mut Ui), buttons: &[&str]) -> Option<usize> {
-    let shown = frame.show(ui, |ui| {
-        ui.set_width(ui.available_width());
+/// Shows a [`strip_ui`] in a frame of another look.
+pub fn framed_strip_ui(
+    ui: &mut Ui,
+    frame: Frame,
+    text: impl FnOnce(&mut Ui),
+    buttons: impl IntoIterator<Item = Button>,
+) -> InnerResponse<Option<usize>> {
+    let buttons: Vec<_> = buttons.into_iter().collect();
+    frame.show(ui, |ui| {
+        let whole = ui.available_width();
+        ui.set_width(whole);
+        // They are measured rather than laid out from the right, so that Tab goes from left to right.
         let gap = ui.spacing().item_spacing.x;
-        // The buttons are measured rather than laid out from the right, so that Tab goes from left to right.
-        let answers: f32 = buttons.iter().map(|name| gap + secondary_width(ui, name)).sum();
+        let answers: f32 = buttons.iter().map(|button| gap + button.width(ui)).sum();
+        let answer = |ui: &mut Ui| {
+            let pressed = buttons
+                .into_iter()
+                .enumerate()
+                .filter_map(|(at, button)| ui.add(button).clicked().then_some(at));
+            pressed.last()
+        };
+        if whole < NARROW {
+            text(ui);
+            return ui.horizontal_wrapped(answer).inner;
+        }
         ui.horizontal_top(|ui| {
-            let width = (ui.available_width() - answers).max(NARROWEST);
             ui.vertical(|ui| {
-                ui.set_width(width);
+                ui.set_width(whole - answers);
                 ui.spacing_mut().item_spacing.y = 0.0;
                 text(ui);
             });
-            let mut pressed = None;
-            for (at, name) in buttons.iter().enumerate() {
-                if ui.add(secondary(*name)).clicked() {
-                    pressed = Some(at);
-                }
-            }
-            pressed
+            answer(ui)
         })
         .inner
-    });
-    shown.inner
+    })
 }

@@ -106,7 +106,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: 
         let state = if known.singleton || known.is_own_copy() { "" } else { ", with a state of its own" };
         let text = format!("Uses {} {} {whose}{state}", krate(&known.key, &known.scope), known.version);
         let ink = if known.satisfied { t.text } else { t.warning };
-        let label = ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
+        let label = ui.label(caption(t, text).color(color(ink)));
         if let Some(why) = plan.explain(&known.scope, &known.key, name)
             && let Some(won) = why.candidates.iter().find(|candidate| candidate.won)
         {
@@ -126,7 +126,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: 
             users[0].version,
             names.join(", ")
         );
-        ui.label(RichText::new(text).size(t.font_size[0]).color(color(t.accent)));
+        ui.label(Tone::Accent.caption(t, text));
     }
 }
 
@@ -171,7 +171,7 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
             }
             ui.end_row();
             for demand in &key.demands {
-                let cell = |text: String, ink| RichText::new(text).size(t.font_size[0]).color(color(ink));
+                let cell = |text: String, ink| caption(t, text).color(color(ink));
                 ui.label(cell(demand.participant.to_string(), t.text));
                 ui.label(cell(demand.own.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string), t.text));
                 let strict = if demand.strict { " strictly" } else { "" };
@@ -193,16 +193,16 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
 /// One copy, and why it won or lost; `first` is why it was chosen before it was in use.
 fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&str>) {
     let Candidate { provider, version, won, reason } = candidate;
-    let (word, ink) = if *won { ("chosen", t.success) } else { ("not chosen", t.text_weak) };
+    let (word, tone) = if *won { ("chosen", Tone::Success) } else { ("not chosen", Tone::Neutral) };
     let first = first.filter(|first| *won && first != reason);
     let first = first.map(|first| format!("; when it was chosen: {first}")).unwrap_or_default();
     let text = format!("{provider} {version}, {word}: {reason}{first}");
-    ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
+    ui.label(tone.caption(t, text));
 }
 
 /// A sentence with its code.
 pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, tone: Tone, code: &str, text: &str) {
-    ui.label(RichText::new(text).size(t.font_size[0]).color(tone.ink(t)));
+    ui.label(tone.caption(t, text));
     code_ui(ui, t, code, Tone::Neutral);
 }
 

@@ -185,7 +185,7 @@ impl Dialog {
             ui.label(caption(t, self.hint));
         }
         if let Some(failure) = &self.failure {
-            ui.label(caption(t, sentence(&failure.message)).color(color(t.danger)));
+            ui.label(Tone::Danger.caption(t, sentence(&failure.message)));
             code_ui(ui, t, &failure.code, Tone::Neutral);
         }
         ui.horizontal(|ui| {

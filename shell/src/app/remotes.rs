@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use egui::{CollapsingHeader, CornerRadius, Rect, RichText, Sense, Ui, Vec2};
+use egui::{CollapsingHeader, CornerRadius, Rect, Sense, Ui, Vec2};
 use plugin_api::{
     theme::{Tone, caption, caption_ui, card_ui, color, copy_ui, pill_ui, secondary, small, strong},
     tokens::Tokens,
@@ -96,17 +96,17 @@ impl Shown<'_> {
                 pill_ui(ui, status.word(), tone);
             });
         });
-        self.what_ui(ui, t);
-        self.origin_ui(ui, t);
+        self.what_ui(ui);
+        self.origin_ui(ui);
         if let Some(stage) = entry.replacing() {
             let text = format!("Replacing: {}…", doing(stage));
-            ui.label(RichText::new(text).size(t.font_size[0]).color(color(t.accent)));
+            ui.label(Tone::Accent.caption(t, text));
         }
         let beside = self.beside_ui(ui, t, state);
         if let Some(manifest) = entry.manifest() {
             shares_ui(ui, t, self.federation, &manifest.name);
         }
-        self.frames_ui(ui, t);
+        self.frames_ui(ui);
         times_ui(ui, t, &entry.times());
         for Warning { code, text, fix, count, .. } in self.federation.negotiator().warnings_of(self.entry) {
             let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
@@ -120,7 +120,7 @@ impl Shown<'_> {
         state.roll_back.field_ui(ui, t).or(action).or(beside)
     }
 
-    fn what_ui(&self, ui: &mut Ui, t: &Tokens) {
+    fn what_ui(&self, ui: &mut Ui) {
         let mut parts: Vec<String> = self
             .entry
             .manifest()
@@ -141,7 +141,7 @@ impl Shown<'_> {
         }
     }
 
-    fn origin_ui(&self, ui: &mut Ui, t: &Tokens) {
+    fn origin_ui(&self, ui: &mut Ui) {
         let library = self.entry.library();
         let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = match self.entry.place() {
@@ -174,15 +174,15 @@ impl Shown<'_> {
         }
         let (_, _, version) = state.beside.as_ref()?;
         ui.horizontal(|ui| {
-            let text = RichText::new(format!("Version {version} in the drop folder"));
-            ui.label(text.size(t.font_size[0]).color(color(t.text))).on_hover_text(path.display().to_string());
+            let text = caption(t, format!("Version {version} in the drop folder")).color(color(t.text));
+            ui.label(text).on_hover_text(path.display().to_string());
             let name = format!("Use {} {version}", self.entry.title());
             ui.add(small("Use it").named(name)).clicked().then_some(Action::Enable)
         })
         .inner
     }
 
-    fn frames_ui(&self, ui: &mut Ui, t: &Tokens) {
+    fn frames_ui(&self, ui: &mut Ui) {
         let of = |(key, _): &(&Key, &Slot)| key.0 == self.alias;
         for ((_, expose), slot) in self.slots.iter().filter(of) {
             let Some((median, late)) = slot.frame_times() else { continue };
@@ -269,8 +269,8 @@ fn times_ui(ui: &mut Ui, t: &Tokens, times: &[(&'static str, Duration)]) {
     }
     let cost = times.iter().find(|(stage, _)| *stage == "preflight");
     let cost = cost.map(|(_, took)| format!(", of which preflight {}", millis(*took))).unwrap_or_default();
-    let title = RichText::new(format!("Started in {}{cost}", millis(whole))).size(t.font_size[0]);
-    CollapsingHeader::new(title.color(color(t.text_weak))).id_salt("times").show_unindented(ui, |ui| {
+    let title = caption(t, format!("Started in {}{cost}", millis(whole)));
+    CollapsingHeader::new(title).id_salt("times").show_unindented(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 2.0;
         let mut before = Duration::ZERO;
         for (stage, took) in times {
@@ -311,7 +311,7 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
             } else {
                 format!("generation {generation}")
             };
-            ui.label(RichText::new(format!("{remote}, {which}")).size(t.font_size[0]).color(color(t.text)));
+            ui.label(caption(t, format!("{remote}, {which}")).color(color(t.text)));
             remark_ui(ui, t, Tone::Neutral, &failure.code, &sentence(&failure.message));
         }
     });

@@ -4,7 +4,7 @@ use egui::{
     CornerRadius, Painter, Panel, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo,
 };
 use plugin_api::{
-    theme::{caption, color, focus_ring, secondary, strong, strong_font},
+    theme::{Tone, caption, color, focus_ring, secondary, strong, strong_font},
     tokens::{Rgba, Tokens},
 };
 use shared_store::AUTH;
@@ -104,7 +104,7 @@ impl Shell {
         let Some(service) = &self.auth else { return };
         if let Some(AuthStatus::Failed(error)) = &status {
             egui::ScrollArea::vertical().max_height(104.0).show(ui, |ui| {
-                ui.label(caption(t, format!("{} [{}]", sentence(error), error.code())).color(color(t.danger)));
+                ui.label(Tone::Danger.caption(t, format!("{} [{}]", sentence(error), error.code())));
             });
             ui.add_space(t.space[2]);
         }

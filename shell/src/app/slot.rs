@@ -351,14 +351,14 @@ fn corner_ui(ui: &mut Ui, area: Rect, row: u8, content: impl FnOnce(&mut Ui)) {
 /// A warning above the surface; true when it was dismissed.
 fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
     let text = |ui: &mut Ui| {
-        let line = |text: &str| RichText::new(text).size(t.font_size[0]).color(color(t.warning));
-        ui.add(egui::Label::new(line(&warning.text)).wrap());
+        let line = |text: &str| Tone::Warning.caption(t, text);
+        ui.add(Label::new(line(&warning.text)).wrap());
         if let Some(fix) = &warning.fix {
-            ui.add(egui::Label::new(line(fix)).wrap().selectable(true));
+            ui.add(Label::new(line(fix)).wrap().selectable(true));
         }
         code_ui(ui, t, warning.code, Tone::Warning);
     };
-    strip_ui(ui, Tone::Warning, text, &["Dismiss"]).is_some()
+    strip_ui(ui, Tone::Warning, text, [secondary("Dismiss")]).is_some()
 }
 
 /// The shape of what will be there, while it is being loaded; and what that waits for, when it takes long.

@@ -1,8 +1,8 @@
 //! The status bar: remotes by state, warnings of the plan, what is still loaded, the last event, messages, the theme.
 
-use egui::{Align, Layout, RichText, Ui};
+use egui::{Align, Layout, Ui};
 use plugin_api::{
-    theme::{caption, caption_ui, color, quiet},
+    theme::{Tone, caption, caption_ui, color, quiet},
     tokens::Tokens,
 };
 
@@ -36,18 +36,18 @@ impl Shell {
                 }
             }
             if failed > 0 {
-                let text = caption(t, format!("{failed} not available")).color(color(t.danger));
+                let text = Tone::Danger.caption(t, format!("{failed} not available"));
                 pressed |= ui.add(quiet(text)).clicked();
             }
             let count =
                 self.federation.negotiator().warnings().len() + self.federation.negotiator().problems().len();
             if count > 0 && !narrow {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
-                pressed |= ui.add(quiet(caption(t, text).color(color(t.warning)))).clicked();
+                pressed |= ui.add(quiet(Tone::Warning.caption(t, text))).clicked();
             }
             let kept = self.federation.retiring().leaked().len();
             if kept > 0 && !narrow {
-                let text = caption(t, format!("{kept} still loaded")).color(color(t.warning));
+                let text = Tone::Warning.caption(t, format!("{kept} still loaded"));
                 let button = ui.add(quiet(text));
                 pressed |= button
                     .on_hover_text("Stopped, but still loaded until Pulse exits; see the inspector")
@@ -57,19 +57,15 @@ impl Shell {
                 self.inspector.toggle();
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let text = RichText::new(format!("Theme: {}", self.state.theme.as_str())).size(t.font_size[0]);
-                if ui
-                    .add(quiet(text.color(color(t.text_weak))))
-                    .on_hover_text("System, light or dark")
-                    .clicked()
-                {
+                let text = caption(t, format!("Theme: {}", self.state.theme.as_str()));
+                if ui.add(quiet(text)).on_hover_text("System, light or dark").clicked() {
                     self.state.theme = self.state.theme.next();
                     ui.ctx().request_repaint();
                 }
                 let unread = self.messages.unread();
                 let count = if unread > 0 { format!(" ({unread})") } else { String::new() };
-                let ink = if unread > 0 { t.accent } else { t.text_weak };
-                let text = RichText::new(format!("Messages{count}")).size(t.font_size[0]).color(color(ink));
+                let tone = if unread > 0 { Tone::Accent } else { Tone::Neutral };
+                let text = tone.caption(t, format!("Messages{count}"));
                 if ui.add(quiet(text)).on_hover_text("All messages of this run").clicked() {
                     let shown = self.inspector == Inspector::Messages;
                     self.inspector = if shown { Inspector::Closed } else { Inspector::Messages };

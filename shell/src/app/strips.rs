@@ -1,7 +1,7 @@
 //! Strips at the top of the window: how the last run ended, and that remotes are left out.
 
 use egui::Ui;
-use plugin_api::theme::{Tone, strip_text_ui, strip_ui};
+use plugin_api::theme::{Tone, secondary, strip_text_ui, strip_ui};
 
 use super::Shell;
 use crate::session::{Session, Unclean};
@@ -48,7 +48,8 @@ impl Shell {
                 names => format!(" Running at the time: {}.", names.join(", ")),
             };
             let text = format!("Pulse closed unexpectedly.{ran}");
-            let buttons: &[&str] = if safe { &["Dismiss"] } else { &["Start without remotes", "Dismiss"] };
+            let buttons: &[&'static str] =
+                if safe { &["Dismiss"] } else { &["Start without remotes", "Dismiss"] };
             if let Some(pressed) = remark(ui, &text, buttons) {
                 self.runs.unclean = None;
                 if buttons[pressed] != "Dismiss" {
@@ -72,6 +73,11 @@ impl Shell {
     }
 }
 
-fn remark(ui: &mut Ui, text: &str, buttons: &[&str]) -> Option<usize> {
-    strip_ui(ui, Tone::Warning, |ui| strip_text_ui(ui, Tone::Warning, text), buttons)
+fn remark(ui: &mut Ui, text: &str, buttons: &[&'static str]) -> Option<usize> {
+    strip_ui(
+        ui,
+        Tone::Warning,
+        |ui| strip_text_ui(ui, Tone::Warning, text),
+        buttons.iter().copied().map(secondary),
+    )
 }

@@ -73,7 +73,7 @@ pub(super) fn failure_ui(ui: &mut Ui, failure: &Failure) -> bool {
 pub(super) fn notice_ui(ui: &mut Ui, set_aside: &Path) -> bool {
     let name = set_aside.file_name().unwrap_or_default().to_string_lossy();
     let message = format!("The database was damaged and has been rebuilt. The damaged file was kept: {name}");
-    theme::notice_ui(ui, Tone::Warning, &message, &["Dismiss"]).is_some()
+    theme::notice_ui(ui, Tone::Warning, &message, [theme::secondary("Dismiss")]).is_some()
 }
 
 /// Where the data comes from.
