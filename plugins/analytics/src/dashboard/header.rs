@@ -4,9 +4,9 @@ use jiff::civil::Date;
 use plugin_api::{
     egui::{
         self, Align, Align2, CornerRadius, Layout, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2,
-        WidgetInfo, pos2, vec2,
+        pos2, vec2,
     },
-    theme::{Tone, focus_ring, line, pill_height, pill_ui, pill_width, put},
+    theme::{Tone, describe, focus_ring, line, pill_height, pill_ui, pill_width, put},
 };
 
 use super::{
@@ -37,14 +37,12 @@ pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Op
     let (rect, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
 
     let left = Rect::from_min_size(rect.min, vec2(title.size().x, row));
-    let response = ui.interact(left, look.id("title"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, TITLE));
+    look.describe(ui, left, "title", Role::Heading, TITLE);
     put(ui, title, Align2::LEFT_CENTER, left.left_center(), look.text);
 
     let line_below =
         Rect::from_min_size(pos2(rect.left(), rect.top() + row + space[0]), vec2(width, below.size().y));
-    let response = ui.interact(line_below, look.id("subtitle"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &subtitle));
+    look.describe(ui, line_below, "subtitle", Role::Label, &subtitle);
     put(ui, below, Align2::LEFT_TOP, line_below.min, look.weak);
 
     let (room, layout) = if beside {
@@ -92,7 +90,7 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
         left += width;
         let response = ui.interact(rect, look.id(("range", range.days())), Sense::click());
         let selected = range == chosen;
-        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, selected, format::range(range)));
+        describe(&response, Role::RadioButton, format::range(range), Some(selected));
         let inside = rect.shrink(3.0);
         let (ground, text) = match (selected, response.hovered()) {
             (true, _) => (look.accent, look.on_accent),
@@ -123,8 +121,7 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
     } else {
         Align2::LEFT_BOTTOM.anchor_size(whole.left_bottom(), dates_galley.size())
     };
-    let response = ui.interact(at, look.id("dates"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, dates));
+    look.describe(ui, at, "dates", Role::Label, dates);
     put(ui, dates_galley, Align2::LEFT_TOP, at.min, look.weak);
     clicked
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_api::{
-    egui::{self, Color32, CornerRadius, FontId, Galley, Ui, text::LayoutJob},
+    egui::{self, AsIdSalt, Color32, CornerRadius, FontId, Galley, Rect, Role, Sense, Ui, text::LayoutJob},
     theme,
     tokens::Tokens,
 };
@@ -54,8 +54,13 @@ impl Look {
     }
 
     /// A stable id in this dashboard.
-    pub(super) fn id(&self, salt: impl egui::AsIdSalt) -> egui::Id {
+    pub(super) fn id(&self, salt: impl AsIdSalt) -> egui::Id {
         self.base.with(salt)
+    }
+
+    /// Gives what is painted at `rect` its role and name in the accessibility tree.
+    pub(super) fn describe(&self, ui: &Ui, rect: Rect, salt: impl AsIdSalt, role: Role, name: &str) {
+        theme::describe(&ui.interact(rect, self.id(salt), Sense::hover()), role, name, None);
     }
 
     /// The strong font at a step of the type scale: caption, body, heading, title, figure.

@@ -121,8 +121,7 @@ pub(super) fn table_ui(ui: &mut Ui, look: &Look, carriers: &[Carrier], sort: &mu
     let inner = card.shrink(look.t.space[3]);
     let title = line(ui, "Carriers", look.strong(2), look.text, inner.width());
     let rect = put(ui, title, Align2::LEFT_TOP, inner.min, look.text);
-    let response = ui.interact(rect, look.id("table-title"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, "Carriers"));
+    look.describe(ui, rect, "table-title", Role::Heading, "Carriers");
 
     let columns = layout(look, inner.x_range());
     let wide = inner.width() >= 560.0;
