@@ -8,7 +8,8 @@
 //! - [`layout`] compares types of two builds.
 //! - [`shared`] is what makes a crate shareable between images.
 //! - [`tokens`] are the design tokens.
-//! - `theme` and `bridge` (feature `egui`) say what tokens, events and cursors are in egui.
+//! - `bridge` (feature `egui`) says what events and cursors are in egui.
+//! - `theme` (feature `egui`) is the look of the shell: a style, and a kit of widgets.
 //! - `sdk` (feature `sdk`) runs a plugin author's egui code behind the contract.
 //!
 //! Without the features `egui` and `sdk` nothing in here knows egui.
@@ -27,7 +28,7 @@ pub mod shared;
 pub mod theme;
 pub mod tokens;
 
-#[cfg(feature = "sdk")]
+#[cfg(feature = "egui")]
 pub use egui;
 #[cfg(feature = "sdk")]
 pub use sdk::{Cx, Dropped, Expose, Look, PluginError};

@@ -1,191 +1,111 @@
-//! Applies [`Tokens`] to an egui context: the same look for the shell and for every remote.
+//! The look of the shell for egui: its [`Tokens`](crate::tokens::Tokens) as a style, and a small kit of widgets.
+//!
+//! The shell is drawn with this kit, and so is every remote that uses it.
+//! A panel has the style without doing anything: egui's own widgets look like the shell's.
+//! The kit adds what egui has not:
+//!
+//! | what | functions | role, name | Tab |
+//! |---|---|---|---|
+//! | buttons | [`primary`], [`secondary`], [`small`], [`quiet`], [`copy_ui`] | `Button`, its text or [`named`](Button::named) | yes |
+//! | pills | [`pill_ui`] | `Label` | no |
+//! | | [`pill_button`] | `Button` | yes |
+//! | cards | [`card_ui`], [`card`], [`paint_card`] | – | no |
+//! | | [`choice_card`] | `RadioButton`, selected or not | yes |
+//! | strips | [`strip_ui`], [`notice_ui`] | their buttons' | yes |
+//! | heads of a table | [`head_ui`] | `Button`, with its order | yes |
+//! | states | [`empty_ui`], [`error_ui`], [`middle_card_ui`] | their texts' and buttons' | yes |
+//! | | [`progress_ui`] | `ProgressIndicator`, with its value | no |
+//! | | [`placeholder`] | – | no |
+//! | your own widgets | [`focus_ring`], [`describe`] | what you say | – |
+//!
+//! Whatever Tab reaches is pressed by Space and Enter, and shows a ring of two points in the accent while it has the
+//! keyboard.
+//! Lengths are logical points; colours are tokens, in [`Tone`]s whose pairs keep a contrast of 4.5:1 in both palettes.
+//! The widgets take the tokens from the context ([`tokens`]), so a switch between light and dark needs no code.
+//! They keep no state of their own but that of [`copy_ui`], wait for nothing and read no file.
+//!
+//! ```
+//! use plugin_api::{egui, theme::{self, ErrorState, Tone}};
+//!
+//! enum Rows {
+//!     Loading(f32),
+//!     Failed(String),
+//!     Ready(Vec<String>),
+//! }
+//!
+//! /// Returns true if the user wants to try again.
+//! fn rows_ui(ui: &mut egui::Ui, rows: &Rows) -> bool {
+//!     match rows {
+//!         Rows::Loading(fraction) => {
+//!             theme::progress_ui(ui, "Import progress", *fraction);
+//!             false
+//!         }
+//!         Rows::Failed(message) => {
+//!             let error = ErrorState { title: "The rows could not be loaded", message, code: "rows-not-read" };
+//!             theme::error_ui(ui, error, |ui| {
+//!                 let retry = ui.add(theme::primary("Retry")).clicked();
+//!                 theme::copy_ui(ui, theme::secondary("Copy details"), || message.clone());
+//!                 retry
+//!             })
+//!         }
+//!         Rows::Ready(rows) if rows.is_empty() => {
+//!             theme::empty_ui(ui, "No rows in these days", "Choose a longer range.");
+//!             false
+//!         }
+//!         Rows::Ready(rows) => {
+//!             let t = theme::tokens(ui.ctx());
+//!             theme::card_ui(ui, |ui| {
+//!                 ui.horizontal(|ui| {
+//!                     ui.label(theme::strong(&t, "Rows", t.font_size[2]));
+//!                     theme::pill_ui(ui, "Complete", Tone::Success);
+//!                 });
+//!                 for row in rows {
+//!                     ui.horizontal(|ui| {
+//!                         ui.label(row);
+//!                         ui.add(theme::small("Open").named(format!("Open {row}"))).clicked();
+//!                     });
+//!                 }
+//!             });
+//!             false
+//!         }
+//!     }
+//! }
+//!
+//! let ctx = egui::Context::default();
+//! theme::apply(&ctx, &plugin_api::tokens::DARK);
+//! ctx.run_ui(egui::RawInput::default(), |ui| {
+//!     assert!(!rows_ui(ui, &Rows::Loading(0.4)));
+//!     assert!(!rows_ui(ui, &Rows::Failed("the file is gone".to_owned())));
+//!     assert!(!rows_ui(ui, &Rows::Ready(vec!["Aachen".to_owned()])));
+//! });
+//! ```
+//!
+//! `cargo run -p plugin-api --features egui --example gallery` shows all of them in each state.
 
-use std::sync::Arc;
+mod button;
+mod card;
+mod focus;
+mod fonts;
+mod node;
+mod pill;
+mod states;
+mod strip;
+mod style;
+mod table;
+mod text;
+mod tone;
 
-use egui::{Color32, CornerRadius, FontFamily, FontId, RichText, Stroke, TextStyle, Vec2};
-
-use crate::abi::{Font, families};
-use crate::tokens::{LIGHT, Rgba, Tokens};
-
-/// Name of the semi-bold font family; always registered after [`set_fonts`] or [`apply`].
-pub const STRONG: &str = "strong";
-
-/// The egui colour of a token.
-pub fn color(rgba: Rgba) -> Color32 {
-    Color32::from_rgba_unmultiplied(rgba[0], rgba[1], rgba[2], rgba[3])
-}
-
-/// The tokens that `ctx` was last given by [`apply`] or [`remember`]; [`LIGHT`] before that.
-pub fn tokens(ctx: &egui::Context) -> Tokens {
-    ctx.data(|data| data.get_temp(tokens_id())).unwrap_or(LIGHT)
-}
-
-fn tokens_id() -> egui::Id {
-    egui::Id::NULL.with("pulse.tokens")
-}
-
-/// The semi-bold family at `size` points.
-pub fn strong_font(size: f32) -> FontId {
-    FontId::new(size, FontFamily::Name(STRONG.into()))
-}
-
-/// Semi-bold text in the primary colour at `size` points.
-pub fn strong(tokens: &Tokens, text: impl Into<String>, size: f32) -> RichText {
-    RichText::new(text).font(strong_font(size)).color(color(tokens.text))
-}
-
-/// Secondary text at caption size.
-pub fn caption(tokens: &Tokens, text: impl Into<String>) -> RichText {
-    RichText::new(text).size(tokens.font_size[0]).color(color(tokens.text_weak))
-}
-
-/// A pill-shaped label: status text in `text` on `ground`.
-pub fn pill_ui(ui: &mut egui::Ui, label: &str, text: Rgba, ground: Rgba) -> egui::Response {
-    let t = tokens(ui.ctx());
-    egui::Frame::new()
-        .fill(color(ground))
-        .corner_radius(CornerRadius::same(255))
-        .inner_margin(egui::Margin::symmetric(12, 5))
-        .show(ui, |ui| {
-            ui.add(
-                egui::Label::new(RichText::new(label).size(t.font_size[0]).color(color(text)))
-                    .wrap_mode(egui::TextWrapMode::Extend)
-                    .selectable(false),
-            )
-        })
-        .inner
-}
-
-/// The frame of a card.
-pub fn card(tokens: &Tokens) -> egui::Frame {
-    egui::Frame::new()
-        .fill(color(tokens.card))
-        .stroke(Stroke::new(1.0, color(tokens.border)))
-        .corner_radius(tokens.radius[1])
-        .inner_margin(tokens.space[3])
-}
-
-/// Registers the host's fonts, those to be asked first in front.
-///
-/// Takes effect at the start of the next pass.
-pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
-    let mut definitions = egui::FontDefinitions::empty();
-    definitions.families.insert(FontFamily::Name(STRONG.into()), Vec::new());
-    for font in fonts {
-        definitions.font_data.insert(font.name.to_string(), Arc::new(font_data(font)));
-        for (bit, family) in [
-            (families::PROPORTIONAL, FontFamily::Proportional),
-            (families::MONOSPACE, FontFamily::Monospace),
-            (families::STRONG, FontFamily::Name(STRONG.into())),
-        ] {
-            if font.families & bit != 0 {
-                definitions.families.entry(family).or_default().push(font.name.to_string());
-            }
-        }
-    }
-    ctx.set_fonts(definitions);
-    ctx.data_mut(|data| data.insert_temp(tokens_id().with("fonts"), true));
-}
-
-/// Bits of [`families`] for a family of egui.
-pub fn families_of(family: &FontFamily) -> u32 {
-    match family {
-        FontFamily::Monospace => families::MONOSPACE,
-        FontFamily::Name(name) if **name == *STRONG => families::STRONG,
-        _ => families::PROPORTIONAL,
-    }
-}
-
-/// A font that was found for a character, as egui takes it.
+pub use button::{Button, copy_ui, pill_button, primary, quiet, secondary, small};
+pub use card::{card, card_ui, choice_card, paint_card};
+pub use focus::focus_ring;
 #[cfg(not(feature = "egui-0-36"))]
-pub fn found_font(font: &Font) -> egui::FontInsert {
-    // egui adds it to the family that it was asked for.
-    egui::FontInsert::new(&font.name, font_data(font), Vec::new())
-}
-
-fn font_data(font: &Font) -> egui::FontData {
-    egui::FontData {
-        index: font.index,
-        tweak: egui::FontTweak { scale: font.scale, ..egui::FontTweak::default() },
-        ..egui::FontData::from_static(font.data.as_slice())
-    }
-}
-
-/// Notes `tokens` for [`tokens`], and leaves the style of `ctx` as it is.
-pub fn remember(ctx: &egui::Context, tokens: &Tokens) {
-    ctx.data_mut(|data| data.insert_temp(tokens_id(), *tokens));
-}
-
-/// Makes `ctx` look like `tokens`: style, spacing, type scale and colours.
-///
-/// Cheap when nothing changed.
-pub fn apply(ctx: &egui::Context, tokens: &Tokens) {
-    if ctx.data(|data| data.get_temp::<bool>(tokens_id().with("fonts"))).is_none() {
-        set_fonts(ctx, &[]);
-    }
-    if ctx.data(|data| data.get_temp::<Tokens>(tokens_id())) == Some(*tokens) {
-        return;
-    }
-    remember(ctx, tokens);
-    let theme = if tokens.dark { egui::Theme::Dark } else { egui::Theme::Light };
-    ctx.set_theme(theme);
-    ctx.set_style_of(theme, style(tokens));
-}
-
-fn style(t: &Tokens) -> egui::Style {
-    let [caption, body, heading, ..] = t.font_size;
-    let mut style = egui::Style { visuals: visuals(t), ..egui::Style::default() };
-    style.text_styles = [
-        (TextStyle::Small, FontId::proportional(caption)),
-        (TextStyle::Body, FontId::proportional(body)),
-        (TextStyle::Button, FontId::proportional(body)),
-        (TextStyle::Heading, strong_font(heading)),
-        (TextStyle::Monospace, FontId::monospace(body - 1.0)),
-    ]
-    .into();
-    let spacing = &mut style.spacing;
-    spacing.item_spacing = Vec2::splat(t.space[1]);
-    spacing.button_padding = Vec2::new(t.space[2], 6.0);
-    spacing.interact_size.y = 30.0;
-    spacing.menu_margin = egui::Margin::same(6);
-    style.interaction.tooltip_delay = 0.3;
-    style.interaction.selectable_labels = false;
-    style
-}
-
-fn visuals(t: &Tokens) -> egui::Visuals {
-    let mut v = if t.dark { egui::Visuals::dark() } else { egui::Visuals::light() };
-    let radius = CornerRadius::same(t.radius[0] as u8);
-    v.panel_fill = color(t.background);
-    v.window_fill = color(t.card);
-    v.window_stroke = Stroke::new(1.0, color(t.border));
-    v.window_corner_radius = CornerRadius::same(t.radius[1] as u8);
-    v.menu_corner_radius = radius;
-    v.extreme_bg_color = color(t.card);
-    v.faint_bg_color = color(t.hover);
-    v.code_bg_color = color(t.hover);
-    v.hyperlink_color = color(t.accent);
-    v.warn_fg_color = color(t.warning);
-    v.error_fg_color = color(t.danger);
-    v.weak_text_color = Some(color(t.text_weak));
-    v.selection.bg_fill = color(t.accent_weak);
-    v.selection.stroke = Stroke::new(1.0, color(t.accent));
-    let text = |rgba| Stroke::new(1.0, color(rgba));
-    for (widget, ground, border, ink) in [
-        (&mut v.widgets.noninteractive, t.card, t.border, t.text),
-        (&mut v.widgets.inactive, t.card, t.border_strong, t.text),
-        (&mut v.widgets.hovered, t.hover, t.border_strong, t.text),
-        // Pressed, or in focus: seen by its border, and where it has none, by its ink.
-        (&mut v.widgets.active, t.accent_weak, t.accent, t.accent),
-        (&mut v.widgets.open, t.hover, t.border_strong, t.text),
-    ] {
-        widget.bg_fill = color(ground);
-        widget.weak_bg_fill = color(ground);
-        widget.bg_stroke = text(border);
-        widget.fg_stroke = text(ink);
-        widget.corner_radius = radius;
-        widget.expansion = 0.0;
-    }
-    v.widgets.active.bg_stroke.width = 2.0;
-    v
-}
+pub use fonts::found_font;
+pub use fonts::{STRONG, families_of, set_fonts, strong_font};
+pub use node::describe;
+pub use pill::{pill_height, pill_ui, pill_width};
+pub use states::{ErrorState, empty_ui, error_ui, middle, middle_card_ui, placeholder, progress_ui};
+pub use strip::{framed_strip_ui, notice_ui, strip_text_ui, strip_ui};
+pub use style::{apply, color, remember, tokens};
+pub use table::{ColumnHead, head_ui, triangle};
+pub use text::{caption, caption_ui, line, put, strong};
+pub use tone::Tone;

@@ -207,7 +207,7 @@ impl eframe::App for Shell {
             .show(ui, |ui| self.statusbar_ui(ui, tokens));
         if self.has_strips() {
             let top = Panel::top("strips").show_separator_line(false).frame(egui::Frame::NONE);
-            top.show(ui, |ui| self.strips_ui(ui, tokens));
+            top.show(ui, |ui| self.strips_ui(ui));
         }
         self.inspector_ui(ui, tokens);
         // Status bar and inspector stay in reach, whatever a remote covers.

@@ -5,7 +5,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use plugin_api::egui::{self, Color32, ScrollArea, UiBuilder, Vec2};
+use plugin_api::{
+    egui::{self, Color32, ScrollArea, UiBuilder, Vec2},
+    theme,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -153,10 +156,10 @@ impl Dashboard {
             self.choose_range(range);
         }
         if let Some(path) = view.set_aside.as_deref().filter(|_| !self.notice_closed) {
-            self.notice_closed = states::notice_ui(ui, look, path);
+            self.notice_closed = states::notice_ui(ui, path);
         }
         if let Phase::Failed(failure) = &view.phase
-            && states::failure_ui(ui, look, failure)
+            && states::failure_ui(ui, failure)
         {
             self.source.request(self.choice.range);
         }
@@ -173,7 +176,7 @@ impl Dashboard {
             self.choice.measure = measure;
         }
         if report.current.totals.flights == 0 {
-            states::empty_ui(ui, look);
+            theme::empty_ui(ui, "No flights in these days", "Choose a longer range above.");
             return;
         }
         let Choice { measure, sort, .. } = &mut self.choice;

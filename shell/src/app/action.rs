@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use egui::{TextEdit, Ui};
-use plugin_api::{theme::caption, tokens::Tokens};
+use plugin_api::{
+    theme::{Button, caption, primary, secondary},
+    tokens::Tokens,
+};
 
-use super::parts::{named, primary};
 use crate::{
     data::archive::Kept,
     failure::SharedFailure,
@@ -75,7 +77,7 @@ impl RollBack {
         federation: &Federation,
         alias: &str,
         of: &str,
-        button: impl FnOnce(&'static str) -> egui::Button<'static>,
+        button: impl FnOnce(&'static str) -> Button,
     ) {
         let remote = federation.remotes().get(alias);
         let generation = remote.map_or(0, Remote::generation);
@@ -99,8 +101,8 @@ impl RollBack {
             earlier.version,
             earlier.digest.short()
         );
-        let button = ui.add(button("Roll back…")).on_hover_text(about);
-        if named(button, &format!("Roll back{of}…")).clicked() {
+        let button = button("Roll back…").named(format!("Roll back{of}…"));
+        if ui.add(button).on_hover_text(about).clicked() {
             self.note = if self.note.is_some() { None } else { Some(String::new()) };
             self.focused = false;
         }
@@ -121,8 +123,8 @@ impl RollBack {
         let (mut go, mut close) = (entered, false);
         ui.horizontal(|ui| {
             let text = format!("Roll back to {} ({})", earlier.version, earlier.digest.short());
-            go |= ui.add(primary(t, text)).clicked();
-            close = ui.button("Cancel").clicked();
+            go |= ui.add(primary(text)).clicked();
+            close = ui.add(secondary("Cancel")).clicked();
         });
         if go || close {
             let note = self.note.take().unwrap_or_default();

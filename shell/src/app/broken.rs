@@ -8,16 +8,15 @@ use std::{
     time::Duration,
 };
 
-use egui::{Context, Label, RichText, ScrollArea, Ui};
+use egui::{Context, Label, RichText, Ui};
 use plugin_api::{
-    theme::{card, color, strong},
+    theme::{Tone, caption, color, copy_ui, middle, middle_card_ui, primary, secondary, strong},
     tokens::Tokens,
 };
 
 use super::{
     Shell, WindowError, close_at_request,
-    parts::{code_ui, copy_button_ui, primary, shortened},
-    slot::middle,
+    parts::{code_ui, shortened},
     state::State,
     waker_now, window,
 };
@@ -157,27 +156,20 @@ impl eframe::App for Broken {
 impl Broken {
     fn card_ui(&self, ui: &mut Ui, t: &Tokens) {
         let place = middle(ui.available_rect_before_wrap(), 640.0);
-        ui.scope_builder(egui::UiBuilder::new().max_rect(place), |ui| {
-            card(t).inner_margin(t.space[4]).show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                ui.spacing_mut().item_spacing.y = t.space[2];
-                ui.label(strong(t, "The host's manifest cannot be used", t.font_size[2]));
-                let most = (ui.available_height() - 128.0).max(48.0);
-                ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| {
-                    let text = RichText::new(shortened(&self.error.to_string())).color(color(t.text));
-                    ui.add(Label::new(text).wrap().selectable(true));
-                });
-                code_ui(ui, t, self.error.code(), t.text_weak);
-                ui.label(plugin_api::theme::caption(t, "Pulse starts as soon as the file is corrected."));
-                ui.horizontal_wrapped(|ui| {
-                    if ui.add(primary(t, "Retry")).clicked() {
-                        // Without its thread there is nothing to ask.
-                        let _ = self.retry.send(());
-                    }
-                    let button = |text: &str| egui::Button::new(text.to_owned());
-                    let text = || format!("{} [{}]", self.error, self.error.code());
-                    copy_button_ui(ui, button, "Copy details", "Copy details", text);
-                });
+        let text = |ui: &mut Ui| {
+            ui.label(strong(t, "The host's manifest cannot be used", t.font_size[2]));
+            let text = RichText::new(shortened(&self.error.to_string())).color(color(t.text));
+            ui.add(Label::new(text).wrap().selectable(true));
+            code_ui(ui, t, self.error.code(), Tone::Neutral);
+            ui.label(caption(t, "Pulse starts as soon as the file is corrected."));
+        };
+        middle_card_ui(ui, Tone::Danger, place, text, |ui| {
+            ui.horizontal_wrapped(|ui| {
+                if ui.add(primary("Retry")).clicked() {
+                    // Without its thread there is nothing to ask.
+                    let _ = self.retry.send(());
+                }
+                copy_ui(ui, secondary("Copy details"), || format!("{} [{}]", self.error, self.error.code()));
             });
         });
     }

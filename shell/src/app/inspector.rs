@@ -5,8 +5,8 @@ use egui::{Align, Key, Layout, Modifiers, Panel, RichText, ScrollArea, Ui};
 use negotiation::manifest::DEFAULT_SCOPE;
 use negotiation::resolver::{Candidate, KeyView, Outcome, Slot};
 use plugin_api::{
-    theme::{caption, card, color, strong},
-    tokens::{Rgba, Tokens},
+    theme::{Tone, caption, card_ui, color, secondary, strong},
+    tokens::Tokens,
 };
 
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl Shell {
                 ui.selectable_value(&mut self.inspector, tab, text);
             }
             ui.with_layout(layout(Align::Center), |ui| {
-                if ui.button("Close").on_hover_text("Close the inspector (F12)").clicked() {
+                if ui.add(secondary("Close")).on_hover_text("Close the inspector (F12)").clicked() {
                     self.inspector = Inspector::Closed;
                 }
             });
@@ -102,7 +102,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: 
         let state = if known.singleton || known.is_own_copy() { "" } else { ", with a state of its own" };
         let text = format!("Uses {} {} {whose}{state}", krate(&known.key, &known.scope), known.version);
         let ink = if known.satisfied { t.text } else { t.warning };
-        let label = ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
+        let label = ui.label(caption(t, text).color(color(ink)));
         if let Some(why) = plan.explain(&known.scope, &known.key, name)
             && let Some(won) = why.candidates.iter().find(|candidate| candidate.won)
         {
@@ -122,7 +122,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: 
             users[0].version,
             names.join(", ")
         );
-        ui.label(RichText::new(text).size(t.font_size[0]).color(color(t.accent)));
+        ui.label(Tone::Accent.caption(t, text));
     }
 }
 
@@ -132,8 +132,7 @@ fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
     let mut any = false;
     for key in plan.keys() {
         any = true;
-        card(t).show(ui, |ui| {
-            ui.set_width(ui.available_width());
+        card_ui(ui, |ui| {
             ui.label(strong(t, krate(&key.key, &key.scope), t.font_size[1]));
             let kind = if key.singleton {
                 format!("One copy for all; declared a singleton by {}", key.declared_by.join(", "))
@@ -168,7 +167,7 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
             }
             ui.end_row();
             for demand in &key.demands {
-                let cell = |text: String, ink| RichText::new(text).size(t.font_size[0]).color(color(ink));
+                let cell = |text: String, ink| caption(t, text).color(color(ink));
                 ui.label(cell(demand.participant.to_string(), t.text));
                 ui.label(cell(demand.own.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string), t.text));
                 let strict = if demand.strict { " strictly" } else { "" };
@@ -190,17 +189,17 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
 /// One copy, and why it won or lost; `first` is why it was chosen before it was in use.
 fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&str>) {
     let Candidate { provider, version, won, reason } = candidate;
-    let (word, ink) = if *won { ("chosen", t.success) } else { ("not chosen", t.text_weak) };
+    let (word, tone) = if *won { ("chosen", Tone::Success) } else { ("not chosen", Tone::Neutral) };
     let first = first.filter(|first| *won && first != reason);
     let first = first.map(|first| format!("; when it was chosen: {first}")).unwrap_or_default();
     let text = format!("{provider} {version}, {word}: {reason}{first}");
-    ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
+    ui.label(tone.caption(t, text));
 }
 
 /// A sentence with its code.
-pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, ink: Rgba, code: &str, text: &str) {
-    ui.label(RichText::new(text).size(t.font_size[0]).color(color(ink)));
-    code_ui(ui, t, code, t.text_weak);
+pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, tone: Tone, code: &str, text: &str) {
+    ui.label(tone.caption(t, text));
+    code_ui(ui, t, code, Tone::Neutral);
 }
 
 fn krate(key: &str, scope: &str) -> String {

@@ -9,14 +9,14 @@ use std::{
 
 use egui::{Align2, Area, Context, Id, Key, Modal, Order, Sense, Stroke, StrokeKind, TextEdit, Ui};
 use plugin_api::{
-    theme::{caption, card, color, strong},
+    theme::{Tone, caption, card, color, primary, secondary, strong},
     tokens::Tokens,
 };
 
 use super::{
     action::Action,
     messages::{Message, Press},
-    parts::{code_ui, primary},
+    parts::code_ui,
 };
 use crate::{
     config::Config,
@@ -172,7 +172,7 @@ impl Dialog {
             if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) && ready {
                 outcome = Outcome::Install;
             }
-            if ui.add_enabled(self.choosing.is_none(), egui::Button::new("Browse…")).clicked() {
+            if ui.add_enabled(self.choosing.is_none(), secondary("Browse…")).clicked() {
                 self.choosing = browse_beside(wake);
                 let waits = "Waiting for the desktop's file dialog…";
                 self.hint = if self.choosing.is_some() { waits } else { NO_DIALOG };
@@ -182,15 +182,15 @@ impl Dialog {
             ui.label(caption(t, self.hint));
         }
         if let Some(failure) = &self.failure {
-            ui.label(caption(t, sentence(&failure.message)).color(color(t.danger)));
-            code_ui(ui, t, &failure.code, t.text_weak);
+            ui.label(Tone::Danger.caption(t, sentence(&failure.message)));
+            code_ui(ui, t, &failure.code, Tone::Neutral);
         }
         ui.horizontal(|ui| {
             let text = if self.installing { "Installing…" } else { "Install" };
-            if ui.add_enabled(ready, primary(t, text)).clicked() {
+            if ui.add_enabled(ready, primary(text)).clicked() {
                 outcome = Outcome::Install;
             }
-            if ui.button("Cancel").clicked() {
+            if ui.add(secondary("Cancel")).clicked() {
                 outcome = Outcome::Close;
             }
         });

@@ -1,12 +1,12 @@
-//! Small parts that the window is made of: buttons, failures, and times in words.
+//! Small parts that the window is made of: failures, and times in words.
 
 use std::time::{Duration, SystemTime};
 
-use egui::{Button, CollapsingHeader, Label, Response, RichText, ScrollArea, Stroke, Ui};
+use egui::{CollapsingHeader, Label, RichText, ScrollArea, Ui};
 use negotiation::text;
 use plugin_api::{
-    theme::{caption, color},
-    tokens::{Rgba, Tokens},
+    theme::{Tone, caption, color, copy_ui, small},
+    tokens::Tokens,
 };
 
 use crate::{
@@ -14,71 +14,19 @@ use crate::{
     failure::{Failure, Stage, sentence},
 };
 
-/// The one button of a card that most people press.
-pub(super) fn primary(t: &Tokens, text: impl Into<RichText>) -> Button<'static> {
-    Button::new(text.into().color(color(t.on_accent))).fill(color(t.accent)).stroke(Stroke::NONE)
-}
-
-/// A button in caption size, for rows of them.
-pub(super) fn small(t: &Tokens, text: impl Into<String>) -> Button<'static> {
-    Button::new(RichText::new(text).size(t.font_size[0])).min_size(egui::vec2(0.0, 24.0))
-}
-
-/// A button that looks like text.
-pub(super) fn quiet_button_ui(ui: &mut Ui, text: RichText) -> Response {
-    // With a frame once it has the focus or the pointer.
-    ui.add(Button::new(text).frame_when_inactive(false))
-}
-
-/// A button that copies a text and confirms it for a moment; `name` is its accessible name.
-pub(super) fn copy_ui(ui: &mut Ui, t: &Tokens, name: &str, text: impl FnOnce() -> String) {
-    copy_button_ui(ui, |text| small(t, text), "Copy", name, text);
-}
-
-/// [`copy_ui`], with a button of another look and text.
-pub(super) fn copy_button_ui(
-    ui: &mut Ui,
-    button: impl FnOnce(&str) -> Button<'static>,
-    word: &str,
-    name: &str,
-    text: impl FnOnce() -> String,
-) {
-    const CONFIRMED: f64 = 2.0;
-    let id = ui.scope_id().with(("copied", name));
-    let now = ui.input(|input| input.time);
-    let copied: Option<f64> = ui.data(|data| data.get_temp(id));
-    let left = copied.map(|at| CONFIRMED - (now - at)).filter(|left| *left > 0.0);
-    if let Some(left) = left {
-        ui.ctx().request_repaint_after_secs(left as f32);
-    }
-    let response = ui.add(button(if left.is_some() { "Copied" } else { word }));
-    let response = if left.is_some() { response } else { named(response, name) };
-    if response.clicked() {
-        ui.ctx().copy_text(text());
-        ui.data_mut(|data| data.insert_temp(id, now));
-        ui.ctx().request_repaint();
-    }
-}
-
 /// The line of a manifest that would admit a remote, to be copied.
 pub(super) fn fix_ui(ui: &mut Ui, t: &Tokens, fix: &str) {
     ui.label(caption(t, "Change this line:"));
     ui.horizontal_wrapped(|ui| {
         let text = RichText::new(fix).monospace().size(t.font_size[0]).color(color(t.text));
         ui.add(Label::new(text).wrap().selectable(true));
-        copy_ui(ui, t, "Copy the change", || fix.to_owned());
+        copy_ui(ui, small("Copy").named("Copy the change"), || fix.to_owned());
     });
 }
 
-/// Gives a control the name that tells it from others of the same text.
-pub(super) fn named(response: Response, name: &str) -> Response {
-    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
-    response
-}
-
 /// A code, with what the catalogue says of it on hover.
-pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &str, ink: Rgba) {
-    let label = ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(color(ink)));
+pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &str, tone: Tone) {
+    let label = ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(tone.ink(t)));
     if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code) {
         label.on_hover_text(format!("{meaning}\n\nCause: {cause}\n\nWhat to do: {remedy}"));
     }
@@ -96,11 +44,6 @@ pub(super) fn details_ui(ui: &mut Ui, t: &Tokens, failure: &Failure) {
             ui.add(Label::new(text).selectable(true).extend());
         });
     });
-}
-
-/// A line of caption text that is cut where it is too long, and then whole on hover.
-pub(super) fn line_ui(ui: &mut Ui, t: &Tokens, text: impl Into<String>) -> Response {
-    ui.add(Label::new(caption(t, text)).truncate())
 }
 
 /// The most bytes of a message that the window lays out; "Copy details" has all of it.

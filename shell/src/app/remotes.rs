@@ -7,9 +7,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use egui::{CollapsingHeader, CornerRadius, Rect, RichText, Sense, Ui, Vec2};
+use egui::{CollapsingHeader, CornerRadius, Rect, Sense, Ui, Vec2};
 use plugin_api::{
-    theme::{caption, card, color, pill_ui, strong},
+    theme::{Tone, caption, caption_ui, card_ui, color, copy_ui, pill_ui, secondary, small, strong},
     tokens::Tokens,
 };
 
@@ -17,7 +17,7 @@ use super::{
     Key, Shell,
     action::{Action, RollBack},
     inspector::{remark_ui, shares_ui},
-    parts::{ago, copy_button_ui, details_ui, fix_ui, line_ui, millis, named, shortened, small, step},
+    parts::{ago, details_ui, fix_ui, millis, shortened, step},
     slot::{Slot, doing},
 };
 use crate::{
@@ -45,20 +45,19 @@ struct Shown<'a> {
 impl Shell {
     pub(super) fn remotes_ui(&mut self, ui: &mut Ui, t: &Tokens) {
         ui.horizontal(|ui| {
-            if ui.button("Install…").on_hover_text("Copy a library into the drop folder").clicked() {
+            if ui.add(secondary("Install…")).on_hover_text("Copy a library into the drop folder").clicked() {
                 self.install.open();
             }
-            if ui.button("Reload all").on_hover_text("Ctrl+Shift+R").clicked() {
+            if ui.add(secondary("Reload all")).on_hover_text("Ctrl+Shift+R").clicked() {
                 self.reload_all();
             }
         });
         let problems = self.federation.negotiator().problems();
         if !problems.is_empty() {
-            card(t).show(ui, |ui| {
-                ui.set_width(ui.available_width());
+            card_ui(ui, |ui| {
                 ui.label(strong(t, self.federation.negotiator().plan().host(), t.font_size[1]));
                 for problem in problems {
-                    remark_ui(ui, t, t.warning, &problem.code, &sentence(&problem.message));
+                    remark_ui(ui, t, Tone::Warning, &problem.code, &sentence(&problem.message));
                 }
             });
         }
@@ -66,8 +65,7 @@ impl Shell {
         for (alias, entry) in self.federation.remotes() {
             let shown = Shown { federation: &self.federation, slots: &self.slots, alias, entry };
             let state = self.cards.entry(alias.clone()).or_default();
-            card(t).show(ui, |ui| {
-                ui.set_width(ui.available_width());
+            card_ui(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = t.space[0];
                 let action = ui.push_id(alias, |ui| shown.ui(ui, t, state)).inner;
                 pressed.extend(action.map(|action| (alias.clone(), action)));
@@ -89,30 +87,30 @@ impl Shown<'_> {
         ui.horizontal(|ui| {
             ui.label(strong(t, entry.title(), t.font_size[1]));
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let (ink, ground) = match &status {
-                    Status::Active => (t.success, t.success_weak),
-                    Status::Failed(_) => (t.danger, t.danger_weak),
-                    Status::Hung => (t.warning, t.warning_weak),
-                    Status::Ready | Status::Starting | Status::Off(_) => (t.text_weak, t.hover),
+                let tone = match &status {
+                    Status::Active => Tone::Success,
+                    Status::Failed(_) => Tone::Danger,
+                    Status::Hung => Tone::Warning,
+                    Status::Ready | Status::Starting | Status::Off(_) => Tone::Neutral,
                 };
-                pill_ui(ui, status.word(), ink, ground);
+                pill_ui(ui, status.word(), tone);
             });
         });
-        self.what_ui(ui, t);
-        self.origin_ui(ui, t);
+        self.what_ui(ui);
+        self.origin_ui(ui);
         if let Some(stage) = entry.replacing() {
             let text = format!("Replacing: {}…", doing(stage));
-            ui.label(RichText::new(text).size(t.font_size[0]).color(color(t.accent)));
+            ui.label(Tone::Accent.caption(t, text));
         }
         let beside = self.beside_ui(ui, t, state);
         if let Some(manifest) = entry.manifest() {
             shares_ui(ui, t, self.federation, &manifest.name);
         }
-        self.frames_ui(ui, t);
+        self.frames_ui(ui);
         times_ui(ui, t, &entry.times());
         for Warning { code, text, fix, count, .. } in self.federation.negotiator().warnings_of(self.entry) {
             let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
-            remark_ui(ui, t, t.warning, code, &format!("{text}{times}"));
+            remark_ui(ui, t, Tone::Warning, code, &format!("{text}{times}"));
             if let Some(fix) = fix {
                 ui.label(caption(t, fix));
             }
@@ -122,7 +120,7 @@ impl Shown<'_> {
         state.roll_back.field_ui(ui, t).or(action).or(beside)
     }
 
-    fn what_ui(&self, ui: &mut Ui, t: &Tokens) {
+    fn what_ui(&self, ui: &mut Ui) {
         let mut parts: Vec<String> = self
             .entry
             .manifest()
@@ -137,13 +135,13 @@ impl Shown<'_> {
         if parts.is_empty() {
             return;
         }
-        let line = line_ui(ui, t, parts.join(" · "));
+        let line = caption_ui(ui, parts.join(" · "));
         if let Some(digest) = digest {
             line.on_hover_text(format!("sha256 {digest}"));
         }
     }
 
-    fn origin_ui(&self, ui: &mut Ui, t: &Tokens) {
+    fn origin_ui(&self, ui: &mut Ui) {
         let library = self.entry.library();
         let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = match self.entry.place() {
@@ -159,7 +157,7 @@ impl Shown<'_> {
                 format!("Rolled back to {version}{note}")
             }
         };
-        let line = line_ui(ui, t, text);
+        let line = caption_ui(ui, text);
         if let Some(library) = library {
             line.on_hover_text(library.display().to_string());
         }
@@ -176,21 +174,21 @@ impl Shown<'_> {
         }
         let (_, _, version) = state.beside.as_ref()?;
         ui.horizontal(|ui| {
-            let text = RichText::new(format!("Version {version} in the drop folder"));
-            ui.label(text.size(t.font_size[0]).color(color(t.text))).on_hover_text(path.display().to_string());
+            let text = caption(t, format!("Version {version} in the drop folder")).color(color(t.text));
+            ui.label(text).on_hover_text(path.display().to_string());
             let name = format!("Use {} {version}", self.entry.title());
-            named(ui.add(small(t, "Use it")), &name).clicked().then_some(Action::Enable)
+            ui.add(small("Use it").named(name)).clicked().then_some(Action::Enable)
         })
         .inner
     }
 
-    fn frames_ui(&self, ui: &mut Ui, t: &Tokens) {
+    fn frames_ui(&self, ui: &mut Ui) {
         let of = |(key, _): &(&Key, &Slot)| key.0 == self.alias;
         for ((_, expose), slot) in self.slots.iter().filter(of) {
             let Some((median, late)) = slot.frame_times() else { continue };
             let title = self.entry.exposes().find(|(name, _)| name == expose);
             let title = title.map_or(&**expose, |(_, about)| &*about.title);
-            line_ui(ui, t, format!("Frames of {title}: p50 {}, p99 {}", millis(median), millis(late)));
+            caption_ui(ui, format!("Frames of {title}: p50 {}, p99 {}", millis(median), millis(late)));
         }
     }
 
@@ -202,22 +200,28 @@ impl Shown<'_> {
         };
         let last = self.entry.last_failure();
         if let Some(now) = now {
-            let ink = if matches!(status, Status::Failed(_)) { t.danger } else { t.text_weak };
-            remark_ui(ui, t, ink, &now.code, &shortened(&now.message));
+            let tone = if matches!(status, Status::Failed(_)) { Tone::Danger } else { Tone::Neutral };
+            remark_ui(ui, t, tone, &now.code, &shortened(&now.message));
             if let Some(fix) = self.federation.fix(self.entry) {
                 fix_ui(ui, t, &fix);
             }
         }
         if let Some((failure, at)) = last {
             if now != Some(failure) {
-                remark_ui(ui, t, t.text_weak, &failure.code, &format!("Last: {}", shortened(&failure.message)));
+                remark_ui(
+                    ui,
+                    t,
+                    Tone::Neutral,
+                    &failure.code,
+                    &format!("Last: {}", shortened(&failure.message)),
+                );
             }
-            line_ui(ui, t, format!("{}. Step: {}", sentence(ago(at)), step(failure.stage)));
+            caption_ui(ui, format!("{}. Step: {}", sentence(ago(at)), step(failure.stage)));
         }
         let Some(failure) = last.map(|(failure, _)| failure).or(now) else { return };
         details_ui(ui, t, failure);
         let name = format!("Copy details of {}", self.entry.title());
-        copy_button_ui(ui, |text| small(t, text), "Copy details", &name, || failure.report(self.alias));
+        copy_ui(ui, small("Copy details").named(name), || failure.report(self.alias));
     }
 
     fn buttons_ui(&self, ui: &mut Ui, t: &Tokens, status: &Status, state: &mut Card) -> Option<Action> {
@@ -227,8 +231,8 @@ impl Shown<'_> {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::splat(t.space[0]);
             let mut button = |text: &str, hover: &str, does: Action| {
-                let button = ui.add(small(t, text)).on_hover_text(hover);
-                if named(button, &format!("{text} {title}")).clicked() {
+                let button = small(text).named(format!("{text} {title}"));
+                if ui.add(button).on_hover_text(hover).clicked() {
                     action = Some(does);
                 }
             };
@@ -245,13 +249,13 @@ impl Shown<'_> {
             }
             if matches!(self.entry.place(), Place::Pinned { .. }) {
                 let hover = "Go back to what the host's manifest or the drop folder has";
-                let button = ui.add(small(t, "Resume updates")).on_hover_text(hover);
-                if named(button, &format!("Resume updates of {title}")).clicked() {
+                let button = small("Resume updates").named(format!("Resume updates of {title}"));
+                if ui.add(button).on_hover_text(hover).clicked() {
                     action = Some(Action::Unpin);
                 }
             }
             let of = format!(" {title}");
-            state.roll_back.button_ui(ui, self.federation, self.alias, &of, |text| small(t, text));
+            state.roll_back.button_ui(ui, self.federation, self.alias, &of, small);
         });
         action
     }
@@ -265,8 +269,8 @@ fn times_ui(ui: &mut Ui, t: &Tokens, times: &[(&'static str, Duration)]) {
     }
     let cost = times.iter().find(|(stage, _)| *stage == "preflight");
     let cost = cost.map(|(_, took)| format!(", of which preflight {}", millis(*took))).unwrap_or_default();
-    let title = RichText::new(format!("Started in {}{cost}", millis(whole))).size(t.font_size[0]);
-    CollapsingHeader::new(title.color(color(t.text_weak))).id_salt("times").show_unindented(ui, |ui| {
+    let title = caption(t, format!("Started in {}{cost}", millis(whole)));
+    CollapsingHeader::new(title).id_salt("times").show_unindented(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 2.0;
         let mut before = Duration::ZERO;
         for (stage, took) in times {
@@ -298,8 +302,7 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
     if kept.is_empty() {
         return;
     }
-    card(t).show(ui, |ui| {
-        ui.set_width(ui.available_width());
+    card_ui(ui, |ui| {
         ui.label(strong(t, format!("Still loaded ({})", kept.len()), t.font_size[1]));
         ui.label(caption(t, "Stopped, but still loaded until Pulse exits"));
         for LeakedLibrary { remote, generation, failure } in kept {
@@ -308,8 +311,8 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
             } else {
                 format!("generation {generation}")
             };
-            ui.label(RichText::new(format!("{remote}, {which}")).size(t.font_size[0]).color(color(t.text)));
-            remark_ui(ui, t, t.text_weak, &failure.code, &sentence(&failure.message));
+            ui.label(caption(t, format!("{remote}, {which}")).color(color(t.text)));
+            remark_ui(ui, t, Tone::Neutral, &failure.code, &sentence(&failure.message));
         }
     });
 }

@@ -4,7 +4,7 @@ use egui::{
     CornerRadius, Painter, Panel, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo,
 };
 use plugin_api::{
-    theme::{caption, color, strong, strong_font},
+    theme::{Tone, caption, color, focus_ring, secondary, strong, strong_font},
     tokens::{Rgba, Tokens},
 };
 use shared_store::AUTH;
@@ -104,7 +104,7 @@ impl Shell {
         let Some(service) = &self.auth else { return };
         if let Some(AuthStatus::Failed(error)) = &status {
             egui::ScrollArea::vertical().max_height(104.0).show(ui, |ui| {
-                ui.label(caption(t, format!("{} [{}]", sentence(error), error.code())).color(color(t.danger)));
+                ui.label(Tone::Danger.caption(t, format!("{} [{}]", sentence(error), error.code())));
             });
             ui.add_space(t.space[2]);
         }
@@ -114,7 +114,7 @@ impl Shell {
             Some(AuthStatus::SigningIn { .. }) => ("Cancel", AuthService::sign_out),
             _ => ("Sign out", AuthService::sign_out),
         };
-        if ui.vertical_centered_justified(|ui| ui.button(word)).inner.clicked() {
+        if ui.vertical_centered_justified(|ui| ui.add(secondary(word))).inner.clicked() {
             act(service);
         }
     }
@@ -156,10 +156,7 @@ fn entry_ui(
         let ground = if selected { t.accent_weak } else { t.hover };
         painter.rect_filled(rect, CornerRadius::same(t.radius[0] as u8), color(ground));
     }
-    if response.has_focus() {
-        let ring = Stroke::new(1.5, color(t.accent));
-        painter.rect_stroke(rect, CornerRadius::same(t.radius[0] as u8), ring, StrokeKind::Inside);
-    }
+    focus_ring(ui, &response, t.radius[0], StrokeKind::Inside);
     let ink = if selected { t.accent } else { t.text_weak };
     icon_ui(
         painter,

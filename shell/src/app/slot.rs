@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use egui::{
-    Align, Color32, Context, CornerRadius, Label, Layout, Pos2, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2,
-};
+use egui::{Align, Color32, Context, CornerRadius, Label, Layout, Pos2, Rect, RichText, Ui, UiBuilder, Vec2};
 use plugin_api::{
-    theme::{caption, card, color, pill_ui, strong},
+    theme::{
+        Tone, caption, color, copy_ui, middle, middle_card_ui, pill_button, pill_ui, placeholder, primary,
+        secondary, strip_ui, strong,
+    },
     tokens::Tokens,
 };
 
 use super::{
     action::{Action, RollBack},
-    parts::{ago, code_ui, copy_button_ui, details_ui, fix_ui, millis, primary, shortened, step},
-    strips::strip_ui,
+    parts::{ago, code_ui, details_ui, fix_ui, millis, shortened, step},
 };
 use crate::{
     compositor::{Health, Scene, Surface},
@@ -31,9 +31,6 @@ const LONG_START: Duration = Duration::from_secs(1);
 
 /// A replacement that takes longer is marked.
 const LONG_REPLACEMENT: Duration = Duration::from_millis(300);
-
-/// The height of a card's buttons before they are measured, in points.
-const BUTTONS: f32 = 40.0;
 
 /// What a slot shows, and the failure that it shows instead.
 #[derive(Default)]
@@ -157,6 +154,7 @@ impl Slot {
             .take(MAX_WARNINGS)
             .collect();
         for warning in unread {
+            ui.spacing_mut().item_spacing.y = 0.0;
             if warning_ui(ui, t, warning) {
                 self.dismissed.push(warning.text.clone());
             }
@@ -190,7 +188,8 @@ impl Slot {
             ui.ctx().request_repaint_after(next);
             if self.patient {
                 corner_ui(ui, area, 0, |ui| {
-                    if pill_button_ui(ui, t, &text).on_hover_text("Restart or disable it").clicked() {
+                    let pill = ui.add(pill_button(&text, Tone::Warning));
+                    if pill.on_hover_text("Restart or disable it").clicked() {
                         self.patient = false;
                     }
                 });
@@ -201,41 +200,39 @@ impl Slot {
             self.patient = false;
             if health == Health::Slow && has_picture {
                 corner_ui(ui, area, 0, |ui| {
-                    pill_ui(ui, &format!("Slow: {}", millis(self.slow)), t.warning, t.warning_weak);
+                    pill_ui(ui, &format!("Slow: {}", millis(self.slow)), Tone::Warning);
                 });
             }
         }
         if let (true, Some(stage)) = (replaced, replacing) {
             let row = u8::from(health != Health::Fine);
             corner_ui(ui, area, row, |ui| {
-                pill_ui(ui, &format!("Replacing: {}", doing(stage)), t.accent, t.accent_weak)
+                pill_ui(ui, &format!("Replacing: {}", doing(stage)), Tone::Accent)
                     .on_hover_text("A new generation takes over when it has drawn its first picture");
             });
         }
         action
     }
 
-    fn not_responding_ui(&mut self, ui: &mut Ui, t: &Tokens, area: Rect, text: &str) -> Option<Action> {
+    fn not_responding_ui(&mut self, ui: &mut Ui, t: &Tokens, area: Rect, title: &str) -> Option<Action> {
         let mut action = None;
         veil(ui, t, area);
-        ui.scope_builder(UiBuilder::new().max_rect(middle(area, 480.0)), |ui| {
-            card(t).inner_margin(t.space[4]).show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                ui.spacing_mut().item_spacing.y = t.space[2];
-                ui.label(strong(t, text, t.font_size[2]));
-                ui.label(
-                    "It is still busy. Restart starts a fresh copy; unsaved state is lost, and the busy one stays loaded \
-                     until Pulse exits.",
-                );
-                ui.horizontal(|ui| {
-                    if ui.add(primary(t, "Restart")).clicked() {
-                        action = Some(Action::Restart);
-                    }
-                    if ui.button("Disable").clicked() {
-                        action = Some(Action::Disable);
-                    }
-                    self.patient = ui.button("Wait").clicked();
-                });
+        let text = |ui: &mut Ui| {
+            ui.label(strong(t, title, t.font_size[2]));
+            ui.label(
+                "It is still busy. Restart starts a fresh copy; unsaved state is lost, and the busy one stays loaded \
+                 until Pulse exits.",
+            );
+        };
+        middle_card_ui(ui, Tone::Warning, middle(area, 480.0), text, |ui| {
+            ui.horizontal(|ui| {
+                if ui.add(primary("Restart")).clicked() {
+                    action = Some(Action::Restart);
+                }
+                if ui.add(secondary("Disable")).clicked() {
+                    action = Some(Action::Disable);
+                }
+                self.patient = ui.add(secondary("Wait")).clicked();
             });
         });
         action
@@ -267,7 +264,7 @@ impl Slot {
                 let what = if off { "is disabled" } else { "is not available" };
                 ui.label(strong(t, format!("{title} {what}"), t.font_size[2]));
                 if stale {
-                    pill_ui(ui, "Last picture", t.warning, t.warning_weak);
+                    pill_ui(ui, "Last picture", Tone::Warning);
                 }
             });
             ui.add(Label::new(RichText::new(shortened(&failure.message)).color(color(t.text))).wrap());
@@ -284,54 +281,33 @@ impl Slot {
                 fix_ui(ui, t, &fix);
             }
             ui.horizontal_wrapped(|ui| {
-                code_ui(ui, t, &failure.code, t.text_weak);
+                code_ui(ui, t, &failure.code, Tone::Neutral);
                 if !off {
                     ui.label(caption(t, format!("Step: {}", step(failure.stage))));
                 }
             });
             details_ui(ui, t, failure);
         };
-        let place = middle(area, 560.0);
-        ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
-            let margin = if place.height() < 300.0 { t.space[2] } else { t.space[4] };
-            card(t).inner_margin(margin).show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                ui.spacing_mut().item_spacing.y = t.space[2];
-                // The buttons have their place first, whatever there is to read.
-                let id = ui.scope_id().with(("buttons", alias));
-                let buttons: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(BUTTONS);
-                let most = (ui.available_height() - buttons - 2.0 * margin).max(48.0);
-                ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| {
-                    // Beside the bar.
-                    ui.set_max_width(ui.available_width() - t.space[1]);
-                    text(ui);
-                });
-                let top = ui.cursor().top();
-                ui.horizontal_wrapped(|ui| {
-                    let (word, act) = match failure.stage {
-                        _ if off => ("Enable", Action::Enable),
-                        Stage::Discover | Stage::Check | Stage::Preflight | Stage::Plan | Stage::Load => {
-                            ("Retry", Action::Restart)
-                        }
-                        _ => ("Restart", Action::Restart),
-                    };
-                    if ui.add(primary(t, word)).clicked() {
-                        action = Some(act);
+        let tone = if off { Tone::Neutral } else { Tone::Danger };
+        middle_card_ui(ui, tone, middle(area, 560.0), text, |ui| {
+            ui.horizontal_wrapped(|ui| {
+                let (word, act) = match failure.stage {
+                    _ if off => ("Enable", Action::Enable),
+                    Stage::Discover | Stage::Check | Stage::Preflight | Stage::Plan | Stage::Load => {
+                        ("Retry", Action::Restart)
                     }
-                    if !off && ui.button("Disable").clicked() {
-                        action = Some(Action::Disable);
-                    }
-                    self.roll_back.button_ui(ui, federation, alias, "", egui::Button::new);
-                    let button = |text: &str| egui::Button::new(text.to_owned());
-                    copy_button_ui(ui, button, "Copy details", "Copy details", || failure.report(title));
-                });
-                action = self.roll_back.field_ui(ui, t).or(action.take());
-                let used = ui.min_rect().bottom() - top;
-                if (used - buttons).abs() > 0.5 {
-                    ui.data_mut(|data| data.insert_temp(id, used));
-                    ui.ctx().request_repaint();
+                    _ => ("Restart", Action::Restart),
+                };
+                if ui.add(primary(word)).clicked() {
+                    action = Some(act);
                 }
+                if !off && ui.add(secondary("Disable")).clicked() {
+                    action = Some(Action::Disable);
+                }
+                self.roll_back.button_ui(ui, federation, alias, "", secondary);
+                copy_ui(ui, secondary("Copy details"), || failure.report(title));
             });
+            action = self.roll_back.field_ui(ui, t).or(action.take());
         });
         if action == Some(Action::Restart) {
             (self.surface, self.failure) = (None, None);
@@ -372,52 +348,31 @@ fn corner_ui(ui: &mut Ui, area: Rect, row: u8, content: impl FnOnce(&mut Ui)) {
     ui.scope_builder(UiBuilder::new().max_rect(rect).layout(layout), content);
 }
 
-/// A pill that can be pressed.
-fn pill_button_ui(ui: &mut Ui, t: &Tokens, text: &str) -> egui::Response {
-    let text = RichText::new(text).size(t.font_size[0]).color(color(t.warning));
-    let button = egui::Button::new(text).fill(color(t.warning_weak)).corner_radius(CornerRadius::same(255));
-    ui.add(button)
-}
-
-/// The rectangle of a card in the middle of `area`.
-pub(super) fn middle(area: Rect, width: f32) -> Rect {
-    let width = width.min(area.width() - 32.0).max(200.0);
-    // Where there is little height, all of it is used.
-    let top = area.top() + if area.height() < 480.0 { 16.0 } else { area.height() * 0.22 };
-    Rect::from_min_max(
-        Pos2::new(area.center().x - width / 2.0, top),
-        Pos2::new(area.center().x + width / 2.0, area.bottom() - 16.0),
-    )
-}
-
 /// A warning above the surface; true when it was dismissed.
 fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
     let text = |ui: &mut Ui| {
-        let line = |text: &str| RichText::new(text).size(t.font_size[0]).color(color(t.warning));
-        ui.add(egui::Label::new(line(&warning.text)).wrap());
+        let line = |text: &str| Tone::Warning.caption(t, text);
+        ui.add(Label::new(line(&warning.text)).wrap());
         if let Some(fix) = &warning.fix {
-            ui.add(egui::Label::new(line(fix)).wrap().selectable(true));
+            ui.add(Label::new(line(fix)).wrap().selectable(true));
         }
-        code_ui(ui, t, warning.code, t.warning);
+        code_ui(ui, t, warning.code, Tone::Warning);
     };
-    strip_ui(ui, t, text, &["Dismiss"]).is_some()
+    strip_ui(ui, Tone::Warning, text, [secondary("Dismiss")]).is_some()
 }
 
 /// The shape of what will be there, while it is being loaded; and what that waits for, when it takes long.
 fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect, (stage, since): (Stage, Instant)) {
     let area = area.shrink(t.space[4]);
-    let bar =
-        |rect: Rect, ground| ui.painter().rect_filled(rect, CornerRadius::same(t.radius[0] as u8), ground);
-    let ground = color(t.border).gamma_multiply(0.6);
-    bar(Rect::from_min_size(area.min, Vec2::new(220.0, 24.0)), ground);
+    placeholder(ui, Rect::from_min_size(area.min, Vec2::new(220.0, 24.0)));
     let width = (area.width() - 3.0 * t.space[3]) / 4.0;
     for at in 0..4_u8 {
         let left = area.left() + f32::from(at) * (width + t.space[3]);
-        bar(Rect::from_min_size(Pos2::new(left, area.top() + 48.0), Vec2::new(width, 96.0)), ground);
+        placeholder(ui, Rect::from_min_size(Pos2::new(left, area.top() + 48.0), Vec2::new(width, 96.0)));
     }
     let top = area.top() + 48.0 + 96.0 + t.space[3];
     if top < area.bottom() {
-        bar(Rect::from_min_max(Pos2::new(area.left(), top), area.max), ground);
+        placeholder(ui, Rect::from_min_max(Pos2::new(area.left(), top), area.max));
     }
     let left = LONG_START.checked_sub(since.elapsed());
     if let Some(left) = left {
@@ -438,26 +393,20 @@ fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect, (stage, since): (Stage, Inst
     });
 }
 
-/// A shell without remotes says where it would find some; true when one is to be installed.
+/// Says where a shell without remotes would find some; returns true when one is to be installed.
 pub(super) fn empty_ui(ui: &mut Ui, t: &Tokens, config: &Config) -> bool {
-    let area = ui.available_rect_before_wrap();
-    let mut install = false;
-    ui.scope_builder(UiBuilder::new().max_rect(middle(area, 560.0)), |ui| {
-        card(t).inner_margin(t.space[4]).show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.spacing_mut().item_spacing.y = t.space[2];
-            ui.label(strong(t, "No remotes yet", t.font_size[2]));
-            let from = match &config.file {
-                Some(file) => format!("{} lists none.", file.display()),
-                None => "There is no manifests/host.json here, and none was named with --config.".to_owned(),
-            };
-            ui.label(from);
-            ui.label(
-                "Install one from a file, drop it on this window, or add a line such as \"name\": \
-                 \"name@plugin.json\" under \"remotes\" and start again.",
-            );
-            install = ui.add(primary(t, "Install…")).clicked();
-        });
-    });
-    install
+    let place = middle(ui.available_rect_before_wrap(), 560.0);
+    let text = |ui: &mut Ui| {
+        ui.label(strong(t, "No remotes yet", t.font_size[2]));
+        let from = match &config.file {
+            Some(file) => format!("{} lists none.", file.display()),
+            None => "There is no manifests/host.json here, and none was named with --config.".to_owned(),
+        };
+        ui.label(from);
+        ui.label(
+            "Install one from a file, drop it on this window, or add a line such as \"name\": \
+             \"name@plugin.json\" under \"remotes\" and start again.",
+        );
+    };
+    middle_card_ui(ui, Tone::Neutral, place, text, |ui| ui.add(primary("Install…")).clicked())
 }

@@ -1,16 +1,12 @@
 //! The status bar: remotes by state, warnings of the plan, what is still loaded, the last event, messages, the theme.
 
-use egui::{Align, Layout, RichText, Ui};
+use egui::{Align, Layout, Ui};
 use plugin_api::{
-    theme::{caption, color},
+    theme::{Tone, caption, caption_ui, color, quiet},
     tokens::Tokens,
 };
 
-use super::{
-    Shell,
-    inspector::Inspector,
-    parts::{line_ui, quiet_button_ui},
-};
+use super::{Shell, inspector::Inspector};
 use crate::federation::Status;
 
 impl Shell {
@@ -33,26 +29,26 @@ impl Shell {
             let remotes = if active == 1 { "remote" } else { "remotes" };
             let running =
                 if narrow { format!("{active} running") } else { format!("{active} {remotes} running") };
-            let mut pressed = (!narrow || failed == 0) && quiet_button_ui(ui, caption(t, running)).clicked();
+            let mut pressed = (!narrow || failed == 0) && ui.add(quiet(caption(t, running))).clicked();
             for (count, word) in [(starting, "starting"), (ready, "not loaded"), (off, "disabled")] {
                 if count > 0 && !narrow {
-                    pressed |= quiet_button_ui(ui, caption(t, format!("{count} {word}"))).clicked();
+                    pressed |= ui.add(quiet(caption(t, format!("{count} {word}")))).clicked();
                 }
             }
             if failed > 0 {
-                let text = caption(t, format!("{failed} not available")).color(color(t.danger));
-                pressed |= quiet_button_ui(ui, text).clicked();
+                let text = Tone::Danger.caption(t, format!("{failed} not available"));
+                pressed |= ui.add(quiet(text)).clicked();
             }
             let count =
                 self.federation.negotiator().warnings().len() + self.federation.negotiator().problems().len();
             if count > 0 && !narrow {
                 let text = format!("{count} {}", if count == 1 { "warning" } else { "warnings" });
-                pressed |= quiet_button_ui(ui, caption(t, text).color(color(t.warning))).clicked();
+                pressed |= ui.add(quiet(Tone::Warning.caption(t, text))).clicked();
             }
             let kept = self.federation.retiring().leaked().len();
             if kept > 0 && !narrow {
-                let text = caption(t, format!("{kept} still loaded")).color(color(t.warning));
-                let button = quiet_button_ui(ui, text);
+                let text = Tone::Warning.caption(t, format!("{kept} still loaded"));
+                let button = ui.add(quiet(text));
                 pressed |= button
                     .on_hover_text("Stopped, but still loaded until Pulse exits; see the inspector")
                     .clicked();
@@ -61,25 +57,22 @@ impl Shell {
                 self.inspector.toggle();
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let text = RichText::new(format!("Theme: {}", self.state.theme.as_str())).size(t.font_size[0]);
-                if quiet_button_ui(ui, text.color(color(t.text_weak)))
-                    .on_hover_text("System, light or dark")
-                    .clicked()
-                {
+                let text = caption(t, format!("Theme: {}", self.state.theme.as_str()));
+                if ui.add(quiet(text)).on_hover_text("System, light or dark").clicked() {
                     self.state.theme = self.state.theme.next();
                     ui.ctx().request_repaint();
                 }
                 let unread = self.messages.unread();
                 let count = if unread > 0 { format!(" ({unread})") } else { String::new() };
-                let ink = if unread > 0 { t.accent } else { t.text_weak };
-                let text = RichText::new(format!("Messages{count}")).size(t.font_size[0]).color(color(ink));
-                if quiet_button_ui(ui, text).on_hover_text("All messages of this run").clicked() {
+                let tone = if unread > 0 { Tone::Accent } else { Tone::Neutral };
+                let text = tone.caption(t, format!("Messages{count}"));
+                if ui.add(quiet(text)).on_hover_text("All messages of this run").clicked() {
                     let shown = self.inspector == Inspector::Messages;
                     self.inspector = if shown { Inspector::Closed } else { Inspector::Messages };
                 }
                 if let Some(last) = self.last.as_ref().filter(|_| !narrow) {
                     // What is left of the line.
-                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| line_ui(ui, t, last));
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| caption_ui(ui, last));
                 }
             });
         });

@@ -1,7 +1,7 @@
 //! Strips at the top of the window: how the last run ended, and that remotes are left out.
 
-use egui::{Align, Label, Layout, RichText, Ui};
-use plugin_api::{theme::color, tokens::Tokens};
+use egui::Ui;
+use plugin_api::theme::{Tone, secondary, strip_text_ui, strip_ui};
 
 use super::Shell;
 use crate::data::run_marker::{RunMarker, Unclean};
@@ -39,7 +39,7 @@ impl Runs {
 
 impl Shell {
     /// The strips that there are.
-    pub(super) fn strips_ui(&mut self, ui: &mut Ui, t: &Tokens) {
+    pub(super) fn strips_ui(&mut self, ui: &mut Ui) {
         ui.spacing_mut().item_spacing.y = 0.0;
         let safe = self.federation.inventory().is_safe_mode();
         if let Some(unclean) = &self.runs.unclean {
@@ -48,8 +48,9 @@ impl Shell {
                 names => format!(" Running at the time: {}.", names.join(", ")),
             };
             let text = format!("Pulse closed unexpectedly.{ran}");
-            let buttons: &[&str] = if safe { &["Dismiss"] } else { &["Start without remotes", "Dismiss"] };
-            if let Some(pressed) = strip_ui(ui, t, |ui| line_ui(ui, t, &text), buttons) {
+            let buttons: &[&'static str] =
+                if safe { &["Dismiss"] } else { &["Start without remotes", "Dismiss"] };
+            if let Some(pressed) = remark(ui, &text, buttons) {
                 self.runs.unclean = None;
                 if buttons[pressed] != "Dismiss" {
                     self.federation.set_safe_mode(true);
@@ -59,7 +60,7 @@ impl Shell {
         }
         if safe {
             let text = "Safe mode: remotes stay off until you enable them.";
-            if strip_ui(ui, t, |ui| line_ui(ui, t, text), &["Enable all"]).is_some() {
+            if remark(ui, text, &["Enable all"]).is_some() {
                 self.federation.set_safe_mode(false);
                 ui.ctx().request_repaint();
             }
@@ -72,33 +73,11 @@ impl Shell {
     }
 }
 
-fn line_ui(ui: &mut Ui, t: &Tokens, text: &str) {
-    // As high as the text of the buttons beside it.
-    ui.add_space((ui.spacing().interact_size.y - t.font_size[0] * 1.25) / 2.0);
-    ui.add(Label::new(RichText::new(text).size(t.font_size[0]).color(color(t.warning))).wrap());
-}
-
-/// Amber, as wide as there is space, with buttons at the right; which of them was pressed.
-pub(super) fn strip_ui(ui: &mut Ui, t: &Tokens, text: impl FnOnce(&mut Ui), buttons: &[&str]) -> Option<usize> {
-    let margin = egui::Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
-    let strip = egui::Frame::new().fill(color(t.warning_weak)).inner_margin(margin);
-    ui.spacing_mut().item_spacing.y = 0.0;
-    let strip = strip.show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        let mut pressed = None;
-        ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
-            for (at, name) in buttons.iter().enumerate().rev() {
-                if ui.button(*name).clicked() {
-                    pressed = Some(at);
-                }
-            }
-            let width = (ui.available_width() - t.space[1]).max(120.0);
-            ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                ui.set_width(width);
-                text(ui);
-            });
-        });
-        pressed
-    });
-    strip.inner
+fn remark(ui: &mut Ui, text: &str, buttons: &[&'static str]) -> Option<usize> {
+    strip_ui(
+        ui,
+        Tone::Warning,
+        |ui| strip_text_ui(ui, Tone::Warning, text),
+        buttons.iter().copied().map(secondary),
+    )
 }

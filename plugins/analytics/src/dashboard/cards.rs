@@ -1,12 +1,13 @@
 //! The four figures, each a button that puts its measure on the chart.
 
-use plugin_api::egui::{
-    self, Align2, CursorIcon, Rect, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo, pos2, remap, vec2,
+use plugin_api::{
+    egui::{self, Align2, Rect, Sense, Shape, Stroke, Ui, Vec2, pos2, remap, vec2},
+    theme::{choice_card, line, put, triangle},
 };
 
 use super::{
     faded, format,
-    look::{Look, baseline, line, put, triangle},
+    look::{Look, baseline},
 };
 use crate::report::{Measure, Period, Report};
 
@@ -58,10 +59,9 @@ pub(super) fn cards_ui(ui: &mut Ui, look: &Look, report: &Report, chosen: Measur
 
 fn card_ui(ui: &mut Ui, look: &Look, rect: Rect, report: &Report, measure: Measure, selected: bool) -> bool {
     let totals = &report.current.totals;
-    let response = ui.interact(rect, look.id(("card", format::title(measure))), Sense::click());
     let change = report.previous.as_ref().and_then(|before| format::change(totals, &before.totals, measure));
     let name = format!("{} {}", format::title(measure), format::value(totals, measure));
-    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, selected, &name));
+    let response = choice_card(ui, rect, look.id(("card", format::title(measure))), &name, selected);
     let versus = format::previous(report.range);
     let spoken = match &change {
         Some(format::Change { up: Some(true), text, .. }) => format!("▲ {text} vs {versus}"),
@@ -70,14 +70,6 @@ fn card_ui(ui: &mut Ui, look: &Look, rect: Rect, report: &Report, measure: Measu
         None => "no earlier period to compare with".to_owned(),
     };
     ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(spoken));
-
-    let (ground, border) = match (selected, response.hovered()) {
-        (true, _) => (look.card, Stroke::new(1.5, look.accent)),
-        (false, true) => (look.hover, Stroke::new(1.0, look.border_strong)),
-        (false, false) => (look.card, Stroke::new(1.0, look.border)),
-    };
-    look.paint_card(ui.painter(), rect, ground, border);
-    look.paint_focus(ui, &response, look.card_radius());
 
     let inner = rect.shrink(look.t.space[3]);
     let title_color = if selected { look.accent } else { look.weak };
@@ -101,7 +93,7 @@ fn card_ui(ui: &mut Ui, look: &Look, rect: Rect, report: &Report, measure: Measu
         ui.painter().extend(sparkline(&report.current, measure, spark, color));
     }
     change_ui(ui, look, inner, change.as_ref(), &versus);
-    response.on_hover_cursor(CursorIcon::PointingHand).clicked()
+    response.clicked()
 }
 
 /// The line at the bottom: direction, size and what it is compared with.

@@ -1,13 +1,13 @@
 //! The chosen measure, day by day, over a ghost of the period before.
 
 use egui_plot::{FilledArea, Line, LineStyle, PlotPoints, PlotUi, Points, VLine};
-use plugin_api::egui::{self, Align2, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
+use plugin_api::{
+    egui::{self, Align2, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, pos2, vec2},
+    theme::{describe, line, paint_card, put},
+};
 
 use self::axis::{Scale, date_marks};
-use super::{
-    faded, format,
-    look::{Look, line, put},
-};
+use super::{faded, format, look::Look};
 use crate::report::{Measure, Period, Report, Totals};
 
 mod axis;
@@ -52,14 +52,13 @@ pub(super) fn chart_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measu
     let head = if beside { TITLE_HEIGHT } else { TITLE_HEIGHT + LEGEND_HEIGHT };
     let size = vec2(ui.available_width(), 2.0 * padding + head + padding + height);
     let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-    look.paint_card(ui.painter(), rect, look.card, Stroke::new(1.0, look.border));
+    paint_card(ui, rect);
 
     let inner = rect.shrink(padding);
     let title = format!("{} per day", format::title(measure));
     let heading = line(ui, &*title, look.strong(2), look.text, inner.width());
     let heading = put(ui, heading, Align2::LEFT_TOP, inner.min, look.text);
-    let response = ui.interact(heading, look.id("chart-title"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, &title));
+    look.describe(ui, heading, "chart-title", Role::Heading, &title);
     let below = line(ui, format::explanation(measure), look.body.clone(), look.weak, inner.width());
     put(ui, below, Align2::LEFT_TOP, pos2(inner.left(), heading.bottom() + 2.0), look.weak);
     let at = if beside {
@@ -122,8 +121,7 @@ fn legend_ui(ui: &mut Ui, look: &Look, entries: &[Entry], at: Pos2) {
         }
         let galley = line(ui, &*entry.name, look.caption.clone(), look.weak, f32::INFINITY);
         let rect = put(ui, galley, Align2::LEFT_CENTER, ends[1] + vec2(look.t.space[1], 0.0), look.weak);
-        let response = ui.interact(rect, look.id(("legend", index)), Sense::hover());
-        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &entry.name));
+        look.describe(ui, rect, ("legend", index), Role::Label, &entry.name);
         left = pos2(rect.right() + look.t.space[3], at.y);
     }
 }
@@ -160,7 +158,7 @@ fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, dense: b
         format::dates(report.current.first, days),
         format::value(&report.current.totals, measure),
     );
-    shown.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &summary));
+    describe(&shown.response, Role::Image, &summary, None);
     if let Some(day) = shown.inner {
         hover::day_ui(ui, look, report, measure, day, &shown.transform);
     }

@@ -3,18 +3,18 @@
 use jiff::civil::Date;
 use plugin_api::{
     egui::{
-        self, Align2, CornerRadius, Rect, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+        self, Align, Align2, CornerRadius, Layout, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2,
+        pos2, vec2,
     },
-    theme,
+    theme::{Tone, describe, focus_ring, line, pill_height, pill_ui, pill_width, put},
 };
 
 use super::{
     format,
-    look::{Look, line, lines, put},
+    look::{Look, lines},
 };
 use crate::report::Range;
 
-const PILL_HEIGHT: f32 = 26.0;
 const CONTROL_HEIGHT: f32 = 32.0;
 const TITLE: &str = "Analytics";
 
@@ -28,69 +28,34 @@ pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Op
         None => "Flights from New York City".to_owned(),
     };
     let below = lines(ui, &subtitle, look.body.clone(), look.weak, width);
-    let row = title.size().y.max(PILL_HEIGHT);
+    let (label, pill) = (badge(viewer), pill_height(&look.t));
+    let row = title.size().y.max(pill);
     let room = width - title.size().x - space[3];
-    let beside = badge_width(ui, look, viewer) <= room.max(0.0);
-    let badge_row = if beside { 0.0 } else { space[1] + PILL_HEIGHT };
+    let beside = pill_width(ui, &label) <= room.max(0.0);
+    let badge_row = if beside { 0.0 } else { space[1] + pill };
     let height = row + space[0] + below.size().y + badge_row;
     let (rect, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
 
     let left = Rect::from_min_size(rect.min, vec2(title.size().x, row));
-    let response = ui.interact(left, look.id("title"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, TITLE));
+    look.describe(ui, left, "title", Role::Heading, TITLE);
     put(ui, title, Align2::LEFT_CENTER, left.left_center(), look.text);
 
     let line_below =
         Rect::from_min_size(pos2(rect.left(), rect.top() + row + space[0]), vec2(width, below.size().y));
-    let response = ui.interact(line_below, look.id("subtitle"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &subtitle));
+    look.describe(ui, line_below, "subtitle", Role::Label, &subtitle);
     put(ui, below, Align2::LEFT_TOP, line_below.min, look.weak);
 
-    if beside {
-        let min = pos2(left.right() + space[3], rect.top());
-        badge_ui(
-            ui,
-            look,
-            Rect::from_min_max(min, pos2(rect.right(), rect.top() + row)),
-            viewer,
-            Align2::RIGHT_CENTER,
-        );
+    let (room, layout) = if beside {
+        (rect.with_max_y(rect.top() + row), Layout::right_to_left(Align::Center))
     } else {
-        let min = pos2(rect.left(), rect.bottom() - PILL_HEIGHT);
-        badge_ui(ui, look, Rect::from_min_max(min, rect.max), viewer, Align2::LEFT_CENTER);
-    }
-}
-
-/// The width of the badge with all of its text.
-fn badge_width(ui: &Ui, look: &Look, viewer: Option<&str>) -> f32 {
-    let label = badge_label(viewer);
-    line(ui, label, look.caption.clone(), look.text, f32::INFINITY).size().x + 2.0 * look.t.space[2]
-}
-
-fn badge_label(viewer: Option<&str>) -> String {
-    viewer.map_or_else(|| "Not authenticated".to_owned(), |name| format!("Viewing as: {name}"))
-}
-
-/// A pill at one end of `room`.
-fn badge_ui(ui: &mut Ui, look: &Look, room: Rect, viewer: Option<&str>, end: Align2) {
-    let label = badge_label(viewer);
-    let (text, ground) = match viewer {
-        Some(_) => (look.t.success, look.t.success_weak),
-        None => (look.t.warning, look.t.warning_weak),
+        (rect.with_min_y(rect.bottom() - pill), Layout::left_to_right(Align::Center))
     };
-    let (text, ground) = (theme::color(text), theme::color(ground));
-    let padding = look.t.space[2];
-    let galley = line(ui, &*label, look.caption.clone(), text, room.width() - 2.0 * padding);
-    let size = vec2(galley.size().x + 2.0 * padding, PILL_HEIGHT);
-    let rect = end.align_size_within_rect(size, room);
-    let shortened = galley.elided;
-    let response = ui.interact(rect, look.id("badge"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &label));
-    ui.painter().rect_filled(rect, CornerRadius::same((PILL_HEIGHT / 2.0) as u8), ground);
-    put(ui, galley, Align2::CENTER_CENTER, rect.center(), text);
-    if shortened {
-        response.on_hover_text(label);
-    }
+    let tone = if viewer.is_some() { Tone::Success } else { Tone::Warning };
+    pill_ui(&mut ui.new_child(UiBuilder::new().max_rect(room).layout(layout)), &label, tone);
+}
+
+fn badge(viewer: Option<&str>) -> String {
+    viewer.map_or_else(|| "Not authenticated".to_owned(), |name| format!("Viewing as: {name}"))
 }
 
 /// The range selector, and beside or below it the `dates` that are shown; returns what was clicked.
@@ -125,7 +90,7 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
         left += width;
         let response = ui.interact(rect, look.id(("range", range.days())), Sense::click());
         let selected = range == chosen;
-        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, selected, format::range(range)));
+        describe(&response, Role::RadioButton, format::range(range), Some(selected));
         let inside = rect.shrink(3.0);
         let (ground, text) = match (selected, response.hovered()) {
             (true, _) => (look.accent, look.on_accent),
@@ -145,7 +110,7 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
     }
     if let Some(response) = focused {
         // Above its neighbours.
-        look.paint_focus(ui, &response, radius);
+        focus_ring(ui, &response, radius, StrokeKind::Outside);
     }
 
     if dates.is_empty() {
@@ -156,8 +121,7 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
     } else {
         Align2::LEFT_BOTTOM.anchor_size(whole.left_bottom(), dates_galley.size())
     };
-    let response = ui.interact(at, look.id("dates"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, dates));
+    look.describe(ui, at, "dates", Role::Label, dates);
     put(ui, dates_galley, Align2::LEFT_TOP, at.min, look.weak);
     clicked
 }

@@ -2,15 +2,13 @@
 
 use std::cmp::Ordering;
 
-use plugin_api::egui::{
-    self, Align2, CursorIcon, Rect, Role, Sense, Stroke, Ui, WidgetInfo, accesskit, pos2, vec2,
+use plugin_api::{
+    egui::{self, Align, Align2, Rect, Role, Sense, Stroke, Ui, WidgetInfo, accesskit::SortDirection, vec2},
+    theme::{ColumnHead, head_ui, line, paint_card, put},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    format,
-    look::{Look, line, put, triangle},
-};
+use super::{format, look::Look};
 use crate::report::Carrier;
 
 const ROW: f32 = 34.0;
@@ -62,6 +60,18 @@ impl Sort {
         }
     }
 
+    fn head(self, column: Column, width: f32) -> ColumnHead<'static> {
+        let name = column.title();
+        let direction = if self.descending { SortDirection::Descending } else { SortDirection::Ascending };
+        ColumnHead {
+            name,
+            // Where there is no room for all of it.
+            text: if column == Column::Delay && width < 76.0 { "Delay" } else { name },
+            align: if column == Column::Carrier { Align::Min } else { Align::Max },
+            sorted: (self.column == column).then_some(direction),
+        }
+    }
+
     fn direct(self, ordering: Ordering) -> Ordering {
         if self.descending { ordering.reverse() } else { ordering }
     }
@@ -107,19 +117,18 @@ fn title_height(look: &Look) -> f32 {
 pub(super) fn table_ui(ui: &mut Ui, look: &Look, carriers: &[Carrier], sort: &mut Sort) {
     let size = vec2(ui.available_width(), height(look, carriers.len()));
     let (card, _) = ui.allocate_exact_size(size, Sense::hover());
-    look.paint_card(ui.painter(), card, look.card, Stroke::new(1.0, look.border));
+    paint_card(ui, card);
     let inner = card.shrink(look.t.space[3]);
     let title = line(ui, "Carriers", look.strong(2), look.text, inner.width());
     let rect = put(ui, title, Align2::LEFT_TOP, inner.min, look.text);
-    let response = ui.interact(rect, look.id("table-title"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, "Carriers"));
+    look.describe(ui, rect, "table-title", Role::Heading, "Carriers");
 
     let columns = layout(look, inner.x_range());
     let wide = inner.width() >= 560.0;
     let top = inner.top() + title_height(look);
     for (column, range) in Column::ALL.into_iter().zip(&columns) {
         let rect = Rect::from_x_y_ranges(*range, top..=top + HEAD);
-        if head_ui(ui, look, rect, column, *sort) {
+        if head_ui(ui, rect, look.id(("column", column.title())), sort.head(column, rect.width())).clicked() {
             *sort = sort.click(column);
         }
     }
@@ -151,43 +160,6 @@ fn layout(look: &Look, whole: egui::Rangef) -> [egui::Rangef; 5] {
         left = range.max + gap;
         range
     })
-}
-
-/// A column's name; true when it was clicked.
-fn head_ui(ui: &mut Ui, look: &Look, rect: Rect, column: Column, sort: Sort) -> bool {
-    let response = ui.interact(rect, look.id(("column", column.title())), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, column.title()));
-    let sorted = sort.column == column;
-    if sorted {
-        use accesskit::SortDirection::{Ascending, Descending};
-        let (direction, spoken) = if sort.descending {
-            (Descending, "sorted, largest first")
-        } else {
-            (Ascending, "sorted, smallest first")
-        };
-        ui.ctx().accesskit_node_builder(response.id, |node| {
-            node.set_sort_direction(direction);
-            node.set_description(spoken);
-        });
-    }
-    let color = if sorted || response.hovered() { look.text } else { look.weak };
-    let font = if sorted { look.strong(0) } else { look.caption.clone() };
-    // The accessible name stays; the picture has no room for all of it.
-    let title = if column == Column::Delay && rect.width() < 76.0 { "Delay" } else { column.title() };
-    let galley = line(ui, title, font, color, rect.width());
-    let at_left = column == Column::Carrier;
-    let (anchor, at) = if at_left {
-        (Align2::LEFT_CENTER, rect.left_center())
-    } else {
-        (Align2::RIGHT_CENTER, rect.right_center())
-    };
-    let text = put(ui, galley, anchor, at, color);
-    if sorted {
-        let x = if at_left { text.right() + 8.0 } else { text.left() - 8.0 };
-        ui.painter().add(triangle(pos2(x, text.center().y), 7.0, !sort.descending, look.accent));
-    }
-    look.paint_focus(ui, &response, look.control_radius());
-    response.on_hover_cursor(CursorIcon::PointingHand).clicked()
 }
 
 fn row_ui(ui: &mut Ui, look: &Look, row: Rect, columns: &[egui::Rangef; 5], carrier: &Carrier, wide: bool) {

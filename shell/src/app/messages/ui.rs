@@ -1,14 +1,14 @@
 //! Messages in the window: notices, and the list.
 
-use egui::{Align, CornerRadius, Label, Layout, Rect, RichText, Ui, Vec2, accesskit::Live};
+use egui::{Label, Rect, Ui, Vec2, accesskit::Live};
 use plugin_api::{
-    theme::{caption, card, color, strong},
-    tokens::{Rgba, Tokens},
+    theme::{Button, Tone, caption, card_ui, color, copy_ui, framed_strip_ui, small, strong},
+    tokens::Tokens,
 };
 
 use super::{Message, Messages, Press, Weight};
 use crate::{
-    app::parts::{ago, code_ui, copy_ui, named, small},
+    app::parts::{ago, code_ui},
     failure::sentence,
 };
 
@@ -34,10 +34,10 @@ impl Messages {
             ui.horizontal(|ui| {
                 ui.add_space(t.space[3]);
                 ui.label(caption(t, format!("{} more", notices - SHOWN)));
-                if ui.add(small(t, "Show all")).clicked() {
+                if ui.add(small("Show all")).clicked() {
                     pressed = Some(Press::List);
                 }
-                if ui.add(small(t, "Dismiss all")).clicked() {
+                if ui.add(small("Dismiss all")).clicked() {
                     self.list.iter_mut().for_each(|message| message.notice = false);
                     ui.ctx().request_repaint();
                 }
@@ -63,29 +63,28 @@ impl Messages {
             ui.label(caption(t, "No messages"));
             return None;
         }
-        if ui.add(small(t, "Clear")).on_hover_text("Remove all messages from this list").clicked() {
+        if ui.add(small("Clear")).on_hover_text("Remove all messages from this list").clicked() {
             self.list.clear();
             ui.ctx().request_repaint();
         }
         for message in self.list.iter().rev() {
-            let press = card(t).show(ui, |ui| {
-                ui.set_width(ui.available_width());
+            let press = card_ui(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = t.space[0];
                 ui.push_id(message.id, |ui| message.entry_ui(ui, t, &title)).inner
             });
-            pressed = press.inner.or(pressed);
+            pressed = press.or(pressed);
         }
         pressed
     }
 }
 
 impl Message {
-    fn ink(&self, t: &Tokens) -> Rgba {
+    fn tone(&self) -> Tone {
         match self.weight {
-            _ if self.over => t.text_weak,
-            Weight::Info => t.accent,
-            Weight::Warning => t.warning,
-            Weight::Error => t.danger,
+            _ if self.over => Tone::Neutral,
+            Weight::Info => Tone::Accent,
+            Weight::Warning => Tone::Warning,
+            Weight::Error => Tone::Danger,
         }
     }
 
@@ -96,55 +95,36 @@ impl Message {
 
     /// Shows a notice, and returns what was pressed and whether it is dismissed.
     fn notice_ui(&self, ui: &mut Ui, t: &Tokens) -> (Option<Press>, bool) {
-        let (mut press, mut dismiss) = (None, false);
         let margin = egui::Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
         let frame = egui::Frame::new().fill(color(t.panel)).inner_margin(margin);
-        let frame = ui.push_id(self.id, |ui| {
-            frame.show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                ui.spacing_mut().item_spacing = Vec2::new(t.space[1], t.space[0]);
-                let live = if self.weight == Weight::Error { Live::Assertive } else { Live::Polite };
-                let wide = ui.available_width() >= 480.0;
-                let text = |ui: &mut Ui| {
-                    let title = ui.add(Label::new(strong(t, self.head(), t.font_size[1])).wrap());
-                    ui.ctx().accesskit_node_builder(title.id, |node| node.set_live(live));
-                    if !self.text.is_empty() {
-                        lines_ui(ui, t, &self.text);
-                    }
-                    if let Some(code) = &self.code {
-                        code_ui(ui, t, code, self.ink(t));
-                    }
-                };
-                let mut buttons = |ui: &mut Ui| {
-                    dismiss = named(ui.add(small(t, "Dismiss")), &format!("Dismiss: {}", self.title)).clicked();
-                    press = self.button_ui(ui, t);
-                };
-                if wide {
-                    ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
-                        buttons(ui);
-                        let width = ui.available_width();
-                        ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                            ui.set_width(width);
-                            text(ui);
-                        });
-                    });
-                } else {
-                    text(ui);
-                    ui.horizontal(buttons);
-                }
-            })
-        });
-        let rect = frame.inner.response.rect;
-        let stripe = Rect::from_min_size(rect.min, Vec2::new(4.0, rect.height()));
-        ui.painter().rect_filled(stripe, CornerRadius::ZERO, color(self.ink(t)));
+        let text = |ui: &mut Ui| {
+            ui.spacing_mut().item_spacing.y = t.space[0];
+            let live = if self.weight == Weight::Error { Live::Assertive } else { Live::Polite };
+            let title = ui.add(Label::new(strong(t, self.head(), t.font_size[1])).wrap());
+            ui.ctx().accesskit_node_builder(title.id, |node| node.set_live(live));
+            if !self.text.is_empty() {
+                lines_ui(ui, t, &self.text);
+            }
+            if let Some(code) = &self.code {
+                code_ui(ui, t, code, self.tone());
+            }
+        };
+        let dismiss = small("Dismiss").named(format!("Dismiss: {}", self.title));
+        let (button, press) = self.answer().unzip();
+        let buttons = button.into_iter().chain([dismiss]);
+        let strip = ui.push_id(self.id, |ui| framed_strip_ui(ui, frame, text, buttons)).inner;
+        let rect = strip.response.rect;
+        let stripe = Rect::from_min_size(rect.min, egui::vec2(4.0, rect.height()));
+        ui.painter().rect_filled(stripe, 0.0, self.tone().ink(t));
         let edge = egui::Stroke::new(1.0, color(t.border));
         ui.painter().hline(rect.x_range(), rect.top() + 0.5, edge);
-        (press, dismiss)
+        let press = press.filter(|_| strip.inner == Some(0)).cloned();
+        let dismissed = strip.inner.is_some() && press.is_none();
+        (press, dismissed)
     }
 
-    fn button_ui(&self, ui: &mut Ui, t: &Tokens) -> Option<Press> {
-        let (text, name, press) = self.button.as_ref()?;
-        named(ui.add(small(t, *text)), name).clicked().then(|| press.clone())
+    fn answer(&self) -> Option<(Button, &Press)> {
+        self.button.as_ref().map(|(text, name, press)| (small(*text).named(name), press))
     }
 
     /// Shows a message in the list.
@@ -157,7 +137,7 @@ impl Message {
         };
         ui.add(Label::new(strong(t, self.head(), t.font_size[1])).wrap());
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(level).size(t.font_size[0]).color(color(self.ink(t))));
+            ui.label(self.tone().caption(t, level));
             let remote = self.alias.as_deref().map(|alias| format!("{} · ", title(alias))).unwrap_or_default();
             ui.label(caption(t, format!("{remote}{}", sentence(ago(self.at)))));
         });
@@ -165,13 +145,14 @@ impl Message {
             ui.add(Label::new(caption(t, &self.text)).wrap().selectable(true));
         }
         if let Some(code) = &self.code {
-            code_ui(ui, t, code, t.text_weak);
+            code_ui(ui, t, code, Tone::Neutral);
         }
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::splat(t.space[0]);
-            copy_ui(ui, t, &format!("Copy: {}", self.title), || self.line());
+            copy_ui(ui, small("Copy").named(format!("Copy: {}", self.title)), || self.line());
             // What is over needs no answer.
-            if self.over { None } else { self.button_ui(ui, t) }
+            let (button, press) = self.answer().filter(|_| !self.over)?;
+            ui.add(button).clicked().then(|| press.clone())
         })
         .inner
     }

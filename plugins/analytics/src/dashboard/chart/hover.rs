@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use egui_plot::{PlotPoint, PlotTransform};
 use jiff::civil::Date;
-use plugin_api::egui::{Align2, Galley, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2, pos2, vec2};
+use plugin_api::{
+    egui::{Align2, Galley, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2, pos2, vec2},
+    theme::{line, put},
+};
 
 use super::{
-    super::{
-        format,
-        look::{Look, line, put},
-    },
+    super::{format, look::Look},
     smooth,
 };
 use crate::report::{Measure, Report, Totals, day_after};

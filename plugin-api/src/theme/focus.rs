@@ -1,0 +1,26 @@
+//! The ring that shows where the keyboard is.
+
+use egui::{CornerRadius, Response, Stroke, StrokeKind, Ui};
+
+use super::{color, tokens};
+
+/// Width of the ring, and of the gap between it and a control, in points.
+const WIDTH: f32 = 2.0;
+
+/// Paints the ring around a control while that has the keyboard.
+///
+/// For controls that are painted by hand: egui's own, and all of this kit's, have one.
+/// `Outside` leaves a gap around the control, which needs four points of space; `Inside` is for rows that touch.
+pub fn focus_ring(ui: &Ui, response: &Response, radius: impl Into<CornerRadius>, kind: StrokeKind) {
+    if !response.has_focus() {
+        return;
+    }
+    let gap = if kind == StrokeKind::Outside { WIDTH } else { 0.0 };
+    // Where the edge of a panel or scroll area is near, the ring is closer to the control instead of cut.
+    let seen = ui.clip_rect().shrink(if kind == StrokeKind::Outside { WIDTH } else { 0.0 });
+    let ring = Stroke::new(WIDTH, color(tokens(ui.ctx()).accent));
+    let rect = response.rect.expand(gap).intersect(seen);
+    if rect.is_positive() {
+        ui.painter().rect_stroke(rect, radius, ring, kind);
+    }
+}

@@ -1,0 +1,152 @@
+//! What a panel shows instead of its content: nothing yet, nothing found, or what failed.
+
+use egui::{
+    CornerRadius, Frame, Label, Rect, Response, RichText, ScrollArea, Sense, Stroke, Ui, UiBuilder,
+    accesskit::{Live, Role},
+    lerp, pos2, vec2,
+};
+
+use super::{Tone, caption, card, card_ui, color, describe, strong, strong_font, text::sentence, tokens};
+
+/// Height of a progress bar, in points.
+const PROGRESS: f32 = 6.0;
+
+/// Height of a card's buttons before they are measured, in points.
+const BUTTONS: f32 = 40.0;
+
+/// Height below which what is read in a card does not fall, in points.
+const LOWEST: f32 = 48.0;
+
+/// Says that there is nothing, and what the user can do about it, in a card as wide as there is space.
+///
+/// Both texts have the role `Label`.
+pub fn empty_ui(ui: &mut Ui, title: &str, hint: &str) {
+    let t = tokens(ui.ctx());
+    card_ui(ui, |ui| {
+        ui.vertical_centered(|ui| {
+            ui.add_space(t.space[5]);
+            ui.label(strong(&t, title, t.font_size[2]));
+            ui.label(RichText::new(hint).color(color(t.text_weak)));
+            ui.add_space(t.space[5]);
+        });
+    });
+}
+
+/// What failed, for [`error_ui`].
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorState<'a> {
+    /// What the user misses: "The flights could not be loaded".
+    pub title: &'a str,
+    /// What happened, where, and what to do. Its first letter may be small, as errors write it.
+    pub message: &'a str,
+    /// Stable code, for a search or a report.
+    pub code: &'a str,
+}
+
+/// Shows what failed in a card as wide as there is space, above the `buttons` that answer it in a row.
+///
+/// The texts have the role `Label`, and the title is announced when it appears. The message can be marked and copied.
+pub fn error_ui<R>(ui: &mut Ui, error: ErrorState<'_>, buttons: impl FnOnce(&mut Ui) -> R) -> R {
+    let t = tokens(ui.ctx());
+    let shown = toned(ui, Tone::Danger).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = t.space[1];
+        let title = RichText::new(error.title).font(strong_font(t.font_size[2])).color(color(t.danger));
+        let title = ui.add(Label::new(title).wrap());
+        ui.ctx().accesskit_node_builder(title.id, |node| node.set_live(Live::Polite));
+        let message = RichText::new(sentence(error.message)).color(color(t.text));
+        ui.add(Label::new(message).wrap().selectable(true));
+        ui.label(caption(&t, format!("Code: {}", error.code)));
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = t.space[1];
+            buttons(ui)
+        })
+        .inner
+    });
+    shown.inner
+}
+
+/// Returns the place for a card of at most `width` points in the middle of `area`.
+pub fn middle(area: Rect, width: f32) -> Rect {
+    let half = width.min(area.width() - 32.0).max(200.0) / 2.0;
+    // Where there is little height, all of it is used.
+    let top = area.top() + if area.height() < 480.0 { 16.0 } else { area.height() * 0.22 };
+    let center = area.center().x;
+    Rect::from_min_max(pos2(center - half, top), pos2(center + half, area.bottom() - 16.0))
+}
+
+/// Shows a card at `place`, which is usually in the [`middle`], instead of what belongs there: `body`, which scrolls
+/// where there is little height, and `buttons`, which stay in sight whatever there is to read.
+///
+/// Gives no name or role of its own; returns what `buttons` returns.
+pub fn middle_card_ui<R>(
+    ui: &mut Ui,
+    tone: Tone,
+    place: Rect,
+    body: impl FnOnce(&mut Ui),
+    buttons: impl FnOnce(&mut Ui) -> R,
+) -> R {
+    let t = tokens(ui.ctx());
+    let frame = toned(ui, tone);
+    ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+        let margin = if place.height() < 300.0 { t.space[2] } else { t.space[4] };
+        frame.inner_margin(margin).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = t.space[2];
+            let id = ui.make_persistent_id("buttons");
+            let known: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(BUTTONS);
+            let most = (ui.available_height() - known - 2.0 * margin).max(LOWEST);
+            ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| {
+                // Beside the bar.
+                ui.set_max_width(ui.available_width() - t.space[1]);
+                body(ui);
+            });
+            let top = ui.cursor().top();
+            let result = buttons(ui);
+            let used = ui.min_rect().bottom() - top;
+            if (used - known).abs() > 0.5 {
+                ui.data_mut(|data| data.insert_temp(id, used));
+                ui.ctx().request_repaint();
+            }
+            result
+        })
+    })
+    .inner
+    .inner
+}
+
+/// Paints the shape of what is being loaded, where it will be.
+pub fn placeholder(ui: &Ui, rect: Rect) {
+    let t = tokens(ui.ctx());
+    let ground = color(t.border).gamma_multiply(0.6);
+    ui.painter().rect_filled(rect, t.radius[0], ground);
+}
+
+/// Shows how far something is, as a bar as wide as there is space; `fraction` is from 0 to 1.
+///
+/// Role `ProgressIndicator`, called `name`, with the fraction as value.
+pub fn progress_ui(ui: &mut Ui, name: &str, fraction: f32) -> Response {
+    let t = tokens(ui.ctx());
+    let fraction = fraction.clamp(0.0, 1.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), PROGRESS), Sense::hover());
+    describe(&response, Role::ProgressIndicator, name, None);
+    ui.ctx().accesskit_node_builder(response.id, |node| {
+        node.set_min_numeric_value(0.0);
+        node.set_max_numeric_value(1.0);
+        node.set_numeric_value(f64::from(fraction));
+    });
+    let radius = CornerRadius::same((PROGRESS / 2.0) as u8);
+    ui.painter().rect_filled(rect, radius, color(t.border));
+    let done = rect.with_max_x(lerp(rect.x_range(), fraction));
+    if done.width() >= 1.0 {
+        ui.painter().rect_filled(done, radius, color(t.accent));
+    }
+    response
+}
+
+/// The frame of a card whose border says what it is about.
+fn toned(ui: &Ui, tone: Tone) -> Frame {
+    let t = tokens(ui.ctx());
+    let frame = card(&t);
+    if tone == Tone::Neutral { frame } else { frame.stroke(Stroke::new(1.0, tone.ink(&t))) }
+}
