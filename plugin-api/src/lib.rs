@@ -14,6 +14,8 @@
 //!
 //! Without the features `egui` and `sdk` nothing in here knows egui.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests draw what no theme has"))]
+
 pub mod abi;
 #[cfg(feature = "egui")]
 pub mod bridge;

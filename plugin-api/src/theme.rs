@@ -11,6 +11,7 @@ use crate::tokens::{LIGHT, Rgba, Tokens};
 pub const STRONG: &str = "strong";
 
 /// The egui colour of a token.
+#[expect(clippy::disallowed_methods, reason = "all other code comes here")]
 pub fn color(rgba: Rgba) -> Color32 {
     Color32::from_rgba_unmultiplied(rgba[0], rgba[1], rgba[2], rgba[3])
 }

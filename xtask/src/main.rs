@@ -111,7 +111,7 @@ fn main() {
         Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()).map(|()| 0),
         Task::Bless => bless().map(|()| 0),
     };
-    // Not returned from `main`: a backtrace of this program under a failed test helps nobody.
+    #[expect(clippy::disallowed_methods, reason = "an error that `main` returns has a backtrace, which hides the cause")]
     exit(outcome.unwrap_or_else(|error| {
         eprintln!("xtask: error: {error:#}");
         1
