@@ -8,6 +8,7 @@ mod codes;
 mod demo;
 mod driver;
 mod files;
+mod hello;
 mod input;
 mod keyboard;
 mod look;

@@ -46,6 +46,8 @@ pub(crate) struct Libraries {
     pub(crate) liar: PathBuf,
     /// A remote that does any misdeed when it is told to.
     pub(crate) puppet: PathBuf,
+    /// The plugin of the README.
+    pub(crate) hello: PathBuf,
 }
 
 /// Builds the libraries, once per process.
@@ -54,7 +56,7 @@ pub(crate) fn libraries() -> &'static Libraries {
     LIBRARIES.get_or_init(|| {
         // The whole workspace with development dependencies, which an example brings in: the features are then
         // those that this test was built with, and the toolkit is not compiled a second time.
-        let built = cargo_build(&workspace(), &["--workspace", "--lib", "--example", "standalone"]);
+        let built = cargo_build(&workspace(), &["--workspace", "--lib", "--example", "standalone", "--example", "hello"]);
         let find = |name: &str| {
             let library = built.get(name).cloned();
             library.unwrap_or_else(|| panic!("cargo built no library `{name}`; it built {:?}", built.keys()))
@@ -67,6 +69,7 @@ pub(crate) fn libraries() -> &'static Libraries {
             peer: find("pulse_fixtures_peer"),
             liar: find("pulse_fixtures_liar"),
             puppet: find("pulse_fixtures_puppet"),
+            hello: find("hello"),
         }
     })
 }
