@@ -16,6 +16,7 @@ use etcetera::BaseStrategy;
 mod display;
 mod fuzz;
 mod packages;
+mod targets;
 #[cfg(test)]
 mod tidy;
 mod tools;
@@ -181,6 +182,7 @@ fn ci() -> Result<()> {
     step("unused dependencies", &mut MACHETE.command(&["."])?)?;
     let clippy = ["clippy", "--locked", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
     step("clippy", &mut cargo(&clippy))?;
+    targets::check(&variables)?;
     // With the examples come the development dependencies and their features, so that what clippy has
     // compiled serves here too. The binaries are left out where a library of the same name is documented.
     let targets = ["--lib", "--examples", "--bin", "xtask"];
