@@ -29,6 +29,7 @@
 //! fn publish(board: &Board_TO<'_, RArc<()>>, rates: RArc<RVec<f64>>) {
 //!     board.publish("feed".into(), Lent::new(rates));
 //! }
+//! # fn main() {}
 //! ```
 //!
 //! # Panics
