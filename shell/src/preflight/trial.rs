@@ -48,7 +48,7 @@ pub(crate) fn main(subject: &Subject) -> u8 {
     };
     let verdict = run(subject, &mut |event| {
         if channel.send(event).is_err() {
-            #[expect(clippy::disallowed_methods, reason = "the guard is gone, and foreign code need not return")]
+            #[expect(clippy::disallowed_methods, reason = "the guard is gone; foreign code may not return")]
             process::exit(1);
         }
     });

@@ -54,9 +54,9 @@ pub(crate) struct Libraries {
 pub(crate) fn libraries() -> &'static Libraries {
     static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
-        // The whole workspace with development dependencies, which an example brings in: the features are then
-        // those that this test was built with, and the toolkit is not compiled a second time.
-        let built = cargo_build(&workspace(), &["--workspace", "--lib", "--example", "standalone", "--example", "hello"]);
+        // The whole workspace with development dependencies, which examples bring in: the features are then those
+        // that this test was built with, and the toolkit is not compiled a second time.
+        let built = cargo_build(&workspace(), &["--workspace", "--lib", "--examples"]);
         let find = |name: &str| {
             let library = built.get(name).cloned();
             library.unwrap_or_else(|| panic!("cargo built no library `{name}`; it built {:?}", built.keys()))
