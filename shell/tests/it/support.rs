@@ -278,7 +278,9 @@ impl Installation {
         .expect("the host's manifest is good");
         config.config_dir = self.path("config");
         config.plugin_dirs = vec![self.path("plugins")];
-        config.private = Places::of_folders([self.path("cache")], &env::temp_dir());
+        #[expect(clippy::disallowed_methods, reason = "the last resort, as in the shell")]
+        let temporary = env::temp_dir();
+        config.private = Places::of_folders([self.path("cache")], &temporary);
         config
     }
 
