@@ -92,8 +92,24 @@ pub fn entry(root: &'static Root) -> RemoteEntryRef {
 ///
 /// The entry is a `fn() -> RemoteEntryRef`, called once for each load.
 ///
-/// ```ignore
-/// const MANIFEST: &str = include_str!("../remote.json");
+/// ```standalone_crate
+/// use plugin_api::{
+///     abi::{InitContext, RemoteBox, RemoteEntryRef, RemoteError},
+///     entry::{Library, Root, entry, root_of},
+/// };
+///
+/// const MANIFEST: &str = include_str!("../hello.json");
+///
+/// struct Triangles;
+///
+/// impl Library for Triangles {
+///     const MANIFEST: &'static str = MANIFEST;
+///
+///     fn init(_: InitContext) -> Result<RemoteBox, RemoteError> {
+///         // Or `entry::remote` with what implements `abi::Remote`.
+///         Err(RemoteError::new("triangles-unfinished", "there is nothing to draw yet"))
+///     }
+/// }
 ///
 /// pub fn remote_entry() -> RemoteEntryRef {
 ///     const ROOT: &Root = &root_of::<Triangles>();
@@ -101,6 +117,7 @@ pub fn entry(root: &'static Root) -> RemoteEntryRef {
 /// }
 ///
 /// plugin_api::export_entry! { manifest: MANIFEST, entry: remote_entry }
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! export_entry {

@@ -1,5 +1,28 @@
 //! The contract between the Pulse shell and its remotes, and the SDK for writing them.
 //!
+//! # The life of a remote
+//!
+//! 1. The host reads the remote's manifest, from the library's section ([`embed`]) or a file; no code runs.
+//! 2. The host plans: a participant to provide each shared crate ([`shared`]), or a reason for a refusal.
+//! 3. The library is loaded, on a thread of the remote's own, and its layouts are compared ([`entry`], [`layout`]).
+//! 4. `init` hands over the services of the host and an interface for each shared crate ([`abi::InitContext`]).
+//! 5. `get` opens an expose: `Expose::new` makes a panel, or returns an error that its slot shows.
+//! 6. While there is a reason, [`abi::FrameInput`] goes in, `Expose::ui` draws, and an [`abi::Frame`] comes out.
+//! 7. A rebuilt library replaces the remote: `Expose::save` in the old generation, `Expose::restore` in the new one.
+//! 8. The surfaces are dropped, `shutdown` ends the remote, its thread is joined, and the library is unloaded.
+//!
+//! # A remote
+//!
+//! All of `src/lib.rs`; the manifest lies alongside `Cargo.toml`, and the README explains both.
+//!
+#![cfg_attr(feature = "sdk", doc = "```standalone_crate")]
+#![cfg_attr(not(feature = "sdk"), doc = "```ignore")]
+#![doc = include_str!("../examples/hello.rs")]
+//! # fn main() {}
+//! ```
+//!
+//! # Modules
+//!
 //! - [`abi`] is what crosses the boundary: plain data and trait objects of `abi_stable` types,
 //!   without a toolkit.
 //! - [`embed`] puts a manifest into a library and finds it there again.
@@ -13,6 +36,8 @@
 //! - `sdk` (feature `sdk`) runs a plugin author's egui code behind the contract.
 //!
 //! Without the features `egui` and `sdk` nothing in here knows egui.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests draw what no theme has"))]
 
 pub mod abi;
 #[cfg(feature = "egui")]

@@ -16,14 +16,20 @@
 //! - A crate that sets [`SharedCrate::COUNTED`] promises to keep nothing of a consumer but values in [`Lent`]. Then a
 //!   consumer's library goes as soon as none of them is left.
 //!
-//! ```ignore
+//! ```
+//! # use abi_stable::{sabi_trait, std_types::{RArc, RStr, RVec}};
+//! # use plugin_api::shared::Lent;
 //! #[sabi_trait]
 //! pub trait Board: Send + Sync + Clone {
 //!     #[sabi(last_prefix_field)]
-//!     fn publish(&self, name: RStr<'_>, rates: Lent<RatesArc>);
+//!     fn publish(&self, name: RStr<'_>, rates: Lent<RArc<RVec<f64>>>);
 //! }
-//! // In the consumer's image:
-//! board.publish("feed".into(), Lent::new(rates));
+//!
+//! /// In the consumer's image.
+//! fn publish(board: &Board_TO<'_, RArc<()>>, rates: RArc<RVec<f64>>) {
+//!     board.publish("feed".into(), Lent::new(rates));
+//! }
+//! # fn main() {}
 //! ```
 //!
 //! # Panics

@@ -103,6 +103,7 @@ fn is_ignored(signal: i32) -> bool {
 }
 
 #[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "the window has ended, or takes too long to")]
 fn end(signal: i32) -> ! {
     // So that a waiting shell or service manager sees the signal.
     let _ = signal_hook::low_level::emulate_default_handler(signal);
@@ -144,6 +145,7 @@ fn listen(on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
 const CONTROL_C_EXIT: i32 = 0xC000_013A_u32.cast_signed();
 
 #[cfg(windows)]
+#[expect(clippy::disallowed_methods, reason = "the window has ended, or takes too long to")]
 fn end(status: i32) -> ! {
     process::exit(status)
 }

@@ -20,6 +20,8 @@
 //! - [`app`]: the windows; only these know eframe.
 //! - [`cli`]: the command line; [`log`]: the log of the shell and its remotes.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may fail where the shell may not"))]
+
 pub mod app;
 pub mod auth;
 pub mod catalogue;

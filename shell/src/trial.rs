@@ -50,7 +50,7 @@ pub(crate) fn main(subject: &Subject) -> u8 {
     };
     let verdict = run(subject, &mut |event| {
         if channel.send(event).is_err() {
-            // The guard is gone.
+            #[expect(clippy::disallowed_methods, reason = "the guard is gone; foreign code may not return")]
             process::exit(1);
         }
     });

@@ -16,10 +16,13 @@ use etcetera::BaseStrategy;
 mod display;
 mod fuzz;
 mod packages;
+mod targets;
 #[cfg(test)]
 mod tidy;
+mod tools;
 
 use packages::Purpose;
+use tools::{DENY, MACHETE, TYPOS};
 
 /// Run, test, benchmark and check the workspace.
 #[derive(Parser)]
@@ -45,7 +48,7 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Format, clippy with warnings as errors, docs, then the same tests
+    /// Format, spelling, dependencies, clippy with warnings as errors, docs, then the same tests
     ///
     /// Builds into `CARGO_TARGET_DIR` or, when that is unset, a folder under the user's cache
     /// directory, so that a fresh clone does not compile the dependencies again.
@@ -75,6 +78,8 @@ enum Task {
         #[arg(value_parser = fuzz::TARGETS)]
         target: Option<String>,
     },
+    /// Look for known vulnerabilities among the dependencies, where the network has the database
+    Advisories,
     /// Write the JSON Schemas in `manifests/schema` again where they are out of date
     Bless,
 }
@@ -109,9 +114,13 @@ fn main() {
         Task::Bench { args } => bench(&args).map(|()| 0),
         Task::Soak { count } => soak(count).map(|()| 0),
         Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()).map(|()| 0),
+        Task::Advisories => tools::advisories().map(|()| 0),
         Task::Bless => bless().map(|()| 0),
     };
-    // Not returned from `main`: a backtrace of this program under a failed test helps nobody.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an error that `main` returns has a backtrace, which hides the cause"
+    )]
     exit(outcome.unwrap_or_else(|error| {
         eprintln!("xtask: error: {error:#}");
         1
@@ -167,8 +176,13 @@ fn ci() -> Result<()> {
     step("fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
     // Before anything is compiled: some dependencies need a C compiler.
     packages::ensure(Purpose::Tests)?;
+    step("typos", &mut TYPOS.command(&[])?)?;
+    let deny = ["--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
+    step("deny", &mut DENY.command(&deny)?)?;
+    step("unused dependencies", &mut MACHETE.command(&["."])?)?;
     let clippy = ["clippy", "--locked", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
     step("clippy", &mut cargo(&clippy))?;
+    targets::check(&variables)?;
     // With the examples come the development dependencies and their features, so that what clippy has
     // compiled serves here too. The binaries are left out where a library of the same name is documented.
     let targets = ["--lib", "--examples", "--bin", "xtask"];

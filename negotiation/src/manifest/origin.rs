@@ -53,6 +53,7 @@ impl Origin {
 
     /// The file's name, seen from the working folder.
     pub fn file(&self) -> String {
+        #[expect(clippy::disallowed_methods, reason = "only shortens what is shown")]
         let here = env::current_dir().ok();
         let near = here.and_then(|here| self.path.strip_prefix(here).ok());
         let file = near.unwrap_or(&self.path);

@@ -48,13 +48,23 @@ impl SharedEntry {
 /// the entry point.
 ///
 /// The versions in the manifest are compared with those of the crates at compile time.
+/// The manifest's path starts at the folder of the source file, as in `include_str!`.
 ///
-/// ```ignore
+/// ```standalone_crate
+/// # use plugin_api::{Cx, Expose, PluginError, egui};
+/// # struct Panel;
+/// # impl Expose for Panel {
+/// #     fn new(_: &Cx) -> Result<Self, PluginError> {
+/// #         Ok(Self)
+/// #     }
+/// #     fn ui(&mut self, _: &mut egui::Ui, _: &Cx) {}
+/// # }
 /// plugin_api::export! {
-///     manifest: "../remote.json",
+///     manifest: "../../hello.json",
 ///     shared: [shared_store],
-///     exposes: { "./panel" => Panel },
+///     exposes: { "./hello" => Panel },
 /// }
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! export {

@@ -6,6 +6,7 @@ use super::{set_fonts, strong_font};
 use crate::tokens::{LIGHT, Rgba, Tokens};
 
 /// Returns the egui colour of a token.
+#[expect(clippy::disallowed_methods, reason = "all other code comes here")]
 pub fn color(rgba: Rgba) -> Color32 {
     Color32::from_rgba_unmultiplied(rgba[0], rgba[1], rgba[2], rgba[3])
 }

@@ -59,7 +59,9 @@ impl Places {
         let own = base.map(|base| [Some(base.cache_dir()), base.runtime_dir(), Some(base.data_dir())]);
         let own = own.into_iter().flatten().flatten().map(|folder| folder.join(NAME));
         let all = named.into_iter().chain(own).chain(data_dir.map(Path::to_owned));
-        Self::of_folders(all, &env::temp_dir())
+        #[expect(clippy::disallowed_methods, reason = "the last resort, in which only an own folder is used")]
+        let temporary = env::temp_dir();
+        Self::of_folders(all, &temporary)
     }
 
     /// Lists places below these folders, and at last in `temporary`, which may be shared with other users.

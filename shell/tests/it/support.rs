@@ -47,15 +47,17 @@ pub(crate) struct Libraries {
     pub(crate) bad_layout: PathBuf,
     /// The good remote that fails when it is commanded to.
     pub(crate) scripted: PathBuf,
+    /// The plugin of the README.
+    pub(crate) hello: PathBuf,
 }
 
 /// Builds the libraries, once per process.
 pub(crate) fn libraries() -> &'static Libraries {
     static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
-        // The whole workspace with development dependencies, which an example brings in: the features are then
-        // those that this test was built with, and the toolkit is not compiled a second time.
-        let built = cargo_build(&workspace(), &["--workspace", "--lib", "--example", "standalone"]);
+        // The whole workspace with development dependencies, which examples bring in: the features are then those
+        // that this test was built with, and the toolkit is not compiled a second time.
+        let built = cargo_build(&workspace(), &["--workspace", "--lib", "--examples"]);
         let find = |name: &str| {
             let library = built.get(name).cloned();
             library.unwrap_or_else(|| panic!("cargo built no library `{name}`; it built {:?}", built.keys()))
@@ -68,6 +70,7 @@ pub(crate) fn libraries() -> &'static Libraries {
             borrower: find("fixture_borrower"),
             bad_layout: find("fixture_bad_layout"),
             scripted: find("fixture_scripted"),
+            hello: find("hello"),
         }
     })
 }
@@ -271,7 +274,9 @@ impl Installation {
         .expect("the host's manifest is good");
         config.config_dir = self.path("config");
         config.plugin_dirs = vec![self.path("plugins")];
-        config.private = Places::of_folders([self.path("cache")], &env::temp_dir());
+        #[expect(clippy::disallowed_methods, reason = "the last resort, as in the shell")]
+        let temporary = env::temp_dir();
+        config.private = Places::of_folders([self.path("cache")], &temporary);
         config
     }
 

@@ -1,0 +1,70 @@
+//! Programs of the package registry that check this workspace: built once, into the user's cache folder.
+
+use std::env::consts::EXE_SUFFIX;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{cache_dir, cargo, in_workspace, step};
+
+/// Licences, bans, sources and advisories, by `deny.toml`.
+pub(crate) const DENY: Tool = Tool { package: "cargo-deny", program: "cargo-deny", version: "0.20.2" };
+
+/// Unused dependencies; `[package.metadata.cargo-machete]` names those that it does not see.
+pub(crate) const MACHETE: Tool = Tool { package: "cargo-machete", program: "cargo-machete", version: "0.9.2" };
+
+/// Spelling, by `_typos.toml`.
+pub(crate) const TYPOS: Tool = Tool { package: "typos-cli", program: "typos", version: "1.52.0" };
+
+/// How tools are built: they run for seconds, so an optimised build costs more than it saves.
+const PROFILE: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
+];
+
+/// A program that `cargo install` builds.
+pub(crate) struct Tool {
+    package: &'static str,
+    program: &'static str,
+    version: &'static str,
+}
+
+impl Tool {
+    /// Returns a command that runs the tool on the workspace, after installing the tool where it is missing.
+    ///
+    /// # Errors
+    /// If the tool is missing and cannot be built.
+    pub(crate) fn command(&self, args: &[&str]) -> Result<Command> {
+        let folder = cache_dir()?.join("tools").join(format!("{}-{}", self.package, self.version));
+        let program = folder.join("bin").join(format!("{}{EXE_SUFFIX}", self.program));
+        if !program.is_file() {
+            self.install(&folder)?;
+        }
+        let mut command = Command::new(program);
+        in_workspace(&mut command).args(args);
+        Ok(command)
+    }
+
+    fn install(&self, folder: &Path) -> Result<()> {
+        let mut install = cargo(&["install", "--locked", self.package, "--version", self.version], &[]);
+        // Built in a folder that cargo removes: nothing else here uses these dependencies.
+        install.arg("--root").arg(folder).env_remove("CARGO_TARGET_DIR").envs(PROFILE);
+        step(&format!("install {}", self.package), &mut install)
+            .with_context(|| format!("{} is missing; it is built from the package registry", self.package))
+    }
+}
+
+/// Looks for known vulnerabilities among the dependencies; without a way to the database, only reports that.
+///
+/// # Errors
+/// If the tool cannot be built, or a dependency has an advisory.
+pub(crate) fn advisories() -> Result<()> {
+    if step("fetch advisories", &mut DENY.command(&["fetch", "db"])?).is_err() {
+        eprintln!("xtask: skipped: the database of advisories cannot be fetched from here.");
+        return Ok(());
+    }
+    step("advisories", &mut DENY.command(&["--locked", "check", "advisories"])?)
+}
