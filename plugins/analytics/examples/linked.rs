@@ -23,7 +23,7 @@ impl eframe::App for Linked {
 }
 
 fn main() -> eframe::Result {
-    let data = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let data = std::env::args_os().nth(1).map(PathBuf::from).expect("the folder for the data, as an argument");
     let ctx = egui::Context::default();
     pulse::fonts::install(&ctx);
     // Loading goes on while the window is being made, as in the shell.
