@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::{Variable, cargo, step};
 
-const PACKAGES: [&str; 3] = ["plugin-api", "shared-store", "telemetry"];
+const PACKAGES: [&str; 4] = ["negotiation", "plugin-api", "shared-store", "telemetry"];
 
 const TARGETS: [&str; 2] = ["aarch64-apple-darwin", "x86_64-pc-windows-gnu"];
 

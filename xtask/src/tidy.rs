@@ -1,7 +1,7 @@
 //! Rules about the repository as text, as tests. Rules are functions of one file, so that
 //! `rules_bite` can show that they complain when they should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -88,6 +88,22 @@ fn names_say_what_is_inside() {
 #[test]
 fn the_shell_has_no_cargo_edge_to_a_remote() {
     assert_eq!(edge_to_remote(&metadata(), "pulse"), None);
+}
+
+/// Each feature that only the tests have of a dependency would compile it, and all that is above it, twice.
+#[test]
+fn program_and_tests_share_one_build() {
+    let built = |selection: &[&str]| -> BTreeSet<String> {
+        let mut tree = crate::cargo(&["tree", "--locked", "--prefix", "none", "--format", "{p}|{f}"], &[]);
+        let output = tree.args(selection).output().expect("cargo starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().map(|line| line.trim_end_matches(" (*)").replace(" (proc-macro)", "")).collect()
+    };
+    let program = built(&["-p", "pulse", "-p", "pulse-analytics", "--edges", "normal,build"]);
+    let tests = built(&["--workspace", "--edges", "normal,build,dev"]);
+    let apart: Vec<_> = program.difference(&tests).collect();
+    assert!(apart.is_empty(), "`workspace-hack` lacks features that the tests have of {apart:#?}");
 }
 
 #[test]
