@@ -72,8 +72,8 @@ fn others_go_on(shell: &mut Headless) {
     shell.drive("the other remote runs", |shell| shell.is_active(GOOD.0));
     assert!(shell.slot_failure(GOOD.0, GOOD.1).is_none(), "{}", shell.describe());
     let frames = shell.frames(GOOD.0, GOOD.1);
-    // Slots stand in the order of their names, so this one is the leftmost.
-    for x in [20.0, 30.0] {
+    // Slots stand in the order of their names, so this one is the rightmost.
+    for x in [1170.0, 1180.0] {
         shell.frame(vec![Event::PointerMoved(Pos2::new(x, 400.0))]);
     }
     shell.drive("the other remote answers the pointer", |shell| shell.frames(GOOD.0, GOOD.1) > frames);
