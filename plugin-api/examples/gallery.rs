@@ -22,7 +22,7 @@ fn main() -> eframe::Result {
 }
 
 /// Size at which everything is seen, in points.
-pub const SIZE: Vec2 = vec2(960.0, 1180.0);
+pub const SIZE: Vec2 = vec2(960.0, 880.0);
 
 /// What the user has chosen and pressed.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Gallery {
         page.show(ui, |ui| {
             ui.set_min_size(ui.available_size());
             ScrollArea::vertical().show(ui, |ui| {
-                ui.spacing_mut().item_spacing.y = t.space[3];
+                ui.spacing_mut().item_spacing = Vec2::splat(t.space[3]);
                 self.head_ui(ui, &t);
                 ui.columns(2, |columns| {
                     self.buttons_ui(&mut columns[0], &t);
@@ -99,7 +99,7 @@ impl Gallery {
             ui.horizontal(|ui| {
                 let copy = theme::small("Copy").named("Copy the line");
                 if theme::copy_ui(ui, copy, || "copied".to_owned()).clicked() {
-                    "Copy the line".clone_into(&mut self.pressed);
+                    "A line".clone_into(&mut self.pressed);
                 }
                 theme::caption_ui(
                     ui,
@@ -219,7 +219,7 @@ fn pills_ui(ui: &mut Ui, t: &Tokens) {
 /// A card with a heading, which is told to assistive technology as one.
 fn section(ui: &mut Ui, t: &Tokens, title: &str, content: impl FnOnce(&mut Ui)) {
     theme::card_ui(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = t.space[1];
+        ui.spacing_mut().item_spacing = Vec2::splat(t.space[1]);
         let heading = ui.label(theme::strong(t, title, t.font_size[2]));
         theme::describe(&heading, Role::Heading, title, None);
         content(ui);

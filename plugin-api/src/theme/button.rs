@@ -1,11 +1,8 @@
 //! Buttons.
 
-use egui::{CornerRadius, Response, RichText, Stroke, StrokeKind, TextStyle, Ui, Widget, vec2};
+use egui::{CornerRadius, Response, RichText, Stroke, StrokeKind, TextStyle, Ui, Widget};
 
 use super::{Tone, color, focus_ring, line, node::rename, tokens};
-
-/// Height of a small button, in points.
-const SMALL: f32 = 24.0;
 
 /// A button of the kit, to be shown with [`Ui::add`] or [`Ui::add_enabled`].
 ///
@@ -78,10 +75,14 @@ impl Widget for Button {
         let of = egui::Button::new;
         let button = match self.shape {
             Shape::Primary => {
-                of(self.text.color(color(t.on_accent))).fill(color(t.accent)).stroke(Stroke::NONE)
+                // As wide as egui's edge in this state, or the button would change its size.
+                let known = ui.ctx().read_response(ui.next_auto_id());
+                let state = known.map_or(ui.visuals().widgets.inactive, |known| *ui.style().interact(&known));
+                let edge = Stroke::new(state.bg_stroke.width, color(t.accent));
+                of(self.text.color(color(t.on_accent))).fill(color(t.accent)).stroke(edge)
             }
             Shape::Secondary => of(self.text),
-            Shape::Small => of(self.text.size(caption)).min_size(vec2(0.0, SMALL)),
+            Shape::Small => of(self.text.size(caption)),
             Shape::Quiet => of(self.text).frame_when_inactive(false),
             Shape::Pill(tone) => of(self.text.size(caption).color(tone.ink(&t)))
                 .fill(tone.ground(&t))

@@ -1,7 +1,8 @@
 //! What a panel shows instead of its content: nothing yet, nothing found, or what failed.
 
 use egui::{
-    CornerRadius, Frame, Label, Rect, Response, RichText, ScrollArea, Sense, Stroke, Ui, UiBuilder,
+    Align, CornerRadius, Frame, Label, Layout, Rect, Response, RichText, ScrollArea, Sense, Stroke, Ui,
+    UiBuilder,
     accesskit::{Live, Role},
     lerp, pos2, vec2,
 };
@@ -88,7 +89,8 @@ pub fn middle_card_ui<R>(
 ) -> R {
     let t = tokens(ui.ctx());
     let frame = toned(ui, tone);
-    ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+    let builder = UiBuilder::new().max_rect(place).layout(Layout::top_down(Align::Min));
+    ui.scope_builder(builder, |ui| {
         let margin = if place.height() < 300.0 { t.space[2] } else { t.space[4] };
         frame.inner_margin(margin).show(ui, |ui| {
             ui.set_width(ui.available_width());

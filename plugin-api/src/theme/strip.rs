@@ -39,7 +39,7 @@ pub fn notice_ui(
 /// Shows a sentence as the text of a [`strip_ui`], in line with buttons of the height of a control.
 pub fn strip_text_ui(ui: &mut Ui, tone: Tone, sentence: &str) {
     let t = tokens(ui.ctx());
-    ui.add_space((ui.spacing().interact_size.y - t.font_size[0] * 1.25) / 2.0);
+    ui.add_space(((ui.spacing().interact_size.y - t.font_size[0] * 1.25) / 2.0).max(0.0));
     ui.add(Label::new(tone.caption(&t, sentence)).wrap());
 }
 
@@ -65,7 +65,12 @@ pub fn framed_strip_ui(
             pressed.last()
         };
         if whole < NARROW {
-            text(ui);
+            ui.scope(|ui| {
+                ui.spacing_mut().item_spacing.y = 0.0;
+                // Nothing stands alongside the text.
+                ui.spacing_mut().interact_size.y = 0.0;
+                text(ui);
+            });
             return ui.horizontal_wrapped(answer).inner;
         }
         ui.horizontal_top(|ui| {
