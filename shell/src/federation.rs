@@ -5,22 +5,18 @@
 //! shared crates each is given, the runtime what runs. A remote that cannot be found, read, planned, loaded or started
 //! is a value next to the others.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use negotiation::manifest::{RemoteManifest, RemoteRef};
+use negotiation::manifest::RemoteManifest;
 use plugin_api::abi::{Font, RemoteEntryRef};
 use shared_store::Store;
 
-use crate::{
-    compositor::Surface,
-    config::Config,
-    failure::{Failure, SharedFailure, Stage},
-    placement::Wake,
-};
+use crate::compositor::Surface;
+use crate::config::Config;
+use crate::failure::{Failure, SharedFailure, Stage};
+use crate::placement::Wake;
 
 mod admission;
 mod binding;
@@ -80,10 +76,8 @@ impl Federation {
         let manifest =
             RemoteManifest::from_json(text.as_str()).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
         let config = Config { watch: false, ..config };
-        Ok(Self::with_remotes(config, fonts, wake, |_| {
-            let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
-            BTreeMap::from([(manifest.name.clone(), Remote::linked_in(entry, manifest, reference))])
-        }))
+        let remote = Remote::linked_in(entry, manifest);
+        Ok(Self::with_remotes(config, fonts, wake, |_| BTreeMap::from([(remote.alias().to_owned(), remote)])))
     }
 
     fn with_remotes(
@@ -95,11 +89,10 @@ impl Federation {
         let (negotiator, config) = Negotiator::new(config, Arc::clone(&wake));
         let inventory = Inventory::new(Arc::clone(&config), Arc::clone(&wake));
         let remotes = remotes(&inventory);
-        log_missing(remotes.values());
         inventory.follow(&remotes);
         let runtime = Runtime::new(Arc::clone(&config), remotes, fonts, wake);
         let mut federation = Self { config, inventory, negotiator, runtime };
-        federation.settle();
+        federation.runtime.settle(&mut federation.negotiator);
         federation
     }
 
@@ -154,33 +147,17 @@ impl Federation {
         for (alias, failure) in self.runtime.poll(&mut self.negotiator) {
             self.count_failure(&alias, &failure);
         }
-        self.settle();
+        self.runtime.settle(&mut self.negotiator);
         for alias in self.runtime.remotes.keys().cloned().collect::<Vec<_>>() {
             let promoted = self.runtime.advance(&alias, self.inventory.archive(), &mut self.negotiator);
-            self.settle();
+            self.runtime.settle(&mut self.negotiator);
             // A remote that was refused alongside the old generation may agree with the new one.
             let postponed = if promoted { self.runtime.postponed() } else { Vec::new() };
-            postponed
-                .iter()
-                .filter(|other| **other != alias)
-                .for_each(|other| self.replace(other, false, Instant::now()));
+            for other in postponed.iter().filter(|other| **other != alias) {
+                self.replace(other, false, Instant::now());
+            }
         }
         self.runtime.wake_up(&self.negotiator);
-    }
-
-    /// Makes plans until one holds, and points the host at the copies that it is given.
-    fn settle(&mut self) {
-        loop {
-            if self.negotiator.is_stale() {
-                self.negotiator.replan(&self.runtime.remotes);
-                self.runtime.adopt_plan(&mut self.negotiator);
-            }
-            match self.negotiator.bind_host(&self.runtime.remotes) {
-                Err(unusable) => self.runtime.exclude(unusable, &mut self.negotiator),
-                Ok(()) if self.negotiator.is_stale() => {}
-                Ok(()) => break,
-            }
-        }
     }
 
     fn carry_out(&mut self, orders: Vec<Order>) {
@@ -196,7 +173,7 @@ impl Federation {
                 }
             }
         }
-        self.settle();
+        self.runtime.settle(&mut self.negotiator);
     }
 
     fn carry_out_decisions(&mut self) {
@@ -205,8 +182,7 @@ impl Federation {
     }
 
     fn count_failure(&mut self, alias: &str, failure: &Failure) {
-        let name = self.runtime.remotes.get(alias).map(|remote| remote.name().to_owned());
-        if name.is_some_and(|name| self.inventory.count_failure(&name, failure)) {
+        if self.inventory.count_failure(&self.runtime.remotes, alias, failure) {
             self.carry_out_decisions();
             self.runtime.report_disabled(alias);
         }
@@ -226,7 +202,7 @@ impl Federation {
     pub fn retry(&mut self, alias: &str) {
         if let Some(fresh) = self.runtime.remotes.get(alias).map(|remote| self.inventory.find_again(remote)) {
             self.runtime.retry(alias, fresh, &mut self.negotiator);
-            self.settle();
+            self.runtime.settle(&mut self.negotiator);
             self.inventory.follow(&self.runtime.remotes);
         }
     }
@@ -253,12 +229,7 @@ impl Federation {
     ///
     /// A decision that cannot be saved holds until the shell ends, and a notification follows.
     pub fn enable(&mut self, alias: &str) {
-        self.runtime
-            .remotes
-            .get(alias)
-            .map(Remote::name)
-            .into_iter()
-            .for_each(|name| self.inventory.enable(name));
+        self.inventory.enable(&self.runtime.remotes, alias);
         self.carry_out_decisions();
     }
 
@@ -266,12 +237,7 @@ impl Federation {
     ///
     /// A decision that cannot be saved holds until the shell ends, and a notification follows.
     pub fn disable(&mut self, alias: &str) {
-        self.runtime
-            .remotes
-            .get(alias)
-            .map(Remote::name)
-            .into_iter()
-            .for_each(|name| self.inventory.disable(name));
+        self.inventory.disable(&self.runtime.remotes, alias);
         self.carry_out_decisions();
     }
 
@@ -303,23 +269,5 @@ impl Federation {
 impl Drop for Federation {
     fn drop(&mut self) {
         self.shutdown();
-    }
-}
-
-/// Logs the libraries that are missing: five with their places, the others as a count.
-fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
-    const NAMED: usize = 5;
-    let missing: Vec<_> = remotes
-        .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))
-        .filter(|(_, failure)| failure.code == "library-missing")
-        .collect();
-    for (alias, failure) in missing.iter().take(NAMED) {
-        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
-    }
-    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
-        tracing::error!(
-            code = "library-missing",
-            "the libraries of {more} more remotes are missing; build or install them"
-        );
     }
 }

@@ -128,13 +128,14 @@ impl Inventory {
         inventory
     }
 
-    /// Returns every remote: those of the host's manifest, and those of the drop folder.
+    /// Returns every remote: those of the host's manifest, and those of the drop folder. Logs missing libraries.
     pub(super) fn remotes(&self) -> Remotes {
         let configured = self.config.host.remotes.iter();
         let mut remotes: Remotes =
             configured.map(|(alias, reference)| (alias.clone(), self.remote(alias, reference))).collect();
         let installed = self.unlisted(&remotes);
         remotes.extend(installed.into_iter().map(|remote| (remote.alias().to_owned(), remote)));
+        log_missing(remotes.values());
         remotes
     }
 
@@ -418,21 +419,26 @@ impl Inventory {
         self.config.watch.then_some(&self.archive)
     }
 
-    /// Lets the remote called `name` run that was disabled, was not enabled yet, or was left out.
-    pub(super) fn enable(&mut self, name: &str) {
-        if let Some(enabled) = &mut self.safe {
-            enabled.insert(name.to_owned());
+    /// Lets a remote run that was disabled, was not enabled yet, or was left out.
+    pub(super) fn enable(&mut self, remotes: &Remotes, alias: &str) {
+        if let Some(name) = remotes.get(alias).map(Remote::name) {
+            if let Some(enabled) = &mut self.safe {
+                enabled.insert(name.to_owned());
+            }
+            self.decisions.decide(Decision::Enable(name.to_owned()));
         }
-        self.decisions.decide(Decision::Enable(name.to_owned()));
     }
 
-    /// Disables the remote called `name`, over restarts.
-    pub(super) fn disable(&mut self, name: &str) {
-        self.decisions.decide(Decision::Disable(name.to_owned(), Disabled::by_person("by hand")));
+    /// Disables a remote, over restarts.
+    pub(super) fn disable(&mut self, remotes: &Remotes, alias: &str) {
+        if let Some(name) = remotes.get(alias).map(Remote::name) {
+            self.decisions.decide(Decision::Disable(name.to_owned(), Disabled::by_person("by hand")));
+        }
     }
 
     /// Counts a failure of what runs. Returns `true` if the remote is disabled by it: the third within ten minutes.
-    pub(super) fn count_failure(&mut self, name: &str, failure: &Failure) -> bool {
+    pub(super) fn count_failure(&mut self, remotes: &Remotes, alias: &str, failure: &Failure) -> bool {
+        let Some(name) = remotes.get(alias).map(Remote::name) else { return false };
         let failed = Decision::failed(name, &failure.code, &failure.message, SystemTime::now());
         self.decisions.decide(failed).is_some()
     }
@@ -508,4 +514,22 @@ impl Inventory {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Logs the libraries that are missing: five with their places, the others as a count.
+fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
+    const NAMED: usize = 5;
+    let missing: Vec<_> = remotes
+        .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))
+        .filter(|(_, failure)| failure.code == "library-missing")
+        .collect();
+    for (alias, failure) in missing.iter().take(NAMED) {
+        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
+    }
+    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
+        tracing::error!(
+            code = "library-missing",
+            "the libraries of {more} more remotes are missing; build or install them"
+        );
+    }
 }

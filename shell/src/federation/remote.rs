@@ -130,7 +130,8 @@ impl Remote {
     }
 
     /// Returns a remote that is linked into this executable.
-    pub(super) fn linked_in(entry: RemoteEntryRef, manifest: RemoteManifest, reference: RemoteRef) -> Self {
+    pub(super) fn linked_in(entry: RemoteEntryRef, manifest: RemoteManifest) -> Self {
+        let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
         let (alias, code) = (manifest.name.clone(), CodeOrigin::Linked(entry));
         let found = Found { manifest: Arc::new(manifest), origin: None, code, looked: Vec::new() };
         Self::new(&alias, reference, Place::Configured, Ok(found))

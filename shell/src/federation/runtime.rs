@@ -60,9 +60,24 @@ impl Runtime {
         self.remotes.values().find(is).map(|remote| remote.alias().to_owned())
     }
 
+    /// Makes plans until one holds, and points the host at the copies that it is given.
+    pub(super) fn settle(&mut self, negotiator: &mut Negotiator) {
+        loop {
+            if negotiator.is_stale() {
+                negotiator.replan(&self.remotes);
+                self.adopt_plan(negotiator);
+            }
+            match negotiator.bind_host(&self.remotes) {
+                Err(unusable) => self.exclude(unusable, negotiator),
+                Ok(()) if negotiator.is_stale() => {}
+                Ok(()) => break,
+            }
+        }
+    }
+
     /// Takes a new plan to the remotes: stops those that it refuses before they have started, and starts the providers
     /// that it needs and every remote that is wanted.
-    pub(super) fn adopt_plan(&mut self, negotiator: &mut Negotiator) {
+    fn adopt_plan(&mut self, negotiator: &mut Negotiator) {
         let refusals: Vec<_> = self
             .remotes
             .values()
@@ -259,7 +274,7 @@ impl Runtime {
     }
 
     /// Plans without a copy that cannot be used, or without a remote that cannot use what it is given.
-    pub(super) fn exclude(&mut self, unusable: Unusable, negotiator: &mut Negotiator) {
+    fn exclude(&mut self, unusable: Unusable, negotiator: &mut Negotiator) {
         if let Some((name, failure)) = negotiator.exclude(unusable)
             && let Some(alias) = self.alias_of(&name)
             && let Some(remote) = self.remotes.get_mut(&alias)
