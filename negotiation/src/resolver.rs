@@ -7,6 +7,7 @@
 //! The rules are on the [crate's page](crate); [`model`](crate::model) is the same in plain code.
 
 mod build;
+mod catalogue;
 mod diagnostic;
 mod draft;
 mod edit;
@@ -87,5 +88,5 @@ impl<'a> Request<'a> {
 ///
 /// Pure: equal requests, in whatever order their remotes stand, give equal plans.
 pub fn resolve(request: &Request<'_>) -> Plan {
-    plan::Plan::of(solve::Federation::settled(request))
+    plan::Plan::of(build::solver(request).settled())
 }

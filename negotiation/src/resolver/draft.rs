@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::manifest::Requirement;
 use semver::{Comparator, Version};
 
-use super::build::Catalogue;
+use super::catalogue::Catalogue;
 use super::group::{Barred, Demand, Offer};
 use super::levels::Levels;
 use super::live::LiveCopy;

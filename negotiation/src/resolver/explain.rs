@@ -124,8 +124,8 @@ impl Plan {
     ///
     /// The reasons are written when asked for, in time proportional to the participants of that crate.
     pub fn explain(&self, scope: &str, key: &str, consumer: &str) -> Option<Explanation> {
-        let group = self.federation.group(scope, key)?;
-        let participant = self.federation.participant(consumer)?;
+        let group = self.solver.group(scope, key)?;
+        let participant = self.solver.participant(consumer)?;
         let at = group.demands.iter().position(|demand| demand.participant == participant)?;
         let demand = &group.demands[at];
         let winner = if group.is_singleton() { group.winner() } else { None };
@@ -133,7 +133,7 @@ impl Plan {
             demand.bound.or(winner).or_else(|| group.pick(at)).or(demand.own.filter(|_| !group.is_singleton()));
         let why = Why { plan: self, group, demand: at, chosen };
         Some(Explanation {
-            consumer: self.federation.names[participant].clone(),
+            consumer: self.solver.names[participant].clone(),
             required: demand.required.clone(),
             singleton: group.is_singleton(),
             declared_by: self.declared_by(group),
@@ -298,7 +298,7 @@ impl Why<'_> {
         let failed: Vec<usize> = (0..group.demands.len()).filter(fails).collect();
         let Some(&first) = failed.first() else { return "loses to a higher version".to_owned() };
         let demand = &group.demands[first];
-        let name = &self.plan.federation.names[demand.participant];
+        let name = &self.plan.solver.names[demand.participant];
         let more = match failed.len() - 1 {
             0 => String::new(),
             more => format!(" and what {more} more ask for"),

@@ -10,14 +10,14 @@ use semver::Version;
 use super::Slot;
 use super::diagnostic::{Code, Diagnostic};
 use super::group::{Barred, Gets, Group};
-use super::solve::Federation;
+use super::solve::Solver;
 
 /// What was decided about every crate of every participant.
 ///
 /// A plan is a value: nothing has been loaded for it, and carrying it out does not change it.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    pub(super) federation: Federation,
+    pub(super) solver: Solver,
     /// The remotes that are not loaded and whose copies others are to use.
     provides: BTreeSet<usize>,
     /// Made when they are first asked for: most of a large plan's size.
@@ -70,7 +70,7 @@ impl Assignment {
 /// A participant that does not get what it cannot do without.
 ///
 /// A refused remote is not loaded. A host is never refused in that sense: its entry says that
-/// the federation does not hold, and the shell starts nevertheless.
+/// the solver does not hold, and the shell starts nevertheless.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     /// Name of the participant.
@@ -87,12 +87,12 @@ impl Refusal {
 }
 
 impl Plan {
-    pub(super) fn of(federation: Federation) -> Self {
-        let decided = decided(&federation);
-        let refused = refusals(&federation);
+    pub(super) fn of(solver: Solver) -> Self {
+        let decided = decided(&solver);
+        let refused = refusals(&solver);
         Self {
-            provides: providers(&federation, &decided),
-            federation,
+            provides: providers(&solver, &decided),
+            solver,
             assignments: OnceLock::new(),
             refused,
             diagnostics: OnceLock::new(),
@@ -101,23 +101,23 @@ impl Plan {
 
     /// Name of the host.
     pub fn host(&self) -> &str {
-        &self.federation.names[self.federation.host]
+        &self.solver.names[self.solver.host]
     }
 
     /// How providers were chosen.
     pub fn strategy(&self) -> ShareStrategy {
-        self.federation.strategy
+        self.solver.strategy
     }
 
     /// Names of the remotes that take part, by name.
     pub fn admitted(&self) -> impl Iterator<Item = &str> {
-        let Federation { names, admitted, host, .. } = &self.federation;
+        let Solver { names, admitted, host, .. } = &self.solver;
         (0..names.len()).filter(move |at| admitted[*at] && at != host).map(|at| &*names[at])
     }
 
     /// Every assignment, by consumer, scope and key.
     pub fn assignments(&self) -> &[Assignment] {
-        self.assignments.get_or_init(|| assigned(&self.federation))
+        self.assignments.get_or_init(|| assigned(&self.solver))
     }
 
     /// The assignments of one consumer, by scope and key.
@@ -147,7 +147,7 @@ impl Plan {
 
     /// Everything there is to say, by code, severity, participant, scope and key.
     pub fn diagnostics(&self) -> &[Diagnostic] {
-        self.diagnostics.get_or_init(|| diagnostics(&self.federation, &self.refused))
+        self.diagnostics.get_or_init(|| diagnostics(&self.solver, &self.refused))
     }
 
     /// The remotes to load before any other, because somebody else uses a copy of theirs.
@@ -155,9 +155,8 @@ impl Plan {
     /// A remote comes after those whose copies it uses itself, except within a circle, where
     /// names decide. Remotes that are loaded already are left out.
     pub fn bootstrap(&self) -> Vec<Arc<str>> {
-        let Federation { names, .. } = &self.federation;
-        let needed =
-            |name: &Arc<str>| self.federation.participant(name).filter(|at| self.provides.contains(at));
+        let Solver { names, .. } = &self.solver;
+        let needed = |name: &Arc<str>| self.solver.participant(name).filter(|at| self.provides.contains(at));
         let mut order = Vec::new();
         let mut seen = BTreeSet::new();
         for &first in &self.provides {
@@ -207,12 +206,12 @@ impl Plan {
     }
 }
 
-fn assigned(federation: &Federation) -> Vec<Assignment> {
-    let decided = decided(federation);
-    let mut assignments = Vec::with_capacity(federation.places.iter().map(Vec::len).sum());
-    for (participant, places) in federation.places.iter().enumerate() {
+fn assigned(solver: &Solver) -> Vec<Assignment> {
+    let decided = decided(solver);
+    let mut assignments = Vec::with_capacity(solver.places.iter().map(Vec::len).sum());
+    for (participant, places) in solver.places.iter().enumerate() {
         for &(at, demand) in places {
-            let group = &federation.groups[at];
+            let group = &solver.groups[at];
             let (offer, satisfied) = match decided[at][demand] {
                 Some(Gets::Offer { offer, satisfied }) => (offer, satisfied),
                 // Only the host comes here: it runs with what there is.
@@ -221,7 +220,7 @@ fn assigned(federation: &Federation) -> Vec<Assignment> {
             };
             let copy = &group.offers[offer];
             assignments.push(Assignment {
-                consumer: federation.names[participant].clone(),
+                consumer: solver.names[participant].clone(),
                 scope: group.scope.clone(),
                 key: group.key.clone(),
                 provider: copy.provider.clone(),
@@ -236,9 +235,9 @@ fn assigned(federation: &Federation) -> Vec<Assignment> {
     assignments
 }
 
-fn providers(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> BTreeSet<usize> {
-    let mut provides = vec![false; federation.names.len()];
-    for (group, decided) in federation.groups.iter().zip(decided) {
+fn providers(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> BTreeSet<usize> {
+    let mut provides = vec![false; solver.names.len()];
+    for (group, decided) in solver.groups.iter().zip(decided) {
         for (demand, gets) in group.demands.iter().zip(decided) {
             if let Some(Gets::Offer { offer, .. } | Gets::Mismatch { offer }) = gets
                 && let Some(provider) = group.offers[*offer].participant
@@ -247,69 +246,68 @@ fn providers(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> BTreeSet
             }
         }
     }
-    let to_load = |&at: &usize| provides[at] && at != federation.host && !federation.loaded[at];
+    let to_load = |&at: &usize| provides[at] && at != solver.host && !solver.loaded[at];
     (0..provides.len()).filter(to_load).collect()
 }
 
-fn refusals(federation: &Federation) -> Vec<Refusal> {
+fn refusals(solver: &Solver) -> Vec<Refusal> {
     let mut refused: BTreeMap<Arc<str>, Vec<Diagnostic>> = BTreeMap::new();
-    for (&participant, causes) in &federation.causes {
-        refused.insert(federation.names[participant].clone(), causes.clone());
+    for (&participant, causes) in &solver.causes {
+        refused.insert(solver.names[participant].clone(), causes.clone());
     }
-    for name in &federation.duplicates {
-        let host = *name == federation.names[federation.host];
-        let diagnostic = Diagnostic::duplicate(name.clone(), host, free_name(federation, name));
+    for name in &solver.duplicates {
+        let host = *name == solver.names[solver.host];
+        let diagnostic = Diagnostic::duplicate(name.clone(), host, free_name(solver, name));
         refused.entry(name.clone()).or_default().push(diagnostic);
     }
-    for name in &federation.reserved {
-        let free = free_name(federation, &format!("remote-{name}"));
+    for name in &solver.reserved {
+        let free = free_name(solver, &format!("remote-{name}"));
         refused.entry(name.clone()).or_default().push(Diagnostic::reserved(name.clone(), free));
     }
-    for &(at, demand) in &federation.places[federation.host] {
-        let group = &federation.groups[at];
+    for &(at, demand) in &solver.places[solver.host] {
+        let group = &solver.groups[at];
         if !matches!(group.gets(demand, group.winner()), Gets::Offer { .. }) {
-            let name = federation.names[federation.host].clone();
-            refused.entry(name).or_default().push(federation.cause(group, demand));
+            let name = solver.names[solver.host].clone();
+            refused.entry(name).or_default().push(solver.cause(group, demand));
         }
     }
     refused.into_iter().map(|(participant, causes)| Refusal { participant, causes }).collect()
 }
 
 /// A name like `name` that no participant has.
-fn free_name(federation: &Federation, name: &str) -> String {
-    let Federation { duplicates, reserved, .. } = federation;
-    let taken = |free: &str| {
-        federation.participant(free).is_some() || duplicates.contains(free) || reserved.contains(free)
-    };
+fn free_name(solver: &Solver, name: &str) -> String {
+    let Solver { duplicates, reserved, .. } = solver;
+    let taken =
+        |free: &str| solver.participant(free).is_some() || duplicates.contains(free) || reserved.contains(free);
     (2..usize::MAX).map(|number| format!("{name}{number}")).find(|free| !taken(free)).unwrap_or_default()
 }
 
 /// Everything there is to say, by code, participant, scope and key.
-fn diagnostics(federation: &Federation, refused: &[Refusal]) -> Vec<Diagnostic> {
-    let decided = decided(federation);
+fn diagnostics(solver: &Solver, refused: &[Refusal]) -> Vec<Diagnostic> {
+    let decided = decided(solver);
     let mut said: Vec<Diagnostic> = refused.iter().flat_map(|refusal| refusal.causes.clone()).collect();
-    said.extend(walls(federation, &decided));
-    said.extend(not_granted(federation, &decided));
-    said.extend(similar(federation));
+    said.extend(walls(solver, &decided));
+    said.extend(not_granted(solver, &decided));
+    said.extend(similar(solver));
     said.sort_by(|a, b| {
         let place = |said: &Diagnostic| (said.code, said.participant.clone(), said.scope.clone());
         place(a).cmp(&place(b)).then_with(|| a.key.cmp(&b.key))
     });
-    said.extend(remarks(federation, &decided));
+    said.extend(remarks(solver, &decided));
     // Two sorted halves that have no code in common.
     said.sort_by_key(|said| said.code);
     said
 }
 
-fn decided(federation: &Federation) -> Vec<Vec<Option<Gets>>> {
-    federation.groups.iter().map(Group::decided).collect()
+fn decided(solver: &Solver) -> Vec<Vec<Option<Gets>>> {
+    solver.groups.iter().map(Group::decided).collect()
 }
 
 /// What is not a refusal: mismatches that are tolerated, and copies and states that are not shared; by code,
 /// participant, scope and key.
-fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> impl Iterator<Item = Diagnostic> {
+fn remarks(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> impl Iterator<Item = Diagnostic> {
     let mut said: Vec<(usize, Diagnostic)> = Vec::new();
-    for (group, decided) in federation.groups.iter().zip(decided) {
+    for (group, decided) in solver.groups.iter().zip(decided) {
         let winner = if group.is_singleton() { group.winner() } else { None };
         let several = group.admitted().nth(1).is_some();
         let used: BTreeSet<usize> =
@@ -317,7 +315,7 @@ fn remarks(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> impl Itera
         for (demand, gets) in decided.iter().enumerate() {
             let Some((offer, satisfied)) = gets.and_then(offer_of) else { continue };
             let at = group.demands[demand].participant;
-            let participant = || federation.names[at].clone();
+            let participant = || solver.names[at].clone();
             let remark = match winner {
                 Some(winner) if winner != offer => Diagnostic::bound(group, offer, winner, participant()),
                 Some(_) if !satisfied => Diagnostic::mismatch(group, demand, offer, participant()),
@@ -342,9 +340,9 @@ fn offer_of(gets: Gets) -> Option<(usize, bool)> {
 }
 
 /// Crates that somebody wants one copy of, and that have copies in several scopes.
-fn walls(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
+fn walls(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
     let mut scopes: BTreeMap<&Arc<str>, Vec<&Group>> = BTreeMap::new();
-    for (group, decided) in federation.groups.iter().zip(decided) {
+    for (group, decided) in solver.groups.iter().zip(decided) {
         if decided.iter().flatten().any(|gets| offer_of(*gets).is_some()) {
             scopes.entry(&group.key).or_default().push(group);
         }
@@ -355,7 +353,7 @@ fn walls(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnost
             if let Some(declarer) = group.admitted().find(|demand| demand.singleton) {
                 let others =
                     groups.iter().map(|other| other.scope.clone()).filter(|scope| *scope != group.scope);
-                let name = federation.names[declarer.participant].clone();
+                let name = solver.names[declarer.participant].clone();
                 said.push(Diagnostic::walls(group, others.collect(), name));
             }
         }
@@ -364,9 +362,9 @@ fn walls(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnost
 }
 
 /// Copies of a higher version than what is used, which their participants may not provide.
-fn not_granted(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
+fn not_granted(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
     let mut said = Vec::new();
-    for (group, decided) in federation.groups.iter().zip(decided) {
+    for (group, decided) in solver.groups.iter().zip(decided) {
         // Offers stand best first.
         let used = decided.iter().flatten().filter_map(|gets| Some(offer_of(*gets)?.0));
         let Some(best) = used.filter(|&offer| group.offers[offer].barred.is_none()).min() else { continue };
@@ -376,9 +374,9 @@ fn not_granted(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Di
                 && offer.level != group.offers[best].level
                 && let Some(participant) = offer.participant
             {
-                let name = federation.names[participant].clone();
+                let name = solver.names[participant].clone();
                 let diagnostic = Diagnostic::not_granted(group, &offer.version, best, name);
-                said.push(diagnostic.granting(&federation.names[federation.host], &federation.providers));
+                said.push(diagnostic.granting(&solver.names[solver.host], &solver.providers));
             }
         }
     }
@@ -386,9 +384,9 @@ fn not_granted(federation: &Federation, decided: &[Vec<Option<Gets>>]) -> Vec<Di
 }
 
 /// Crates of one scope whose names differ in case and punctuation only.
-fn similar(federation: &Federation) -> Vec<Diagnostic> {
+fn similar(solver: &Solver) -> Vec<Diagnostic> {
     let mut alike: BTreeMap<(&str, String), Vec<&Group>> = BTreeMap::new();
-    for group in &federation.groups {
+    for group in &solver.groups {
         alike.entry((&group.scope, plain(&group.key))).or_default().push(group);
     }
     let mut said = Vec::new();
@@ -397,7 +395,7 @@ fn similar(federation: &Federation) -> Vec<Diagnostic> {
         let Some(meant) = groups.iter().max_by_key(rank) else { continue };
         for group in groups.iter().filter(|group| group.key != meant.key) {
             said.extend(group.admitted().map(|demand| {
-                Diagnostic::similar(group, meant.key.clone(), federation.names[demand.participant].clone())
+                Diagnostic::similar(group, meant.key.clone(), solver.names[demand.participant].clone())
             }));
         }
     }

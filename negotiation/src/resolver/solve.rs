@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::manifest::ShareStrategy;
-
+use super::Providers;
 use super::diagnostic::Diagnostic;
 use super::group::Group;
-use super::{Providers, Request, build};
+use crate::manifest::ShareStrategy;
 
 /// The participants, their groups, and who of them is admitted.
 #[derive(Debug, Clone)]
-pub(super) struct Federation {
+pub(super) struct Solver {
     pub(super) strategy: ShareStrategy,
     /// By name, each once.
     pub(super) names: Vec<Arc<str>>,
@@ -31,13 +30,12 @@ pub(super) struct Federation {
     pub(super) reserved: BTreeSet<Arc<str>>,
 }
 
-impl Federation {
-    /// The federation of `request` when everybody is admitted who can be.
-    pub(super) fn settled(request: &Request<'_>) -> Self {
-        let mut federation = build::federation(request);
-        let refused = federation.withdraw_until_nobody_is_refused();
-        federation.let_in_again(refused);
-        federation
+impl Solver {
+    /// Refuses the participants that cannot be admitted, and no other.
+    pub(super) fn settled(mut self) -> Self {
+        let refused = self.withdraw_until_none_is_refused();
+        self.admit_again(refused);
+        self
     }
 
     fn admit(&mut self, participant: usize, admitted: bool) {
@@ -50,7 +48,7 @@ impl Federation {
     /// Returns who has been withdrawn.
     ///
     /// Only groups that somebody left can change, so only those are decided again.
-    fn withdraw_until_nobody_is_refused(&mut self) -> BTreeSet<usize> {
+    fn withdraw_until_none_is_refused(&mut self) -> BTreeSet<usize> {
         let mut withdrawn = BTreeSet::new();
         let mut changed: BTreeSet<usize> = (0..self.groups.len()).collect();
         while !changed.is_empty() {
@@ -70,7 +68,7 @@ impl Federation {
     }
 
     /// Each refused participant, by name, is admitted if the plan with it refuses nobody.
-    fn let_in_again(&mut self, refused: BTreeSet<usize>) {
+    fn admit_again(&mut self, refused: BTreeSet<usize>) {
         let mut host_is_served: Vec<bool> = self.groups.iter().map(serves_host).collect();
         for participant in refused {
             self.admit(participant, true);

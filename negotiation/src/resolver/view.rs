@@ -65,16 +65,16 @@ pub struct DemandView {
 impl Plan {
     /// Every crate that somebody needs, by scope and key.
     pub fn keys(&self) -> impl Iterator<Item = KeyView> {
-        self.federation.groups.iter().map(|group| self.view(group))
+        self.solver.groups.iter().map(|group| self.view(group))
     }
 
     /// One crate in one scope.
     pub fn key(&self, scope: &str, key: &str) -> Option<KeyView> {
-        self.federation.group(scope, key).map(|group| self.view(group))
+        self.solver.group(scope, key).map(|group| self.view(group))
     }
 
     fn view(&self, group: &Group) -> KeyView {
-        let names = &self.federation.names;
+        let names = &self.solver.names;
         let winner = if group.is_singleton() { group.winner() } else { None };
         KeyView {
             scope: group.scope.clone(),
@@ -111,13 +111,13 @@ impl Plan {
 
     pub(super) fn declared_by(&self, group: &Group) -> Vec<Arc<str>> {
         let declarers = group.admitted().filter(|demand| demand.singleton);
-        declarers.map(|demand| self.federation.names[demand.participant].clone()).collect()
+        declarers.map(|demand| self.solver.names[demand.participant].clone()).collect()
     }
 
     pub(super) fn outcome(&self, group: &Group, demand: usize, winner: Option<usize>) -> Outcome {
         let participant = group.demands[demand].participant;
         if !group.is_admitted(demand) {
-            let refusal = self.refusal(&self.federation.names[participant]);
+            let refusal = self.refusal(&self.solver.names[participant]);
             return Outcome::Refused { code: refusal.map_or(Code::Conflict, |refusal| refusal.cause().code) };
         }
         match group.gets(demand, winner) {
