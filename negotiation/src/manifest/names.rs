@@ -1,5 +1,7 @@
 //! What names in a manifest may look like, and which known one was meant.
 
+use crate::text::is_deceptive;
+
 /// The longest name of a remote, host, scope or atom, in characters.
 pub(super) const MAX_NAME: usize = 64;
 /// The longest title, expose or icon, in characters.
@@ -72,21 +74,13 @@ pub(super) fn line(text: &str, limit: usize) -> Result<(), String> {
         Err("it cannot start or end with space".to_owned())
     } else if text.chars().any(char::is_control) {
         Err("it cannot contain control characters".to_owned())
-    } else if let Some(c) = text.chars().find(|c| is_hidden(*c)) {
+    } else if let Some(c) = text.chars().find(|c| is_deceptive(*c)) {
         Err(format!("it cannot contain {}, which is not shown or changes how the rest is", c.escape_unicode()))
     } else if text.chars().count() > limit {
         Err(format!("it can have at most {limit} characters"))
     } else {
         Ok(())
     }
-}
-
-/// Returns true for what changes how other characters are shown, or is shown as nothing.
-fn is_hidden(c: char) -> bool {
-    // Joiners stay: emoji and several scripts need them.
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `text` cut and escaped so that a hostile value cannot flood or garble a log.
@@ -99,34 +93,20 @@ pub(super) fn shown(text: &str) -> String {
     cut
 }
 
-/// The known word that `word` is a near miss of: the same letters in another case or
-/// punctuation, or at most two slips of the hand.
+/// Returns the known word that `word` is a near miss of: the same letters in another case or punctuation, or at most
+/// two slips of the hand.
 pub fn near_miss<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.chars().count() > MAX_NAME {
         return None;
     }
-    let plain = |text: &str| -> Vec<char> {
+    let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
     let word = plain(word);
     known
         .iter()
-        .map(|candidate| (distance(&word, &plain(candidate)), *candidate))
+        .map(|candidate| (strsim::levenshtein(&word, &plain(candidate)), *candidate))
         .filter(|(slips, candidate)| *slips <= 2 && slips * 2 < candidate.len())
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance.
-fn distance(from: &[char], to: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
 }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::mem;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::text;
 
 /// How text is laid out.
@@ -67,7 +69,7 @@ impl Paper {
 
     /// Rows of cells, the columns as wide as their widest cell; the last one is wrapped within its column.
     pub(super) fn table<const N: usize>(&mut self, indent: usize, rows: &[[Cell; N]]) {
-        let length = |cell: &Cell| cell.iter().map(|(_, text)| text.chars().count()).sum::<usize>();
+        let length = |cell: &Cell| cell.iter().map(|(_, text)| text.width()).sum::<usize>();
         let mut widths = [0; N];
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -98,7 +100,7 @@ impl Paper {
         for (style, text) in spans {
             let mut piece = String::new();
             for (at, word) in text.split(' ').enumerate() {
-                let (space, length) = (usize::from(at > 0), word.chars().count());
+                let (space, length) = (usize::from(at > 0), word.width());
                 if column > hang && length > 0 && column + space + length > limit {
                     self.put(*style, mem::take(&mut piece).trim_end());
                     while self.out.ends_with(' ') {
@@ -175,6 +177,14 @@ mod tests {
                      a   one two three four five six seven\n bb  -\n";
         check(None, whole);
         check(Some(10), whole);
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let mut paper = Paper::new(Look { color: false, width: Some(80) });
+        let cell = |text: &str| vec![(Style::Plain, text.to_owned())];
+        paper.table(0, &[[cell("東京"), cell("a")], [cell("Oslo"), cell("b")]]);
+        assert_eq!(paper.into_text(), "東京  a\nOslo  b\n");
     }
 
     #[test]
