@@ -34,18 +34,20 @@ use abi_stable::{
     package_version_strings, sabi_trait,
     sabi_types::VersionStrings,
     std_types::{ROption, RResult, RSlice, RStr, RString, RVec},
-    type_layout::TypeLayout,
 };
 
+pub(crate) mod error;
 mod frame;
 mod input;
 mod object;
 
+pub use error::RemoteError;
 pub use frame::{ClippedMesh, Command, CommandKind, Frame, Ime, NEVER, TextureUpdate, Vertex};
 pub use input::{Event, EventKind, FrameInput, modifiers};
 pub use object::{Remote_TO, RemoteBox, Surface_TO, SurfaceBox};
 
-use crate::shared::{Consumer, Interface};
+use crate::shared::Interface;
+pub use crate::shared::SharedModule;
 
 /// The revision of this contract.
 ///
@@ -122,20 +124,6 @@ pub mod families {
     pub const STRONG: u32 = 4;
 }
 
-/// A shared crate that is linked into an image: what the image offers to others, and what it expects of them.
-#[repr(C)]
-#[derive(Clone, StableAbi)]
-pub struct SharedModule {
-    /// Name of the crate, the key of the share scope.
-    pub key: RString,
-    /// Version of the copy.
-    pub version: RString,
-    /// Layout of the crate's interface as this image was built with it.
-    pub layout: &'static TypeLayout,
-    /// Makes the interface through which one consumer uses this copy. `[any thread]`
-    pub bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
-}
-
 /// A remote that was initialised; [`entry::remote`](crate::entry::remote) makes the object that crosses.
 ///
 /// A panic in any of these is an error for the host.
@@ -205,31 +193,3 @@ pub trait HostServices: Send + Sync + Clone {
 
 /// A shared handle on [`HostServices`].
 pub type Services = HostServices_TO<'static, abi_stable::std_types::RArc<()>>;
-
-/// What went wrong inside a remote.
-#[repr(C)]
-#[derive(Clone, Debug, PartialEq, Eq, StableAbi)]
-pub struct RemoteError {
-    /// Stable code, kebab-case: one of [`RemoteError`]'s constants, or the author's own.
-    pub code: RString,
-    /// What happened, in a sentence.
-    pub message: RString,
-    /// `file:line` where it happened, or empty.
-    pub location: RString,
-    /// A backtrace, or empty.
-    pub backtrace: RString,
-}
-
-impl RemoteError {
-    /// The remote panicked.
-    pub const PANICKED: &'static str = "panicked";
-    /// There is no such expose.
-    pub const EXPOSE_UNKNOWN: &'static str = "expose-unknown";
-    /// The author's code returned an error.
-    pub const FAILED: &'static str = "failed";
-
-    /// An error without location and backtrace.
-    pub fn new(code: &str, message: impl Into<RString>) -> Self {
-        Self { code: code.into(), message: message.into(), location: RString::new(), backtrace: RString::new() }
-    }
-}

@@ -12,7 +12,7 @@ use std::{
     sync::Once,
 };
 
-use crate::abi::RemoteError;
+use crate::abi::error::RemoteError;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };

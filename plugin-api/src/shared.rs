@@ -53,7 +53,7 @@ use abi_stable::{
 };
 
 use crate::{
-    abi::{RemoteError, SharedModule},
+    abi::error::RemoteError,
     guard::{catch, guard},
     layout,
 };
@@ -366,6 +366,20 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Lent<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Lent").field(&**self).finish()
     }
+}
+
+/// A shared crate that is linked into an image: what the image offers to others, and what it expects of them.
+#[repr(C)]
+#[derive(Clone, StableAbi)]
+pub struct SharedModule {
+    /// Name of the crate, the key of the share scope.
+    pub key: RString,
+    /// Version of the copy.
+    pub version: RString,
+    /// Layout of the crate's interface as this image was built with it.
+    pub layout: &'static TypeLayout,
+    /// Makes the interface through which one consumer uses this copy. `[any thread]`
+    pub bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
 }
 
 /// `C` as it is linked into this image.
