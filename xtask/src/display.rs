@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::packages;
+use crate::tools::in_path;
 
 /// The size of the virtual screen, in pixels, and its depth, in bits.
 const SCREEN: &str = "1440x900x24";
@@ -29,7 +29,7 @@ pub(crate) fn provide(program: &mut Command) -> Option<Xvfb> {
     if is_there() {
         return None;
     }
-    if !packages::in_path("Xvfb") {
+    if !in_path("Xvfb") {
         eprintln!(
             "xtask: no display (DISPLAY and WAYLAND_DISPLAY are not set) and no Xvfb to make one.\n\
              xtask: run this in a desktop session, connect with `ssh -X`, or install Xvfb."

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::packages::in_path;
+use crate::tools::in_path;
 use crate::{in_workspace, root, step};
 
 /// The targets, by name; each has a folder of seeds in the package that it belongs to.

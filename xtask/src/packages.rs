@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 use crate::display;
+use crate::tools::in_path;
 
 /// What the packages are for.
 #[derive(Clone, Copy, PartialEq)]
@@ -58,12 +59,6 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a program of this name can be started.
-pub(crate) fn in_path(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
 /// One thing to install: its names for apt, dnf and pacman, and the library or program to look

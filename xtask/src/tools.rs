@@ -1,6 +1,6 @@
 //! Programs of the package registry that check this workspace: built once, into the user's cache folder.
 
-use std::env::consts::EXE_SUFFIX;
+use std::env::{self, consts::EXE_SUFFIX};
 use std::path::Path;
 use std::process::Command;
 
@@ -67,4 +67,10 @@ pub(crate) fn advisories() -> Result<()> {
         return Ok(());
     }
     step("advisories", &mut DENY.command(&["--locked", "check", "advisories"])?)
+}
+
+/// Returns true if a program of this name can be started.
+pub(crate) fn in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
