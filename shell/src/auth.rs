@@ -192,7 +192,7 @@ impl AuthService {
                 let error = AuthError::Worker {
                     reason: format!("the system refuses it a thread ({})", io::Error::from(error)),
                 };
-                tracing::error!(code = error.code(), "{error}");
+                tracing::error!(code = error.code().as_str(), "{error}");
                 Self { shared, worker: None }
             }
         };
@@ -363,7 +363,7 @@ impl Shared {
                     AuthStatus::SignedIn
                 }
                 Err(error) => {
-                    tracing::warn!(code = error.code(), "sign-in failed: {error}");
+                    tracing::warn!(code = error.code().as_str(), "sign-in failed: {error}");
                     self.publish(None);
                     AuthStatus::Failed(Arc::new(error))
                 }

@@ -16,10 +16,11 @@ use negotiation::manifest::AtomAccess;
 use negotiation::text;
 
 use crate::{
-    app, catalogue,
+    app,
+    catalogue::{self, Code},
     config::{Config, ConfigError, Options, is_json, migrate, read_manifest},
     ending,
-    failure::Failure,
+    failure::{Failure, FailureCode},
     log,
 };
 
@@ -172,7 +173,7 @@ fn folders(options: &Options) -> Result<Config, Exit> {
 /// What a command ends with when it does not succeed.
 struct Exit {
     code: u8,
-    stable: String,
+    stable: FailureCode,
     text: String,
     details: String,
 }
@@ -184,12 +185,17 @@ impl Exit {
     const NOT_FOUND: u8 = 6;
 
     /// A failure with this stable code; what is not there has an exit code of its own.
-    fn of(stable: &str, text: impl std::fmt::Display) -> Self {
-        Self::new(if stable.ends_with("-missing") { Self::NOT_FOUND } else { Self::FAILURE }, stable, text)
+    fn of(stable: impl Into<FailureCode>, text: impl std::fmt::Display) -> Self {
+        let stable = stable.into();
+        Self::new(
+            if stable.as_str().ends_with("-missing") { Self::NOT_FOUND } else { Self::FAILURE },
+            stable,
+            text,
+        )
     }
 
-    fn new(code: u8, stable: &str, text: impl std::fmt::Display) -> Self {
-        Self { code, stable: stable.to_owned(), text: text.to_string(), details: String::new() }
+    fn new(code: u8, stable: impl Into<FailureCode>, text: impl std::fmt::Display) -> Self {
+        Self { code, stable: stable.into(), text: text.to_string(), details: String::new() }
     }
 
     /// The same with more lines behind the message.
@@ -199,19 +205,21 @@ impl Exit {
 
     fn print(&self) {
         // Names, paths and sentences of remotes may be in it.
-        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), text::line(&self.stable, MAX_CODE));
+        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), self.stable);
         if !self.details.is_empty() {
             eprintln!("{}", text::lines(&self.details, usize::MAX));
         }
-        if io::stderr().is_terminal() && catalogue::find(&self.stable).is_some() {
-            eprintln!("help: `pulse explain {}` says more", self.stable);
+        if let FailureCode::Pulse(code) = self.stable
+            && io::stderr().is_terminal()
+        {
+            eprintln!("help: `pulse explain {}` says more", code);
         }
     }
 }
 
 impl From<Failure> for Exit {
     fn from(failure: Failure) -> Self {
-        Self::of(&failure.code, &failure.message)
+        Self::of(failure.code, failure.message)
     }
 }
 
@@ -263,7 +271,7 @@ fn check_inspection() -> Result<(), Exit> {
          window; unset it, or write 127.0.0.1:5719",
         text::line(&address, 100)
     );
-    Err(Exit::new(Exit::FAILURE, "inspection-not-local", text))
+    Err(Exit::new(Exit::FAILURE, Code::InspectionNotLocal, text))
 }
 
 /// Returns true if a value of `EGUI_INSPECTION` is a switch, or an address that only this machine reaches.
@@ -311,7 +319,7 @@ fn explain(code: Option<&str>, json: bool) -> Result<u8, Exit> {
              lists all codes",
             text::line(code, MAX_CODE)
         );
-        Exit::new(Exit::NOT_FOUND, "code-unknown", text)
+        Exit::new(Exit::NOT_FOUND, Code::CodeUnknown, text)
     })?;
     if json {
         print(&pretty(entry)?)?;
@@ -325,7 +333,7 @@ fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
     serde_json::to_string_pretty(value).map(|json| text::json(&json)).map_err(|e| {
         Exit::new(
             Exit::FAILURE,
-            "output",
+            Code::Output,
             format!("the output cannot be written as JSON ({e}); leave --json out"),
         )
     })
@@ -337,7 +345,7 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
             "this is the manifest of a host, and those of remotes are shown; `pulse plan --host` plans with it: {}",
             path.display()
         );
-        return Err(Exit::of("manifest-of-host", text));
+        return Err(Exit::of(Code::ManifestOfHost, text));
     }
     let manifest = read_manifest(path)?.manifest;
     if json {
@@ -391,7 +399,7 @@ fn write(text: &str) -> Result<(), Exit> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(
             Exit::FAILURE,
-            "output",
+            Code::Output,
             format!("the output cannot be written ({e}); make room, or send it somewhere else"),
         )),
         _ => Ok(()),

@@ -11,6 +11,7 @@ use negotiation::manifest::{
 };
 
 use crate::{
+    catalogue::Code,
     data::private::Places,
     failure::{Failure, Stage},
     file,
@@ -64,13 +65,13 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Missing(_) => "config-missing",
-            Self::Unreadable(..) => "config-unreadable",
-            Self::Manifest(error, _) => error.code(),
-            Self::Untrusted(..) => "config-untrusted",
-            Self::NoHome(_) => "config-no-home",
+            Self::Missing(_) => Code::ConfigMissing,
+            Self::Unreadable(..) => Code::ConfigUnreadable,
+            Self::Manifest(error, _) => error.into(),
+            Self::Untrusted(..) => Code::ConfigUntrusted,
+            Self::NoHome(_) => Code::ConfigNoHome,
         }
     }
 }
@@ -189,7 +190,7 @@ impl Config {
                  name a manifest or a library: {}",
                 self.origin.place(&format!("/remotes/{alias}"))
             );
-            return Err(Failure::new(Stage::Discover, "location-unsupported", text));
+            return Err(Failure::new(Stage::Discover, Code::LocationUnsupported, text));
         }
         let located =
             if is_json(&path) { self.locate_by_manifest(&path)? } else { self.locate_library(location, path)? };
@@ -201,7 +202,7 @@ impl Config {
                 located.manifest.name,
                 located.origin.path().display()
             );
-            return Err(Failure::new(Stage::Discover, "manifest-name", text));
+            return Err(Failure::new(Stage::Discover, Code::ManifestName, text));
         }
         Ok(located)
     }
@@ -224,9 +225,8 @@ impl Config {
         let (library, looked) = search::first([path].into_iter().chain(elsewhere).collect());
         let looked = if is_name { looked } else { Vec::new() };
         let read = read_manifest(&library);
-        let Written { manifest, origin } = read.map_err(|failure| match &*failure.code {
-            "library-missing" => looked_for(failure, &looked),
-            _ => failure,
+        let Written { manifest, origin } = read.map_err(|failure| {
+            if failure.code == Code::LibraryMissing { looked_for(failure, &looked) } else { failure }
         })?;
         Ok(Located { manifest, library, origin, looked })
     }
@@ -254,26 +254,26 @@ pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
 /// Names the file, and the place in it.
 pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
     let embedded = !is_json(path);
-    let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
+    let fail = |code: Code, text: String| Failure::new(Stage::Discover, code, text);
     if embedded {
         let text = library::section_text(path).map_err(|e| fail(e.code(), e.to_string()))?;
         return remote(&text, path, embedded)
             .map_err(|e| LibraryError::Manifest(e, path.to_owned()))
             .map_err(|e| fail(e.code(), e.to_string()));
     }
-    let wrong = |e: ManifestError| fail(e.code(), format!("{e}: {}", path.display()));
+    let wrong = |e: ManifestError| fail((&e).into(), format!("{e}: {}", path.display()));
     let bytes = read_text(path).map_err(|error| match error {
         Unread::TooLarge(error) => wrong(error),
         Unread::Io(error) if error.kind() == io::ErrorKind::NotFound => fail(
-            "manifest-missing",
+            Code::ManifestMissing,
             format!("the manifest is missing; put it back or correct what names it: {}", path.display()),
         ),
         Unread::Io(error) if error.kind() == io::ErrorKind::InvalidInput => fail(
-            "manifest-unreadable",
+            Code::ManifestUnreadable,
             format!("the manifest cannot be read ({error}); correct what names it: {}", path.display()),
         ),
         Unread::Io(error) => fail(
-            "manifest-unreadable",
+            Code::ManifestUnreadable,
             format!("the manifest cannot be read ({error}); let this user read it: {}", path.display()),
         ),
     })?;
@@ -337,7 +337,7 @@ fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
         Ok(()) => true,
         Err(reason) => {
             let error = ConfigError::Untrusted(reason.to_string(), file.clone());
-            tracing::warn!(code = error.code(), "{error}");
+            tracing::warn!(code = error.code().as_str(), "{error}");
             false
         }
     });
@@ -364,7 +364,7 @@ fn auth(
     let is_own = is_named || file == own;
     if !is_own && (http.token_env.take().is_some() | http.token_file.take().is_some()) {
         tracing::warn!(
-            code = "auth-token-withheld",
+            code = Code::AuthTokenWithheld.as_str(),
             "no token is sent to {}, because the manifest that asks for it was neither named with --config nor is it \
              {}; name it, or move `auth` there: {}",
             http.base,

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use negotiation::text;
 use plugin_api::abi::RemoteError;
 
-use crate::limits;
+use crate::{catalogue::Code, limits};
 
 /// Where in a remote's life something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -52,6 +52,34 @@ impl Stage {
             Self::Retire => "retire",
         }
     }
+
+    /// Returns the code of a panic; no code of a remote runs before `init`.
+    const fn panicked(self) -> Code {
+        match self {
+            Self::Discover | Self::Check | Self::Preflight | Self::Plan | Self::Load | Self::Init => {
+                Code::InitPanicked
+            }
+            Self::Open => Code::NewPanicked,
+            Self::Restore => Code::RestorePanicked,
+            Self::Frame => Code::FramePanicked,
+            Self::Save => Code::SavePanicked,
+            Self::Retire => Code::RetirePanicked,
+        }
+    }
+
+    /// Returns the code of an error without a code of its own.
+    const fn failed(self) -> Code {
+        match self {
+            Self::Discover | Self::Check | Self::Preflight | Self::Plan | Self::Load | Self::Init => {
+                Code::InitFailed
+            }
+            Self::Open => Code::NewFailed,
+            Self::Restore => Code::RestoreFailed,
+            Self::Frame => Code::FrameFailed,
+            Self::Save => Code::SaveFailed,
+            Self::Retire => Code::RetireFailed,
+        }
+    }
 }
 
 impl fmt::Display for Stage {
@@ -60,13 +88,74 @@ impl fmt::Display for Stage {
     }
 }
 
+/// The code of a failure: one of Pulse, or a word that the remote's author chose.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum FailureCode {
+    /// A code of the catalogue.
+    Pulse(Code),
+    /// An author's own word, of at most [`limits::CODE`] bytes.
+    Author(Box<str>),
+}
+
+impl FailureCode {
+    /// Reads a word from a remote or a file; cuts and neutralises an author's own.
+    pub fn of(word: &str) -> Self {
+        let own = || Self::Author(text::line(word, limits::CODE).into());
+        Code::find(word).map_or_else(own, Self::Pulse)
+    }
+
+    /// Returns the word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Pulse(code) => code.as_str(),
+            Self::Author(word) => word,
+        }
+    }
+
+    /// Returns the words of several codes, with commas between.
+    pub(crate) fn list(codes: &[Self]) -> String {
+        codes.iter().map(Self::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl From<Code> for FailureCode {
+    fn from(code: Code) -> Self {
+        Self::Pulse(code)
+    }
+}
+
+impl From<String> for FailureCode {
+    fn from(word: String) -> Self {
+        Self::of(&word)
+    }
+}
+
+impl From<FailureCode> for String {
+    fn from(code: FailureCode) -> Self {
+        code.as_str().to_owned()
+    }
+}
+
+impl PartialEq<Code> for FailureCode {
+    fn eq(&self, other: &Code) -> bool {
+        matches!(self, Self::Pulse(code) if code == other)
+    }
+}
+
+impl fmt::Display for FailureCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One failure of one remote.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
     /// Where it happened.
     pub stage: Stage,
-    /// Stable, kebab-case.
-    pub code: String,
+    /// The code.
+    pub code: FailureCode,
     /// What happened, where, and what to do.
     pub message: String,
     /// More for whoever repairs it: place, backtrace, folders that were looked in. May be empty.
@@ -75,7 +164,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without details.
-    pub fn new(stage: Stage, code: impl Into<String>, message: impl fmt::Display) -> Self {
+    pub fn new(stage: Stage, code: impl Into<FailureCode>, message: impl fmt::Display) -> Self {
         Self { stage, code: code.into(), message: message.to_string(), details: String::new() }
     }
 
@@ -90,12 +179,12 @@ impl Failure {
     /// happened in; an author's code that is no code becomes the stage's.
     pub fn from_remote(stage: Stage, error: &RemoteError) -> Self {
         let code = match error.code.as_str() {
-            RemoteError::PANICKED => format!("{stage}-panicked"),
-            code if code != RemoteError::FAILED && is_code(code) => code.to_owned(),
-            _ => format!("{stage}-failed"),
+            RemoteError::PANICKED => stage.panicked().into(),
+            code if code != RemoteError::FAILED && is_code(code) => FailureCode::of(code),
+            _ => stage.failed().into(),
         };
         // Told by the code: making a surface and giving it its state is one call.
-        let stage = if code.starts_with("restore-") { Stage::Restore } else { stage };
+        let stage = if code.as_str().starts_with("restore-") { Stage::Restore } else { stage };
         let advice = match stage {
             Stage::Retire => "tell its author",
             _ => "press Restart to start it again, and tell its author, with the details",
@@ -166,7 +255,7 @@ mod tests {
         let huge = "m".repeat(64 << 20);
         for code in [RemoteError::PANICKED, "author-s-own", &huge] {
             let failure = Failure::from_remote(Stage::Frame, &error(code, &huge));
-            assert!(failure.code.len() <= limits::CODE, "{}", failure.code.len());
+            assert!(failure.code.as_str().len() <= limits::CODE, "{}", failure.code);
             assert!(failure.message.len() <= limits::MESSAGE + limits::LOCATION + 200);
             assert!(failure.details.len() <= limits::DETAILS);
         }
@@ -193,7 +282,11 @@ mod tests {
             ("x\u{1b}[31m", "new-failed"),
             (RemoteError::PANICKED, "new-panicked"),
         ] {
-            assert_eq!(Failure::from_remote(Stage::Open, &error(given, "")).code, expected, "{given:?}");
+            assert_eq!(
+                Failure::from_remote(Stage::Open, &error(given, "")).code.as_str(),
+                expected,
+                "{given:?}"
+            );
         }
     }
 }

@@ -16,6 +16,7 @@ use plugin_api::abi::{Font, RemoteEntryRef};
 use shared_store::Store;
 
 use crate::{
+    catalogue::Code,
     compositor::Surface,
     config::Config,
     failure::{Failure, SharedFailure, Stage},
@@ -77,8 +78,8 @@ impl Federation {
         wake: Wake,
     ) -> Result<Self, Failure> {
         let text = entry.descriptor()();
-        let manifest =
-            RemoteManifest::from_json(text.as_str()).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
+        let manifest = RemoteManifest::from_json(text.as_str())
+            .map_err(|e| Failure::new(Stage::Discover, Code::from(&e), e))?;
         let config = Config { watch: false, ..config };
         Ok(Self::with_remotes(config, fonts, wake, |_| {
             let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
@@ -311,14 +312,14 @@ fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
     const NAMED: usize = 5;
     let missing: Vec<_> = remotes
         .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))
-        .filter(|(_, failure)| failure.code == "library-missing")
+        .filter(|(_, failure)| failure.code == Code::LibraryMissing)
         .collect();
     for (alias, failure) in missing.iter().take(NAMED) {
-        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
+        tracing::error!(remote = *alias, code = failure.code.as_str(), "{}", failure.message);
     }
     if let more @ 1.. = missing.len().saturating_sub(NAMED) {
         tracing::error!(
-            code = "library-missing",
+            code = Code::LibraryMissing.as_str(),
             "the libraries of {more} more remotes are missing; build or install them"
         );
     }

@@ -5,7 +5,10 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 /// The system refuses a thread.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +20,7 @@ pub(crate) struct SpawnError {
 
 impl SpawnError {
     /// The stable code.
-    pub(crate) const CODE: &'static str = "no-thread";
+    pub(crate) const CODE: Code = Code::NoThread;
 
     /// Returns the failure of a remote that lacks the thread.
     pub(crate) fn failure(&self, stage: Stage) -> Failure {
@@ -26,7 +29,7 @@ impl SpawnError {
 
     /// Logs that the shell lacks the thread.
     pub(crate) fn log(&self) {
-        tracing::error!(code = Self::CODE, "{self}");
+        tracing::error!(code = Self::CODE.as_str(), "{self}");
     }
 }
 

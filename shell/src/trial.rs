@@ -13,9 +13,10 @@ use std::{
 
 use egui::{Pos2, RawInput, Rect, Vec2};
 use negotiation::manifest::RemoteRef;
-use plugin_api::{abi::RemoteError, tokens};
+use plugin_api::tokens;
 
 use crate::{
+    catalogue::Code,
     compositor::{Scene, Surface},
     config::{Config, Options, read_manifest},
     data::private::{self, Places},
@@ -130,9 +131,7 @@ fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_
 
 /// Returns true for an error of the author's own: no user is signed in during a trial, and there is no data.
 fn may_open_later(failure: &Failure) -> bool {
-    failure.stage == Stage::Open
-        && failure.code != "new-panicked"
-        && failure.code != RemoteError::EXPOSE_UNKNOWN
+    failure.stage == Stage::Open && failure.code != Code::NewPanicked && failure.code != Code::ExposeUnknown
 }
 
 /// A federation on trial. It is never dropped: that would unload libraries and wait.

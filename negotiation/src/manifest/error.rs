@@ -8,7 +8,6 @@ use super::MANIFEST_VERSION;
 ///
 /// The path of the file is the caller's to add: the text may come from a library's section.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ManifestError {
     /// The text is larger than any manifest.
     #[error("the manifest has {bytes} bytes and at most {limit} are read: check that this is the right file")]

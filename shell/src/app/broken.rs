@@ -160,7 +160,7 @@ impl Broken {
             ui.label(strong(t, "The host's manifest cannot be used", t.font_size[2]));
             let text = RichText::new(shortened(&self.error.to_string())).color(color(t.text));
             ui.add(Label::new(text).wrap().selectable(true));
-            code_ui(ui, t, self.error.code(), Tone::Neutral);
+            code_ui(ui, t, &self.error.code().into(), Tone::Neutral);
             ui.label(caption(t, "Pulse starts as soon as the file is corrected."));
         };
         middle_card_ui(ui, Tone::Danger, place, text, |ui| {

@@ -252,6 +252,7 @@ mod tests {
     use plugin_api::tokens::LIGHT;
 
     use super::*;
+    use crate::catalogue::Code;
     use crate::config::Options;
 
     #[derive(Debug)]
@@ -299,6 +300,6 @@ mod tests {
         assert!(dropped.iter().all(|name| name != "Drop to install"), "{dropped:?}");
         let [result] = &*install.running else { panic!("it is being installed") };
         let failure = result.recv().expect("an answer").expect_err("it is no manifest");
-        assert_eq!(failure.code, "manifest-not-json");
+        assert_eq!(failure.code, Code::ManifestNotJson);
     }
 }

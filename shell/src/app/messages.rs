@@ -11,7 +11,7 @@ use std::{
 use negotiation::text;
 
 use crate::{
-    failure::{SharedFailure, sentence},
+    failure::{FailureCode, SharedFailure, sentence},
     federation::{Event, Notification, Topic},
 };
 
@@ -54,7 +54,7 @@ pub(super) struct Message {
     topic: Option<Topic>,
     title: String,
     text: String,
-    code: Option<String>,
+    code: Option<FailureCode>,
     /// The button's text, its accessible name, and its effect.
     button: Option<(&'static str, String, Press)>,
     /// The number of times it was given.
@@ -226,10 +226,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::failure::{Failure, Stage};
+    use crate::{
+        catalogue::Code,
+        failure::{Failure, Stage},
+    };
 
     fn failure(text: &str) -> SharedFailure {
-        Arc::new(Failure::new(Stage::Check, "library-not-a-library", text))
+        Arc::new(Failure::new(Stage::Check, Code::LibraryNotALibrary, text))
     }
 
     fn told(event: Event, text: &str) -> Notification {

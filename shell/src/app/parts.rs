@@ -11,7 +11,7 @@ use plugin_api::{
 
 use crate::{
     catalogue,
-    failure::{Failure, Stage, sentence},
+    failure::{Failure, FailureCode, Stage, sentence},
 };
 
 /// The line of a manifest that would admit a remote, to be copied.
@@ -25,9 +25,9 @@ pub(super) fn fix_ui(ui: &mut Ui, t: &Tokens, fix: &str) {
 }
 
 /// A code, with what the catalogue says of it on hover.
-pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &str, tone: Tone) {
-    let label = ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(tone.ink(t)));
-    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code) {
+pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &FailureCode, tone: Tone) {
+    let label = ui.label(RichText::new(code.as_str()).monospace().size(t.font_size[0]).color(tone.ink(t)));
+    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code.as_str()) {
         label.on_hover_text(format!("{meaning}\n\nCause: {cause}\n\nWhat to do: {remedy}"));
     }
 }

@@ -110,7 +110,7 @@ impl Shown<'_> {
         times_ui(ui, t, &entry.times());
         for Warning { code, text, fix, count, .. } in self.federation.negotiator().warnings_of(self.entry) {
             let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
-            remark_ui(ui, t, Tone::Warning, code, &format!("{text}{times}"));
+            remark_ui(ui, t, Tone::Warning, &(*code).into(), &format!("{text}{times}"));
             if let Some(fix) = fix {
                 ui.label(caption(t, fix));
             }
@@ -170,7 +170,8 @@ impl Shown<'_> {
         let known = state.beside.as_ref().is_some_and(|(of, at, _)| of == path && *at == written);
         if !known {
             let version = read_manifest(path).map(|written| written.manifest.version.to_string());
-            state.beside = Some((path.to_owned(), written, version.unwrap_or_else(|failure| failure.code)));
+            state.beside =
+                Some((path.to_owned(), written, version.unwrap_or_else(|failure| failure.code.into())));
         }
         let (_, _, version) = state.beside.as_ref()?;
         ui.horizontal(|ui| {

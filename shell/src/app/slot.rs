@@ -356,7 +356,7 @@ fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
         if let Some(fix) = &warning.fix {
             ui.add(Label::new(line(fix)).wrap().selectable(true));
         }
-        code_ui(ui, t, warning.code, Tone::Warning);
+        code_ui(ui, t, &warning.code.into(), Tone::Warning);
     };
     strip_ui(ui, Tone::Warning, text, [secondary("Dismiss")]).is_some()
 }

@@ -32,7 +32,7 @@ use crate::{
     compositor::Scene,
     config::{Config, ConfigError, Options, read_manifest},
     ending::Ending,
-    failure::Failure,
+    failure::{Failure, FailureCode},
     federation::Federation,
     fonts, log,
 };
@@ -54,11 +54,11 @@ pub enum StandaloneError {
 
 impl StandaloneError {
     /// The stable code.
-    pub fn code(&self) -> &str {
+    pub fn code(&self) -> FailureCode {
         match self {
-            Self::Config(error) => error.code(),
-            Self::Remote(error) => &error.code,
-            Self::Window(error) => error.code(),
+            Self::Config(error) => error.code().into(),
+            Self::Remote(error) => error.code.clone(),
+            Self::Window(error) => error.code().into(),
         }
     }
 }
@@ -164,7 +164,7 @@ impl eframe::App for Alone {
             if let Some((alias, expose)) = first {
                 let action = self.slot.ui(ui, &scene, &mut self.federation, &alias, &expose);
                 if let Some(Err(failure)) = action.map(|action| action.run(&mut self.federation, &alias)) {
-                    tracing::warn!(remote = alias, code = failure.code, "{}", failure.message);
+                    tracing::warn!(remote = alias, code = failure.code.as_str(), "{}", failure.message);
                 }
             }
         });

@@ -14,7 +14,7 @@ use std::{
 
 use egui::{Context, Pos2, Rect, Vec2, ViewportBuilder, ViewportCommand};
 
-use crate::{compositor::Gpu, spawn::spawn};
+use crate::{catalogue::Code, compositor::Gpu, spawn::spawn};
 
 #[cfg(target_os = "linux")]
 mod display;
@@ -73,15 +73,15 @@ pub enum WindowError {
 
 impl WindowError {
     /// The stable code.
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> Code {
         match self {
-            Self::NoDisplay => "window-no-display",
+            Self::NoDisplay => Code::WindowNoDisplay,
             #[cfg(target_os = "linux")]
-            Self::Wayland { .. } => "window-wayland",
-            Self::Gone => "window-gone",
-            Self::Scale(_) => "window-scale",
-            Self::Refused(_) => "window-refused",
-            Self::Library(_) => "window-library",
+            Self::Wayland { .. } => Code::WindowWayland,
+            Self::Gone => Code::WindowGone,
+            Self::Scale(_) => Code::WindowScale,
+            Self::Refused(_) => Code::WindowRefused,
+            Self::Library(_) => Code::WindowLibrary,
         }
     }
 }
@@ -178,7 +178,7 @@ fn report_slow_display(opening: &Arc<AtomicBool>) {
         thread::sleep(LONG);
         if opening.load(Ordering::Acquire) {
             tracing::warn!(
-                code = "window-slow",
+                code = Code::WindowSlow.as_str(),
                 "the display has not opened the window within {LONG:?}, and the shell waits for it; check DISPLAY and \
                  WAYLAND_DISPLAY, and that other programs open windows there"
             );
@@ -392,9 +392,9 @@ mod tests {
         let library = r#"LibraryOpenError(OpenError { kind: Library, detail: "libXi.so.6: file too short" })"#;
         let (missing, refused) = ("Failed to load one of xlib's shared libraries", "Failed to open connection");
         for (text, debug, code, shown) in [
-            (missing, library, "window-library", format!("{missing}: libXi.so.6: file too short")),
-            (missing, "", "window-library", missing.to_owned()),
-            (refused, "XOpenDisplayFailed", "window-refused", refused.to_owned()),
+            (missing, library, Code::WindowLibrary, format!("{missing}: libXi.so.6: file too short")),
+            (missing, "", Code::WindowLibrary, missing.to_owned()),
+            (refused, "XOpenDisplayFailed", Code::WindowRefused, refused.to_owned()),
         ] {
             let of = |place: &str| WindowError::of(&format!("winit EventLoopError: {place}{text}"), debug);
             let error = of(place);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::catalogue::Code;
+
 /// Why a sign-in failed.
 ///
 /// No variant carries a token, an answer's body or the credentials part of an address.
@@ -183,27 +185,27 @@ pub enum AuthError {
 
 impl AuthError {
     /// The stable code by which scripts and documentation name this failure.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::ConfigInvalid { .. } => "auth-config-invalid",
-            Self::ProfileInvalid { .. } => "auth-profile-invalid",
-            Self::ProfileIo { .. } => "auth-profile-io",
-            Self::TokenMissing { .. } => "auth-token-missing",
-            Self::TokenInvalid { .. } => "auth-token-invalid",
-            Self::TokenInClear { .. } => "auth-token-in-clear",
-            Self::Random { .. } => "auth-random-unavailable",
-            Self::Unauthorized { .. } => "auth-unauthorized",
-            Self::Forbidden { .. } => "auth-forbidden",
-            Self::NotFound { .. } => "auth-not-found",
-            Self::Rejected { .. } => "auth-rejected",
-            Self::Redirected { .. } => "auth-redirected",
-            Self::RateLimited { .. } => "auth-rate-limited",
-            Self::ServerError { .. } => "auth-server-error",
-            Self::Timeout { .. } => "auth-timeout",
-            Self::Unreachable { .. } => "auth-unreachable",
-            Self::Tls { .. } => "auth-tls",
-            Self::Malformed { .. } => "auth-malformed",
-            Self::Worker { .. } => "auth-worker-failed",
+            Self::ConfigInvalid { .. } => Code::AuthConfigInvalid,
+            Self::ProfileInvalid { .. } => Code::AuthProfileInvalid,
+            Self::ProfileIo { .. } => Code::AuthProfileIo,
+            Self::TokenMissing { .. } => Code::AuthTokenMissing,
+            Self::TokenInvalid { .. } => Code::AuthTokenInvalid,
+            Self::TokenInClear { .. } => Code::AuthTokenInClear,
+            Self::Random { .. } => Code::AuthRandomUnavailable,
+            Self::Unauthorized { .. } => Code::AuthUnauthorized,
+            Self::Forbidden { .. } => Code::AuthForbidden,
+            Self::NotFound { .. } => Code::AuthNotFound,
+            Self::Rejected { .. } => Code::AuthRejected,
+            Self::Redirected { .. } => Code::AuthRedirected,
+            Self::RateLimited { .. } => Code::AuthRateLimited,
+            Self::ServerError { .. } => Code::AuthServerError,
+            Self::Timeout { .. } => Code::AuthTimeout,
+            Self::Unreachable { .. } => Code::AuthUnreachable,
+            Self::Tls { .. } => Code::AuthTls,
+            Self::Malformed { .. } => Code::AuthMalformed,
+            Self::Worker { .. } => Code::AuthWorkerFailed,
         }
     }
 

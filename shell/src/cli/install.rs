@@ -9,12 +9,14 @@ use serde_json::json;
 
 use super::{Exit, Folders, folders, load, pretty, print};
 use crate::{
+    catalogue::Code,
     config::Config,
     data::{
         choices::{Choices, ChoicesError, Disabled},
         drop_folder::DropFolder,
     },
     failure::Failure,
+    failure::FailureCode,
 };
 
 pub(super) const INSTALL_EXAMPLES: &str = "Examples:
@@ -110,12 +112,12 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
 
 /// The exit code says whether it is worth to try again here.
 fn refused(failure: Failure) -> Exit {
-    let code = match &*failure.code {
-        "abi-revision" | "library-other-platform" => Exit::INCOMPATIBLE,
-        "digest-mismatch" => Exit::VERIFICATION,
+    let code = match failure.code {
+        FailureCode::Pulse(Code::AbiRevision | Code::LibraryOtherPlatform) => Exit::INCOMPATIBLE,
+        FailureCode::Pulse(Code::DigestMismatch) => Exit::VERIFICATION,
         _ => return failure.into(),
     };
-    Exit::new(code, &failure.code, &failure.message)
+    Exit::new(code, failure.code, failure.message)
 }
 
 impl From<ChoicesError> for Exit {
@@ -172,5 +174,5 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
         config.origin.name(),
         drop_folder.path().display()
     );
-    Err(Exit::new(Exit::NOT_FOUND, "remote-unknown", text))
+    Err(Exit::new(Exit::NOT_FOUND, Code::RemoteUnknown, text))
 }

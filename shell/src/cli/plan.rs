@@ -17,9 +17,12 @@ use negotiation::why::Why;
 use serde_json::{Value, json};
 
 use super::{Cli, Exit, columns, named, pretty, print, write};
-use crate::config::{Config, Options, migrate, read_manifest};
 use crate::failure::{Failure, Stage};
 use crate::federation::LINKED;
+use crate::{
+    catalogue::Code,
+    config::{Config, Options, migrate, read_manifest},
+};
 
 pub(super) mod inputs;
 
@@ -150,7 +153,7 @@ fn running(live: &[(String, PathBuf)]) -> Result<Vec<Written<RemoteManifest>>, E
                 read.manifest.name,
                 path.display()
             );
-            return Err(Failure::new(Stage::Discover, "manifest-name", text).into());
+            return Err(Failure::new(Stage::Discover, Code::ManifestName, text).into());
         }
         running.push(read);
     }
@@ -167,7 +170,7 @@ fn keys(plan: &Plan, asked: &[String]) -> Result<Vec<KeyView>, Exit> {
         if of_key.is_empty() {
             let known: BTreeSet<_> = plan.keys().map(|view| view.key).collect();
             let known: Vec<&str> = known.iter().map(|key| &**key).collect();
-            return Err(unknown("crate-unknown", &format!("nobody shares a crate `{key}`"), key, &known));
+            return Err(unknown(Code::CrateUnknown, &format!("nobody shares a crate `{key}`"), key, &known));
         }
         let scopes: Vec<_> = of_key.iter().map(|view| view.scope.clone()).collect();
         let count = found.len();
@@ -177,7 +180,7 @@ fn keys(plan: &Plan, asked: &[String]) -> Result<Vec<KeyView>, Exit> {
         {
             let known: Vec<&str> = scopes.iter().map(|scope| &**scope).collect();
             let what = format!("`{key}` is not shared in a scope `{scope}`");
-            return Err(unknown("scope-unknown", &what, scope, &known));
+            return Err(unknown(Code::ScopeUnknown, &what, scope, &known));
         }
     }
     Ok(found)
@@ -188,14 +191,14 @@ fn why(rehearsal: &Rehearsal, plan: &Plan, host: &str, name: &str) -> Result<Why
         let refused = plan.refused().iter().map(|refusal| &*refusal.participant);
         let known: BTreeSet<&str> = plan.admitted().chain(refused).chain([plan.host()]).collect();
         let known: Vec<&str> = known.into_iter().collect();
-        let mut exit = unknown("remote-unknown", &format!("no remote is called `{name}`"), name, &known);
+        let mut exit = unknown(Code::RemoteUnknown, &format!("no remote is called `{name}`"), name, &known);
         exit.text = format!("{}; the host's manifest is {host}", exit.text);
         exit
     })
 }
 
 /// What is asked for is not there; says what is.
-fn unknown(code: &str, what: &str, word: &str, known: &[&str]) -> Exit {
+fn unknown(code: Code, what: &str, word: &str, known: &[&str]) -> Exit {
     let meant = near_miss(word, known).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
     let list = match known {
         [] => "there are none".to_owned(),

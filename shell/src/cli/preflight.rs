@@ -98,9 +98,9 @@ pub(super) fn run(args: PreflightArgs) -> Result<u8, Exit> {
 fn exit(failure: Failure) -> Exit {
     let Failure { stage, code, message, details } = failure;
     let exit = if stage == Stage::Plan {
-        Exit::new(Exit::INCOMPATIBLE, &code, message)
+        Exit::new(Exit::INCOMPATIBLE, code, message)
     } else {
-        Exit::of(&code, message)
+        Exit::of(code, message)
     };
     exit.with_details(details)
 }

@@ -12,7 +12,7 @@ use std::{
 use egui::{Color32, ColorImage, Pos2, Rect, TextureFilter, TextureOptions, TextureWrapMode, epaint};
 use plugin_api::{abi, theme::color, tokens::LIGHT};
 
-use crate::limits;
+use crate::{catalogue::Code, limits};
 
 mod held;
 mod tree;
@@ -95,12 +95,12 @@ enum Rule {
 
 impl FrameError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self.rule {
-            Rule::Form => "frame-invalid",
-            Rule::Kept => "frame-kept",
-            Rule::Quota => "frame-quota",
-            Rule::Texture => "frame-texture",
+            Rule::Form => Code::FrameInvalid,
+            Rule::Kept => Code::FrameKept,
+            Rule::Quota => Code::FrameQuota,
+            Rule::Texture => Code::FrameTexture,
         }
     }
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared_file::{Content, SharedFile, remedy};
 use crate::{
+    catalogue::Code,
     file::{self, sync_folder},
     library::Digest,
 };
@@ -94,14 +95,14 @@ pub enum ArchiveError {
 
 impl ArchiveError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Unavailable(..) => "archive-unavailable",
-            Self::Mismatch { .. } => "digest-mismatch",
-            Self::Manifest(error, _) => error.code(),
-            Self::UnknownName { .. } | Self::Unknown { .. } => "generation-unknown",
-            Self::NoneOlder(_) => "generation-none-older",
-            Self::Damaged { .. } => "generation-damaged",
+            Self::Unavailable(..) => Code::ArchiveUnavailable,
+            Self::Mismatch { .. } => Code::DigestMismatch,
+            Self::Manifest(error, _) => error.into(),
+            Self::UnknownName { .. } | Self::Unknown { .. } => Code::GenerationUnknown,
+            Self::NoneOlder(_) => Code::GenerationNoneOlder,
+            Self::Damaged { .. } => Code::GenerationDamaged,
         }
     }
 
@@ -236,7 +237,7 @@ impl Archive {
     pub fn new(data_dir: &Path) -> Self {
         let folder = data_dir.join("generations");
         let path = folder.join("index.json");
-        Self { index: SharedFile::new(path, "the list of kept generations", "archive-index-damaged"), folder }
+        Self { index: SharedFile::new(path, "the list of kept generations", Code::ArchiveIndexDamaged), folder }
     }
 
     /// The file that changes when anything of this does, whoever changes it.

@@ -11,6 +11,7 @@ use std::{
 use negotiation::manifest::RemoteManifest;
 
 use crate::{
+    catalogue::Code,
     config::{is_json, read_manifest},
     failure::{Failure, Stage},
 };
@@ -67,7 +68,7 @@ impl DropFolder {
                      install it: {}",
                     path.display()
                 );
-                failures.push((path, Failure::new(Stage::Discover, "library-not-a-library", text)));
+                failures.push((path, Failure::new(Stage::Discover, Code::LibraryNotALibrary, text)));
                 continue;
             }
             let written = match read_manifest(&path) {

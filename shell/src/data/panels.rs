@@ -15,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    catalogue::Code,
     failure::{Failure, Stage},
     file,
     library::Digest,
@@ -67,7 +68,7 @@ impl SavedPanel {
                 let _ = fs::remove_file(&opening);
                 let what = "has not drawn a picture with what it had saved, so it starts without; if it does so each \
                             time, report this to its author";
-                return Err(self.failure("state-dropped", what));
+                return Err(self.failure(Code::StateDropped, what));
             }
             // Nothing was saved, or it is out of reach, which is as good.
             Err(_) => return Ok(None),
@@ -79,7 +80,7 @@ impl SavedPanel {
                 "starts without what it had saved, which cannot be understood ({error}) and is set aside: {}",
                 negotiation::text::Shown(&aside)
             );
-            self.failure("state-damaged", &what)
+            self.failure(Code::StateDamaged, &what)
         })
     }
 
@@ -109,14 +110,14 @@ impl SavedPanel {
                 "saved {} bytes, and {LIMIT} at most are kept over a restart; report this to its author",
                 state.len()
             );
-            return Err(self.failure("state-too-large", &what));
+            return Err(self.failure(Code::StateTooLarge, &what));
         }
         self.try_write(state).map_err(|error| {
             let what = format!(
                 "will start without what it has saved ({error}); make room and let this user write there: {}",
                 negotiation::text::Shown(&self.path)
             );
-            self.failure("state-unwritable", &what)
+            self.failure(Code::StateUnwritable, &what)
         })
     }
 
@@ -147,7 +148,7 @@ impl SavedPanel {
         self.path.with_extension("opening")
     }
 
-    fn failure(&self, code: &str, what: &str) -> Failure {
+    fn failure(&self, code: Code, what: &str) -> Failure {
         Failure::new(Stage::Restore, code, format!("`{}` of `{}` {what}", self.expose, self.remote))
     }
 }
@@ -159,6 +160,7 @@ fn digest(mut bytes: &[u8]) -> io::Result<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::FailureCode;
 
     fn kept() -> (tempfile::TempDir, SavedPanel) {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -166,7 +168,7 @@ mod tests {
         (folder, kept)
     }
 
-    fn code(taken: Result<Option<Vec<u8>>, Failure>) -> String {
+    fn code(taken: Result<Option<Vec<u8>>, Failure>) -> FailureCode {
         taken.expect_err("it is of no use").code
     }
 
@@ -191,7 +193,7 @@ mod tests {
         kept.write(b"bad").expect("there is room");
         assert_eq!(kept.take(), Ok(Some(b"bad".to_vec())));
         // The process has ended here.
-        assert_eq!(code(kept.take()), "state-dropped");
+        assert_eq!(code(kept.take()), Code::StateDropped);
         assert_eq!(kept.take(), Ok(None));
     }
 
@@ -211,7 +213,7 @@ mod tests {
         for text in ["", "{", "{}\nstate", r#"{"format":2,"expose":"./p/../q\n","sha256":""}"#] {
             fs::create_dir_all(kept.path.parent().expect("a folder")).expect("a folder");
             fs::write(&kept.path, text).expect("a file");
-            assert_eq!(code(kept.take()), "state-damaged", "{text}");
+            assert_eq!(code(kept.take()), Code::StateDamaged, "{text}");
             assert_eq!(fs::read_to_string(kept.path.with_extension("damaged")).expect("it is there"), text);
             assert_eq!(kept.take(), Ok(None));
         }
@@ -219,14 +221,14 @@ mod tests {
         let mut bytes = fs::read(&kept.path).expect("it is there");
         bytes.pop();
         fs::write(&kept.path, bytes).expect("a file");
-        assert_eq!(code(kept.take()), "state-damaged", "it was cut");
+        assert_eq!(code(kept.take()), Code::StateDamaged, "it was cut");
     }
 
     #[test]
     fn too_much_is_not_kept() {
         let (folder, kept) = kept();
-        assert_eq!(kept.write(&vec![0; LIMIT + 1]).expect_err("it is too large").code, "state-too-large");
+        assert_eq!(kept.write(&vec![0; LIMIT + 1]).expect_err("it is too large").code, Code::StateTooLarge);
         fs::write(folder.path().join("panels"), "").expect("a file in the way");
-        assert_eq!(kept.write(b"a").expect_err("there is no folder").code, "state-unwritable");
+        assert_eq!(kept.write(b"a").expect_err("there is no folder").code, Code::StateUnwritable);
     }
 }

@@ -15,6 +15,7 @@ use super::{
     negotiator::{BadOffer, Fault, Negotiator, Remotes, Unusable},
 };
 use crate::{
+    catalogue::Code,
     failure::{Failure, Stage},
     placement::{Bind, Module},
 };
@@ -98,7 +99,7 @@ impl Binder<'_> {
                     meant.unwrap_or_default()
                 )
             };
-            let failure = Failure::new(Stage::Init, "shared-missing", text);
+            let failure = Failure::new(Stage::Init, Code::SharedMissing, text);
             return Err(Unusable { fault: Fault::Offer(assignment.offer()), failure });
         };
         let Some(expected) = expected else { return Ok(Some(module.clone())) };
@@ -120,7 +121,7 @@ impl Binder<'_> {
                  {version}"
             ),
         };
-        Err(Unusable { fault: at_fault, failure: Failure::new(Stage::Init, "shared-layout", text) })
+        Err(Unusable { fault: at_fault, failure: Failure::new(Stage::Init, Code::SharedLayout, text) })
     }
 
     /// Returns `true` if of two layouts that contradict each other the provider's is right.
@@ -192,7 +193,7 @@ impl Negotiator {
         };
         let provider = assignment.map_or(host, |known| &*known.provider);
         let installed = module.bind(provider, consumer).and_then(|bound| {
-            let unusable = |error: InstallError| Failure::new(Stage::Init, error.code(), error);
+            let unusable = |error: InstallError| Failure::new(Stage::Init, Code::from(&error), error);
             self.host.install(&key, bound).map_err(unusable)
         });
         match (installed, assignment) {

@@ -22,10 +22,11 @@ use super::{
 };
 use crate::config::Config;
 use crate::{
+    catalogue::Code,
     data::archive::Archive,
     failure::{Failure, Stage},
     library::{self, Bundle, Digest, LibraryError},
-    placement::{Code, Ending, OnThread, Placement, Times, Wake},
+    placement::{Binary, Ending, OnThread, Placement, Times, Wake},
     preflight::Subject,
     spawn::spawn,
     trust,
@@ -139,7 +140,7 @@ impl Check {
             Err(mpsc::TryRecvError::Disconnected) => {
                 let text = "the look at the library ended without a result, which is a fault of the shell; retry, and \
                             report it with the log";
-                Some(Err(Failure::new(Stage::Check, "check-lost", text)))
+                Some(Err(Failure::new(Stage::Check, Code::CheckLost, text)))
             }
         }
     }
@@ -163,7 +164,7 @@ impl Job {
             is_trusted(path)?;
         }
         let copy = copies::take(&self.copies, &library, &self.alias).map_err(|failure| {
-            if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
+            if failure.code == Code::LibraryMissing { found.looked_for(failure) } else { failure }
         })?;
         let result = self.look(&library, &copy, found, (stages, note), cancel);
         if !matches!(result, Ok(Some(_))) {
@@ -193,7 +194,7 @@ impl Job {
                  newer ones again: {}",
                 library.display()
             );
-            return Err(Failure::new(Stage::Check, "generation-damaged", text));
+            return Err(Failure::new(Stage::Check, Code::GenerationDamaged, text));
         }
         // They run with it.
         let bundle = Bundle::of(library);
@@ -232,9 +233,9 @@ impl Job {
             note(&mut stages, "preflight");
         }
         if cancel.load(Ordering::Acquire) {
-            return Err(Failure::new(Stage::Check, "check-lost", "the check was cancelled; retry"));
+            return Err(Failure::new(Stage::Check, Code::CheckLost, "the check was cancelled; retry"));
         }
-        let code = Code::Library { path: library.to_owned(), copy: copy.to_owned() };
+        let code = Binary::Library { path: library.to_owned(), copy: copy.to_owned() };
         let wakes = WakeRouter::new(wake, !replaces);
         let router = Arc::clone(&wakes);
         let wake = Arc::new(move |delay| router.on_wake(delay));
@@ -268,7 +269,7 @@ fn is_trusted(path: &Path) -> Result<(), Failure> {
                  folder that only you can write to: {}",
                 path.display()
             );
-            Err(Failure::new(Stage::Check, "remote-untrusted", text))
+            Err(Failure::new(Stage::Check, Code::RemoteUntrusted, text))
         }
     }
 }

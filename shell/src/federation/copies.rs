@@ -8,6 +8,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
+    catalogue::Code,
     data::private::{Folder, Places, none},
     failure::{Failure, Stage},
     file::{self, CopyError},
@@ -96,7 +97,7 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
         none(&refused),
         library.display()
     );
-    Err(Failure::new(Stage::Check, "copy-failed", text))
+    Err(Failure::new(Stage::Check, Code::CopyFailed, text))
 }
 
 #[cfg(test)]

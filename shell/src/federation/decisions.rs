@@ -12,6 +12,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
+    catalogue::Code,
     data::{
         archive::{Archive, ArchiveError, Listing},
         choices::{self, Choices, ChoicesError, Decision, Disabled},
@@ -100,7 +101,7 @@ impl Decisions {
             decisions.adopt(report);
         } else {
             tracing::warn!(
-                code = "choices-unreadable",
+                code = Code::ChoicesUnreadable.as_str(),
                 "which remotes are enabled and disabled has not been read within {} s; none starts until it is, so \
                  check the disk or network folder that this file is on: {}",
                 LIMIT.as_secs(),
@@ -233,7 +234,7 @@ impl Decisions {
                 None => format!("it was not done within {} s", LIMIT.as_secs()),
             };
             tracing::warn!(
-                code = choices::CODE,
+                code = choices::CODE.as_str(),
                 "the last decision, about `{}`, is not saved ({why}); decide again: {}",
                 pending.decision.name(),
                 self.choices.file().display()
@@ -255,7 +256,7 @@ impl Files {
                 // Pins are decisions, and a later version may have made some.
                 self.snapshot.doubt = error.is_later_format().then(|| text.clone());
                 if self.error.as_ref() != Some(&text) {
-                    tracing::warn!(code = error.code(), "{text}");
+                    tracing::warn!(code = error.code().as_str(), "{text}");
                 }
                 Some(text)
             }

@@ -8,6 +8,7 @@ use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
 use crate::{
+    catalogue::Code,
     config::Config,
     failure::{Failure, SharedFailure, Stage},
     placement::{Bound, Module, loader::Image},
@@ -75,8 +76,8 @@ impl Host {
     /// Returns the configuration as this build really is, which has its crates in one version each, and what was wrong.
     pub(super) fn reconcile(&self, mut config: Config) -> (Config, Vec<SharedFailure>) {
         let mut problems = Vec::new();
-        let mut report = |code: &str, text: String| {
-            tracing::warn!(code, "{text}");
+        let mut report = |code: Code, text: String| {
+            tracing::warn!(code = code.as_str(), "{text}");
             problems.push(Arc::new(Failure::new(Stage::Plan, code, text)));
         };
         config.host.shared.retain(|key, shared| {
@@ -86,7 +87,7 @@ impl Host {
                     "the host's manifest offers `{key}`, which this shell does not have; take it out of `shared`: {}",
                     config.origin.place(&format!("/shared/{key}"))
                 );
-                report("host-shared-unknown", text);
+                report(Code::HostSharedUnknown, text);
                 return false;
             };
             if offered.to_string() != linked.version {
@@ -95,7 +96,7 @@ impl Host {
                     linked.version,
                     config.origin.place(&format!("/shared/{key}/version"))
                 );
-                report("host-shared-version", text);
+                report(Code::HostSharedVersion, text);
                 shared.version = linked.version.parse().ok();
             }
             true
@@ -170,6 +171,6 @@ impl Refused {
     /// Says so in the log.
     pub(super) fn log(&self) {
         let Self { remote, atom, message } = self;
-        tracing::warn!(remote, atom, code = "atom-not-granted", "{message}");
+        tracing::warn!(remote, atom, code = Code::AtomNotGranted.as_str(), "{message}");
     }
 }

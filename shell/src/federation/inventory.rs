@@ -21,19 +21,20 @@ use super::{
     scan::{self, Scan},
 };
 use crate::{
+    catalogue::Code,
     config::Config,
     data::{
         archive::{Archive, ArchiveError, Kept},
         choices::{By, Decision, Disabled},
         drop_folder::{DropFolder, Scanned},
     },
-    failure::{Failure, SharedFailure, Stage},
+    failure::{Failure, FailureCode, SharedFailure, Stage},
     placement::Wake,
     watch::{Change, Watch},
 };
 
 /// The code of a remote in the drop folder that waits for being enabled.
-const NOT_ENABLED: &str = "remote-not-enabled";
+const NOT_ENABLED: Code = Code::RemoteNotEnabled;
 
 /// Wait for the other file of a remote, its manifest or its library: a build writes both.
 const QUIET: Duration = Duration::from_millis(150);
@@ -118,7 +119,7 @@ impl Inventory {
             inventory.take_scan();
         } else {
             tracing::warn!(
-                code = "drop-folder-silent",
+                code = Code::DropFolderSilent.as_str(),
                 "the drop folder has not answered for {} s, and the shell starts without its remotes; check the disk \
                  or network folder that it is on: {}",
                 scan::LIMIT.as_secs(),
@@ -168,8 +169,8 @@ impl Inventory {
                 reference.name,
                 self.config.origin.place(&format!("/remotes/{alias}"))
             );
-            tracing::error!(remote = alias, code = "alias-duplicate", "{text}");
-            let failure = Failure::new(Stage::Discover, "alias-duplicate", text);
+            tracing::error!(remote = alias, code = Code::AliasDuplicate.as_str(), "{text}");
+            let failure = Failure::new(Stage::Discover, Code::AliasDuplicate, text);
             Remote::new(alias, reference.clone(), place, Err(Arc::new(failure)))
         } else {
             Remote::locate(&self.config, alias, reference.clone(), place)
@@ -215,14 +216,14 @@ impl Inventory {
             return match by {
                 By::Person => {
                     let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
-                    failure("remote-disabled", format!("`{name}` was disabled{why}; enable it to use it"))
+                    failure(Code::RemoteDisabled, format!("`{name}` was disabled{why}; enable it to use it"))
                 }
                 By::Failures => failure(
-                    "remote-failing",
+                    Code::RemoteFailing,
                     format!(
                         "`{name}` failed three times within ten minutes ({}) and was disabled; the last time: \
                          {message}; enable it to try again, roll it back, or ask its author",
-                        codes.join(", ")
+                        FailureCode::list(codes)
                     ),
                 ),
             };
@@ -233,12 +234,12 @@ impl Inventory {
             let text = format!(
                 "`{name}` is not started, because it may have been disabled; enable it to use it ({doubt})"
             );
-            return failure("decisions-unknown", text);
+            return failure(Code::DecisionsUnknown, text);
         }
         if self.safe.as_ref().is_some_and(|enabled| !enabled.contains(name)) {
             let text =
                 format!("the shell was started without remotes (--safe-mode); enable `{name}` to use it now");
-            return failure("safe-mode", text);
+            return failure(Code::SafeMode, text);
         }
         let configured = self.config.host.remotes.values().any(|known| known.name == *name);
         if !configured && self.config.watch && !self.decisions.choices().is_enabled(name) {

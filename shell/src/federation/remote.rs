@@ -139,7 +139,7 @@ impl Remote {
     /// Finds the manifest of a remote, and looks whether its library is there.
     pub(super) fn locate(config: &Config, alias: &str, reference: RemoteRef, place: Place) -> Self {
         let located = config.locate(alias, &source(&reference, &place)).map(Found::from).map_err(|failure| {
-            tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
+            tracing::error!(remote = alias, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.message);
             Arc::new(failure)
         });
         let mut remote = Self::new(alias, reference, place, located);
@@ -359,7 +359,7 @@ impl Remote {
                 Ok(differs)
             }
             Some(Err(failure)) => {
-                let (stage, code) = (failure.stage, &*failure.code);
+                let (stage, code) = (failure.stage, failure.code.as_str());
                 tracing::error!(remote = self.alias, %stage, code, "{}", failure.message);
                 let failure = Arc::new(failure);
                 self.set_unusable(Arc::clone(&failure));
@@ -425,7 +425,7 @@ impl Remote {
     ) -> Option<SharedFailure> {
         let (Phase::Loading(generation) | Phase::Running(generation, _)) = &self.phase else { return None };
         let failure = Arc::new(self.faults.look_for_hang(&*generation.placement, wake)?);
-        let (alias, stage, code) = (&self.alias, failure.stage, &failure.code);
+        let (alias, stage, code) = (&self.alias, failure.stage, failure.code.as_str());
         tracing::error!(remote = alias, %stage, code, "{}", failure.message);
         if !matches!(generation.placement.state(), State::Active) {
             // Another try is another thread.
@@ -463,12 +463,12 @@ impl Remote {
         let (archive, name, text) = (archive.clone(), found.manifest.name.clone(), origin.text().to_owned());
         let keep = move || {
             if let Err(error) = archive.keep(&name, &copy, &digest, &text) {
-                tracing::warn!(remote = name, code = error.code(), "{error}");
+                tracing::warn!(remote = name, code = error.code().as_str(), "{error}");
             }
         };
         let what = format!("archive this generation of `{alias}`, so it cannot be rolled back to");
         if let Err(error) = spawn(format!("keep:{alias}"), what, keep) {
-            tracing::warn!(remote = alias, code = SpawnError::CODE, "{error}");
+            tracing::warn!(remote = alias, code = SpawnError::CODE.as_str(), "{error}");
         }
     }
 

@@ -13,6 +13,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
+    catalogue::Code,
     failure::{Failure, SharedFailure, Stage},
     placement::{Ending, Placement, Retired, SHUTDOWN_LIMIT, Waiting, Wake},
     spawn::spawn,
@@ -122,7 +123,7 @@ impl Retiring {
              copies of shared crates are in use: by {}",
             users.join(", ")
         );
-        let failure = Arc::new(Failure::new(Stage::Retire, "library-pinned", text));
+        let failure = Arc::new(Failure::new(Stage::Retire, Code::LibraryPinned, text));
         let remote = alias.to_owned();
         self.leaked.push(LeakedLibrary { remote, generation, failure: Arc::clone(&failure) });
         failure
@@ -174,7 +175,7 @@ impl Retiring {
                 match placement.retire(&name, generation, deadline) {
                     Retired::Gone => {}
                     Retired::Kept(failure) => {
-                        tracing::warn!(remote = name, code = failure.code, "{}", failure.message);
+                        tracing::warn!(remote = name, code = failure.code.as_str(), "{}", failure.message);
                     }
                     Retired::Waiting(waiting) => self.waiting.push(waiting),
                 }

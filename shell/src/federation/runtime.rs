@@ -24,12 +24,13 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
+    catalogue::Code,
     compositor::{Port, Surface},
     config::Config,
     data::{archive::Archive, panels::SavedPanel},
     failure::{Failure, SharedFailure, Stage},
     library::Digest,
-    placement::{Code, OnThread, Placement, State, Wake},
+    placement::{Binary, OnThread, Placement, State, Wake},
 };
 
 /// Time that other remotes wait for the copies of a remote that is being loaded.
@@ -100,7 +101,7 @@ impl Runtime {
         if let Some((entry, manifest)) = remote.linked() {
             let wake = Arc::clone(&self.surroundings.wake);
             let mut placement: Box<dyn Placement> =
-                Box::new(OnThread::start(manifest, Code::Linked(entry), wake));
+                Box::new(OnThread::start(manifest, Binary::Linked(entry), wake));
             placement.on_drop(Some(ending));
             return remote.place_linked(placement);
         }
@@ -201,7 +202,7 @@ impl Runtime {
                  they are planned without it; ask its author what it does while it is loaded, and press Retry",
                 manifest.name
             );
-            let slow = slow.then(|| Failure::new(Stage::Load, "provider-slow", text));
+            let slow = slow.then(|| Failure::new(Stage::Load, Code::ProviderSlow, text));
             negotiator.give_up(&manifest.name, awaited, slow);
         }
     }
@@ -280,7 +281,7 @@ impl Runtime {
                 "`{alias}` has no expose `{expose}`; ask for one that its manifest lists: {}",
                 names.join(", ")
             );
-            return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
+            return Some(Err(Arc::new(Failure::new(Stage::Open, Code::ExposeUnknown, text))));
         };
         let id = self.surroundings.next_surface();
         let data_dir = &self.surroundings.config.data_dir;

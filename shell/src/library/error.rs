@@ -7,7 +7,7 @@ use negotiation::manifest::ManifestError;
 use plugin_api::abi::ABI_REVISION;
 
 use super::Digest;
-use crate::file;
+use crate::{catalogue::Code, file};
 
 /// Reason why the file of a library cannot be used. The path stands last in every message.
 #[derive(Debug, thiserror::Error)]
@@ -88,20 +88,20 @@ pub enum LibraryError {
 
 impl LibraryError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Missing(_) => "library-missing",
-            Self::Unreadable(..) => "library-unreadable",
-            Self::TooLarge(..) => "library-too-large",
-            Self::NotAFile(..) | Self::NotALibrary(_) => "library-not-a-library",
-            Self::Damaged(..) => "library-damaged",
-            Self::OtherPlatform { .. } => "library-other-platform",
-            Self::NotAPlugin(..) => "library-not-a-plugin",
-            Self::Revision { .. } => "abi-revision",
-            Self::Aborts(_) => "panic-abort",
-            Self::Manifest(error, _) => error.code(),
-            Self::Digest { .. } => "digest-mismatch",
-            Self::Descriptor(..) => "descriptor-mismatch",
+            Self::Missing(_) => Code::LibraryMissing,
+            Self::Unreadable(..) => Code::LibraryUnreadable,
+            Self::TooLarge(..) => Code::LibraryTooLarge,
+            Self::NotAFile(..) | Self::NotALibrary(_) => Code::LibraryNotALibrary,
+            Self::Damaged(..) => Code::LibraryDamaged,
+            Self::OtherPlatform { .. } => Code::LibraryOtherPlatform,
+            Self::NotAPlugin(..) => Code::LibraryNotAPlugin,
+            Self::Revision { .. } => Code::AbiRevision,
+            Self::Aborts(_) => Code::PanicAbort,
+            Self::Manifest(error, _) => error.into(),
+            Self::Digest { .. } => Code::DigestMismatch,
+            Self::Descriptor(..) => Code::DescriptorMismatch,
         }
     }
 

@@ -12,7 +12,10 @@ use super::{
     SHUTDOWN_LIMIT,
     loader::{Image, Library, Unloaded},
 };
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 /// A remote whose thread has ended.
 pub(super) struct Ended {
@@ -102,7 +105,7 @@ impl Waiting {
         let (code, why) = if !keepers.is_empty() {
             let list = keepers.join(", ");
             (
-                "library-lent",
+                Code::LibraryLent,
                 format!(
                     "until {list} is unloaded, which may keep objects of it; a crate that keeps none, or keeps them in \
                      `Lent`, states so with `SharedCrate::COUNTED`"
@@ -110,12 +113,15 @@ impl Waiting {
             )
         } else if self.library.is_lent() {
             (
-                "library-lent",
+                Code::LibraryLent,
                 "while others keep objects that it lent to them; its author can take them back in `Drop`"
                     .to_owned(),
             )
         } else if self.since.elapsed() >= SHUTDOWN_LIMIT {
-            ("library-pinned", "while remotes that have not ended use its copies of shared crates".to_owned())
+            (
+                Code::LibraryPinned,
+                "while remotes that have not ended use its copies of shared crates".to_owned(),
+            )
         } else {
             return None;
         };
@@ -143,10 +149,10 @@ fn unload(name: &str, generation: u64, library: Library) -> Retired {
         Unloaded::Threads(threads) => return Retired::Kept(left_threads(name, generation, &threads)),
         Unloaded::Signals(left) => {
             let list = left.join(", ");
-            ("library-signals", format!("the process may still call what it has installed: {list}"))
+            (Code::LibrarySignals, format!("the process may still call what it has installed: {list}"))
         }
         Unloaded::Kept => {
-            ("library-mapped", "the system keeps it: something in the process still uses it".to_owned())
+            (Code::LibraryMapped, "the system keeps it: something in the process still uses it".to_owned())
         }
     };
     Retired::Kept(stays(name, generation, code, &why))
@@ -155,10 +161,10 @@ fn unload(name: &str, generation: u64, library: Library) -> Retired {
 fn left_threads(name: &str, generation: u64, threads: &[String]) -> Failure {
     let list = threads.join(", ");
     let why = format!("it left threads running, and their code must not go: {list}");
-    stays(name, generation, "library-threads", &why)
+    stays(name, generation, Code::LibraryThreads, &why)
 }
 
-fn stays(name: &str, generation: u64, code: &str, why: &str) -> Failure {
+fn stays(name: &str, generation: u64, code: Code, why: &str) -> Failure {
     let text = format!(
         "generation {generation} of `{name}` has ended, and its library stays until the shell ends ({why}); report this \
          to its author, who can end everything in `Drop`"
@@ -199,7 +205,7 @@ mod tests {
         };
         assert!(!waiting.is_free(), "the provider may keep objects of it");
         let failure = waiting.report().expect("it stays");
-        assert_eq!(failure.code, "library-lent");
+        assert_eq!(failure.code, Code::LibraryLent);
         assert!(failure.message.contains("`provider` (rates)"), "{failure}");
         assert!(waiting.report().is_none(), "it is reported once");
         drop(keeper);

@@ -26,6 +26,7 @@ use plugin_api::{
 };
 
 use crate::{
+    catalogue::Code,
     file::CopyError,
     library::{self, Bundle, LibraryError},
 };
@@ -64,12 +65,12 @@ pub enum LoadError {
 
 impl LoadError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
             Self::Library(error) => error.code(),
-            Self::Copy(..) => "copy-failed",
+            Self::Copy(..) => Code::CopyFailed,
             Self::Refused(refusal, ..) => refusal.code(),
-            Self::Layout(..) => "abi-layout",
+            Self::Layout(..) => Code::AbiLayout,
         }
     }
 

@@ -11,7 +11,10 @@ use plugin_api::{
 };
 
 use super::loader::Image;
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 /// The longest name of a crate in a message, in bytes.
 const NAMED: usize = 80;
@@ -68,7 +71,7 @@ impl Module {
         let image = self.image.as_ref().map(|image| {
             Image::hold(image).ok_or_else(|| {
                 let text = format!("the library that provides `{}` was unloaded meanwhile; retry", self.key);
-                Failure::new(Stage::Init, "shared-missing", text)
+                Failure::new(Stage::Init, Code::SharedMissing, text)
             })
         });
         // Before its code is called.
@@ -86,7 +89,7 @@ impl Module {
             "`{provider}` was asked for `{key}` {version} and handed over {other}; its copy is not used; report this to \
              the plugin's author"
         );
-        Err(Failure::new(Stage::Init, "shared-forged", text))
+        Err(Failure::new(Stage::Init, Code::SharedForged, text))
     }
 
     /// Whether an image that was built with this module can use `provided`.

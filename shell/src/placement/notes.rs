@@ -37,10 +37,14 @@ fn is_same(one: &Note, other: &Note) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::{Failure, Stage};
+    use crate::failure::{Failure, FailureCode, Stage};
 
     fn note(text: &str, fatal: bool) -> Note {
-        Note { failure: Arc::new(Failure::new(Stage::Open, "no-seats", text)), fatal, surface: None }
+        Note {
+            failure: Arc::new(Failure::new(Stage::Open, FailureCode::of("no-seats"), text)),
+            fatal,
+            surface: None,
+        }
     }
 
     #[test]

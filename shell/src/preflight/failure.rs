@@ -4,7 +4,10 @@ use std::{fmt, path::Path, process::ExitStatus, time::Duration};
 
 use negotiation::text::Shown;
 
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 const KEPT: &str = "it was not loaded, and what ran before keeps running";
 
@@ -16,7 +19,7 @@ pub(super) struct At {
     pub(super) provider: Option<String>,
 }
 
-fn failure(code: &str, text: impl fmt::Display) -> Failure {
+fn failure(code: Code, text: impl fmt::Display) -> Failure {
     Failure::new(Stage::Preflight, code, text)
 }
 
@@ -26,11 +29,11 @@ pub(crate) fn unavailable(what: &str, error: &dyn fmt::Display, library: &Path) 
          to false in the host's manifest: {}",
         Shown(library)
     );
-    failure("preflight-unavailable", text)
+    failure(Code::PreflightUnavailable, text)
 }
 
 pub(super) fn cancelled(library: &Path) -> Failure {
-    failure("preflight-cancelled", format!("the trial was called off: {}", Shown(library)))
+    failure(Code::PreflightCancelled, format!("the trial was called off: {}", Shown(library)))
 }
 
 /// The library wrote to the channel of the trial.
@@ -41,7 +44,7 @@ pub(super) fn forged(at: Option<&At>, library: &Path) -> Failure {
          {KEPT}; report this to the plugin's author, and do not trust the library: {}",
         Shown(library)
     );
-    failure("preflight-forged", text)
+    failure(Code::PreflightForged, text)
 }
 
 /// The other remote `provider`, which the library needs, failed before anything of the library ran.
@@ -51,7 +54,7 @@ pub(crate) fn provider(provider: &str, how: impl fmt::Display, library: &Path) -
          {how}; repair or disable `{provider}`: {}",
         Shown(library)
     );
-    failure("preflight-provider", text)
+    failure(Code::PreflightProvider, text)
 }
 
 /// The library does not come to an end of the stage `at`, or of what comes before all stages.
@@ -66,7 +69,7 @@ pub(super) fn hung(at: Option<&At>, took: Duration, limit: Duration, library: &P
          all; {KEPT}; report this to the plugin's author: {}",
         Shown(library)
     );
-    failure("preflight-hung", text)
+    failure(Code::PreflightHung, text)
 }
 
 /// The trial ended without a verdict, in the stage `at` or before anything of the library ran.
@@ -78,10 +81,10 @@ pub(super) fn ended(status: Option<ExitStatus>, at: Option<&At>, library: &Path)
              install Pulse anew, or set `preflight` to false in the host's manifest: {}",
             Shown(library)
         );
-        return failure("preflight-unavailable", text);
+        return failure(Code::PreflightUnavailable, text);
     };
     let crash = status.and_then(crash);
-    let code = if crash.is_some() { "preflight-crashed" } else { "preflight-exited" };
+    let code = if crash.is_some() { Code::PreflightCrashed } else { Code::PreflightExited };
     let how = crash.unwrap_or_else(|| format!("it exited by itself with {exit}"));
     if let Some(name) = other {
         return provider(name, format!("the process ended in `{stage}`, {how}"), library);
@@ -167,7 +170,7 @@ mod tests {
             ended(None, Some(&at), library),
             hung(Some(&at), Duration::from_secs(5), Duration::from_secs(5), library),
         ] {
-            assert_eq!(failure.code, "preflight-provider");
+            assert_eq!(failure.code, Code::PreflightProvider);
             assert!(failure.message.contains("`feed`"), "{failure}");
         }
     }

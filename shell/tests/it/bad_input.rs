@@ -40,7 +40,7 @@ fn check(code: &str, says: &[&str], break_it: impl FnOnce(&mut Installation)) {
     });
     let failure = shell.failure(BAD.0).expect("it has just been seen");
     let place = installation.folder().to_string_lossy().into_owned();
-    assert_eq!(failure.code, code, "{failure}");
+    assert_eq!(failure.code.as_str(), code, "{failure}");
     for part in says.iter().copied().chain([&*place]) {
         assert!(failure.message.contains(part), "`{part}` is not in: {failure}");
     }
@@ -413,7 +413,7 @@ fn a_location_that_is_a_url() {
     shell.show(GOOD.0, GOOD.1);
     shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
     let failure = shell.failure(BAD.0).expect("it is refused");
-    assert_eq!(failure.code, "location-unsupported");
+    assert_eq!(failure.code.as_str(), "location-unsupported");
     assert!(failure.message.contains("https://example.org/misbehaving.json"), "{failure}");
     assert!(failure.message.contains("host.json"), "{failure}");
     others_go_on(&mut shell);

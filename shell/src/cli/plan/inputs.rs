@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::config::{Config, is_json, read_manifest};
 use crate::{
+    catalogue::Code,
     data::drop_folder::files,
     difference,
     failure::{Failure, Stage},
@@ -38,7 +39,7 @@ impl Inputs {
                     reference.name,
                     config.origin.place(&format!("/remotes/{alias}"))
                 );
-                inputs.failures.push(Failure::new(Stage::Discover, "alias-duplicate", text));
+                inputs.failures.push(Failure::new(Stage::Discover, Code::AliasDuplicate, text));
             } else if !except.contains(reference.name.as_str()) {
                 let located = config.locate(alias, reference);
                 inputs.take(located.map(|one| Written { manifest: one.manifest, origin: one.origin }));
@@ -77,7 +78,7 @@ impl Inputs {
                     "the folder cannot be read ({error}); let this user read it, or name the files in it: {}",
                     folder.display()
                 );
-                self.failures.push(Failure::new(Stage::Discover, "folder-unreadable", text));
+                self.failures.push(Failure::new(Stage::Discover, Code::FolderUnreadable, text));
                 return;
             }
         };
@@ -90,7 +91,8 @@ impl Inputs {
                 Kind::Remote if !seen.insert(canonical(&path)) => found += 1,
                 Kind::Remote => match read_manifest(&path) {
                     Err(failure)
-                        if ["library-not-a-plugin", "library-not-a-library"].contains(&&*failure.code) =>
+                        if failure.code == Code::LibraryNotAPlugin
+                            || failure.code == Code::LibraryNotALibrary =>
                     {
                         libraries += 1;
                     }
@@ -142,7 +144,7 @@ impl Inputs {
                     found.value(1),
                     place(b)
                 );
-                self.failures.push(Failure::new(Stage::Discover, "descriptor-mismatch", text));
+                self.failures.push(Failure::new(Stage::Discover, Code::DescriptorMismatch, text));
             }
             if !differ {
                 self.remotes.extend(if written.is_empty() { embedded } else { written });

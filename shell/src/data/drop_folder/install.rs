@@ -12,6 +12,7 @@ use semver::Version;
 use super::{DropFolder, files, is_plugin};
 use crate::config::{is_json, read_manifest};
 use crate::{
+    catalogue::Code,
     failure::{Failure, Stage},
     file::{MAX_LIBRARY, Staged, create_private, open_within, sweep},
     library::{self, Digest, search},
@@ -134,7 +135,7 @@ fn is_folder(folder: &Path) -> Failure {
         "this is a folder, and a remote is installed from a file; name the library or the manifest in it{names}: {}",
         folder.display()
     );
-    Failure::new(Stage::Discover, "library-not-a-library", text)
+    Failure::new(Stage::Discover, Code::LibraryNotALibrary, text)
 }
 
 /// Returns the target for a file of the remote called `name`: under its own name or `made`, if that is not another
@@ -150,7 +151,7 @@ fn place(file: &Path, folder: &Path, name: &str, made: String) -> Result<PathBuf
                 other.manifest.name,
                 place.display()
             );
-            Err(Failure::new(Stage::Discover, "install-occupied", text))
+            Err(Failure::new(Stage::Discover, Code::InstallOccupied, text))
         }
         _ => Ok(place),
     }
@@ -181,7 +182,7 @@ fn check(stated: &str, found: Digest, library: &Path) -> Result<(), Failure> {
          get both again: {}",
         library.display()
     );
-    Err(Failure::new(Stage::Discover, "digest-mismatch", text))
+    Err(Failure::new(Stage::Discover, Code::DigestMismatch, text))
 }
 
 fn failed(error: &io::Error, path: &Path) -> Failure {
@@ -189,7 +190,7 @@ fn failed(error: &io::Error, path: &Path) -> Failure {
         "the remote is not installed ({error}); make room, let this user write there, and try again: {}",
         path.display()
     );
-    Failure::new(Stage::Discover, "install-failed", text)
+    Failure::new(Stage::Discover, Code::InstallFailed, text)
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {

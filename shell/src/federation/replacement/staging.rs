@@ -14,6 +14,7 @@ use plugin_api::abi::FrameInput;
 
 use super::{Checked, Context, Remote, Surroundings};
 use crate::{
+    catalogue::Code,
     compositor::{Port, Source, frame::Frame},
     failure::{Failure, Stage},
     placement::{Placement, Saved},
@@ -154,7 +155,7 @@ impl Stages {
                      this to the plugin's author",
                     cx.remote.alias()
                 );
-                cx.lost.push(Failure::new(Stage::Save, "save-hung", text));
+                cx.lost.push(Failure::new(Stage::Save, Code::SaveHung, text));
                 staged.begin_again(placement, None, cx.surroundings.next_surface());
             }
         }

@@ -15,8 +15,9 @@ use plugin_api::abi::{
     FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
 };
 
-use super::{Call, Code, Ended, Note, SavedPanel, Shared, State, inbox::Inbox, services::ServicesOf};
+use super::{Binary, Call, Ended, Note, SavedPanel, Shared, State, inbox::Inbox, services::ServicesOf};
 use crate::{
+    catalogue::Code,
     compositor::{
         self, Mailbox,
         frame::{Held, Quota, Validator},
@@ -49,13 +50,13 @@ pub(super) struct Open {
 
 impl Thread {
     /// Lives the remote's life; returns what is to be unloaded once this thread is gone.
-    pub(super) fn run(mut self, code: &Code, manifest: &RemoteManifest) -> Option<Ended> {
+    pub(super) fn run(mut self, binary: &Binary, manifest: &RemoteManifest) -> Option<Ended> {
         let shared = Arc::clone(&self.shared);
-        let library = match code {
-            Code::Linked(entry) => Library::linked(*entry),
+        let library = match binary {
+            Binary::Linked(entry) => Library::linked(*entry),
             // The one place where a remote is trusted with this process: its library was named by the host's
             // manifest or by the user, and its manifest has been planned with.
-            Code::Library { path, copy } => {
+            Binary::Library { path, copy } => {
                 match shared.timed(Stage::Load, "load", || Library::open(path, copy, manifest)) {
                     Ok(library) => library,
                     Err(error) => {
@@ -123,7 +124,7 @@ impl Thread {
                 shared.name,
                 data_dir.display()
             );
-            shared.fail(Failure::new(Stage::Init, "data-dir", text));
+            shared.fail(Failure::new(Stage::Init, Code::DataDir, text));
             return None;
         }
         let services: Services =
@@ -241,7 +242,7 @@ impl Thread {
         tracing::error!(
             remote = self.shared.name,
             stage = %failure.stage,
-            code = failure.code,
+            code = failure.code.as_str(),
             "{}", failure.message
         );
         let failure = Arc::new(failure);
@@ -261,7 +262,7 @@ impl Drop for Open {
             tracing::warn!(
                 remote = self.remote.name,
                 stage = %failure.stage,
-                code = failure.code,
+                code = failure.code.as_str(),
                 "a surface is gone and was not closed in good order: {}", failure.message
             );
         }
