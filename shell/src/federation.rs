@@ -79,7 +79,7 @@ impl Federation {
     ) -> Result<Self, Failure> {
         let text = entry.descriptor()();
         let manifest = RemoteManifest::from_json(text.as_str())
-            .map_err(|e| Failure::new(Stage::Discover, Code::from(&e), e))?;
+            .map_err(|e| Failure::new(Stage::Discover, Code::from(&e), e.summary(), e.advice()))?;
         let config = Config { watch: false, ..config };
         Ok(Self::with_remotes(config, fonts, wake, |_| {
             let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
@@ -315,7 +315,7 @@ fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
         .filter(|(_, failure)| failure.code == Code::LibraryMissing)
         .collect();
     for (alias, failure) in missing.iter().take(NAMED) {
-        tracing::error!(remote = *alias, code = failure.code.as_str(), "{}", failure.message);
+        tracing::error!(remote = *alias, code = failure.code.as_str(), "{}", failure.line());
     }
     if let more @ 1.. = missing.len().saturating_sub(NAMED) {
         tracing::error!(

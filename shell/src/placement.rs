@@ -107,11 +107,11 @@ pub(crate) fn hung(stage: Stage, waited: Duration) -> Failure {
         _ => (Code::FrameHung, "draws its first picture"),
     };
     let text = format!(
-        "the remote has not answered for {} s while it {what}; its thread and its library are kept until the shell \
-         ends; report this to the plugin's author",
+        "the remote has not answered for {} s while it {what}; its thread and its library stay loaded until Pulse \
+         exits",
         waited.as_secs()
     );
-    Failure::new(stage, code, text)
+    Failure::new(stage, code, text, "report this to the plugin's author")
 }
 
 /// State that a generation of a remote has reached.

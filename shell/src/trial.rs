@@ -81,7 +81,8 @@ pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), F
         })
     };
     let rename = |failure: Failure| Failure {
-        message: rename(&failure.message),
+        summary: rename(&failure.summary),
+        advice: rename(&failure.advice),
         details: rename(&failure.details),
         ..failure
     };
@@ -103,7 +104,7 @@ struct Aliases<'a> {
 fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_>), Failure> {
     let options = Options { config: subject.host.clone(), data_dir: Some(data_dir), ..Options::default() };
     let config = if subject.host.is_some() { Config::load(&options) } else { Config::folders(&options) };
-    let mut config = config.map_err(|e| Failure::new(Stage::Discover, e.code(), e.to_string()))?;
+    let mut config = config.map_err(|e| Failure::of(Stage::Discover, &e))?;
     let configured = std::mem::take(&mut config.host.remotes);
     // Grants go by the alias.
     let place = |path: &Path| -> Result<(String, RemoteRef), Failure> {

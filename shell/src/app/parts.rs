@@ -32,6 +32,20 @@ pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &FailureCode, tone: Tone) {
     }
 }
 
+/// Summary and advice, as sentences of their own.
+pub(super) fn message_ui(ui: &mut Ui, t: &Tokens, summary: RichText, advice: &str) {
+    ui.add(Label::new(summary).wrap().selectable(true));
+    if !advice.is_empty() {
+        ui.add(Label::new(caption(t, shortened(advice))).wrap().selectable(true));
+    }
+}
+
+/// A failure as a remark.
+pub(super) fn failure_ui(ui: &mut Ui, t: &Tokens, tone: Tone, failure: &Failure) {
+    message_ui(ui, t, tone.caption(t, shortened(&failure.summary)), &failure.advice);
+    code_ui(ui, t, &failure.code, Tone::Neutral);
+}
+
 /// What more there is to a failure, on demand.
 pub(super) fn details_ui(ui: &mut Ui, t: &Tokens, failure: &Failure) {
     if failure.details.is_empty() {

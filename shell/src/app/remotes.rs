@@ -17,7 +17,7 @@ use super::{
     Key, Shell,
     action::{Action, RollBack},
     inspector::{remark_ui, shares_ui},
-    parts::{ago, details_ui, fix_ui, millis, shortened, step},
+    parts::{ago, details_ui, failure_ui, fix_ui, millis, step},
     slot::{Slot, doing},
 };
 use crate::{
@@ -57,7 +57,7 @@ impl Shell {
             card_ui(ui, |ui| {
                 ui.label(strong(t, self.federation.negotiator().plan().host(), t.font_size[1]));
                 for problem in problems {
-                    remark_ui(ui, t, Tone::Warning, &problem.code, &sentence(&problem.message));
+                    failure_ui(ui, t, Tone::Warning, problem);
                 }
             });
         }
@@ -202,20 +202,15 @@ impl Shown<'_> {
         let last = self.entry.last_failure();
         if let Some(now) = now {
             let tone = if matches!(status, Status::Failed(_)) { Tone::Danger } else { Tone::Neutral };
-            remark_ui(ui, t, tone, &now.code, &shortened(&now.message));
+            failure_ui(ui, t, tone, now);
             if let Some(fix) = self.federation.fix(self.entry) {
                 fix_ui(ui, t, &fix);
             }
         }
         if let Some((failure, at)) = last {
             if now != Some(failure) {
-                remark_ui(
-                    ui,
-                    t,
-                    Tone::Neutral,
-                    &failure.code,
-                    &format!("Last: {}", shortened(&failure.message)),
-                );
+                caption_ui(ui, "Last failure".to_owned());
+                failure_ui(ui, t, Tone::Neutral, failure);
             }
             caption_ui(ui, format!("{}. Step: {}", sentence(ago(at)), step(failure.stage)));
         }
@@ -313,7 +308,7 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
                 format!("generation {generation}")
             };
             ui.label(caption(t, format!("{remote}, {which}")).color(color(t.text)));
-            remark_ui(ui, t, Tone::Neutral, &failure.code, &sentence(&failure.message));
+            failure_ui(ui, t, Tone::Neutral, failure);
         }
     });
 }

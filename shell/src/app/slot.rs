@@ -13,7 +13,7 @@ use plugin_api::{
 
 use super::{
     action::{Action, RollBack},
-    parts::{ago, code_ui, details_ui, fix_ui, millis, shortened, step},
+    parts::{ago, code_ui, details_ui, fix_ui, message_ui, millis, shortened, step},
 };
 use crate::{
     compositor::{Health, Scene, Surface},
@@ -267,7 +267,8 @@ impl Slot {
                     pill_ui(ui, "Last picture", Tone::Warning);
                 }
             });
-            ui.add(Label::new(RichText::new(shortened(&failure.message)).color(color(t.text))).wrap());
+            let summary = RichText::new(shortened(&failure.summary)).color(color(t.text));
+            message_ui(ui, t, summary, &failure.advice);
             if let Some(Disabled { by, at, .. }) =
                 entry.and_then(|entry| federation.inventory().disabled(entry))
             {

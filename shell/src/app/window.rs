@@ -28,17 +28,11 @@ const SMALLEST: Vec2 = Vec2::new(480.0, 360.0);
 #[non_exhaustive]
 pub enum WindowError {
     /// Neither X11 nor Wayland.
-    #[error(
-        "there is no display: neither WAYLAND_DISPLAY nor DISPLAY is set; start pulse in a desktop session, or \
-         under a virtual one (`cargo xtask run` does that with Xvfb)"
-    )]
+    #[error("there is no display: neither WAYLAND_DISPLAY nor DISPLAY is set")]
     NoDisplay,
     /// Wayland alone, whose compositor does not answer.
     #[cfg(target_os = "linux")]
-    #[error(
-        "no Wayland compositor answers at WAYLAND_DISPLAY ({error}), and DISPLAY is not set; correct WAYLAND_DISPLAY \
-         and XDG_RUNTIME_DIR, or start pulse in a desktop session: {socket}"
-    )]
+    #[error("no Wayland compositor answers at WAYLAND_DISPLAY ({error}), and DISPLAY is not set: {socket}")]
     Wayland {
         /// The system's answer.
         error: std::io::Error,
@@ -46,28 +40,16 @@ pub enum WindowError {
         socket: String,
     },
     /// The display has ended while the window was open.
-    #[error(
-        "the display has ended, so the window is closed; what was open is saved; start pulse again on a display"
-    )]
+    #[error("the display has ended, so the window is closed; what was open is saved")]
     Gone,
     /// A scale that no window can have.
-    #[error(
-        "WINIT_X11_SCALE_FACTOR is `{0}`, and no window has such a scale; unset it, or set it to a number between 0.1 \
-         and 32 or to `randr`"
-    )]
+    #[error("WINIT_X11_SCALE_FACTOR is `{0}`, and no window has such a scale")]
     Scale(String),
     /// The system refuses.
-    #[error(
-        "the window cannot be opened: {0}; check that other programs open windows on this display, or start pulse \
-         under a virtual one (xvfb-run pulse)"
-    )]
+    #[error("the window cannot be opened: {0}")]
     Refused(String),
     /// A system library is missing.
-    #[error(
-        "the window cannot be opened, probably because a system library is missing ({0}); on Debian and Ubuntu: \
-         apt-get install libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2 libx11-xcb1 libegl1 libgl1 libvulkan1 \
-         mesa-vulkan-drivers"
-    )]
+    #[error("the window cannot be opened, probably because a system library is missing ({0})")]
     Library(String),
 }
 
@@ -82,6 +64,29 @@ impl WindowError {
             Self::Scale(_) => Code::WindowScale,
             Self::Refused(_) => Code::WindowRefused,
             Self::Library(_) => Code::WindowLibrary,
+        }
+    }
+
+    /// What to do.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::NoDisplay => {
+                "start pulse in a desktop session, or under a virtual one (`cargo xtask run` does that with Xvfb)"
+            }
+            #[cfg(target_os = "linux")]
+            Self::Wayland { .. } => {
+                "correct WAYLAND_DISPLAY and XDG_RUNTIME_DIR, or start pulse in a desktop session"
+            }
+            Self::Gone => "start pulse again on a display",
+            Self::Scale(_) => "unset it, or set it to a number between 0.1 and 32 or to `randr`",
+            Self::Refused(_) => {
+                "check that other programs open windows on this display, or start pulse under a virtual one \
+                 (xvfb-run pulse)"
+            }
+            Self::Library(_) => {
+                "on Debian and Ubuntu: apt-get install libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2 libx11-xcb1 \
+                 libegl1 libgl1 libvulkan1 mesa-vulkan-drivers"
+            }
         }
     }
 }

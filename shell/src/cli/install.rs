@@ -117,12 +117,12 @@ fn refused(failure: Failure) -> Exit {
         FailureCode::Pulse(Code::DigestMismatch) => Exit::VERIFICATION,
         _ => return failure.into(),
     };
-    Exit::new(code, failure.code, failure.message)
+    Exit { code, ..failure.into() }
 }
 
 impl From<ChoicesError> for Exit {
     fn from(error: ChoicesError) -> Self {
-        Self::of(error.code(), &error)
+        Self::of(&error)
     }
 }
 
@@ -165,14 +165,13 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let hint = match (near_miss(word, &names), names.as_slice()) {
         (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, []) => "there are none; `pulse install FILE` adds one".to_owned(),
-        (None, names) => format!("there are {}", names.join(", ")),
+        (None, []) => "install one with `pulse install FILE`".to_owned(),
+        (None, names) => format!("name one of these: {}", names.join(", ")),
     };
     let text = format!(
-        "neither the host's manifest nor the drop folder has a remote `{word}`; {hint}; the manifest is {}, the folder \
-         {}",
+        "neither the host's manifest ({}) nor the drop folder ({}) has a remote `{word}`",
         config.origin.name(),
         drop_folder.path().display()
     );
-    Err(Exit::new(Exit::NOT_FOUND, Code::RemoteUnknown, text))
+    Err(Exit::new(Exit::NOT_FOUND, Code::RemoteUnknown, text, hint))
 }

@@ -48,7 +48,7 @@ impl Access {
                         remote,
                         code = Code::TreeUnreadable.as_str(),
                         "the surface is shown, but screen readers find nothing in it, because its accessibility tree \
-                         was not usable: {fault}; tell the remote's author"
+                         was not usable: {fault}; report this to the plugin's author"
                     );
                 }
                 *self = Self { told: true, ..Self::new(self.surface) };

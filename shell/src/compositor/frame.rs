@@ -75,10 +75,7 @@ impl Default for Quota {
 
 /// Why a frame is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the frame is not valid and was not shown: {what}; the last picture stays; press Restart to open a new surface, \
-     and tell the remote's author"
-)]
+#[error("the frame is not valid and was not shown: {what}")]
 pub struct FrameError {
     rule: Rule,
     what: String,
@@ -102,6 +99,11 @@ impl FrameError {
             Rule::Quota => Code::FrameQuota,
             Rule::Texture => Code::FrameTexture,
         }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> &'static str {
+        "the last picture stays; press Restart to open a new surface, and report this to the plugin's author"
     }
 }
 

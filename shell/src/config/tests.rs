@@ -77,7 +77,7 @@ fn a_path_is_never_replaced_by_another_file_of_that_name() {
         let failure = locate(&location);
         assert_eq!(failure.code, Code::LibraryMissing, "{location}: {failure}");
         let looked = config.place_of(&location);
-        assert!(failure.message.contains(&*looked.to_string_lossy()), "{location}: {failure}");
+        assert!(failure.line().contains(&*looked.to_string_lossy()), "{location}: {failure}");
     }
     // A name alone is looked for as that of a manifest is: there it is, and no library.
     assert_ne!(locate(&name).code, Code::LibraryMissing);
@@ -139,7 +139,7 @@ fn a_hosts_manifest_that_others_can_change_is_refused() {
     mode(0o666);
     let error = read_host(&host).expect_err("others can write");
     assert_eq!(error.code(), Code::ConfigUntrusted);
-    assert!(error.to_string().contains("chmod go-w"), "{error}");
+    assert!(error.advice().contains("chmod go-w"), "{error}");
 }
 
 #[test]

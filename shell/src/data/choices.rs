@@ -59,7 +59,7 @@ impl Disabled {
 
 /// A decision that could not be written down; it holds until the shell ends.
 #[derive(Debug, thiserror::Error)]
-#[error("the decision about `{name}` is not saved ({error}); {remedy}: {}", path.display(), remedy = remedy(error))]
+#[error("the decision about `{name}` is not saved ({error}): {}", path.display())]
 pub struct ChoicesError {
     name: String,
     error: io::Error,
@@ -69,11 +69,14 @@ pub struct ChoicesError {
 impl ChoicesError {
     /// The stable code.
     pub fn code(&self) -> Code {
-        CODE
+        Code::ChoicesUnwritable
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> &'static str {
+        remedy(&self.error)
     }
 }
-
-pub(crate) const CODE: Code = Code::ChoicesUnwritable;
 
 /// A decision, or a failure that may lead to one.
 #[derive(Clone, Debug)]

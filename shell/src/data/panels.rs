@@ -66,9 +66,9 @@ impl SavedPanel {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && left => {
                 let _ = fs::remove_file(&opening);
-                let what = "has not drawn a picture with what it had saved, so it starts without; if it does so each \
-                            time, report this to its author";
-                return Err(self.failure(Code::StateDropped, what));
+                let what = "has not drawn a picture with what it had saved, so it starts without";
+                let advice = "if it does so each time, report this to the plugin's author";
+                return Err(self.failure(Code::StateDropped, what, advice));
             }
             // Nothing was saved, or it is out of reach, which is as good.
             Err(_) => return Ok(None),
@@ -80,7 +80,7 @@ impl SavedPanel {
                 "starts without what it had saved, which cannot be understood ({error}) and is set aside: {}",
                 negotiation::text::Shown(&aside)
             );
-            self.failure(Code::StateDamaged, &what)
+            self.failure(Code::StateDamaged, &what, "")
         })
     }
 
@@ -106,18 +106,15 @@ impl SavedPanel {
     /// Fails if it cannot be written, or is too large.
     pub(crate) fn write(&self, state: &[u8]) -> Result<(), Failure> {
         if state.len() > LIMIT {
-            let what = format!(
-                "saved {} bytes, and {LIMIT} at most are kept over a restart; report this to its author",
-                state.len()
-            );
-            return Err(self.failure(Code::StateTooLarge, &what));
+            let what = format!("saved {} bytes, and {LIMIT} at most are kept over a restart", state.len());
+            return Err(self.failure(Code::StateTooLarge, &what, "report this to the plugin's author"));
         }
         self.try_write(state).map_err(|error| {
             let what = format!(
-                "will start without what it has saved ({error}); make room and let this user write there: {}",
+                "will start without what it has saved ({error}): {}",
                 negotiation::text::Shown(&self.path)
             );
-            self.failure(Code::StateUnwritable, &what)
+            self.failure(Code::StateUnwritable, &what, "make room and let this user write there")
         })
     }
 
@@ -148,8 +145,8 @@ impl SavedPanel {
         self.path.with_extension("opening")
     }
 
-    fn failure(&self, code: Code, what: &str) -> Failure {
-        Failure::new(Stage::Restore, code, format!("`{}` of `{}` {what}", self.expose, self.remote))
+    fn failure(&self, code: Code, what: &str, advice: &str) -> Failure {
+        Failure::new(Stage::Restore, code, format!("`{}` of `{}` {what}", self.expose, self.remote), advice)
     }
 }
 

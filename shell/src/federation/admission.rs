@@ -41,5 +41,6 @@ pub(super) fn refusal(
     let cause = plan.refusal(name)?.cause();
     let place = change(cause).map(|change| format!(" ({}, {})", change.place, change.edit.pointer));
     let message = format!("{cause}{}", place.unwrap_or_default());
-    Some(Failure::new(Stage::Plan, Code::from(cause.code), message))
+    // The plan states both in one sentence.
+    Some(Failure::new(Stage::Plan, Code::from(cause.code), message, ""))
 }

@@ -199,10 +199,11 @@ impl Runtime {
             }
             let text = format!(
                 "`{}` has been loading for {LOAD_LIMIT:?}, and other remotes wait for its copies of shared crates, so \
-                 they are planned without it; ask its author what it does while it is loaded, and press Retry",
+                 they are planned without it",
                 manifest.name
             );
-            let slow = slow.then(|| Failure::new(Stage::Load, Code::ProviderSlow, text));
+            let advice = "press Retry, and report this to the plugin's author";
+            let slow = slow.then(|| Failure::new(Stage::Load, Code::ProviderSlow, text, advice));
             negotiator.give_up(&manifest.name, awaited, slow);
         }
     }
@@ -277,11 +278,9 @@ impl Runtime {
         let (placement, manifest) = (remote.active()?, remote.manifest()?);
         let Some(known) = manifest.exposes.get(expose) else {
             let names: Vec<_> = manifest.exposes.keys().map(String::as_str).collect();
-            let text = format!(
-                "`{alias}` has no expose `{expose}`; ask for one that its manifest lists: {}",
-                names.join(", ")
-            );
-            return Some(Err(Arc::new(Failure::new(Stage::Open, Code::ExposeUnknown, text))));
+            let text = format!("`{alias}` has no expose `{expose}`");
+            let advice = format!("ask for one that its manifest lists: {}", names.join(", "));
+            return Some(Err(Arc::new(Failure::new(Stage::Open, Code::ExposeUnknown, text, advice))));
         };
         let id = self.surroundings.next_surface();
         let data_dir = &self.surroundings.config.data_dir;

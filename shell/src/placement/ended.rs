@@ -102,25 +102,24 @@ impl Waiting {
     /// otherwise.
     pub(crate) fn report(&mut self) -> Option<Failure> {
         let keepers: Vec<_> = self.keepers().collect();
-        let (code, why) = if !keepers.is_empty() {
+        let (code, why, advice) = if !keepers.is_empty() {
             let list = keepers.join(", ");
             (
                 Code::LibraryLent,
-                format!(
-                    "until {list} is unloaded, which may keep objects of it; a crate that keeps none, or keeps them in \
-                     `Lent`, states so with `SharedCrate::COUNTED`"
-                ),
+                format!("until {list} is unloaded, which may keep objects of it"),
+                "a crate that keeps none, or keeps them in `Lent`, states so with `SharedCrate::COUNTED`",
             )
         } else if self.library.is_lent() {
             (
                 Code::LibraryLent,
-                "while others keep objects that it lent to them; its author can take them back in `Drop`"
-                    .to_owned(),
+                "while others keep objects that it lent to them".to_owned(),
+                "report this to the plugin's author, who can take them back in `Drop`",
             )
         } else if self.since.elapsed() >= SHUTDOWN_LIMIT {
             (
                 Code::LibraryPinned,
                 "while remotes that have not ended use its copies of shared crates".to_owned(),
+                "",
             )
         } else {
             return None;
@@ -130,7 +129,7 @@ impl Waiting {
         }
         let (generation, name) = (self.generation, &self.name);
         let text = format!("generation {generation} of `{name}` has ended, and its library stays {why}");
-        Some(Failure::new(Stage::Retire, code, text))
+        Some(Failure::new(Stage::Retire, code, text, advice))
     }
 
     /// Unloads it.
@@ -166,10 +165,10 @@ fn left_threads(name: &str, generation: u64, threads: &[String]) -> Failure {
 
 fn stays(name: &str, generation: u64, code: Code, why: &str) -> Failure {
     let text = format!(
-        "generation {generation} of `{name}` has ended, and its library stays until the shell ends ({why}); report this \
-         to its author, who can end everything in `Drop`"
+        "generation {generation} of `{name}` has ended, and its library stays loaded until Pulse exits ({why})"
     );
-    Failure::new(Stage::Retire, code, text)
+    let advice = "report this to the plugin's author, who can end everything in `Drop`";
+    Failure::new(Stage::Retire, code, text, advice)
 }
 
 #[cfg(test)]
@@ -206,7 +205,7 @@ mod tests {
         assert!(!waiting.is_free(), "the provider may keep objects of it");
         let failure = waiting.report().expect("it stays");
         assert_eq!(failure.code, Code::LibraryLent);
-        assert!(failure.message.contains("`provider` (rates)"), "{failure}");
+        assert!(failure.line().contains("`provider` (rates)"), "{failure}");
         assert!(waiting.report().is_none(), "it is reported once");
         drop(keeper);
         assert!(waiting.is_free());

@@ -173,10 +173,11 @@ impl OnThread {
                 Stage::Retire,
                 Code::RetireHung,
                 format!(
-                    "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library are kept until the shell \
-                     ends; a new one can run alongside; report this to its author",
+                    "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library stay loaded until Pulse exits, \
+                     and a new generation can run alongside",
                     self.shared.name
                 ),
+                "report this to the plugin's author",
             ));
         }
         thread.join().map_err(|_| {
@@ -184,9 +185,10 @@ impl OnThread {
                 Stage::Retire,
                 Code::RetirePanicked,
                 format!(
-                    "the thread of `{}` panicked; its library is kept until the shell ends; report this to its author",
+                    "the thread of `{}` panicked; its library stays loaded until Pulse exits",
                     self.shared.name
                 ),
+                "report this to the plugin's author",
             )
         })
     }
@@ -248,7 +250,7 @@ impl Placement for OnThread {
             Box::new(move |saved| {
                 let written = saved.and_then(|state| state.map_or(Ok(()), |state| panel.write(&state)));
                 if let Err(failure) = written {
-                    tracing::warn!(remote = name, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.message);
+                    tracing::warn!(remote = name, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.line());
                 }
             }),
         );
@@ -308,7 +310,7 @@ impl Shared {
     }
 
     fn fail(&self, failure: Failure) -> SharedFailure {
-        tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.message);
+        tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.line());
         let failure = Arc::new(failure);
         self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true, surface: None });
         self.set(State::Failed(Arc::clone(&failure)));

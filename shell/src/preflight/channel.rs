@@ -72,7 +72,8 @@ pub(super) fn bounded(event: Event) -> Event {
     let cut = |failure: Failure| Failure {
         stage: failure.stage,
         code: failure.code,
-        message: text::lines(&failure.message, limits::MESSAGE),
+        summary: text::lines(&failure.summary, limits::MESSAGE),
+        advice: text::lines(&failure.advice, limits::MESSAGE),
         details: text::lines(&failure.details, limits::DETAILS),
     };
     let name = |stage: String| text::line(&stage, 200);
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn huge_failures_fit_into_a_line() {
         let text = "\u{1b}[31m\0".repeat(1 << 20);
-        let failure = Failure::new(Stage::Frame, FailureCode::of(&text), &text).with_details(text);
+        let failure = Failure::new(Stage::Frame, FailureCode::of(&text), &text, &text).with_details(text);
         let line = serde_json::to_string(&bounded(Event::Refused(failure))).expect("it is JSON");
         assert!((line.len() as u64) < LONGEST_LINE / 2, "{}", line.len());
         assert!(!line.contains("\\u001b"), "it is neutralised");

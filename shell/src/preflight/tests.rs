@@ -30,7 +30,7 @@ fn events_of_the_guard_become_a_report() {
 fn failures_name_the_library_itself() {
     let subject = Subject { name: "/own/name.so".into(), ..Subject::new("/private/refused") };
     let failure = check(&subject, PATIENCE, false).expect_err("it is refused");
-    assert_eq!(failure, Failure::new(Stage::Init, Code::InitPanicked, "in /own/name.so").with_details("d"));
+    assert_eq!(failure, Failure::new(Stage::Init, Code::InitPanicked, "in /own/name.so", "").with_details("d"));
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_guard_that_does_not_begin_is_no_fault_of_the_library() {
         (failure.code.clone(), failure.details.as_str()),
         (Code::PreflightUnavailable.into(), "no such command")
     );
-    assert!(failure.message.contains("exit status: 2"), "{failure}");
+    assert!(failure.line().contains("exit status: 2"), "{failure}");
     let preflight = Preflight { program: "/nowhere/pulse".into(), limit: PATIENCE };
     let failure = preflight.check(&Subject::new("x"), &AtomicBool::new(false), &mut |_| ());
     assert_eq!(failure.expect_err("no program").code, Code::PreflightUnavailable);

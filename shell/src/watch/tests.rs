@@ -273,7 +273,7 @@ fn a_file_that_stays_incomplete_is_told_once() {
         scene.write("a.json", content);
         let Change::Unreadable { failure, .. } = scene.expect("a.json", "unreadable") else { unreachable!() };
         assert_eq!(failure.code, code);
-        assert!(failure.message.contains("a.json"), "{}", failure.message);
+        assert!(failure.line().contains("a.json"), "{}", failure.line());
         scene.expect_nothing_else();
     }
     scene.write("a.json", "[1, 2]");
@@ -320,7 +320,7 @@ fn pipes_devices_and_folders_hold_nothing_up() {
     ] {
         let Change::Unreadable { failure, .. } = scene.expect(name, "unreadable") else { unreachable!() };
         assert_eq!(failure.code, code, "{failure}");
-        assert!(failure.message.contains(what), "{failure}");
+        assert!(failure.line().contains(what), "{failure}");
     }
     scene.write("drop/a.json", "1");
     scene.expect("drop/a.json", "complete");

@@ -240,7 +240,7 @@ fn a_library_that_is_not_enabled_runs_in_no_place_of_another() {
     shell.drive("it is not there", |shell| shell.failure(&name).is_some());
     let failure = shell.failure(&name).expect("there is a reason");
     assert_eq!(failure.code.as_str(), "library-missing");
-    assert!(failure.message.contains(&*missing.to_string_lossy()), "{failure}");
+    assert!(failure.line().contains(&*missing.to_string_lossy()), "{failure}");
     assert_eq!(shell.entry(&name).generation(), 0, "nothing of it runs");
 }
 
@@ -303,7 +303,7 @@ fn copies_go_to_the_next_place_and_their_failure_is_theirs() {
     let failure = shell.failure(&alias).expect("there is a reason");
     assert_eq!(failure.code.as_str(), "copy-failed");
     for part in [&*file.to_string_lossy(), "PULSE_SHELL_CACHE_DIR", "TMPDIR"] {
-        assert!(failure.message.contains(part), "{part}: {failure}");
+        assert!(failure.line().contains(part), "{part}: {failure}");
     }
 }
 
@@ -327,7 +327,7 @@ fn a_library_that_others_can_change_does_not_run() {
         shell.drive("it is refused", |shell| shell.failure(&alias).is_some());
         let failure = shell.failure(&alias).expect("there is a reason");
         assert_eq!(failure.code.as_str(), "remote-untrusted", "{failure}");
-        assert!(failure.message.contains("chmod go-w"), "{failure}");
+        assert!(failure.line().contains("chmod go-w"), "{failure}");
         mode(open, closed);
         shell.retry(&alias);
         shell.drive("it runs", |shell| matches!(shell.entry(&alias).status(), Status::Active));

@@ -40,7 +40,7 @@ fn output(command: &mut Command) -> (Option<i32>, String, String) {
 
 fn fails(library: &Path, with: &[&PathBuf], installation: &Installation) -> (Stage, String, String) {
     let failure = check(library, with, installation).expect_err("it fails");
-    (failure.stage, failure.code.into(), failure.message)
+    (failure.stage, failure.code.clone().into(), failure.line())
 }
 
 #[test]
@@ -242,8 +242,8 @@ fn failures_name_the_library_and_not_its_copies() {
         let library = scripted(&installation, fault);
         let subject = Subject { name: "/own/name.so".into(), ..Subject::new(&library) };
         let failure = preflight.check(&subject, &AtomicBool::new(false), &mut |_| ()).expect_err(fault);
-        assert!(!failure.message.contains(&*library.to_string_lossy()), "{failure}");
-        assert!(fault != "segfault@new" || failure.message.contains("/own/name.so"), "{failure}");
+        assert!(!failure.line().contains(&*library.to_string_lossy()), "{failure}");
+        assert!(fault != "segfault@new" || failure.line().contains("/own/name.so"), "{failure}");
     }
     // The system's loader names the file that it was given.
     let library = unlinkable(&installation);
@@ -251,7 +251,7 @@ fn failures_name_the_library_and_not_its_copies() {
     let failure =
         preflight.check(&subject, &AtomicBool::new(false), &mut |_| ()).expect_err("it cannot be loaded");
     assert_eq!(failure.code.as_str(), "library-refused", "{failure}");
-    assert!(failure.message.contains("/own/name.so") && !failure.message.contains("pulse-"), "{failure}");
+    assert!(failure.line().contains("/own/name.so") && !failure.line().contains("pulse-"), "{failure}");
 }
 
 /// A library that needs another that there is not.

@@ -223,7 +223,7 @@ fn a_provider_that_hands_over_something_else_is_not_used() {
     }
     let codes: Vec<_> = federation.negotiator().problems().iter().map(|p| p.code.as_str()).collect();
     assert_eq!(codes, ["shared-forged"]);
-    assert!(federation.negotiator().problems()[0].message.contains("`liar` was asked for `telemetry` 1.0.0"));
+    assert!(federation.negotiator().problems()[0].line().contains("`liar` was asked for `telemetry` 1.0.0"));
     assert_eq!(liar::FORGED.load(std::sync::atomic::Ordering::SeqCst), 1, "it is asked once");
     let store = federation.store().expect("the host's own");
     store.set(&AUTH, &Auth::default()).expect("the host may write");
@@ -373,7 +373,7 @@ fn a_crate_that_nobody_has_is_missed_and_found_again() {
     let shell = installation.start();
     let failure = shell.failure(BORROWER.0).expect("nobody has a ledger");
     assert_eq!(failure.code.as_str(), "no-provider");
-    assert!(failure.message.contains("ledger") && failure.message.contains("nobody offers it"), "{failure}");
+    assert!(failure.line().contains("ledger") && failure.line().contains("nobody offers it"), "{failure}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn a_token_goes_in_clear_to_this_machine_only() {
         );
         if let Err(error) = allowed {
             assert!(
-                !error.to_string().contains("sec-ret") && error.to_string().contains("\"insecure\""),
+                !error.to_string().contains("sec-ret") && error.advice().contains("\"insecure\""),
                 "{error}"
             );
         }

@@ -198,7 +198,7 @@ fn a_failure_keeps_the_last_picture_and_ends_the_calls() {
     let mut bench = Bench::settled();
     bench.mailbox.request(Duration::ZERO);
     bench.frame(vec![]);
-    bench.mailbox.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "the test says so"))));
+    bench.mailbox.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "the test says so", ""))));
     bench.frame(vec![]);
     assert_eq!(bench.surface.failure().unwrap().code, Code::FramePanicked);
     assert!(bench.surface.has_picture());

@@ -126,7 +126,8 @@ fn rolling_back_pins_and_a_pinned_one_stays() {
 #[test]
 fn an_unknown_name_is_said_with_the_one_that_is_meant() {
     let scene = Scene::new();
-    let said = |name: &str| scene.archive.roll_back(name, None, "").expect_err("it is unknown").to_string();
+    let said =
+        |name: &str| scene.archive.roll_back(name, None, "").expect_err("it is unknown").advice().into_owned();
     assert!(said("clok").contains("once it has run well"), "{}", said("clok"));
     scene.keep("clock", "1.0.0", "1");
     assert!(said("clok").contains("did you mean `clock`?"), "{}", said("clok"));

@@ -119,7 +119,7 @@ fn decisions_that_are_not_known_are_in_doubt() {
     let mut choices = Choices::load(folder.path());
     assert!(choices.doubt().is_some_and(|why| why.contains("format 2")), "{:?}", choices.doubt());
     let error = choices.enable("clock").expect_err("it is not overwritten");
-    assert!(error.to_string().contains("use the version of Pulse that wrote it"), "{error}");
+    assert!(error.advice().contains("use the version of Pulse that wrote it"), "{error}");
     assert!(choices.is_enabled("clock"), "for this run");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), disabled(2));
     // What was known once stays known.

@@ -40,7 +40,7 @@ fn a_missing_library_is_no_fault_of_the_folder_and_the_other_way_round() {
     let file = library(home.path());
     let code = |places: Places, library: &Path| {
         let failure = take(&Copies::new(places).share(), library, "a").expect_err("it fails");
-        (failure.code, failure.message)
+        (failure.code.clone(), failure.line())
     };
     let good = || Places::of_folders([home.path().join("cache")], home.path());
     assert_eq!(code(good(), &home.path().join("none.so")).0, Code::LibraryMissing);

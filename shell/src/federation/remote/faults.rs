@@ -66,11 +66,11 @@ impl Faults {
         let text = format!(
             "`{expose}` of `{alias}` failed three times within ten minutes ({}) and was closed; the last time: {}",
             FailureCode::list(&codes),
-            failure.message
+            failure.summary
         );
-        let failing =
-            Failure::new(failure.stage, Code::SurfaceFailing, text).with_details(failure.details.clone());
-        tracing::error!(remote = alias, expose, code = failing.code.as_str(), "{}", failing.message);
+        let failing = Failure::new(failure.stage, Code::SurfaceFailing, text, failure.advice.clone())
+            .with_details(failure.details.clone());
+        tracing::error!(remote = alias, expose, code = failing.code.as_str(), "{}", failing.line());
         let failing = Arc::new(failing);
         mailbox.put(Err(Arc::clone(&failing)));
         failing
@@ -98,11 +98,8 @@ impl Faults {
         if !active {
             return Some(hung(stage, waited));
         }
-        let text = format!(
-            "the remote has not answered for {} s; the last picture stays; wait, or restart it, which abandons its \
-             current work; report this to the plugin's author",
-            waited.as_secs()
-        );
-        Some(Failure::new(stage, Code::NotResponding, text))
+        let text = format!("the remote has not answered for {} s; the last picture stays", waited.as_secs());
+        let advice = "wait, or restart it, which abandons its current work; report this to the plugin's author";
+        Some(Failure::new(stage, Code::NotResponding, text, advice))
     }
 }

@@ -62,11 +62,11 @@ impl Refusal {
         match self {
             Self::Needs => "install what it needs, or build it on this system",
             Self::Symbol => {
-                "it uses a symbol that nothing on this system has: link the library that defines it, or rebuild the \
-                 remote against the version that is installed here"
+                "link the library that defines the missing symbol, or rebuild the remote against the version that is \
+                 installed here"
             }
             Self::Version => {
-                "it was built on a system with newer libraries: build it on this system or on an older one"
+                "it was built with newer system libraries: build it on this system or on an older one"
             }
             Self::StaticTls => {
                 "its allocator, or another crate of it, uses thread-local storage of a fixed size (initial-exec TLS), \

@@ -60,7 +60,7 @@ impl Thread {
                 match shared.timed(Stage::Load, "load", || Library::open(path, copy, manifest)) {
                     Ok(library) => library,
                     Err(error) => {
-                        shared.fail(Failure::new(Stage::Load, error.code(), error));
+                        shared.fail(Failure::of(Stage::Load, &error));
                         return None;
                     }
                 }
@@ -119,12 +119,13 @@ impl Thread {
         let scope: Vec<_> = scope.into_iter().map(|bound| bound.interface).collect();
         if let Err(error) = std::fs::create_dir_all(&data_dir) {
             let text = format!(
-                "the folder of `{}` cannot be made ({error}); remove what is in the way, let this user write there, \
-                 or name another folder with --data-dir, then retry: {}",
+                "the data folder of `{}` cannot be made ({error}): {}",
                 shared.name,
                 data_dir.display()
             );
-            shared.fail(Failure::new(Stage::Init, Code::DataDir, text));
+            let advice = "remove what is in the way, let this user write there, or name another folder with \
+                          --data-dir, then retry";
+            shared.fail(Failure::new(Stage::Init, Code::DataDir, text, advice));
             return None;
         }
         let services: Services =
@@ -209,9 +210,7 @@ impl Thread {
         let start = Instant::now();
         let result = self.shared.during(Stage::Frame, || open.surface.frame(input).into_result());
         let result = match result {
-            Ok(frame) => {
-                open.validator.accept(frame).map_err(|error| Failure::new(Stage::Frame, error.code(), error))
-            }
+            Ok(frame) => open.validator.accept(frame).map_err(|error| Failure::of(Stage::Frame, &error)),
             Err(error) => Err(copied(Stage::Frame, error)),
         };
         let took = start.elapsed();
@@ -243,7 +242,7 @@ impl Thread {
             remote = self.shared.name,
             stage = %failure.stage,
             code = failure.code.as_str(),
-            "{}", failure.message
+            "{}", failure.line()
         );
         let failure = Arc::new(failure);
         // First: who takes the note may show something else in its place.
@@ -263,7 +262,7 @@ impl Drop for Open {
                 remote = self.remote.name,
                 stage = %failure.stage,
                 code = failure.code.as_str(),
-                "a surface is gone and was not closed in good order: {}", failure.message
+                "a surface is gone and was not closed in good order: {}", failure.line()
             );
         }
     }

@@ -21,7 +21,7 @@ fn fails(library: &str, code: Code, parts: &[&str]) -> Failure {
     let failure = watch(library, PATIENCE, &mut |_| ()).expect_err(library);
     assert_eq!((failure.stage, failure.code.clone()), (Stage::Preflight, code.into()), "{failure}");
     for part in parts {
-        assert!(failure.message.contains(part), "`{part}` is not in: {failure}");
+        assert!(failure.line().contains(part), "`{part}` is not in: {failure}");
     }
     failure
 }
@@ -48,7 +48,7 @@ fn a_verdict_counts_with_a_good_end() {
     fails("taken-segv", Code::PreflightCrashed, &["`exit`", "segmentation fault (SIGSEGV)"]);
     fails("taken-seven", Code::PreflightExited, &["`exit`", "exit status: 7"]);
     let failure = watch("taken-hang", Duration::from_millis(1500), &mut |_| ()).expect_err("it hangs");
-    assert!(failure.code == Code::PreflightHung && failure.message.contains("`exit`"), "{failure}");
+    assert!(failure.code == Code::PreflightHung && failure.line().contains("`exit`"), "{failure}");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn an_end_is_reported_with_its_stage() {
 fn a_trial_that_hangs_is_ended_and_reaped() {
     let failure = watch("hang", Duration::from_millis(1500), &mut |_| ()).expect_err("it hangs");
     assert_eq!(failure.code, Code::PreflightHung, "{failure}");
-    let number = failure.message.split('`').nth(1).expect("the stage");
+    let number = failure.summary.split('`').nth(1).expect("the stage");
     assert!(!Path::new("/proc").join(number).exists(), "{failure}");
 }
 

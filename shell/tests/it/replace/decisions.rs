@@ -241,7 +241,7 @@ fn remotes_do_not_start_while_decisions_are_unknown() {
     shell.frame(Vec::new());
     let failure = shell.failure(MISBEHAVING).expect("it is not started");
     assert_eq!(failure.code.as_str(), "decisions-unknown");
-    assert!(failure.message.contains("format 2"), "{failure}");
+    assert!(failure.line().contains("format 2"), "{failure}");
     shell.federation.enable(MISBEHAVING);
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
     shell.drive("that it is not saved is reported", |shell| {
@@ -293,7 +293,7 @@ fn held_lock_delays_only_the_writing_of_a_decision() {
     let told = shell.told.iter().find(|told| told.event == Event::Undecided).expect("it was reported");
     let failure = told.failure.as_ref().expect("there is a reason");
     assert_eq!(failure.code.as_str(), "choices-unwritable");
-    assert!(failure.message.contains("remotes.json.lock"), "{failure}");
+    assert!(failure.line().contains("remotes.json.lock"), "{failure}");
     assert_eq!(code(&shell, MISBEHAVING).as_deref(), Some("remote-disabled"), "it holds");
     drop(lock);
     drop(shell);
@@ -353,7 +353,7 @@ fn a_generation_that_the_plan_refuses_is_not_taken() {
     let told = told(&mut shell, "it is told", not_replaced);
     let failure = told.failure.expect("there is a reason");
     assert_eq!(failure.code.as_str(), "version-mismatch-strict", "{failure}");
-    assert!(failure.message.contains(SCRIPTED) && failure.message.contains("^9"), "{failure}");
+    assert!(failure.line().contains(SCRIPTED) && failure.line().contains("^9"), "{failure}");
     assert!(shell.screen().says("Counted 0"), "{}", shell.describe());
 }
 

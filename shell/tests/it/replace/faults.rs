@@ -208,7 +208,7 @@ fn three_failures_disable_a_remote_and_that_is_remembered() {
     shell.drive("it is disabled", |shell| {
         shell.failure(SCRIPTED).is_some_and(|failure| failure.code.as_str() == "remote-failing")
     });
-    let says = shell.failure(SCRIPTED).expect("it is disabled").message.clone();
+    let says = shell.failure(SCRIPTED).expect("it is disabled").line();
     assert!(says.contains("init-panicked"), "{says}");
     drop(shell);
     improve(&installation);
@@ -244,7 +244,7 @@ fn three_failures_of_a_surface_close_it_and_leave_the_others() {
         shell.slot_failure(SCRIPTED, "./calm").is_some_and(|failure| failure.code.as_str() == "surface-failing")
     });
     let failure = shell.slot_failure(SCRIPTED, "./calm").expect("it has just been seen");
-    assert!(failure.message.contains("frame-panicked"), "{failure}");
+    assert!(failure.line().contains("frame-panicked"), "{failure}");
     assert!(shell.is_active(SCRIPTED), "the remote runs");
     shell.show(SCRIPTED, "./twin");
     shell.drive("another surface runs", |shell| shell.has_picture(SCRIPTED, "./twin"));
