@@ -63,7 +63,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt::Display,
+    fmt::{self, Display},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -163,6 +163,18 @@ pub enum Look {
 }
 
 /// An error of a plugin: any [`std::error::Error`] by `?`, or [`PluginError::new`].
+///
+/// As with other types that take any error by `?`, it is no [`std::error::Error`] itself; it can be logged by its
+/// [`Display`](fmt::Display).
+///
+/// ```
+/// # use plugin_api::PluginError;
+/// let error = PluginError::new("no-seats", "all seats are taken");
+/// assert_eq!((error.code(), error.message()), (Some("no-seats"), "all seats are taken"));
+/// assert_eq!(error.to_string(), "all seats are taken [no-seats]");
+/// let error = PluginError::from(std::fmt::Error);
+/// assert_eq!(error.code(), None);
+/// ```
 #[derive(Debug)]
 pub struct PluginError(pub(crate) RemoteError);
 
@@ -170,6 +182,25 @@ impl PluginError {
     /// An error with the author's own stable code.
     pub fn new(code: &str, message: impl Display) -> Self {
         Self(RemoteError::new(code, message.to_string()))
+    }
+
+    /// Returns the author's code; `None` for an error that has none.
+    pub fn code(&self) -> Option<&str> {
+        Some(self.0.code.as_str()).filter(|code| *code != RemoteError::FAILED)
+    }
+
+    /// Returns the message, with the causes of the error.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl Display for PluginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code() {
+            Some(code) => write!(f, "{} [{code}]", self.message()),
+            None => f.write_str(self.message()),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub use error::AuthError;
 pub use identity::Secret;
 pub use local::PROFILE_FILE;
 
-use crate::spawn::spawn;
+use crate::{failure::Advise, spawn::spawn};
 
 /// Who signed in, and the token that stands for it.
 #[derive(Clone, Debug)]
@@ -192,7 +192,7 @@ impl AuthService {
                 let error = AuthError::Worker {
                     reason: format!("the system refuses it a thread ({})", io::Error::from(error)),
                 };
-                tracing::error!(code = error.code(), "{error}");
+                tracing::error!(code = error.code().as_str(), "{}", error.line());
                 Self { shared, worker: None }
             }
         };
@@ -363,7 +363,7 @@ impl Shared {
                     AuthStatus::SignedIn
                 }
                 Err(error) => {
-                    tracing::warn!(code = error.code(), "sign-in failed: {error}");
+                    tracing::warn!(code = error.code().as_str(), "sign-in failed: {}", error.line());
                     self.publish(None);
                     AuthStatus::Failed(Arc::new(error))
                 }

@@ -7,6 +7,10 @@ use std::sync::LazyLock;
 
 use negotiation::manifest::near_miss;
 
+mod code;
+
+pub use code::Code;
+
 const TEXT: &str = include_str!("../../docs/codes.md");
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| parse(TEXT));
@@ -16,7 +20,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| parse(TEXT));
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// The code.
-    pub code: &'static str,
+    pub code: Code,
     /// Where things of this kind happen.
     pub group: &'static str,
     /// What it means, in a sentence.
@@ -37,12 +41,13 @@ pub fn all() -> &'static [Entry] {
 
 /// The entry of `code`; none for a code that is a remote's own.
 pub fn find(code: &str) -> Option<&'static Entry> {
+    let code = Code::find(code)?;
     all().iter().find(|entry| entry.code == code)
 }
 
 /// The code that `code` is a near miss of.
 pub fn near(code: &str) -> Option<&'static str> {
-    let codes: Vec<&'static str> = all().iter().map(|entry| entry.code).collect();
+    let codes: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     near_miss(code, &codes)
 }
 
@@ -79,6 +84,7 @@ fn parse(text: &'static str) -> Vec<Entry> {
 /// One entry: the code, a sentence, the cause, what to do, and perhaps an example.
 fn entry(group: &'static str, text: &'static str) -> Option<Entry> {
     let (code, body) = text.split_once('\n')?;
+    let code = Code::find(code)?;
     let mut blocks = body.trim().split("\n\n");
     let mut paragraph = |head| {
         // A line of the file is a sentence; a paragraph is for the reader's own width.

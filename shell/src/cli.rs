@@ -16,10 +16,11 @@ use negotiation::manifest::AtomAccess;
 use negotiation::text;
 
 use crate::{
-    app, catalogue,
+    app,
+    catalogue::{self, Code},
     config::{Config, ConfigError, Options, is_json, migrate, read_manifest},
     ending,
-    failure::Failure,
+    failure::{Advise, Failure, FailureCode},
     log,
 };
 
@@ -156,7 +157,7 @@ fn variable(name: &str) -> Option<OsString> {
 /// Loads the configuration with the host's manifest, for a command that uses the user's folders.
 fn load(options: &Options) -> Result<Config, Exit> {
     migrate(options.data_dir.is_some());
-    let config = Config::load(options).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = Config::load(options).map_err(|e| Exit::of(&e))?;
     config.prepare(options);
     Ok(config)
 }
@@ -164,7 +165,7 @@ fn load(options: &Options) -> Result<Config, Exit> {
 /// Loads the configuration without the host's manifest, for a command that uses the user's folders.
 fn folders(options: &Options) -> Result<Config, Exit> {
     migrate(options.data_dir.is_some());
-    let config = Config::folders(options).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = Config::folders(options).map_err(|e| Exit::of(&e))?;
     config.prepare(options);
     Ok(config)
 }
@@ -172,8 +173,9 @@ fn folders(options: &Options) -> Result<Config, Exit> {
 /// What a command ends with when it does not succeed.
 struct Exit {
     code: u8,
-    stable: String,
+    stable: FailureCode,
     text: String,
+    advice: String,
     details: String,
 }
 
@@ -183,35 +185,46 @@ impl Exit {
     const VERIFICATION: u8 = 4;
     const NOT_FOUND: u8 = 6;
 
-    /// A failure with this stable code; what is not there has an exit code of its own.
-    fn of(stable: &str, text: impl std::fmt::Display) -> Self {
-        Self::new(if stable.ends_with("-missing") { Self::NOT_FOUND } else { Self::FAILURE }, stable, text)
+    /// The end by `error`; what is not there has an exit code of its own.
+    fn of(error: &impl Advise) -> Self {
+        Self::with(error.code(), error.to_string(), error.advice())
     }
 
-    fn new(code: u8, stable: &str, text: impl std::fmt::Display) -> Self {
-        Self { code, stable: stable.to_owned(), text: text.to_string(), details: String::new() }
+    fn with(stable: FailureCode, text: String, advice: String) -> Self {
+        let code = if stable.as_str().ends_with("-missing") { Self::NOT_FOUND } else { Self::FAILURE };
+        Self::new(code, stable, text, advice)
     }
 
-    /// The same with more lines behind the message.
-    fn with_details(self, details: String) -> Self {
-        Self { details, ..self }
+    fn new(
+        code: u8,
+        stable: impl Into<FailureCode>,
+        text: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        let (stable, text, advice) = (stable.into(), text.into(), advice.into());
+        Self { code, stable, text, advice, details: String::new() }
     }
 
     fn print(&self) {
         // Names, paths and sentences of remotes may be in it.
-        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), text::line(&self.stable, MAX_CODE));
+        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), self.stable);
+        if !self.advice.is_empty() {
+            eprintln!("help: {}", text::lines(&self.advice, usize::MAX));
+        }
         if !self.details.is_empty() {
             eprintln!("{}", text::lines(&self.details, usize::MAX));
         }
-        if io::stderr().is_terminal() && catalogue::find(&self.stable).is_some() {
-            eprintln!("help: `pulse explain {}` says more", self.stable);
+        if let FailureCode::Pulse(code) = self.stable
+            && io::stderr().is_terminal()
+        {
+            eprintln!("help: `pulse explain {}` says more", code);
         }
     }
 }
 
 impl From<Failure> for Exit {
     fn from(failure: Failure) -> Self {
-        Self::of(&failure.code, &failure.message)
+        Self::with(failure.code, failure.summary, failure.advice)
     }
 }
 
@@ -240,7 +253,7 @@ pub fn main() -> ExitCode {
         Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);
             migrate(options.data_dir.is_some());
-            app::standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(e.code(), &e))
+            app::standalone::run(&path, &options).map(|()| 0).map_err(|e| Exit::of(&e))
         }),
     };
     match result {
@@ -260,10 +273,10 @@ fn check_inspection() -> Result<(), Exit> {
     }
     let text = format!(
         "EGUI_INSPECTION names `{}`, which is not a loopback address, and anyone who reaches it could control this \
-         window; unset it, or write 127.0.0.1:5719",
+         window",
         text::line(&address, 100)
     );
-    Err(Exit::new(Exit::FAILURE, "inspection-not-local", text))
+    Err(Exit::new(Exit::FAILURE, Code::InspectionNotLocal, text, "unset it, or write 127.0.0.1:5719"))
 }
 
 /// Returns true if a value of `EGUI_INSPECTION` is a switch, or an address that only this machine reaches.
@@ -284,15 +297,17 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     let config = match Config::load(&options) {
         Ok(config) => config,
         // A user who has clicked an icon sees no standard error.
-        Err(error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted(..))) => {
-            let exit = Exit::of(error.code(), &error);
+        Err(
+            error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted { .. }),
+        ) => {
+            let exit = Exit::of(&error);
             exit.print();
             return Ok(if app::broken::run(&options, error).unwrap_or(false) { 0 } else { exit.code });
         }
-        Err(error) => return Err(Exit::of(error.code(), &error)),
+        Err(error) => return Err(Exit::of(&error)),
     };
     config.prepare(&options);
-    app::run(config).map_err(|e| Exit::of(e.code(), &e))?;
+    app::run(config).map_err(|e| Exit::of(&e))?;
     Ok(0)
 }
 
@@ -305,13 +320,12 @@ fn explain(code: Option<&str>, json: bool) -> Result<u8, Exit> {
     // As it stands in a message.
     let code = code.trim_matches(['[', ']']);
     let entry = catalogue::find(code).ok_or_else(|| {
-        let near = catalogue::near(code).map(|near| format!(" Did you mean `{near}`?")).unwrap_or_default();
+        let near = catalogue::near(code).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
         let text = format!(
-            "`{}` is not a code of Pulse; if it stands in a message, it is the remote's own.{near} `pulse explain` \
-             lists all codes",
+            "`{}` is not a code of Pulse; if it stands in a message, it is the remote's own",
             text::line(code, MAX_CODE)
         );
-        Exit::new(Exit::NOT_FOUND, "code-unknown", text)
+        Exit::new(Exit::NOT_FOUND, Code::CodeUnknown, text, format!("{near}`pulse explain` lists all codes"))
     })?;
     if json {
         print(&pretty(entry)?)?;
@@ -325,19 +339,19 @@ fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
     serde_json::to_string_pretty(value).map(|json| text::json(&json)).map_err(|e| {
         Exit::new(
             Exit::FAILURE,
-            "output",
-            format!("the output cannot be written as JSON ({e}); leave --json out"),
+            Code::Output,
+            format!("the output cannot be written as JSON ({e})"),
+            "leave --json out",
         )
     })
 }
 
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
     if is_json(path) && matches!(plan::inputs::kind(path), plan::inputs::Kind::Host) {
-        let text = format!(
-            "this is the manifest of a host, and those of remotes are shown; `pulse plan --host` plans with it: {}",
-            path.display()
-        );
-        return Err(Exit::of("manifest-of-host", text));
+        let text =
+            format!("this is the manifest of a host, and those of remotes are shown: {}", path.display());
+        let advice = "use `pulse plan --host` to plan with it";
+        return Err(Exit::new(Exit::FAILURE, Code::ManifestOfHost, text, advice));
     }
     let manifest = read_manifest(path)?.manifest;
     if json {
@@ -391,8 +405,9 @@ fn write(text: &str) -> Result<(), Exit> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(
             Exit::FAILURE,
-            "output",
-            format!("the output cannot be written ({e}); make room, or send it somewhere else"),
+            Code::Output,
+            format!("the output cannot be written ({e})"),
+            "make room, or send it somewhere else",
         )),
         _ => Ok(()),
     }
@@ -423,17 +438,11 @@ mod tests {
 
     #[test]
     fn an_unknown_code_is_explained_in_sentences() {
-        let of = |code| explain(Some(code), false).expect_err("there is no such code").text;
-        assert_eq!(
-            of("qqqqqqqq"),
-            "`qqqqqqqq` is not a code of Pulse; if it stands in a message, it is the remote's own. `pulse explain` \
-             lists all codes"
-        );
-        assert!(
-            of("auth-tlss").contains("own. Did you mean `auth-tls`? `pulse explain`"),
-            "{}",
-            of("auth-tlss")
-        );
-        assert!(!of("a\u{1b}[31mb").contains('\u{1b}'));
+        let of = |code| explain(Some(code), false).expect_err("there is no such code");
+        let unknown = of("qqqqqqqq");
+        assert!(unknown.text.starts_with("`qqqqqqqq` is not a code of Pulse"), "{}", unknown.text);
+        assert_eq!(unknown.advice, "`pulse explain` lists all codes");
+        assert_eq!(of("auth-tlss").advice, "did you mean `auth-tls`? `pulse explain` lists all codes");
+        assert!(!of("a\u{1b}[31mb").text.contains('\u{1b}'));
     }
 }

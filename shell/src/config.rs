@@ -11,8 +11,9 @@ use negotiation::manifest::{
 };
 
 use crate::{
+    catalogue::Code,
     data::private::Places,
-    failure::{Failure, Stage},
+    failure::{Advise, Failure, Stage},
     file,
     library::{self, LibraryError, search},
     preflight::Preflight,
@@ -42,21 +43,27 @@ pub struct Options {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file that was named is not there.
-    #[error("the host's manifest is missing; correct its path, or leave it out for the default one: {0}")]
+    #[error("the host's manifest is missing: {0}")]
     Missing(PathBuf),
     /// The file cannot be read.
-    #[error("the host's manifest cannot be read ({0}); let this user read it, or correct its path: {1}")]
+    #[error("the host's manifest cannot be read ({0}): {1}")]
     Unreadable(io::Error, PathBuf),
     /// The host's manifest is wrong.
-    #[error("{0}: {1}")]
+    #[error("{manifest}: {1}", manifest = .0.summary())]
     Manifest(ManifestError, PathBuf),
     /// Other users can change the file.
-    #[error("the host's manifest is not used, because other users can change it: {0}: {1}")]
-    Untrusted(String, PathBuf),
+    #[error("the host's manifest is not used, because other users can change it: {reason}: {}", path.display())]
+    Untrusted {
+        /// What they can change.
+        reason: String,
+        /// What to do.
+        advice: String,
+        /// The manifest.
+        path: PathBuf,
+    },
     /// The system does not say where the user's folders are.
     #[error(
-        "the home folder is unknown{}; set HOME to an absolute path, or name a folder for data and settings with \
-         --data-dir",
+        "the home folder is unknown{}",
         .0.as_ref().map(|home| format!(" (HOME is `{}`)", home.display())).unwrap_or_default()
     )]
     NoHome(Option<PathBuf>),
@@ -64,14 +71,32 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Missing(_) => "config-missing",
-            Self::Unreadable(..) => "config-unreadable",
-            Self::Manifest(error, _) => error.code(),
-            Self::Untrusted(..) => "config-untrusted",
-            Self::NoHome(_) => "config-no-home",
+            Self::Missing(_) => Code::ConfigMissing,
+            Self::Unreadable(..) => Code::ConfigUnreadable,
+            Self::Manifest(error, _) => error.into(),
+            Self::Untrusted { .. } => Code::ConfigUntrusted,
+            Self::NoHome(_) => Code::ConfigNoHome,
         }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> String {
+        let advice = match self {
+            Self::Missing(_) => "correct its path, or leave it out for the default one",
+            Self::Unreadable(..) => "let this user read it, or correct its path",
+            Self::Manifest(error, _) => return error.advice(),
+            Self::Untrusted { advice, .. } => advice,
+            Self::NoHome(_) => {
+                "set HOME to an absolute path, or name a folder for data and settings with --data-dir"
+            }
+        };
+        advice.to_owned()
+    }
+
+    fn untrusted(reason: &trust::Unsafe, path: &Path) -> Self {
+        Self::Untrusted { reason: reason.to_string(), advice: reason.advice(), path: path.to_owned() }
     }
 }
 
@@ -185,25 +210,39 @@ impl Config {
         let path = self.place_of(location);
         if location.contains("://") && file_of(location).is_none() {
             let text = format!(
-                "`{alias}` is to come from {location}, and this shell loads remotes from files only; \
-                 name a manifest or a library: {}",
+                "`{alias}` is to come from {location}, and this shell loads remotes from files only: {}",
                 self.origin.place(&format!("/remotes/{alias}"))
             );
-            return Err(Failure::new(Stage::Discover, "location-unsupported", text));
+            return Err(Failure::new(
+                Stage::Discover,
+                Code::LocationUnsupported,
+                text,
+                "name a manifest or a library",
+            ));
         }
         let located =
             if is_json(&path) { self.locate_by_manifest(&path)? } else { self.locate_library(location, path)? };
         if located.manifest.name != reference.name {
             let text = format!(
-                "the host's manifest ({}) names the remote `{}`, and this manifest is of `{}`; correct one of them: {}",
+                "the host's manifest ({}) names the remote `{}`, and this manifest is of `{}`: {}",
                 self.origin.place(&format!("/remotes/{alias}")),
                 reference.name,
                 located.manifest.name,
                 located.origin.path().display()
             );
-            return Err(Failure::new(Stage::Discover, "manifest-name", text));
+            return Err(Failure::new(Stage::Discover, Code::ManifestName, text, "correct one of them"));
         }
         Ok(located)
+    }
+
+    /// Returns the failure of the remote `alias`, which is the one of `first` already.
+    pub(crate) fn duplicate(&self, first: &str, alias: &str, reference: &RemoteRef) -> Failure {
+        let text = format!(
+            "`{first}` and `{alias}` both stand for the remote `{}`, and `{first}` is used: {}",
+            reference.name,
+            self.origin.place(&format!("/remotes/{alias}"))
+        );
+        Failure::new(Stage::Discover, Code::AliasDuplicate, text, "take one of them out of the host's manifest")
     }
 
     /// The remote of a manifest that is a JSON file.
@@ -224,9 +263,8 @@ impl Config {
         let (library, looked) = search::first([path].into_iter().chain(elsewhere).collect());
         let looked = if is_name { looked } else { Vec::new() };
         let read = read_manifest(&library);
-        let Written { manifest, origin } = read.map_err(|failure| match &*failure.code {
-            "library-missing" => looked_for(failure, &looked),
-            _ => failure,
+        let Written { manifest, origin } = read.map_err(|failure| {
+            if failure.code == Code::LibraryMissing { looked_for(failure, &looked) } else { failure }
         })?;
         Ok(Located { manifest, library, origin, looked })
     }
@@ -254,28 +292,35 @@ pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
 /// Names the file, and the place in it.
 pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
     let embedded = !is_json(path);
-    let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
     if embedded {
-        let text = library::section_text(path).map_err(|e| fail(e.code(), e.to_string()))?;
-        return remote(&text, path, embedded)
-            .map_err(|e| LibraryError::Manifest(e, path.to_owned()))
-            .map_err(|e| fail(e.code(), e.to_string()));
+        let read = library::section_text(path).and_then(|text| {
+            remote(&text, path, embedded).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
+        });
+        return read.map_err(|e| Failure::of(Stage::Discover, &e));
     }
-    let wrong = |e: ManifestError| fail(e.code(), format!("{e}: {}", path.display()));
+    let fail = |code: Code, text: String, advice: String| {
+        Failure::new(Stage::Discover, code, format!("{text}: {}", path.display()), advice)
+    };
+    let wrong = |e: ManifestError| fail((&e).into(), e.summary(), e.advice());
     let bytes = read_text(path).map_err(|error| match error {
         Unread::TooLarge(error) => wrong(error),
-        Unread::Io(error) if error.kind() == io::ErrorKind::NotFound => fail(
-            "manifest-missing",
-            format!("the manifest is missing; put it back or correct what names it: {}", path.display()),
-        ),
-        Unread::Io(error) if error.kind() == io::ErrorKind::InvalidInput => fail(
-            "manifest-unreadable",
-            format!("the manifest cannot be read ({error}); correct what names it: {}", path.display()),
-        ),
-        Unread::Io(error) => fail(
-            "manifest-unreadable",
-            format!("the manifest cannot be read ({error}); let this user read it: {}", path.display()),
-        ),
+        Unread::Io(error) => {
+            let (code, text, advice) = match error.kind() {
+                io::ErrorKind::NotFound => (
+                    Code::ManifestMissing,
+                    "the manifest is missing".to_owned(),
+                    "put it back or correct its location",
+                ),
+                kind => {
+                    let advice = match kind {
+                        io::ErrorKind::InvalidInput => "correct its location",
+                        _ => "let this user read it",
+                    };
+                    (Code::ManifestUnreadable, format!("the manifest cannot be read ({error})"), advice)
+                }
+            };
+            fail(code, text, advice.to_owned())
+        }
     })?;
     utf8(&bytes).and_then(|text| remote(text, path, embedded)).map_err(wrong)
 }
@@ -336,8 +381,8 @@ fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
     let near = near.filter(|file| file.is_file()).find(|file| match trust::check(file) {
         Ok(()) => true,
         Err(reason) => {
-            let error = ConfigError::Untrusted(reason.to_string(), file.clone());
-            tracing::warn!(code = error.code(), "{error}");
+            let error = ConfigError::untrusted(&reason, file);
+            tracing::warn!(code = error.code().as_str(), "{}", error.line());
             false
         }
     });
@@ -364,7 +409,7 @@ fn auth(
     let is_own = is_named || file == own;
     if !is_own && (http.token_env.take().is_some() | http.token_file.take().is_some()) {
         tracing::warn!(
-            code = "auth-token-withheld",
+            code = Code::AuthTokenWithheld.as_str(),
             "no token is sent to {}, because the manifest that asks for it was neither named with --config nor is it \
              {}; name it, or move `auth` there: {}",
             http.base,
@@ -382,7 +427,7 @@ fn read_host(file: &Path) -> Result<Written<HostManifest>, ConfigError> {
     match trust::check(file) {
         // Reading reports what is missing or out of reach.
         Ok(()) | Err(trust::Unsafe::Unreadable(..)) => {}
-        Err(reason) => return Err(ConfigError::Untrusted(reason.to_string(), file.to_owned())),
+        Err(reason) => return Err(ConfigError::untrusted(&reason, file)),
     }
     let bytes = read_text(file).map_err(|error| match error {
         Unread::TooLarge(error) => ConfigError::Manifest(error, file.to_owned()),

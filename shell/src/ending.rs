@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::spawn::spawn;
+use crate::{catalogue::Code, spawn::spawn};
 
 /// The time that an orderly end may take; desktops kill after five seconds or more.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ impl Ending {
         };
         if let Err(error) = listen(on_request) {
             tracing::warn!(
-                code = "signals-unavailable",
+                code = Code::SignalsUnavailable.as_str(),
                 "the shell cannot listen to signals ({error}): a log-out ends it as a crash does; close something, or \
                  raise the limit of threads and open files"
             );

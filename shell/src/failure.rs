@@ -5,7 +5,18 @@ use std::{fmt, sync::Arc};
 use negotiation::text;
 use plugin_api::abi::RemoteError;
 
-use crate::limits;
+use crate::{
+    app::WindowError,
+    auth::AuthError,
+    catalogue::Code,
+    compositor::frame::FrameError,
+    config::ConfigError,
+    data::{archive::ArchiveError, choices::ChoicesError},
+    library::LibraryError,
+    limits,
+    placement::loader::LoadError,
+    spawn::SpawnError,
+};
 
 /// Where in a remote's life something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -52,6 +63,34 @@ impl Stage {
             Self::Retire => "retire",
         }
     }
+
+    /// Returns the code of a panic; no code of a remote runs before `init`.
+    const fn panicked(self) -> Code {
+        match self {
+            Self::Discover | Self::Check | Self::Preflight | Self::Plan | Self::Load | Self::Init => {
+                Code::InitPanicked
+            }
+            Self::Open => Code::NewPanicked,
+            Self::Restore => Code::RestorePanicked,
+            Self::Frame => Code::FramePanicked,
+            Self::Save => Code::SavePanicked,
+            Self::Retire => Code::RetirePanicked,
+        }
+    }
+
+    /// Returns the code of an error without a code of its own.
+    const fn failed(self) -> Code {
+        match self {
+            Self::Discover | Self::Check | Self::Preflight | Self::Plan | Self::Load | Self::Init => {
+                Code::InitFailed
+            }
+            Self::Open => Code::NewFailed,
+            Self::Restore => Code::RestoreFailed,
+            Self::Frame => Code::FrameFailed,
+            Self::Save => Code::SaveFailed,
+            Self::Retire => Code::RetireFailed,
+        }
+    }
 }
 
 impl fmt::Display for Stage {
@@ -60,23 +99,107 @@ impl fmt::Display for Stage {
     }
 }
 
+/// The code of a failure: one of Pulse, or a word that the remote's author chose.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum FailureCode {
+    /// A code of the catalogue.
+    Pulse(Code),
+    /// An author's own word, of at most [`limits::CODE`] bytes.
+    Author(Box<str>),
+}
+
+impl FailureCode {
+    /// Reads a word from a remote or a file; cuts and neutralises an author's own.
+    pub fn of(word: &str) -> Self {
+        let own = || Self::Author(text::line(word, limits::CODE).into());
+        Code::find(word).map_or_else(own, Self::Pulse)
+    }
+
+    /// Returns the word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Pulse(code) => code.as_str(),
+            Self::Author(word) => word,
+        }
+    }
+
+    /// Returns the words of several codes, with commas between.
+    pub(crate) fn list(codes: &[Self]) -> String {
+        codes.iter().map(Self::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl From<Code> for FailureCode {
+    fn from(code: Code) -> Self {
+        Self::Pulse(code)
+    }
+}
+
+impl From<String> for FailureCode {
+    fn from(word: String) -> Self {
+        Self::of(&word)
+    }
+}
+
+impl From<FailureCode> for String {
+    fn from(code: FailureCode) -> Self {
+        code.as_str().to_owned()
+    }
+}
+
+impl PartialEq<Code> for FailureCode {
+    fn eq(&self, other: &Code) -> bool {
+        matches!(self, Self::Pulse(code) if code == other)
+    }
+}
+
+impl fmt::Display for FailureCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One failure of one remote.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
     /// Where it happened.
     pub stage: Stage,
-    /// Stable, kebab-case.
-    pub code: String,
-    /// What happened, where, and what to do.
-    pub message: String,
-    /// More for whoever repairs it: place, backtrace, folders that were looked in. May be empty.
+    /// The code.
+    pub code: FailureCode,
+    /// What happened, and where.
+    pub summary: String,
+    /// What to do; may be empty.
+    pub advice: String,
+    /// More for the repair: place, backtrace, folders that were looked in. May be empty.
     pub details: String,
 }
 
 impl Failure {
     /// A failure without details.
-    pub fn new(stage: Stage, code: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { stage, code: code.into(), message: message.to_string(), details: String::new() }
+    pub fn new(
+        stage: Stage,
+        code: impl Into<FailureCode>,
+        summary: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            stage,
+            code: code.into(),
+            summary: summary.into(),
+            advice: advice.into(),
+            details: String::new(),
+        }
+    }
+
+    /// The failure of a remote by `error`.
+    pub fn of(stage: Stage, error: &impl Advise) -> Self {
+        Self::new(stage, error.code(), error.to_string(), error.advice())
+    }
+
+    /// Returns summary and advice in one line, as in logs.
+    pub fn line(&self) -> String {
+        line(&self.summary, &self.advice)
     }
 
     /// The same failure with details.
@@ -86,34 +209,40 @@ impl Failure {
         self
     }
 
+    /// Adds advice.
+    pub(crate) fn advise(&mut self, advice: &str) {
+        self.advice = line(&self.advice, advice).trim_start_matches("; ").to_owned();
+    }
+
     /// Copies what a remote returned out of its memory, cut and neutralised. Panics are distinguished by the stage they
     /// happened in; an author's code that is no code becomes the stage's.
     pub fn from_remote(stage: Stage, error: &RemoteError) -> Self {
         let code = match error.code.as_str() {
-            RemoteError::PANICKED => format!("{stage}-panicked"),
-            code if code != RemoteError::FAILED && is_code(code) => code.to_owned(),
-            _ => format!("{stage}-failed"),
+            RemoteError::PANICKED => stage.panicked().into(),
+            code if code != RemoteError::FAILED && is_code(code) => FailureCode::of(code),
+            _ => stage.failed().into(),
         };
         // Told by the code: making a surface and giving it its state is one call.
-        let stage = if code.starts_with("restore-") { Stage::Restore } else { stage };
+        let stage = if code.as_str().starts_with("restore-") { Stage::Restore } else { stage };
         let advice = match stage {
-            Stage::Retire => "tell its author",
-            _ => "press Restart to start it again, and tell its author, with the details",
+            _ if error.code != RemoteError::PANICKED => "",
+            Stage::Retire => "report this to the plugin's author",
+            _ => "press Restart to start it again, and report this to the plugin's author, with the details",
         };
         let message = text::lines(&error.message, limits::MESSAGE);
         let place = text::line(&error.location, limits::LOCATION);
-        let message = match (error.code.as_str(), place.as_str()) {
-            (RemoteError::PANICKED, "") => format!("the remote panicked: {message}; {advice}"),
-            (RemoteError::PANICKED, place) => format!("the remote panicked at {place}: {message}; {advice}"),
+        let summary = match (error.code.as_str(), place.as_str()) {
+            (RemoteError::PANICKED, "") => format!("the remote panicked: {message}"),
+            (RemoteError::PANICKED, place) => format!("the remote panicked at {place}: {message}"),
             _ => message,
         };
-        Self { stage, code, message, details: text::lines(&error.backtrace, limits::DETAILS) }
+        Self::new(stage, code, summary, advice).with_details(text::lines(&error.backtrace, limits::DETAILS))
     }
 
     /// Everything, as text for a clipboard.
     pub fn report(&self, remote: &str) -> String {
         let mut text =
-            format!("remote: {remote}\nstage: {}\ncode: {}\n{}\n", self.stage, self.code, self.message);
+            format!("remote: {remote}\nstage: {}\ncode: {}\n{}\n", self.stage, self.code, self.line());
         if !self.details.is_empty() {
             text.push('\n');
             text.push_str(&self.details);
@@ -125,11 +254,56 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]", self.message, self.code)
+        write!(f, "{} [{}]", self.line(), self.code)
     }
 }
 
 impl std::error::Error for Failure {}
+
+/// An error that reaches the user: its [`Display`](fmt::Display) states what happened and where.
+pub trait Advise: fmt::Display {
+    /// Returns the stable code.
+    fn code(&self) -> FailureCode;
+
+    /// Returns what to do; may be empty.
+    fn advice(&self) -> String;
+
+    /// Returns all of it in one line, as in logs.
+    fn line(&self) -> String {
+        line(&self.to_string(), &self.advice())
+    }
+}
+
+/// Implements [`Advise`] by the methods of the same names.
+macro_rules! advise {
+    ($($error:ty),+) => {
+        $(impl Advise for $error {
+            fn code(&self) -> FailureCode {
+                self.code().into()
+            }
+
+            fn advice(&self) -> String {
+                self.advice().into()
+            }
+        })+
+    };
+}
+
+advise!(
+    ArchiveError,
+    AuthError,
+    ChoicesError,
+    ConfigError,
+    FrameError,
+    LibraryError,
+    LoadError,
+    SpawnError,
+    WindowError
+);
+
+fn line(summary: &str, advice: &str) -> String {
+    if advice.is_empty() { summary.to_owned() } else { format!("{summary}; {advice}") }
+}
 
 /// Returns true for kebab-case within the limit.
 fn is_code(code: &str) -> bool {
@@ -166,8 +340,8 @@ mod tests {
         let huge = "m".repeat(64 << 20);
         for code in [RemoteError::PANICKED, "author-s-own", &huge] {
             let failure = Failure::from_remote(Stage::Frame, &error(code, &huge));
-            assert!(failure.code.len() <= limits::CODE, "{}", failure.code.len());
-            assert!(failure.message.len() <= limits::MESSAGE + limits::LOCATION + 200);
+            assert!(failure.code.as_str().len() <= limits::CODE, "{}", failure.code);
+            assert!(failure.summary.len() <= limits::MESSAGE + limits::LOCATION + 200);
             assert!(failure.details.len() <= limits::DETAILS);
         }
     }
@@ -177,7 +351,7 @@ mod tests {
         let text = "a\u{1b}[2J\r\u{7}\u{9b}31m\u{202e}b\nc\0";
         for code in [RemoteError::PANICKED, RemoteError::FAILED, text] {
             let failure = Failure::from_remote(Stage::Open, &error(code, text));
-            let all = format!("{}{}{}", failure.code, failure.message, failure.details);
+            let all = format!("{}{}{}", failure.code, failure.line(), failure.details);
             assert!(!all.replace('\n', "").contains(text::is_deceptive), "{all:?}");
         }
     }
@@ -193,7 +367,11 @@ mod tests {
             ("x\u{1b}[31m", "new-failed"),
             (RemoteError::PANICKED, "new-panicked"),
         ] {
-            assert_eq!(Failure::from_remote(Stage::Open, &error(given, "")).code, expected, "{given:?}");
+            assert_eq!(
+                Failure::from_remote(Stage::Open, &error(given, "")).code.as_str(),
+                expected,
+                "{given:?}"
+            );
         }
     }
 }

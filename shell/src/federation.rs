@@ -13,6 +13,7 @@ use negotiation::manifest::RemoteManifest;
 use plugin_api::abi::{Font, RemoteEntryRef};
 use shared_store::Store;
 
+use crate::catalogue::Code;
 use crate::compositor::Surface;
 use crate::config::Config;
 use crate::failure::{Failure, SharedFailure, Stage};
@@ -73,8 +74,8 @@ impl Federation {
         wake: Wake,
     ) -> Result<Self, Failure> {
         let text = entry.descriptor()();
-        let manifest =
-            RemoteManifest::from_json(text.as_str()).map_err(|e| Failure::new(Stage::Discover, e.code(), e))?;
+        let manifest = RemoteManifest::from_json(text.as_str())
+            .map_err(|e| Failure::new(Stage::Discover, Code::from(&e), e.summary(), e.advice()))?;
         let config = Config { watch: false, ..config };
         let remote = Remote::linked_in(entry, manifest);
         Ok(Self::with_remotes(config, fonts, wake, |_| BTreeMap::from([(remote.alias().to_owned(), remote)])))

@@ -14,7 +14,7 @@ use egui::{Context, OutputCommand};
 use negotiation::text;
 use url::Url;
 
-use crate::{limits, spawn::spawn};
+use crate::{catalogue::Code, limits, spawn::spawn};
 
 /// Opens the links of `ctx` from now on, in place of the window's thread.
 pub(crate) fn install(ctx: &Context) {
@@ -72,7 +72,7 @@ fn open(address: &str, opener: impl FnOnce(&str) -> io::Result<()> + Send + 'sta
     let running = Running;
     if before >= limits::LINKS {
         tracing::warn!(
-            code = "link-failed",
+            code = Code::LinkFailed.as_str(),
             "a link was not opened, because {before} others are still being opened; check that the desktop's browser \
              starts: {address}"
         );
@@ -83,13 +83,13 @@ fn open(address: &str, opener: impl FnOnce(&str) -> io::Result<()> + Send + 'sta
         let _running = running;
         if let Err(error) = opener(&url) {
             tracing::warn!(
-                code = "link-failed",
+                code = Code::LinkFailed.as_str(),
                 "a link cannot be opened ({error}); set a default browser: {url}"
             );
         }
     };
     if let Err(error) = spawn("link", "open a link", open) {
-        tracing::warn!(code = "link-failed", "{error}: {address}");
+        tracing::warn!(code = Code::LinkFailed.as_str(), "{error}: {address}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::file;
+use crate::{catalogue::Code, file};
 
 /// A lock that ends with the value, or with its process.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ fn report_unsupported(error: &io::Error, path: &Path) {
     static REPORTED: Once = Once::new();
     REPORTED.call_once(|| {
         tracing::warn!(
-            code = "lock-unsupported",
+            code = Code::LockUnsupported.as_str(),
             "the file system of the data folder has no locks ({error}), so simultaneous changes by several shells and \
              commands may be lost; name a local folder with --data-dir: {}",
             path.display()

@@ -7,6 +7,8 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
+use crate::catalogue::Code;
+
 /// The variable that filters the log.
 const LOG: &str = "PULSE_SHELL_LOG";
 
@@ -30,7 +32,7 @@ pub fn init() {
         .try_init();
     if let Some(error) = wrong {
         tracing::warn!(
-            code = "log-filter-invalid",
+            code = Code::LogFilterInvalid.as_str(),
             "{LOG} is not applied ({error}); write LEVEL or TARGET=LEVEL,…, with a level of error, warn, info, debug, \
              trace or off"
         );
@@ -69,7 +71,7 @@ pub(crate) mod tests {
     }
 
     /// Returns the number of lines of a log with this code.
-    pub(crate) fn count(log: &str, code: &str) -> usize {
+    pub(crate) fn count(log: &str, code: Code) -> usize {
         log.matches(&format!("code=\"{code}\"")).count()
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use plugin_api::abi::{Font, FrameInput};
 
 use crate::{
+    catalogue::Code,
     compositor::{Mailbox, Source},
     data::panels::SavedPanel,
     failure::{Failure, SharedFailure, Stage},
@@ -26,7 +27,7 @@ mod thread;
 pub(crate) use ended::Provider;
 pub use ended::{Retired, Waiting};
 pub use module::{Bound, Module};
-pub use thread::{Code, OnThread};
+pub use thread::{Binary, OnThread};
 
 /// Time that a remote has to close its surfaces and end its threads.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
@@ -100,17 +101,17 @@ impl dyn Placement + '_ {
 /// Returns the failure of a generation that does not return from a call while it starts.
 pub(crate) fn hung(stage: Stage, waited: Duration) -> Failure {
     let (code, what) = match stage {
-        Stage::Load => ("load-hung", "is loaded"),
-        Stage::Init => ("init-hung", "starts"),
-        Stage::Open => ("new-hung", "opens a panel"),
-        _ => ("frame-hung", "draws its first picture"),
+        Stage::Load => (Code::LoadHung, "is loaded"),
+        Stage::Init => (Code::InitHung, "starts"),
+        Stage::Open => (Code::NewHung, "opens a panel"),
+        _ => (Code::FrameHung, "draws its first picture"),
     };
     let text = format!(
-        "the remote has not answered for {} s while it {what}; its thread and its library are kept until the shell \
-         ends; report this to the plugin's author",
+        "the remote has not answered for {} s while it {what}; its thread and its library stay loaded until Pulse \
+         exits",
         waited.as_secs()
     );
-    Failure::new(stage, code, text)
+    Failure::new(stage, code, text, "report this to the plugin's author")
 }
 
 /// State that a generation of a remote has reached.

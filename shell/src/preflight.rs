@@ -273,7 +273,8 @@ fn lost(guard: &mut GuardProcess, subject: &Subject) -> Failure {
 
 fn relocated(event: Event, subject: &Subject, folder: &Path) -> Event {
     let relocated = |failure: Failure| Failure {
-        message: subject.relocate(&failure.message, folder),
+        summary: subject.relocate(&failure.summary, folder),
+        advice: subject.relocate(&failure.advice, folder),
         details: subject.relocate(&failure.details, folder),
         ..failure
     };

@@ -5,28 +5,36 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Advise, Failure, Stage},
+};
 
 /// The system refuses a thread.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot spawn a thread to {what} ({error}); end other programs or raise the limit, then try again")]
+#[error("cannot spawn a thread to {what} ({error})")]
 pub(crate) struct SpawnError {
     what: String,
     error: io::Error,
 }
 
 impl SpawnError {
-    /// The stable code.
-    pub(crate) const CODE: &'static str = "no-thread";
+    pub(crate) fn code(&self) -> Code {
+        Code::NoThread
+    }
+
+    pub(crate) fn advice(&self) -> &'static str {
+        "end other programs or raise the limit, then try again"
+    }
 
     /// Returns the failure of a remote that lacks the thread.
     pub(crate) fn failure(&self, stage: Stage) -> Failure {
-        Failure::new(stage, Self::CODE, self)
+        Failure::of(stage, self)
     }
 
     /// Logs that the shell lacks the thread.
     pub(crate) fn log(&self) {
-        tracing::error!(code = Self::CODE, "{self}");
+        tracing::error!(code = self.code().as_str(), "{}", self.line());
     }
 }
 

@@ -13,9 +13,10 @@ use std::{
 
 use egui::{Pos2, RawInput, Rect, Vec2};
 use negotiation::manifest::RemoteRef;
-use plugin_api::{abi::RemoteError, tokens};
+use plugin_api::tokens;
 
 use crate::{
+    catalogue::Code,
     compositor::{Scene, Surface},
     config::{Config, Options, read_manifest},
     data::private::{self, Places},
@@ -80,7 +81,8 @@ pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), F
         })
     };
     let rename = |failure: Failure| Failure {
-        message: rename(&failure.message),
+        summary: rename(&failure.summary),
+        advice: rename(&failure.advice),
         details: rename(&failure.details),
         ..failure
     };
@@ -102,7 +104,7 @@ struct Aliases<'a> {
 fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_>), Failure> {
     let options = Options { config: subject.host.clone(), data_dir: Some(data_dir), ..Options::default() };
     let config = if subject.host.is_some() { Config::load(&options) } else { Config::folders(&options) };
-    let mut config = config.map_err(|e| Failure::new(Stage::Discover, e.code(), e.to_string()))?;
+    let mut config = config.map_err(|e| Failure::of(Stage::Discover, &e))?;
     let configured = std::mem::take(&mut config.host.remotes);
     // Grants go by the alias.
     let place = |path: &Path| -> Result<(String, RemoteRef), Failure> {
@@ -130,9 +132,7 @@ fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_
 
 /// Returns true for an error of the author's own: no user is signed in during a trial, and there is no data.
 fn may_open_later(failure: &Failure) -> bool {
-    failure.stage == Stage::Open
-        && failure.code != "new-panicked"
-        && failure.code != RemoteError::EXPOSE_UNKNOWN
+    failure.stage == Stage::Open && failure.code != Code::NewPanicked && failure.code != Code::ExposeUnknown
 }
 
 /// A federation on trial. It is never dropped: that would unload libraries and wait.

@@ -32,14 +32,22 @@ impl fmt::Display for Unsafe {
             }
             Self::Writable(path) => {
                 let path = path.display();
-                write!(f, "it is writable for other users; take that right away with `chmod go-w {path}`")
+                write!(f, "it is writable for other users: {path}")
             }
-            Self::Foreign { owner, path } => write!(
-                f,
-                "its owner is another user (number {owner}); make a copy of your own, or let an administrator \
-                 `chown` it: {}",
-                path.display()
-            ),
+            Self::Foreign { owner, path } => {
+                write!(f, "its owner is another user (number {owner}): {}", path.display())
+            }
+        }
+    }
+}
+
+impl Unsafe {
+    /// Returns what to do.
+    pub(crate) fn advice(&self) -> String {
+        match self {
+            Self::Unreadable(..) => "let this user read it".to_owned(),
+            Self::Writable(path) => format!("take that right away with `chmod go-w {}`", path.display()),
+            Self::Foreign { .. } => "make a copy of your own, or let an administrator `chown` it".to_owned(),
         }
     }
 }

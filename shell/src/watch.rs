@@ -30,6 +30,7 @@ use notify::{
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::{
+    catalogue::Code,
     data::drop_folder::{self, is_plugin},
     failure::Failure,
     spawn::{SpawnError, spawn},
@@ -536,7 +537,7 @@ impl Follower {
     fn tell_limit(&mut self, error: &notify::Error) {
         if !mem::replace(&mut self.told_limit, true) {
             tracing::warn!(
-                code = "watch-limited",
+                code = Code::WatchLimited.as_str(),
                 "the system does not tell of changes to the files of remotes ({error}), so they are noticed within two \
                  seconds instead of at once; raise its limit of watches"
             );

@@ -117,7 +117,7 @@ fn a_thread_that_was_left_behind_is_seen() {
     installation.rebuild(scripted, &[(&version(0), &version(1))]);
     shell.drive("a good one takes over", |shell| shell.entry(SCRIPTED).generation() == 2);
     shell.drive("what stays is counted", |shell| shell.federation.retiring().leaked().len() == 1);
-    assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "library-threads");
+    assert_eq!(shell.federation.retiring().leaked()[0].failure.code, pulse::catalogue::Code::LibraryThreads);
     let after = Figures::of(&shell, SCRIPTED);
     assert_eq!((before.libraries.len(), after.libraries.len()), (1, 2), "and so it is for the kernel");
     installation.write(&format!("data/remotes/{SCRIPTED}/end-thread"), "");

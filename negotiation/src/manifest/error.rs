@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::MANIFEST_VERSION;
 
-/// A manifest that cannot be used; the message is one sentence and says what to do next.
+/// A manifest that cannot be used; the message is one sentence, [`summary`](Self::summary) and
+/// [`advice`](Self::advice) are its parts.
 ///
 /// The path of the file is the caller's to add: the text may come from a library's section.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ManifestError {
     /// The text is larger than any manifest.
     #[error("the manifest has {bytes} bytes and at most {limit} are read: check that this is the right file")]
@@ -59,6 +59,32 @@ impl ManifestError {
             Self::NotJson { .. } => "manifest-not-json",
             Self::Version { .. } => "manifest-version",
             Self::Invalid { .. } => "manifest-invalid",
+        }
+    }
+
+    /// Returns what is wrong, and where.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::TooLarge { bytes, limit } => {
+                format!("the manifest has {bytes} bytes and at most {limit} are read")
+            }
+            Self::NotJson { problem, line, column } => {
+                format!("the manifest is not JSON: {problem} (line {line}, column {column})")
+            }
+            Self::Version { found, place } => format!(
+                "manifestVersion {found} is unknown: this build reads manifestVersion {MANIFEST_VERSION} ({place})"
+            ),
+            Self::Invalid { problem, place, .. } => format!("{problem} ({place})"),
+        }
+    }
+
+    /// Returns what to do.
+    pub fn advice(&self) -> String {
+        match self {
+            Self::TooLarge { .. } => "check that this is the right file".to_owned(),
+            Self::NotJson { .. } => "correct it there".to_owned(),
+            Self::Version { found, .. } => format!("rewrite the manifest or use a build that reads {found}"),
+            Self::Invalid { hint, .. } => hint.clone().unwrap_or_else(|| "correct it there".to_owned()),
         }
     }
 

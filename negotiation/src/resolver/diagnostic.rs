@@ -13,7 +13,6 @@ use super::group::{Barred, Gets, Group};
 
 /// The kinds of things that a plan says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum Code {
     /// A remote cannot be admitted because another would then be refused.
     Conflict,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use egui::{Context, Label, RichText, Ui};
+use egui::{Context, RichText, Ui};
 use plugin_api::{
     theme::{Tone, caption, color, copy_ui, middle, middle_card_ui, primary, secondary, strong},
     tokens::Tokens,
@@ -16,13 +16,14 @@ use plugin_api::{
 
 use super::{
     Shell, WindowError, close_at_request,
-    parts::{code_ui, shortened},
+    parts::{code_ui, message_ui, shortened},
     state::State,
     waker_now, window,
 };
 use crate::{
     config::{Config, ConfigError, Options},
     ending::Ending,
+    failure::Advise,
     fonts,
     spawn::spawn,
 };
@@ -159,8 +160,8 @@ impl Broken {
         let text = |ui: &mut Ui| {
             ui.label(strong(t, "The host's manifest cannot be used", t.font_size[2]));
             let text = RichText::new(shortened(&self.error.to_string())).color(color(t.text));
-            ui.add(Label::new(text).wrap().selectable(true));
-            code_ui(ui, t, self.error.code(), Tone::Neutral);
+            message_ui(ui, t, text, &self.error.advice());
+            code_ui(ui, t, &self.error.code().into(), Tone::Neutral);
             ui.label(caption(t, "Pulse starts as soon as the file is corrected."));
         };
         middle_card_ui(ui, Tone::Danger, place, text, |ui| {
@@ -169,7 +170,9 @@ impl Broken {
                     // Without its thread there is nothing to ask.
                     let _ = self.retry.send(());
                 }
-                copy_ui(ui, secondary("Copy details"), || format!("{} [{}]", self.error, self.error.code()));
+                copy_ui(ui, secondary("Copy details"), || {
+                    format!("{} [{}]", self.error.line(), self.error.code())
+                });
             });
         });
     }

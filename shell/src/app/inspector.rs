@@ -12,6 +12,7 @@ use plugin_api::{
 use serde::{Deserialize, Serialize};
 
 use super::{Shell, parts::code_ui};
+use crate::failure::FailureCode;
 use crate::failure::sentence;
 use crate::federation::Federation;
 
@@ -197,7 +198,7 @@ fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&s
 }
 
 /// A sentence with its code.
-pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, tone: Tone, code: &str, text: &str) {
+pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, tone: Tone, code: &FailureCode, text: &str) {
     ui.label(tone.caption(t, text));
     code_ui(ui, t, code, Tone::Neutral);
 }

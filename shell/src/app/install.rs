@@ -16,12 +16,12 @@ use plugin_api::{
 use super::{
     action::Action,
     messages::{Message, Press},
-    parts::code_ui,
+    parts::failure_ui,
 };
 use crate::{
     config::Config,
     data::drop_folder::{DropFolder, Installed},
-    failure::{Failure, SharedFailure, Stage, sentence},
+    failure::{Failure, SharedFailure, Stage},
     federation::{Federation, Place},
     placement::Wake,
     spawn::spawn,
@@ -182,8 +182,7 @@ impl Dialog {
             ui.label(caption(t, self.hint));
         }
         if let Some(failure) = &self.failure {
-            ui.label(Tone::Danger.caption(t, sentence(&failure.message)));
-            code_ui(ui, t, &failure.code, Tone::Neutral);
+            failure_ui(ui, t, Tone::Danger, failure);
         }
         ui.horizontal(|ui| {
             let text = if self.installing { "Installing…" } else { "Install" };
@@ -252,6 +251,7 @@ mod tests {
     use plugin_api::tokens::LIGHT;
 
     use super::*;
+    use crate::catalogue::Code;
     use crate::config::Options;
 
     #[derive(Debug)]
@@ -299,6 +299,6 @@ mod tests {
         assert!(dropped.iter().all(|name| name != "Drop to install"), "{dropped:?}");
         let [result] = &*install.running else { panic!("it is being installed") };
         let failure = result.recv().expect("an answer").expect_err("it is no manifest");
-        assert_eq!(failure.code, "manifest-not-json");
+        assert_eq!(failure.code, Code::ManifestNotJson);
     }
 }

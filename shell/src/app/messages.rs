@@ -11,7 +11,7 @@ use std::{
 use negotiation::text;
 
 use crate::{
-    failure::{SharedFailure, sentence},
+    failure::{Failure, FailureCode, SharedFailure, sentence},
     federation::{Event, Notification, Topic},
 };
 
@@ -54,7 +54,9 @@ pub(super) struct Message {
     topic: Option<Topic>,
     title: String,
     text: String,
-    code: Option<String>,
+    /// What to do; may be empty.
+    advice: String,
+    code: Option<FailureCode>,
     /// The button's text, its accessible name, and its effect.
     button: Option<(&'static str, String, Press)>,
     /// The number of times it was given.
@@ -76,6 +78,7 @@ impl Message {
             topic: None,
             title: title.into(),
             text: text::lines(text.as_ref(), LONGEST),
+            advice: String::new(),
             code: None,
             button: None,
             count: 1,
@@ -88,9 +91,14 @@ impl Message {
 
     /// A failure, as a notice.
     pub(super) fn failure(title: impl Into<String>, failure: &SharedFailure) -> Self {
-        let text = sentence(&failure.message);
-        let code = Some(failure.code.clone());
-        Self { weight: Weight::Error, code, notice: true, ..Self::info(title, text) }
+        Self { weight: Weight::Error, notice: true, ..Self::info(title, "").because(failure, "") }
+    }
+
+    /// The message with what went wrong, behind `lead`.
+    fn because(self, failure: &Failure, lead: &str) -> Self {
+        let text = text::lines(&format!("{lead}{}", sentence(&failure.summary)), LONGEST);
+        let advice = text::lines(&sentence(&failure.advice), LONGEST);
+        Self { text, advice, code: Some(failure.code.clone()), ..self }
     }
 
     /// The message with a button.
@@ -138,11 +146,12 @@ impl Message {
                 (Weight::Error, true, format!("Couldn't save a decision about {title}"), String::new())
             }
         };
-        let why = failure.as_ref().map(|failure| sentence(&failure.message)).unwrap_or_default();
-        let code = failure.as_ref().map(|failure| failure.code.clone());
         let (alias, topic) = (Some(alias.clone()), event.topic());
-        let message =
-            Self { weight, notice, alias, topic, code, at: *at, ..Self::info(head, format!("{lead}{why}")) };
+        let message = Self { weight, notice, alias, topic, at: *at, ..Self::info(head, &lead) };
+        let message = match failure {
+            Some(failure) => message.because(failure, &lead),
+            None => message,
+        };
         let alias = told.alias.clone();
         match event {
             Event::Replaced { .. } | Event::Kept => message,
@@ -156,7 +165,8 @@ impl Message {
     /// Returns all of it in one line.
     pub(super) fn line(&self) -> String {
         let code = self.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-        let text = text::line(&self.text, LONGEST);
+        let parts = [&self.text, &self.advice].map(|part| text::line(part, LONGEST));
+        let text = parts.join("; ").trim_matches([';', ' ']).to_owned();
         if text.is_empty() { format!("{}{code}", self.title) } else { format!("{}: {text}{code}", self.title) }
     }
 
@@ -226,10 +236,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::failure::{Failure, Stage};
+    use crate::{
+        catalogue::Code,
+        failure::{Failure, Stage},
+    };
 
     fn failure(text: &str) -> SharedFailure {
-        Arc::new(Failure::new(Stage::Check, "library-not-a-library", text))
+        Arc::new(Failure::new(Stage::Check, Code::LibraryNotALibrary, text, ""))
     }
 
     fn told(event: Event, text: &str) -> Notification {

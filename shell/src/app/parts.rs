@@ -11,7 +11,7 @@ use plugin_api::{
 
 use crate::{
     catalogue,
-    failure::{Failure, Stage, sentence},
+    failure::{Failure, FailureCode, Stage, sentence},
 };
 
 /// The line of a manifest that would admit a remote, to be copied.
@@ -25,11 +25,25 @@ pub(super) fn fix_ui(ui: &mut Ui, t: &Tokens, fix: &str) {
 }
 
 /// A code, with what the catalogue says of it on hover.
-pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &str, tone: Tone) {
-    let label = ui.label(RichText::new(code).monospace().size(t.font_size[0]).color(tone.ink(t)));
-    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code) {
+pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &FailureCode, tone: Tone) {
+    let label = ui.label(RichText::new(code.as_str()).monospace().size(t.font_size[0]).color(tone.ink(t)));
+    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code.as_str()) {
         label.on_hover_text(format!("{meaning}\n\nCause: {cause}\n\nWhat to do: {remedy}"));
     }
+}
+
+/// Summary and advice, as sentences of their own.
+pub(super) fn message_ui(ui: &mut Ui, t: &Tokens, summary: RichText, advice: &str) {
+    ui.add(Label::new(summary).wrap().selectable(true));
+    if !advice.is_empty() {
+        ui.add(Label::new(caption(t, shortened(advice))).wrap().selectable(true));
+    }
+}
+
+/// A failure as a remark.
+pub(super) fn failure_ui(ui: &mut Ui, t: &Tokens, tone: Tone, failure: &Failure) {
+    message_ui(ui, t, tone.caption(t, shortened(&failure.summary)), &failure.advice);
+    code_ui(ui, t, &failure.code, Tone::Neutral);
 }
 
 /// What more there is to a failure, on demand.

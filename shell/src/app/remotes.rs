@@ -17,7 +17,7 @@ use super::{
     Key, Shell,
     action::{Action, RollBack},
     inspector::{remark_ui, shares_ui},
-    parts::{ago, details_ui, fix_ui, millis, shortened, step},
+    parts::{ago, details_ui, failure_ui, fix_ui, millis, step},
     slot::{Slot, doing},
 };
 use crate::{
@@ -57,7 +57,7 @@ impl Shell {
             card_ui(ui, |ui| {
                 ui.label(strong(t, self.federation.negotiator().plan().host(), t.font_size[1]));
                 for problem in problems {
-                    remark_ui(ui, t, Tone::Warning, &problem.code, &sentence(&problem.message));
+                    failure_ui(ui, t, Tone::Warning, problem);
                 }
             });
         }
@@ -110,7 +110,7 @@ impl Shown<'_> {
         times_ui(ui, t, &entry.times());
         for Warning { code, text, fix, count, .. } in self.federation.negotiator().warnings_of(self.entry) {
             let times = if *count > 1 { format!(" (in {count} plans)") } else { String::new() };
-            remark_ui(ui, t, Tone::Warning, code, &format!("{text}{times}"));
+            remark_ui(ui, t, Tone::Warning, &(*code).into(), &format!("{text}{times}"));
             if let Some(fix) = fix {
                 ui.label(caption(t, fix));
             }
@@ -170,7 +170,8 @@ impl Shown<'_> {
         let known = state.beside.as_ref().is_some_and(|(of, at, _)| of == path && *at == written);
         if !known {
             let version = read_manifest(path).map(|written| written.manifest.version.to_string());
-            state.beside = Some((path.to_owned(), written, version.unwrap_or_else(|failure| failure.code)));
+            state.beside =
+                Some((path.to_owned(), written, version.unwrap_or_else(|failure| failure.code.into())));
         }
         let (_, _, version) = state.beside.as_ref()?;
         ui.horizontal(|ui| {
@@ -201,20 +202,15 @@ impl Shown<'_> {
         let last = self.entry.last_failure();
         if let Some(now) = now {
             let tone = if matches!(status, Status::Failed(_)) { Tone::Danger } else { Tone::Neutral };
-            remark_ui(ui, t, tone, &now.code, &shortened(&now.message));
+            failure_ui(ui, t, tone, now);
             if let Some(fix) = self.federation.fix(self.entry) {
                 fix_ui(ui, t, &fix);
             }
         }
         if let Some((failure, at)) = last {
             if now != Some(failure) {
-                remark_ui(
-                    ui,
-                    t,
-                    Tone::Neutral,
-                    &failure.code,
-                    &format!("Last: {}", shortened(&failure.message)),
-                );
+                caption_ui(ui, "Last failure".to_owned());
+                failure_ui(ui, t, Tone::Neutral, failure);
             }
             caption_ui(ui, format!("{}. Step: {}", sentence(ago(at)), step(failure.stage)));
         }
@@ -312,7 +308,7 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
                 format!("generation {generation}")
             };
             ui.label(caption(t, format!("{remote}, {which}")).color(color(t.text)));
-            remark_ui(ui, t, Tone::Neutral, &failure.code, &sentence(&failure.message));
+            failure_ui(ui, t, Tone::Neutral, failure);
         }
     });
 }

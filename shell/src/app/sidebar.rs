@@ -9,7 +9,11 @@ use plugin_api::{
 };
 use shared_store::AUTH;
 
-use super::{Key, Shell, slot::Slot};
+use super::{
+    Key, Shell,
+    parts::{code_ui, message_ui},
+    slot::Slot,
+};
 use crate::{
     auth::{AuthService, AuthStatus, Timing},
     failure::sentence,
@@ -104,7 +108,8 @@ impl Shell {
         let Some(service) = &self.auth else { return };
         if let Some(AuthStatus::Failed(error)) = &status {
             egui::ScrollArea::vertical().max_height(104.0).show(ui, |ui| {
-                ui.label(Tone::Danger.caption(t, format!("{} [{}]", sentence(error), error.code())));
+                message_ui(ui, t, Tone::Danger.caption(t, sentence(error)), error.advice());
+                code_ui(ui, t, &error.code().into(), Tone::Neutral);
             });
             ui.add_space(t.space[2]);
         }
@@ -177,7 +182,7 @@ fn entry_ui(
     painter.circle_filled(Pos2::new(rect.right() - 14.0, rect.center().y), 3.5, color(dot));
     let mut text = format!("{title}: {}", status.word());
     let failure = match status {
-        Status::Failed(failure) | Status::Off(failure) => Some(sentence(&failure.message)),
+        Status::Failed(failure) | Status::Off(failure) => Some(sentence(&failure.summary)),
         _ => None,
     };
     for line in failure.iter().chain(warnings) {

@@ -13,7 +13,7 @@ use plugin_api::{
 
 use super::{
     action::{Action, RollBack},
-    parts::{ago, code_ui, details_ui, fix_ui, millis, shortened, step},
+    parts::{ago, code_ui, details_ui, fix_ui, message_ui, millis, shortened, step},
 };
 use crate::{
     compositor::{Health, Scene, Surface},
@@ -267,7 +267,8 @@ impl Slot {
                     pill_ui(ui, "Last picture", Tone::Warning);
                 }
             });
-            ui.add(Label::new(RichText::new(shortened(&failure.message)).color(color(t.text))).wrap());
+            let summary = RichText::new(shortened(&failure.summary)).color(color(t.text));
+            message_ui(ui, t, summary, &failure.advice);
             if let Some(Disabled { by, at, .. }) =
                 entry.and_then(|entry| federation.inventory().disabled(entry))
             {
@@ -356,7 +357,7 @@ fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
         if let Some(fix) = &warning.fix {
             ui.add(Label::new(line(fix)).wrap().selectable(true));
         }
-        code_ui(ui, t, warning.code, Tone::Warning);
+        code_ui(ui, t, &warning.code.into(), Tone::Warning);
     };
     strip_ui(ui, Tone::Warning, text, [secondary("Dismiss")]).is_some()
 }

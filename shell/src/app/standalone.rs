@@ -32,7 +32,7 @@ use crate::{
     compositor::Scene,
     config::{Config, ConfigError, Options, read_manifest},
     ending::Ending,
-    failure::Failure,
+    failure::{Advise, Failure, FailureCode},
     federation::Federation,
     fonts, log,
 };
@@ -45,20 +45,27 @@ pub enum StandaloneError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The remote cannot be found or read.
-    #[error("{}", .0.message)]
+    #[error("{}", .0.summary)]
     Remote(#[from] Failure),
     /// No window.
     #[error(transparent)]
     Window(#[from] WindowError),
 }
 
-impl StandaloneError {
-    /// The stable code.
-    pub fn code(&self) -> &str {
+impl Advise for StandaloneError {
+    fn code(&self) -> FailureCode {
         match self {
-            Self::Config(error) => error.code(),
-            Self::Remote(error) => &error.code,
-            Self::Window(error) => error.code(),
+            Self::Config(error) => error.code().into(),
+            Self::Remote(error) => error.code.clone(),
+            Self::Window(error) => error.code().into(),
+        }
+    }
+
+    fn advice(&self) -> String {
+        match self {
+            Self::Config(error) => error.advice(),
+            Self::Remote(error) => error.advice.clone(),
+            Self::Window(error) => error.advice().to_owned(),
         }
     }
 }
@@ -85,6 +92,7 @@ pub fn main(entry: RemoteEntryRef) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error} [{}]", error.code());
+            eprintln!("help: {}", error.advice());
             ExitCode::FAILURE
         }
     }
@@ -164,7 +172,7 @@ impl eframe::App for Alone {
             if let Some((alias, expose)) = first {
                 let action = self.slot.ui(ui, &scene, &mut self.federation, &alias, &expose);
                 if let Some(Err(failure)) = action.map(|action| action.run(&mut self.federation, &alias)) {
-                    tracing::warn!(remote = alias, code = failure.code, "{}", failure.message);
+                    tracing::warn!(remote = alias, code = failure.code.as_str(), "{}", failure.line());
                 }
             }
         });

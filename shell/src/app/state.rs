@@ -9,7 +9,7 @@ use egui::{Context, Pos2};
 use serde::{Deserialize, Serialize};
 
 use super::{inspector::Inspector, theme::Preference, window::Placement};
-use crate::file;
+use crate::{catalogue::Code, file};
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
@@ -50,7 +50,7 @@ impl State {
         };
         let saved = read().unwrap_or_else(|error| {
             tracing::warn!(
-                code = "window-state-unreadable",
+                code = Code::WindowStateUnreadable.as_str(),
                 "the window has its first size and theme again, for what it had cannot be read ({error}); let this \
                  user read and write the file, or remove it: {}",
                 file.display()
@@ -102,7 +102,7 @@ impl State {
         let save = || file::replace(&self.file, &serde_json::to_vec_pretty(self)?);
         if let Err(error) = save() {
             tracing::warn!(
-                code = "window-state-unwritable",
+                code = Code::WindowStateUnwritable.as_str(),
                 "the window's size and theme are not remembered ({error}); make room and let this user write there, \
                  or name another folder with --data-dir: {}",
                 self.file.display()
@@ -119,7 +119,7 @@ mod tests {
     use crate::log::tests::capture;
 
     /// The log tells `code` once, with the file, or nothing.
-    fn check(told: &str, code: Option<&str>, file: &Path) {
+    fn check(told: &str, code: Option<Code>, file: &Path) {
         let Some(code) = code else { return assert_eq!(told, "") };
         assert!(told.contains(&format!("code=\"{code}\"")) && told.lines().count() == 1, "{told}");
         assert!(told.contains(&format!(": {}", file.display())), "{told}");
@@ -170,10 +170,10 @@ mod tests {
         check(&capture(|| state.save()), None, &file);
         assert_eq!(State::load(folder.path()).selected, state.selected);
         fs::write(&file, "{").expect("a file can be written");
-        check(&capture(load), Some("window-state-unreadable"), &file);
+        check(&capture(load), Some(Code::WindowStateUnreadable), &file);
         fs::remove_file(&file).expect("it is there");
         fs::create_dir(&file).expect("a folder in its place");
-        check(&capture(load), Some("window-state-unreadable"), &file);
-        check(&capture(|| state.save()), Some("window-state-unwritable"), &file);
+        check(&capture(load), Some(Code::WindowStateUnreadable), &file);
+        check(&capture(|| state.save()), Some(Code::WindowStateUnwritable), &file);
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use egui::{Context, Pos2, Rect, Vec2, ViewportBuilder, ViewportCommand};
 
-use crate::{compositor::Gpu, spawn::spawn};
+use crate::{catalogue::Code, compositor::Gpu, spawn::spawn};
 
 #[cfg(target_os = "linux")]
 mod display;
@@ -28,17 +28,11 @@ const SMALLEST: Vec2 = Vec2::new(480.0, 360.0);
 #[non_exhaustive]
 pub enum WindowError {
     /// Neither X11 nor Wayland.
-    #[error(
-        "there is no display: neither WAYLAND_DISPLAY nor DISPLAY is set; start pulse in a desktop session, or \
-         under a virtual one (`cargo xtask run` does that with Xvfb)"
-    )]
+    #[error("there is no display: neither WAYLAND_DISPLAY nor DISPLAY is set")]
     NoDisplay,
     /// Wayland alone, whose compositor does not answer.
     #[cfg(target_os = "linux")]
-    #[error(
-        "no Wayland compositor answers at WAYLAND_DISPLAY ({error}), and DISPLAY is not set; correct WAYLAND_DISPLAY \
-         and XDG_RUNTIME_DIR, or start pulse in a desktop session: {socket}"
-    )]
+    #[error("no Wayland compositor answers at WAYLAND_DISPLAY ({error}), and DISPLAY is not set: {socket}")]
     Wayland {
         /// The system's answer.
         error: std::io::Error,
@@ -46,42 +40,53 @@ pub enum WindowError {
         socket: String,
     },
     /// The display has ended while the window was open.
-    #[error(
-        "the display has ended, so the window is closed; what was open is saved; start pulse again on a display"
-    )]
+    #[error("the display has ended, so the window is closed; what was open is saved")]
     Gone,
     /// A scale that no window can have.
-    #[error(
-        "WINIT_X11_SCALE_FACTOR is `{0}`, and no window has such a scale; unset it, or set it to a number between 0.1 \
-         and 32 or to `randr`"
-    )]
+    #[error("WINIT_X11_SCALE_FACTOR is `{0}`, and no window has such a scale")]
     Scale(String),
     /// The system refuses.
-    #[error(
-        "the window cannot be opened: {0}; check that other programs open windows on this display, or start pulse \
-         under a virtual one (xvfb-run pulse)"
-    )]
+    #[error("the window cannot be opened: {0}")]
     Refused(String),
     /// A system library is missing.
-    #[error(
-        "the window cannot be opened, probably because a system library is missing ({0}); on Debian and Ubuntu: \
-         apt-get install libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2 libx11-xcb1 libegl1 libgl1 libvulkan1 \
-         mesa-vulkan-drivers"
-    )]
+    #[error("the window cannot be opened, probably because a system library is missing ({0})")]
     Library(String),
 }
 
 impl WindowError {
     /// The stable code.
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> Code {
         match self {
-            Self::NoDisplay => "window-no-display",
+            Self::NoDisplay => Code::WindowNoDisplay,
             #[cfg(target_os = "linux")]
-            Self::Wayland { .. } => "window-wayland",
-            Self::Gone => "window-gone",
-            Self::Scale(_) => "window-scale",
-            Self::Refused(_) => "window-refused",
-            Self::Library(_) => "window-library",
+            Self::Wayland { .. } => Code::WindowWayland,
+            Self::Gone => Code::WindowGone,
+            Self::Scale(_) => Code::WindowScale,
+            Self::Refused(_) => Code::WindowRefused,
+            Self::Library(_) => Code::WindowLibrary,
+        }
+    }
+
+    /// What to do.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::NoDisplay => {
+                "start pulse in a desktop session, or under a virtual one (`cargo xtask run` does that with Xvfb)"
+            }
+            #[cfg(target_os = "linux")]
+            Self::Wayland { .. } => {
+                "correct WAYLAND_DISPLAY and XDG_RUNTIME_DIR, or start pulse in a desktop session"
+            }
+            Self::Gone => "start pulse again on a display",
+            Self::Scale(_) => "unset it, or set it to a number between 0.1 and 32 or to `randr`",
+            Self::Refused(_) => {
+                "check that other programs open windows on this display, or start pulse under a virtual one \
+                 (xvfb-run pulse)"
+            }
+            Self::Library(_) => {
+                "on Debian and Ubuntu: apt-get install libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2 libx11-xcb1 \
+                 libegl1 libgl1 libvulkan1 mesa-vulkan-drivers"
+            }
         }
     }
 }
@@ -178,7 +183,7 @@ fn report_slow_display(opening: &Arc<AtomicBool>) {
         thread::sleep(LONG);
         if opening.load(Ordering::Acquire) {
             tracing::warn!(
-                code = "window-slow",
+                code = Code::WindowSlow.as_str(),
                 "the display has not opened the window within {LONG:?}, and the shell waits for it; check DISPLAY and \
                  WAYLAND_DISPLAY, and that other programs open windows there"
             );
@@ -392,9 +397,9 @@ mod tests {
         let library = r#"LibraryOpenError(OpenError { kind: Library, detail: "libXi.so.6: file too short" })"#;
         let (missing, refused) = ("Failed to load one of xlib's shared libraries", "Failed to open connection");
         for (text, debug, code, shown) in [
-            (missing, library, "window-library", format!("{missing}: libXi.so.6: file too short")),
-            (missing, "", "window-library", missing.to_owned()),
-            (refused, "XOpenDisplayFailed", "window-refused", refused.to_owned()),
+            (missing, library, Code::WindowLibrary, format!("{missing}: libXi.so.6: file too short")),
+            (missing, "", Code::WindowLibrary, missing.to_owned()),
+            (refused, "XOpenDisplayFailed", Code::WindowRefused, refused.to_owned()),
         ] {
             let of = |place: &str| WindowError::of(&format!("winit EventLoopError: {place}{text}"), debug);
             let error = of(place);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::catalogue::Code;
+
 /// Why a sign-in failed.
 ///
 /// No variant carries a token, an answer's body or the credentials part of an address.
@@ -11,15 +13,13 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum AuthError {
     /// The `auth` settings cannot be used as they stand.
-    #[error(
-        "the `auth` settings cannot be used: {reason}; correct them in the host's configuration, then retry"
-    )]
+    #[error("the `auth` settings cannot be used: {reason}")]
     ConfigInvalid {
         /// What is wrong with which setting.
         reason: String,
     },
     /// The profile file is not the JSON that was expected. It is left as it is.
-    #[error("the profile is not valid at line {line}, column {column}: {reason}; correct the file, or delete it to get a new one, then retry: {}", .path.display())]
+    #[error("the profile is not valid at line {line}, column {column}: {reason}: {}", .path.display())]
     ProfileInvalid {
         /// The first line is 1.
         line: usize,
@@ -31,7 +31,7 @@ pub enum AuthError {
         path: PathBuf,
     },
     /// The profile file could not be read or created.
-    #[error("could not {action} the profile: {source}; check the file's and its folder's permissions, then retry: {}", .path.display())]
+    #[error("could not {action} the profile: {source}: {}", .path.display())]
     ProfileIo {
         /// What was tried, as a verb.
         action: &'static str,
@@ -41,9 +41,7 @@ pub enum AuthError {
         path: PathBuf,
     },
     /// The bearer token that the settings name is not there.
-    #[error(
-        "the bearer token could not be read: {reason}; create it, or change `auth.tokenFile` or `auth.tokenEnv`, then retry: {place}"
-    )]
+    #[error("the bearer token could not be read: {reason}: {place}")]
     TokenMissing {
         /// Why it could not be read.
         reason: String,
@@ -51,7 +49,7 @@ pub enum AuthError {
         place: String,
     },
     /// The bearer token is there but cannot be sent.
-    #[error("the bearer token cannot be used: {reason}; write the bare token there, then retry: {place}")]
+    #[error("the bearer token cannot be used: {reason}: {place}")]
     TokenInvalid {
         /// What is wrong with it, without its text.
         reason: &'static str,
@@ -59,41 +57,37 @@ pub enum AuthError {
         place: String,
     },
     /// The bearer token would be readable on its way.
-    #[error(
-        "the bearer token was not sent, because http:// does not encrypt it; write https:// in `auth.base`, or add `\"insecure\": true` to `auth` on a network that you trust, then retry: {url}"
-    )]
+    #[error("the bearer token was not sent, because http:// does not encrypt it: {url}")]
     TokenInClear {
         /// The address that was to be asked.
         url: String,
     },
     /// The operating system gave no random bytes for a session token.
-    #[error("the operating system gave no random bytes for a session token: {reason}; retry")]
+    #[error("the operating system gave no random bytes for a session token: {reason}")]
     Random {
         /// The system's answer.
         reason: String,
     },
     /// 401: the provider does not accept the bearer token, or wants one.
-    #[error(
-        "the identity provider does not accept these credentials (401); renew the token that `auth.tokenFile` or `auth.tokenEnv` names, then retry: {url}"
-    )]
+    #[error("the identity provider does not accept these credentials (401): {url}")]
     Unauthorized {
         /// The address that was asked.
         url: String,
     },
     /// 403: the provider knows the caller and refuses.
-    #[error("the identity provider refuses access (403); ask its administrator for it, then retry: {url}")]
+    #[error("the identity provider refuses access (403): {url}")]
     Forbidden {
         /// The address that was asked.
         url: String,
     },
     /// 404: nothing answers to this address.
-    #[error("the identity provider has no such address (404); check `auth.base`, then retry: {url}")]
+    #[error("the identity provider has no such address (404): {url}")]
     NotFound {
         /// The address that was asked.
         url: String,
     },
     /// Any other status that is neither success nor worth another try.
-    #[error("the identity provider answered with status {status}; check `auth.base`, then retry: {url}")]
+    #[error("the identity provider answered with status {status}: {url}")]
     Rejected {
         /// The HTTP status.
         status: u16,
@@ -104,9 +98,7 @@ pub enum AuthError {
     ///
     /// Who is signed in is only ever taken from the origin in the settings,
     /// and the bearer token is only ever sent there.
-    #[error(
-        "the identity provider redirects to {target}, which was not followed; if that is right, put it into `auth.base`, then retry: {url}"
-    )]
+    #[error("the identity provider redirects to {target}, which was not followed: {url}")]
     Redirected {
         /// Where to; without its query.
         target: String,
@@ -114,7 +106,7 @@ pub enum AuthError {
         url: String,
     },
     /// 429, after the last try.
-    #[error("the identity provider asks to slow down (429, tries: {tries}); retry in a while: {url}")]
+    #[error("the identity provider asks to slow down (429, tries: {tries}): {url}")]
     RateLimited {
         /// How many times it was asked.
         tries: u32,
@@ -122,7 +114,7 @@ pub enum AuthError {
         url: String,
     },
     /// 5xx, after the last try.
-    #[error("the identity provider failed with status {status} (tries: {tries}); retry in a while: {url}")]
+    #[error("the identity provider failed with status {status} (tries: {tries}): {url}")]
     ServerError {
         /// The HTTP status.
         status: u16,
@@ -132,7 +124,7 @@ pub enum AuthError {
         url: String,
     },
     /// No complete answer in time, after the last try.
-    #[error("the identity provider did not answer within {} s (tries: {tries}); check the network, then retry: {url}", .limit.as_secs_f32())]
+    #[error("the identity provider did not answer within {} s (tries: {tries}): {url}", .limit.as_secs_f32())]
     Timeout {
         /// The time that each try had.
         limit: Duration,
@@ -142,9 +134,7 @@ pub enum AuthError {
         url: String,
     },
     /// No connection, or one that broke, after the last try.
-    #[error(
-        "the identity provider could not be reached: {reason} (tries: {tries}); check the network and `auth.base`, then retry: {url}"
-    )]
+    #[error("the identity provider could not be reached: {reason} (tries: {tries}): {url}")]
     Unreachable {
         /// The system's answer.
         reason: String,
@@ -154,9 +144,7 @@ pub enum AuthError {
         url: String,
     },
     /// The secure connection could not be set up.
-    #[error(
-        "no secure connection to the identity provider: {reason}; check its certificate and `auth.base`, then retry: {url}"
-    )]
+    #[error("no secure connection to the identity provider: {reason}: {url}")]
     Tls {
         /// What the handshake reported.
         reason: String,
@@ -164,9 +152,7 @@ pub enum AuthError {
         url: String,
     },
     /// An answer came, but it is not a user as the protocol defines it.
-    #[error(
-        "the identity provider's answer is not a user: {reason}; check that `auth.base` points to it, then retry: {url}"
-    )]
+    #[error("the identity provider's answer is not a user: {reason}: {url}")]
     Malformed {
         /// What is wrong with the answer.
         reason: String,
@@ -174,7 +160,7 @@ pub enum AuthError {
         url: String,
     },
     /// The sign-in's own worker failed; a fault of the shell, not of the settings.
-    #[error("the sign-in worker failed: {reason}; retry, or restart the shell")]
+    #[error("the sign-in worker failed: {reason}")]
     Worker {
         /// What happened.
         reason: String,
@@ -183,27 +169,55 @@ pub enum AuthError {
 
 impl AuthError {
     /// The stable code by which scripts and documentation name this failure.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::ConfigInvalid { .. } => "auth-config-invalid",
-            Self::ProfileInvalid { .. } => "auth-profile-invalid",
-            Self::ProfileIo { .. } => "auth-profile-io",
-            Self::TokenMissing { .. } => "auth-token-missing",
-            Self::TokenInvalid { .. } => "auth-token-invalid",
-            Self::TokenInClear { .. } => "auth-token-in-clear",
-            Self::Random { .. } => "auth-random-unavailable",
-            Self::Unauthorized { .. } => "auth-unauthorized",
-            Self::Forbidden { .. } => "auth-forbidden",
-            Self::NotFound { .. } => "auth-not-found",
-            Self::Rejected { .. } => "auth-rejected",
-            Self::Redirected { .. } => "auth-redirected",
-            Self::RateLimited { .. } => "auth-rate-limited",
-            Self::ServerError { .. } => "auth-server-error",
-            Self::Timeout { .. } => "auth-timeout",
-            Self::Unreachable { .. } => "auth-unreachable",
-            Self::Tls { .. } => "auth-tls",
-            Self::Malformed { .. } => "auth-malformed",
-            Self::Worker { .. } => "auth-worker-failed",
+            Self::ConfigInvalid { .. } => Code::AuthConfigInvalid,
+            Self::ProfileInvalid { .. } => Code::AuthProfileInvalid,
+            Self::ProfileIo { .. } => Code::AuthProfileIo,
+            Self::TokenMissing { .. } => Code::AuthTokenMissing,
+            Self::TokenInvalid { .. } => Code::AuthTokenInvalid,
+            Self::TokenInClear { .. } => Code::AuthTokenInClear,
+            Self::Random { .. } => Code::AuthRandomUnavailable,
+            Self::Unauthorized { .. } => Code::AuthUnauthorized,
+            Self::Forbidden { .. } => Code::AuthForbidden,
+            Self::NotFound { .. } => Code::AuthNotFound,
+            Self::Rejected { .. } => Code::AuthRejected,
+            Self::Redirected { .. } => Code::AuthRedirected,
+            Self::RateLimited { .. } => Code::AuthRateLimited,
+            Self::ServerError { .. } => Code::AuthServerError,
+            Self::Timeout { .. } => Code::AuthTimeout,
+            Self::Unreachable { .. } => Code::AuthUnreachable,
+            Self::Tls { .. } => Code::AuthTls,
+            Self::Malformed { .. } => Code::AuthMalformed,
+            Self::Worker { .. } => Code::AuthWorkerFailed,
+        }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::ConfigInvalid { .. } => "correct them in the host's manifest, then retry",
+            Self::ProfileInvalid { .. } => "correct the file, or delete it to get a new one, then retry",
+            Self::ProfileIo { .. } => "check the permissions of the file and its folder, then retry",
+            Self::TokenMissing { .. } => "create it, or change `auth.tokenFile` or `auth.tokenEnv`, then retry",
+            Self::TokenInvalid { .. } => "write the bare token there, then retry",
+            Self::TokenInClear { .. } => {
+                "write https:// in `auth.base`, or add `\"insecure\": true` to `auth` on a network that you trust, \
+                 then retry"
+            }
+            Self::Random { .. } => "retry",
+            Self::Unauthorized { .. } => {
+                "renew the token that `auth.tokenFile` or `auth.tokenEnv` names, then retry"
+            }
+            Self::Forbidden { .. } => "ask its administrator for access, then retry",
+            Self::NotFound { .. } | Self::Rejected { .. } => "check `auth.base`, then retry",
+            Self::Redirected { .. } => "if that is right, put it into `auth.base`, then retry",
+            Self::RateLimited { .. } | Self::ServerError { .. } => "retry in a while",
+            Self::Timeout { .. } => "check the network, then retry",
+            Self::Unreachable { .. } => "check the network and `auth.base`, then retry",
+            Self::Tls { .. } => "check its certificate and `auth.base`, then retry",
+            Self::Malformed { .. } => "check that `auth.base` points to it, then retry",
+            Self::Worker { .. } => "retry, or restart the shell",
         }
     }
 

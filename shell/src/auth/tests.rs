@@ -10,6 +10,7 @@ use negotiation::manifest::HttpAuth;
 use tempfile::TempDir;
 
 use super::*;
+use crate::catalogue::Code;
 use server::{Reply, Server};
 
 /// How long a test waits for an event before it fails; no test takes this long.
@@ -139,7 +140,7 @@ fn a_malformed_profile_fails_and_retry_reads_the_corrected_one() {
     let profile = rig.dir.path().join(PROFILE_FILE);
     fs::write(&profile, "{").expect("profile");
     rig.service.sign_in();
-    assert_eq!(rig.failure().code(), "auth-profile-invalid");
+    assert_eq!(rig.failure().code(), Code::AuthProfileInvalid);
     fs::write(&profile, ADA).expect("profile");
     rig.service.retry();
     assert!(matches!(rig.signed_in(), Told::In { name, .. } if name == "Ada Lovelace"));
@@ -171,12 +172,12 @@ fn a_missing_token_is_an_error_before_anything_is_sent() {
         token_env: None,
         insecure: false,
     }));
-    assert_eq!(rig.failure().code(), "auth-token-missing");
+    assert_eq!(rig.failure().code(), Code::AuthTokenMissing);
     assert_eq!(server.count(), 0);
 }
 
 /// Each request gets `reply`; the sign-in must fail with `code` after `requests` of them.
-fn check_failure(reply: fn() -> Reply, code: &str, requests: usize) -> String {
+fn check_failure(reply: fn() -> Reply, code: Code, requests: usize) -> String {
     let server = Server::start(move |_| reply());
     let rig = Rig::start(&http_with_token(server.base()));
     let error = rig.failure();
@@ -190,24 +191,24 @@ fn check_failure(reply: fn() -> Reply, code: &str, requests: usize) -> String {
 
 #[test]
 fn refusals_are_final() {
-    check_failure(|| Reply::status(401), "auth-unauthorized", 1);
-    check_failure(|| Reply::status(403), "auth-forbidden", 1);
-    check_failure(|| Reply::status(404), "auth-not-found", 1);
-    check_failure(|| Reply::status(418), "auth-rejected", 1);
+    check_failure(|| Reply::status(401), Code::AuthUnauthorized, 1);
+    check_failure(|| Reply::status(403), Code::AuthForbidden, 1);
+    check_failure(|| Reply::status(404), Code::AuthNotFound, 1);
+    check_failure(|| Reply::status(418), Code::AuthRejected, 1);
 }
 
 #[test]
 fn a_failing_server_is_asked_three_times() {
-    let message = check_failure(|| Reply::status(500), "auth-server-error", 3);
+    let message = check_failure(|| Reply::status(500), Code::AuthServerError, 3);
     assert!(message.contains("tries: 3"), "{message}");
-    check_failure(|| Reply::status(503), "auth-server-error", 3);
-    check_failure(|| Reply::status(429), "auth-rate-limited", 3);
+    check_failure(|| Reply::status(503), Code::AuthServerError, 3);
+    check_failure(|| Reply::status(429), Code::AuthRateLimited, 3);
 }
 
 #[test]
 fn answers_that_are_no_user_are_final() {
     let malformed = |reply, reason: &str| {
-        let message = check_failure(reply, "auth-malformed", 1);
+        let message = check_failure(reply, Code::AuthMalformed, 1);
         assert!(message.contains(reason), "{message}");
     };
     malformed(|| Reply::json("{\"id\": 7,\n \"name\""), "line 2");
@@ -241,7 +242,7 @@ fn a_body_without_an_end_is_cut_off_at_the_limit() {
             }
             Reply::Raw(bytes)
         },
-        "auth-malformed",
+        Code::AuthMalformed,
         1,
     );
     assert!(message.contains("larger than 64 KiB"), "{message}");
@@ -249,10 +250,10 @@ fn a_body_without_an_end_is_cut_off_at_the_limit() {
 
 #[test]
 fn a_connection_that_breaks_is_tried_again() {
-    check_failure(|| Reply::Raw(Vec::new()), "auth-unreachable", 3);
+    check_failure(|| Reply::Raw(Vec::new()), Code::AuthUnreachable, 3);
     check_failure(
         || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":".to_vec()),
-        "auth-unreachable",
+        Code::AuthUnreachable,
         3,
     );
 }
@@ -293,7 +294,7 @@ fn a_silent_server_times_out() {
     let limit = Duration::from_millis(50);
     let rig = Rig::start_with(&http(server.base()), timing(limit));
     let error = rig.failure();
-    assert_eq!(error.code(), "auth-timeout");
+    assert_eq!(error.code(), Code::AuthTimeout);
     assert!(error.to_string().contains("tries: 3"), "{error}");
     assert!(error.to_string().contains("within 0.05 s"), "{error}");
 }
@@ -303,7 +304,7 @@ fn a_refused_connection_is_unreachable() {
     // Nothing listens on the port of a service that nobody runs any more.
     let rig = Rig::start(&http("http://127.0.0.1:1".to_owned()));
     let error = rig.failure();
-    assert_eq!(error.code(), "auth-unreachable");
+    assert_eq!(error.code(), Code::AuthUnreachable);
     assert!(error.to_string().contains("tries: 3"), "{error}");
 }
 
@@ -314,7 +315,7 @@ fn retry_asks_again_after_a_final_failure() {
         _ => Reply::json(ADA),
     });
     let rig = Rig::start(&http_with_token(server.base()));
-    assert_eq!(rig.failure().code(), "auth-unauthorized");
+    assert_eq!(rig.failure().code(), Code::AuthUnauthorized);
     fs::write(rig.dir.path().join("token"), "renewed").expect("token");
     rig.service.retry();
     assert_eq!(rig.signed_in(), ada(Some("renewed")));
@@ -323,7 +324,7 @@ fn retry_asks_again_after_a_final_failure() {
 #[test]
 fn an_unusable_base_is_reported() {
     let rig = Rig::start(&http("id.example.org".to_owned()));
-    assert_eq!(rig.failure().code(), "auth-config-invalid");
+    assert_eq!(rig.failure().code(), Code::AuthConfigInvalid);
 }
 
 #[test]
@@ -340,7 +341,7 @@ fn https_is_spoken_to_https_addresses_and_never_given_up() {
         record[0]
     });
     let rig = Rig::start(&http_with_token(base));
-    assert_eq!(rig.failure().code(), "auth-tls");
+    assert_eq!(rig.failure().code(), Code::AuthTls);
     assert_eq!(server.join().expect("the server"), 22, "a TLS handshake record");
 }
 
@@ -352,7 +353,7 @@ fn another_origin_gets_neither_the_bearer_nor_a_request() {
         let first = Server::start(move |_| Reply::Answer(status, location, String::new()));
         let rig = Rig::start(&http_with_token(first.base()));
         let error = rig.failure();
-        assert_eq!(error.code(), "auth-redirected");
+        assert_eq!(error.code(), Code::AuthRedirected);
         assert!(error.to_string().contains(&other.base()), "{error}");
         assert_eq!((first.count(), other.count()), (1, 0));
     }
@@ -373,7 +374,7 @@ fn a_redirect_within_the_origin_keeps_the_bearer_and_ends() {
 
     let server = Server::start(|_| Reply::Answer(302, "Location: me\r\n", String::new()));
     let rig = Rig::start(&http_with_token(server.base()));
-    assert_eq!(rig.failure().code(), "auth-redirected");
+    assert_eq!(rig.failure().code(), Code::AuthRedirected);
     assert_eq!(server.count(), 4);
 }
 

@@ -1,22 +1,74 @@
+use negotiation::manifest::{HostManifest, MAX_MANIFEST_BYTES};
+use plugin_api::{abi::RemoteError, shared::InstallError};
+use shared_store::{StoreError, api::Fault};
+
 use super::*;
 
 #[test]
-fn the_whole_file_is_read() {
+fn docs_explain_exactly_the_codes() {
     let headings = TEXT.lines().filter(|line| line.starts_with("### ")).count();
-    assert_eq!(all().len(), headings, "each heading begins an entry in the form of the others");
-    assert!(headings > 80);
+    assert_eq!(all().len(), headings, "each heading is a code and begins an entry in the form of the others");
+    let mut codes: Vec<_> = all().iter().map(|entry| entry.code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, Code::ALL);
+    for group in all().chunk_by(|a, b| a.group == b.group) {
+        assert!(group.is_sorted_by_key(|entry| entry.code.as_str()), "{}", group[0].group);
+    }
 }
 
 #[test]
-fn codes_are_unique_and_in_order_within_their_group() {
-    let mut codes: Vec<_> = all().iter().map(|entry| entry.code).collect();
-    for group in all().chunk_by(|a, b| a.group == b.group) {
-        assert!(group.is_sorted_by_key(|entry| entry.code), "{}", group[0].group);
+fn code_is_its_word_in_kebab_case() {
+    for code in Code::ALL {
+        let word = code.as_str();
+        assert_eq!(Code::find(word), Some(*code));
+        assert!(word.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase())));
+        assert!(word.len() < crate::limits::CODE, "{word}");
     }
-    codes.sort_unstable();
-    assert!(codes.windows(2).all(|pair| pair[0] != pair[1]), "{codes:?}");
-    let kebab = |code: &str| code.split('-').all(|word| word.chars().all(|c| c.is_ascii_lowercase()));
-    assert!(codes.iter().all(|code| kebab(code)));
+}
+
+#[test]
+fn codes_of_other_crates_keep_their_words() {
+    use negotiation::resolver::Code::*;
+    for code in [
+        Conflict,
+        DuplicateName,
+        HostUnsatisfied,
+        NameReserved,
+        NoProvider,
+        NotShared,
+        NotSingleton,
+        OwnCopy,
+        ProviderNotGranted,
+        ProviderRefused,
+        SeparateScopes,
+        SharedKeySimilar,
+        VersionMismatch,
+        VersionMismatchStrict,
+    ] {
+        assert_eq!(Code::from(code).as_str(), code.as_str());
+    }
+    for text in ["", "{", r#"{"manifestVersion": 9}"#, &" ".repeat(MAX_MANIFEST_BYTES + 1)] {
+        let error = HostManifest::from_json(text).expect_err("it is no manifest");
+        assert_eq!(Code::from(&error).as_str(), error.code());
+    }
+    let (key, version, provider, difference) = Default::default();
+    let layout = InstallError::Layout { key, version, provider, difference };
+    for error in [InstallError::Used { key: "" }, InstallError::Missing { key: "" }, layout] {
+        assert_eq!(Code::from(&error).as_str(), error.code());
+    }
+    let store = |code: &str| StoreError::from(Fault { code: code.into(), message: "".into() }).code();
+    let (atom, message) = (String::new, String::new);
+    let words = [
+        RemoteError::EXPOSE_UNKNOWN,
+        StoreError::NotInstalled.code(),
+        StoreError::NotShared.code(),
+        store(Fault::NOT_GRANTED),
+        store(Fault::CONFLICT),
+        store(Fault::REFUSED),
+        StoreError::Decode { atom: atom(), message: message() }.code(),
+        StoreError::Encode { atom: atom(), message: message() }.code(),
+    ];
+    assert!(words.iter().all(|word| Code::find(word).is_some()), "{words:?}");
 }
 
 #[test]
@@ -44,7 +96,7 @@ fn examples_of_json_are_json() {
 #[test]
 fn a_code_is_found_and_a_remote_s_own_is_not() {
     let entry = find("library-missing").expect("it is in the list");
-    assert_eq!((entry.code, entry.group), ("library-missing", "Libraries"));
+    assert_eq!((entry.code, entry.group), (Code::LibraryMissing, "Libraries"));
     assert_eq!(find("fixture-refused"), None);
 }
 
@@ -65,7 +117,7 @@ fn a_near_miss_is_named() {
 #[test]
 fn text_for_a_terminal_is_as_wide_as_the_terminal() {
     let entry = Entry {
-        code: "a-code",
+        code: Code::Output,
         group: "Places",
         meaning: "It means this.".to_owned(),
         cause: "One two three four five six seven.".to_owned(),
@@ -73,7 +125,7 @@ fn text_for_a_terminal_is_as_wide_as_the_terminal() {
         example: Some("pulse --help\npulse plan"),
     };
     let expected = "\
-a-code  (Places)
+output  (Places)
 
 It means this.
 
@@ -114,10 +166,10 @@ fn an_entry_is_json() {
 #[test]
 fn a_section_in_another_form_is_no_entry() {
     let check = |text: &'static str, entries: usize| assert_eq!(parse(text).len(), entries, "{text}");
-    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n", 1);
-    check("# T\n\n## G\n\nText.\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\n```sh\nx\n```\n", 1);
-    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n", 0);
-    check("# T\n\n## G\n\n### a\n\nM.\n\nWhat to do: R.\n\nCause: C.\n", 0);
-    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\nMore.\n", 0);
-    check("# T\n\n## G\n\n### a\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\n```sh\nx\n```\n\nMore.\n", 0);
+    check("# T\n\n## G\n\n### output\n\nM.\n\nCause: C.\n\nWhat to do: R.\n", 1);
+    check("# T\n\n## G\n\nText.\n\n### output\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\n```sh\nx\n```\n", 1);
+    check("# T\n\n## G\n\n### output\n\nM.\n\nCause: C.\n", 0);
+    check("# T\n\n## G\n\n### output\n\nM.\n\nWhat to do: R.\n\nCause: C.\n", 0);
+    check("# T\n\n## G\n\n### output\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\nMore.\n", 0);
+    check("# T\n\n## G\n\n### output\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\n```sh\nx\n```\n\nMore.\n", 0);
 }

@@ -9,12 +9,14 @@ use serde_json::json;
 
 use super::{Exit, Folders, folders, load, pretty, print};
 use crate::{
+    catalogue::Code,
     config::Config,
     data::{
         choices::{Choices, ChoicesError, Disabled},
         drop_folder::DropFolder,
     },
     failure::Failure,
+    failure::FailureCode,
 };
 
 pub(super) const INSTALL_EXAMPLES: &str = "Examples:
@@ -110,17 +112,17 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
 
 /// The exit code says whether it is worth to try again here.
 fn refused(failure: Failure) -> Exit {
-    let code = match &*failure.code {
-        "abi-revision" | "library-other-platform" => Exit::INCOMPATIBLE,
-        "digest-mismatch" => Exit::VERIFICATION,
+    let code = match failure.code {
+        FailureCode::Pulse(Code::AbiRevision | Code::LibraryOtherPlatform) => Exit::INCOMPATIBLE,
+        FailureCode::Pulse(Code::DigestMismatch) => Exit::VERIFICATION,
         _ => return failure.into(),
     };
-    Exit::new(code, &failure.code, &failure.message)
+    Exit { code, ..failure.into() }
 }
 
 impl From<ChoicesError> for Exit {
     fn from(error: ChoicesError) -> Self {
-        Self::of(error.code(), &error)
+        Self::of(&error)
     }
 }
 
@@ -163,14 +165,13 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let hint = match (near_miss(word, &names), names.as_slice()) {
         (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, []) => "there are none; `pulse install FILE` adds one".to_owned(),
-        (None, names) => format!("there are {}", names.join(", ")),
+        (None, []) => "install one with `pulse install FILE`".to_owned(),
+        (None, names) => format!("name one of these: {}", names.join(", ")),
     };
     let text = format!(
-        "neither the host's manifest nor the drop folder has a remote `{word}`; {hint}; the manifest is {}, the folder \
-         {}",
+        "neither the host's manifest ({}) nor the drop folder ({}) has a remote `{word}`",
         config.origin.name(),
         drop_folder.path().display()
     );
-    Err(Exit::new(Exit::NOT_FOUND, "remote-unknown", text))
+    Err(Exit::new(Exit::NOT_FOUND, Code::RemoteUnknown, text, hint))
 }

@@ -17,9 +17,12 @@ use negotiation::why::Why;
 use serde_json::{Value, json};
 
 use super::{Cli, Exit, columns, named, pretty, print, write};
-use crate::config::{Config, Options, migrate, read_manifest};
 use crate::failure::{Failure, Stage};
 use crate::federation::LINKED;
+use crate::{
+    catalogue::Code,
+    config::{Config, Options, migrate, read_manifest},
+};
 
 pub(super) mod inputs;
 
@@ -87,7 +90,7 @@ fn live(text: &str) -> Result<(String, PathBuf), String> {
 pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     migrate(true);
     let options = Options { config: named(args.host.clone()), ..Options::default() };
-    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = Config::load(&options).map_err(|e| Exit::of(&e))?;
     let running = running(&args.live)?;
     let inputs = if args.manifests.is_empty() {
         Inputs::of_host(&config, &args.live.iter().map(|(name, _)| name.as_str()).collect())
@@ -99,7 +102,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
         eprintln!("{}", text::lines(&note, usize::MAX));
     }
     for failure in &failures {
-        eprintln!("error: {}", text::lines(&failure.to_string(), usize::MAX));
+        Exit::from(failure.clone()).print();
     }
     let read = config.origin.name();
     let host = Written { manifest: config.host, origin: config.origin };
@@ -146,11 +149,11 @@ fn running(live: &[(String, PathBuf)]) -> Result<Vec<Written<RemoteManifest>>, E
         let read = read_manifest(path)?;
         if read.manifest.name != *name {
             let text = format!(
-                "--live names `{name}`, and this manifest is of `{}`; correct one of them: {}",
+                "--live names `{name}`, and this manifest is of `{}`: {}",
                 read.manifest.name,
                 path.display()
             );
-            return Err(Failure::new(Stage::Discover, "manifest-name", text).into());
+            return Err(Failure::new(Stage::Discover, Code::ManifestName, text, "correct one of them").into());
         }
         running.push(read);
     }
@@ -167,7 +170,12 @@ fn keys(plan: &Plan, asked: &[String]) -> Result<Vec<KeyView>, Exit> {
         if of_key.is_empty() {
             let known: BTreeSet<_> = plan.keys().map(|view| view.key).collect();
             let known: Vec<&str> = known.iter().map(|key| &**key).collect();
-            return Err(unknown("crate-unknown", &format!("nobody shares a crate `{key}`"), key, &known));
+            return Err(unknown(
+                Code::CrateUnknown,
+                &format!("no participant shares a crate `{key}`"),
+                key,
+                &known,
+            ));
         }
         let scopes: Vec<_> = of_key.iter().map(|view| view.scope.clone()).collect();
         let count = found.len();
@@ -177,7 +185,7 @@ fn keys(plan: &Plan, asked: &[String]) -> Result<Vec<KeyView>, Exit> {
         {
             let known: Vec<&str> = scopes.iter().map(|scope| &**scope).collect();
             let what = format!("`{key}` is not shared in a scope `{scope}`");
-            return Err(unknown("scope-unknown", &what, scope, &known));
+            return Err(unknown(Code::ScopeUnknown, &what, scope, &known));
         }
     }
     Ok(found)
@@ -188,20 +196,20 @@ fn why(rehearsal: &Rehearsal, plan: &Plan, host: &str, name: &str) -> Result<Why
         let refused = plan.refused().iter().map(|refusal| &*refusal.participant);
         let known: BTreeSet<&str> = plan.admitted().chain(refused).chain([plan.host()]).collect();
         let known: Vec<&str> = known.into_iter().collect();
-        let mut exit = unknown("remote-unknown", &format!("no remote is called `{name}`"), name, &known);
-        exit.text = format!("{}; the host's manifest is {host}", exit.text);
+        let mut exit = unknown(Code::RemoteUnknown, &format!("no remote is called `{name}`"), name, &known);
+        exit.text = format!("{}: {host}", exit.text);
         exit
     })
 }
 
 /// What is asked for is not there; says what is.
-fn unknown(code: &str, what: &str, word: &str, known: &[&str]) -> Exit {
-    let meant = near_miss(word, known).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+fn unknown(code: Code, what: &str, word: &str, known: &[&str]) -> Exit {
+    let meant = near_miss(word, known).map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
     let list = match known {
         [] => "there are none".to_owned(),
         known => known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     };
-    Exit::new(Exit::NOT_FOUND, code, format!("{what}{meant} (there: {list})"))
+    Exit::new(Exit::NOT_FOUND, code, what, format!("{meant}name one of these: {list}"))
 }
 
 /// The explanation of one crate as JSON.

@@ -68,7 +68,7 @@ pub(super) fn run(args: PreflightArgs) -> Result<u8, Exit> {
     }
     let options =
         Options { config: named(subject.host), plugin_dirs: subject.plugin_dirs, ..Options::default() };
-    let config = Config::load(&options).map_err(|e| Exit::of(e.code(), &e))?;
+    let config = Config::load(&options).map_err(|e| Exit::of(&e))?;
     (subject.host, subject.plugin_dirs) = (config.file, config.plugin_dirs);
     let mut hear = |event: &Event| {
         if json {
@@ -96,13 +96,10 @@ pub(super) fn run(args: PreflightArgs) -> Result<u8, Exit> {
 }
 
 fn exit(failure: Failure) -> Exit {
-    let Failure { stage, code, message, details } = failure;
-    let exit = if stage == Stage::Plan {
-        Exit::new(Exit::INCOMPATIBLE, &code, message)
-    } else {
-        Exit::of(&code, message)
-    };
-    exit.with_details(details)
+    let (stage, details) = (failure.stage, failure.details.clone());
+    let exit = Exit::from(failure);
+    let code = if stage == Stage::Plan { Exit::INCOMPATIBLE } else { exit.code };
+    Exit { code, details, ..exit }
 }
 
 /// Writes an event to standard output.

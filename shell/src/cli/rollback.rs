@@ -138,6 +138,6 @@ impl From<ArchiveError> for Exit {
             ArchiveError::Damaged { .. } | ArchiveError::Mismatch { .. } => Self::VERIFICATION,
             _ => Self::FAILURE,
         };
-        Self::new(code, error.code(), &error)
+        Self { code, ..Self::of(&error) }
     }
 }

@@ -11,6 +11,8 @@ use egui::{
     accesskit::{ActionData, ActionRequest, Affine, Node, NodeId, Rect as Bounds, Role, TreeId, TreeUpdate},
 };
 
+use crate::catalogue::Code;
+
 /// The nodes of one surface, under the shell's names for them.
 pub(super) struct Access {
     surface: u64,
@@ -44,9 +46,9 @@ impl Access {
                 if !self.told {
                     tracing::warn!(
                         remote,
-                        code = "tree-unreadable",
+                        code = Code::TreeUnreadable.as_str(),
                         "the surface is shown, but screen readers find nothing in it, because its accessibility tree \
-                         was not usable: {fault}; tell the remote's author"
+                         was not usable: {fault}; report this to the plugin's author"
                     );
                 }
                 *self = Self { told: true, ..Self::new(self.surface) };

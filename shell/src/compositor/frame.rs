@@ -12,7 +12,7 @@ use std::{
 use egui::{Color32, ColorImage, Pos2, Rect, TextureFilter, TextureOptions, TextureWrapMode, epaint};
 use plugin_api::{abi, theme::color, tokens::LIGHT};
 
-use crate::limits;
+use crate::{catalogue::Code, limits};
 
 mod held;
 mod tree;
@@ -75,10 +75,7 @@ impl Default for Quota {
 
 /// Why a frame is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the frame is not valid and was not shown: {what}; the last picture stays; press Restart to open a new surface, \
-     and tell the remote's author"
-)]
+#[error("the frame is not valid and was not shown: {what}")]
 pub struct FrameError {
     rule: Rule,
     what: String,
@@ -95,13 +92,18 @@ enum Rule {
 
 impl FrameError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self.rule {
-            Rule::Form => "frame-invalid",
-            Rule::Kept => "frame-kept",
-            Rule::Quota => "frame-quota",
-            Rule::Texture => "frame-texture",
+            Rule::Form => Code::FrameInvalid,
+            Rule::Kept => Code::FrameKept,
+            Rule::Quota => Code::FrameQuota,
+            Rule::Texture => Code::FrameTexture,
         }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> &'static str {
+        "the last picture stays; press Restart to open a new surface, and report this to the plugin's author"
     }
 }
 

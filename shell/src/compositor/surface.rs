@@ -12,7 +12,7 @@ use plugin_api::{abi::FrameInput, bridge, tokens::Tokens};
 use super::{Port, Reply, Source, access::Access, paint::Picture};
 use telemetry::rate::{Bucket, Verdict};
 
-use crate::{failure::SharedFailure, limits};
+use crate::{catalogue::Code, failure::SharedFailure, limits};
 
 mod above;
 mod activation;
@@ -434,7 +434,7 @@ impl Surface {
                 {
                     tracing::warn!(
                         remote = self.remote,
-                        code = "picture-too-large",
+                        code = Code::PictureTooLarge.as_str(),
                         "{what}, is not shown; the panel keeps running without it; report this to the remote's author"
                     );
                 }

@@ -14,7 +14,7 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 use negotiation::manifest::{AuthConfig, HostManifest, MAX_MANIFEST_BYTES};
 
 use super::read_manifest;
-use crate::{data::private::NAME, file, library};
+use crate::{catalogue::Code, data::private::NAME, file, library};
 
 /// The former name of the folders.
 const FORMER: &str = "pulse";
@@ -32,7 +32,7 @@ pub(crate) fn migrate(has_data_dir: bool) {
     for name in VARIABLES {
         let (former, now) = (format!("PULSE_{name}"), format!("PULSE_SHELL_{name}"));
         if env::var_os(&now).is_none() && env::var(&former).is_ok_and(|value| is_ours(name, &value)) {
-            tracing::warn!(code = "variable-former", "{former} has no effect; set {now} instead");
+            tracing::warn!(code = Code::VariableFormer.as_str(), "{former} has no effect; set {now} instead");
         }
     }
     let Ok(base) = choose_base_strategy() else { return };
@@ -102,7 +102,7 @@ fn take_data(from: &Path, to: &Path) {
     }
     if is_in_use(&from.join("sessions")) {
         tracing::warn!(
-            code = "data-in-use",
+            code = Code::DataInUse.as_str(),
             "an earlier version of Pulse is running and keeps its data for now; close it and start again to take the \
              data over: {}",
             from.display()
@@ -131,7 +131,7 @@ fn take(from: &Path, to: &Path, name: &Path) {
     }
     let failed = |error: &io::Error| {
         tracing::warn!(
-            code = "data-not-taken",
+            code = Code::DataNotTaken.as_str(),
             "what an earlier version kept cannot be moved to {} ({error}); move it there by hand: {}",
             new.display(),
             old.display()

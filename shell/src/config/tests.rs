@@ -32,7 +32,7 @@ fn without_a_home_folder_the_named_one_holds_everything() {
     is(folders(None, own()), ["/ada/data", "/ada/config"]);
     is(folders(Some("/srv/pulse"), own()), ["/srv/pulse", "/ada/config"]);
     is(folders(Some("/srv/pulse"), None), ["/srv/pulse", "/srv/pulse/config"]);
-    assert_eq!(folders(None, None).expect_err("there is no home").code(), "config-no-home");
+    assert_eq!(folders(None, None).expect_err("there is no home").code(), Code::ConfigNoHome);
 }
 
 #[test]
@@ -75,13 +75,13 @@ fn a_path_is_never_replaced_by_another_file_of_that_name() {
         format!("/no/such/folder/{name}"),
     ] {
         let failure = locate(&location);
-        assert_eq!(failure.code, "library-missing", "{location}: {failure}");
+        assert_eq!(failure.code, Code::LibraryMissing, "{location}: {failure}");
         let looked = config.place_of(&location);
-        assert!(failure.message.contains(&*looked.to_string_lossy()), "{location}: {failure}");
+        assert!(failure.line().contains(&*looked.to_string_lossy()), "{location}: {failure}");
     }
     // A name alone is looked for as that of a manifest is: there it is, and no library.
-    assert_ne!(locate(&name).code, "library-missing");
-    assert_eq!(locate(&format!("http://localhost/{name}")).code, "location-unsupported");
+    assert_ne!(locate(&name).code, Code::LibraryMissing);
+    assert_eq!(locate(&format!("http://localhost/{name}")).code, Code::LocationUnsupported);
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn only_what_may_be_a_manifest_is_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let large = write(folder.path(), "large.json", "");
     fs::File::options().write(true).open(&large).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
-    assert_eq!(read_manifest(&large).expect_err("it is too large").code, "manifest-too-large");
+    assert_eq!(read_manifest(&large).expect_err("it is too large").code, Code::ManifestTooLarge);
     assert!(matches!(read_host(&large), Err(ConfigError::Manifest(ManifestError::TooLarge { .. }, _))));
-    assert_eq!(read_host(folder.path()).expect_err("it is a folder").code(), "config-unreadable");
+    assert_eq!(read_host(folder.path()).expect_err("it is a folder").code(), Code::ConfigUnreadable);
 }
 
 #[cfg(unix)]
@@ -138,8 +138,8 @@ fn a_hosts_manifest_that_others_can_change_is_refused() {
     read_host(&host).expect("only the owner can write");
     mode(0o666);
     let error = read_host(&host).expect_err("others can write");
-    assert_eq!(error.code(), "config-untrusted");
-    assert!(error.to_string().contains("chmod go-w"), "{error}");
+    assert_eq!(error.code(), Code::ConfigUntrusted);
+    assert!(error.advice().contains("chmod go-w"), "{error}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! Names of remotes are keys in the index and never part of a path.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared_file::{Content, SharedFile, remedy};
 use crate::{
+    catalogue::Code,
     file::{self, sync_folder},
     library::Digest,
 };
@@ -40,13 +42,10 @@ pub const MAX_NOTE: usize = 500;
 #[non_exhaustive]
 pub enum ArchiveError {
     /// The file system refuses.
-    #[error("the kept generations are out of reach ({0}); {remedy}: {1}", remedy = remedy(.0))]
+    #[error("the kept generations are out of reach ({0}): {1}")]
     Unavailable(io::Error, PathBuf),
     /// What was read has another digest than it should have.
-    #[error(
-        "the library has the SHA-256 digest {found} and should have {expected}; it is being written or is another \
-         one, so copy or build it again: {path}"
-    )]
+    #[error("the library has the SHA-256 digest {found} and should have {expected}: {path}")]
     Mismatch {
         /// What it should have.
         expected: Digest,
@@ -56,18 +55,18 @@ pub enum ArchiveError {
         path: PathBuf,
     },
     /// The manifest to keep beside a library is none.
-    #[error("the generation of `{1}` is not kept, because its manifest is wrong: {0}")]
+    #[error("the generation of `{1}` is not kept, because its manifest is wrong: {manifest}", manifest = .0.summary())]
     Manifest(ManifestError, String),
     /// Nothing is kept of this remote.
-    #[error("no generation of `{name}` is kept{hint}")]
+    #[error("no generation of `{name}` is kept")]
     UnknownName {
         /// The remote.
         name: String,
-        /// What else there is.
+        /// What there is instead.
         hint: String,
     },
     /// No kept generation has this version or digest.
-    #[error("no kept generation of `{name}` is {to}; kept are {kept}: name one of these")]
+    #[error("no kept generation of `{name}` is {to}")]
     Unknown {
         /// The remote.
         name: String,
@@ -77,13 +76,10 @@ pub enum ArchiveError {
         kept: String,
     },
     /// There is nothing to go back to.
-    #[error("no generation of `{0}` older than the one in use is kept; it has run well in one version only")]
+    #[error("no generation of `{0}` older than the one in use is kept: it has run well in one version only")]
     NoneOlder(String),
     /// What is stored is gone or is not what was stored.
-    #[error(
-        "the kept library is damaged ({problem}) and is not used; go back to another generation, or install this one \
-         again: {path}"
-    )]
+    #[error("the kept library is damaged ({problem}) and is not used: {path}")]
     Damaged {
         /// What is wrong.
         problem: String,
@@ -94,14 +90,27 @@ pub enum ArchiveError {
 
 impl ArchiveError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Unavailable(..) => "archive-unavailable",
-            Self::Mismatch { .. } => "digest-mismatch",
-            Self::Manifest(error, _) => error.code(),
-            Self::UnknownName { .. } | Self::Unknown { .. } => "generation-unknown",
-            Self::NoneOlder(_) => "generation-none-older",
-            Self::Damaged { .. } => "generation-damaged",
+            Self::Unavailable(..) => Code::ArchiveUnavailable,
+            Self::Mismatch { .. } => Code::DigestMismatch,
+            Self::Manifest(error, _) => error.into(),
+            Self::UnknownName { .. } | Self::Unknown { .. } => Code::GenerationUnknown,
+            Self::NoneOlder(_) => Code::GenerationNoneOlder,
+            Self::Damaged { .. } => Code::GenerationDamaged,
+        }
+    }
+
+    /// What to do; may be empty.
+    pub fn advice(&self) -> Cow<'static, str> {
+        match self {
+            Self::Unavailable(error, _) => remedy(error).into(),
+            Self::Mismatch { .. } => "it is being written or is another one: copy or build it again".into(),
+            Self::Manifest(error, _) => error.advice().into(),
+            Self::Unknown { kept, .. } => format!("name one of those that are kept: {kept}").into(),
+            Self::UnknownName { hint, .. } => hint.clone().into(),
+            Self::NoneOlder(_) => "".into(),
+            Self::Damaged { .. } => "roll back to another generation, or install this one again".into(),
         }
     }
 
@@ -236,7 +245,7 @@ impl Archive {
     pub fn new(data_dir: &Path) -> Self {
         let folder = data_dir.join("generations");
         let path = folder.join("index.json");
-        Self { index: SharedFile::new(path, "the list of kept generations", "archive-index-damaged"), folder }
+        Self { index: SharedFile::new(path, "the list of kept generations", Code::ArchiveIndexDamaged), folder }
     }
 
     /// The file that changes when anything of this does, whoever changes it.
@@ -456,9 +465,9 @@ impl Index {
         }
         let names: Vec<&str> = self.remotes.keys().map(String::as_str).collect();
         let hint = match (near_miss(name, &names), names.as_slice()) {
-            (Some(near), _) => format!("; did you mean `{near}`?"),
-            (None, []) => "; a generation is kept once it has run well".to_owned(),
-            (None, names) => format!("; there are some of {}", names.join(", ")),
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, []) => "a generation is kept once it has run well".to_owned(),
+            (None, names) => format!("there are some of {}", names.join(", ")),
         };
         Err(ArchiveError::UnknownName { name: name.to_owned(), hint })
     }

@@ -12,6 +12,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::{catalogue::Code, failure::FailureCode};
+
 use super::shared_file::{Content, SharedFile, remedy};
 
 /// So many failures within [`WINDOW`] disable a remote.
@@ -20,7 +22,7 @@ pub const FAILURES: usize = 3;
 /// The time in which failures count together.
 pub const WINDOW: Duration = Duration::from_mins(10);
 
-/// The longest message that is remembered, in characters; codes are cut at a tenth of it.
+/// The longest message that is remembered, in characters.
 const MAX_MESSAGE: usize = 1000;
 
 /// Who has disabled a remote.
@@ -40,7 +42,7 @@ pub struct Disabled {
     pub by: By,
     /// The codes of the failures, oldest first; none if a person did.
     #[serde(default)]
-    pub codes: Vec<String>,
+    pub codes: Vec<FailureCode>,
     /// The last failure's message, or what the person said; may be empty.
     #[serde(default)]
     pub message: String,
@@ -57,7 +59,7 @@ impl Disabled {
 
 /// A decision that could not be written down; it holds until the shell ends.
 #[derive(Debug, thiserror::Error)]
-#[error("the decision about `{name}` is not saved ({error}); {remedy}: {}", path.display(), remedy = remedy(error))]
+#[error("the decision about `{name}` is not saved ({error}): {}", path.display())]
 pub struct ChoicesError {
     name: String,
     error: io::Error,
@@ -66,12 +68,15 @@ pub struct ChoicesError {
 
 impl ChoicesError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
-        CODE
+    pub fn code(&self) -> Code {
+        Code::ChoicesUnwritable
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> &'static str {
+        remedy(&self.error)
     }
 }
-
-pub(crate) const CODE: &str = "choices-unwritable";
 
 /// A decision, or a failure that may lead to one.
 #[derive(Clone, Debug)]
@@ -81,17 +86,17 @@ pub(crate) enum Decision {
     /// A failure of what ran, at this time in seconds since 1970.
     Failed {
         name: String,
-        code: String,
+        code: FailureCode,
         message: String,
         at: u64,
     },
 }
 
 impl Decision {
-    pub(crate) fn failed(name: &str, code: &str, message: &str, now: SystemTime) -> Self {
+    pub(crate) fn failed(name: &str, code: &FailureCode, message: &str, now: SystemTime) -> Self {
         Self::Failed {
             name: name.to_owned(),
-            code: cut(code, MAX_MESSAGE / 10),
+            code: code.clone(),
             message: cut(message, MAX_MESSAGE),
             at: seconds(now),
         }
@@ -132,7 +137,7 @@ impl Content for Known {
 /// One failure that counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Failed {
-    code: String,
+    code: FailureCode,
     /// Seconds since 1970.
     at: u64,
 }
@@ -148,7 +153,7 @@ impl Choices {
     /// The decisions of this data folder before they are read.
     pub(crate) fn unread(data_dir: &Path) -> Self {
         let path = data_dir.join("remotes.json");
-        let file = SharedFile::new(path, "the list of enabled and disabled remotes", "choices-damaged");
+        let file = SharedFile::new(path, "the list of enabled and disabled remotes", Code::ChoicesDamaged);
         Self { file, known: Known::default(), unread: Some("it is still being read".to_owned()) }
     }
 
@@ -167,7 +172,7 @@ impl Choices {
             }
             Err(error) => {
                 tracing::warn!(
-                    code = "choices-unreadable",
+                    code = Code::ChoicesUnreadable.as_str(),
                     "which remotes are enabled and disabled cannot be read ({error}); {}: {}",
                     remedy(&error),
                     self.file.path().display()
@@ -274,7 +279,7 @@ impl Known {
     }
 
     fn disable(&mut self, name: &str, why: Disabled) {
-        let codes = why.codes.into_iter().map(|code| cut(&code, MAX_MESSAGE / 10)).take(FAILURES).collect();
+        let codes = why.codes.into_iter().take(FAILURES).collect();
         let why = Disabled { message: cut(&why.message, MAX_MESSAGE), codes, ..why };
         self.enabled.remove(name);
         self.failures.remove(name);
@@ -282,7 +287,7 @@ impl Known {
     }
 
     /// Counts a failure; the reason, if it was one too many.
-    fn fail(&mut self, name: &str, code: &str, message: &str, now: u64) -> Option<Disabled> {
+    fn fail(&mut self, name: &str, code: &FailureCode, message: &str, now: u64) -> Option<Disabled> {
         // Those of the future are of a clock that was wrong.
         let counts = |failed: &Failed| failed.at <= now && now - failed.at <= WINDOW.as_secs();
         self.failures.retain(|_, failures| {
@@ -293,7 +298,7 @@ impl Known {
             return None;
         }
         let failures = self.failures.entry(name.to_owned()).or_default();
-        failures.push(Failed { code: cut(code, MAX_MESSAGE / 10), at: now });
+        failures.push(Failed { code: code.clone(), at: now });
         if failures.len() < FAILURES {
             return None;
         }

@@ -11,6 +11,7 @@ use std::{
 use negotiation::manifest::RemoteManifest;
 
 use crate::{
+    catalogue::Code,
     config::{is_json, read_manifest},
     failure::{Failure, Stage},
 };
@@ -62,12 +63,9 @@ impl DropFolder {
                 if is_hidden(&path) || !path.is_dir() {
                     continue;
                 }
-                let text = format!(
-                    "a folder in the drop folder is not looked into; put the library or the manifest itself there, or \
-                     install it: {}",
-                    path.display()
-                );
-                failures.push((path, Failure::new(Stage::Discover, "library-not-a-library", text)));
+                let text = format!("folders in the drop folder are ignored: {}", path.display());
+                let advice = "put the library or the manifest itself there, or install it";
+                failures.push((path, Failure::new(Stage::Discover, Code::LibraryNotALibrary, text, advice)));
                 continue;
             }
             let written = match read_manifest(&path) {

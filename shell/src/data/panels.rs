@@ -15,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    catalogue::Code,
     failure::{Failure, Stage},
     file,
     library::Digest,
@@ -65,9 +66,9 @@ impl SavedPanel {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && left => {
                 let _ = fs::remove_file(&opening);
-                let what = "has not drawn a picture with what it had saved, so it starts without; if it does so each \
-                            time, report this to its author";
-                return Err(self.failure("state-dropped", what));
+                let what = "has not drawn a picture with what it had saved, so it starts without";
+                let advice = "if it does so each time, report this to the plugin's author";
+                return Err(self.failure(Code::StateDropped, what, advice));
             }
             // Nothing was saved, or it is out of reach, which is as good.
             Err(_) => return Ok(None),
@@ -79,7 +80,7 @@ impl SavedPanel {
                 "starts without what it had saved, which cannot be understood ({error}) and is set aside: {}",
                 negotiation::text::Shown(&aside)
             );
-            self.failure("state-damaged", &what)
+            self.failure(Code::StateDamaged, &what, "")
         })
     }
 
@@ -105,18 +106,15 @@ impl SavedPanel {
     /// Fails if it cannot be written, or is too large.
     pub(crate) fn write(&self, state: &[u8]) -> Result<(), Failure> {
         if state.len() > LIMIT {
-            let what = format!(
-                "saved {} bytes, and {LIMIT} at most are kept over a restart; report this to its author",
-                state.len()
-            );
-            return Err(self.failure("state-too-large", &what));
+            let what = format!("saved {} bytes, and {LIMIT} at most are kept over a restart", state.len());
+            return Err(self.failure(Code::StateTooLarge, &what, "report this to the plugin's author"));
         }
         self.try_write(state).map_err(|error| {
             let what = format!(
-                "will start without what it has saved ({error}); make room and let this user write there: {}",
+                "will start without what it has saved ({error}): {}",
                 negotiation::text::Shown(&self.path)
             );
-            self.failure("state-unwritable", &what)
+            self.failure(Code::StateUnwritable, &what, "make room and let this user write there")
         })
     }
 
@@ -147,8 +145,8 @@ impl SavedPanel {
         self.path.with_extension("opening")
     }
 
-    fn failure(&self, code: &str, what: &str) -> Failure {
-        Failure::new(Stage::Restore, code, format!("`{}` of `{}` {what}", self.expose, self.remote))
+    fn failure(&self, code: Code, what: &str, advice: &str) -> Failure {
+        Failure::new(Stage::Restore, code, format!("`{}` of `{}` {what}", self.expose, self.remote), advice)
     }
 }
 
@@ -159,6 +157,7 @@ fn digest(mut bytes: &[u8]) -> io::Result<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::FailureCode;
 
     fn kept() -> (tempfile::TempDir, SavedPanel) {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -166,7 +165,7 @@ mod tests {
         (folder, kept)
     }
 
-    fn code(taken: Result<Option<Vec<u8>>, Failure>) -> String {
+    fn code(taken: Result<Option<Vec<u8>>, Failure>) -> FailureCode {
         taken.expect_err("it is of no use").code
     }
 
@@ -191,7 +190,7 @@ mod tests {
         kept.write(b"bad").expect("there is room");
         assert_eq!(kept.take(), Ok(Some(b"bad".to_vec())));
         // The process has ended here.
-        assert_eq!(code(kept.take()), "state-dropped");
+        assert_eq!(code(kept.take()), Code::StateDropped);
         assert_eq!(kept.take(), Ok(None));
     }
 
@@ -211,7 +210,7 @@ mod tests {
         for text in ["", "{", "{}\nstate", r#"{"format":2,"expose":"./p/../q\n","sha256":""}"#] {
             fs::create_dir_all(kept.path.parent().expect("a folder")).expect("a folder");
             fs::write(&kept.path, text).expect("a file");
-            assert_eq!(code(kept.take()), "state-damaged", "{text}");
+            assert_eq!(code(kept.take()), Code::StateDamaged, "{text}");
             assert_eq!(fs::read_to_string(kept.path.with_extension("damaged")).expect("it is there"), text);
             assert_eq!(kept.take(), Ok(None));
         }
@@ -219,14 +218,14 @@ mod tests {
         let mut bytes = fs::read(&kept.path).expect("it is there");
         bytes.pop();
         fs::write(&kept.path, bytes).expect("a file");
-        assert_eq!(code(kept.take()), "state-damaged", "it was cut");
+        assert_eq!(code(kept.take()), Code::StateDamaged, "it was cut");
     }
 
     #[test]
     fn too_much_is_not_kept() {
         let (folder, kept) = kept();
-        assert_eq!(kept.write(&vec![0; LIMIT + 1]).expect_err("it is too large").code, "state-too-large");
+        assert_eq!(kept.write(&vec![0; LIMIT + 1]).expect_err("it is too large").code, Code::StateTooLarge);
         fs::write(folder.path().join("panels"), "").expect("a file in the way");
-        assert_eq!(kept.write(b"a").expect_err("there is no folder").code, "state-unwritable");
+        assert_eq!(kept.write(b"a").expect_err("there is no folder").code, Code::StateUnwritable);
     }
 }

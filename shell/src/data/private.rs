@@ -99,7 +99,7 @@ impl Places {
                 Err(why) => refused.push(why),
             }
         }
-        Err(none(&refused))
+        Err(format!("{}: {}", remedy(), refused.join("; ")))
     }
 
     /// Adds the name of the place of this number to the reason why it cannot be used.
@@ -110,12 +110,9 @@ impl Places {
     }
 }
 
-/// Describes what to do where no place can be used, with the reasons of all.
-pub(crate) fn none(refused: &[String]) -> String {
-    format!(
-        "make room in one of these folders, or name another one, which may hold code, in {VARIABLE}: {}",
-        refused.join("; ")
-    )
+/// Returns what to do where no place can be used.
+pub(crate) fn remedy() -> String {
+    format!("make room in one of these folders, or name another one, which may hold code, in {VARIABLE}")
 }
 
 impl Place {

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::shared_file::remedy;
-use crate::{file, lock::Lock, worker::Worker};
+use crate::{catalogue::Code, file, lock::Lock, worker::Worker};
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
@@ -137,7 +137,7 @@ impl Drop for RunMarker {
 
 fn report(error: &io::Error, folder: &Path) {
     tracing::warn!(
-        code = "session-unwritable",
+        code = Code::SessionUnwritable.as_str(),
         "a crash of this run will not be noticed by the next ones ({error}); {}: {}",
         remedy(error),
         folder.display()
@@ -204,7 +204,7 @@ fn abandoned(path: &Path) -> Option<Unclean> {
     let read = read.and_then(|json| serde_json::from_value(json).map_err(|error| error.to_string()));
     let unclean = read.unwrap_or_else(|error: String| {
         tracing::warn!(
-            code = "session-damaged",
+            code = Code::SessionDamaged.as_str(),
             "a run ended without saying so, and which remotes ran is lost ({error}); nothing is to be done: {}",
             path.display()
         );

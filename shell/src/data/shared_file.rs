@@ -15,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    catalogue::Code,
     file::{self, Staged},
     lock::Lock,
 };
@@ -43,7 +44,7 @@ pub(crate) struct SharedFile {
     /// Names the content in messages.
     what: &'static str,
     /// The code of a damaged file.
-    damaged: &'static str,
+    damaged: Code,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,7 +62,7 @@ enum Found<T> {
 }
 
 impl SharedFile {
-    pub(crate) fn new(path: PathBuf, what: &'static str, damaged: &'static str) -> Self {
+    pub(crate) fn new(path: PathBuf, what: &'static str, damaged: Code) -> Self {
         Self { path, what, damaged }
     }
 
@@ -154,12 +155,12 @@ impl SharedFile {
         let (what, path) = (self.what, self.path.display());
         match set_aside {
             Ok(aside) => tracing::warn!(
-                code = self.damaged,
+                code = self.damaged.as_str(),
                 "{what} cannot be understood ({problem}), and {instead}; what was there is in {}: {path}",
                 aside.display()
             ),
             Err(error) => tracing::warn!(
-                code = self.damaged,
+                code = self.damaged.as_str(),
                 "{what} cannot be understood ({problem}) nor replaced ({error}), and {instead}; correct or remove it: \
                  {path}"
             ),

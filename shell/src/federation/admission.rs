@@ -6,7 +6,10 @@ use negotiation::manifest::{RemoteManifest, ShareStrategy};
 use negotiation::rehearsal::Change;
 use negotiation::resolver::{self, Diagnostic, Live, Participant, Plan, Providers, Request, Slot};
 
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 /// Everything that a plan with another generation of one remote depends on, but that generation.
 pub(super) struct PlanContext {
@@ -38,5 +41,6 @@ pub(super) fn refusal(
     let cause = plan.refusal(name)?.cause();
     let place = change(cause).map(|change| format!(" ({}, {})", change.place, change.edit.pointer));
     let message = format!("{cause}{}", place.unwrap_or_default());
-    Some(Failure::new(Stage::Plan, cause.code.as_str(), message))
+    // The plan states both in one sentence.
+    Some(Failure::new(Stage::Plan, Code::from(cause.code), message, ""))
 }

@@ -15,6 +15,7 @@ use super::{
     negotiator::{BadOffer, Fault, Negotiator, Remotes, Unusable},
 };
 use crate::{
+    catalogue::Code,
     failure::{Failure, Stage},
     placement::{Bind, Module},
 };
@@ -83,22 +84,20 @@ impl Binder<'_> {
         let offered = modules.iter().find(|module| module.key == **key);
         let stated = version.to_string();
         let Some(module) = offered.filter(|module| module.version == stated) else {
-            let text = if let Some(Module { version: built, .. }) = offered {
+            let (text, advice) = if let Some(Module { version: built, .. }) = offered {
                 let built = text::line(built, 80);
-                format!(
-                    "`{provider}` offers `{key}` {version} in its manifest, and its build has {built}; rebuild it, or \
-                     correct the manifest"
-                )
+                let text =
+                    format!("`{provider}` offers `{key}` {version} in its manifest, and its build has {built}");
+                (text, "rebuild it, or correct the manifest".to_owned())
             } else {
                 let known: Vec<&str> = modules.iter().map(|module| module.key.as_str()).collect();
                 let meant = near_miss(key, &known).map(|meant| format!(" (did you mean `{meant}`?)"));
-                format!(
-                    "`{provider}` offers `{key}` in its manifest, and its build has no such crate{}; add it to \
-                     `export!` or take it out of the manifest",
-                    meant.unwrap_or_default()
-                )
+                let text =
+                    format!("`{provider}` offers `{key}` in its manifest, and its build has no such crate");
+                let meant = meant.unwrap_or_default();
+                (text, format!("add it to `export!` or take it out of the manifest{meant}"))
             };
-            let failure = Failure::new(Stage::Init, "shared-missing", text);
+            let failure = Failure::new(Stage::Init, Code::SharedMissing, text, advice);
             return Err(Unusable { fault: Fault::Offer(assignment.offer()), failure });
         };
         let Some(expected) = expected else { return Ok(Some(module.clone())) };
@@ -108,19 +107,25 @@ impl Binder<'_> {
         } else {
             Fault::Offer(assignment.offer())
         };
-        let text = match &at_fault {
-            Fault::Offer(_) => format!(
-                "`{provider}` offers `{key}` {version}, whose interface is not the one that `{consumer}` was built \
-                 with, although the versions agree: {difference}; rebuild `{provider}` with the true `{key}` \
-                 {version}, or give its copy a new major version"
+        let (text, advice) = match &at_fault {
+            Fault::Offer(_) => (
+                format!(
+                    "`{provider}` offers `{key}` {version}, whose interface is not the one that `{consumer}` was \
+                     built with, although the versions agree: {difference}"
+                ),
+                format!(
+                    "rebuild `{provider}` with the true `{key}` {version}, or give its copy a new major version"
+                ),
             ),
-            Fault::Consumer(_) => format!(
-                "`{consumer}` was built with another interface of `{key}` than that of {version} of `{provider}`, \
-                 which the others use: {difference}; rebuild `{consumer}` with a `{key}` that is compatible with \
-                 {version}"
+            Fault::Consumer(_) => (
+                format!(
+                    "`{consumer}` was built with another interface of `{key}` than that of {version} of \
+                     `{provider}`, which the others use: {difference}"
+                ),
+                format!("rebuild `{consumer}` with a `{key}` that is compatible with {version}"),
             ),
         };
-        Err(Unusable { fault: at_fault, failure: Failure::new(Stage::Init, "shared-layout", text) })
+        Err(Unusable { fault: at_fault, failure: Failure::new(Stage::Init, Code::SharedLayout, text, advice) })
     }
 
     /// Returns `true` if of two layouts that contradict each other the provider's is right.
@@ -192,7 +197,10 @@ impl Negotiator {
         };
         let provider = assignment.map_or(host, |known| &*known.provider);
         let installed = module.bind(provider, consumer).and_then(|bound| {
-            let unusable = |error: InstallError| Failure::new(Stage::Init, error.code(), error);
+            let unusable = |error: InstallError| {
+                // One sentence: the same error is returned over the contract.
+                Failure::new(Stage::Init, Code::from(&error), error.to_string(), "")
+            };
             self.host.install(&key, bound).map_err(unusable)
         });
         match (installed, assignment) {

@@ -22,10 +22,11 @@ use super::{
 };
 use crate::config::Config;
 use crate::{
+    catalogue::Code,
     data::archive::Archive,
     failure::{Failure, Stage},
     library::{self, Bundle, Digest, LibraryError},
-    placement::{Code, Ending, OnThread, Placement, Times, Wake},
+    placement::{Binary, Ending, OnThread, Placement, Times, Wake},
     preflight::Subject,
     spawn::spawn,
     trust,
@@ -137,9 +138,9 @@ impl Check {
             Ok(result) => Some(result),
             Err(mpsc::TryRecvError::Empty) => None,
             Err(mpsc::TryRecvError::Disconnected) => {
-                let text = "the look at the library ended without a result, which is a fault of the shell; retry, and \
-                            report it with the log";
-                Some(Err(Failure::new(Stage::Check, "check-lost", text)))
+                let text = "the check of the library ended without a result, which is a fault of the shell";
+                let advice = "retry, and report it with the log";
+                Some(Err(Failure::new(Stage::Check, Code::CheckLost, text, advice)))
             }
         }
     }
@@ -163,7 +164,7 @@ impl Job {
             is_trusted(path)?;
         }
         let copy = copies::take(&self.copies, &library, &self.alias).map_err(|failure| {
-            if failure.code == "library-missing" { found.looked_for(failure) } else { failure }
+            if failure.code == Code::LibraryMissing { found.looked_for(failure) } else { failure }
         })?;
         let result = self.look(&library, &copy, found, (stages, note), cancel);
         if !matches!(result, Ok(Some(_))) {
@@ -184,21 +185,21 @@ impl Job {
         let replaces = planned.is_none();
         let wanted = config.watch || config.preflight.is_some() || expected.is_some();
         let digest = examine(library, copy, &found.manifest, wanted)
-            .map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
+            .map_err(|error| Failure::of(Stage::Check, &error))?;
         if let (Some(expected), Some(digest)) = (expected, digest)
             && expected != digest
         {
             let text = format!(
-                "the kept generation of `{alias}` is damaged: its SHA-256 is {digest}; roll back to another one, or take \
-                 newer ones again: {}",
+                "the kept generation of `{alias}` is damaged: its SHA-256 is {digest}: {}",
                 library.display()
             );
-            return Err(Failure::new(Stage::Check, "generation-damaged", text));
+            let advice = "roll back to another one, or unpin the remote";
+            return Err(Failure::new(Stage::Check, Code::GenerationDamaged, text, advice));
         }
         // They run with it.
         let bundle = Bundle::of(library);
         bundle.parts().try_for_each(is_trusted)?;
-        bundle.bring_to(copy).map_err(|error| Failure::new(Stage::Check, error.code(), error))?;
+        bundle.bring_to(copy).map_err(|error| Failure::of(Stage::Check, &error))?;
         note(&mut stages, "copy");
         if current.is_some() && current == digest {
             return Ok(None);
@@ -232,9 +233,9 @@ impl Job {
             note(&mut stages, "preflight");
         }
         if cancel.load(Ordering::Acquire) {
-            return Err(Failure::new(Stage::Check, "check-lost", "the check was cancelled; retry"));
+            return Err(Failure::new(Stage::Check, Code::CheckLost, "the check was cancelled", "retry"));
         }
-        let code = Code::Library { path: library.to_owned(), copy: copy.to_owned() };
+        let code = Binary::Library { path: library.to_owned(), copy: copy.to_owned() };
         let wakes = WakeRouter::new(wake, !replaces);
         let router = Arc::clone(&wakes);
         let wake = Arc::new(move |delay| router.on_wake(delay));
@@ -264,11 +265,11 @@ fn is_trusted(path: &Path) -> Result<(), Failure> {
         Ok(()) | Err(trust::Unsafe::Unreadable(..)) => Ok(()),
         Err(reason) => {
             let text = format!(
-                "the remote does not run, because other users can change its code: {reason}; or keep a copy in a \
-                 folder that only you can write to: {}",
+                "the remote does not run, because other users can change its code: {reason}: {}",
                 path.display()
             );
-            Err(Failure::new(Stage::Check, "remote-untrusted", text))
+            let advice = format!("{}, or keep a copy in a folder that only you can write to", reason.advice());
+            Err(Failure::new(Stage::Check, Code::RemoteUntrusted, text, advice))
         }
     }
 }

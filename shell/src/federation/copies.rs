@@ -8,7 +8,8 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    data::private::{Folder, Places, none},
+    catalogue::Code,
+    data::private::{Folder, Places, remedy},
     failure::{Failure, Stage},
     file::{self, CopyError},
     library::{LibraryError, copy_name},
@@ -66,10 +67,7 @@ impl Folders {
 /// # Errors
 /// `library-missing` or `library-unreadable` for the library, `copy-failed` for the places.
 pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Result<PathBuf, Failure> {
-    let unreadable = |error| {
-        let error = LibraryError::io(error, library);
-        Failure::new(Stage::Check, error.code(), error)
-    };
+    let unreadable = |error| Failure::of(Stage::Check, &LibraryError::io(error, library));
     // A library that cannot be read needs no folder.
     file::open_within(library, file::MAX_LIBRARY).map_err(unreadable)?;
     let mut refused = Vec::new();
@@ -91,12 +89,9 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
             }
         }
     }
-    let text = format!(
-        "no private copy of the library can be made; {}; the library: {}",
-        none(&refused),
-        library.display()
-    );
-    Err(Failure::new(Stage::Check, "copy-failed", text))
+    let text =
+        format!("no private copy of the library can be made ({}): {}", refused.join("; "), library.display());
+    Err(Failure::new(Stage::Check, Code::CopyFailed, text, remedy()))
 }
 
 #[cfg(test)]

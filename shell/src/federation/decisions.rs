@@ -12,11 +12,12 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
+    catalogue::Code,
     data::{
         archive::{Archive, ArchiveError, Listing},
-        choices::{self, Choices, ChoicesError, Decision, Disabled},
+        choices::{Choices, ChoicesError, Decision, Disabled},
     },
-    failure::{Failure, Stage},
+    failure::{Advise, Failure, Stage},
     placement::Wake,
     spawn::SpawnError,
     worker::Worker,
@@ -100,7 +101,7 @@ impl Decisions {
             decisions.adopt(report);
         } else {
             tracing::warn!(
-                code = "choices-unreadable",
+                code = Code::ChoicesUnreadable.as_str(),
                 "which remotes are enabled and disabled has not been read within {} s; none starts until it is, so \
                  check the disk or network folder that this file is on: {}",
                 LIMIT.as_secs(),
@@ -145,7 +146,7 @@ impl Decisions {
     ) {
         self.run(Vec::new(), move |files| {
             let error = change(&files.archive, &name).err()?;
-            Some((name, Failure::new(Stage::Discover, error.code(), error)))
+            Some((name, Failure::of(Stage::Discover, &error)))
         });
     }
 
@@ -162,7 +163,7 @@ impl Decisions {
         self.run(numbers, move |files| {
             let error: ChoicesError = files.snapshot.choices.write(&decisions).err()?;
             let name = decisions.last().map(Decision::name).unwrap_or_default().to_owned();
-            Some((name, Failure::new(Stage::Discover, error.code(), error)))
+            Some((name, Failure::of(Stage::Discover, &error)))
         });
     }
 
@@ -228,12 +229,12 @@ impl Decisions {
         }
         if let Some(pending) = self.pending.last() {
             let why = match failed {
-                Some((_, failure)) => failure.message,
+                Some((_, failure)) => failure.line(),
                 None if in_time => String::new(),
                 None => format!("it was not done within {} s", LIMIT.as_secs()),
             };
             tracing::warn!(
-                code = choices::CODE,
+                code = Code::ChoicesUnwritable.as_str(),
                 "the last decision, about `{}`, is not saved ({why}); decide again: {}",
                 pending.decision.name(),
                 self.choices.file().display()
@@ -251,11 +252,11 @@ impl Files {
                 None
             }
             Err(error) => {
-                let text = error.to_string();
+                let text = error.line();
                 // Pins are decisions, and a later version may have made some.
                 self.snapshot.doubt = error.is_later_format().then(|| text.clone());
                 if self.error.as_ref() != Some(&text) {
-                    tracing::warn!(code = error.code(), "{text}");
+                    tracing::warn!(code = error.code().as_str(), "{text}");
                 }
                 Some(text)
             }

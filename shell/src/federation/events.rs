@@ -135,7 +135,7 @@ fn log(remote: &str, event: &Event, failure: Option<&SharedFailure>) {
         tracing::info!(remote, %version, generation, took, "replaced by another generation");
     }
     let Some(failure) = failure.map(Arc::as_ref) else { return };
-    let (stage, code, message) = (failure.stage, &*failure.code, &*failure.message);
+    let (stage, code, message) = (failure.stage, failure.code.as_str(), failure.line());
     match event {
         // Logged where it happened.
         Event::Failed => {}

@@ -8,6 +8,7 @@ use shared_store::{Store, bundled::Table};
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
 use crate::{
+    catalogue::Code,
     config::Config,
     failure::{Failure, SharedFailure, Stage},
     placement::{Bound, Module, loader::Image},
@@ -75,27 +76,28 @@ impl Host {
     /// Returns the configuration as this build really is, which has its crates in one version each, and what was wrong.
     pub(super) fn reconcile(&self, mut config: Config) -> (Config, Vec<SharedFailure>) {
         let mut problems = Vec::new();
-        let mut report = |code: &str, text: String| {
-            tracing::warn!(code, "{text}");
-            problems.push(Arc::new(Failure::new(Stage::Plan, code, text)));
+        let mut report = |code: Code, text: String, advice: String| {
+            let failure = Failure::new(Stage::Plan, code, text, advice);
+            tracing::warn!(code = code.as_str(), "{}", failure.line());
+            problems.push(Arc::new(failure));
         };
         config.host.shared.retain(|key, shared| {
             let Some(offered) = shared.offered() else { return true };
             let Some(linked) = self.modules.iter().find(|module| module.key == *key) else {
                 let text = format!(
-                    "the host's manifest offers `{key}`, which this shell does not have; take it out of `shared`: {}",
+                    "the host's manifest offers `{key}`, which this shell does not have: {}",
                     config.origin.place(&format!("/shared/{key}"))
                 );
-                report("host-shared-unknown", text);
+                report(Code::HostSharedUnknown, text, "take it out of `shared`".to_owned());
                 return false;
             };
             if offered.to_string() != linked.version {
                 let text = format!(
-                    "the host's manifest offers `{key}` {offered}, and this shell has {}; set it to that: {}",
+                    "the host's manifest offers `{key}` {offered}, and this shell has {}: {}",
                     linked.version,
                     config.origin.place(&format!("/shared/{key}/version"))
                 );
-                report("host-shared-version", text);
+                report(Code::HostSharedVersion, text, format!("set it to {}", linked.version));
                 shared.version = linked.version.parse().ok();
             }
             true
@@ -170,6 +172,6 @@ impl Refused {
     /// Says so in the log.
     pub(super) fn log(&self) {
         let Self { remote, atom, message } = self;
-        tracing::warn!(remote, atom, code = "atom-not-granted", "{message}");
+        tracing::warn!(remote, atom, code = Code::AtomNotGranted.as_str(), "{message}");
     }
 }

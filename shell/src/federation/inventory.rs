@@ -21,19 +21,20 @@ use super::{
     scan::{self, Scan},
 };
 use crate::{
+    catalogue::Code,
     config::Config,
     data::{
         archive::{Archive, ArchiveError, Kept},
         choices::{By, Decision, Disabled},
         drop_folder::{DropFolder, Scanned},
     },
-    failure::{Failure, SharedFailure, Stage},
+    failure::{Failure, FailureCode, SharedFailure, Stage},
     placement::Wake,
     watch::{Change, Watch},
 };
 
 /// The code of a remote in the drop folder that waits for being enabled.
-const NOT_ENABLED: &str = "remote-not-enabled";
+const NOT_ENABLED: Code = Code::RemoteNotEnabled;
 
 /// Wait for the other file of a remote, its manifest or its library: a build writes both.
 const QUIET: Duration = Duration::from_millis(150);
@@ -118,7 +119,7 @@ impl Inventory {
             inventory.take_scan();
         } else {
             tracing::warn!(
-                code = "drop-folder-silent",
+                code = Code::DropFolderSilent.as_str(),
                 "the drop folder has not answered for {} s, and the shell starts without its remotes; check the disk \
                  or network folder that it is on: {}",
                 scan::LIMIT.as_secs(),
@@ -163,14 +164,8 @@ impl Inventory {
         let mut remote = if let Some(failure) = damaged {
             Remote::new(alias, reference.clone(), place, Err(failure))
         } else if let Some(first) = host.alias_of(&reference.name).filter(|first| *first != alias) {
-            let text = format!(
-                "`{first}` and `{alias}` both stand for the remote `{}`, and `{first}` is used; take one of them out of \
-                 the host's manifest: {}",
-                reference.name,
-                self.config.origin.place(&format!("/remotes/{alias}"))
-            );
-            tracing::error!(remote = alias, code = "alias-duplicate", "{text}");
-            let failure = Failure::new(Stage::Discover, "alias-duplicate", text);
+            let failure = self.config.duplicate(first, alias, reference);
+            tracing::error!(remote = alias, code = failure.code.as_str(), "{}", failure.line());
             Remote::new(alias, reference.clone(), place, Err(Arc::new(failure)))
         } else {
             Remote::locate(&self.config, alias, reference.clone(), place)
@@ -186,7 +181,7 @@ impl Inventory {
             Ok(Some(place)) => return (place, None),
             Ok(None) => {}
             Err(error) => {
-                let failure = Failure::new(Stage::Discover, error.code(), error);
+                let failure = Failure::of(Stage::Discover, &error);
                 return (Place::Configured, Some(Arc::new(failure)));
             }
         }
@@ -211,40 +206,40 @@ impl Inventory {
     /// Returns the decision by which a remote must not run.
     fn disabled_by(&self, reference: &RemoteRef) -> Option<SharedFailure> {
         let name = &reference.name;
-        let failure = |code, text| Some(Arc::new(Failure::new(Stage::Discover, code, text)));
+        let failure =
+            |code, text, advice: &str| Some(Arc::new(Failure::new(Stage::Discover, code, text, advice)));
+        const ENABLE: &str = "enable it to use it";
         if let Some(Disabled { by, message, codes, .. }) = self.decisions.choices().disabled(name) {
             return match by {
                 By::Person => {
                     let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
-                    failure("remote-disabled", format!("`{name}` was disabled{why}; enable it to use it"))
+                    failure(Code::RemoteDisabled, format!("`{name}` was disabled{why}"), ENABLE)
                 }
                 By::Failures => failure(
-                    "remote-failing",
+                    Code::RemoteFailing,
                     format!(
                         "`{name}` failed three times within ten minutes ({}) and was disabled; the last time: \
-                         {message}; enable it to try again, roll it back, or ask its author",
-                        codes.join(", ")
+                         {message}",
+                        FailureCode::list(codes)
                     ),
+                    "enable it to try again, roll it back, or report this to the plugin's author",
                 ),
             };
         }
         if let Some(doubt) = self.decisions.doubt()
             && !self.decisions.choices().is_enabled(name)
         {
-            let text = format!(
-                "`{name}` is not started, because it may have been disabled; enable it to use it ({doubt})"
-            );
-            return failure("decisions-unknown", text);
+            let text = format!("`{name}` is not started, because it may have been disabled ({doubt})");
+            return failure(Code::DecisionsUnknown, text, ENABLE);
         }
         if self.safe.as_ref().is_some_and(|enabled| !enabled.contains(name)) {
-            let text =
-                format!("the shell was started without remotes (--safe-mode); enable `{name}` to use it now");
-            return failure("safe-mode", text);
+            let text = format!("`{name}` is not started, because the shell runs without remotes (--safe-mode)");
+            return failure(Code::SafeMode, text, ENABLE);
         }
         let configured = self.config.host.remotes.values().any(|known| known.name == *name);
         if !configured && self.config.watch && !self.decisions.choices().is_enabled(name) {
-            let text = format!("`{name}` was put into the drop folder and is not enabled; enable it to use it");
-            return failure(NOT_ENABLED, text);
+            let text = format!("`{name}` was put into the drop folder and is not enabled");
+            return failure(NOT_ENABLED, text, ENABLE);
         }
         None
     }
@@ -439,7 +434,7 @@ impl Inventory {
     /// Counts a failure of what runs. Returns `true` if the remote is disabled by it: the third within ten minutes.
     pub(super) fn count_failure(&mut self, remotes: &Remotes, alias: &str, failure: &Failure) -> bool {
         let Some(name) = remotes.get(alias).map(Remote::name) else { return false };
-        let failed = Decision::failed(name, &failure.code, &failure.message, SystemTime::now());
+        let failed = Decision::failed(name, &failure.code, &failure.summary, SystemTime::now());
         self.decisions.decide(failed).is_some()
     }
 
@@ -484,7 +479,7 @@ impl Inventory {
     pub fn roll_back(&self, remote: &Remote, note: &str) -> Result<(), SharedFailure> {
         let Some(to) = self.earlier(remote).map(|kept| kept.digest.to_string()) else {
             let error = ArchiveError::NoneOlder(remote.name().to_owned());
-            return Err(Arc::new(Failure::new(Stage::Discover, error.code(), error)));
+            return Err(Arc::new(Failure::of(Stage::Discover, &error)));
         };
         let note = note.to_owned();
         self.decisions.change_pin(remote.name().to_owned(), move |archive, name| {
@@ -521,14 +516,14 @@ fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
     const NAMED: usize = 5;
     let missing: Vec<_> = remotes
         .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))
-        .filter(|(_, failure)| failure.code == "library-missing")
+        .filter(|(_, failure)| failure.code == Code::LibraryMissing)
         .collect();
     for (alias, failure) in missing.iter().take(NAMED) {
-        tracing::error!(remote = *alias, code = failure.code, "{}", failure.message);
+        tracing::error!(remote = *alias, code = failure.code.as_str(), "{}", failure.line());
     }
     if let more @ 1.. = missing.len().saturating_sub(NAMED) {
         tracing::error!(
-            code = "library-missing",
+            code = Code::LibraryMissing.as_str(),
             "the libraries of {more} more remotes are missing; build or install them"
         );
     }

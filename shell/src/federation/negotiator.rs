@@ -218,7 +218,7 @@ impl Negotiator {
     /// Plans without a copy that cannot be used; returns the failure of a remote that is itself at fault.
     pub(super) fn exclude(&mut self, unusable: Unusable) -> Option<(String, SharedFailure)> {
         let Unusable { fault, failure } = unusable;
-        tracing::error!(code = failure.code, "{}", failure.message);
+        tracing::error!(code = failure.code.as_str(), "{}", failure.line());
         let failure = Arc::new(failure);
         self.invalidate();
         match fault {
@@ -254,7 +254,7 @@ impl Negotiator {
     /// Plans without offers of `remote`, which does not load; `slow` is the reason where it still tries.
     pub(super) fn give_up(&mut self, remote: &str, offers: Vec<Slot>, slow: Option<Failure>) {
         if let Some(failure) = slow {
-            tracing::warn!(remote, code = failure.code, "{}", failure.message);
+            tracing::warn!(remote, code = failure.code.as_str(), "{}", failure.line());
             self.problems.push(Arc::new(failure));
         }
         self.excluded.extend(offers);

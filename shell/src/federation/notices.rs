@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use negotiation::rehearsal::Change;
-use negotiation::resolver::{Code, Diagnostic, Plan, Severity};
+use negotiation::resolver::{self, Diagnostic, Plan, Severity};
 use semver::Version;
 
-use crate::failure::sentence;
+use crate::{catalogue::Code, failure::sentence};
 
 /// Something that the plan in force warns of.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Warning {
     /// The participant concerned.
     pub participant: Arc<str>,
     /// The stable code.
-    pub code: &'static str,
+    pub code: Code,
     /// What it is, and what to do.
     pub text: String,
     /// The line to change, and how.
@@ -27,7 +27,7 @@ pub struct Warning {
 #[derive(Default)]
 pub(super) struct Notices(BTreeMap<Subject, u32>);
 
-type Subject = (Code, [Arc<str>; 3], Option<Version>);
+type Subject = (resolver::Code, [Arc<str>; 3], Option<Version>);
 
 impl Notices {
     /// Counts what `plan` says, logs what no plan has said before, and returns the warnings.
@@ -51,6 +51,7 @@ impl Notices {
             }
             if severity == Severity::Warning {
                 let (participant, text) = (Arc::clone(&said.participant), sentence(said));
+                let code = said.code.into();
                 warnings.push(Warning { participant, code, text, fix, count: *count });
             }
         }

@@ -22,10 +22,10 @@ use crate::config::Config;
 use crate::{
     compositor::Port,
     data::{archive::Archive, panels::SavedPanel},
-    failure::{Failure, SharedFailure, Stage},
+    failure::{Advise, Failure, SharedFailure, Stage},
     library::{Digest, LibraryError},
     placement::{Ending, Module, Note, Placement, State, Times},
-    spawn::{SpawnError, spawn},
+    spawn::spawn,
 };
 
 mod faults;
@@ -140,7 +140,7 @@ impl Remote {
     /// Finds the manifest of a remote, and looks whether its library is there.
     pub(super) fn locate(config: &Config, alias: &str, reference: RemoteRef, place: Place) -> Self {
         let located = config.locate(alias, &source(&reference, &place)).map(Found::from).map_err(|failure| {
-            tracing::error!(remote = alias, stage = %failure.stage, code = failure.code, "{}", failure.message);
+            tracing::error!(remote = alias, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.line());
             Arc::new(failure)
         });
         let mut remote = Self::new(alias, reference, place, located);
@@ -150,7 +150,7 @@ impl Remote {
         {
             // Known without trying: it takes no part in plans, and no participant waits for its copies.
             let missing = LibraryError::Missing(path.clone());
-            let failure = Failure::new(Stage::Check, missing.code(), missing);
+            let failure = Failure::of(Stage::Check, &missing);
             remote.blocked.unusable = Some(Arc::new(found.looked_for(failure)));
         }
         remote
@@ -360,8 +360,8 @@ impl Remote {
                 Ok(differs)
             }
             Some(Err(failure)) => {
-                let (stage, code) = (failure.stage, &*failure.code);
-                tracing::error!(remote = self.alias, %stage, code, "{}", failure.message);
+                let (stage, code) = (failure.stage, failure.code.as_str());
+                tracing::error!(remote = self.alias, %stage, code, "{}", failure.line());
                 let failure = Arc::new(failure);
                 self.set_unusable(Arc::clone(&failure));
                 Err(failure)
@@ -426,8 +426,8 @@ impl Remote {
     ) -> Option<SharedFailure> {
         let (Phase::Loading(generation) | Phase::Running(generation, _)) = &self.phase else { return None };
         let failure = Arc::new(self.faults.look_for_hang(&*generation.placement, wake)?);
-        let (alias, stage, code) = (&self.alias, failure.stage, &failure.code);
-        tracing::error!(remote = alias, %stage, code, "{}", failure.message);
+        let (alias, stage, code) = (&self.alias, failure.stage, failure.code.as_str());
+        tracing::error!(remote = alias, %stage, code, "{}", failure.line());
         if !matches!(generation.placement.state(), State::Active) {
             // Another try is another thread.
             self.set_unusable(Arc::clone(&failure));
@@ -464,12 +464,12 @@ impl Remote {
         let (archive, name, text) = (archive.clone(), found.manifest.name.clone(), origin.text().to_owned());
         let keep = move || {
             if let Err(error) = archive.keep(&name, &copy, &digest, &text) {
-                tracing::warn!(remote = name, code = error.code(), "{error}");
+                tracing::warn!(remote = name, code = error.code().as_str(), "{}", error.line());
             }
         };
         let what = format!("archive this generation of `{alias}`, so it cannot be rolled back to");
         if let Err(error) = spawn(format!("keep:{alias}"), what, keep) {
-            tracing::warn!(remote = alias, code = SpawnError::CODE, "{error}");
+            tracing::warn!(remote = alias, code = error.code().as_str(), "{}", error.line());
         }
     }
 

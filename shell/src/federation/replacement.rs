@@ -152,8 +152,10 @@ impl Replacement {
             }
             Err(mut failure) => {
                 if matches!(failure.stage, Stage::Init | Stage::Open) {
-                    failure.message += "; the running generation may hold what the new one needs, such as a port or a \
-                                        file: Restart ends it first";
+                    failure.advise(
+                        "the running generation may hold what the new one needs, such as a port or a file: Restart \
+                         ends it first",
+                    );
                 }
                 Progress::Failed(failure)
             }

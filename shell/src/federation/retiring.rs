@@ -13,6 +13,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
+    catalogue::Code,
     failure::{Failure, SharedFailure, Stage},
     placement::{Ending, Placement, Retired, SHUTDOWN_LIMIT, Waiting, Wake},
     spawn::spawn,
@@ -118,11 +119,11 @@ impl Retiring {
         placement.begin_shutdown();
         self.pinned.push(placement);
         let text = format!(
-            "generation {generation} of `{alias}` has ended, and its library stays until the shell ends, because its \
+            "generation {generation} of `{alias}` has ended, and its library stays loaded until Pulse exits, because its \
              copies of shared crates are in use: by {}",
             users.join(", ")
         );
-        let failure = Arc::new(Failure::new(Stage::Retire, "library-pinned", text));
+        let failure = Arc::new(Failure::new(Stage::Retire, Code::LibraryPinned, text, ""));
         let remote = alias.to_owned();
         self.leaked.push(LeakedLibrary { remote, generation, failure: Arc::clone(&failure) });
         failure
@@ -174,7 +175,7 @@ impl Retiring {
                 match placement.retire(&name, generation, deadline) {
                     Retired::Gone => {}
                     Retired::Kept(failure) => {
-                        tracing::warn!(remote = name, code = failure.code, "{}", failure.message);
+                        tracing::warn!(remote = name, code = failure.code.as_str(), "{}", failure.line());
                     }
                     Retired::Waiting(waiting) => self.waiting.push(waiting),
                 }
@@ -209,7 +210,7 @@ impl Endings {
         };
         let mut threads = self.threads.lock();
         threads.retain(|last| !last.thread.is_finished());
-        let what = format!("unload `{alias}`, so its library stays loaded until the shell ends");
+        let what = format!("unload `{alias}`, so its library stays loaded until Pulse exits");
         match spawn(format!("retire:{alias}"), what, run) {
             Ok(thread) => threads.push(Last { alias: alias.to_owned(), ended, thread }),
             // The remote went with the closure: it ends by itself, and only its library stays.

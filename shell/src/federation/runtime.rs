@@ -24,12 +24,13 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
+    catalogue::Code,
     compositor::{Port, Surface},
     config::Config,
     data::{archive::Archive, panels::SavedPanel},
     failure::{Failure, SharedFailure, Stage},
     library::Digest,
-    placement::{Code, OnThread, Placement, State, Wake},
+    placement::{Binary, OnThread, Placement, State, Wake},
 };
 
 /// Time that other remotes wait for the copies of a remote that is being loaded.
@@ -115,7 +116,7 @@ impl Runtime {
         if let Some((entry, manifest)) = remote.linked() {
             let wake = Arc::clone(&self.surroundings.wake);
             let mut placement: Box<dyn Placement> =
-                Box::new(OnThread::start(manifest, Code::Linked(entry), wake));
+                Box::new(OnThread::start(manifest, Binary::Linked(entry), wake));
             placement.on_drop(Some(ending));
             return remote.place_linked(placement);
         }
@@ -213,10 +214,11 @@ impl Runtime {
             }
             let text = format!(
                 "`{}` has been loading for {LOAD_LIMIT:?}, and other remotes wait for its copies of shared crates, so \
-                 they are planned without it; ask its author what it does while it is loaded, and press Retry",
+                 they are planned without it",
                 manifest.name
             );
-            let slow = slow.then(|| Failure::new(Stage::Load, "provider-slow", text));
+            let advice = "press Retry, and report this to the plugin's author";
+            let slow = slow.then(|| Failure::new(Stage::Load, Code::ProviderSlow, text, advice));
             negotiator.give_up(&manifest.name, awaited, slow);
         }
     }
@@ -291,11 +293,9 @@ impl Runtime {
         let (placement, manifest) = (remote.active()?, remote.manifest()?);
         let Some(known) = manifest.exposes.get(expose) else {
             let names: Vec<_> = manifest.exposes.keys().map(String::as_str).collect();
-            let text = format!(
-                "`{alias}` has no expose `{expose}`; ask for one that its manifest lists: {}",
-                names.join(", ")
-            );
-            return Some(Err(Arc::new(Failure::new(Stage::Open, "expose-unknown", text))));
+            let text = format!("`{alias}` has no expose `{expose}`");
+            let advice = format!("ask for one that its manifest lists: {}", names.join(", "));
+            return Some(Err(Arc::new(Failure::new(Stage::Open, Code::ExposeUnknown, text, advice))));
         };
         let id = self.surroundings.next_surface();
         let data_dir = &self.surroundings.config.data_dir;

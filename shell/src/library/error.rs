@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     io,
     path::{Path, PathBuf},
 };
@@ -7,32 +8,32 @@ use negotiation::manifest::ManifestError;
 use plugin_api::abi::ABI_REVISION;
 
 use super::Digest;
-use crate::file;
+use crate::{catalogue::Code, file};
 
-/// Reason why the file of a library cannot be used. The path stands last in every message.
+/// Reason why the file of a library cannot be used. The path stands last in every summary.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LibraryError {
     /// There is no file.
-    #[error("the library is missing; build the remote or correct its location: {0}")]
+    #[error("the library is missing: {0}")]
     Missing(PathBuf),
     /// The file system refuses.
-    #[error("the library cannot be read ({0}); let this user read it: {1}")]
+    #[error("the library cannot be read ({0}): {1}")]
     Unreadable(io::Error, PathBuf),
     /// A folder, a pipe, a device or another thing that is no file.
-    #[error("this is not a library ({0}); put the remote's library there, or correct its location: {1}")]
+    #[error("this is not a library ({0}): {1}")]
     NotAFile(io::Error, PathBuf),
     /// Larger than any library.
-    #[error("the library is too large ({0}, and at most {max} are loaded); strip its symbols, or correct its location: {1}", max = file::MAX_LIBRARY)]
+    #[error("the library is too large ({0}, and at most {max} are loaded): {1}", max = file::MAX_LIBRARY)]
     TooLarge(io::Error, PathBuf),
     /// Not a library of any platform.
-    #[error("this file is not a library; put the remote's library there, or correct its location: {0}")]
+    #[error("this file is not a library: {0}")]
     NotALibrary(PathBuf),
     /// A library that ends too early or contradicts itself.
-    #[error("the library is damaged or was copied only in part ({0}); copy it again: {1}")]
+    #[error("the library is damaged or was copied only in part ({0}): {1}")]
     Damaged(String, PathBuf),
     /// For another operating system or processor.
-    #[error("the library is for {found}, and this shell runs on {here}; build the remote for it: {path}")]
+    #[error("the library is for {found}, and this shell runs on {here}: {path}")]
     OtherPlatform {
         /// What the library is for.
         found: String,
@@ -42,12 +43,11 @@ pub enum LibraryError {
         path: PathBuf,
     },
     /// A library without a remote's manifest or entry point.
-    #[error("the library is no Pulse plugin ({0}); does it call `plugin_api::export!`? {1}")]
+    #[error("the library is no Pulse plugin ({0}): {1}")]
     NotAPlugin(String, PathBuf),
     /// Built with another revision of the contract.
     #[error(
-        "the library was built for revision {found} of the plugin contract, and this shell speaks revision {}; \
-         rebuild it with a matching `plugin-api`: {path}",
+        "the library was built for revision {found} of the plugin contract, and this shell speaks revision {}: {path}",
         ABI_REVISION
     )]
     Revision {
@@ -57,18 +57,14 @@ pub enum LibraryError {
         path: PathBuf,
     },
     /// Its panics would end the process.
-    #[error(
-        "the library was built with `panic = \"abort\"`, so its first panic would end the shell; build it with \
-         `panic = \"unwind\"`: {0}"
-    )]
+    #[error("the library was built with `panic = \"abort\"`, so its first panic would end the shell: {0}")]
     Aborts(PathBuf),
     /// The embedded manifest is wrong.
-    #[error("the manifest inside of the library is wrong: {0}; then build the library again: {1}")]
+    #[error("the manifest inside of the library is wrong: {manifest}: {1}", manifest = .0.summary())]
     Manifest(ManifestError, PathBuf),
     /// Its content is not what the manifest beside it states.
     #[error(
-        "the library is not the one that its manifest states: its SHA-256 is {found}, and `sha256` says {stated}; \
-         copy the library again, or correct the manifest: {path}"
+        "the library is not the one that its manifest states: its SHA-256 is {found}, and `sha256` says {stated}: {path}"
     )]
     Digest {
         /// What the manifest states.
@@ -79,30 +75,50 @@ pub enum LibraryError {
         path: PathBuf,
     },
     /// The running library says something else than the manifest that was planned with.
-    #[error(
-        "the library's own manifest differs from the one that was planned with ({0}); rebuild the library or \
-         correct the manifest: {1}"
-    )]
+    #[error("the library's own manifest differs from the one that was planned with ({0}): {1}")]
     Descriptor(String, PathBuf),
 }
 
 impl LibraryError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Missing(_) => "library-missing",
-            Self::Unreadable(..) => "library-unreadable",
-            Self::TooLarge(..) => "library-too-large",
-            Self::NotAFile(..) | Self::NotALibrary(_) => "library-not-a-library",
-            Self::Damaged(..) => "library-damaged",
-            Self::OtherPlatform { .. } => "library-other-platform",
-            Self::NotAPlugin(..) => "library-not-a-plugin",
-            Self::Revision { .. } => "abi-revision",
-            Self::Aborts(_) => "panic-abort",
-            Self::Manifest(error, _) => error.code(),
-            Self::Digest { .. } => "digest-mismatch",
-            Self::Descriptor(..) => "descriptor-mismatch",
+            Self::Missing(_) => Code::LibraryMissing,
+            Self::Unreadable(..) => Code::LibraryUnreadable,
+            Self::TooLarge(..) => Code::LibraryTooLarge,
+            Self::NotAFile(..) | Self::NotALibrary(_) => Code::LibraryNotALibrary,
+            Self::Damaged(..) => Code::LibraryDamaged,
+            Self::OtherPlatform { .. } => Code::LibraryOtherPlatform,
+            Self::NotAPlugin(..) => Code::LibraryNotAPlugin,
+            Self::Revision { .. } => Code::AbiRevision,
+            Self::Aborts(_) => Code::PanicAbort,
+            Self::Manifest(error, _) => error.into(),
+            Self::Digest { .. } => Code::DigestMismatch,
+            Self::Descriptor(..) => Code::DescriptorMismatch,
         }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> Cow<'static, str> {
+        let advice = match self {
+            Self::Missing(_) => "build the remote or correct its location",
+            Self::Unreadable(..) => "let this user read it",
+            Self::TooLarge(..) => "strip its symbols, or correct its location",
+            Self::NotAFile(..) | Self::NotALibrary(_) => {
+                "put the remote's library there, or correct its location"
+            }
+            Self::Damaged(..) => "copy it again",
+            Self::OtherPlatform { .. } => "build the remote for this platform",
+            Self::NotAPlugin(..) => "call `plugin_api::export!` in the library, or correct its location",
+            Self::Revision { .. } => "rebuild it with a matching `plugin-api`",
+            Self::Aborts(_) => "build it with `panic = \"unwind\"`",
+            Self::Manifest(error, _) => {
+                return format!("{}, then build the library again", error.advice()).into();
+            }
+            Self::Digest { .. } => "copy the library again, or correct the manifest",
+            Self::Descriptor(..) => "rebuild the library or correct the manifest",
+        };
+        advice.into()
     }
 
     /// The error of a file that cannot be opened or read.

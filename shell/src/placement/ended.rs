@@ -12,7 +12,10 @@ use super::{
     SHUTDOWN_LIMIT,
     loader::{Image, Library, Unloaded},
 };
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 /// A remote whose thread has ended.
 pub(super) struct Ended {
@@ -99,23 +102,25 @@ impl Waiting {
     /// otherwise.
     pub(crate) fn report(&mut self) -> Option<Failure> {
         let keepers: Vec<_> = self.keepers().collect();
-        let (code, why) = if !keepers.is_empty() {
+        let (code, why, advice) = if !keepers.is_empty() {
             let list = keepers.join(", ");
             (
-                "library-lent",
-                format!(
-                    "until {list} is unloaded, which may keep objects of it; a crate that keeps none, or keeps them in \
-                     `Lent`, states so with `SharedCrate::COUNTED`"
-                ),
+                Code::LibraryLent,
+                format!("until {list} is unloaded, which may keep objects of it"),
+                "a crate that keeps none, or keeps them in `Lent`, states so with `SharedCrate::COUNTED`",
             )
         } else if self.library.is_lent() {
             (
-                "library-lent",
-                "while others keep objects that it lent to them; its author can take them back in `Drop`"
-                    .to_owned(),
+                Code::LibraryLent,
+                "while others keep objects that it lent to them".to_owned(),
+                "report this to the plugin's author, who can take them back in `Drop`",
             )
         } else if self.since.elapsed() >= SHUTDOWN_LIMIT {
-            ("library-pinned", "while remotes that have not ended use its copies of shared crates".to_owned())
+            (
+                Code::LibraryPinned,
+                "while remotes that have not ended use its copies of shared crates".to_owned(),
+                "",
+            )
         } else {
             return None;
         };
@@ -124,7 +129,7 @@ impl Waiting {
         }
         let (generation, name) = (self.generation, &self.name);
         let text = format!("generation {generation} of `{name}` has ended, and its library stays {why}");
-        Some(Failure::new(Stage::Retire, code, text))
+        Some(Failure::new(Stage::Retire, code, text, advice))
     }
 
     /// Unloads it.
@@ -143,10 +148,10 @@ fn unload(name: &str, generation: u64, library: Library) -> Retired {
         Unloaded::Threads(threads) => return Retired::Kept(left_threads(name, generation, &threads)),
         Unloaded::Signals(left) => {
             let list = left.join(", ");
-            ("library-signals", format!("the process may still call what it has installed: {list}"))
+            (Code::LibrarySignals, format!("the process may still call what it has installed: {list}"))
         }
         Unloaded::Kept => {
-            ("library-mapped", "the system keeps it: something in the process still uses it".to_owned())
+            (Code::LibraryMapped, "the system keeps it: something in the process still uses it".to_owned())
         }
     };
     Retired::Kept(stays(name, generation, code, &why))
@@ -155,15 +160,15 @@ fn unload(name: &str, generation: u64, library: Library) -> Retired {
 fn left_threads(name: &str, generation: u64, threads: &[String]) -> Failure {
     let list = threads.join(", ");
     let why = format!("it left threads running, and their code must not go: {list}");
-    stays(name, generation, "library-threads", &why)
+    stays(name, generation, Code::LibraryThreads, &why)
 }
 
-fn stays(name: &str, generation: u64, code: &str, why: &str) -> Failure {
+fn stays(name: &str, generation: u64, code: Code, why: &str) -> Failure {
     let text = format!(
-        "generation {generation} of `{name}` has ended, and its library stays until the shell ends ({why}); report this \
-         to its author, who can end everything in `Drop`"
+        "generation {generation} of `{name}` has ended, and its library stays loaded until Pulse exits ({why})"
     );
-    Failure::new(Stage::Retire, code, text)
+    let advice = "report this to the plugin's author, who can end everything in `Drop`";
+    Failure::new(Stage::Retire, code, text, advice)
 }
 
 #[cfg(test)]
@@ -199,8 +204,8 @@ mod tests {
         };
         assert!(!waiting.is_free(), "the provider may keep objects of it");
         let failure = waiting.report().expect("it stays");
-        assert_eq!(failure.code, "library-lent");
-        assert!(failure.message.contains("`provider` (rates)"), "{failure}");
+        assert_eq!(failure.code, Code::LibraryLent);
+        assert!(failure.line().contains("`provider` (rates)"), "{failure}");
         assert!(waiting.report().is_none(), "it is reported once");
         drop(keeper);
         assert!(waiting.is_free());

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::{
+    borrow::Cow,
     io,
     mem::ManuallyDrop,
     path::{Path, PathBuf},
@@ -26,6 +27,7 @@ use plugin_api::{
 };
 
 use crate::{
+    catalogue::Code,
     file::CopyError,
     library::{self, Bundle, LibraryError},
 };
@@ -42,7 +44,7 @@ mod threads;
 
 pub use refusal::Refusal;
 
-/// Reason why a library cannot be loaded. The path stands last in every message.
+/// Reason why a library cannot be loaded. The path stands last in every summary.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -50,26 +52,34 @@ pub enum LoadError {
     #[error(transparent)]
     Library(#[from] LibraryError),
     /// There is no room for the private copy.
-    #[error("the library cannot be copied ({0}); make room in this folder and let this user write there: {1}")]
+    #[error("the library cannot be copied ({0}) to this folder: {1}")]
     Copy(io::Error, PathBuf),
     /// The system's loader refuses it.
-    #[error("the system cannot load the library ({1}); {advice}: {2}", advice = .0.advice())]
+    #[error("the system cannot load the library ({1}): {2}")]
     Refused(Refusal, String, PathBuf),
     /// The layouts of the contract differ although the revision is the same.
-    #[error(
-        "the library's plugin contract is laid out differently: {0}; rebuild it with this `plugin-api`: {1}"
-    )]
+    #[error("the library's plugin contract is laid out differently: {0}: {1}")]
     Layout(String, PathBuf),
 }
 
 impl LoadError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
             Self::Library(error) => error.code(),
-            Self::Copy(..) => "copy-failed",
+            Self::Copy(..) => Code::CopyFailed,
             Self::Refused(refusal, ..) => refusal.code(),
-            Self::Layout(..) => "abi-layout",
+            Self::Layout(..) => Code::AbiLayout,
+        }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> Cow<'static, str> {
+        match self {
+            Self::Library(error) => error.advice(),
+            Self::Copy(..) => "make room there and let this user write there".into(),
+            Self::Refused(refusal, ..) => refusal.advice().into(),
+            Self::Layout(..) => "rebuild it with this `plugin-api`".into(),
         }
     }
 

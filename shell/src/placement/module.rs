@@ -11,7 +11,10 @@ use plugin_api::{
 };
 
 use super::loader::Image;
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 /// The longest name of a crate in a message, in bytes.
 const NAMED: usize = 80;
@@ -67,8 +70,8 @@ impl Module {
     pub(crate) fn bind(&self, provider: &str, consumer: Consumer) -> Result<Bound, Failure> {
         let image = self.image.as_ref().map(|image| {
             Image::hold(image).ok_or_else(|| {
-                let text = format!("the library that provides `{}` was unloaded meanwhile; retry", self.key);
-                Failure::new(Stage::Init, "shared-missing", text)
+                let text = format!("the library that provides `{}` was unloaded meanwhile", self.key);
+                Failure::new(Stage::Init, Code::SharedMissing, text, "retry")
             })
         });
         // Before its code is called.
@@ -83,10 +86,10 @@ impl Module {
             return Ok(Bound { interface: interface.provided_by(provider), image });
         };
         let text = format!(
-            "`{provider}` was asked for `{key}` {version} and handed over {other}; its copy is not used; report this to \
-             the plugin's author"
+            "`{provider}` was asked for `{key}` {version} and handed over {other}; its copy is not used"
         );
-        Err(Failure::new(Stage::Init, "shared-forged", text))
+        let advice = "report this to the plugin's author";
+        Err(Failure::new(Stage::Init, Code::SharedForged, text, advice))
     }
 
     /// Whether an image that was built with this module can use `provided`.

@@ -37,10 +37,14 @@ fn is_same(one: &Note, other: &Note) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::{Failure, Stage};
+    use crate::failure::{Failure, FailureCode, Stage};
 
     fn note(text: &str, fatal: bool) -> Note {
-        Note { failure: Arc::new(Failure::new(Stage::Open, "no-seats", text)), fatal, surface: None }
+        Note {
+            failure: Arc::new(Failure::new(Stage::Open, FailureCode::of("no-seats"), text, "")),
+            fatal,
+            surface: None,
+        }
     }
 
     #[test]
@@ -53,7 +57,7 @@ mod tests {
         let taken = notes.take();
         assert_eq!(taken.len(), limits::NOTES);
         assert!(taken[0].fatal && !taken[1].fatal, "what ends a surface is not lost");
-        assert_eq!(taken[limits::NOTES - 1].failure.message, "49999");
+        assert_eq!(taken[limits::NOTES - 1].failure.summary, "49999");
         assert!(notes.take().is_empty());
     }
 }

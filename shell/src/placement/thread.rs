@@ -24,6 +24,7 @@ use super::{
     Times, Wake, ended::Ended, notes::Notes,
 };
 use crate::{
+    catalogue::Code,
     compositor::{Mailbox, Source, frame::Held},
     failure::{Failure, SharedFailure, Stage},
     spawn::spawn_with,
@@ -42,7 +43,7 @@ use services::Rates;
 
 /// Origin of a remote's code.
 #[derive(Clone)]
-pub enum Code {
+pub enum Binary {
     /// A library.
     Library {
         /// The library as it was found.
@@ -116,14 +117,14 @@ enum Call {
 }
 
 impl OnThread {
-    /// Starts the remote's thread, which begins to load `code`.
-    pub fn start(manifest: Arc<RemoteManifest>, code: Code, wake: Wake) -> Self {
+    /// Starts the remote's thread, which begins to load `binary`.
+    pub fn start(manifest: Arc<RemoteManifest>, binary: Binary, wake: Wake) -> Self {
         let (calls, inbox) = Inbox::new();
         let shared = Arc::new(Shared {
             name: manifest.name.clone(),
-            library: match &code {
-                Code::Library { path, .. } => path.to_string_lossy().into_owned(),
-                Code::Linked(_) => String::new(),
+            library: match &binary {
+                Binary::Library { path, .. } => path.to_string_lossy().into_owned(),
+                Binary::Linked(_) => String::new(),
             },
             state: Mutex::new(State::Loading),
             moved: Condvar::new(),
@@ -150,7 +151,7 @@ impl OnThread {
                     held: Held::default(),
                     providers: Vec::new(),
                 };
-                thread.run(&code, &manifest)
+                thread.run(&binary, &manifest)
             }
         };
         let name = &shared.name;
@@ -170,22 +171,24 @@ impl OnThread {
         if !self.await_ended(deadline) {
             return Err(Failure::new(
                 Stage::Retire,
-                "retire-hung",
+                Code::RetireHung,
                 format!(
-                    "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library are kept until the shell \
-                     ends; a new one can run alongside; report this to its author",
+                    "`{}` did not end within {SHUTDOWN_LIMIT:?}; its thread and library stay loaded until Pulse exits, \
+                     and a new generation can run alongside",
                     self.shared.name
                 ),
+                "report this to the plugin's author",
             ));
         }
         thread.join().map_err(|_| {
             Failure::new(
                 Stage::Retire,
-                "retire-panicked",
+                Code::RetirePanicked,
                 format!(
-                    "the thread of `{}` panicked; its library is kept until the shell ends; report this to its author",
+                    "the thread of `{}` panicked; its library stays loaded until Pulse exits",
                     self.shared.name
                 ),
+                "report this to the plugin's author",
             )
         })
     }
@@ -247,7 +250,7 @@ impl Placement for OnThread {
             Box::new(move |saved| {
                 let written = saved.and_then(|state| state.map_or(Ok(()), |state| panel.write(&state)));
                 if let Err(failure) = written {
-                    tracing::warn!(remote = name, stage = %failure.stage, code = failure.code, "{}", failure.message);
+                    tracing::warn!(remote = name, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.line());
                 }
             }),
         );
@@ -307,7 +310,7 @@ impl Shared {
     }
 
     fn fail(&self, failure: Failure) -> SharedFailure {
-        tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code, "{}", failure.message);
+        tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.line());
         let failure = Arc::new(failure);
         self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true, surface: None });
         self.set(State::Failed(Arc::clone(&failure)));

@@ -71,8 +71,9 @@ impl Channel {
 pub(super) fn bounded(event: Event) -> Event {
     let cut = |failure: Failure| Failure {
         stage: failure.stage,
-        code: text::line(&failure.code, limits::CODE),
-        message: text::lines(&failure.message, limits::MESSAGE),
+        code: failure.code,
+        summary: text::lines(&failure.summary, limits::MESSAGE),
+        advice: text::lines(&failure.advice, limits::MESSAGE),
         details: text::lines(&failure.details, limits::DETAILS),
     };
     let name = |stage: String| text::line(&stage, 200);
@@ -130,7 +131,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::failure::Stage;
+    use crate::failure::{FailureCode, Stage};
 
     fn heard(text: &[u8]) -> Vec<Said> {
         let (sender, said) = mpsc::sync_channel(100);
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn huge_failures_fit_into_a_line() {
         let text = "\u{1b}[31m\0".repeat(1 << 20);
-        let failure = Failure::new(Stage::Frame, text.clone(), &text).with_details(text);
+        let failure = Failure::new(Stage::Frame, FailureCode::of(&text), &text, &text).with_details(text);
         let line = serde_json::to_string(&bounded(Event::Refused(failure))).expect("it is JSON");
         assert!((line.len() as u64) < LONGEST_LINE / 2, "{}", line.len());
         assert!(!line.contains("\\u001b"), "it is neutralised");

@@ -4,9 +4,14 @@ use std::{fmt, path::Path, process::ExitStatus, time::Duration};
 
 use negotiation::text::Shown;
 
-use crate::failure::{Failure, Stage};
+use crate::{
+    catalogue::Code,
+    failure::{Failure, Stage},
+};
 
 const KEPT: &str = "it was not loaded, and what ran before keeps running";
+
+const REPORT: &str = "report this to the plugin's author";
 
 /// The stage that a trial is in.
 #[derive(Debug)]
@@ -16,21 +21,18 @@ pub(super) struct At {
     pub(super) provider: Option<String>,
 }
 
-fn failure(code: &str, text: impl fmt::Display) -> Failure {
-    Failure::new(Stage::Preflight, code, text)
+fn failure(code: Code, text: impl fmt::Display, advice: impl Into<String>, library: &Path) -> Failure {
+    Failure::new(Stage::Preflight, code, format!("{text}: {}", Shown(library)), advice)
 }
 
 pub(crate) fn unavailable(what: &str, error: &dyn fmt::Display, library: &Path) -> Failure {
-    let text = format!(
-        "the library cannot be tried, because {what} ({error}); make room for a process of Pulse, or set `preflight` \
-         to false in the host's manifest: {}",
-        Shown(library)
-    );
-    failure("preflight-unavailable", text)
+    let text = format!("the library cannot be tried, because {what} ({error})");
+    let advice = "make room for a process of Pulse, or set `preflight` to false in the host's manifest";
+    failure(Code::PreflightUnavailable, text, advice, library)
 }
 
 pub(super) fn cancelled(library: &Path) -> Failure {
-    failure("preflight-cancelled", format!("the trial was called off: {}", Shown(library)))
+    failure(Code::PreflightCancelled, "the trial was called off", "", library)
 }
 
 /// The library wrote to the channel of the trial.
@@ -38,20 +40,18 @@ pub(super) fn forged(at: Option<&At>, library: &Path) -> Failure {
     let stage = at.map_or("load", |at| &at.stage);
     let text = format!(
         "the library interfered with its own trial in `{stage}`: it wrote to the channel that carries the result; \
-         {KEPT}; report this to the plugin's author, and do not trust the library: {}",
-        Shown(library)
+         {KEPT}"
     );
-    failure("preflight-forged", text)
+    failure(Code::PreflightForged, text, format!("{REPORT}, and do not trust the library"), library)
 }
 
 /// The other remote `provider`, which the library needs, failed before anything of the library ran.
 pub(crate) fn provider(provider: &str, how: impl fmt::Display, library: &Path) -> Failure {
     let text = format!(
         "the library was not tried, because the remote `{provider}`, whose shared crates it is to get, fails first: \
-         {how}; repair or disable `{provider}`: {}",
-        Shown(library)
+         {how}"
     );
-    failure("preflight-provider", text)
+    failure(Code::PreflightProvider, text, format!("repair or disable `{provider}`"), library)
 }
 
 /// The library does not come to an end of the stage `at`, or of what comes before all stages.
@@ -63,35 +63,27 @@ pub(super) fn hung(at: Option<&At>, took: Duration, limit: Duration, library: &P
     }
     let text = format!(
         "the library did not come to an end of {stage} and was stopped after {took}, where {limit} are allowed for \
-         all; {KEPT}; report this to the plugin's author: {}",
-        Shown(library)
+         all; {KEPT}"
     );
-    failure("preflight-hung", text)
+    failure(Code::PreflightHung, text, REPORT, library)
 }
 
 /// The trial ended without a verdict, in the stage `at` or before anything of the library ran.
 pub(super) fn ended(status: Option<ExitStatus>, at: Option<&At>, library: &Path) -> Failure {
     let exit = status.map_or_else(|| "a status that the system has not kept".to_owned(), |s| s.to_string());
     let Some(At { stage, provider: other }) = at else {
-        let text = format!(
-            "the library cannot be tried, because the trial ended before it began ({exit}); the details may say why; \
-             install Pulse anew, or set `preflight` to false in the host's manifest: {}",
-            Shown(library)
-        );
-        return failure("preflight-unavailable", text);
+        let text = format!("the library cannot be tried, because the trial ended before it began ({exit})");
+        let advice = "see the details; install Pulse anew, or set `preflight` to false in the host's manifest";
+        return failure(Code::PreflightUnavailable, text, advice, library);
     };
     let crash = status.and_then(crash);
-    let code = if crash.is_some() { "preflight-crashed" } else { "preflight-exited" };
+    let code = if crash.is_some() { Code::PreflightCrashed } else { Code::PreflightExited };
     let how = crash.unwrap_or_else(|| format!("it exited by itself with {exit}"));
     if let Some(name) = other {
         return provider(name, format!("the process ended in `{stage}`, {how}"), library);
     }
-    let text = format!(
-        "the library took its process with it in `{stage}`: {how}; {KEPT}; report this to the plugin's author, with \
-         the details: {}",
-        Shown(library)
-    );
-    failure(code, text)
+    let text = format!("the library took its process with it in `{stage}`: {how}; {KEPT}");
+    failure(code, text, format!("{REPORT}, with the details"), library)
 }
 
 /// A duration in the unit that shows it.
@@ -167,8 +159,8 @@ mod tests {
             ended(None, Some(&at), library),
             hung(Some(&at), Duration::from_secs(5), Duration::from_secs(5), library),
         ] {
-            assert_eq!(failure.code, "preflight-provider");
-            assert!(failure.message.contains("`feed`"), "{failure}");
+            assert_eq!(failure.code, Code::PreflightProvider);
+            assert!(failure.summary.contains("`feed`"), "{failure}");
         }
     }
 

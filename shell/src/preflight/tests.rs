@@ -1,7 +1,7 @@
 //! A program that stands in for Pulse as the guard: what the shell makes of it.
 
 use super::*;
-use crate::failure::Stage;
+use crate::{catalogue::Code, failure::Stage};
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/preflight/tests/program.sh");
 
@@ -30,27 +30,30 @@ fn events_of_the_guard_become_a_report() {
 fn failures_name_the_library_itself() {
     let subject = Subject { name: "/own/name.so".into(), ..Subject::new("/private/refused") };
     let failure = check(&subject, PATIENCE, false).expect_err("it is refused");
-    assert_eq!(failure, Failure::new(Stage::Init, "init-panicked", "in /own/name.so").with_details("d"));
+    assert_eq!(failure, Failure::new(Stage::Init, Code::InitPanicked, "in /own/name.so", "").with_details("d"));
 }
 
 #[test]
 fn a_guard_that_does_not_begin_is_no_fault_of_the_library() {
     let failure = check(&Subject::new("silent"), PATIENCE, false).expect_err("it does not begin");
-    assert_eq!((failure.code.as_str(), failure.details.as_str()), ("preflight-unavailable", "no such command"));
-    assert!(failure.message.contains("exit status: 2"), "{failure}");
+    assert_eq!(
+        (failure.code.clone(), failure.details.as_str()),
+        (Code::PreflightUnavailable.into(), "no such command")
+    );
+    assert!(failure.line().contains("exit status: 2"), "{failure}");
     let preflight = Preflight { program: "/nowhere/pulse".into(), limit: PATIENCE };
     let failure = preflight.check(&Subject::new("x"), &AtomicBool::new(false), &mut |_| ());
-    assert_eq!(failure.expect_err("no program").code, "preflight-unavailable");
+    assert_eq!(failure.expect_err("no program").code, Code::PreflightUnavailable);
 }
 
 #[test]
 fn a_trial_can_be_called_off() {
     let failure = check(&Subject::new("obedient"), PATIENCE, true).expect_err("it is called off");
-    assert_eq!(failure.code, "preflight-cancelled");
+    assert_eq!(failure.code, Code::PreflightCancelled);
 }
 
 #[test]
 fn a_guard_that_hangs_is_ended() {
     let failure = check(&Subject::new("hang"), Duration::ZERO, false).expect_err("it hangs");
-    assert_eq!(failure.code, "preflight-hung", "{failure}");
+    assert_eq!(failure.code, Code::PreflightHung, "{failure}");
 }

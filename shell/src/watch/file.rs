@@ -11,6 +11,7 @@ use negotiation::manifest::MAX_MANIFEST_BYTES;
 
 use super::{Change, Pace, route::identity};
 use crate::{
+    catalogue::Code,
     config::is_json,
     failure::{Failure, Stage},
     file,
@@ -139,12 +140,11 @@ impl Followed {
 /// Whether the file is whole, as far as can be told without running it. What is wrong with a whole file is for
 /// whoever uses it to say.
 fn complete(path: &Path) -> Result<(), Failure> {
-    let fail = |code: &str, text: String| Failure::new(Stage::Discover, code, text);
     if !is_json(path) {
         return match library::complete(path) {
             Ok(_) | Err(LibraryError::Revision { .. } | LibraryError::OtherPlatform { .. }) => Ok(()),
-            Err(LibraryError::Manifest(error, _)) if error.code() != "manifest-not-json" => Ok(()),
-            Err(error) => Err(fail(error.code(), error.to_string())),
+            Err(LibraryError::Manifest(error, _)) if Code::from(&error) != Code::ManifestNotJson => Ok(()),
+            Err(error) => Err(Failure::of(Stage::Discover, &error)),
         };
     }
     let shown = path.display();
@@ -152,12 +152,13 @@ fn complete(path: &Path) -> Result<(), Failure> {
         // Its reader reports that it is too large.
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(()),
         Err(error) => {
-            let text = format!("the manifest cannot be read ({error}); let this user read it: {shown}");
-            return Err(fail("manifest-unreadable", text));
+            let text = format!("the manifest cannot be read ({error}): {shown}");
+            return Err(Failure::new(Stage::Discover, Code::ManifestUnreadable, text, "let this user read it"));
         }
         Ok(text) => text,
     };
     serde_json::from_slice::<serde::de::IgnoredAny>(&text).map(drop).map_err(|error| {
-        fail("manifest-not-json", format!("the manifest is not JSON: {error}; correct it there: {shown}"))
+        let text = format!("the manifest is not JSON: {error}: {shown}");
+        Failure::new(Stage::Discover, Code::ManifestNotJson, text, "correct it there")
     })
 }

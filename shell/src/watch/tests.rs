@@ -10,7 +10,10 @@ use std::{
 use notify::{NullWatcher, WatcherKind, event::Flag};
 
 use super::*;
-use crate::log::tests::{capture, count};
+use crate::{
+    catalogue::Code,
+    log::tests::{capture, count},
+};
 
 /// Only a failing test ever waits as long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -266,11 +269,11 @@ fn folders_come_and_go() {
 fn a_file_that_stays_incomplete_is_told_once() {
     let mut scene = Scene::new(Pace { patience: SETTLE * 4, ..EVENTS });
     scene.follow(&["a.json"], &[]);
-    for (content, code) in [("[1, 2", "manifest-not-json"), ("", "manifest-not-json")] {
+    for (content, code) in [("[1, 2", Code::ManifestNotJson), ("", Code::ManifestNotJson)] {
         scene.write("a.json", content);
         let Change::Unreadable { failure, .. } = scene.expect("a.json", "unreadable") else { unreachable!() };
         assert_eq!(failure.code, code);
-        assert!(failure.message.contains("a.json"), "{}", failure.message);
+        assert!(failure.line().contains("a.json"), "{}", failure.line());
         scene.expect_nothing_else();
     }
     scene.write("a.json", "[1, 2]");
@@ -311,13 +314,13 @@ fn pipes_devices_and_folders_hold_nothing_up() {
     symlink("loop.json", scene.path("drop/loop.json")).expect("links can be made");
     fs::create_dir(scene.path("drop/folder.json")).expect("folders can be made");
     for (name, code, what) in [
-        ("drop/pipe.json", "manifest-unreadable", "it is a named pipe, not a file"),
-        (&*library, "library-not-a-library", "it is a named pipe, not a file"),
-        ("drop/zero.json", "manifest-unreadable", "it is a device, not a file"),
+        ("drop/pipe.json", Code::ManifestUnreadable, "it is a named pipe, not a file"),
+        (&*library, Code::LibraryNotALibrary, "it is a named pipe, not a file"),
+        ("drop/zero.json", Code::ManifestUnreadable, "it is a device, not a file"),
     ] {
         let Change::Unreadable { failure, .. } = scene.expect(name, "unreadable") else { unreachable!() };
         assert_eq!(failure.code, code, "{failure}");
-        assert!(failure.message.contains(what), "{failure}");
+        assert!(failure.line().contains(what), "{failure}");
     }
     scene.write("drop/a.json", "1");
     scene.expect("drop/a.json", "complete");
@@ -356,7 +359,7 @@ fn a_library_that_is_none_is_not_complete() {
     scene.follow(&[&name], &[]);
     scene.write(&name, "not a library");
     let Change::Unreadable { failure, .. } = scene.expect(&name, "unreadable") else { unreachable!() };
-    assert_eq!(failure.code, "library-not-a-library");
+    assert_eq!(failure.code, Code::LibraryNotALibrary);
 }
 
 #[test]
@@ -545,7 +548,7 @@ fn a_system_that_refuses_to_watch_is_told_of_once() {
     let files = BTreeSet::from([scene.path("a.json"), scene.path("b/c.json")]);
     follower.follow(Follow { files, folders: BTreeSet::new(), number: 1 });
     let log = capture(|| (0..3).for_each(|_| follower.look_at_everything()));
-    assert_eq!(count(&log, "watch-limited"), 1, "{log}");
+    assert_eq!(count(&log, Code::WatchLimited), 1, "{log}");
     assert!(log.contains("within two seconds"), "{log}");
     // And is followed all the same.
     scene.write("a.json", "1");

@@ -40,11 +40,11 @@ fn check(code: &str, says: &[&str], break_it: impl FnOnce(&mut Installation)) {
     });
     let failure = shell.failure(BAD.0).expect("it has just been seen");
     let place = installation.folder().to_string_lossy().into_owned();
-    assert_eq!(failure.code, code, "{failure}");
+    assert_eq!(failure.code.as_str(), code, "{failure}");
     for part in says.iter().copied().chain([&*place]) {
-        assert!(failure.message.contains(part), "`{part}` is not in: {failure}");
+        assert!(failure.line().contains(part), "`{part}` is not in: {failure}");
     }
-    assert!(!failure.message.contains('\n'), "a sentence: {failure}");
+    assert!(!failure.line().contains('\n'), "a sentence: {failure}");
     assert_logged(code, &place);
     others_go_on(&mut shell);
 
@@ -230,7 +230,7 @@ fn a_truncated_library() {
 
 #[test]
 fn a_library_for_another_platform() {
-    let says = &["and this shell runs on", std::env::consts::ARCH, "build the remote for it"];
+    let says = &["and this shell runs on", std::env::consts::ARCH, "build the remote for this platform"];
     // The header of an ARM library for macOS.
     let mut mac = [0xFEED_FACF_u32, 0x0100_000C, 0, 6, 0, 0, 0, 0].map(u32::to_le_bytes).concat();
     mac.resize(4_096, 0);
@@ -320,7 +320,7 @@ fn a_manifest_that_is_missing_or_unreadable() {
     });
     check(
         "manifest-unreadable",
-        &["cannot be read", "it is a folder, not a file", "correct what names it"],
+        &["cannot be read", "it is a folder, not a file", "correct its location"],
         |installation| {
             let path = installation.path("remoteMisbehaving.json");
             fs::remove_file(&path).expect("it was there");
@@ -331,11 +331,7 @@ fn a_manifest_that_is_missing_or_unreadable() {
 
 #[test]
 fn a_manifest_that_is_not_json() {
-    check(
-        "manifest-not-json",
-        &["correct it there (line 2, column"],
-        with_manifest_text("{\n  name: remoteMisbehaving }"),
-    );
+    check("manifest-not-json", &["(line 2, column"], with_manifest_text("{\n  name: remoteMisbehaving }"));
     check("manifest-not-json", &["line 1"], with_manifest_text(""));
     check("manifest-not-json", &[], with_manifest_text(b"\xFF\xFE{}"));
     check(
@@ -413,9 +409,9 @@ fn a_location_that_is_a_url() {
     shell.show(GOOD.0, GOOD.1);
     shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
     let failure = shell.failure(BAD.0).expect("it is refused");
-    assert_eq!(failure.code, "location-unsupported");
-    assert!(failure.message.contains("https://example.org/misbehaving.json"), "{failure}");
-    assert!(failure.message.contains("host.json"), "{failure}");
+    assert_eq!(failure.code.as_str(), "location-unsupported");
+    assert!(failure.line().contains("https://example.org/misbehaving.json"), "{failure}");
+    assert!(failure.line().contains("host.json"), "{failure}");
     others_go_on(&mut shell);
 }
 
@@ -434,7 +430,7 @@ fn a_shared_crate_that_nobody_has_in_the_version_that_is_needed() {
     shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
     let failure = shell.failure(BAD.0).expect("it is refused");
     assert_eq!(failure.stage, pulse::failure::Stage::Plan, "{failure}");
-    assert!(failure.message.contains("shared-store") && failure.message.contains("^99"), "{failure}");
+    assert!(failure.line().contains("shared-store") && failure.line().contains("^99"), "{failure}");
     others_go_on(&mut shell);
 }
 

@@ -1,8 +1,7 @@
-//! Every code that the shipped sources can produce is in the catalogue, and none that they cannot; and each is
-//! provoked by a test, or there is a reason why not.
+//! Every code is provoked by a test, or there is a reason why not.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     env,
     fs::{self, File},
     process::Command,
@@ -12,15 +11,11 @@ use std::{
 
 use negotiation::manifest::{AuthConfig, HostManifest, Range, RemoteManifest};
 use negotiation::resolver::{Live, Participant, Plan, Request, Slot, resolve};
-use plugin_api::{
-    abi::RemoteError,
-    shared::{Consumer, notify_fn},
-};
+use plugin_api::shared::{Consumer, notify_fn};
 use pulse::{
     auth::{AuthService, AuthStatus, Session},
-    catalogue,
+    catalogue::Code,
     config::{Config, Options},
-    failure::Stage,
     library,
     placement::{State, loader::Library},
 };
@@ -31,171 +26,26 @@ use crate::{
     support::{Installation, libraries, log},
 };
 
+mod answers;
 mod remote;
-mod source;
 
+use answers::{Answer, answer};
 use remote::fail;
 
-/// Something real that goes wrong, and the code that it is told with.
-type Provocation = (&'static str, fn() -> String);
-
-/// Codes that no test provokes, and why.
-const OUT_OF_REACH: &[(&str, &str)] = &[
-    ("auth-random-unavailable", "a system that runs tests has random bytes"),
-    ("drop-folder-silent", "a test has no file system that does not answer"),
-    ("lock-unsupported", "the file systems on which tests run have locks"),
-    ("check-lost", "nobody asks for what it says that nobody wants, or the shell itself is at fault"),
-    ("library-descriptors", "it takes the descriptors from every other test of the process"),
-    ("library-memory", "it takes the memory from every other test of the process"),
-    ("library-noexec", "it takes a file system that was mounted so"),
-    ("static-tls", "it takes libraries with another allocator"),
-    (
-        "store-not-shared",
-        "only a remote that links the store and does not share it can, and none of the fixtures does",
-    ),
-    ("library-mapped", "what keeps a library in memory without a thread of its own is not to be had in a test"),
-    ("link-failed", "tests start no browser; those of `links` have one that hangs"),
-    ("load-hung", "it holds the lock of the system's loader, and with that every other test of the process"),
-    ("save-failed", "only a remote without the SDK can, and none of the fixtures does"),
-    ("graphics-failed", "what a graphics device refuses depends on the machine"),
-    ("signals-unavailable", "a system without threads or files for signals gives the shell no window either"),
-    ("window-gone", "Xlib ends the process by itself, unless its server goes in the middle of a request"),
-    ("window-slow", "it takes a display that hangs, and ten seconds"),
-    ("folder-unreadable", "whoever runs tests may be root, who may read every folder"),
-];
-
-/// Words in the form of codes that are none, by file.
-const OTHER_WORDS: &[(&str, &[&str])] = &[
-    ("negotiation/src/manifest/host.rs", &["loaded-first", "version-first"]),
-    ("plugin-api/src/theme.rs", &["pulse-regular", "pulse-strong"]),
-    ("shared-store/src/facade.rs", &["shared-store"]),
-    ("shell/src/data/private.rs", &["pulse-shell"]),
-    (
-        // The rules by which a copy is chosen.
-        "negotiation/src/resolver/explain.rs",
-        &[
-            "fewest-unsatisfied",
-            "highest-compatible",
-            "highest-fitting",
-            "keeps-its-copy",
-            "nothing-fits",
-            "own-copy",
-            "singleton-in-use",
-        ],
-    ),
-];
-
-/// Where every string may be the name of a cursor.
-const CURSORS: &str = "plugin-api/src/bridge.rs";
+/// Something real that goes wrong, and the code that it is reported with.
+type Provocation = (Code, fn() -> String);
 
 #[test]
-fn the_catalogue_has_what_the_sources_can_produce_and_nothing_else() {
-    let mut produced = stage_codes();
-    let mut missing = Vec::new();
-    for literal in source::shipped() {
-        let raw = [RemoteError::PANICKED, RemoteError::FAILED].contains(&&*literal.text);
-        let code = literal.is_code() && !raw;
-        let file = literal.place.split(':').next().unwrap_or_default();
-        let other = file == CURSORS
-            || OTHER_WORDS.iter().any(|(path, words)| *path == file && words.contains(&&*literal.text));
-        if !code && (other || !literal.is_kebab()) {
-            continue;
-        }
-        if catalogue::find(&literal.text).is_none() {
-            missing.push(format!("{}: {}", literal.place, literal.text));
-        }
-        produced.insert(literal.text);
-    }
-    assert_eq!(missing, [""; 0], "docs/codes.md lacks these, or OTHER_WORDS does if they are no codes");
-    for code in &produced {
-        assert!(catalogue::find(code).is_some(), "docs/codes.md lacks `{code}`");
-    }
-    let idle = all().filter(|code| !produced.contains(*code));
-    assert_eq!(idle.collect::<Vec<_>>(), [""; 0], "nothing produces these");
-}
-
-fn all() -> impl Iterator<Item = &'static str> {
-    catalogue::all().iter().map(|entry| entry.code)
-}
-
-/// What panics and errors of remotes are called in the stages in which a remote can return them.
-fn stage_codes() -> BTreeSet<String> {
-    let stages = [
-        Stage::Discover,
-        Stage::Check,
-        Stage::Preflight,
-        Stage::Plan,
-        Stage::Load,
-        Stage::Init,
-        Stage::Open,
-        Stage::Restore,
-        Stage::Frame,
-        Stage::Save,
-        Stage::Retire,
-    ];
-    let shell = source::files(&crate::support::workspace().join("shell/src"));
-    let returned = |stage: &&Stage| {
-        let calls = ["from_remote", "copied"].map(|call| format!("{call}(Stage::{stage:?},"));
-        shell.iter().any(|(_, text)| calls.iter().any(|call| text.contains(call)))
-    };
-    let codes = stages.iter().filter(returned).flat_map(|stage| {
-        [RemoteError::PANICKED, RemoteError::FAILED].map(|code| {
-            let failure = pulse::failure::Failure::from_remote(*stage, &RemoteError::new(code, ""));
-            failure.code
-        })
-    });
-    codes.collect()
-}
-
-#[test]
-fn strings_are_found_where_codes_belong() {
-    let text = r#"
-        impl Code { pub fn as_str(self) -> &'static str { match self { Self::A => "one" } } }
-        impl Other { fn as_str(self) -> &'static str { match self { Self::A => "two" } } }
-        impl WindowError { fn code(&self) -> &str { match self { Self::A(_) => "three", Self::B => "four" } } }
-        // "five" and 'x' and '"' are no strings
-        fn f<'a>(x: &'a str) { let c = ['"', '\'', 'é']; Failure::new(
-            Stage::Init, "six", format!("seven \" \\")) }
-        impl Fault { pub const NINE: &'static str = "nine"; }
-        tracing::warn!(remote, code = "ten", r"eleven", b"twelve");
-        Exit::new(Exit::FAILURE, "thirteen", "x-y");
-    "#;
-    let found = source::literals("a.rs", text);
-    let codes: Vec<_> =
-        found.iter().filter(|l| l.is_code()).map(|l| (l.text.as_str(), l.place.as_str())).collect();
-    let expected = [
-        ("one", "a.rs:2"),
-        ("three", "a.rs:4"),
-        ("four", "a.rs:4"),
-        ("six", "a.rs:7"),
-        ("nine", "a.rs:8"),
-        ("ten", "a.rs:9"),
-        ("thirteen", "a.rs:10"),
-    ];
-    assert_eq!(codes, expected);
-    let others: Vec<_> =
-        found.iter().filter(|l| !l.is_code()).map(|l| (l.text.as_str(), l.is_kebab())).collect();
-    let no = |text| (text, false);
-    let expected = [no("two"), no(r#"seven \" \\"#), no("eleven"), no("twelve"), ("x-y", true)];
-    assert_eq!(others, expected);
-}
-
-#[test]
-fn every_code_is_provoked_or_there_is_a_reason_why_not() {
+fn every_code_is_provoked_or_out_of_reach() {
     let here = PROVOCATIONS.iter().flat_map(|table| table.iter().map(|(code, _)| *code));
-    let here = here.chain(PLANS.iter().map(|(code, ..)| *code)).chain(WITHOUT_THREADS);
-    let mut provoked: BTreeSet<String> = here.map(str::to_owned).collect();
-    for literal in source::tested() {
-        // A code by itself, or in brackets behind a sentence.
-        let bracketed = literal.text.rsplit_once('[').and_then(|(_, rest)| rest.strip_suffix(']'));
-        provoked.insert(bracketed.unwrap_or(&literal.text).to_owned());
-    }
-    let expected = |code: &&str| !OUT_OF_REACH.iter().any(|(known, _)| known == code);
-    let forgotten: Vec<_> = all().filter(expected).filter(|code| !provoked.contains(*code)).collect();
-    assert_eq!(forgotten, [""; 0], "no test provokes these");
-    for (code, reason) in OUT_OF_REACH {
-        assert!(catalogue::find(code).is_some() && !reason.is_empty(), "{code}");
-        assert!(!provoked.contains(*code), "`{code}` is provoked: take it off OUT_OF_REACH");
+    let here: Vec<Code> = here.chain(PLANS.iter().map(|(code, ..)| *code)).chain(WITHOUT_THREADS).collect();
+    let sources = answers::sources();
+    for code in Code::ALL {
+        let answer = answer(*code);
+        assert_eq!(here.contains(code), matches!(answer, Answer::Here), "{code}");
+        if let Answer::Test(name) = answer {
+            assert!(sources.contains(&format!("fn {name}()")), "`{code}` is said to be provoked by {name}");
+        }
     }
 }
 
@@ -203,18 +53,17 @@ const PROVOCATIONS: [&[Provocation]; 4] = [VALUES, CONFIGURATIONS, REMOTES, PROG
 
 fn provoke(table: &[Provocation]) {
     for (code, provocation) in table {
-        says(&provocation(), code);
+        says(&provocation(), *code);
     }
 }
 
 /// The text tells `code` as the command line, the log or a code alone does.
-fn says(told: &str, code: &str) {
+fn says(told: &str, code: Code) {
     let log = format!("code=\"{code}\"");
     assert!(
-        told == code || told.contains(&format!("[{code}]")) || told.contains(&log),
+        told == code.as_str() || told.contains(&format!("[{code}]")) || told.contains(&log),
         "`{code}` is not in: {told}"
     );
-    assert!(catalogue::find(code).is_some(), "{code}");
 }
 
 #[test]
@@ -224,11 +73,11 @@ fn values_that_are_refused() {
 
 /// Ranges and atoms.
 const VALUES: &[Provocation] = &[
-    ("range-alternatives", || range("^1 || ^2")),
-    ("range-bare-version", || range("1.2.3")),
-    ("range-syntax", || range("^one")),
-    ("range-too-long", || range(&"=1.0.0, ".repeat(100))),
-    ("atom-conflict", || {
+    (Code::RangeAlternatives, || range("^1 || ^2")),
+    (Code::RangeBareVersion, || range("1.2.3")),
+    (Code::RangeSyntax, || range("^one")),
+    (Code::RangeTooLong, || range(&"=1.0.0, ".repeat(100))),
+    (Code::AtomConflict, || {
         let cells = Table::new().bind(everything());
         let cell = cells.open("range".into()).into_result().expect("everything is granted");
         let expected = abi_stable::std_types::ROption::RSome(7);
@@ -239,30 +88,30 @@ const VALUES: &[Provocation] = &[
             .code
             .into()
     }),
-    ("atom-refused", || {
+    (Code::AtomRefused, || {
         let fault = Table::new().bind(everything()).read(5).into_result().expect_err("there is no such cell");
         let consumer = everything().name;
         assert!(fault.message.contains(&format!("`{consumer}` asks for cell 5")), "{}", fault.message);
         fault.code.into()
     }),
-    ("atom-encode", || {
+    (Code::AtomEncode, || {
         static PAIRS: Atom<BTreeMap<Vec<u8>, u8>> = Atom::new("pairs", BTreeMap::new);
         let value = BTreeMap::from([(vec![1, 2], 3)]);
-        Store::new().set(&PAIRS, &value).expect_err("JSON has no such keys").code().to_owned()
+        Store::new().set(&PAIRS, &value).expect_err("JSON has no such keys").code().to_string()
     }),
-    ("atom-refused", || {
+    (Code::AtomRefused, || {
         static TEXT: Atom<String> = Atom::new("text", String::new);
         let text = "x".repeat(shared_store::bundled::MAX_VALUE);
-        Store::new().set(&TEXT, &text).expect_err("with its quotes it is too long").code().to_owned()
+        Store::new().set(&TEXT, &text).expect_err("with its quotes it is too long").code().to_string()
     }),
-    ("used-before-negotiation", || {
+    (Code::UsedBeforeNegotiation, || {
         // Nobody installs a store in this image: the shell has one of its own, and so has each library.
-        AUTH.get().expect_err("there is no store").code().to_owned()
+        AUTH.get().expect_err("there is no store").code().to_string()
     }),
 ];
 
 fn range(text: &str) -> String {
-    text.parse::<Range>().expect_err(text).code().to_owned()
+    text.parse::<Range>().expect_err(text).code().to_string()
 }
 
 fn everything() -> Consumer {
@@ -274,9 +123,9 @@ fn everything() -> Consumer {
 type Remotes = &'static [(&'static str, &'static str)];
 
 /// What a plan says, `shared` of the host's manifest, and the remotes.
-const PLANS: &[(&str, &str, Remotes)] = &[
+const PLANS: &[(Code, &str, Remotes)] = &[
     (
-        "conflict",
+        Code::Conflict,
         r#""charts": { "version": "1.0.0", "singleton": true }"#,
         &[
             ("a", r#""store": { "version": "1.0.0", "strictVersion": true, "singleton": true }"#),
@@ -288,18 +137,18 @@ const PLANS: &[(&str, &str, Remotes)] = &[
             ),
         ],
     ),
-    ("duplicate-name", "", &[("a", ""), ("a", "")]),
-    ("name-reserved", "", &[("auth", "")]),
-    ("host-unsatisfied", r#""store": { "import": false, "requiredVersion": "^1" }"#, &[]),
-    ("no-provider", "", &[("a", r#""store": { "import": false, "requiredVersion": "^1" }"#)]),
+    (Code::DuplicateName, "", &[("a", ""), ("a", "")]),
+    (Code::NameReserved, "", &[("auth", "")]),
+    (Code::HostUnsatisfied, r#""store": { "import": false, "requiredVersion": "^1" }"#, &[]),
+    (Code::NoProvider, "", &[("a", r#""store": { "import": false, "requiredVersion": "^1" }"#)]),
     (
-        "shared-key-similar",
+        Code::SharedKeySimilar,
         r#""shared-store": { "version": "1.0.0" }"#,
         &[("a", r#""shared_store": { "version": "1.0.0" }"#)],
     ),
-    ("own-copy", r#""store": { "version": "1.0.0" }"#, &[("a", r#""store": { "version": "2.0.0" }"#)]),
+    (Code::OwnCopy, r#""store": { "version": "1.0.0" }"#, &[("a", r#""store": { "version": "2.0.0" }"#)]),
     (
-        "provider-refused",
+        Code::ProviderRefused,
         r#""charts": { "version": "1.0.0", "singleton": true }"#,
         &[
             (
@@ -310,21 +159,21 @@ const PLANS: &[(&str, &str, Remotes)] = &[
         ],
     ),
     (
-        "separate-scopes",
+        Code::SeparateScopes,
         r#""store": { "version": "1.0.0", "singleton": true }"#,
         &[("a", r#""store": { "version": "1.0.0", "singleton": true, "shareScope": "own" }"#)],
     ),
     (
-        "version-mismatch",
+        Code::VersionMismatch,
         r#""store": { "version": "1.0.0", "singleton": true }"#,
         &[("a", r#""store": { "version": "1.0.0", "requiredVersion": "^2" }"#)],
     ),
     (
-        "version-mismatch-strict",
+        Code::VersionMismatchStrict,
         r#""store": { "version": "1.0.0", "singleton": true }"#,
         &[("a", r#""store": { "version": "1.0.0", "requiredVersion": "^2", "strictVersion": true }"#)],
     ),
-    ("not-shared", r#""store": { "version": "1.0.0", "requiredVersion": "=1.0.0" }"#, LATE),
+    (Code::NotShared, r#""store": { "version": "1.0.0", "requiredVersion": "=1.0.0" }"#, LATE),
 ];
 
 /// With this the host keeps a copy of its own, and a singleton is declared later.
@@ -344,7 +193,7 @@ fn plans_that_have_something_to_say() {
         }
         let plan = plan(host, remotes, &live).to_json();
         let said = plan["diagnostics"].as_array().expect("a list");
-        assert!(said.iter().any(|said| said["code"] == *code), "`{code}` is not in {said:?}");
+        assert!(said.iter().any(|said| said["code"] == code.as_str()), "`{code}` is not in {said:?}");
     }
 }
 
@@ -370,11 +219,11 @@ fn configurations_that_are_wrong() {
 
 /// The host's manifest, and libraries.
 const CONFIGURATIONS: &[Provocation] = &[
-    ("config-missing", || config("missing.json", "correct its path")),
-    ("config-unreadable", || config(".", "let this user read it")),
-    ("host-shared-unknown", || host_says("ledger")),
-    ("host-shared-version", || host_says("shared-store")),
-    ("panic-abort", || {
+    (Code::ConfigMissing, || config("missing.json", "correct its path")),
+    (Code::ConfigUnreadable, || config(".", "let this user read it")),
+    (Code::HostSharedUnknown, || host_says("ledger")),
+    (Code::HostSharedVersion, || host_says("shared-store")),
+    (Code::PanicAbort, || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let library = folder.path().join("library");
         let mut bytes = fs::read(&libraries().no_sdk).expect("libraries can be read");
@@ -384,13 +233,13 @@ const CONFIGURATIONS: &[Provocation] = &[
             bytes[at + magic.len() + 3] |= 0x80;
         }
         fs::write(&library, bytes).expect("libraries can be written");
-        library::inspect(&library).expect_err("its panics end the process").code().to_owned()
+        library::inspect(&library).expect_err("its panics end the process").code().to_string()
     }),
     #[cfg(target_os = "linux")]
-    ("library-symbol", || unloadable("pthread_key_create", "pulse_is_not_there", "pulse_is_not_there")),
+    (Code::LibrarySymbol, || unloadable("pthread_key_create", "pulse_is_not_there", "pulse_is_not_there")),
     #[cfg(target_os = "linux")]
-    ("library-version", || unloadable("GLIBC_2.", "GLIBC_9.", "GLIBC_9.")),
-    ("library-refused", || {
+    (Code::LibraryVersion, || unloadable("GLIBC_2.", "GLIBC_9.", "GLIBC_9.")),
+    (Code::LibraryRefused, || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
         let mut bytes = fs::read(&libraries().misbehaving).expect("libraries can be read");
@@ -404,8 +253,8 @@ const CONFIGURATIONS: &[Provocation] = &[
         fs::write(&library, bytes).expect("libraries can be written");
         let manifest = library::inspect(&library).expect("its manifest is as it was");
         let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
-        assert!(error.to_string().contains("install what it needs"), "{error}");
-        error.code().to_owned()
+        assert!(error.advice().contains("install what it needs"), "{error}");
+        error.code().to_string()
     }),
 ];
 
@@ -420,7 +269,7 @@ fn unloadable(from: &str, to: &str, what: &str) -> String {
     let told = error.to_string();
     assert!(told.contains(what) && told.ends_with(&*library.to_string_lossy()), "{told}");
     assert!(!told.contains(&*copy.to_string_lossy()), "the private copy is no concern of the reader's: {told}");
-    error.code().to_owned()
+    error.code().to_string()
 }
 
 /// What every library of this platform needs.
@@ -439,8 +288,8 @@ fn config(file: &str, advice: &str) -> String {
     let error = Config::load(&options).expect_err("it is no file");
     let told = error.to_string();
     let path = std::path::absolute(path).expect("it has a name");
-    assert!(told.contains(advice) && told.ends_with(&format!(": {}", path.display())), "{told}");
-    error.code().to_owned()
+    assert!(error.advice().contains(advice) && told.ends_with(&format!(": {}", path.display())), "{told}");
+    error.code().to_string()
 }
 
 /// What the shell says of itself when its manifest offers a crate in a version that it does not have.
@@ -462,15 +311,15 @@ fn remotes_that_return_errors() {
 
 /// A remote over the bare contract.
 const REMOTES: &[Provocation] = &[
-    ("init-failed", || fail("init-failed")),
-    ("init-panicked", || fail("init-panicked")),
-    ("new-failed", || fail("new-failed")),
-    ("new-panicked", || fail("new-panicked")),
-    ("frame-failed", || fail("frame-failed")),
-    ("frame-panicked", || fail("frame-panicked")),
-    ("retire-failed", || fail("retire-failed")),
-    ("retire-panicked", || fail("retire-panicked")),
-    ("retire-hung", || fail("retire-hung")),
+    (Code::InitFailed, || fail("init-failed")),
+    (Code::InitPanicked, || fail("init-panicked")),
+    (Code::NewFailed, || fail("new-failed")),
+    (Code::NewPanicked, || fail("new-panicked")),
+    (Code::FrameFailed, || fail("frame-failed")),
+    (Code::FramePanicked, || fail("frame-panicked")),
+    (Code::RetireFailed, || fail("retire-failed")),
+    (Code::RetirePanicked, || fail("retire-panicked")),
+    (Code::RetireHung, || fail("retire-hung")),
 ];
 
 #[test]
@@ -480,24 +329,28 @@ fn programs_that_end_with_an_error() {
 
 /// The program in surroundings in which it cannot work.
 const PROGRAMS: &[Provocation] = &[
-    ("output", || {
+    (Code::Output, || {
         let full = File::options().write(true).open("/dev/full").expect("a device that is full");
         run(|pulse, host| pulse.args(["plan", "--host", host]).stdout(full))
     }),
-    ("inspection-not-local", || {
+    (Code::InspectionNotLocal, || {
         run(|pulse, host| pulse.args(["--config", host]).env("EGUI_INSPECTION", "0.0.0.0:5719"))
     }),
-    ("window-refused", || run(|pulse, host| pulse.args(["--config", host]).env("DISPLAY", "no-such-display"))),
-    ("window-scale", || run(|pulse, host| pulse.args(["--config", host]).env("WINIT_X11_SCALE_FACTOR", "0"))),
-    ("window-wayland", || {
+    (Code::WindowRefused, || {
+        run(|pulse, host| pulse.args(["--config", host]).env("DISPLAY", "no-such-display"))
+    }),
+    (Code::WindowScale, || {
+        run(|pulse, host| pulse.args(["--config", host]).env("WINIT_X11_SCALE_FACTOR", "0"))
+    }),
+    (Code::WindowWayland, || {
         run(|pulse, host| {
             pulse.args(["--config", host]).env("WAYLAND_DISPLAY", "wayland-99").env_remove("DISPLAY")
         })
     }),
-    ("window-library", || without("libxkbcommon-x11.so.0")),
-    ("window-library", || without("libXcursor.so.1")),
-    ("window-library", || without("libXi.so.6")),
-    ("window-library", || without("libX11-xcb.so.1")),
+    (Code::WindowLibrary, || without("libxkbcommon-x11.so.0")),
+    (Code::WindowLibrary, || without("libXcursor.so.1")),
+    (Code::WindowLibrary, || without("libXi.so.6")),
+    (Code::WindowLibrary, || without("libX11-xcb.so.1")),
 ];
 
 /// What the program says where this system library is damaged.
@@ -529,7 +382,7 @@ fn run(edit: impl for<'a> FnOnce(&'a mut Command, &str) -> &'a mut Command) -> S
 }
 
 /// Codes of a system that gives no threads.
-const WITHOUT_THREADS: [&str; 2] = ["auth-worker-failed", "no-thread"];
+const WITHOUT_THREADS: [Code; 2] = [Code::AuthWorkerFailed, Code::NoThread];
 
 /// Set in the process that gets no threads.
 const INNER: &str = "PULSE_TEST_WITHOUT_THREADS";

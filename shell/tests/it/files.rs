@@ -454,7 +454,7 @@ fn half_of_a_library_is_told_as_unreadable_after_a_while() {
     fs::write(&followed.path, &library[..library.len() / 2]).expect("it can be written");
     let change = followed.next();
     let Change::Unreadable { failure, .. } = &change else { panic!("{change:?}") };
-    assert_eq!(failure.code, "library-damaged");
+    assert_eq!(failure.code.as_str(), "library-damaged");
     fs::write(&followed.path, &library).expect("it can be written");
     followed.complete();
 }

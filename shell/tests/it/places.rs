@@ -239,8 +239,8 @@ fn a_library_that_is_not_enabled_runs_in_no_place_of_another() {
     shell.federation.want(&name);
     shell.drive("it is not there", |shell| shell.failure(&name).is_some());
     let failure = shell.failure(&name).expect("there is a reason");
-    assert_eq!(failure.code, "library-missing");
-    assert!(failure.message.contains(&*missing.to_string_lossy()), "{failure}");
+    assert_eq!(failure.code.as_str(), "library-missing");
+    assert!(failure.line().contains(&*missing.to_string_lossy()), "{failure}");
     assert_eq!(shell.entry(&name).generation(), 0, "nothing of it runs");
 }
 
@@ -301,9 +301,9 @@ fn copies_go_to_the_next_place_and_their_failure_is_theirs() {
     show(&mut shell, &alias);
     shell.drive("there is no place", |shell| shell.failure(&alias).is_some());
     let failure = shell.failure(&alias).expect("there is a reason");
-    assert_eq!(failure.code, "copy-failed");
+    assert_eq!(failure.code.as_str(), "copy-failed");
     for part in [&*file.to_string_lossy(), "PULSE_SHELL_CACHE_DIR", "TMPDIR"] {
-        assert!(failure.message.contains(part), "{part}: {failure}");
+        assert!(failure.line().contains(part), "{part}: {failure}");
     }
 }
 
@@ -326,8 +326,8 @@ fn a_library_that_others_can_change_does_not_run() {
         show(&mut shell, &alias);
         shell.drive("it is refused", |shell| shell.failure(&alias).is_some());
         let failure = shell.failure(&alias).expect("there is a reason");
-        assert_eq!(failure.code, "remote-untrusted", "{failure}");
-        assert!(failure.message.contains("chmod go-w"), "{failure}");
+        assert_eq!(failure.code.as_str(), "remote-untrusted", "{failure}");
+        assert!(failure.line().contains("chmod go-w"), "{failure}");
         mode(open, closed);
         shell.retry(&alias);
         shell.drive("it runs", |shell| matches!(shell.entry(&alias).status(), Status::Active));

@@ -40,7 +40,7 @@ fn output(command: &mut Command) -> (Option<i32>, String, String) {
 
 fn fails(library: &Path, with: &[&PathBuf], installation: &Installation) -> (Stage, String, String) {
     let failure = check(library, with, installation).expect_err("it fails");
-    (failure.stage, failure.code, failure.message)
+    (failure.stage, failure.code.clone().into(), failure.line())
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_library_that_fails_is_told_as_where_it_runs() {
     assert_eq!((stage, code.as_str()), (Stage::Open, "expose-unknown"), "{message}");
     let report = check(&scripted(&installation, "fail@new"), &[], &installation).expect("it may open later");
     assert_eq!(report.unopened.len(), 1, "{report:?}");
-    assert_eq!(report.unopened[0].code, "fixture-refused");
+    assert_eq!(report.unopened[0].code.as_str(), "fixture-refused");
     let (stage, code, _) = fails(&libraries.bad_layout, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Init, "shared-layout"));
     let (stage, code, _) = fails(&installation.path("missing.so"), &[], &installation);
@@ -128,7 +128,7 @@ fn a_flood_is_read_and_forgotten() {
     let preflight = Preflight { program: PULSE.into(), limit: Duration::from_secs(1) };
     let subject = Subject::new(scripted(&installation, "flood@load"));
     let failure = preflight.check(&subject, &cancel, &mut |_| ()).expect_err("it never ends");
-    assert_eq!(failure.code, "preflight-hung", "{failure}");
+    assert_eq!(failure.code.as_str(), "preflight-hung", "{failure}");
     assert!(failure.details.len() < 5000, "{}", failure.details.len());
 }
 
@@ -242,16 +242,16 @@ fn failures_name_the_library_and_not_its_copies() {
         let library = scripted(&installation, fault);
         let subject = Subject { name: "/own/name.so".into(), ..Subject::new(&library) };
         let failure = preflight.check(&subject, &AtomicBool::new(false), &mut |_| ()).expect_err(fault);
-        assert!(!failure.message.contains(&*library.to_string_lossy()), "{failure}");
-        assert!(fault != "segfault@new" || failure.message.contains("/own/name.so"), "{failure}");
+        assert!(!failure.line().contains(&*library.to_string_lossy()), "{failure}");
+        assert!(fault != "segfault@new" || failure.line().contains("/own/name.so"), "{failure}");
     }
     // The system's loader names the file that it was given.
     let library = unlinkable(&installation);
     let subject = Subject { name: "/own/name.so".into(), ..Subject::new(&library) };
     let failure =
         preflight.check(&subject, &AtomicBool::new(false), &mut |_| ()).expect_err("it cannot be loaded");
-    assert_eq!(failure.code, "library-refused", "{failure}");
-    assert!(failure.message.contains("/own/name.so") && !failure.message.contains("pulse-"), "{failure}");
+    assert_eq!(failure.code.as_str(), "library-refused", "{failure}");
+    assert!(failure.line().contains("/own/name.so") && !failure.line().contains("pulse-"), "{failure}");
 }
 
 /// A library that needs another that there is not.

@@ -88,7 +88,7 @@ fn whatever_is_no_library_is_not_taken_and_the_old_one_goes_on() {
     shell.federation.reload(MISBEHAVING);
     let told = told(&mut shell, "it is told", not_replaced);
     let failure = told.failure.expect("there is a reason");
-    assert_eq!((failure.stage, &*failure.code), (Stage::Check, "library-not-a-library"), "{failure}");
+    assert_eq!((failure.stage, failure.code.as_str()), (Stage::Check, "library-not-a-library"), "{failure}");
     assert_eq!(shell.entry(MISBEHAVING).last_failure().expect("it is noted").0, &failure);
     assert_eq!(shell.entry(MISBEHAVING).generation(), 1);
     shell.press("Count");

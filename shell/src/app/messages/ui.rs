@@ -1,6 +1,6 @@
 //! Messages in the window: notices, and the list.
 
-use egui::{Label, Rect, Ui, Vec2, accesskit::Live};
+use egui::{Color32, Label, Rect, Ui, Vec2, accesskit::Live};
 use plugin_api::{
     theme::{Button, Tone, caption, card_ui, color, copy_ui, framed_strip_ui, small, strong},
     tokens::Tokens,
@@ -8,7 +8,7 @@ use plugin_api::{
 
 use super::{Message, Messages, Press, Weight};
 use crate::{
-    app::parts::{ago, code_ui},
+    app::parts::{ago, code_ui, message_ui},
     failure::sentence,
 };
 
@@ -103,7 +103,10 @@ impl Message {
             let title = ui.add(Label::new(strong(t, self.head(), t.font_size[1])).wrap());
             ui.ctx().accesskit_node_builder(title.id, |node| node.set_live(live));
             if !self.text.is_empty() {
-                lines_ui(ui, t, &self.text);
+                lines_ui(ui, t, &self.text, color(t.text));
+            }
+            if !self.advice.is_empty() {
+                lines_ui(ui, t, &self.advice, color(t.text_weak));
             }
             if let Some(code) = &self.code {
                 code_ui(ui, t, code, self.tone());
@@ -142,7 +145,7 @@ impl Message {
             ui.label(caption(t, format!("{remote}{}", sentence(ago(self.at)))));
         });
         if !self.text.is_empty() {
-            ui.add(Label::new(caption(t, &self.text)).wrap().selectable(true));
+            message_ui(ui, t, caption(t, &self.text).color(color(t.text)), &self.advice);
         }
         if let Some(code) = &self.code {
             code_ui(ui, t, code, Tone::Neutral);
@@ -159,10 +162,9 @@ impl Message {
 }
 
 /// Shows the first lines of a text; all of it on hover.
-fn lines_ui(ui: &mut Ui, t: &Tokens, text: &str) {
+fn lines_ui(ui: &mut Ui, t: &Tokens, text: &str, ink: Color32) {
     let font = egui::FontId::proportional(t.font_size[0]);
-    let mut job =
-        egui::text::LayoutJob::simple(text.to_owned(), font, color(t.text_weak), ui.available_width());
+    let mut job = egui::text::LayoutJob::simple(text.to_owned(), font, ink, ui.available_width());
     job.wrap.max_rows = LINES;
     ui.add(Label::new(job)).on_hover_text(text);
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::WindowError;
-use crate::spawn::spawn;
+use crate::{catalogue::Code, spawn::spawn};
 
 /// The time in which a compositor that works has answered, even on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -56,7 +56,7 @@ fn choose_from(variable: impl Fn(&str) -> Option<OsString>, limit: Duration) -> 
         match try_compositor(&socket, limit) {
             Ok(()) => return Ok(Display::Wayland),
             Err(error) if x11 => tracing::warn!(
-                code = "window-wayland-stale",
+                code = Code::WindowWaylandStale.as_str(),
                 "no Wayland compositor answers at WAYLAND_DISPLAY ({error}), so the window opens on X11; unset \
                  WAYLAND_DISPLAY or correct it: {}",
                 negotiation::text::Shown(&socket)
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    fn check(variables: &[(&str, &str)]) -> Result<Display, &'static str> {
+    fn check(variables: &[(&str, &str)]) -> Result<Display, Code> {
         let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value)).filter(|value| !value.is_empty())
@@ -130,10 +130,10 @@ mod tests {
         let runtime = ("XDG_RUNTIME_DIR", folder.path().to_str().expect("UTF-8"));
         let (good, stale) = (("DISPLAY", ":1"), ("WAYLAND_DISPLAY", "wayland-99"));
         assert_eq!(check(&[runtime, good, stale]), Ok(Display::X11));
-        assert_eq!(check(&[runtime, stale]), Err("window-wayland"));
+        assert_eq!(check(&[runtime, stale]), Err(Code::WindowWayland));
         assert_eq!(check(&[runtime, ("WAYLAND_DISPLAY", ""), good]), Ok(Display::X11));
         assert_eq!(check(&[stale, good]), Ok(Display::X11), "without XDG_RUNTIME_DIR");
-        assert_eq!(check(&[runtime, ("DISPLAY", "")]), Err("window-no-display"));
+        assert_eq!(check(&[runtime, ("DISPLAY", "")]), Err(Code::WindowNoDisplay));
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         let _listener = UnixListener::bind(&socket).expect("a socket");
         let wayland = ("WAYLAND_DISPLAY", socket.to_str().expect("UTF-8"));
         assert_eq!(check(&[wayland, ("DISPLAY", ":1")]), Ok(Display::X11));
-        assert_eq!(check(&[wayland]), Err("window-wayland"));
+        assert_eq!(check(&[wayland]), Err(Code::WindowWayland));
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
     fn absurd_scale_is_named() {
         let display = ("DISPLAY", ":1");
         for scale in ["0", "-1", "NaN", "inf", "1e300", "two", "1e-9"] {
-            assert_eq!(check(&[display, ("WINIT_X11_SCALE_FACTOR", scale)]), Err("window-scale"), "{scale}");
+            assert_eq!(check(&[display, ("WINIT_X11_SCALE_FACTOR", scale)]), Err(Code::WindowScale), "{scale}");
         }
         for scale in ["", "1", "1.5", "20", "randr"] {
             assert_eq!(check(&[display, ("WINIT_X11_SCALE_FACTOR", scale)]), Ok(Display::X11), "{scale}");

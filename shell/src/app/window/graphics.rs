@@ -11,6 +11,8 @@ use eframe::{
 };
 use egui::{Context, Vec2, ViewportCommand};
 
+use crate::catalogue::Code;
+
 /// The largest texture of egui's own, in pixels: its first font atlas is as wide as it may be.
 const TEXTURE_SIDE: usize = 8192;
 
@@ -37,7 +39,7 @@ pub(super) fn survive_errors(state: &RenderState) {
     state.device.on_uncaptured_error(Arc::new(move |error| {
         if count.fetch_add(1, Ordering::Relaxed) < LOGGED {
             tracing::error!(
-                code = "graphics-failed",
+                code = Code::GraphicsFailed.as_str(),
                 "a frame of the window could not be drawn ({}); make the window smaller or close other programs, and \
                  report this if it stays",
                 negotiation::text::line(&error.to_string(), 1000)

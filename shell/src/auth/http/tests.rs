@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::catalogue::Code;
 
 #[test]
 fn the_user_address_is_built_from_the_base() {
@@ -26,7 +27,7 @@ fn the_user_address_is_built_from_the_base() {
         "http://a b",
     ] {
         let error = user_url(base).expect_err(base);
-        assert_eq!(error.code(), "auth-config-invalid", "{base}");
+        assert_eq!(error.code(), Code::AuthConfigInvalid, "{base}");
         assert!(!error.to_string().contains("hunter2"));
     }
 }
@@ -89,12 +90,12 @@ fn a_token_goes_in_clear_to_this_machine_only() {
         let allowed = may_send(&url, Some(&token), insecure);
         assert_eq!(
             allowed.as_ref().err().map(AuthError::code),
-            (!sent).then_some("auth-token-in-clear"),
+            (!sent).then_some(Code::AuthTokenInClear),
             "{url}"
         );
         if let Err(error) = allowed {
             assert!(
-                !error.to_string().contains("sec-ret") && error.to_string().contains("\"insecure\""),
+                !error.to_string().contains("sec-ret") && error.advice().contains("\"insecure\""),
                 "{error}"
             );
         }
@@ -136,7 +137,7 @@ fn the_bearer_comes_from_the_variable_or_the_file() {
         "BLANK" => Some(OsString::from(" ")),
         _ => None,
     };
-    let check = |var: Option<&str>, file: Option<&str>, expect: Result<Option<&str>, &str>| {
+    let check = |var: Option<&str>, file: Option<&str>, expect: Result<Option<&str>, Code>| {
         let config = HttpAuth {
             base: "http://h".to_owned(),
             token_file: file.map(Into::into),
@@ -161,14 +162,14 @@ fn the_bearer_comes_from_the_variable_or_the_file() {
     check(None, None, Ok(None));
     check(Some("SET"), None, Ok(Some("from-env")));
     check(None, Some("good"), Ok(Some("from-file")));
-    check(Some("UNSET"), None, Err("auth-token-missing"));
-    check(Some("BLANK"), None, Err("auth-token-invalid"));
-    check(Some("BAD=NAME"), None, Err("auth-token-missing"));
-    check(None, Some("missing"), Err("auth-token-missing"));
-    check(None, Some("empty"), Err("auth-token-invalid"));
-    check(None, Some("two"), Err("auth-token-invalid"));
-    check(None, Some("binary"), Err("auth-token-invalid"));
-    check(None, Some("long"), Err("auth-token-invalid"));
+    check(Some("UNSET"), None, Err(Code::AuthTokenMissing));
+    check(Some("BLANK"), None, Err(Code::AuthTokenInvalid));
+    check(Some("BAD=NAME"), None, Err(Code::AuthTokenMissing));
+    check(None, Some("missing"), Err(Code::AuthTokenMissing));
+    check(None, Some("empty"), Err(Code::AuthTokenInvalid));
+    check(None, Some("two"), Err(Code::AuthTokenInvalid));
+    check(None, Some("binary"), Err(Code::AuthTokenInvalid));
+    check(None, Some("long"), Err(Code::AuthTokenInvalid));
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::*;
+use crate::catalogue::Code;
 
 #[test]
 fn the_first_run_creates_a_private_profile() {
@@ -99,7 +100,7 @@ fn a_malformed_profile_is_reported_with_its_place_and_left_alone() {
         let path = dir.path().join(PROFILE_FILE);
         fs::write(&path, text).expect("profile");
         let error = sign_in(dir.path()).expect_err(text);
-        assert_eq!(error.code(), "auth-profile-invalid", "{text}");
+        assert_eq!(error.code(), Code::AuthProfileInvalid, "{text}");
         let message = error.to_string();
         let place = format!("line {line}, column {column}:");
         assert!(message.contains(&place), "{text}: {message}");
@@ -120,16 +121,16 @@ fn an_unusable_place_is_an_error_that_names_it() {
     let file = dir.path().join("file");
     fs::write(&file, "").expect("file");
     let blocked = sign_in(&file.join("pulse")).expect_err("a file is no folder");
-    assert_eq!(blocked.code(), "auth-profile-io");
+    assert_eq!(blocked.code(), Code::AuthProfileIo);
     assert!(blocked.to_string().contains("file"));
 
     fs::create_dir(dir.path().join(PROFILE_FILE)).expect("folder");
     let folder = sign_in(dir.path()).expect_err("a folder is no profile");
-    assert_eq!(folder.code(), "auth-profile-io");
+    assert_eq!(folder.code(), Code::AuthProfileIo);
 
     let large = tempfile::tempdir().expect("temp dir");
     let text = format!("{{\"name\":\"{}\"}}", "a".repeat(70_000));
     fs::write(large.path().join(PROFILE_FILE), text).expect("profile");
     let error = sign_in(large.path()).expect_err("too large");
-    assert_eq!(error.code(), "auth-profile-io");
+    assert_eq!(error.code(), Code::AuthProfileIo);
 }

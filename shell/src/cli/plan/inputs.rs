@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::config::{Config, is_json, read_manifest};
 use crate::{
+    catalogue::Code,
     data::drop_folder::files,
     difference,
     failure::{Failure, Stage},
@@ -32,13 +33,7 @@ impl Inputs {
         let mut inputs = Self::default();
         for (alias, reference) in &config.host.remotes {
             if let Some(first) = config.host.alias_of(&reference.name).filter(|first| first != alias) {
-                let text = format!(
-                    "`{first}` and `{alias}` both stand for the remote `{}`, and `{first}` is used; take one of them \
-                     out of the host's manifest: {}",
-                    reference.name,
-                    config.origin.place(&format!("/remotes/{alias}"))
-                );
-                inputs.failures.push(Failure::new(Stage::Discover, "alias-duplicate", text));
+                inputs.failures.push(config.duplicate(first, alias, reference));
             } else if !except.contains(reference.name.as_str()) {
                 let located = config.locate(alias, reference);
                 inputs.take(located.map(|one| Written { manifest: one.manifest, origin: one.origin }));
@@ -73,11 +68,9 @@ impl Inputs {
         let files = match files(folder) {
             Ok(files) => files,
             Err(error) => {
-                let text = format!(
-                    "the folder cannot be read ({error}); let this user read it, or name the files in it: {}",
-                    folder.display()
-                );
-                self.failures.push(Failure::new(Stage::Discover, "folder-unreadable", text));
+                let text = format!("the folder cannot be read ({error}): {}", folder.display());
+                let advice = "let this user read it, or name the files in it";
+                self.failures.push(Failure::new(Stage::Discover, Code::FolderUnreadable, text, advice));
                 return;
             }
         };
@@ -90,7 +83,8 @@ impl Inputs {
                 Kind::Remote if !seen.insert(canonical(&path)) => found += 1,
                 Kind::Remote => match read_manifest(&path) {
                     Err(failure)
-                        if ["library-not-a-plugin", "library-not-a-library"].contains(&&*failure.code) =>
+                        if failure.code == Code::LibraryNotAPlugin
+                            || failure.code == Code::LibraryNotALibrary =>
                     {
                         libraries += 1;
                     }
@@ -136,13 +130,14 @@ impl Inputs {
                 differ = true;
                 let place = |one: &Written<RemoteManifest>| one.origin.place(pointer);
                 let text = format!(
-                    "`{name}` has {} at {} and {} in {}, at {pointer}; rebuild the library or correct the manifest",
+                    "`{name}` has {} at {} and {} in {}, at {pointer}",
                     found.value(0),
                     place(a),
                     found.value(1),
                     place(b)
                 );
-                self.failures.push(Failure::new(Stage::Discover, "descriptor-mismatch", text));
+                let advice = "rebuild the library or correct the manifest";
+                self.failures.push(Failure::new(Stage::Discover, Code::DescriptorMismatch, text, advice));
             }
             if !differ {
                 self.remotes.extend(if written.is_empty() { embedded } else { written });

@@ -342,21 +342,21 @@ fn a_kept_mesh_is_the_one_of_the_frame_before_and_of_no_other() {
     let gone = validator.accept(frame(vec![kept.clone(), kept.clone()])).unwrap_err();
     assert!(gone.to_string().contains("two meshes with the name 5"), "{gone}");
     let unheard = validator.accept(frame(vec![ClippedMesh { id: 0, ..kept.clone() }])).unwrap_err();
-    assert_eq!(unheard.code(), "frame-kept");
+    assert_eq!(unheard.code(), Code::FrameKept);
     // A refused frame is none: the mesh is still that of the frame before.
     validator.accept(frame(vec![kept.clone()])).unwrap();
     // One frame without it, and it is gone.
     validator.accept(frame(vec![])).unwrap();
-    assert_eq!(validator.accept(frame(vec![kept.clone()])).unwrap_err().code(), "frame-kept");
+    assert_eq!(validator.accept(frame(vec![kept.clone()])).unwrap_err().code(), Code::FrameKept);
     // Another surface, or another generation of this one, has a validator of its own, and nothing of it.
     let mut other = Validator::new(QUOTA, SIDE);
     other.accept(good()).unwrap();
-    assert_eq!(other.accept(frame(vec![kept.clone()])).unwrap_err().code(), "frame-kept");
+    assert_eq!(other.accept(frame(vec![kept.clone()])).unwrap_err().code(), Code::FrameKept);
     // With its texture freed, it is no longer to be had either.
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(abi::Frame { meshes: vec![first].into(), ..good() }).unwrap();
     validator.accept(abi::Frame { textures: vec![free(1)].into(), ..frame(vec![kept.clone()]) }).unwrap();
-    assert_eq!(validator.accept(frame(vec![kept])).unwrap_err().code(), "frame-texture");
+    assert_eq!(validator.accept(frame(vec![kept])).unwrap_err().code(), Code::FrameTexture);
 }
 
 #[test]
@@ -367,17 +367,17 @@ fn kept_meshes_count_as_much_as_others() {
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(with(|f| f.meshes = vec![a, b].into())).unwrap();
     let frame = with(|f| f.meshes = vec![kept_a.clone(), kept_b.clone(), c].into());
-    assert_eq!(validator.accept(frame).unwrap_err().code(), "frame-quota");
+    assert_eq!(validator.accept(frame).unwrap_err().code(), Code::FrameQuota);
     validator.accept(with(|f| f.meshes = vec![kept_b, kept_a].into())).unwrap();
 }
 
 #[test]
 fn each_kind_of_rule_has_a_code() {
     for (frame, code) in [
-        (with(|f| f.meshes[0].indices[2] = 3), "frame-invalid"),
-        (with(|f| f.meshes[0].kept = true), "frame-kept"),
-        (with(|f| f.meshes = vec![triangle(1); 9].into()), "frame-quota"),
-        (with(|f| f.textures = vec![free(2)].into()), "frame-texture"),
+        (with(|f| f.meshes[0].indices[2] = 3), Code::FrameInvalid),
+        (with(|f| f.meshes[0].kept = true), Code::FrameKept),
+        (with(|f| f.meshes = vec![triangle(1); 9].into()), Code::FrameQuota),
+        (with(|f| f.textures = vec![free(2)].into()), Code::FrameTexture),
     ] {
         let mut validator = Validator::new(QUOTA, SIDE);
         validator.accept(good()).unwrap();

@@ -18,7 +18,10 @@ use plugin_api::{
 };
 
 use super::{Surface, input::reaches};
-use crate::limits::{DRAGGED, MIME};
+use crate::{
+    catalogue::Code,
+    limits::{DRAGGED, MIME},
+};
 
 /// What is dragged in a window.
 #[derive(Clone, Default)]
@@ -110,7 +113,7 @@ impl Surface {
         if odd && self.may_warn() {
             tracing::warn!(
                 remote = self.remote,
-                code = "drag-refused",
+                code = Code::DragRefused.as_str(),
                 "what the remote drags was not taken up: it has {} bytes, of at most {DRAGGED}, and a MIME type of \
                  {length}, of 1 to {MIME}, other than {URI_LIST}; report this to the remote's author",
                 command.data.len(),

@@ -14,7 +14,7 @@ use super::{
     activation::{Activation, Purchase},
     focus, owns_keyboard,
 };
-use crate::{limits, links};
+use crate::{catalogue::Code, limits, links};
 
 /// What is going on between the window's input and a surface.
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl Surface {
                 None if self.may_warn() => tracing::warn!(
                     remote = self.remote,
                     url = negotiation::text::line(text, limits::LOCATION),
-                    code = "link-refused",
+                    code = Code::LinkRefused.as_str(),
                     "a link was not opened, because only addresses of at most 8 KiB with http, https and mailto are; \
                      report this to the remote's author"
                 ),
@@ -92,7 +92,7 @@ impl Surface {
             CommandKind::PASTE if self.may_warn() => {
                 tracing::warn!(
                     remote = self.remote,
-                    code = "paste-refused",
+                    code = Code::PasteRefused.as_str(),
                     "the clipboard was not read, because only the surface with the keyboard may ask for it; report this \
                      to the remote's author"
                 );
@@ -115,7 +115,7 @@ impl Surface {
             };
             tracing::warn!(
                 remote = self.remote,
-                code = "user-action-missing",
+                code = Code::UserActionMissing.as_str(),
                 "{what}, because the user has not pressed anything in the panel in the last 5 s that was not used for it \
                  already; report this to the remote's author"
             );
@@ -128,7 +128,7 @@ impl Surface {
         if !fits && self.may_warn() {
             tracing::warn!(
                 remote = self.remote,
-                code = "clipboard-refused",
+                code = Code::ClipboardRefused.as_str(),
                 "the clipboard was not written, because what the remote copies has {bytes} bytes, of at most {limit}; \
                  copy less, or report this to the remote's author"
             );

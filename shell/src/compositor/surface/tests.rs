@@ -13,6 +13,7 @@ use plugin_api::{
 
 use super::*;
 use crate::{
+    catalogue::Code,
     compositor::{
         Mailbox,
         frame::{Frame, Mesh, TextureUpdate, Triangles},
@@ -197,9 +198,9 @@ fn a_failure_keeps_the_last_picture_and_ends_the_calls() {
     let mut bench = Bench::settled();
     bench.mailbox.request(Duration::ZERO);
     bench.frame(vec![]);
-    bench.mailbox.put(Err(Arc::new(Failure::new(Stage::Frame, "frame-panicked", "the test says so"))));
+    bench.mailbox.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "the test says so", ""))));
     bench.frame(vec![]);
-    assert_eq!(bench.surface.failure().unwrap().code, "frame-panicked");
+    assert_eq!(bench.surface.failure().unwrap().code, Code::FramePanicked);
     assert!(bench.surface.has_picture());
     bench.mailbox.request(Duration::ZERO);
     assert!(bench.frame(vec![Event::PointerMoved(INSIDE)]).is_empty());

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::tests::{capture, count};
+use crate::{
+    catalogue::Code,
+    log::tests::{capture, count},
+};
 
 /// A data folder, and libraries to keep: to the archive they are bytes.
 struct Scene {
@@ -29,7 +32,7 @@ impl Scene {
         kept.iter().map(|kept| kept.version.to_string()).collect()
     }
 
-    fn roll_back(&self, name: &str, to: Option<&str>) -> Result<String, &'static str> {
+    fn roll_back(&self, name: &str, to: Option<&str>) -> Result<String, Code> {
         let kept = self.archive.roll_back(name, to, "");
         kept.map(|kept| kept.version.to_string()).map_err(|error| error.code())
     }
@@ -79,14 +82,14 @@ fn a_library_that_changes_meanwhile_is_not_kept() {
     let other = Digest::of(&other).expect("it can be read");
     let refused = scene.archive.keep("clock", &library, &other, &manifest("clock", "1.1.0"));
     let error = refused.expect_err("it is another one");
-    assert_eq!(error.code(), "digest-mismatch");
+    assert_eq!(error.code(), Code::DigestMismatch);
     assert!(error.to_string().contains("library.so"), "{error}");
     assert_eq!((scene.versions("clock").len(), scene.objects()), (1, 1));
     let missing =
         scene.archive.keep("clock", &scene.folder.path().join("none"), &other, &manifest("clock", "1.1.0"));
-    assert_eq!(missing.expect_err("it is not there").code(), "archive-unavailable");
+    assert_eq!(missing.expect_err("it is not there").code(), Code::ArchiveUnavailable);
     let wrong = scene.archive.keep("clock", &library, &other, "{}").expect_err("no manifest");
-    assert_eq!(wrong.code(), "manifest-invalid");
+    assert_eq!(wrong.code(), Code::ManifestInvalid);
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn rolling_back_pins_and_a_pinned_one_stays() {
     scene.archive.roll_back("clock", Some("1.0.0"), "  1.1\n is  slow ").expect("it is kept");
     let (pin, kept) = scene.archive.pinned("clock").expect("it can be read").expect("it is pinned");
     assert_eq!((pin.digest, &*pin.note, kept.digest), (digests[0], "1.1 is slow", digests[0]));
-    assert_eq!(scene.roll_back("clock", None), Err("generation-none-older"));
+    assert_eq!(scene.roll_back("clock", None), Err(Code::GenerationNoneOlder));
     for n in 4..10 {
         scene.keep("clock", &format!("1.{n}.0"), &format!("{n}"));
     }
@@ -116,19 +119,20 @@ fn rolling_back_pins_and_a_pinned_one_stays() {
     assert_eq!(scene.archive.pinned("clock").expect("it can be read"), None);
     assert_eq!((scene.versions("clock").len(), scene.objects()), (GENERATIONS, GENERATIONS));
     for to in ["1.0.0", "2.0.0", "abc", "", "fffffffffff", "../../etc"] {
-        assert_eq!(scene.roll_back("clock", Some(to)), Err("generation-unknown"), "{to}");
+        assert_eq!(scene.roll_back("clock", Some(to)), Err(Code::GenerationUnknown), "{to}");
     }
 }
 
 #[test]
 fn an_unknown_name_is_said_with_the_one_that_is_meant() {
     let scene = Scene::new();
-    let said = |name: &str| scene.archive.roll_back(name, None, "").expect_err("it is unknown").to_string();
+    let said =
+        |name: &str| scene.archive.roll_back(name, None, "").expect_err("it is unknown").advice().into_owned();
     assert!(said("clok").contains("once it has run well"), "{}", said("clok"));
     scene.keep("clock", "1.0.0", "1");
     assert!(said("clok").contains("did you mean `clock`?"), "{}", said("clok"));
     assert!(said("something").contains("there are some of clock"), "{}", said("something"));
-    assert_eq!(scene.archive.unpin("clok").expect_err("it is unknown").code(), "generation-unknown");
+    assert_eq!(scene.archive.unpin("clok").expect_err("it is unknown").code(), Code::GenerationUnknown);
 }
 
 #[test]
@@ -148,10 +152,10 @@ fn a_damaged_object_is_never_given_out_and_is_mended() {
         scene.archive.roll_back("clock", Some("1.0.0"), "").expect("it is whole");
         damage();
         let error = scene.archive.pinned("clock").expect_err("it is damaged");
-        assert_eq!(error.code(), "generation-damaged");
+        assert_eq!(error.code(), Code::GenerationDamaged);
         assert!(error.to_string().contains(&old.to_string()), "{error}");
         scene.archive.unpin("clock").expect("it can be written");
-        assert_eq!(scene.roll_back("clock", Some("1.0.0")), Err("generation-damaged"));
+        assert_eq!(scene.roll_back("clock", Some("1.0.0")), Err(Code::GenerationDamaged));
         assert_eq!(
             scene.archive.pin("clock").expect("it can be read"),
             None,
@@ -171,12 +175,12 @@ fn a_damaged_index_is_told_and_the_objects_stay() {
     };
     damage();
     let log = capture(|| assert_eq!(scene.versions("clock"), ["1.0.0"]));
-    assert!(count(&log, "archive-index-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
+    assert!(count(&log, Code::ArchiveIndexDamaged) == 1 && log.contains("its last good copy is used"), "{log}");
     let copy = scene.archive.index_file().with_extension("json.bak");
     fs::write(copy, "{").expect("it can be written");
     damage();
     let log = capture(|| assert_eq!(scene.versions("clock"), [""; 0]));
-    assert!(count(&log, "archive-index-damaged") == 1 && log.contains("index.json.damaged-2"), "{log}");
+    assert!(count(&log, Code::ArchiveIndexDamaged) == 1 && log.contains("index.json.damaged-2"), "{log}");
     assert_eq!(scene.objects(), 1);
     assert_eq!(scene.keep("clock", "1.0.0", "one"), digest);
     assert_eq!((scene.versions("clock"), scene.objects()), (vec!["1.0.0".to_owned()], 1));
@@ -287,7 +291,7 @@ fn index_of_a_later_version_is_left_alone() {
     let later = r#"{ "format": 2, "remotes": {} }"#;
     fs::write(scene.archive.index_file(), later).expect("it can be written");
     let error = scene.archive.listing().expect_err("it is not ours");
-    assert!(error.is_later_format() && error.code() == "archive-unavailable", "{error}");
+    assert!(error.is_later_format() && error.code() == Code::ArchiveUnavailable, "{error}");
     assert!(scene.archive.unpin("clock").expect_err("it is not ours").is_later_format());
     assert_eq!(fs::read_to_string(scene.archive.index_file()).expect("it is there"), later);
 }

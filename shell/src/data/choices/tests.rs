@@ -3,14 +3,24 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::tests::{capture, count};
+use crate::{
+    catalogue::Code,
+    limits,
+    log::tests::{capture, count},
+};
 
 fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// Counts a failure as the shell does: one that cannot be written counts all the same.
-fn failed(choices: &mut Choices, name: &str, code: &str, message: &str, now: SystemTime) -> Option<Disabled> {
+fn failed(
+    choices: &mut Choices,
+    name: &str,
+    code: &FailureCode,
+    message: &str,
+    now: SystemTime,
+) -> Option<Disabled> {
     let decision = Decision::failed(name, code, message, now);
     let was = choices.disabled(name).is_some();
     if choices.write(std::slice::from_ref(&decision)).is_err() {
@@ -38,24 +48,24 @@ fn a_remote_of_the_drop_folder_runs_when_somebody_says_so() {
 #[test]
 fn the_third_failure_in_ten_minutes_disables_over_restarts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let fail = |name: &str, code: &str, at: u64| {
-        failed(&mut Choices::load(folder.path()), name, code, "boom", time(at))
+    let fail = |name: &str, code: Code, at: u64| {
+        failed(&mut Choices::load(folder.path()), name, &code.into(), "boom", time(at))
     };
     let start = 1_000_000;
-    assert_eq!(fail("clock", "frame-panicked", start), None);
-    assert_eq!(fail("other", "frame-panicked", start), None);
-    assert_eq!(fail("clock", "frame-hung", start + 599), None);
+    assert_eq!(fail("clock", Code::FramePanicked, start), None);
+    assert_eq!(fail("other", Code::FramePanicked, start), None);
+    assert_eq!(fail("clock", Code::FrameHung, start + 599), None);
     // The first one is too long ago.
-    assert_eq!(fail("clock", "new-failed", start + 601), None);
-    let why = fail("clock", "init-failed", start + 602).expect("three within ten minutes");
+    assert_eq!(fail("clock", Code::NewFailed, start + 601), None);
+    let why = fail("clock", Code::InitFailed, start + 602).expect("three within ten minutes");
     assert_eq!((why.by, why.at), (By::Failures, start + 602));
-    assert_eq!(why.codes, ["frame-hung", "new-failed", "init-failed"]);
+    assert_eq!(why.codes, [Code::FrameHung, Code::NewFailed, Code::InitFailed]);
     assert_eq!(Choices::load(folder.path()).disabled("clock"), Some(&why));
-    assert_eq!(fail("clock", "init-failed", start + 603), None, "it is said once");
+    assert_eq!(fail("clock", Code::InitFailed, start + 603), None, "it is said once");
     // Enabled again, nothing of that counts.
     Choices::load(folder.path()).enable("clock").expect("it can be written");
-    assert_eq!(fail("clock", "init-failed", start + 604), None);
-    assert_eq!(fail("clock", "init-failed", start + 605), None);
+    assert_eq!(fail("clock", Code::InitFailed, start + 604), None);
+    assert_eq!(fail("clock", Code::InitFailed, start + 605), None);
 }
 
 #[test]
@@ -76,21 +86,21 @@ fn what_cannot_be_read_is_told_and_what_cannot_be_written_holds() {
     let file = folder.path().join("remotes.json");
     fs::write(&file, r#"{ "format": 1, "enabled": 3 }"#).expect("it can be written");
     let log = capture(|| assert!(!Choices::load(folder.path()).is_enabled("clock")));
-    assert!(count(&log, "choices-damaged") == 1 && log.contains("remotes.json.damaged-1"), "{log}");
+    assert!(count(&log, Code::ChoicesDamaged) == 1 && log.contains("remotes.json.damaged-1"), "{log}");
     // A folder that is a file.
     let nowhere = folder.path().join("file");
     fs::write(&nowhere, "").expect("it can be written");
     let mut choices = None;
     let log = capture(|| choices = Some(Choices::load(&nowhere)));
     let mut choices = choices.expect("it always loads");
-    assert!(count(&log, "choices-unreadable") == 1, "{log}");
+    assert!(count(&log, Code::ChoicesUnreadable) == 1, "{log}");
     let error = choices.enable("clock").expect_err("it cannot be written");
-    assert_eq!(error.code(), "choices-unwritable");
+    assert_eq!(error.code(), Code::ChoicesUnwritable);
     assert!(error.to_string().contains("`clock`") && choices.is_enabled("clock"), "{error}");
     for at in 0..2 {
-        assert_eq!(failed(&mut choices, "clock", "init-failed", "", time(at)), None);
+        assert_eq!(failed(&mut choices, "clock", &Code::InitFailed.into(), "", time(at)), None);
     }
-    assert!(failed(&mut choices, "clock", "init-failed", "", time(2)).is_some());
+    assert!(failed(&mut choices, "clock", &Code::InitFailed.into(), "", time(2)).is_some());
     assert!(choices.disabled("clock").is_some());
 }
 
@@ -109,7 +119,7 @@ fn decisions_that_are_not_known_are_in_doubt() {
     let mut choices = Choices::load(folder.path());
     assert!(choices.doubt().is_some_and(|why| why.contains("format 2")), "{:?}", choices.doubt());
     let error = choices.enable("clock").expect_err("it is not overwritten");
-    assert!(error.to_string().contains("use the version of Pulse that wrote it"), "{error}");
+    assert!(error.advice().contains("use the version of Pulse that wrote it"), "{error}");
     assert!(choices.is_enabled("clock"), "for this run");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), disabled(2));
     // What was known once stays known.
@@ -142,7 +152,7 @@ fn times_of_a_file_are_brought_within_reason() {
         let at = choices.disabled("clock").expect("it is disabled").at;
         assert!(UNIX_EPOCH + Duration::from_secs(at) <= SystemTime::now());
         choices.enable("clock").expect("it can be written");
-        assert_eq!(failed(&mut choices, "clock", "a", "", SystemTime::now()), None);
+        assert_eq!(failed(&mut choices, "clock", &FailureCode::of("a"), "", SystemTime::now()), None);
     }
 }
 
@@ -153,10 +163,10 @@ fn a_talkative_remote_does_not_fill_the_file() {
     let long = "é".repeat(1 << 20);
     let mut last = None;
     for at in 0..3 {
-        last = failed(&mut choices, "clock", &long, &long, time(at));
+        last = failed(&mut choices, "clock", &FailureCode::of(&long), &long, time(at));
     }
     let why = last.expect("three are too many");
-    assert_eq!((why.message.chars().count(), why.codes[0].chars().count()), (1000, 100));
+    assert_eq!((why.message.chars().count(), why.codes[0].as_str().len()), (1000, limits::CODE));
     assert_eq!(Choices::load(folder.path()).disabled("clock"), Some(&why));
     assert!(folder.path().join("remotes.json").metadata().expect("it is there").len() < 10_000);
 }
@@ -179,7 +189,7 @@ proptest! {
             failures.push(now);
             let recent = failures.iter().filter(|at| now - **at <= 600).count();
             let expected = !was_disabled && recent >= FAILURES;
-            let said = known.fail("a", "code", "message", now);
+            let said = known.fail("a", &FailureCode::of("code"), "message", now);
             prop_assert_eq!(said.is_some(), expected, "{:?} at {}", failures, now);
             prop_assert_eq!(known.disabled.contains_key("a"), was_disabled || expected);
             if expected {
@@ -194,8 +204,8 @@ proptest! {
     fn failures_of_the_future_do_not_count(at in 1_u64..1_000_000) {
         let mut known = Known::default();
         for _ in 0..2 {
-            prop_assert_eq!(known.fail("a", "code", "", at), None);
+            prop_assert_eq!(known.fail("a", &FailureCode::of("code"), "", at), None);
         }
-        prop_assert_eq!(known.fail("a", "code", "", at - 1), None);
+        prop_assert_eq!(known.fail("a", &FailureCode::of("code"), "", at - 1), None);
     }
 }

@@ -12,6 +12,7 @@ use semver::Version;
 use super::{DropFolder, files, is_plugin};
 use crate::config::{is_json, read_manifest};
 use crate::{
+    catalogue::Code,
     failure::{Failure, Stage},
     file::{MAX_LIBRARY, Staged, create_private, open_within, sweep},
     library::{self, Digest, search},
@@ -60,7 +61,7 @@ impl DropFolder {
         let embedded = read_manifest(&library)?;
         if let Some((manifest, _)) = &written {
             library::same_manifest(manifest, &embedded.manifest, &library)
-                .map_err(|error| Failure::new(Stage::Discover, error.code(), error))?;
+                .map_err(|error| Failure::of(Stage::Discover, &error))?;
         }
         let folder = self.path();
         let RemoteManifest { name, version, remote_entry, .. } = &embedded.manifest;
@@ -130,11 +131,9 @@ fn is_folder(folder: &Path) -> Failure {
         .take(8)
         .collect();
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-    let text = format!(
-        "this is a folder, and a remote is installed from a file; name the library or the manifest in it{names}: {}",
-        folder.display()
-    );
-    Failure::new(Stage::Discover, "library-not-a-library", text)
+    let text = format!("this is a folder, and a remote is installed from a file: {}", folder.display());
+    let advice = format!("name the library or the manifest in it{names}");
+    Failure::new(Stage::Discover, Code::LibraryNotALibrary, text, advice)
 }
 
 /// Returns the target for a file of the remote called `name`: under its own name or `made`, if that is not another
@@ -145,12 +144,12 @@ fn place(file: &Path, folder: &Path, name: &str, made: String) -> Result<PathBuf
     match read_manifest(&place) {
         Ok(other) if other.manifest.name != name => {
             let text = format!(
-                "`{name}` is not installed, because a file of `{}` has this name in the drop folder; rename one of \
-                 the files, or remove the other: {}",
+                "`{name}` is not installed, because a file of `{}` has this name in the drop folder: {}",
                 other.manifest.name,
                 place.display()
             );
-            Err(Failure::new(Stage::Discover, "install-occupied", text))
+            let advice = "rename one of the files, or remove the other";
+            Err(Failure::new(Stage::Discover, Code::InstallOccupied, text, advice))
         }
         _ => Ok(place),
     }
@@ -177,19 +176,17 @@ fn check(stated: &str, found: Digest, library: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let text = format!(
-        "the library has the SHA-256 digest {found}, and its manifest says {stated}; it is damaged or another one, so \
-         get both again: {}",
+        "the library has the SHA-256 digest {found}, and its manifest says {stated}: {}",
         library.display()
     );
-    Err(Failure::new(Stage::Discover, "digest-mismatch", text))
+    let advice = "it is damaged or another one: get both again";
+    Err(Failure::new(Stage::Discover, Code::DigestMismatch, text, advice))
 }
 
 fn failed(error: &io::Error, path: &Path) -> Failure {
-    let text = format!(
-        "the remote is not installed ({error}); make room, let this user write there, and try again: {}",
-        path.display()
-    );
-    Failure::new(Stage::Discover, "install-failed", text)
+    let text = format!("the remote is not installed ({error}): {}", path.display());
+    let advice = "make room, let this user write there, and try again";
+    Failure::new(Stage::Discover, Code::InstallFailed, text, advice)
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::log::tests::{capture, count};
+use crate::{
+    catalogue::Code,
+    log::tests::{capture, count},
+};
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.join("sessions").read_dir().expect("the folder is there");
@@ -66,7 +69,7 @@ fn damaged_files_are_told_and_count() {
             assert_eq!(last, Some(Unclean::default()), "{content:.20}");
             marker.end();
         });
-        assert_eq!(count(&log, "session-damaged"), 1, "{log}");
+        assert_eq!(count(&log, Code::SessionDamaged), 1, "{log}");
     }
     fs::create_dir(folder.path().join("sessions/folder.json")).expect("it can be made");
     assert_eq!(RunMarker::begin(folder.path()).1, None);
@@ -82,7 +85,7 @@ fn a_folder_that_is_out_of_reach_is_told_and_no_obstacle() {
         marker.running(&["clock"]);
         marker.end();
     });
-    assert!(count(&log, "session-unwritable") == 1, "{log}");
+    assert!(count(&log, Code::SessionUnwritable) == 1, "{log}");
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn held_lock_does_not_keep_a_run_from_beginning() {
         marker.running(&["clock"]);
         marker.end();
     });
-    assert!(count(&log, "session-unwritable") == 1 && log.contains("sessions/lock"), "{log}");
+    assert!(count(&log, Code::SessionUnwritable) == 1 && log.contains("sessions/lock"), "{log}");
 }
 
 #[test]

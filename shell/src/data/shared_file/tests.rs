@@ -3,7 +3,10 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::tests::{capture, count};
+use crate::{
+    catalogue::Code,
+    log::tests::{capture, count},
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Numbers {
@@ -25,7 +28,7 @@ impl Content for Careful {
 }
 
 fn file(folder: &Path) -> SharedFile {
-    SharedFile::new(folder.join("deep/numbers.json"), "the list of numbers", "choices-damaged")
+    SharedFile::new(folder.join("deep/numbers.json"), "the list of numbers", Code::ChoicesDamaged)
 }
 
 fn add(file: &SharedFile, number: u32) -> io::Result<usize> {
@@ -88,7 +91,7 @@ fn what_cannot_be_understood_is_told_and_set_aside() {
     for (number, content) in (1..).zip(contents) {
         fs::write(file.path(), content).expect("it can be written");
         let log = capture(|| assert_eq!(read(&file), [0; 0]));
-        assert_eq!(count(&log, "choices-damaged"), 1, "{log}");
+        assert_eq!(count(&log, Code::ChoicesDamaged), 1, "{log}");
         assert!(log.contains(&format!("numbers.json.damaged-{number}")), "{log}");
         let aside = file.beside(&format!("damaged-{number}"));
         assert_eq!(fs::read_to_string(aside).expect("it was set aside"), content);
@@ -110,7 +113,7 @@ fn damaged_file_is_replaced_by_its_copy() {
     for (at, content) in (1..).zip([&good[..good.len() / 2], b"", &[0; 4096]]) {
         fs::write(file.path(), content).expect("it can be written");
         let log = capture(|| assert_eq!(read(&file), [7, 8], "also the last change"));
-        assert!(count(&log, "choices-damaged") == 1 && log.contains("its last good copy is used"), "{log}");
+        assert!(count(&log, Code::ChoicesDamaged) == 1 && log.contains("its last good copy is used"), "{log}");
         assert_eq!(fs::read(file.path()).expect("it is there"), good);
         assert_eq!(fs::read(file.beside(&format!("damaged-{at}"))).expect("it was set aside"), content);
     }
@@ -180,7 +183,7 @@ proptest! {
     #[test]
     fn any_content_is_read_set_aside_or_left(content in prop::collection::vec(any::<u8>(), 0..64), json in any::<bool>()) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = SharedFile::new(folder.path().join("n.json"), "the list", "choices-damaged");
+        let file = SharedFile::new(folder.path().join("n.json"), "the list", Code::ChoicesDamaged);
         let content = if json { serde_json::to_vec(&content).expect("JSON") } else { content };
         fs::write(file.path(), &content).expect("it can be written");
         let aside = |file: &SharedFile| fs::read(file.beside("damaged-1")).ok();

@@ -20,7 +20,7 @@ fn copies_have_names_of_their_own_and_go_at_the_end() {
     assert_eq!(fs::read(&first).expect("it is there"), b"code");
     drop(copies);
     assert!(!first.exists() && !first.parent().expect("a folder").exists());
-    assert_eq!(take(&shared, &library, "a").expect_err("the shell has ended").code, "copy-failed");
+    assert_eq!(take(&shared, &library, "a").expect_err("the shell has ended").code, Code::CopyFailed);
 }
 
 #[test]
@@ -40,14 +40,14 @@ fn a_missing_library_is_no_fault_of_the_folder_and_the_other_way_round() {
     let file = library(home.path());
     let code = |places: Places, library: &Path| {
         let failure = take(&Copies::new(places).share(), library, "a").expect_err("it fails");
-        (failure.code, failure.message)
+        (failure.code.clone(), failure.line())
     };
     let good = || Places::of_folders([home.path().join("cache")], home.path());
-    assert_eq!(code(good(), &home.path().join("none.so")).0, "library-missing");
-    assert_eq!(code(good(), home.path()).0, "library-not-a-library");
+    assert_eq!(code(good(), &home.path().join("none.so")).0, Code::LibraryMissing);
+    assert_eq!(code(good(), home.path()).0, Code::LibraryNotALibrary);
     let missing = home.path().join("none");
     let (code, message) = code(Places::of_folders([], &missing), &file);
-    assert_eq!(code, "copy-failed");
+    assert_eq!(code, Code::CopyFailed);
     assert!(message.contains(&*missing.to_string_lossy()), "{message}");
 }
 

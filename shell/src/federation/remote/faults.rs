@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::{
+    catalogue::Code,
     compositor::Mailbox,
     data::choices::{FAILURES, WINDOW},
-    failure::{Failure, SharedFailure},
+    failure::{Failure, FailureCode, SharedFailure},
     federation::events::Topic,
     placement::{Placement, State, hung},
 };
@@ -31,7 +32,7 @@ pub(super) struct Faults {
     /// A call has taken too long, which was reported.
     pub(super) hung: bool,
     /// Failures of each expose since the start, with their codes.
-    of_surfaces: BTreeMap<String, Vec<(String, Instant)>>,
+    of_surfaces: BTreeMap<String, Vec<(FailureCode, Instant)>>,
 }
 
 impl Faults {
@@ -61,15 +62,15 @@ impl Faults {
         if failures.len() < FAILURES {
             return failure;
         }
-        let codes: Vec<String> = failures.drain(..).map(|(code, _)| code).collect();
+        let codes: Vec<_> = failures.drain(..).map(|(code, _)| code).collect();
         let text = format!(
             "`{expose}` of `{alias}` failed three times within ten minutes ({}) and was closed; the last time: {}",
-            codes.join(", "),
-            failure.message
+            FailureCode::list(&codes),
+            failure.summary
         );
-        let failing =
-            Failure::new(failure.stage, "surface-failing", text).with_details(failure.details.clone());
-        tracing::error!(remote = alias, expose, code = failing.code, "{}", failing.message);
+        let failing = Failure::new(failure.stage, Code::SurfaceFailing, text, failure.advice.clone())
+            .with_details(failure.details.clone());
+        tracing::error!(remote = alias, expose, code = failing.code.as_str(), "{}", failing.line());
         let failing = Arc::new(failing);
         mailbox.put(Err(Arc::clone(&failing)));
         failing
@@ -97,11 +98,8 @@ impl Faults {
         if !active {
             return Some(hung(stage, waited));
         }
-        let text = format!(
-            "the remote has not answered for {} s; the last picture stays; wait, or restart it, which abandons its \
-             current work; report this to the plugin's author",
-            waited.as_secs()
-        );
-        Some(Failure::new(stage, "not-responding", text))
+        let text = format!("the remote has not answered for {} s; the last picture stays", waited.as_secs());
+        let advice = "wait, or restart it, which abandons its current work; report this to the plugin's author";
+        Some(Failure::new(stage, Code::NotResponding, text, advice))
     }
 }

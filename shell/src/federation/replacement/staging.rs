@@ -14,6 +14,7 @@ use plugin_api::abi::FrameInput;
 
 use super::{Checked, Context, Remote, Surroundings};
 use crate::{
+    catalogue::Code,
     compositor::{Port, Source, frame::Frame},
     failure::{Failure, Stage},
     placement::{Placement, Saved},
@@ -150,11 +151,11 @@ impl Stages {
             cx.lost.extend(staged.saving.try_recv());
             if staged.save_takes_too_long() {
                 let text = format!(
-                    "`{}` did not give its state within {SAVE_LIMIT:?}, so its next generation starts without; report \
-                     this to the plugin's author",
+                    "`{}` did not give its state within {SAVE_LIMIT:?}, so its next generation starts without",
                     cx.remote.alias()
                 );
-                cx.lost.push(Failure::new(Stage::Save, "save-hung", text));
+                let advice = "report this to the plugin's author";
+                cx.lost.push(Failure::new(Stage::Save, Code::SaveHung, text, advice));
                 staged.begin_again(placement, None, cx.surroundings.next_surface());
             }
         }

@@ -1,5 +1,7 @@
 //! Reasons of the system's loader for not loading a library, read from its message.
 
+use crate::catalogue::Code;
+
 /// Cause for which the system's loader does not load a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,15 +45,15 @@ impl Refusal {
     }
 
     /// Returns the stable code.
-    pub(super) fn code(self) -> &'static str {
+    pub(super) fn code(self) -> Code {
         match self {
-            Self::Needs => "library-refused",
-            Self::Symbol => "library-symbol",
-            Self::Version => "library-version",
-            Self::StaticTls => "static-tls",
-            Self::NoExec => "library-noexec",
-            Self::Memory => "library-memory",
-            Self::Descriptors => "library-descriptors",
+            Self::Needs => Code::LibraryRefused,
+            Self::Symbol => Code::LibrarySymbol,
+            Self::Version => Code::LibraryVersion,
+            Self::StaticTls => Code::StaticTls,
+            Self::NoExec => Code::LibraryNoexec,
+            Self::Memory => Code::LibraryMemory,
+            Self::Descriptors => Code::LibraryDescriptors,
         }
     }
 
@@ -60,11 +62,11 @@ impl Refusal {
         match self {
             Self::Needs => "install what it needs, or build it on this system",
             Self::Symbol => {
-                "it uses a symbol that nothing on this system has: link the library that defines it, or rebuild the \
-                 remote against the version that is installed here"
+                "link the library that defines the missing symbol, or rebuild the remote against the version that is \
+                 installed here"
             }
             Self::Version => {
-                "it was built on a system with newer libraries: build it on this system or on an older one"
+                "it was built with newer system libraries: build it on this system or on an older one"
             }
             Self::StaticTls => {
                 "its allocator, or another crate of it, uses thread-local storage of a fixed size (initial-exec TLS), \

@@ -36,7 +36,7 @@ impl Thread {
         match saved.take() {
             Ok(state) => state.map(|state| (saved, state)),
             Err(failure) => {
-                tracing::warn!(remote = self.shared.name, code = failure.code, "{}", failure.message);
+                tracing::warn!(remote = self.shared.name, code = failure.code.as_str(), "{}", failure.line());
                 self.shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false, surface: None });
                 (self.shared.wake)(Duration::ZERO);
                 None

@@ -15,8 +15,9 @@ use plugin_api::abi::{
     FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
 };
 
-use super::{Call, Code, Ended, Note, SavedPanel, Shared, State, inbox::Inbox, services::ServicesOf};
+use super::{Binary, Call, Ended, Note, SavedPanel, Shared, State, inbox::Inbox, services::ServicesOf};
 use crate::{
+    catalogue::Code,
     compositor::{
         self, Mailbox,
         frame::{Held, Quota, Validator},
@@ -49,17 +50,17 @@ pub(super) struct Open {
 
 impl Thread {
     /// Lives the remote's life; returns what is to be unloaded once this thread is gone.
-    pub(super) fn run(mut self, code: &Code, manifest: &RemoteManifest) -> Option<Ended> {
+    pub(super) fn run(mut self, binary: &Binary, manifest: &RemoteManifest) -> Option<Ended> {
         let shared = Arc::clone(&self.shared);
-        let library = match code {
-            Code::Linked(entry) => Library::linked(*entry),
+        let library = match binary {
+            Binary::Linked(entry) => Library::linked(*entry),
             // The one place where a remote is trusted with this process: its library was named by the host's
             // manifest or by the user, and its manifest has been planned with.
-            Code::Library { path, copy } => {
+            Binary::Library { path, copy } => {
                 match shared.timed(Stage::Load, "load", || Library::open(path, copy, manifest)) {
                     Ok(library) => library,
                     Err(error) => {
-                        shared.fail(Failure::new(Stage::Load, error.code(), error));
+                        shared.fail(Failure::of(Stage::Load, &error));
                         return None;
                     }
                 }
@@ -118,12 +119,13 @@ impl Thread {
         let scope: Vec<_> = scope.into_iter().map(|bound| bound.interface).collect();
         if let Err(error) = std::fs::create_dir_all(&data_dir) {
             let text = format!(
-                "the folder of `{}` cannot be made ({error}); remove what is in the way, let this user write there, \
-                 or name another folder with --data-dir, then retry: {}",
+                "the data folder of `{}` cannot be made ({error}): {}",
                 shared.name,
                 data_dir.display()
             );
-            shared.fail(Failure::new(Stage::Init, "data-dir", text));
+            let advice = "remove what is in the way, let this user write there, or name another folder with \
+                          --data-dir, then retry";
+            shared.fail(Failure::new(Stage::Init, Code::DataDir, text, advice));
             return None;
         }
         let services: Services =
@@ -208,9 +210,7 @@ impl Thread {
         let start = Instant::now();
         let result = self.shared.during(Stage::Frame, || open.surface.frame(input).into_result());
         let result = match result {
-            Ok(frame) => {
-                open.validator.accept(frame).map_err(|error| Failure::new(Stage::Frame, error.code(), error))
-            }
+            Ok(frame) => open.validator.accept(frame).map_err(|error| Failure::of(Stage::Frame, &error)),
             Err(error) => Err(copied(Stage::Frame, error)),
         };
         let took = start.elapsed();
@@ -241,8 +241,8 @@ impl Thread {
         tracing::error!(
             remote = self.shared.name,
             stage = %failure.stage,
-            code = failure.code,
-            "{}", failure.message
+            code = failure.code.as_str(),
+            "{}", failure.line()
         );
         let failure = Arc::new(failure);
         // First: who takes the note may show something else in its place.
@@ -261,8 +261,8 @@ impl Drop for Open {
             tracing::warn!(
                 remote = self.remote.name,
                 stage = %failure.stage,
-                code = failure.code,
-                "a surface is gone and was not closed in good order: {}", failure.message
+                code = failure.code.as_str(),
+                "a surface is gone and was not closed in good order: {}", failure.line()
             );
         }
     }

@@ -15,7 +15,7 @@ use telemetry::{
 };
 
 use super::{Note, Shared, copied};
-use crate::{failure::Stage, fonts, limits};
+use crate::{catalogue::Code, failure::Stage, fonts, limits};
 
 /// Rate limits of the remote's log and reports.
 pub(super) struct Rates {
@@ -40,9 +40,15 @@ impl HostServices for ServicesOf {
         match shared.rates.log.take(message.len().min(MAX_VALUE)) {
             Verdict::Pass => {}
             Verdict::PassAfter(suppressed) => {
-                tracing::warn!(remote, code = "log-suppressed", "{suppressed} events were suppressed");
+                tracing::warn!(
+                    remote,
+                    code = Code::LogSuppressed.as_str(),
+                    "{suppressed} events were suppressed"
+                );
             }
-            Verdict::Overflow => return tracing::warn!(remote, code = "log-suppressed", "{SUPPRESSED}"),
+            Verdict::Overflow => {
+                return tracing::warn!(remote, code = Code::LogSuppressed.as_str(), "{SUPPRESSED}");
+            }
             Verdict::Suppress => return,
         }
         let (target, message) = (text::line(&target, MAX_NAME), text::line(&message, MAX_VALUE));
@@ -73,14 +79,14 @@ impl HostServices for ServicesOf {
             Verdict::PassAfter(suppressed) => {
                 tracing::warn!(
                     remote = shared.name,
-                    code = "log-suppressed",
+                    code = Code::LogSuppressed.as_str(),
                     "{suppressed} reports were suppressed"
                 );
             }
             Verdict::Overflow => {
                 return tracing::warn!(
                     remote = shared.name,
-                    code = "log-suppressed",
+                    code = Code::LogSuppressed.as_str(),
                     "the remote reports more errors than a user can read; reports are suppressed until it reports \
                      fewer; report this to the remote's author"
                 );

@@ -1,7 +1,7 @@
 //! A program that stands in for Pulse as the trial: what the guard makes of each end.
 
 use super::*;
-use crate::failure::Stage;
+use crate::{catalogue::Code, failure::Stage};
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/preflight/tests/program.sh");
 
@@ -17,11 +17,11 @@ fn watch(library: &str, limit: Duration, hear: &mut dyn FnMut(&Event)) -> Result
 }
 
 /// The failure that `library` ends with: code and message hold these.
-fn fails(library: &str, code: &str, parts: &[&str]) -> Failure {
+fn fails(library: &str, code: Code, parts: &[&str]) -> Failure {
     let failure = watch(library, PATIENCE, &mut |_| ()).expect_err(library);
-    assert_eq!((failure.stage, failure.code.as_str()), (Stage::Preflight, code), "{failure}");
+    assert_eq!((failure.stage, failure.code.clone()), (Stage::Preflight, code.into()), "{failure}");
     for part in parts {
-        assert!(failure.message.contains(part), "`{part}` is not in: {failure}");
+        assert!(failure.line().contains(part), "`{part}` is not in: {failure}");
     }
     failure
 }
@@ -33,47 +33,50 @@ fn only_the_channel_counts() {
         watch(library, PATIENCE, &mut |_| heard += 1).expect(library);
         assert_eq!(heard, count, "{library}");
     }
-    let failure = fails("written", "preflight-crashed", &["`load`", "segmentation fault (SIGSEGV)"]);
+    let failure = fails("written", Code::PreflightCrashed, &["`load`", "segmentation fault (SIGSEGV)"]);
     assert!(failure.details.contains("half a line"), "{failure:?}");
 }
 
 #[test]
 fn a_verdict_without_the_word_is_refused() {
-    fails("forged", "preflight-forged", &["`load`"]);
-    fails("twice", "preflight-forged", &["`exit`"]);
+    fails("forged", Code::PreflightForged, &["`load`"]);
+    fails("twice", Code::PreflightForged, &["`exit`"]);
 }
 
 #[test]
 fn a_verdict_counts_with_a_good_end() {
-    fails("taken-segv", "preflight-crashed", &["`exit`", "segmentation fault (SIGSEGV)"]);
-    fails("taken-seven", "preflight-exited", &["`exit`", "exit status: 7"]);
+    fails("taken-segv", Code::PreflightCrashed, &["`exit`", "segmentation fault (SIGSEGV)"]);
+    fails("taken-seven", Code::PreflightExited, &["`exit`", "exit status: 7"]);
     let failure = watch("taken-hang", Duration::from_millis(1500), &mut |_| ()).expect_err("it hangs");
-    assert!(failure.code == "preflight-hung" && failure.message.contains("`exit`"), "{failure}");
+    assert!(failure.code == Code::PreflightHung && failure.line().contains("`exit`"), "{failure}");
 }
 
 #[test]
 fn a_refusal_of_the_trial_is_passed_on() {
     let failure = watch("refused", PATIENCE, &mut |_| ()).expect_err("it is refused");
-    assert_eq!((failure.stage, &*failure.code, &*failure.details), (Stage::Init, "init-panicked", "d"));
+    assert_eq!(
+        (failure.stage, failure.code.clone(), &*failure.details),
+        (Stage::Init, Code::InitPanicked.into(), "d")
+    );
 }
 
 #[test]
 fn an_end_is_reported_with_its_stage() {
-    fails("segv", "preflight-crashed", &["`new ./x`", "segmentation fault (SIGSEGV)"]);
-    let failure = fails("abort", "preflight-crashed", &["`frame ./x`", "it was aborted (SIGABRT)"]);
+    fails("segv", Code::PreflightCrashed, &["`new ./x`", "segmentation fault (SIGSEGV)"]);
+    let failure = fails("abort", Code::PreflightCrashed, &["`frame ./x`", "it was aborted (SIGABRT)"]);
     assert!(failure.details.len() <= LAST_WORDS && failure.details.ends_with("line 1999"), "{failure:?}");
-    fails("zero", "preflight-exited", &["`init`", "exit status: 0"]);
-    fails("seven", "preflight-exited", &["`load`", "exit status: 7"]);
-    fails("orphan", "preflight-exited", &["`load`", "exit status: 9"]);
-    let failure = fails("silent", "preflight-unavailable", &["exit status: 2"]);
+    fails("zero", Code::PreflightExited, &["`init`", "exit status: 0"]);
+    fails("seven", Code::PreflightExited, &["`load`", "exit status: 7"]);
+    fails("orphan", Code::PreflightExited, &["`load`", "exit status: 9"]);
+    let failure = fails("silent", Code::PreflightUnavailable, &["exit status: 2"]);
     assert_eq!(failure.details, "no such command");
 }
 
 #[test]
 fn a_trial_that_hangs_is_ended_and_reaped() {
     let failure = watch("hang", Duration::from_millis(1500), &mut |_| ()).expect_err("it hangs");
-    assert_eq!(failure.code, "preflight-hung", "{failure}");
-    let number = failure.message.split('`').nth(1).expect("the stage");
+    assert_eq!(failure.code, Code::PreflightHung, "{failure}");
+    let number = failure.summary.split('`').nth(1).expect("the stage");
     assert!(!Path::new("/proc").join(number).exists(), "{failure}");
 }
 
@@ -82,5 +85,5 @@ fn a_lost_shell_ends_the_trial() {
     let subject = Subject::new("hang");
     let guard = Guard { program: Path::new(PROGRAM), subject: &subject, limit: PATIENCE, sweep: || () };
     let failure = guard.watch(io::empty(), &mut |_| ()).expect_err("the other end is closed");
-    assert_eq!(failure.code, "preflight-cancelled");
+    assert_eq!(failure.code, Code::PreflightCancelled);
 }

@@ -18,7 +18,7 @@ fn a_library_is_complete_when_all_of_it_is_there() {
             let part = installation.write("part.so", &whole[..length]);
             let error = library::complete(&part).expect_err("a part of it");
             let codes = ["library-not-a-library", "library-damaged", "library-not-a-plugin"];
-            assert!(codes.contains(&error.code()), "{length} of {}: {error}", whole.len());
+            assert!(codes.contains(&error.code().as_str()), "{length} of {}: {error}", whole.len());
             // The whole length from the start, as linkers and downloads make files that they fill later.
             let mut filled = whole[..length].to_vec();
             filled.resize(whole.len(), 0);

@@ -33,8 +33,8 @@ fn slot_fails(shell: &mut Headless, expose: &str, code: &str, says: &str) {
         shell.slot_failure(BAD.0, expose).is_some() && shell.has_picture(GOOD.0, GOOD.1)
     });
     let failure = shell.slot_failure(BAD.0, expose).expect("it has just been seen");
-    assert_eq!(failure.code, code, "{failure}");
-    assert!(failure.message.contains(says), "`{says}` is not in: {failure}");
+    assert_eq!(failure.code.as_str(), code, "{failure}");
+    assert!(failure.line().contains(says), "`{says}` is not in: {failure}");
     assert_logged(code, says);
     others_go_on(shell);
 }
@@ -48,11 +48,13 @@ fn panic_in_init() {
     slot_fails(&mut shell, BAD.1, "init-panicked", "the fixture panics in init");
     let failure = shell.failure(BAD.0).expect("the whole remote has failed");
     assert_eq!(failure.stage, Stage::Init);
-    assert!(failure.message.contains("trap.rs:"), "where it panicked: {failure}");
+    assert!(failure.line().contains("trap.rs:"), "where it panicked: {failure}");
     assert!(!failure.details.is_empty(), "a backtrace");
     // Retry starts it anew, and it fails anew.
     shell.retry(BAD.0);
-    shell.drive("it fails again", |shell| shell.failure(BAD.0).is_some_and(|f| f.code == "init-panicked"));
+    shell.drive("it fails again", |shell| {
+        shell.failure(BAD.0).is_some_and(|f| f.code.as_str() == "init-panicked")
+    });
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn error_in_init_of_a_remote_without_the_sdk() {
         shell.failure(GOOD.0).is_some() && shell.has_picture(BAD.0, BAD.1)
     });
     let failure = shell.failure(GOOD.0).expect("it has just been seen");
-    assert_eq!((&*failure.code, &*failure.message), ("fixture-refused", "the fixture refuses to start"));
+    assert_eq!((failure.code.as_str(), &*failure.summary), ("fixture-refused", "the fixture refuses to start"));
     fs::remove_file(installation.data_of(GOOD.0).join("refuse-init")).expect("it was there");
     shell.retry(GOOD.0);
     shell.drive("it runs after Retry", |shell| shell.has_picture(GOOD.0, GOOD.1));
@@ -107,7 +109,7 @@ fn panic_in_new() {
     slot_fails(&mut shell, "./panic-new", "new-panicked", "the fixture panics in new");
     let failure = shell.slot_failure(BAD.0, "./panic-new").expect("it has failed");
     assert_eq!(failure.stage, Stage::Open);
-    assert!(failure.message.contains("lib.rs:") && !failure.details.is_empty(), "{failure}");
+    assert!(failure.line().contains("lib.rs:") && !failure.details.is_empty(), "{failure}");
     shell.drive("another surface of it is seen", |shell| shell.has_picture(BAD.0, "./calm"));
     assert!(shell.is_active(BAD.0));
 }
@@ -131,7 +133,7 @@ fn an_expose_that_the_library_does_not_have() {
 fn panic_in_a_frame() {
     let mut shell = showing(&both(|_| ()), "./panic-frame");
     shell.show(BAD.0, "./calm");
-    let says = "the fixture panics in a frame; press Restart to start it again, and tell its author";
+    let says = "the fixture panics in a frame; press Restart to start it again, and report this to the plugin's author";
     slot_fails(&mut shell, "./panic-frame", "frame-panicked", says);
     assert!(shell.has_picture(BAD.0, "./panic-frame"), "the last good picture stays");
     assert!(shell.is_active(BAD.0));
@@ -215,7 +217,7 @@ fn frames_that_break_a_rule() {
             "free" | "part" | "pixels" | "side" | "texture" => "frame-texture",
             _ => "frame-invalid",
         };
-        assert_eq!(failure.code, code, "{expose}: {failure}");
+        assert_eq!(failure.code.as_str(), code, "{expose}: {failure}");
         assert!(shell.has_picture(GOOD.0, expose), "{expose}: the last good picture stays");
         assert!(shell.screen().commands.is_empty(), "{expose}: nothing of a bad frame is obeyed");
         assert!(shell.slot_failure(GOOD.0, "./odd").is_none(), "{}", shell.describe());

@@ -24,7 +24,7 @@ use plugin_api::{
 use pulse::{
     compositor::{self, Port, Scene},
     fonts,
-    placement::{Code, OnThread, Placement, Retired, State, Wake},
+    placement::{Binary, OnThread, Placement, Retired, State, Wake},
 };
 
 use crate::support::PATIENCE;
@@ -102,7 +102,7 @@ impl Surface for Failing {
 /// A remote that has just been started.
 pub(super) fn start(wake: Wake) -> Box<dyn Placement> {
     let manifest = RemoteManifest::from_json(MANIFEST).expect("a good manifest");
-    Box::new(OnThread::start(Arc::new(manifest), Code::Linked(remote_entry()), wake))
+    Box::new(OnThread::start(Arc::new(manifest), Binary::Linked(remote_entry()), wake))
 }
 
 /// Has a remote fail in this way, and returns how the shell tells it.

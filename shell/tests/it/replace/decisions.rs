@@ -20,7 +20,7 @@ fn later(installation: &Installation) -> PathBuf {
 }
 
 fn code(shell: &Headless, alias: &str) -> Option<String> {
-    shell.failure(alias).map(|failure| failure.code.clone())
+    shell.failure(alias).map(|failure| failure.code.clone().into())
 }
 
 /// Puts a library into the drop folder of this shell.
@@ -240,8 +240,8 @@ fn remotes_do_not_start_while_decisions_are_unknown() {
     shell.show(MISBEHAVING, "./calm");
     shell.frame(Vec::new());
     let failure = shell.failure(MISBEHAVING).expect("it is not started");
-    assert_eq!(failure.code, "decisions-unknown");
-    assert!(failure.message.contains("format 2"), "{failure}");
+    assert_eq!(failure.code.as_str(), "decisions-unknown");
+    assert!(failure.line().contains("format 2"), "{failure}");
     shell.federation.enable(MISBEHAVING);
     shell.drive("it runs", |shell| shell.screen().says("Not authenticated"));
     shell.drive("that it is not saved is reported", |shell| {
@@ -292,8 +292,8 @@ fn held_lock_delays_only_the_writing_of_a_decision() {
     });
     let told = shell.told.iter().find(|told| told.event == Event::Undecided).expect("it was reported");
     let failure = told.failure.as_ref().expect("there is a reason");
-    assert_eq!(failure.code, "choices-unwritable");
-    assert!(failure.message.contains("remotes.json.lock"), "{failure}");
+    assert_eq!(failure.code.as_str(), "choices-unwritable");
+    assert!(failure.line().contains("remotes.json.lock"), "{failure}");
     assert_eq!(code(&shell, MISBEHAVING).as_deref(), Some("remote-disabled"), "it holds");
     drop(lock);
     drop(shell);
@@ -336,7 +336,7 @@ fn a_library_whose_digest_is_not_the_stated_one_is_not_taken() {
     manifest["sha256"] = "0".repeat(64).into();
     installation.write(&format!("{MISBEHAVING}.json"), manifest.to_string());
     let told = told(&mut shell, "it is told", not_replaced);
-    assert_eq!(told.failure.expect("there is a reason").code, "digest-mismatch");
+    assert_eq!(told.failure.expect("there is a reason").code.as_str(), "digest-mismatch");
     assert!(shell.screen().says("Counted 2"), "{}", shell.describe());
 }
 
@@ -352,8 +352,8 @@ fn a_generation_that_the_plan_refuses_is_not_taken() {
     installation.rebuild(&libraries().scripted, &[(from, &to)]);
     let told = told(&mut shell, "it is told", not_replaced);
     let failure = told.failure.expect("there is a reason");
-    assert_eq!(failure.code, "version-mismatch-strict", "{failure}");
-    assert!(failure.message.contains(SCRIPTED) && failure.message.contains("^9"), "{failure}");
+    assert_eq!(failure.code.as_str(), "version-mismatch-strict", "{failure}");
+    assert!(failure.line().contains(SCRIPTED) && failure.line().contains("^9"), "{failure}");
     assert!(shell.screen().says("Counted 0"), "{}", shell.describe());
 }
 

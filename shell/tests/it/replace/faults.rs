@@ -84,7 +84,7 @@ fn whoever_fails_while_it_is_started_beside_the_old_one_is_not_taken() {
         ("fail@new", Stage::Open, "fixture-refused"),
     ] {
         let failure = refused(&mut shell, &installation, fault);
-        assert_eq!((failure.stage, &*failure.code), (stage, code), "{fault}: {failure}");
+        assert_eq!((failure.stage, failure.code.as_str()), (stage, code), "{fault}: {failure}");
     }
     good_one_is_taken(&mut shell, &installation);
 }
@@ -99,9 +99,9 @@ fn whoever_hangs_while_it_is_started_beside_the_old_one_is_not_taken() {
         let installation = scripted();
         let mut shell = counted(installation.start());
         let failure = refused(&mut shell, &installation, fault);
-        assert_eq!((failure.stage, &*failure.code), (stage, code), "{fault}: {failure}");
+        assert_eq!((failure.stage, failure.code.as_str()), (stage, code), "{fault}: {failure}");
         shell.drive("what hangs is counted", |shell| shell.federation.retiring().leaked().len() == 1);
-        assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "retire-hung");
+        assert_eq!(shell.federation.retiring().leaked()[0].failure.code.as_str(), "retire-hung");
         good_one_is_taken(&mut shell, &installation);
     }
 }
@@ -124,11 +124,11 @@ fn whoever_would_end_the_shell_is_found_out_in_a_process_of_its_own() {
         ("hang@load", "preflight-hung"),
     ] {
         let failure = refused(&mut shell, &installation, fault);
-        assert_eq!((failure.stage, &*failure.code), (Stage::Preflight, code), "{fault}: {failure}");
+        assert_eq!((failure.stage, failure.code.as_str()), (Stage::Preflight, code), "{fault}: {failure}");
         assert!(shell.federation.retiring().leaked().is_empty(), "it was never loaded");
     }
     let failure = refused(&mut shell, &installation, "panic@frame");
-    assert_eq!((failure.stage, &*failure.code), (Stage::Frame, "frame-panicked"), "{failure}");
+    assert_eq!((failure.stage, failure.code.as_str()), (Stage::Frame, "frame-panicked"), "{failure}");
     good_one_is_taken(&mut shell, &installation);
     let stages: Vec<_> = shell.entry(SCRIPTED).times().into_iter().map(|(stage, _)| stage).collect();
     assert!(stages.contains(&"preflight"), "its cost is told: {stages:?}");
@@ -144,7 +144,10 @@ fn a_state_that_is_refused_is_reported_and_the_remote_starts_fresh() {
         shell.drive("it starts fresh", |shell| shell.screen().says("Counted 0"));
         let lost = told(&mut shell, "and that is told", |told| told.event == Event::StateLost);
         let failure = lost.failure.expect("there is a reason");
-        assert!(failure.code == "restore-failed" || failure.code == "fixture-refused", "{failure}");
+        assert!(
+            failure.code.as_str() == "restore-failed" || failure.code.as_str() == "fixture-refused",
+            "{failure}"
+        );
     }
 }
 
@@ -158,7 +161,7 @@ fn a_state_that_cannot_be_had_is_reported_and_the_remote_starts_fresh() {
         shell.drive("it is taken", |shell| shell.entry(SCRIPTED).generation() == 2);
         shell.drive("it starts fresh", |shell| shell.screen().says("Counted 0"));
         let lost = told(&mut shell, "and that is told", |told| told.event == Event::StateLost);
-        assert_eq!(lost.failure.expect("there is a reason").code, code);
+        assert_eq!(lost.failure.expect("there is a reason").code.as_str(), code);
         installation.write(&format!("data/remotes/{SCRIPTED}/go-on"), "");
     }
 }
@@ -185,7 +188,7 @@ fn a_thread_that_is_left_behind_keeps_the_library() {
         shell.drive("another one takes over", |shell| shell.entry(SCRIPTED).generation() == 2);
         shell.drive("what stays is counted", |shell| shell.federation.retiring().leaked().len() == 1);
         let kept = &shell.federation.retiring().leaked()[0];
-        assert_eq!((kept.generation, &*kept.failure.code), (1, "library-threads"), "{}", kept.failure);
+        assert_eq!((kept.generation, kept.failure.code.as_str()), (1, "library-threads"), "{}", kept.failure);
         installation.write(&format!("data/remotes/{SCRIPTED}/end-thread"), "");
     }
 }
@@ -203,9 +206,9 @@ fn three_failures_disable_a_remote_and_that_is_remembered() {
         shell.retry(SCRIPTED);
     }
     shell.drive("it is disabled", |shell| {
-        shell.failure(SCRIPTED).is_some_and(|failure| failure.code == "remote-failing")
+        shell.failure(SCRIPTED).is_some_and(|failure| failure.code.as_str() == "remote-failing")
     });
-    let says = shell.failure(SCRIPTED).expect("it is disabled").message.clone();
+    let says = shell.failure(SCRIPTED).expect("it is disabled").line();
     assert!(says.contains("init-panicked"), "{says}");
     drop(shell);
     improve(&installation);
@@ -213,7 +216,7 @@ fn three_failures_disable_a_remote_and_that_is_remembered() {
     shell.show(SCRIPTED, "./calm");
     shell.frame(Vec::new());
     assert!(
-        shell.failure(SCRIPTED).is_some_and(|failure| failure.code == "remote-failing"),
+        shell.failure(SCRIPTED).is_some_and(|failure| failure.code.as_str() == "remote-failing"),
         "after a restart too"
     );
     shell.federation.enable(SCRIPTED);
@@ -238,10 +241,10 @@ fn three_failures_of_a_surface_close_it_and_leave_the_others() {
         }
     }
     shell.drive("its slot says so", |shell| {
-        shell.slot_failure(SCRIPTED, "./calm").is_some_and(|failure| failure.code == "surface-failing")
+        shell.slot_failure(SCRIPTED, "./calm").is_some_and(|failure| failure.code.as_str() == "surface-failing")
     });
     let failure = shell.slot_failure(SCRIPTED, "./calm").expect("it has just been seen");
-    assert!(failure.message.contains("frame-panicked"), "{failure}");
+    assert!(failure.line().contains("frame-panicked"), "{failure}");
     assert!(shell.is_active(SCRIPTED), "the remote runs");
     shell.show(SCRIPTED, "./twin");
     shell.drive("another surface runs", |shell| shell.has_picture(SCRIPTED, "./twin"));
@@ -256,13 +259,13 @@ fn a_remote_that_does_not_respond_is_told_of_and_can_be_started_anew() {
     installation.write(&format!("data/remotes/{SCRIPTED}/fault"), "hang@frame");
     shell.press("Count");
     let told = told(&mut shell, "it is told", |told| told.event == Event::Failed);
-    assert_eq!(told.failure.expect("there is a reason").code, "not-responding");
+    assert_eq!(told.failure.expect("there is a reason").code.as_str(), "not-responding");
     assert!(shell.screen().says("Counted 2"), "the last picture stays: {}", shell.describe());
     std::fs::remove_file(installation.path(&format!("data/remotes/{SCRIPTED}/fault"))).expect("it was there");
     shell.federation.retry(SCRIPTED);
     shell.drive("another generation runs on another thread", |shell| shell.screen().says("Counted 0"));
     shell.drive("the hung one is counted", |shell| shell.federation.retiring().leaked().len() == 1);
-    assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "retire-hung");
+    assert_eq!(shell.federation.retiring().leaked()[0].failure.code.as_str(), "retire-hung");
 }
 
 #[test]
@@ -289,7 +292,7 @@ fn library_with_signal_handler_is_kept() {
     rebuild(&installation, "signal@new slow@save");
     shell.drive("another takes over", |shell| shell.entry(SCRIPTED).generation() == 2);
     shell.drive("the first stays", |shell| shell.federation.retiring().leaked().len() == 1);
-    assert_eq!(shell.federation.retiring().leaked()[0].failure.code, "library-signals");
+    assert_eq!(shell.federation.retiring().leaked()[0].failure.code.as_str(), "library-signals");
     improve(&installation);
     shell.drive("a third takes over", |shell| shell.entry(SCRIPTED).generation() == 3);
     shell.drive("the second stays", |shell| shell.federation.retiring().leaked().len() == 2);

@@ -9,6 +9,7 @@ use super::{
     hands::{LEFT, NEITHER, Pair, RIGHT},
     *,
 };
+use crate::catalogue::Code;
 
 fn drag() -> Command {
     let data = b"Aachen".to_vec().into();
@@ -126,7 +127,7 @@ fn a_source_that_fails_takes_what_it_drags_with_it() {
     pair.step(vec![]);
     pair.left.mailbox.request(Duration::ZERO);
     pair.frame(vec![]);
-    let failure = Failure::new(Stage::Frame, "frame-panicked", "the test says so");
+    let failure = Failure::new(Stage::Frame, Code::FramePanicked, "the test says so", "");
     pair.left.mailbox.put(Err(Arc::new(failure)));
     let (_, told) = outcome(&mut pair, vec![]);
     assert!(find(&told, EventKind::DRAG_LEFT).is_some(), "{told:?}");

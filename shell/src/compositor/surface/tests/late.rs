@@ -43,7 +43,7 @@ fn a_late_frame_of_an_earlier_generation_is_never_shown() {
     let count = bench.surface.counts().0;
     for _ in 0..3 {
         old.put(Ok(marked(CursorIcon::Wait)));
-        old.put(Err(Arc::new(Failure::new(Stage::Frame, "frame-panicked", "the test says so"))));
+        old.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "the test says so", ""))));
         old.request(Duration::ZERO);
         assert!(bench.frame(vec![]).is_empty(), "the old one is not asked again");
         assert_eq!(shown(&bench), CursorIcon::Crosshair);
@@ -83,7 +83,7 @@ fn the_old_picture_stays_until_the_new_generation_has_one() {
         assert_eq!(shown(&bench), CursorIcon::Wait, "what was there when it was overtaken");
     }
     // A bad frame of the new one is none, and the old picture is still there.
-    new.put(Err(Arc::new(Failure::new(Stage::Frame, "frame-kept", "the test says so"))));
+    new.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FrameKept, "the test says so", ""))));
     bench.frame(vec![]);
     assert_eq!((shown(&bench), bench.surface.failure().is_some()), (CursorIcon::Wait, true));
 }

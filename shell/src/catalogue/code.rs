@@ -1,0 +1,160 @@
+//! Codes of Pulse, in one list.
+
+use std::fmt;
+
+use negotiation::{manifest::ManifestError, resolver};
+use plugin_api::shared::InstallError;
+
+/// Declares [`Code`] from its variants and their words.
+macro_rules! codes {
+    ($($variant:ident = $word:literal),+ $(,)?) => {
+        /// A code that Pulse reports with; `docs/codes.md` explains it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("`", $word, "`.")] $variant),+
+        }
+
+        impl Code {
+            /// Every code, by word.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Returns the word, in kebab case, which never changes its meaning.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// Returns the code with this word.
+            pub fn find(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    AbiLayout = "abi-layout", AbiRevision = "abi-revision", AliasDuplicate = "alias-duplicate",
+    ArchiveIndexDamaged = "archive-index-damaged", ArchiveUnavailable = "archive-unavailable",
+    AtomConflict = "atom-conflict", AtomDecode = "atom-decode", AtomEncode = "atom-encode",
+    AtomNotGranted = "atom-not-granted", AtomRefused = "atom-refused",
+    AuthConfigInvalid = "auth-config-invalid", AuthForbidden = "auth-forbidden",
+    AuthMalformed = "auth-malformed", AuthNotFound = "auth-not-found",
+    AuthProfileInvalid = "auth-profile-invalid", AuthProfileIo = "auth-profile-io",
+    AuthRandomUnavailable = "auth-random-unavailable", AuthRateLimited = "auth-rate-limited",
+    AuthRedirected = "auth-redirected", AuthRejected = "auth-rejected", AuthServerError = "auth-server-error",
+    AuthTimeout = "auth-timeout", AuthTls = "auth-tls", AuthTokenInClear = "auth-token-in-clear",
+    AuthTokenInvalid = "auth-token-invalid", AuthTokenMissing = "auth-token-missing",
+    AuthTokenWithheld = "auth-token-withheld", AuthUnauthorized = "auth-unauthorized",
+    AuthUnreachable = "auth-unreachable", AuthWorkerFailed = "auth-worker-failed", CheckLost = "check-lost",
+    ChoicesDamaged = "choices-damaged", ChoicesUnreadable = "choices-unreadable",
+    ChoicesUnwritable = "choices-unwritable", ClipboardRefused = "clipboard-refused",
+    CodeUnknown = "code-unknown", ConfigMissing = "config-missing", ConfigNoHome = "config-no-home",
+    ConfigUnreadable = "config-unreadable", ConfigUntrusted = "config-untrusted", Conflict = "conflict",
+    CopyFailed = "copy-failed", CrateUnknown = "crate-unknown", DataDir = "data-dir", DataInUse = "data-in-use",
+    DataNotTaken = "data-not-taken", DecisionsUnknown = "decisions-unknown",
+    DescriptorMismatch = "descriptor-mismatch", DigestMismatch = "digest-mismatch",
+    DragRefused = "drag-refused", DropFolderSilent = "drop-folder-silent", DuplicateName = "duplicate-name",
+    ExposeUnknown = "expose-unknown", FolderUnreadable = "folder-unreadable", FrameFailed = "frame-failed",
+    FrameHung = "frame-hung", FrameInvalid = "frame-invalid", FrameKept = "frame-kept",
+    FramePanicked = "frame-panicked", FrameQuota = "frame-quota", FrameTexture = "frame-texture",
+    GenerationDamaged = "generation-damaged", GenerationNoneOlder = "generation-none-older",
+    GenerationUnknown = "generation-unknown", GraphicsFailed = "graphics-failed",
+    HostSharedUnknown = "host-shared-unknown", HostSharedVersion = "host-shared-version",
+    HostUnsatisfied = "host-unsatisfied", InitFailed = "init-failed", InitHung = "init-hung",
+    InitPanicked = "init-panicked", InspectionNotLocal = "inspection-not-local",
+    InstallFailed = "install-failed", InstallOccupied = "install-occupied", LibraryDamaged = "library-damaged",
+    LibraryDescriptors = "library-descriptors", LibraryLent = "library-lent", LibraryMapped = "library-mapped",
+    LibraryMemory = "library-memory", LibraryMissing = "library-missing", LibraryNoexec = "library-noexec",
+    LibraryNotALibrary = "library-not-a-library", LibraryNotAPlugin = "library-not-a-plugin",
+    LibraryOtherPlatform = "library-other-platform", LibraryPinned = "library-pinned",
+    LibraryRefused = "library-refused", LibrarySignals = "library-signals", LibrarySymbol = "library-symbol",
+    LibraryThreads = "library-threads", LibraryTooLarge = "library-too-large",
+    LibraryUnreadable = "library-unreadable", LibraryVersion = "library-version", LinkFailed = "link-failed",
+    LinkRefused = "link-refused", LoadHung = "load-hung", LocationUnsupported = "location-unsupported",
+    LockUnsupported = "lock-unsupported", LogFilterInvalid = "log-filter-invalid",
+    LogSuppressed = "log-suppressed", ManifestInvalid = "manifest-invalid",
+    ManifestMissing = "manifest-missing", ManifestName = "manifest-name", ManifestNotJson = "manifest-not-json",
+    ManifestOfHost = "manifest-of-host", ManifestTooLarge = "manifest-too-large",
+    ManifestUnreadable = "manifest-unreadable", ManifestVersion = "manifest-version",
+    NameReserved = "name-reserved", NewFailed = "new-failed", NewHung = "new-hung",
+    NewPanicked = "new-panicked", NoProvider = "no-provider", NoThread = "no-thread",
+    NotResponding = "not-responding", NotShared = "not-shared", NotSingleton = "not-singleton",
+    Output = "output", OwnCopy = "own-copy", PanicAbort = "panic-abort", PasteRefused = "paste-refused",
+    PictureTooLarge = "picture-too-large", PreflightCancelled = "preflight-cancelled",
+    PreflightCrashed = "preflight-crashed", PreflightExited = "preflight-exited",
+    PreflightForged = "preflight-forged", PreflightHung = "preflight-hung",
+    PreflightProvider = "preflight-provider", PreflightUnavailable = "preflight-unavailable",
+    ProviderNotGranted = "provider-not-granted", ProviderRefused = "provider-refused",
+    ProviderSlow = "provider-slow", RangeAlternatives = "range-alternatives",
+    RangeBareVersion = "range-bare-version", RangeSyntax = "range-syntax", RangeTooLong = "range-too-long",
+    RemoteDisabled = "remote-disabled", RemoteFailing = "remote-failing",
+    RemoteNotEnabled = "remote-not-enabled", RemoteUnknown = "remote-unknown",
+    RemoteUntrusted = "remote-untrusted", RestoreFailed = "restore-failed",
+    RestorePanicked = "restore-panicked", RetireFailed = "retire-failed", RetireHung = "retire-hung",
+    RetirePanicked = "retire-panicked", SafeMode = "safe-mode", SaveFailed = "save-failed",
+    SaveHung = "save-hung", SavePanicked = "save-panicked", ScopeUnknown = "scope-unknown",
+    SeparateScopes = "separate-scopes", SessionDamaged = "session-damaged",
+    SessionUnwritable = "session-unwritable", SharedForged = "shared-forged",
+    SharedKeySimilar = "shared-key-similar", SharedLayout = "shared-layout", SharedMissing = "shared-missing",
+    SharedUsed = "shared-used", SignalsUnavailable = "signals-unavailable", StateDamaged = "state-damaged",
+    StateDropped = "state-dropped", StateTooLarge = "state-too-large", StateUnwritable = "state-unwritable",
+    StaticTls = "static-tls", StoreNotShared = "store-not-shared", SurfaceFailing = "surface-failing",
+    TreeUnreadable = "tree-unreadable", UsedBeforeNegotiation = "used-before-negotiation",
+    UserActionMissing = "user-action-missing", VariableFormer = "variable-former",
+    VersionMismatch = "version-mismatch", VersionMismatchStrict = "version-mismatch-strict",
+    WatchLimited = "watch-limited", WindowGone = "window-gone", WindowLibrary = "window-library",
+    WindowNoDisplay = "window-no-display", WindowRefused = "window-refused", WindowScale = "window-scale",
+    WindowSlow = "window-slow", WindowStateUnreadable = "window-state-unreadable",
+    WindowStateUnwritable = "window-state-unwritable", WindowWayland = "window-wayland",
+    WindowWaylandStale = "window-wayland-stale",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl From<resolver::Code> for Code {
+    fn from(code: resolver::Code) -> Self {
+        match code {
+            resolver::Code::Conflict => Self::Conflict,
+            resolver::Code::DuplicateName => Self::DuplicateName,
+            resolver::Code::HostUnsatisfied => Self::HostUnsatisfied,
+            resolver::Code::NameReserved => Self::NameReserved,
+            resolver::Code::NoProvider => Self::NoProvider,
+            resolver::Code::NotShared => Self::NotShared,
+            resolver::Code::NotSingleton => Self::NotSingleton,
+            resolver::Code::OwnCopy => Self::OwnCopy,
+            resolver::Code::ProviderNotGranted => Self::ProviderNotGranted,
+            resolver::Code::ProviderRefused => Self::ProviderRefused,
+            resolver::Code::SeparateScopes => Self::SeparateScopes,
+            resolver::Code::SharedKeySimilar => Self::SharedKeySimilar,
+            resolver::Code::VersionMismatch => Self::VersionMismatch,
+            resolver::Code::VersionMismatchStrict => Self::VersionMismatchStrict,
+        }
+    }
+}
+
+impl From<&ManifestError> for Code {
+    fn from(error: &ManifestError) -> Self {
+        match error {
+            ManifestError::TooLarge { .. } => Self::ManifestTooLarge,
+            ManifestError::NotJson { .. } => Self::ManifestNotJson,
+            ManifestError::Version { .. } => Self::ManifestVersion,
+            ManifestError::Invalid { .. } => Self::ManifestInvalid,
+        }
+    }
+}
+
+impl From<&InstallError> for Code {
+    fn from(error: &InstallError) -> Self {
+        // The contract may get further variants; each has a word of its own.
+        Self::find(error.code()).unwrap_or(Self::InitFailed)
+    }
+}
