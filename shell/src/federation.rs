@@ -87,14 +87,13 @@ impl Federation {
         wake: Wake,
         remotes: impl FnOnce(&Inventory) -> Remotes,
     ) -> Self {
-        let (negotiator, config) = Negotiator::new(config, Arc::clone(&wake));
+        let (mut negotiator, config) = Negotiator::new(config, Arc::clone(&wake));
         let inventory = Inventory::new(Arc::clone(&config), Arc::clone(&wake));
         let remotes = remotes(&inventory);
         inventory.follow(&remotes);
-        let runtime = Runtime::new(Arc::clone(&config), remotes, fonts, wake);
-        let mut federation = Self { config, inventory, negotiator, runtime };
-        federation.runtime.settle(&mut federation.negotiator);
-        federation
+        let mut runtime = Runtime::new(Arc::clone(&config), remotes, fonts, wake);
+        runtime.settle(&mut negotiator);
+        Self { config, inventory, negotiator, runtime }
     }
 
     /// Returns the configuration.
