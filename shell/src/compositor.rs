@@ -13,9 +13,32 @@ mod paint;
 mod port;
 mod surface;
 
+use frame::{FrameError, Rule};
 pub use gpu::Gpu;
 pub(crate) use gpu::texture_side;
 pub(crate) use port::wait_awake;
 pub use port::{Mailbox, Port, Reply, Request, Source};
 pub(crate) use surface::set_reach;
 pub use surface::{Health, Scene, Surface};
+
+use crate::catalogue::Code;
+
+// Apart from the validator, which is fuzzed without the rest of the shell.
+crate::failure::advise!(FrameError);
+
+impl FrameError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self.rule {
+            Rule::Form => Code::FrameInvalid,
+            Rule::Kept => Code::FrameKept,
+            Rule::Quota => Code::FrameQuota,
+            Rule::Texture => Code::FrameTexture,
+        }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> &'static str {
+        "the last picture stays; press Restart to open a new surface, and report this to the plugin's author"
+    }
+}

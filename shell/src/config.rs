@@ -69,6 +69,8 @@ pub enum ConfigError {
     NoHome(Option<PathBuf>),
 }
 
+crate::failure::advise!(ConfigError);
+
 impl ConfigError {
     /// The stable code.
     pub fn code(&self) -> Code {

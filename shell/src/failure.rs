@@ -5,18 +5,7 @@ use std::{fmt, sync::Arc};
 use negotiation::text;
 use plugin_api::abi::RemoteError;
 
-use crate::{
-    app::WindowError,
-    auth::AuthError,
-    catalogue::Code,
-    compositor::frame::FrameError,
-    config::ConfigError,
-    data::{archive::ArchiveError, choices::ChoicesError},
-    library::LibraryError,
-    limits,
-    placement::loader::LoadError,
-    spawn::SpawnError,
-};
+use crate::{catalogue::Code, limits};
 
 /// Where in a remote's life something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -274,32 +263,22 @@ pub trait Advise: fmt::Display {
     }
 }
 
-/// Implements [`Advise`] by the methods of the same names.
+/// Implements [`Advise`] for an error by its methods of the same names.
 macro_rules! advise {
-    ($($error:ty),+) => {
-        $(impl Advise for $error {
-            fn code(&self) -> FailureCode {
+    ($error:ty) => {
+        impl $crate::failure::Advise for $error {
+            fn code(&self) -> $crate::failure::FailureCode {
                 self.code().into()
             }
 
             fn advice(&self) -> String {
                 self.advice().into()
             }
-        })+
+        }
     };
 }
 
-advise!(
-    ArchiveError,
-    AuthError,
-    ChoicesError,
-    ConfigError,
-    FrameError,
-    LibraryError,
-    LoadError,
-    SpawnError,
-    WindowError
-);
+pub(crate) use advise;
 
 fn line(summary: &str, advice: &str) -> String {
     if advice.is_empty() { summary.to_owned() } else { format!("{summary}; {advice}") }

@@ -18,6 +18,8 @@ pub(crate) struct SpawnError {
     error: io::Error,
 }
 
+crate::failure::advise!(SpawnError);
+
 impl SpawnError {
     pub(crate) fn code(&self) -> Code {
         Code::NoThread

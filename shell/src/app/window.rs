@@ -53,6 +53,8 @@ pub enum WindowError {
     Library(String),
 }
 
+crate::failure::advise!(WindowError);
+
 impl WindowError {
     /// The stable code.
     pub const fn code(&self) -> Code {

@@ -167,6 +167,8 @@ pub enum AuthError {
     },
 }
 
+crate::failure::advise!(AuthError);
+
 impl AuthError {
     /// The stable code by which scripts and documentation name this failure.
     pub fn code(&self) -> Code {

@@ -12,7 +12,7 @@ use std::{
 use egui::{Color32, ColorImage, Pos2, Rect, TextureFilter, TextureOptions, TextureWrapMode, epaint};
 use plugin_api::{abi, theme::color, tokens::LIGHT};
 
-use crate::{catalogue::Code, limits};
+use crate::limits;
 
 mod held;
 mod tree;
@@ -77,34 +77,17 @@ impl Default for Quota {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the frame is not valid and was not shown: {what}")]
 pub struct FrameError {
-    rule: Rule,
+    pub(super) rule: Rule,
     what: String,
 }
 
 /// What a frame breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
+pub(super) enum Rule {
     Form,
     Kept,
     Quota,
     Texture,
-}
-
-impl FrameError {
-    /// The stable code.
-    pub fn code(&self) -> Code {
-        match self.rule {
-            Rule::Form => Code::FrameInvalid,
-            Rule::Kept => Code::FrameKept,
-            Rule::Quota => Code::FrameQuota,
-            Rule::Texture => Code::FrameTexture,
-        }
-    }
-
-    /// What to do.
-    pub fn advice(&self) -> &'static str {
-        "the last picture stays; press Restart to open a new surface, and report this to the plugin's author"
-    }
 }
 
 fn bad<T>(rule: Rule, what: impl Into<String>) -> Result<T, FrameError> {

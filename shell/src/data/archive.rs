@@ -88,6 +88,8 @@ pub enum ArchiveError {
     },
 }
 
+crate::failure::advise!(ArchiveError);
+
 impl ArchiveError {
     /// The stable code.
     pub fn code(&self) -> Code {

@@ -66,6 +66,8 @@ pub struct ChoicesError {
     path: PathBuf,
 }
 
+crate::failure::advise!(ChoicesError);
+
 impl ChoicesError {
     /// The stable code.
     pub fn code(&self) -> Code {

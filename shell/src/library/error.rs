@@ -79,6 +79,8 @@ pub enum LibraryError {
     Descriptor(String, PathBuf),
 }
 
+crate::failure::advise!(LibraryError);
+
 impl LibraryError {
     /// The stable code.
     pub fn code(&self) -> Code {

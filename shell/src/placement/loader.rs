@@ -62,6 +62,8 @@ pub enum LoadError {
     Layout(String, PathBuf),
 }
 
+crate::failure::advise!(LoadError);
+
 impl LoadError {
     /// The stable code.
     pub fn code(&self) -> Code {

@@ -8,6 +8,7 @@ use plugin_api::abi::{ClippedMesh, Command, CommandKind, Ime, NEVER, Vertex};
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::*;
+use crate::catalogue::Code;
 
 #[expect(unreachable_pub, reason = "the fuzz targets are crates of their own")]
 #[path = "../../../fuzz/src/frames.rs"]
