@@ -18,9 +18,10 @@ use negotiation::text;
 use crate::{
     app,
     catalogue::{self, Code},
-    config::{Config, ConfigError, Options, is_json, migrate, read_manifest},
+    config::{Config, ConfigError, Options, migrate},
     ending,
     failure::{Advise, Failure, FailureCode},
+    library::{is_json, read_manifest},
     log,
 };
 

@@ -1,6 +1,7 @@
 //! Libraries of remotes as files: read, compared and copied, never run.
 //!
 //! [`inspect`] reads the manifest section of a library; [`complete`] also checks that all of the file is there.
+//! [`read_manifest`] takes either that or a JSON file.
 //! A [`Bundle`] is a library with what is shipped alongside it, which its private copy needs too.
 
 use std::{env, path::Path};
@@ -13,6 +14,7 @@ pub(crate) mod copy_name;
 mod digest;
 mod error;
 mod inspect;
+mod manifest;
 mod mapping;
 mod needs;
 pub(crate) mod search;
@@ -21,6 +23,8 @@ pub use digest::{Digest, NoDigest};
 pub use error::LibraryError;
 pub use inspect::{complete, inspect};
 pub(crate) use inspect::{parse, section_text};
+pub use manifest::read_manifest;
+pub(crate) use manifest::{Unread, is_json, read_text};
 pub(crate) use mapping::may_execute;
 pub(crate) use needs::root;
 pub use needs::{Bundle, loadable, remove};

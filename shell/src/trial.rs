@@ -18,12 +18,12 @@ use plugin_api::tokens;
 use crate::{
     catalogue::Code,
     compositor::{Scene, Surface},
-    config::{Config, Options, read_manifest},
+    config::{Config, Options},
     data::private::{self, Places},
     failure::{Failure, Stage},
     federation::{Federation, Remote, Status},
     fonts,
-    library::copy_name,
+    library::{copy_name, read_manifest},
     limits,
     preflight::{Channel, Event, Subject, failure as failures, isolate},
 };

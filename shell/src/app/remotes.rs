@@ -21,9 +21,9 @@ use super::{
     slot::{Slot, doing},
 };
 use crate::{
-    config::read_manifest,
     failure::sentence,
     federation::{Federation, LeakedLibrary, Place, Remote, Status, Warning},
+    library::read_manifest,
 };
 
 /// What is open and remembered of one remote's card.

@@ -30,11 +30,13 @@ use super::{
 };
 use crate::{
     compositor::Scene,
-    config::{Config, ConfigError, Options, read_manifest},
+    config::{Config, ConfigError, Options},
     ending::Ending,
     failure::{Advise, Failure, FailureCode},
     federation::Federation,
-    fonts, log,
+    fonts,
+    library::read_manifest,
+    log,
 };
 
 /// Why a remote cannot be shown alone.

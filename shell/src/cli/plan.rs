@@ -21,7 +21,8 @@ use crate::failure::{Failure, Stage};
 use crate::federation::LINKED;
 use crate::{
     catalogue::Code,
-    config::{Config, Options, migrate, read_manifest},
+    config::{Config, Options, migrate},
+    library::read_manifest,
 };
 
 pub(super) mod inputs;

@@ -13,8 +13,8 @@ use std::{
 use etcetera::{BaseStrategy, choose_base_strategy};
 use negotiation::manifest::{AuthConfig, HostManifest, MAX_MANIFEST_BYTES};
 
-use super::read_manifest;
-use crate::{catalogue::Code, data::private::NAME, file, library};
+use crate::library::{self, read_manifest};
+use crate::{catalogue::Code, data::private::NAME, file};
 
 /// The former name of the folders.
 const FORMER: &str = "pulse";
@@ -50,7 +50,7 @@ fn is_ours(name: &str, value: &str) -> bool {
     match name {
         _ if value.is_empty() => false,
         // `daemon.conf`, `client.conf`.
-        "CONFIG" => super::is_json(Path::new(value)),
+        "CONFIG" => library::is_json(Path::new(value)),
         // A number or the name of a level of its own.
         "LOG" => value.contains(['=', ',']) || ["trace", "debug", "off"].contains(&value),
         _ => true,

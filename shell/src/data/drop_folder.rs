@@ -12,8 +12,8 @@ use negotiation::manifest::RemoteManifest;
 
 use crate::{
     catalogue::Code,
-    config::{is_json, read_manifest},
     failure::{Failure, Stage},
+    library::{is_json, read_manifest},
 };
 
 mod install;

@@ -12,9 +12,9 @@ use negotiation::manifest::MAX_MANIFEST_BYTES;
 use super::{Change, Pace, route::identity};
 use crate::{
     catalogue::Code,
-    config::is_json,
     failure::{Failure, Stage},
     file,
+    library::is_json,
     library::{self, LibraryError},
 };
 

@@ -9,7 +9,8 @@ use std::{
 use negotiation::manifest::{HostManifest, MAX_MANIFEST_BYTES, RemoteManifest, Written};
 use serde_json::Value;
 
-use crate::config::{Config, is_json, read_manifest};
+use crate::config::Config;
+use crate::library::{is_json, read_manifest};
 use crate::{
     catalogue::Code,
     data::drop_folder::files,

@@ -10,7 +10,7 @@ use negotiation::manifest::{RemoteManifest, Written};
 use semver::Version;
 
 use super::{DropFolder, files, is_plugin};
-use crate::config::{is_json, read_manifest};
+use crate::library::{is_json, read_manifest};
 use crate::{
     catalogue::Code,
     failure::{Failure, Stage},
