@@ -166,7 +166,8 @@ fn a_talkative_remote_does_not_fill_the_file() {
         last = failed(&mut choices, "clock", &FailureCode::of(&long), &long, time(at));
     }
     let why = last.expect("three are too many");
-    assert_eq!((why.message.chars().count(), why.codes[0].as_str().len()), (1000, limits::CODE));
+    assert_eq!(why.message.chars().count(), 1000);
+    assert!(why.codes[0].as_str().len() <= limits::CODE, "{:?}", why.codes);
     assert_eq!(Choices::load(folder.path()).disabled("clock"), Some(&why));
     assert!(folder.path().join("remotes.json").metadata().expect("it is there").len() < 10_000);
 }

@@ -19,7 +19,7 @@ case "$(basename "$library")" in
     chatty) echo; echo 'half a word'; begin load; end load 1500; taken ;;
     refused)
         begin init
-        say '{"preflight":"refused","stage":"init","code":"init-panicked","message":"in '"$library"'","details":"d"}'
+        say '{"preflight":"refused","stage":"init","code":"init-panicked","summary":"in '"$library"'","advice":"","details":"d"}'
         echo 'more words'
         exit 1
         ;;
@@ -41,6 +41,6 @@ case "$(basename "$library")" in
     # A guard that ends when it is asked to.
     obedient)
         cat >/dev/null
-        say '{"preflight":"refused","stage":"preflight","code":"preflight-cancelled","message":"m","details":""}'
+        say '{"preflight":"refused","stage":"preflight","code":"preflight-cancelled","summary":"m","advice":"","details":""}'
         ;;
 esac
