@@ -97,7 +97,7 @@ impl Message {
     /// The message with what went wrong, behind `lead`.
     fn because(self, failure: &Failure, lead: &str) -> Self {
         let text = text::lines(&format!("{lead}{}", sentence(&failure.summary)), LONGEST);
-        let advice = text::lines(&sentence(&failure.advice), LONGEST);
+        let advice = text::lines(&failure.advice, LONGEST);
         Self { text, advice, code: Some(failure.code.clone()), ..self }
     }
 

@@ -165,7 +165,8 @@ fn settings_of_the_environment_are_understood_or_reported() {
     };
     for name in ["CONFIG", "DATA_DIR", "PLUGIN_DIR", "CACHE_DIR", "LOG"] {
         let text = enable(&format!("PULSE_SHELL_{name}"), "");
-        assert_eq!(text.lines().count(), 1, "{text}");
+        // What happened, and what to do.
+        assert_eq!(text.lines().count(), 2, "{text}");
         enable(&format!("PULSE_{name}"), "");
     }
     let text = enable("PULSE_SHELL_LOG", "pulse=bogus");

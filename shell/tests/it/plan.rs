@@ -187,7 +187,7 @@ fn an_explanation_is_for_crates_that_there_are() {
     release.plan(&["--explain", "shared-stor"]).check(
         6,
         &[],
-        &["`shared-stor`; did you mean `shared-store`?", list, "[crate-unknown]"],
+        &["did you mean `shared-store`?", list, "[crate-unknown]"],
     );
     release.plan(&["--explain", "charts@legcy"]).check(
         6,

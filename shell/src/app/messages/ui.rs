@@ -106,7 +106,7 @@ impl Message {
                 lines_ui(ui, t, &self.text, color(t.text));
             }
             if !self.advice.is_empty() {
-                lines_ui(ui, t, &self.advice, color(t.text_weak));
+                lines_ui(ui, t, &sentence(&self.advice), color(t.text_weak));
             }
             if let Some(code) = &self.code {
                 code_ui(ui, t, code, self.tone());

@@ -117,5 +117,5 @@ fn a_code_is_explained() {
     assert!(code == Some(0) && list.lines().count() > 50 && list.contains("version-mismatch-strict"), "{list}");
     let (code, _, stderr) = pulse(&["explain", "no-provder"]);
     assert_eq!(code, Some(6));
-    assert!(stderr.contains("Did you mean `no-provider`?") && stderr.contains("[code-unknown]"), "{stderr}");
+    assert!(stderr.contains("did you mean `no-provider`?") && stderr.contains("[code-unknown]"), "{stderr}");
 }
