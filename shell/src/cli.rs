@@ -218,7 +218,7 @@ impl Exit {
         if let FailureCode::Pulse(code) = self.stable
             && io::stderr().is_terminal()
         {
-            eprintln!("help: `pulse explain {}` says more", code);
+            eprintln!("help: `pulse explain {code}` says more");
         }
     }
 }

@@ -200,7 +200,10 @@ impl Failure {
 
     /// Adds advice.
     pub(crate) fn advise(&mut self, advice: &str) {
-        self.advice = line(&self.advice, advice).trim_start_matches("; ").to_owned();
+        if !self.advice.is_empty() {
+            self.advice.push_str("; ");
+        }
+        self.advice.push_str(advice);
     }
 
     /// Copies what a remote returned out of its memory, cut and neutralised. Panics are distinguished by the stage they

@@ -21,10 +21,12 @@ pub(crate) struct SpawnError {
 crate::failure::advise!(SpawnError);
 
 impl SpawnError {
+    #[expect(clippy::unused_self, reason = "as for other errors")]
     pub(crate) fn code(&self) -> Code {
         Code::NoThread
     }
 
+    #[expect(clippy::unused_self, reason = "as for other errors")]
     pub(crate) fn advice(&self) -> &'static str {
         "end other programs or raise the limit, then try again"
     }

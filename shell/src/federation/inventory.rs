@@ -33,6 +33,9 @@ use crate::{
     watch::{Change, Watch},
 };
 
+/// Advice for a remote that does not run, and could.
+const ENABLE: &str = "enable it to use it";
+
 /// The code of a remote in the drop folder that waits for being enabled.
 const NOT_ENABLED: Code = Code::RemoteNotEnabled;
 
@@ -208,7 +211,6 @@ impl Inventory {
         let name = &reference.name;
         let failure =
             |code, text, advice: &str| Some(Arc::new(Failure::new(Stage::Discover, code, text, advice)));
-        const ENABLE: &str = "enable it to use it";
         if let Some(Disabled { by, message, codes, .. }) = self.decisions.choices().disabled(name) {
             return match by {
                 By::Person => {

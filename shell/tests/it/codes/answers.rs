@@ -18,6 +18,7 @@ pub(super) enum Answer {
 
 /// Answers how `code` is provoked.
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "an answer for each code")]
 pub(super) fn answer(code: Code) -> Answer {
     use Answer::*;
     use Code::*;
