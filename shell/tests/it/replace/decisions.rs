@@ -104,7 +104,7 @@ fn a_remote_runs_on_without_its_file_and_is_gone_afterwards() {
     std::fs::remove_file(&installed).expect("it was there");
     let next = installation.copy(&libraries().newer_crates);
     install(&next, &shell);
-    shell.drive("the other is listed", |shell| shell.federation.remotes().contains_key("remoteNext"));
+    shell.drive("the other is listed", |shell| shell.federation.remotes().contains_key("remoteNewerCrates"));
     assert!(shell.told.iter().all(|told| told.failure.is_none()), "{}", shell.describe());
     assert!(matches!(shell.entry(SCRIPTED).place(), Place::Configured | Place::Installed(_)));
     shell.press("Count");
