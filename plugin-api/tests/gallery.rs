@@ -2,7 +2,10 @@
 #![cfg(feature = "egui")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use egui::{Key, Modifiers, Rect, accesskit::Role};
+use egui::{
+    Key, Modifiers, Rect,
+    accesskit::{Role, SortDirection},
+};
 use egui_kittest::{
     Harness,
     kittest::{NodeT, Queryable},
@@ -149,8 +152,7 @@ fn widgets_have_roles_names_and_states() {
     let toggled = |name| node(Role::RadioButton, name).accesskit_node().toggled();
     assert_eq!(["Flights", "Delay"].map(toggled), [Some(true.into()), Some(false.into())]);
     let sorted = |name| node(Role::Button, name).accesskit_node().data().sort_direction();
-    use egui::accesskit::SortDirection::Ascending;
-    assert_eq!(["Carrier", "Cancelled"].map(sorted), [Some(Ascending), None]);
+    assert_eq!(["Carrier", "Cancelled"].map(sorted), [Some(SortDirection::Ascending), None]);
     let spoken = node(Role::Button, "Carrier").accesskit_node().description();
     assert_eq!(spoken.as_deref(), Some("sorted, smallest first"));
     let done = page.query_all_by_role(Role::ProgressIndicator);

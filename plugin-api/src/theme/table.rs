@@ -46,15 +46,15 @@ pub fn head_ui(ui: &Ui, rect: Rect, id: Id, head: ColumnHead<'_>) -> Response {
     let size = t.font_size[0];
     let font = if sorted { strong_font(size) } else { FontId::proportional(size) };
     let galley = line(ui, head.text, font, ink, rect.width());
-    let (anchor, at, side) = match head.align {
+    let (anchor, at, outward) = match head.align {
         Align::Min => (Align2::LEFT_CENTER, rect.left_center(), 1.0),
         Align::Center => (Align2::CENTER_CENTER, rect.center(), 1.0),
         Align::Max => (Align2::RIGHT_CENTER, rect.right_center(), -1.0),
     };
     let text = put(ui, galley, anchor, at, ink);
     if let Some(direction) = head.sorted {
-        let edge = if side > 0.0 { text.right() } else { text.left() };
-        let center = pos2(edge + side * t.space[1], text.center().y);
+        let edge = if outward > 0.0 { text.right() } else { text.left() };
+        let center = pos2(edge + outward * t.space[1], text.center().y);
         let up = direction == SortDirection::Ascending;
         ui.painter().add(triangle(center, size * 0.58, up, color(t.accent)));
     }

@@ -346,6 +346,7 @@ fn stack_size() -> usize {
 
 /// Returns the limit of the main thread's stack, in bytes.
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have no such limit")]
 fn main_stack() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
     Some(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX))
