@@ -165,7 +165,7 @@ pub enum Look {
 /// An error of a plugin: any [`std::error::Error`] by `?`, or [`PluginError::new`].
 ///
 /// As with other types that take any error by `?`, it is no [`std::error::Error`] itself; it can be logged by its
-/// [`Display`](fmt::Display).
+/// [`Display`].
 ///
 /// ```
 /// # use plugin_api::PluginError;
