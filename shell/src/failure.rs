@@ -94,7 +94,7 @@ impl fmt::Display for Stage {
 pub enum FailureCode {
     /// A code of the catalogue.
     Pulse(Code),
-    /// An author's own word, of at most [`limits::CODE`] bytes.
+    /// An author's own word, of at most 64 bytes.
     Author(Box<str>),
 }
 
