@@ -96,7 +96,7 @@ fn a_data_folder_that_cannot_be_made() {
     let installation = both(|_| ());
     let folder = installation.write(&format!("data/remotes/{}", BAD.0), "a file in its place");
     let mut shell = showing(&installation, BAD.1);
-    slot_fails(&mut shell, BAD.1, "data-dir", &format!("then retry: {}", folder.display()));
+    slot_fails(&mut shell, BAD.1, "data-dir", &format!("{}; remove what is in the way", folder.display()));
     fs::remove_file(folder).expect("it was there");
     shell.retry(BAD.0);
     shell.drive("it runs after Retry", |shell| shell.has_picture(BAD.0, BAD.1));
