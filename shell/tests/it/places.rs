@@ -52,7 +52,8 @@ impl Home {
     }
 
     fn pulse(&self) -> Command {
-        self.command(Path::new(env!("CARGO_BIN_EXE_pulse")))
+        // Where cargo builds, an installation may begin: the checkout, with its own `manifests`.
+        self.command(&self.install(".local/bin"))
     }
 
     /// A program of its own in this folder.
@@ -60,7 +61,7 @@ impl Home {
         let program = self.path(folder).join(format!("pulse{}", env::consts::EXE_SUFFIX));
         fs::create_dir_all(self.path(folder)).expect("folders can be made");
         let built = env!("CARGO_BIN_EXE_pulse");
-        if fs::hard_link(built, &program).is_err() {
+        if !program.exists() && fs::hard_link(built, &program).is_err() {
             fs::copy(built, &program).expect("programs can be copied");
         }
         program
