@@ -369,7 +369,7 @@ fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
     // What was chosen in the run before.
     window.wait_for("Flights 6,064");
 
-    fs::copy(library, &broken).expect("the library can be put there");
+    fs::copy(&libraries().misbehaving, &broken).expect("the library can be put there");
     window.click("Calm");
     window.until("a surface of the repaired remote", |tree| {
         tree.of_role(Role::Pane).find(|pane| pane.name == "Calm").map(drop)
