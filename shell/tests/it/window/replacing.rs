@@ -162,7 +162,7 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.wait_for_parts(&["library-not-a-library"]);
     window.click_parts(&["Show details", "Scripted"]);
     window.wait_for("Reload all");
-    window.wait_for_parts(&["Last: "]);
+    window.wait_for("Last failure");
     window.click("Count");
     window.wait_for("Counted 2");
 
