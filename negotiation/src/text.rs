@@ -14,7 +14,7 @@ pub fn line(text: &str, limit: usize) -> String {
     clean(text, limit, false)
 }
 
-/// Returns text of at most `limit` bytes in which line feeds and tabs stay and everything else is as in [`line`].
+/// Returns text of at most `limit` bytes in which line feeds and tabs stay and everything else is as in [`line()`].
 pub fn lines(text: &str, limit: usize) -> String {
     clean(text, limit, true)
 }
