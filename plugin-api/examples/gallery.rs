@@ -21,14 +21,14 @@ fn main() -> eframe::Result {
     eframe::run_ui_native("Gallery", options, move |ui, _| gallery.ui(ui))
 }
 
-/// Size at which everything is seen, in points.
+/// Size at which everything is visible, in points.
 pub const SIZE: Vec2 = vec2(960.0, 880.0);
 
-/// What the user has chosen and pressed.
+/// The gallery, with the user's choices.
 #[derive(Default)]
 pub struct Gallery {
     dark: bool,
-    /// What was pressed last.
+    /// Name of the control that was pressed last.
     pub pressed: String,
     chosen: usize,
     descending: bool,
@@ -36,12 +36,12 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Begins with the dark palette, or with the light one.
+    /// Makes a gallery with the dark palette, or with the light one.
     pub fn new(dark: bool) -> Self {
         Self { dark, ..Self::default() }
     }
 
-    /// Draws all of it; the first pass only loads the fonts.
+    /// Draws the gallery; the first pass only loads the fonts.
     pub fn ui(&mut self, ui: &mut Ui) {
         if !std::mem::replace(&mut self.fonts, true) {
             theme::set_fonts(ui.ctx(), &fonts());
@@ -103,7 +103,7 @@ impl Gallery {
                 }
                 theme::caption_ui(
                     ui,
-                    "A line that is cut where it is longer than the space that is left for it",
+                    "A line that is longer than the available width, so that its end is cut off",
                 );
             });
         });
@@ -216,7 +216,7 @@ fn pills_ui(ui: &mut Ui, t: &Tokens) {
     });
 }
 
-/// A card with a heading, which is told to assistive technology as one.
+/// Shows a card with a heading, which has the role `Heading`.
 fn section(ui: &mut Ui, t: &Tokens, title: &str, content: impl FnOnce(&mut Ui)) {
     theme::card_ui(ui, |ui| {
         ui.spacing_mut().item_spacing = Vec2::splat(t.space[1]);
@@ -226,7 +226,7 @@ fn section(ui: &mut Ui, t: &Tokens, title: &str, content: impl FnOnce(&mut Ui)) 
     });
 }
 
-/// The fonts that the shell hands to its remotes.
+/// Returns the fonts that the shell passes to its remotes.
 fn fonts() -> [Font; 2] {
     const REGULAR: &[u8] = include_bytes!("../../shell/assets/fonts/Inter-Regular.ttf");
     const SEMI_BOLD: &[u8] = include_bytes!("../../shell/assets/fonts/Inter-SemiBold.ttf");

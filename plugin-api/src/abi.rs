@@ -1,16 +1,16 @@
-//! What crosses the boundary between a host and a remote.
+//! The types that cross the boundary between a host and a remote.
 //!
-//! # The life of a remote
+//! # Calls in the life of a remote
 //!
 //! 1. `[any thread]` The host reads the manifest that is embedded in the library ([`crate::embed`]) and
 //!    plans; no code of the remote has run.
-//! 2. `[remote's thread]` The library is loaded, its [`RemoteEntry`] checked structurally.
+//! 2. `[remote's thread]` The host loads the library and checks the structure of its [`RemoteEntry`].
 //! 3. `[remote's thread]` [`RemoteEntry::init`] receives the share scope and the host's services, and
 //!    returns the [`Remote`].
 //! 4. `[remote's thread]` [`Remote::get`] returns a [`Surface`] for an expose.
-//! 5. `[remote's thread]` [`Surface::frame`] turns a [`FrameInput`] into a [`Frame`], as often as the host
-//!    asks. [`Remote::changed`] is called when shared state that the remote listens to has changed.
-//! 6. `[remote's thread]` [`Surface::close`] for each surface, then [`Remote::shutdown`]; the thread ends;
+//! 5. `[remote's thread]` [`Surface::frame`] turns a [`FrameInput`] into a [`Frame`] at each request of the host.
+//!    [`Remote::changed`] is called when shared state that the remote listens to has changed.
+//! 6. `[remote's thread]` [`Surface::close`] for each surface, then [`Remote::shutdown`]. The thread ends, and
 //!    the library is unloaded.
 //!
 //! Every call into a remote happens on one thread that belongs to that remote.
@@ -21,8 +21,8 @@
 //! No toolkit type, `TypeId`, lock, or panic crosses.
 //! [`FrameInput`] and [`Frame`] hold numbers, strings and slices only, and mean the same in another address
 //! space.
-//! What grows most (kinds of events and commands) is named by number or text, and a side that does not know
-//! a kind skips it; a change of any layout is a new [`ABI_REVISION`].
+//! Kinds of events and commands, the parts that grow most, are named by number or text; a side skips a kind that it
+//! does not know. A change of any layout is a new [`ABI_REVISION`].
 // `#[sabi_trait]` and `StableAbi` generate unsafe shims and undocumented items; the items written here are
 // documented, and no unsafe code is written here by hand.
 #![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
@@ -65,9 +65,9 @@ pub type Rect = [f32; 4];
 pub struct RemoteEntry {
     /// [`ABI_REVISION`] that the library was built with.
     pub abi_revision: u32,
-    /// The manifest's text, byte for byte what is embedded in the library.
+    /// Returns the manifest's text, byte for byte as embedded in the library.
     pub descriptor: extern "C" fn() -> RStr<'static>,
-    /// The shared crates that are linked into this library.
+    /// Lists the shared crates that are linked into this library.
     pub shared: extern "C" fn() -> RVec<SharedModule>,
     /// Starts the remote. Called once for each load, on the remote's thread.
     pub init: extern "C" fn(InitContext) -> RResult<RemoteBox, RemoteError>,
@@ -83,34 +83,33 @@ impl RootModule for RemoteEntryRef {
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
 }
 
-/// What a remote is given at [`RemoteEntry::init`].
+/// The arguments of [`RemoteEntry::init`].
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct InitContext {
     /// The host's services; usable from any thread until the remote is shut down.
     pub services: Services,
-    /// One interface for each shared crate that the plan assigned to this remote.
+    /// Interfaces: one for each shared crate that the plan assigned to this remote.
     pub scope: RVec<Interface>,
     /// A directory that belongs to this remote, created by the host.
     pub data_dir: RString,
-    /// The fonts that the host draws with, those to be asked first in front; what they lack is found by
-    /// [`HostServices::font`].
+    /// The host's fonts in the order of preference; [`HostServices::font`] finds a font for other characters.
     pub fonts: RVec<Font>,
 }
 
-/// A font of the host, of which there is one copy for all remotes.
+/// A font of the host; all remotes share one copy of its file.
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct Font {
-    /// A name of its own.
+    /// A unique name.
     pub name: RString,
-    /// The file (TrueType, OpenType, or a collection); it outlives every remote.
+    /// Content of the file (TrueType, OpenType, or a collection); it outlives every remote.
     pub data: RSlice<'static, u8>,
-    /// Which face of a collection.
+    /// Index of the face in a collection.
     pub index: u32,
     /// Bits of [`families`].
     pub families: u32,
-    /// Size beside the other fonts.
+    /// Factor on the size, to match the other fonts.
     pub scale: f32,
 }
 
@@ -124,21 +123,21 @@ pub mod families {
     pub const STRONG: u32 = 4;
 }
 
-/// A remote that was initialised; [`entry::remote`](crate::entry::remote) makes the object that crosses.
+/// An initialised remote; [`entry::remote`](crate::entry::remote) makes the object that crosses.
 ///
-/// A panic in any of these is an error for the host.
+/// The host receives a panic in any of these as an error.
 pub trait Remote {
     /// Makes a surface for an expose. `[remote's thread]`
     fn get(&mut self, expose: RStr<'_>, context: SurfaceContext) -> RResult<SurfaceBox, RemoteError>;
 
-    /// Shared state that this remote listens to has changed. `[remote's thread]`
+    /// Handles a change of shared state that this remote listens to. `[remote's thread]`
     fn changed(&mut self) -> RResult<(), RemoteError>;
 
-    /// The last call: drop everything, end every thread that was started. `[remote's thread]`
+    /// Drops everything and ends every thread that was started; the last call. `[remote's thread]`
     fn shutdown(&mut self) -> RResult<(), RemoteError>;
 }
 
-/// What a surface is made with.
+/// The arguments for making a surface.
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct SurfaceContext {
@@ -151,19 +150,19 @@ pub struct SurfaceContext {
 /// A rectangle on the screen, drawn by a remote; [`entry::surface`](crate::entry::surface) makes the object that
 /// crosses.
 ///
-/// A panic in any of these is an error for the host.
+/// The host receives a panic in any of these as an error.
 pub trait Surface {
-    /// Runs the surface once and returns what is to be seen. `[remote's thread]`
+    /// Runs the surface once and returns its picture. `[remote's thread]`
     fn frame(&mut self, input: FrameInput) -> RResult<Frame, RemoteError>;
 
-    /// The state that a later surface of the same expose starts from, self-describing. `[remote's thread]`
+    /// Returns the state for a later surface of the same expose, self-describing. `[remote's thread]`
     fn save(&mut self) -> RResult<RVec<u8>, RemoteError>;
 
-    /// The last call: drop everything that belongs to the surface. `[remote's thread]`
+    /// Drops everything that belongs to the surface; the last call. `[remote's thread]`
     fn close(&mut self) -> RResult<(), RemoteError>;
 }
 
-/// What the host does for a remote. `[thread-safe]`
+/// The services of the host for a remote. `[thread-safe]`
 #[sabi_trait]
 pub trait HostServices: Send + Sync + Clone {
     /// Adds a line to the host's log, under the remote's name.
@@ -171,20 +170,20 @@ pub trait HostServices: Send + Sync + Clone {
     /// `level` is 1 for error, 2 warn, 3 info, 4 debug, 5 trace.
     fn log(&self, level: u32, target: RStr<'_>, message: RStr<'_>);
 
-    /// Asks for a frame of surface `surface` (see [`SurfaceContext::id`]) after `nanoseconds`.
+    /// Requests a frame of surface `surface` (see [`SurfaceContext::id`]) after `nanoseconds`.
     fn request_repaint(&self, surface: u64, nanoseconds: u64);
 
-    /// Tells of an error that the surface has coped with by itself: people are told, and nothing else changes.
+    /// Reports an error that the surface has recovered from; the host only shows it to the user.
     fn report(&self, surface: u64, error: RemoteError);
 
-    /// A font of the system for the first character of `cluster`, for families that have none with it.
+    /// Returns a font of the system with the first character of `cluster`, which the fonts of `families` lack.
     ///
-    /// `families` are bits of [`families`]. May take a while when it is asked for the first time.
+    /// `families` are bits of [`families`]. The first call may take a while.
     fn font(&self, cluster: RStr<'_>, families: u32) -> ROption<Font>;
 
-    /// Returns the path of the library that the remote was loaded from; empty where there is none.
+    /// Returns the path of the library that the remote was loaded from; empty for a remote without a library.
     ///
-    /// The code that runs is a private copy, so the system's functions name another file.
+    /// The code that runs is a private copy, so the system's functions return another path.
     #[sabi(last_prefix_field)]
     fn library(&self) -> RString {
         RString::new()

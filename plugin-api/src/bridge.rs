@@ -1,4 +1,4 @@
-//! The contract's events, modifiers and cursors in egui's terms, both directions side by side.
+//! Conversions between the contract's events, modifiers and cursors and egui's, in pairs.
 //!
 //! The host uses one direction of each pair and the SDK the other, each with its own build of egui.
 
@@ -57,17 +57,17 @@ const CURSORS: &[(CursorIcon, &str)] = &[
     (CursorIcon::None, "none"),
 ];
 
-/// The CSS name of a cursor.
+/// Returns the CSS name of a cursor.
 pub fn cursor_name(icon: CursorIcon) -> &'static str {
     CURSORS.iter().find(|(i, _)| *i == icon).map_or("default", |(_, name)| name)
 }
 
-/// The cursor of a CSS name; the default cursor for a name that is not known.
+/// Returns the cursor of a CSS name; the default cursor for an unknown name.
 pub fn cursor_icon(name: &str) -> CursorIcon {
     CURSORS.iter().find(|(_, n)| *n == name).map_or(CursorIcon::Default, |(icon, _)| *icon)
 }
 
-/// Bits of [`bits`] for egui's modifiers.
+/// Converts egui's modifiers to bits of [`bits`].
 pub fn modifiers_to_bits(m: Modifiers) -> u32 {
     [
         (m.alt, bits::ALT),
@@ -81,7 +81,7 @@ pub fn modifiers_to_bits(m: Modifiers) -> u32 {
     .sum()
 }
 
-/// egui's modifiers for bits of [`bits`].
+/// Converts bits of [`bits`] to egui's modifiers.
 pub fn modifiers_from_bits(b: u32) -> Modifiers {
     Modifiers {
         alt: b & bits::ALT != 0,
@@ -118,32 +118,32 @@ fn at<T: Copy>(all: &[T], index: u8) -> T {
     all[usize::from(index).min(all.len() - 1)]
 }
 
-/// The contract's number for what is written with an input method.
+/// Returns the contract's number for the purpose of a text field.
 pub fn purpose_to_abi(purpose: IMEPurpose) -> u32 {
     index(&PURPOSES, &purpose).into()
 }
 
-/// What is written with an input method; text for a number that is not known.
+/// Returns the purpose of a text field; text for an unknown number.
 pub fn purpose_from_abi(purpose: u32) -> IMEPurpose {
     PURPOSES.get(purpose as usize).copied().unwrap_or_default()
 }
 
-/// Size and texels of an image as it crosses: sRGBA with straight alpha, row by row.
+/// Returns the size and texels of an image as it crosses: sRGBA with straight alpha, row by row.
 pub fn image_to_abi(image: &ColorImage) -> ([u32; 2], RVec<u8>) {
     let texels = image.pixels.iter().flat_map(egui::Color32::to_srgba_unmultiplied).collect();
     (image.size.map(|side| side as u32), texels)
 }
 
-/// The image of these texels; `None` when they are not as many as the size says.
+/// Returns the image of these texels; `None` if their number does not match the size.
 pub fn image_from_abi(size: [u32; 2], texels: &[u8]) -> Option<ColorImage> {
     let size = size.map(|side| side as usize);
     let bytes = size[0].checked_mul(size[1])?.checked_mul(4)?;
     (bytes == texels.len()).then(|| ColorImage::from_rgba_unmultiplied(size, texels))
 }
 
-/// The contract's event for an egui event, with positions moved by `-origin`; `None` for what does not cross: that
-/// an input method was switched on or off, which egui takes no notice of.
-// Only hosts use it, and there is none on egui 0.36.
+/// Converts an egui event to the contract's, with positions moved by `-origin`; `None` for an event that does not
+/// cross: egui ignores that an input method was switched on or off.
+// Only hosts use it, and no host is on egui 0.36.
 #[cfg(not(feature = "egui-0-36"))]
 pub fn event_to_abi(event: &Egui, origin: Vec2) -> Option<Event> {
     let local = |p: Pos2| (p - origin).into();
@@ -192,8 +192,8 @@ pub fn event_to_abi(event: &Egui, origin: Vec2) -> Option<Event> {
             ..Event::new(EventKind::WHEEL)
         },
         Egui::Ime(ImeEvent::Preedit { text: s, active_range_chars }) => {
-            let at_work = active_range_chars.as_ref().map(|range| span(range.start, range.end));
-            Event { span: at_work.unwrap_or_default(), ..text(EventKind::IME_PREEDIT, s) }
+            let active = active_range_chars.as_ref().map(|range| span(range.start, range.end));
+            Event { span: active.unwrap_or_default(), ..text(EventKind::IME_PREEDIT, s) }
         }
         Egui::Ime(ImeEvent::Commit(s)) => text(EventKind::IME_COMMIT, s),
         Egui::Ime(ImeEvent::DeleteSurrounding { before_chars, after_chars }) => {
@@ -215,10 +215,10 @@ pub fn event_to_abi(event: &Egui, origin: Vec2) -> Option<Event> {
     })
 }
 
-/// The egui event for the contract's event; `None` for a kind or key that this build does not know, and for an image
-/// whose size is not that of its data.
+/// Converts the contract's event to egui's; `None` for a kind or key that this build does not know, and for an image
+/// whose size does not match its data.
 ///
-/// What is dragged is none of egui's events: the SDK sees to it by itself.
+/// Events of drags also return `None`: egui has no such events, and the SDK handles them.
 pub fn event_from_abi(event: &Event) -> Option<Egui> {
     let pos = Pos2::from(event.pos);
     let text = || event.text.to_string();

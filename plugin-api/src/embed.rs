@@ -9,7 +9,7 @@ use crate::abi::ABI_REVISION;
 /// Start of the section's content.
 pub const MAGIC: [u8; 16] = *b"PULSE-MANIFEST\r\n";
 
-/// Bytes in front of the text.
+/// Length of the part before the text, in bytes.
 pub const HEADER: usize = MAGIC.len() + 8;
 
 /// Bit of the revision that is set when the library was built with `panic = "abort"`.
@@ -18,10 +18,10 @@ pub const ABORTS: u32 = 1 << 31;
 /// Names of the section in ELF, Mach-O (segment, section) and COFF.
 pub const SECTIONS: [&str; 3] = [".pulse.manifest", "__pulse", ".pulse"];
 
-/// The longest text that a reader accepts, in bytes.
+/// Length of the longest text that a reader accepts, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// Why a section does not hold a manifest.
+/// The reason why a section does not hold a manifest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EmbedError {
@@ -36,10 +36,10 @@ pub enum EmbedError {
     Utf8,
 }
 
-/// The content of the section for `manifest`; `N` is [`HEADER`] plus its length.
+/// Returns the content of the section for `manifest`; `N` is [`HEADER`] plus its length.
 ///
 /// # Panics
-/// At compile time, when `N` does not fit `manifest`.
+/// Panics at compile time if `N` does not fit `manifest`.
 pub const fn frame<const N: usize>(manifest: &str) -> [u8; N] {
     let text = manifest.as_bytes();
     assert!(N == HEADER + text.len(), "N is HEADER + the manifest's length");
@@ -60,9 +60,9 @@ const fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
-/// The contract's revision, which may have the bit [`ABORTS`], and the manifest's text in a section's content.
+/// Returns the contract's revision, which may have the bit [`ABORTS`], and the manifest's text from a section.
 ///
-/// The text of another revision is returned too, so that a message can name the remote.
+/// Returns the text of another revision, too, so that a message can name the remote.
 ///
 /// # Errors
 /// See [`EmbedError`].
@@ -79,16 +79,16 @@ pub fn parse(section: &[u8]) -> Result<(u32, &str), EmbedError> {
     Ok((revision, std::str::from_utf8(text).map_err(|_| EmbedError::Utf8)?))
 }
 
-/// Whether the JSON object `json` holds the string `expected` at `path`; evaluated at compile time.
+/// Returns `true` if the JSON object `json` holds the string `expected` at `path`; evaluated at compile time.
 ///
-/// For manifests: strings without escapes, as names and versions are.
+/// Handles only strings without escapes, such as names and versions in manifests.
 pub const fn states(json: &str, path: &[&str], expected: &str) -> bool {
     let json = json.as_bytes();
     let at = value(json, path);
     at != NOT_FOUND && is_string(json, at, expected.as_bytes())
 }
 
-/// Whether the JSON object `json` holds `false` at `path`; evaluated at compile time.
+/// Returns `true` if the JSON object `json` holds `false` at `path`; evaluated at compile time.
 pub const fn denies(json: &str, path: &[&str]) -> bool {
     const FALSE: &[u8] = b"false";
     let json = json.as_bytes();
@@ -103,7 +103,7 @@ pub const fn denies(json: &str, path: &[&str]) -> bool {
     true
 }
 
-/// Index of the value at `path` in the object `json`.
+/// Returns the index of the value at `path` in the object `json`.
 const fn value(json: &[u8], path: &[&str]) -> usize {
     let mut at = skip_space(json, 0);
     let mut depth = 0;
@@ -137,7 +137,7 @@ const fn is_string(json: &[u8], at: usize, expected: &[u8]) -> bool {
     true
 }
 
-/// Index behind the value that starts at `at`.
+/// Returns the index after the value that starts at `at`.
 const fn skip_value(json: &[u8], mut at: usize) -> usize {
     let mut depth = 0;
     while at < json.len() {
@@ -158,7 +158,7 @@ const fn skip_value(json: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Index of the value of member `key` in the object at `at`.
+/// Returns the index of the value of member `key` in the object at `at`.
 const fn member(json: &[u8], at: usize, key: &[u8]) -> usize {
     if at >= json.len() || json[at] != b'{' {
         return NOT_FOUND;
@@ -166,7 +166,7 @@ const fn member(json: &[u8], at: usize, key: &[u8]) -> usize {
     let mut at = skip_space(json, at + 1);
     while at < json.len() && json[at] == b'"' {
         let found = is_string(json, at, key);
-        // Behind the key: its closing quote, then the colon.
+        // After the key: its closing quote, then the colon.
         at += 1;
         while at < json.len() && json[at] != b'"' {
             at += if json[at] == b'\\' { 2 } else { 1 };
@@ -190,7 +190,7 @@ mod tests {
         "shared": { "other": {"version": "2.0.0"}, "shared-store": { "eager": true, "version": "1.0.0" } } }"#;
 
     #[test]
-    fn a_framed_manifest_is_found_again() {
+    fn framed_manifest_is_parsed() {
         let mut section = frame::<{ HEADER + MANIFEST.len() }>(MANIFEST).to_vec();
         assert_eq!(parse(&section), Ok((ABI_REVISION, MANIFEST)));
         section.extend([0; 7]);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_section_is_an_error() {
+    fn damaged_section_is_an_error() {
         let section = frame::<{ HEADER + MANIFEST.len() }>(MANIFEST);
         for cut in 0..section.len() {
             assert!(parse(&section[..cut]).is_err(), "cut at {cut}");
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_that_is_not_imported_is_seen_at_compile_time() {
+    fn missing_import_is_detected_at_compile_time() {
         const LEDGER: &str = r#"{ "shared": { "ledger": { "import": false }, "other": { "import": true } } }"#;
         const { assert!(denies(LEDGER, &["shared", "ledger", "import"])) }
         for path in [&["shared", "other", "import"][..], &["shared", "ledger"], &["shared", "third", "import"]]

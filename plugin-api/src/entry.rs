@@ -1,8 +1,7 @@
-//! What a remote's library exports: its root module, and its manifest in a section of its own.
+//! The exports of a remote's library: its root module, and its manifest in a separate section.
 //!
-//! The SDK's `export!` does all of it.
-//! A remote that is written over the contract alone, without the SDK and without egui, says
-//! [`export_entry!`](crate::export_entry).
+//! The SDK's `export!` writes both.
+//! A remote over the bare contract, without the SDK and egui, uses [`export_entry!`](crate::export_entry).
 
 use std::{
     panic::catch_unwind,
@@ -24,12 +23,12 @@ use crate::{
     shared,
 };
 
-/// The root module of a remote, with what `abi_stable` adds to it.
+/// The root module of a remote, with the metadata that `abi_stable` adds.
 pub type Root = WithMetadata<RemoteEntry>;
 
-/// A remote's library over the bare contract; a panic in its functions is an error for the host.
+/// A remote's library over the bare contract. The host receives a panic in its functions as an error.
 pub trait Library: 'static {
-    /// The manifest's text, as it is embedded.
+    /// The manifest's text, as embedded.
     const MANIFEST: &'static str;
 
     /// Lists the shared crates that are linked into the library, each made by
@@ -41,17 +40,17 @@ pub trait Library: 'static {
     /// Starts the remote; [`remote`] makes the result. `[remote's thread]`
     ///
     /// # Errors
-    /// The reason why it does not start.
+    /// Returns the reason why it does not start.
     fn init(context: InitContext) -> Result<RemoteBox, RemoteError>;
 }
 
-/// The root module of `L`.
+/// Returns the root module of `L`.
 pub const fn root_of<L: Library>() -> Root {
     extern "C" fn descriptor<L: Library>() -> RStr<'static> {
         RStr::from_str(L::MANIFEST)
     }
     extern "C" fn shared<L: Library>() -> RVec<SharedModule> {
-        // There is no way to return an error: the panic is printed, and the crates are missing.
+        // This function cannot return an error: the panic is printed, and the crates are missing.
         catch_unwind(L::shared).unwrap_or_default().into()
     }
     extern "C" fn init<L: Library>(context: InitContext) -> RResult<RemoteBox, RemoteError> {
@@ -64,17 +63,17 @@ pub const fn root_of<L: Library>() -> Root {
     root(descriptor::<L>, shared::<L>, init::<L>)
 }
 
-/// Makes the object that crosses of a remote; a panic in it is an error for the host.
+/// Makes the object that crosses from a remote. The host receives a panic in it as an error.
 pub fn remote(remote: impl Remote + 'static) -> RemoteBox {
     Remote_TO::from_value(remote, TD_Opaque)
 }
 
-/// Makes the object that crosses of a surface; a panic in it is an error for the host.
+/// Makes the object that crosses from a surface. The host receives a panic in it as an error.
 pub fn surface(surface: impl Surface + 'static) -> SurfaceBox {
     Surface_TO::from_value(surface, TD_Opaque)
 }
 
-/// The root module with the three functions of a remote, which must not panic: [`root_of`] has a guard.
+/// Returns the root module with the three functions of a remote, which must not panic; [`root_of`] has a guard.
 pub const fn root(
     descriptor: extern "C" fn() -> RStr<'static>,
     shared: extern "C" fn() -> RVec<SharedModule>,
@@ -83,7 +82,7 @@ pub const fn root(
     WithMetadata::new(RemoteEntry { abi_revision: ABI_REVISION, descriptor, shared, init, lent: shared::lent })
 }
 
-/// What the host sees of a root module.
+/// Returns the host's view of a root module.
 pub fn entry(root: &'static Root) -> RemoteEntryRef {
     RemoteEntryRef(root.static_as_prefix())
 }
@@ -106,7 +105,7 @@ pub fn entry(root: &'static Root) -> RemoteEntryRef {
 ///     const MANIFEST: &'static str = MANIFEST;
 ///
 ///     fn init(_: InitContext) -> Result<RemoteBox, RemoteError> {
-///         // Or `entry::remote` with what implements `abi::Remote`.
+///         // A finished remote returns `entry::remote` of a value that implements `abi::Remote`.
 ///         Err(RemoteError::new("triangles-unfinished", "there is nothing to draw yet"))
 ///     }
 /// }
@@ -158,14 +157,14 @@ macro_rules! export_entry {
     };
 }
 
-/// The manifests of the remotes of this image that were started: one in a library.
+/// The manifests of the started remotes of this image; a library has one.
 static STARTED: RwLock<Vec<&'static str>> = RwLock::new(Vec::new());
 
 fn started(manifest: &'static str) {
     STARTED.write().unwrap_or_else(PoisonError::into_inner).push(manifest);
 }
 
-/// Returns true once the `init` of a remote of this image has begun; false for a host.
+/// Returns `true` once the `init` of a remote of this image has begun; `false` for a host.
 #[doc(hidden)]
 pub fn is_started() -> bool {
     !STARTED.read().unwrap_or_else(PoisonError::into_inner).is_empty()
@@ -181,7 +180,7 @@ pub fn asks_for(atom: &str, write: bool) -> Option<bool> {
     Some(access == Some("write") || access == Some("read") && !write)
 }
 
-/// Whether two strings are equal, at compile time.
+/// Compares two strings at compile time.
 #[doc(hidden)]
 pub const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());

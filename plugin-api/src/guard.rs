@@ -1,8 +1,8 @@
-//! Turns panics into errors before they reach the boundary: a panic of this image's std cannot be caught by
-//! another image, and one that reaches an object of `abi_stable` ends the process.
+//! Turns panics into errors before they reach the boundary: another image cannot catch a panic of this image's std,
+//! and a panic that reaches an object of `abi_stable` ends the process.
 //!
-//! [`entry`](crate::entry) and the SDK do it for remotes. The objects of a shared crate's interface are the crate's
-//! own: their methods call [`guard`] or [`catch`].
+//! [`entry`](crate::entry) and the SDK do it for remotes. A shared crate does it itself: the methods of its
+//! interface's objects call [`guard`] or [`catch`].
 
 use std::{
     any::Any,
@@ -22,19 +22,19 @@ thread_local! {
 /// Runs `f`; a panic becomes [`RemoteError::PANICKED`] with message, place and backtrace.
 ///
 /// # Errors
-/// Returns the errors of `f`, and its panic as one.
+/// Returns the error of `f`, or its panic as an error.
 pub fn guard<T>(f: impl FnOnce() -> Result<T, RemoteError>) -> Result<T, RemoteError> {
     catch(f)?
 }
 
-/// Runs `f`, which has no error of its own, as [`guard`] does.
+/// Runs `f`, which returns no error, as [`guard`] does.
 ///
 /// # Errors
-/// The panic of `f`.
+/// Returns the panic of `f`.
 pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, RemoteError> {
     install_hook();
     DEPTH.set(DEPTH.get() + 1);
-    // The values that `f` touched are not used again: the caller gives up the surface or remote.
+    // The values that `f` touched are not used again: the caller drops the surface or remote.
     let result = catch_unwind(AssertUnwindSafe(f));
     DEPTH.set(DEPTH.get() - 1);
     result.map_err(describe)
@@ -46,7 +46,7 @@ fn describe(payload: Box<dyn Any + Send>) -> RemoteError {
         .map(|s| (*s).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic whose payload is not text".to_owned());
-    // A payload's destructor is the author's code too and may panic in turn; it is not worth the risk.
+    // A payload's destructor is the author's code, too, and may panic again.
     #[expect(clippy::mem_forget, reason = "see above")]
     std::mem::forget(payload);
     let mut error = RemoteError::new(RemoteError::PANICKED, message);
@@ -57,7 +57,7 @@ fn describe(payload: Box<dyn Any + Send>) -> RemoteError {
     error
 }
 
-/// Notes place and backtrace of panics inside of [`guard`]; leaves others to the hook that was there.
+/// Records place and backtrace of panics inside of [`guard`]; passes others to the previous hook.
 fn install_hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_an_error_with_its_place() {
+    fn panic_becomes_an_error_with_its_place() {
         let error = guard::<()>(|| panic!("no {}", "luck")).expect_err("it panicked");
         assert_eq!(error.code, RemoteError::PANICKED);
         assert_eq!(error.message, "no luck");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_payload_of_any_type_is_survived() {
+    fn panicking_payload_is_contained() {
         struct Bomb;
         impl Drop for Bomb {
             fn drop(&mut self) {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_panic_is_not_reported_with_the_place_of_the_first() {
+    fn second_panic_has_its_own_place() {
         let first = guard::<()>(|| panic!("one")).expect_err("it panicked");
         let second = guard::<()>(|| panic!("two")).expect_err("it panicked");
         assert_ne!(first.location, second.location);

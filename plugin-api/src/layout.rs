@@ -1,4 +1,4 @@
-//! Whether two builds lay out a type in the same way, and where they do not.
+//! Compares the layouts of a type in two builds, and describes the difference.
 
 use abi_stable::{
     abi_stability::abi_checking::{
@@ -7,23 +7,23 @@ use abi_stable::{
     type_layout::{TLFieldOrFunction, TypeLayout},
 };
 
-/// Compares what another image has (`found`) with what this image was built for (`expected`).
+/// Compares the layout in another image (`found`) with the layout that this image was built for (`expected`).
 ///
-/// Nothing is remembered from one call to the next, so the other image may be unloaded afterwards.
+/// Keeps nothing between calls, so the other image may be unloaded afterwards.
 ///
 /// # Errors
-/// The first difference, as a part of a sentence.
+/// Returns the innermost difference, as a part of a sentence.
 pub fn check(expected: &'static TypeLayout, found: &'static TypeLayout) -> Result<(), String> {
-    // The globals that `abi_stable` uses by default would keep references into libraries that get unloaded.
+    // The default globals of `abi_stable` would keep references into libraries that are unloaded later.
     check_layout_compatibility_with_globals(expected, found, &CheckingGlobals::new())
         .map_err(|errors| describe(&errors))
 }
 
-/// The innermost difference: the others follow from it.
+/// Describes the innermost difference: the others follow from it.
 fn describe(errors: &AbiInstabilityErrors) -> String {
     let innermost = errors.errors.iter().max_by_key(|error| error.stack_trace.len());
     let Some((error, what)) = innermost.and_then(|error| Some((error, error.errs.first()?))) else {
-        return "it is not said where".to_owned();
+        return "the difference is unknown".to_owned();
     };
     let path: Vec<_> = error.stack_trace.iter().map(|step| name(&step.expected)).collect();
     match path.last() {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_difference_is_named_where_it_is() {
+    fn difference_names_the_innermost_type() {
         let expected = <one::Outer as StableAbi>::LAYOUT;
         assert_eq!(check(expected, expected), Ok(()));
         let other = check(expected, <other::Outer as StableAbi>::LAYOUT);

@@ -1,22 +1,21 @@
-//! What a plugin author writes against: [`Expose`], [`Cx`] and [`export!`](crate::export).
+//! The interface for authors of remotes: [`Expose`], [`Cx`] and [`export!`](crate::export).
 //!
 //! The SDK owns an egui context for each surface, feeds it with the host's input and turns its output into
-//! frames; it catches panics before they reach the boundary.
+//! frames. It catches panics before they reach the boundary.
 //!
 //! # State
 //!
-//! When a remote is replaced by another build of it, a surface of the new one starts from what the old one had.
-//! What a person has scrolled, opened, moved, marked and is typing into is egui's, and goes over by itself: scroll
-//! offsets, collapsed headers, places of windows, sizes of panels, text cursors, the focus, and what was stored
-//! with egui's `insert_persisted`.
-//! What the panel shows is the author's, and goes over by [`Expose::save`] and [`Expose::restore`].
-//! Fields of it come and go, so the format should be self-describing; for what serde's `default` does not cover
-//! there is [`Expose::migrate`]:
+//! Each surface starts from the state of the old one when another build replaces the remote.
+//! The SDK carries over the state that egui keeps: scroll offsets, collapsed headers, places of windows, sizes of
+//! panels, text cursors, the focus, and values stored with egui's `insert_persisted`.
+//! The author carries over the content of the panel, by [`Expose::save`] and [`Expose::restore`].
+//! Its fields change between versions, so the format should be self-describing; [`Expose::migrate`] is for changes
+//! that serde's `default` does not cover:
 //!
 //! ```
 //! use plugin_api::{Cx, Expose, PluginError, egui};
 //!
-//! /// Version 2.0.0, which calls `note` what 1.x called `text`.
+//! /// Version 2.0.0, in which `note` is the field that 1.x called `text`.
 //! #[derive(Default, serde::Serialize, serde::Deserialize)]
 //! #[serde(default)]
 //! struct Notes {
@@ -77,7 +76,7 @@ use crate::{
 
 mod drag;
 mod export;
-// egui 0.36 asks nobody for fonts.
+// egui 0.36 cannot ask for fonts.
 #[cfg(not(feature = "egui-0-36"))]
 mod fonts;
 mod memory;
@@ -93,44 +92,43 @@ pub use remote::init;
 #[doc(hidden)]
 pub use surface::open;
 
-/// One panel of a remote.
+/// A panel of a remote.
 ///
-/// Every method is called on the remote's own thread; a panic in any of them is caught, reported with its
-/// place, and leaves the shell and the other remotes as they are.
+/// The host calls every method on the remote's own thread. A panic in any of them is caught and reported with its
+/// place; the shell and the other remotes keep running.
 pub trait Expose: Sized + 'static {
-    /// Makes the panel. Long work belongs on a thread of the panel's own, which its `Drop` joins.
+    /// Makes the panel. Long work belongs on a thread of the panel, which its `Drop` joins.
     ///
     /// # Errors
-    /// What is returned is shown in the panel's slot.
+    /// The panel's slot shows the error.
     fn new(cx: &Cx) -> Result<Self, PluginError>;
 
     /// Draws the panel into `ui`, which fills the slot.
     ///
-    /// Called only when something happened: input, a change of what was read through [`Cx::read`], or a
-    /// repaint that egui or a [`Waker`] asked for.
+    /// Called only when there is a reason: input, a change of state that was read through [`Cx::read`], or a
+    /// repaint that egui or a [`Waker`] requested.
     fn ui(&mut self, ui: &mut egui::Ui, cx: &Cx);
 
-    /// Whose style the panel has; asked before each frame.
+    /// Returns the panel's style; called before each frame.
     ///
-    /// With either, the panel is dark when the host is and has the host's fonts, until it says otherwise through
+    /// With either style the panel is dark when the host is, and has the host's fonts, unless it sets its own through
     /// [`egui::Context`].
     fn look() -> Look {
         Look::Host
     }
 
-    /// The state that the panel's next generation starts from, in a self-describing format; empty for none.
+    /// Returns the state for the panel's next generation, in a self-describing format; empty for no state.
     ///
-    /// Where things are scrolled to, what is open and what has the focus goes over without it: see
-    /// [`crate::sdk`].
+    /// Scroll offsets, open headers and the focus are carried over without it: see [`crate::sdk`].
     fn save(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Turns what another version of the remote saved into what this one restores.
+    /// Converts state that another version of the remote saved into the form that this version restores.
     ///
-    /// Called before [`restore`](Self::restore) when the version in the manifest of the remote that saved is
-    /// another than this one's: an older, or a newer one after it was rolled back.
-    /// Without it, `restore` is given the state as it is.
+    /// Called before [`restore`](Self::restore) when the remote that saved has another version in its manifest: an
+    /// older version, or a newer one after a rollback.
+    /// By default, `restore` receives the state unchanged.
     ///
     /// # Errors
     /// As for [`restore`](Self::restore).
@@ -139,32 +137,31 @@ pub trait Expose: Sized + 'static {
         Ok(state)
     }
 
-    /// Takes over what an earlier generation saved; called after `new` and before the first frame, and not for
-    /// a state that is empty.
+    /// Restores the state that an earlier generation saved; called after `new` and before the first frame, unless
+    /// the state is empty.
     ///
     /// # Errors
-    /// People are told, and the panel is made once more by `new`, without the state.
-    /// A panic instead ends the replacement of a remote: its earlier generation goes on.
+    /// The host shows the error to the user, and `new` makes the panel again, without the state.
+    /// A panic ends the replacement of the remote: its earlier generation keeps running.
     fn restore(&mut self, state: &[u8]) -> Result<(), PluginError> {
         let _ = state;
         Ok(())
     }
 }
 
-/// Whose style a panel has: see [`Expose::look`].
+/// The style of a panel: see [`Expose::look`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
     /// The host's: colours, spacing, type scale and radii of its [`Tokens`](crate::tokens::Tokens).
     #[default]
     Host,
-    /// egui's, or what the panel makes of it; the host's tokens are there to be asked
-    /// ([`theme::tokens`](crate::theme::tokens)).
+    /// egui's, or a style that the panel sets; [`theme::tokens`](crate::theme::tokens) returns the host's tokens.
     Own,
 }
 
-/// An error of a plugin: any [`std::error::Error`] by `?`, or [`PluginError::new`].
+/// An error of a plugin, made from any [`std::error::Error`] by `?`, or by [`PluginError::new`].
 ///
-/// As with other types that take any error by `?`, it is no [`std::error::Error`] itself; it can be logged by its
+/// Like other types that convert any error by `?`, it does not implement [`std::error::Error`]; log it by its
 /// [`Display`].
 ///
 /// ```
@@ -179,12 +176,12 @@ pub enum Look {
 pub struct PluginError(pub(crate) RemoteError);
 
 impl PluginError {
-    /// An error with the author's own stable code.
+    /// Returns an error with a stable code that the author chooses.
     pub fn new(code: &str, message: impl Display) -> Self {
         Self(RemoteError::new(code, message.to_string()))
     }
 
-    /// Returns the author's code; `None` for an error that has none.
+    /// Returns the author's code; `None` for an error without one.
     pub fn code(&self) -> Option<&str> {
         Some(self.0.code.as_str()).filter(|code| *code != RemoteError::FAILED)
     }
@@ -227,10 +224,10 @@ pub struct Cx {
     drags: RefCell<drag::Drags>,
 }
 
-/// What the surfaces of a remote have read, and in which state it was.
-pub(crate) type Watches = Rc<RefCell<Vec<Watch>>>;
+/// The shared state that the surfaces of a remote have read, with its epochs.
+pub(crate) type Watches = Rc<RefCell<Vec<AtomWatch>>>;
 
-pub(crate) struct Watch {
+pub(crate) struct AtomWatch {
     surface: u64,
     source: *const (),
     epoch: Box<dyn Fn() -> u64>,
@@ -257,22 +254,23 @@ impl Cx {
         }
     }
 
-    /// The remote's version, from its manifest.
+    /// Returns the remote's version, from its manifest.
     pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
-    /// Says that this frame stands in for what is still being loaded; called from [`Expose::ui`], each time.
+    /// Marks this frame as a placeholder for content that is still loading; to be called in each such
+    /// [`Expose::ui`].
     ///
-    /// While a remote is replaced, the picture of its earlier generation stays for a while instead of such a
-    /// frame, and where that one was scrolled to is kept until the content is there.
+    /// While a remote is replaced, the host shows the picture of its earlier generation for a while instead of
+    /// placeholders, and the scroll offsets are kept until the content is there.
     pub fn loading(&self) {
         self.loading.set(true);
     }
 
-    /// The current value of shared state; the surface is drawn again when it changes.
+    /// Returns the current value of shared state; the surface is drawn again when it changes.
     ///
-    /// State that this remote may not read gives its default and one line in the log.
+    /// For state that this remote may not read, returns the default and adds one line to the log.
     pub fn read<S: Source>(&self, source: &'static S) -> S::Value {
         let epoch = source.epoch();
         let (value, error) = match source.read() {
@@ -283,7 +281,7 @@ impl Cx {
         let mut watches = self.watches.borrow_mut();
         let known = watches.iter().position(|w| w.surface == self.surface && w.source == key);
         let at = known.unwrap_or_else(|| {
-            watches.push(Watch {
+            watches.push(AtomWatch {
                 surface: self.surface,
                 source: key,
                 epoch: Box::new(|| source.epoch()),
@@ -302,22 +300,22 @@ impl Cx {
         value
     }
 
-    /// A directory that belongs to this remote; it exists.
+    /// Returns the directory that belongs to this remote; it exists.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Returns the directory of the library as it was installed, with what was shipped alongside it; `None` for a
-    /// remote that is linked into its host.
+    /// Returns the directory of the installed library, with the files shipped alongside it; `None` for a remote that
+    /// is linked into its host.
     ///
-    /// The library that runs is a private copy in another directory. A generation that was rolled back to comes from
-    /// the shell's archive, which has libraries only.
+    /// The library that runs is a private copy in another directory. After a rollback the directory is in the shell's
+    /// archive, which holds libraries only.
     pub fn library_dir(&self) -> Option<PathBuf> {
         let library = self.services.library().into_string();
         Path::new(&library).parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned)
     }
 
-    /// Asks for a frame of this surface from any thread.
+    /// Returns a handle that requests frames of this surface from any thread.
     pub fn waker(&self) -> Waker {
         Waker { services: self.services.clone(), surface: self.surface }
     }
@@ -331,17 +329,17 @@ impl Cx {
 /// Severity of a line in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Something failed.
+    /// A failure.
     Error = 1,
-    /// Something is not as it should be.
+    /// A condition that needs attention.
     Warn = 2,
-    /// Something worth knowing happened.
+    /// An event worth knowing.
     Info = 3,
-    /// For whoever debugs the remote.
+    /// A detail for debugging the remote.
     Debug = 4,
 }
 
-/// Asks for a frame of one surface. `[thread-safe]`
+/// A handle that requests frames of one surface. `[thread-safe]`
 #[derive(Clone)]
 pub struct Waker {
     services: Services,
@@ -349,7 +347,7 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// Asks for a frame as soon as possible; returns at once.
+    /// Requests a frame as soon as possible; returns at once.
     pub fn wake(&self) {
         self.services.request_repaint(self.surface, 0);
     }

@@ -1,20 +1,20 @@
-//! Shared crates: one copy for all images, whoever provides it.
+//! Shared crates: one copy for all images, from any participant.
 //!
 //! A crate is shareable when it implements [`SharedCrate`].
-//! Every image links its own copy, so that a remote runs alone; where the plan says that another participant
-//! provides the crate, the host binds the provider's copy for this image ([`Consumer`]) and hands over the
-//! resulting [`Interface`], which the crate's facade is pointed at before it is used for the first time.
+//! Every image links its own copy, so that a remote runs alone. When the plan names another participant as provider,
+//! the host binds the provider's copy for this image ([`Consumer`]) and passes the resulting [`Interface`], to which
+//! the crate's facade is pointed before its first use.
 //!
-//! # What another image may keep
+//! # Values of a consumer in the provider
 //!
-//! The images are unloaded one by one. The host keeps a provider's library for as long as one of its consumers may
-//! call it. The reverse needs the crate's help, because only the crate knows what it keeps of a consumer: a callback,
-//! a service, and also a string or vector, whose memory belongs to the consumer's image until it was copied.
+//! Images are unloaded one by one. The host keeps a provider's library loaded while one of its consumers may call it.
+//! The reverse needs the crate's help, because only the crate knows which values of a consumer it keeps: a callback,
+//! a service, and also a string or vector, whose memory belongs to the consumer's image until it is copied.
 //!
 //! - By default the host assumes that a provider keeps something of each consumer. A consumer's library then stays
 //!   mapped, after the remote has ended or was replaced, until the provider's library is unloaded.
-//! - A crate that sets [`SharedCrate::COUNTED`] promises to keep nothing of a consumer but values in [`Lent`]. Then a
-//!   consumer's library goes as soon as none of them is left.
+//! - A crate that sets [`SharedCrate::COUNTED`] promises to keep nothing of a consumer but values in [`Lent`]. A
+//!   consumer's library is then unloaded as soon as the last of them is dropped.
 //!
 //! ```
 //! # use abi_stable::{sabi_trait, std_types::{RArc, RStr, RVec}};
@@ -25,7 +25,7 @@
 //!     fn publish(&self, name: RStr<'_>, rates: Lent<RArc<RVec<f64>>>);
 //! }
 //!
-//! /// In the consumer's image.
+//! /// Runs in the consumer's image.
 //! fn publish(board: &Board_TO<'_, RArc<()>>, rates: RArc<RVec<f64>>) {
 //!     board.publish("feed".into(), Lent::new(rates));
 //! }
@@ -34,9 +34,9 @@
 //!
 //! # Panics
 //!
-//! A panic that leaves a method of a `#[sabi_trait]` object ends the process. The implementation of an interface calls
-//! [`guard`] or [`catch`] where a method can panic.
-// The `unsafe` of this module is the type erasure of `Interface` and the counter of `Lent`; see there.
+//! A panic that leaves a method of a `#[sabi_trait]` object ends the process. The implementation of an interface
+//! calls [`guard`] or [`catch`] where a method can panic.
+// `unsafe` code in this module: the type erasure of `Interface`, and the counter of `Lent`.
 #![allow(unsafe_code)]
 #![allow(missing_docs, non_local_definitions, clippy::all, clippy::pedantic, clippy::mem_forget)]
 
@@ -64,55 +64,55 @@ pub trait SharedCrate: 'static {
     const NAME: &'static str;
     /// Version of this copy.
     const VERSION: &'static str;
-    /// What crosses between images.
+    /// The type that crosses between images.
     type Interface: StableAbi + Send + Sync + 'static;
-    /// True if this copy keeps nothing of its consumers but values in [`Lent`]; see [the module](self).
+    /// Set if this copy keeps nothing of its consumers but values in [`Lent`]; see [the module](self).
     ///
-    /// Wrongly promised, the shell ends when the copy calls what a consumer's unloaded library has left in it.
+    /// If this is wrong, the shell crashes when the copy calls code of a consumer's unloaded library.
     const COUNTED: bool = false;
 
-    /// Binds this image's own copy for `consumer`, one that is [`isolated`](Consumer::isolated) to a fresh
-    /// instance. `[any thread]`
+    /// Binds this image's own copy for `consumer`; an [`isolated`](Consumer::isolated) consumer gets a new instance.
+    /// `[any thread]`
     fn bundled(consumer: Consumer) -> Self::Interface;
 
     /// Points this image's facade at `interface`. `[remote's thread]`
     ///
     /// # Errors
-    /// [`InstallError::Used`] when the facade was used before: what was read or written then would be lost.
+    /// Returns [`InstallError::Used`] if the facade was used before: its reads and writes would be lost.
     fn install(interface: Self::Interface) -> Result<(), InstallError>;
 
-    /// Something in the shared copy changed: deliver it to this image. `[remote's thread]`
+    /// Delivers changes of the shared copy to this image. `[remote's thread]`
     fn changed();
 
-    /// Lets go of the interface; the facade is as before [`install`](Self::install). `[remote's thread]`
+    /// Releases the interface; the facade is as before [`install`](Self::install). `[remote's thread]`
     fn uninstall();
 }
 
 /// Shared state that a surface can read and be woken by, such as an atom.
 pub trait Source: 'static {
-    /// What reading gives.
+    /// The type of the value.
     type Value;
 
-    /// Grows with every change.
+    /// Returns a number that grows with every change.
     fn epoch(&self) -> u64;
 
-    /// The current value.
+    /// Returns the current value.
     ///
     /// # Errors
-    /// When it is not available to this remote; the value to go on with stands beside the error.
+    /// If it is not available to this remote; the error comes with a value to continue with.
     fn read(&self) -> Result<Self::Value, (Self::Value, SourceError)>;
 }
 
-/// Why a [`Source`] is not available.
+/// The reason why a [`Source`] is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
     /// Stable code.
     pub code: &'static str,
-    /// What happened and what to do.
+    /// Cause and remedy.
     pub message: String,
 }
 
-/// Why a crate could not be pointed at its provider.
+/// The reason why a crate could not be pointed at its provider.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
@@ -121,10 +121,10 @@ pub enum InstallError {
         "`{key}` was used before it was negotiated; use it only after `init`, not in statics or constructors"
     )]
     Used { key: &'static str },
-    /// No interface was handed over for a crate that this image links.
+    /// The host passed no interface for a crate that this image links.
     #[error("the host assigned no provider for `{key}`; add it to `shared` in the remote's manifest")]
     Missing { key: &'static str },
-    /// The provider's interface is laid out differently from what this image was built for.
+    /// The provider's interface has another layout than the one that this image was built for.
     #[error(
         "`{key}` {version} of `{provider}` has another layout than this build expects: {difference}; build both \
          again with the same `{key}`"
@@ -133,7 +133,7 @@ pub enum InstallError {
 }
 
 impl InstallError {
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Used { .. } => "shared-used",
@@ -143,20 +143,20 @@ impl InstallError {
     }
 }
 
-/// The participant that a shared copy is bound for.
+/// The participant for which a shared copy is bound.
 #[repr(C)]
 #[derive(Clone, StableAbi)]
 pub struct Consumer {
-    /// Its name.
+    /// Name of the participant.
     pub name: RString,
-    /// What it may use; the provider decides what a name means.
+    /// Its permissions; the provider defines the meaning of their names.
     pub grants: Grants,
-    /// Whether it may use everything: the host.
+    /// Set for the host, which may use everything.
     pub all: bool,
-    /// Whether it gets an instance that nobody else uses: the crate is no singleton in its scope, so that
-    /// participants share its code and not its state.
+    /// Set for a consumer that gets a separate instance: the crate is not a singleton in its scope, so participants
+    /// share its code and not its state.
     pub isolated: bool,
-    /// Tells the consumer that something it uses has changed.
+    /// Notifies the consumer of a change in the state that it uses.
     pub notify: NotifyArc,
 }
 
@@ -167,16 +167,16 @@ pub type Grants = RVec<Grant>;
 #[repr(C)]
 #[derive(Clone, Debug, PartialEq, Eq, StableAbi)]
 pub struct Grant {
-    /// What may be used.
+    /// Name of the item that may be used.
     pub name: RString,
-    /// Whether it may be changed too.
+    /// Set if it may also be changed.
     pub write: bool,
 }
 
-/// Wakes a consumer. `[thread-safe]`
+/// A callback that wakes a consumer. `[thread-safe]`
 #[sabi_trait]
 pub trait Notify: Send + Sync + Clone {
-    /// Something changed; returns at once.
+    /// Signals a change; returns at once.
     #[sabi(last_prefix_field)]
     fn notify(&self);
 }
@@ -190,17 +190,17 @@ pub fn notify_fn(f: impl Fn() + Send + Sync + Clone + 'static) -> NotifyArc {
     struct Call<F>(F);
     impl<F: Fn() + Send + Sync + Clone> Notify for Call<F> {
         fn notify(&self) {
-            // There is no way to return an error: the consumer misses a change.
+            // `notify` cannot return an error: the consumer misses a change.
             let _ = catch(|| (self.0)());
         }
     }
     Notify_TO::from_ptr(RArc::new(Call(f)), abi_stable::sabi_trait::TD_Opaque)
 }
 
-/// A shared copy, bound for one consumer, with the type erased.
+/// A shared copy, bound for one consumer, with its type erased.
 ///
-/// Invariant: `value` points to a live, boxed value whose type has the layout `layout`, is `Send + Sync`, and
-/// is dropped by `drop`.
+/// Invariant: `value` points to a live, boxed value of a type with the layout `layout` that is `Send + Sync`; `drop`
+/// drops it.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Interface {
@@ -236,52 +236,51 @@ impl Interface {
         }
     }
 
-    /// Key in the share scope.
+    /// Returns the key in the share scope.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Version of the provider's copy.
+    /// Returns the version of the provider's copy.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Name of the provider, once it was [set](Self::provided_by).
+    /// Returns the name of the provider, once it was [set](Self::provided_by).
     pub fn provider(&self) -> &str {
         &self.provider
     }
 
-    /// The same interface, of a copy with this [`SharedCrate::COUNTED`].
+    /// Sets the copy's [`SharedCrate::COUNTED`].
     #[must_use]
     pub fn counted(mut self, counted: bool) -> Self {
         self.counted = counted;
         self
     }
 
-    /// Returns true if the provider keeps nothing of its consumer but values in [`Lent`].
+    /// Returns `true` if the provider keeps nothing of its consumer but values in [`Lent`].
     pub fn is_counted(&self) -> bool {
         self.counted
     }
 
-    /// Layout of the type that crosses between images.
+    /// Returns the layout of the type that crosses between images.
     pub fn layout(&self) -> &'static TypeLayout {
         self.layout
     }
 
-    /// The same interface, with the name of its provider for messages.
+    /// Sets the name of the provider, for messages.
     #[must_use]
     pub fn provided_by(mut self, provider: &str) -> Self {
         self.provider = provider.into();
         self
     }
 
-    /// The value as the type that this image was built for.
+    /// Returns the value as the type that this image was built for.
     ///
-    /// `T: Clone`, because the box itself belongs to the provider's allocator and stays there until `self` is
-    /// dropped.
+    /// `T: Clone`, because the box belongs to the provider's allocator and stays there until `self` is dropped.
     ///
     /// # Errors
-    /// [`InstallError::Layout`] when the provider's type differs from `T` structurally.
+    /// Returns [`InstallError::Layout`] if the structure of the provider's type differs from `T`.
     pub fn get<T: StableAbi + Clone + Send + Sync + 'static>(&self) -> Result<T, InstallError> {
         layout::check(<T as StableAbi>::LAYOUT, self.layout).map_err(|difference| InstallError::Layout {
             key: self.key.to_string(),
@@ -302,11 +301,11 @@ impl Drop for Interface {
     }
 }
 
-/// A value of one image that another one keeps: the library that it came from stays loaded for as long.
+/// A value of one image that another image keeps; the library of the first stays loaded until it is dropped.
 ///
-/// The image that makes it is the lender: [`Lent::new`] and `clone` count in the image that calls them.
+/// The image that calls [`Lent::new`] is the lender: clones count there, too.
 ///
-/// Invariant: `count` points to the counter of the image that `value` is of. That image, and so the counter, is mapped
+/// Invariant: `count` points to the counter of the image of `value`. The image, and with it the counter, is mapped
 /// while the counter is not zero.
 #[repr(C)]
 #[derive(StableAbi)]
@@ -315,10 +314,10 @@ pub struct Lent<T> {
     count: *const AtomicU64,
 }
 
-/// The values of this image that are lent.
+/// Number of values of this image that are lent.
 static LENT: AtomicU64 = AtomicU64::new(0);
 
-/// [`crate::abi::RemoteEntry::lent`].
+/// Implements [`crate::abi::RemoteEntry::lent`].
 pub(crate) extern "C" fn lent() -> u64 {
     LENT.load(Ordering::Acquire)
 }
@@ -356,7 +355,7 @@ impl<T> Drop for Lent<T> {
     fn drop(&mut self) {
         // SAFETY: it is dropped once, here, and not used afterwards.
         unsafe { ManuallyDrop::drop(&mut self.value) };
-        // Last, and by the code of this image: from here on nothing of the lender's is needed.
+        // Last, and by the code of this image: nothing of the lender is needed after this.
         // SAFETY: by the invariant, because `self` is still counted.
         unsafe { &*self.count }.fetch_sub(1, Ordering::AcqRel);
     }
@@ -368,7 +367,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Lent<T> {
     }
 }
 
-/// A shared crate that is linked into an image: what the image offers to others, and what it expects of them.
+/// A shared crate that is linked into an image: its offer to other images, and its expectation of their copies.
 #[repr(C)]
 #[derive(Clone, StableAbi)]
 pub struct SharedModule {
@@ -376,13 +375,13 @@ pub struct SharedModule {
     pub key: RString,
     /// Version of the copy.
     pub version: RString,
-    /// Layout of the crate's interface as this image was built with it.
+    /// Layout of the crate's interface in this build.
     pub layout: &'static TypeLayout,
     /// Makes the interface through which one consumer uses this copy. `[any thread]`
     pub bind: extern "C" fn(Consumer) -> RResult<Interface, RemoteError>,
 }
 
-/// `C` as it is linked into this image.
+/// Describes `C` as it is linked into this image.
 pub fn module<C: SharedCrate>() -> SharedModule {
     extern "C" fn bind<C: SharedCrate>(consumer: Consumer) -> RResult<Interface, RemoteError> {
         guard(|| Ok(Interface::new(C::NAME, C::VERSION, C::bundled(consumer)).counted(C::COUNTED))).into()

@@ -1,10 +1,10 @@
 //! The look of the shell for egui: its [`Tokens`](crate::tokens::Tokens) as a style, and a small kit of widgets.
 //!
-//! The shell is drawn with this kit, and so is every remote that uses it.
-//! A panel has the style without doing anything: egui's own widgets look like the shell's.
-//! The kit adds what egui has not:
+//! The shell is drawn with this kit, so a remote that uses it looks like the shell.
+//! A panel has the style by default: egui's own widgets look like the shell's.
+//! The kit adds widgets that egui lacks:
 //!
-//! | what | functions | role, name | Tab |
+//! | widget | functions | role, name | Tab |
 //! |---|---|---|---|
 //! | buttons | [`primary`], [`secondary`], [`small`], [`quiet`], [`copy_ui`] | `Button`, its text or [`named`](Button::named) | yes |
 //! | pills | [`pill_ui`] | `Label` | no |
@@ -16,13 +16,13 @@
 //! | states | [`empty_ui`], [`error_ui`], [`middle_card_ui`] | their texts' and buttons' | yes |
 //! | | [`progress_ui`] | `ProgressIndicator`, with its value | no |
 //! | | [`placeholder`] | – | no |
-//! | your own widgets | [`focus_ring`], [`describe`] | what you say | – |
+//! | your own widgets | [`focus_ring`], [`describe`] | your choice | – |
 //!
-//! Whatever Tab reaches is pressed by Space and Enter, and shows a ring of two points in the accent while it has the
-//! keyboard.
-//! Lengths are logical points; colours are tokens, in [`Tone`]s whose pairs keep a contrast of 4.5:1 in both palettes.
-//! The widgets take the tokens from the context ([`tokens`]), so a switch between light and dark needs no code.
-//! They keep no state of their own but that of [`copy_ui`], wait for nothing and read no file.
+//! Space and Enter press each widget that Tab reaches; while it has the keyboard, it shows a ring of two points in
+//! the accent.
+//! Lengths are logical points; colours are tokens, in [`Tone`]s whose pairs have a contrast of 4.5:1 in each palette.
+//! The widgets read the tokens from the context ([`tokens`]), so a switch between light and dark needs no code.
+//! They have no state except that of [`copy_ui`], and neither block nor read files.
 //!
 //! ```
 //! use plugin_api::{egui, theme::{self, ErrorState, Tone}};
@@ -33,7 +33,7 @@
 //!     Ready(Vec<String>),
 //! }
 //!
-//! /// Returns true if the user wants to try again.
+//! /// Returns `true` if the user wants to try again.
 //! fn rows_ui(ui: &mut egui::Ui, rows: &Rows) -> bool {
 //!     match rows {
 //!         Rows::Loading(fraction) => {
@@ -80,7 +80,7 @@
 //! });
 //! ```
 //!
-//! `cargo run -p plugin-api --features egui --example gallery` shows all of them in each state.
+//! `cargo run -p plugin-api --features egui --example gallery` shows every widget in each state.
 
 mod button;
 mod card;

@@ -1,22 +1,22 @@
-//! Design tokens: the one place where colours, spacing, radii and type sizes are decided.
+//! Design tokens: the only definition of colours, spacing, radii and type sizes.
 //!
-//! Plain data without a toolkit.
-//! The host draws itself with them and hands them to every surface with each input, so that a
-//! theme switch reaches shell and remotes in one frame.
+//! They are plain data without a toolkit.
+//! The host draws itself with them and passes them to every surface with each input, so that a switch of the theme
+//! reaches shell and remotes in one frame.
 
 use abi_stable::StableAbi;
 
 /// An sRGB colour with straight alpha: red, green, blue, alpha.
 pub type Rgba = [u8; 4];
 
-/// Every value that the look of a surface depends on.
+/// The values that define the look of a surface.
 ///
 /// Lengths are logical points.
-/// Each text colour keeps a contrast of at least 4.5:1 on the ground that it is named for.
+/// Each text colour has a contrast of at least 4.5:1 to its ground.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, StableAbi)]
 pub struct Tokens {
-    /// Whether this is a dark palette.
+    /// Set for a dark palette.
     pub dark: bool,
     /// Ground of the main area.
     pub background: Rgba,
@@ -34,13 +34,13 @@ pub struct Tokens {
     pub text: Rgba,
     /// Secondary text.
     pub text_weak: Rgba,
-    /// The one accent: selection, links, the main series of a chart.
+    /// The only accent: selection, links, the main series of a chart.
     pub accent: Rgba,
     /// Text on `accent`.
     pub on_accent: Rgba,
     /// Ground of a selected entry.
     pub accent_weak: Rgba,
-    /// Text of something good.
+    /// Text of a success.
     pub success: Rgba,
     /// Ground under `success`.
     pub success_weak: Rgba,
@@ -52,7 +52,7 @@ pub struct Tokens {
     pub danger: Rgba,
     /// Ground under `danger`.
     pub danger_weak: Rgba,
-    /// A comparison series: visible beside `accent`, and quieter.
+    /// A comparison series of a chart: visible next to `accent`, and less prominent.
     pub ghost: Rgba,
     /// Spacing steps: 4, 8, 12, 16, 24, 32.
     pub space: [f32; 6],

@@ -1,8 +1,8 @@
-//! The contract's layout, as a text that is checked in: whoever changes it sees what hosts and remotes that
-//! are already built would no longer agree on.
+//! The contract's layout, as a text that is checked in: a change of it shows the difference to hosts and remotes
+//! that are already built.
 //!
-//! The text is made from the descriptions that `abi_stable` compares when a library is loaded, so no type that
-//! crosses can be forgotten.
+//! The text is made from the descriptions that `abi_stable` compares when a library is loaded, so it covers every
+//! type that crosses.
 #![cfg(target_pointer_width = "64")]
 
 use std::{
@@ -18,7 +18,7 @@ use abi_stable::{
 use plugin_api::abi::{ABI_REVISION, RemoteEntryRef};
 
 #[test]
-fn the_layout_is_that_of_its_revision() {
+fn layout_matches_its_revision() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/abi_layout.txt");
     let now = describe();
     if env::var_os("PULSE_BLESS").is_some() {
@@ -32,15 +32,15 @@ fn the_layout_is_that_of_its_revision() {
     assert!(
         known.lines().next() != now.lines().next(),
         "the contract's layout has changed, and its revision has not: bump ABI_REVISION in plugin-api/src/abi.rs, \
-         say in CHANGELOG.md what changed, then run this test with PULSE_BLESS=1\n{difference}"
+         state the change in CHANGELOG.md, then run this test with PULSE_BLESS=1\n{difference}"
     );
     panic!(
-        "the contract has a new revision: run this test with PULSE_BLESS=1 to write down its layout\n{difference}"
+        "the contract has a new revision: run this test with PULSE_BLESS=1 to record its layout\n{difference}"
     );
 }
 
 #[test]
-fn the_description_covers_what_crosses() {
+fn description_covers_types_that_cross() {
     let text = describe();
     for name in [
         "ClippedMesh",
@@ -64,13 +64,13 @@ fn the_description_covers_what_crosses() {
     ] {
         assert!(text.contains(&format!("::{name}: ")), "`{name}` is not described");
     }
-    // The rule that offsets are computed by, against the compiler.
+    // Checks the rule for offsets against the compiler.
     let offset = std::mem::offset_of!(plugin_api::abi::FrameInput, tokens);
     assert!(text.contains(&format!("\n{offset:>6} tokens: Tokens\n")), "{text}");
     assert!(text.contains(" meshes: RVec<ClippedMesh>\n"), "{text}");
 }
 
-/// Lines that only one of the two has.
+/// Returns the lines that only one of the two texts has.
 fn difference(known: &str, now: &str) -> String {
     let (before, after): (BTreeSet<_>, BTreeSet<_>) = (known.lines().collect(), now.lines().collect());
     let gone = before.difference(&after).map(|line| format!("- {line}\n"));
@@ -85,13 +85,13 @@ fn describe() -> String {
     format!("ABI revision {ABI_REVISION}\n\n{types}")
 }
 
-/// Describes the types of this package that `layout` leads to, by path and name.
+/// Describes the types of this package that `layout` refers to, by path and name.
 fn visit(layout: &'static TypeLayout, seen: &mut BTreeSet<usize>, out: &mut BTreeMap<String, String>) {
     if !seen.insert(std::ptr::from_ref(layout).addr()) {
         return;
     }
     let name = format!("{}::{}", layout.mod_path(), layout.full_type());
-    // Types of `abi_stable` are told apart by its own version, which is checked too.
+    // The version of `abi_stable`, which is checked, too, identifies its types.
     if layout.package() == "plugin-api" {
         let text = format!("{name}: {} bytes, aligned to {}\n", layout.size(), layout.alignment());
         out.insert(name, text + &fields(layout) + "\n");
@@ -115,14 +115,14 @@ fn fields(layout: &'static TypeLayout) -> String {
     match layout.data() {
         TLData::Struct { fields } => struct_fields(layout, fields),
         TLData::PrefixType(prefix) => struct_fields(layout, prefix.fields),
-        // Nothing that crosses is one; should it become so, its shape is part of the text.
+        // No type that crosses is one of these; the text would show a new one.
         TLData::Enum(_) | TLData::Union { .. } | TLData::Primitive(_) | TLData::Opaque => {
             format!("       {:?}\n", layout.data_discriminant())
         }
     }
 }
 
-/// Offset, name and type of each field, laid out as `repr(C)` and `repr(transparent)` say.
+/// Returns offset, name and type of each field, by the rules of `repr(C)` and `repr(transparent)`.
 fn struct_fields(layout: &'static TypeLayout, fields: TLFields) -> String {
     let mut end = 0_usize;
     let mut text = String::new();
@@ -146,7 +146,7 @@ fn type_of(field: &TLField) -> String {
     format!("fn({}){}", parameters.join(", "), returned.unwrap_or_default())
 }
 
-/// The type's name, with the types that it holds: `abi_stable` leaves those out.
+/// Returns the type's name with its type parameters, which `abi_stable` leaves out.
 fn shown(layout: &'static TypeLayout) -> String {
     let held: Vec<&str> = match layout.name() {
         "RVec" => vec!["buffer"],
@@ -160,11 +160,11 @@ fn shown(layout: &'static TypeLayout) -> String {
     let fields = layout.get_fields().into_iter().flat_map(|fields| fields.iter().collect::<Vec<_>>());
     let held: Vec<_> =
         fields.filter(|f| held.contains(&f.name())).map(|f| shown(pointee(f.layout()))).collect();
-    assert!(!held.is_empty(), "what `{}` holds is known: {:?}", layout.full_type(), layout.get_fields());
+    assert!(!held.is_empty(), "`{}` holds unknown types: {:?}", layout.full_type(), layout.get_fields());
     format!("{}<{}>", layout.name(), held.join(", "))
 }
 
-/// What a pointer points to, and anything else itself.
+/// Returns the target of a pointer; any other type itself.
 fn pointee(layout: &'static TypeLayout) -> &'static TypeLayout {
     match (layout.name(), layout.generics().type_params(), layout.get_fields().and_then(|fields| fields.get(0)))
     {

@@ -1,4 +1,4 @@
-//! The kit as a user of a keyboard, of a screen reader and of their eyes has it: through the gallery.
+//! The kit for users of keyboard, screen reader and display, tested by the gallery.
 #![cfg(feature = "egui")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use plugin_api::{
     tokens::{DARK, LIGHT},
 };
 
-#[allow(dead_code, unreachable_pub, reason = "a program of its own, whose window is not opened here")]
+#[allow(dead_code, unreachable_pub, reason = "a separate program, whose window is not opened here")]
 #[path = "../examples/gallery.rs"]
 mod gallery;
 
@@ -55,7 +55,7 @@ fn page(dark: bool) -> Page {
     page
 }
 
-/// Role and name of what has the keyboard, and its place.
+/// Returns role, name and place of the control in focus.
 fn focused(page: &Page) -> Option<(Role, String, Rect)> {
     let node = page.root().children_recursive().find(|node| node.accesskit_node().is_focused())?;
     Some((node.accesskit_node().role(), node.accesskit_node().label()?, node.rect()))
@@ -64,7 +64,7 @@ fn focused(page: &Page) -> Option<(Role, String, Rect)> {
 fn tab(page: &mut Page, modifiers: Modifiers) -> (Role, String, Rect) {
     page.key_press_modifiers(modifiers, Key::Tab);
     page.run();
-    focused(page).expect("Tab stops at a control that has a name")
+    focused(page).expect("Tab stops at a control with a name")
 }
 
 #[test]
@@ -81,17 +81,17 @@ fn tab_reaches_controls_in_order_and_back() {
 }
 
 #[test]
-fn focus_is_seen_on_every_control() {
+fn focus_is_visible_on_every_control() {
     for (dark, tokens) in [(false, LIGHT), (true, DARK)] {
         let mut page = page(dark);
         let accent = color(tokens.accent).to_array();
         let before = page.render().unwrap();
-        // egui's own.
+        // egui's own control, the check box.
         tab(&mut page, Modifiers::NONE);
         for _ in &STOPS[1..] {
             let (role, name, rect) = tab(&mut page, Modifiers::NONE);
             let after = page.render().unwrap();
-            // A ring of two points goes all around, here in one pixel a point.
+            // A ring of two points, here at one pixel a point.
             let ring = rect.expand(5.0);
             let (mut changed, mut outside) = (0.0, 0);
             for (x, y, pixel) in after.enumerate_pixels() {
@@ -186,7 +186,7 @@ fn copy_confirms_for_two_seconds() {
 }
 
 #[test]
-fn nothing_is_cut_or_covered_in_a_narrow_panel() {
+fn controls_stay_visible_in_a_narrow_panel() {
     for width in [480.0, 720.0, 960.0] {
         let mut page = page(false);
         page.set_size(egui::vec2(width, 2_000.0));

@@ -4,29 +4,29 @@
 
 use abi_stable::{StableAbi, std_types::RString};
 
-/// What went wrong inside a remote.
+/// An error inside a remote.
 #[repr(C)]
 #[derive(Clone, Debug, PartialEq, Eq, StableAbi)]
 pub struct RemoteError {
     /// Stable code, kebab-case: one of [`RemoteError`]'s constants, or the author's own.
     pub code: RString,
-    /// What happened, in a sentence.
+    /// Message for the user, in a sentence.
     pub message: RString,
     /// `file:line` where it happened, or empty.
     pub location: RString,
-    /// A backtrace, or empty.
+    /// The backtrace, or empty.
     pub backtrace: RString,
 }
 
 impl RemoteError {
     /// The remote panicked.
     pub const PANICKED: &'static str = "panicked";
-    /// There is no such expose.
+    /// The library has no expose of that name.
     pub const EXPOSE_UNKNOWN: &'static str = "expose-unknown";
     /// The author's code returned an error.
     pub const FAILED: &'static str = "failed";
 
-    /// An error without location and backtrace.
+    /// Returns an error without location and backtrace.
     pub fn new(code: &str, message: impl Into<RString>) -> Self {
         Self { code: code.into(), message: message.into(), location: RString::new(), backtrace: RString::new() }
     }

@@ -1,4 +1,4 @@
-//! What a surface answers with.
+//! The result of a surface for one frame.
 
 use abi_stable::{
     StableAbi,
@@ -7,41 +7,41 @@ use abi_stable::{
 
 use super::Rect;
 
-/// [`Frame::repaint_after`] of a surface that has nothing new until something happens.
+/// [`Frame::repaint_after`] of a surface that waits for the next event.
 pub const NEVER: u64 = u64::MAX;
 
-/// A complete picture of a surface, and what it asks of the platform.
+/// A complete picture of a surface, with its requests to the platform.
 ///
 /// Meshes and texture updates belong together: the host applies the updates, in order, before it paints the
 /// meshes, and never paints meshes of one frame with textures of another.
-/// A host takes every frame, because a later one may keep what an earlier one has brought.
+/// A host accepts every frame, because a later one may keep meshes of an earlier one.
 ///
 /// Coordinates are logical points with the origin at the slot's upper left corner.
 #[repr(C)]
 #[derive(Clone, Debug, Default, StableAbi)]
 pub struct Frame {
-    /// What is painted, back to front.
+    /// Meshes of the picture, back to front.
     pub meshes: RVec<ClippedMesh>,
-    /// Rectangles of layers that lie above the background (popups, tooltips, windows): they may leave the
-    /// slot, and take the pointer there.
+    /// Rectangles of layers above the background (popups, tooltips, windows): they may leave the slot, and capture
+    /// the pointer there.
     pub overlays: RVec<Rect>,
-    /// Changes of textures since the frame before.
+    /// Changes of textures since the previous frame.
     pub textures: RVec<TextureUpdate>,
-    /// What the platform is asked to do.
+    /// Requests to the platform.
     pub commands: RVec<Command>,
     /// Name of the pointer's cursor as in CSS (`default`, `pointer`, `text`, …).
     pub cursor: RString,
-    /// Where text is being edited, when it is.
+    /// Place of the text that is being edited, if there is any.
     pub ime: ROption<Ime>,
-    /// Whether a control of the surface wants the keyboard.
+    /// Set if a control of the surface wants the keyboard.
     pub wants_keyboard: bool,
-    /// Whether the picture stands in for one that is still being made: a host that has the picture of an
-    /// earlier generation goes on showing that one for a while.
+    /// Set if the picture is a placeholder for content that is still loading: a host that has the picture of an
+    /// earlier generation shows that for a while.
     pub placeholder: bool,
-    /// Nanoseconds until the surface wants to run again without anything having happened, or [`NEVER`].
+    /// Nanoseconds until the surface wants to run again without an event, or [`NEVER`].
     pub repaint_after: u64,
-    /// Accessibility nodes: an AccessKit `TreeUpdate` as JSON, or empty when they were not asked for or are those of
-    /// the frame before. A property with `null` in it (in place of a number that is none) is as if it were not set.
+    /// Accessibility nodes: an AccessKit `TreeUpdate` as JSON, or empty if they were not requested or are those of
+    /// the previous frame. A property that contains `null` (in place of NaN or infinity) counts as not set.
     pub access: RString,
 }
 
@@ -49,19 +49,18 @@ pub struct Frame {
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct ClippedMesh {
-    /// The surface's own name of the mesh, unlike that of every other mesh of the frame; 0 for one that will not
-    /// be kept.
+    /// The surface's id of the mesh, unique in the frame; 0 for a mesh that will not be kept.
     pub id: u64,
-    /// The mesh is the one of this name in the frame before, with the same vertices, indices and texture, which
-    /// are not said again.
+    /// Set if the mesh has the vertices, indices and texture of the mesh with this id in the previous frame; they are
+    /// not repeated.
     pub kept: bool,
-    /// What is painted outside of this is not seen.
+    /// The clip rectangle: only the part inside is painted.
     pub clip: Rect,
-    /// The surface's own name of the texture.
+    /// The surface's id of the texture.
     pub texture: u64,
-    /// Whether this belongs to a layer above the background: it may leave the slot.
+    /// Set if the mesh belongs to a layer above the background: it may leave the slot.
     pub overlay: bool,
-    /// Three indices into `vertices` for each triangle.
+    /// Indices into `vertices`, three for each triangle.
     pub indices: RVec<u32>,
     /// Corners.
     pub vertices: RVec<Vertex>,
@@ -87,21 +86,21 @@ unsafe impl bytemuck::Zeroable for Vertex {}
 unsafe impl bytemuck::Pod for Vertex {}
 const _: () = assert!(size_of::<Vertex>() == 20 && align_of::<Vertex>() == 4);
 
-/// One change of a texture.
+/// A change of a texture.
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct TextureUpdate {
-    /// The surface's own name of the texture.
+    /// The surface's id of the texture.
     pub texture: u64,
-    /// Drop the texture once this frame is no longer shown; every other field is without meaning.
+    /// Set to drop the texture once this frame is no longer shown; every other field is without meaning.
     pub free: bool,
-    /// Only the part at `pos` changes; otherwise the texture is made anew with `size`.
+    /// Set to change only the part at `pos`; otherwise the texture is made anew with `size`.
     pub partial: bool,
-    /// Where the texture is shown larger than it is: the nearest texel instead of interpolating.
+    /// Set to paint the nearest texel instead of interpolating when the texture is magnified.
     pub nearest: bool,
-    /// The same where it is shown smaller.
+    /// The same when it is minified.
     pub nearest_small: bool,
-    /// Beyond its edges: 0 the texels at the edge, 1 the texture again, 2 the texture mirrored.
+    /// Content beyond its edges: 0 the texels at the edge, 1 the texture repeated, 2 the texture mirrored.
     pub wrap: u8,
     /// Left and top of the part, in texels.
     pub pos: [u32; 2],
@@ -111,7 +110,7 @@ pub struct TextureUpdate {
     pub pixels: RVec<u8>,
 }
 
-/// What a [`Command`] asks for. A host skips kinds that it does not know.
+/// The kind of a [`Command`]. A host skips kinds that it does not know.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, StableAbi)]
 pub struct CommandKind(pub u32);
@@ -130,17 +129,17 @@ impl CommandKind {
     /// The user drags something out of the surface: `data` of the MIME type `text`, from now until the button
     /// is up.
     pub const DRAG: Self = Self(6);
-    /// Whether what is dragged over the surface would be taken (`flag`) where it is; until this says otherwise.
+    /// The surface would accept the drag at its current position (`flag`) or not; valid until the next of these.
     pub const DRAG_TAKEN: Self = Self(7);
     /// Paste from the clipboard, as with the keyboard.
     pub const PASTE: Self = Self(8);
 }
 
-/// One request to the platform.
+/// A request to the platform.
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct Command {
-    /// What is asked for.
+    /// Kind of the request.
     pub kind: CommandKind,
     /// New window (URL) or direction (focus).
     pub flag: bool,
@@ -148,18 +147,18 @@ pub struct Command {
     pub text: RString,
     /// Width and height of an image, in texels.
     pub size: [u32; 2],
-    /// An image, or what is dragged.
+    /// An image, or the content of a drag.
     pub data: RVec<u8>,
 }
 
 impl Command {
-    /// A command of `kind` with every other field zero or empty.
+    /// Returns a command of `kind` with every other field zero or empty.
     pub fn new(kind: CommandKind) -> Self {
         Self { kind, flag: false, text: RString::new(), size: [0; 2], data: RVec::new() }
     }
 }
 
-/// Where an input method puts its window.
+/// Place and purpose of the text field, for the window of an input method.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, StableAbi)]
 pub struct Ime {
@@ -167,8 +166,8 @@ pub struct Ime {
     pub field: Rect,
     /// The text cursor.
     pub cursor: Rect,
-    /// What is written: 0 text, 1 a password, 2 input of a terminal.
+    /// Kind of input: 0 text, 1 a password, 2 input of a terminal.
     pub purpose: u32,
-    /// What is not yet committed is to be given up.
+    /// Set to discard text that is not yet committed.
     pub interrupt: bool,
 }

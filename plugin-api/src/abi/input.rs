@@ -1,4 +1,4 @@
-//! What a host tells a surface with each frame.
+//! The input of a surface for one frame.
 
 use abi_stable::{
     StableAbi,
@@ -8,7 +8,7 @@ use abi_stable::{
 use super::Rect;
 use crate::tokens::Tokens;
 
-/// Everything that a surface may depend on for one frame.
+/// The complete input of a surface for one frame.
 ///
 /// Coordinates are logical points with the origin at the slot's upper left corner.
 #[repr(C)]
@@ -20,21 +20,21 @@ pub struct FrameInput {
     pub predicted_dt: f32,
     /// Width and height of the slot.
     pub size: [f32; 2],
-    /// The whole window, seen from the slot: popups may use it.
+    /// The complete window in coordinates of the slot: popups may use it.
     pub window: Rect,
     /// Physical pixels in a logical point.
     pub pixels_per_point: f32,
     /// Largest side of a texture, in texels.
     pub max_texture_side: u32,
-    /// Whether this surface owns the keyboard.
+    /// Set if this surface owns the keyboard.
     pub focused: bool,
-    /// Whether accessibility nodes are wanted.
+    /// Set if the host requests accessibility nodes.
     pub accessibility: bool,
     /// Bits of [`modifiers`].
     pub modifiers: u32,
     /// The look.
     pub tokens: Tokens,
-    /// What happened since the last frame, in order.
+    /// Events since the last frame, in order.
     pub events: RVec<Event>,
 }
 
@@ -48,11 +48,11 @@ pub mod modifiers {
     pub const SHIFT: u32 = 4;
     /// Command on macOS.
     pub const MAC_CMD: u32 = 8;
-    /// The platform's key for shortcuts: Command on macOS, Control elsewhere.
+    /// Command on macOS, Control elsewhere: the platform's key for shortcuts.
     pub const COMMAND: u32 = 16;
 }
 
-/// What an [`Event`] is. A surface skips kinds that it does not know.
+/// The kind of an [`Event`]. A surface skips kinds that it does not know.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, StableAbi)]
 pub struct EventKind(pub u32);
@@ -60,12 +60,12 @@ pub struct EventKind(pub u32);
 impl EventKind {
     /// The pointer is at `pos`.
     pub const POINTER_MOVED: Self = Self(1);
-    /// The pointer left the slot, or belongs to somebody else.
+    /// The pointer left the slot, or another surface captured it.
     pub const POINTER_GONE: Self = Self(2);
     /// Button `button` went down (`pressed`) or up at `pos`.
     pub const POINTER_BUTTON: Self = Self(3);
-    /// Scrolled by `delta`; `unit` is 0 for points, 1 for lines, 2 for pages; `phase` as for touch; `source` is 0
-    /// when it is not known, 1 for a wheel, 2 for fingers, 3 for the momentum that they leave.
+    /// Scrolled by `delta`; `unit` is 0 for points, 1 for lines, 2 for pages; `phase` as for touch; `source` is 0 for
+    /// unknown, 1 for a wheel, 2 for fingers, 3 for the momentum after them.
     pub const WHEEL: Self = Self(4);
     /// Zoom gesture; `value` is the factor.
     pub const ZOOM: Self = Self(5);
@@ -81,8 +81,7 @@ impl EventKind {
     pub const PASTE: Self = Self(10);
     /// The surface gained (`pressed`) or lost the keyboard.
     pub const FOCUS: Self = Self(11);
-    /// The input method shows `text` as not yet committed; `span` is the part of it that is at work, in
-    /// characters, or empty.
+    /// The input method shows `text` as not yet committed; `span` is its active part, in characters, or empty.
     pub const IME_PREEDIT: Self = Self(12);
     /// The input method committed `text`.
     pub const IME_COMMIT: Self = Self(13);
@@ -100,32 +99,32 @@ impl EventKind {
     pub const ROTATE: Self = Self(19);
     /// The pointing device moved by `delta`, without bounds and acceleration.
     pub const MOTION: Self = Self(20);
-    /// Something is dragged over the surface, at `pos`; `text` is its MIME type, and for `text/uri-list` (files)
-    /// `span` begins with their number. What it is, and which files, is known once it is dropped.
+    /// A drag is over the surface, at `pos`; `text` is its MIME type, and for `text/uri-list` (files) `span` begins
+    /// with their number. Its content, and the names of the files, come with [`DROP`](Self::DROP).
     pub const DRAG_OVER: Self = Self(21);
-    /// What was dragged over the surface is so no longer.
+    /// The drag over the surface left it or was cancelled.
     pub const DRAG_LEFT: Self = Self(22);
     /// `data` of the MIME type `text` was dropped at `pos`.
     pub const DROP: Self = Self(23);
-    /// What was dragged out of this surface was dropped where it was taken (`pressed`) or not.
+    /// The drag out of this surface ended; a drop zone accepted it (`pressed`) or not.
     pub const DRAG_ENDED: Self = Self(24);
-    /// The input method takes away text around the cursor: `span` characters before and after it.
+    /// The input method deletes text around the cursor: `span` characters before and after it.
     pub const IME_DELETE: Self = Self(25);
-    /// The keys of `modifiers`, and no others of those, are held from now on.
+    /// The modifier keys changed: exactly the keys of `modifiers` are held from now on.
     pub const MODIFIERS: Self = Self(26);
 }
 
-/// One thing that happened; which fields mean something is said at its [`EventKind`].
+/// An event; its [`EventKind`] defines which fields have a meaning.
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct Event {
-    /// What happened.
+    /// Kind of the event.
     pub kind: EventKind,
     /// Bits of [`modifiers`] at that moment.
     pub modifiers: u32,
-    /// Pressed rather than released, on rather than off.
+    /// Set for pressed rather than released, on rather than off.
     pub pressed: bool,
-    /// A key that repeats while it is held.
+    /// Set for a key that repeats while it is held.
     pub repeat: bool,
     /// Pointer button: 0 primary, 1 secondary, 2 middle, 3 and 4 extra.
     pub button: u8,
@@ -133,13 +132,13 @@ pub struct Event {
     pub unit: u8,
     /// Phase of a gesture.
     pub phase: u8,
-    /// What scrolls.
+    /// Device that scrolls.
     pub source: u8,
     /// Identity of a finger.
     pub id: u64,
     /// Identity of a touch device.
     pub device: u64,
-    /// Position.
+    /// Position, in points.
     pub pos: [f32; 2],
     /// Movement.
     pub delta: [f32; 2],
@@ -149,14 +148,14 @@ pub struct Event {
     pub span: [u32; 2],
     /// Name of a key, text, or a MIME type.
     pub text: RString,
-    /// Name of the key in this place of the keyboard, or empty.
+    /// Name of the key's place on the keyboard, or empty.
     pub physical: RString,
-    /// An image, or what is dragged.
+    /// An image, or the content of a drag.
     pub data: RVec<u8>,
 }
 
 impl Event {
-    /// An event of `kind` with every other field zero or empty.
+    /// Returns an event of `kind` with every other field zero or empty.
     pub fn new(kind: EventKind) -> Self {
         Self {
             kind,

@@ -1,7 +1,7 @@
 //! Remotes and surfaces as objects that cross, always behind a guard.
 //!
-//! An object that `abi_stable` makes ends the process when its value panics. So the traits that it is given are
-//! private, and the one value that implements them catches panics of the author's: see [`Guarded`].
+//! An object that `abi_stable` makes ends the process when its value panics. Therefore its traits are private, and
+//! only [`Guarded`], which catches the author's panics, implements them.
 
 // `#[sabi_trait]` generates unsafe shims; no unsafe code is written here by hand.
 #![allow(unsafe_code, non_camel_case_types)]
@@ -63,11 +63,11 @@ impl Surface_TO {
     }
 }
 
-/// An author's value, whose panics become errors; `None` once it has panicked in a frame or has come to its end.
+/// An author's value, whose panics become errors; `None` once it has panicked in a call or has ended.
 struct Guarded<T>(Option<T>);
 
 impl<T> Guarded<T> {
-    /// Calls the value, which is dropped when it panics: its state is unknown from then on.
+    /// Calls the value, and drops it if it panics, because its state is unknown then.
     fn call<R>(&mut self, f: impl FnOnce(&mut T) -> RResult<R, RemoteError>) -> RResult<R, RemoteError> {
         let Some(value) = &mut self.0 else {
             return RResult::RErr(gone());
@@ -82,7 +82,7 @@ impl<T> Guarded<T> {
         }
     }
 
-    /// Calls the value for the last time and drops it; the first thing that went wrong.
+    /// Calls the value for the last time and drops it; returns the first error.
     fn end(&mut self, last: impl FnOnce(&mut T) -> Result<(), RemoteError>) -> Result<(), RemoteError> {
         let Some(mut value) = self.0.take() else { return Ok(()) };
         let ended = guard(|| last(&mut value));
@@ -94,19 +94,19 @@ impl<T> Guarded<T> {
 }
 
 fn gone() -> RemoteError {
-    RemoteError::new(RemoteError::FAILED, "it has panicked before or has ended; press Retry to start it anew")
+    RemoteError::new(RemoteError::FAILED, "it has panicked before or has ended; press Retry to start it again")
 }
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        // Without `close` or `shutdown` there is no way to return an error.
+        // A drop without `close` or `shutdown` cannot return an error.
         let _ = self.end(|_| Ok(()));
     }
 }
 
 impl<T: Remote> RemoteObject for Guarded<T> {
     fn get(&mut self, expose: RStr<'_>, context: SurfaceContext) -> RResult<SurfaceBox, RemoteError> {
-        // A surface that does not open leaves the remote as it is.
+        // A surface that fails to open does not affect the remote.
         guard(|| match &mut self.0 {
             Some(remote) => remote.get(expose, context).into_result(),
             None => Err(gone()),

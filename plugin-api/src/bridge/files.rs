@@ -1,12 +1,12 @@
-//! Lists of files as they are dragged: `file:` addresses, one in a line (RFC 2483), with everything that an address
-//! may not contain percent-encoded (RFC 3986, 8089).
+//! Lists of dragged files: `file:` URIs, one on a line (RFC 2483), with other characters percent-encoded (RFC 3986,
+//! 8089).
 
 use std::path::{Path, PathBuf};
 
 /// The MIME type of such a list.
 pub const URI_LIST: &str = "text/uri-list";
 
-/// The list of these files.
+/// Returns the list of these files.
 pub fn files_to_uris<'a>(files: impl IntoIterator<Item = &'a Path>) -> String {
     let mut list = String::new();
     for file in files {
@@ -24,7 +24,7 @@ pub fn files_to_uris<'a>(files: impl IntoIterator<Item = &'a Path>) -> String {
     list
 }
 
-/// The files of a list; what is no address of a file of this computer is left out.
+/// Returns the files of a list; skips entries that are not files of this computer.
 pub fn files_from_uris(list: &str) -> Vec<PathBuf> {
     list.lines().filter(|line| !line.starts_with('#')).filter_map(file_from_uri).collect()
 }
@@ -34,7 +34,7 @@ fn file_from_uri(uri: &str) -> Option<PathBuf> {
     if !scheme.eq_ignore_ascii_case("file") {
         return None;
     }
-    // With an authority that is this computer, or without any.
+    // The authority is this computer, or absent.
     let path = match rest.strip_prefix("//") {
         Some(rest) => {
             let (host, _) = rest.split_once('/')?;
@@ -59,7 +59,7 @@ fn file_from_uri(uri: &str) -> Option<PathBuf> {
             bytes.push(byte);
         }
     }
-    // No path of a file has it, and what ends at it elsewhere would be another file.
+    // A path has no NUL, and code that stops at it would open another file.
     (!bytes.contains(&0)).then(|| path_from_bytes(bytes)).flatten()
 }
 
@@ -70,7 +70,7 @@ fn path_bytes(path: &Path) -> Vec<u8> {
 }
 
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere not every list of bytes is a path")]
+#[expect(clippy::unnecessary_wraps, reason = "on other systems not all bytes are a path")]
 fn path_from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;
     Some(std::ffi::OsString::from_vec(bytes).into())

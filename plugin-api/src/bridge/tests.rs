@@ -15,7 +15,7 @@ fn key() -> impl Strategy<Value = Key> {
     prop::sample::select(Key::ALL)
 }
 
-/// Texels without a colour in what cannot be seen of them, as every image that is premultiplied has them.
+/// Texels in which transparency has no colour, as in every premultiplied image.
 fn image() -> impl Strategy<Value = ColorImage> {
     (1_usize..4, 1_usize..4).prop_flat_map(|size| {
         let texel = prop_oneof![
@@ -28,9 +28,9 @@ fn image() -> impl Strategy<Value = ColorImage> {
 }
 
 fn ime() -> impl Strategy<Value = Egui> {
-    let at_work = prop::option::of((0_usize..20, 1_usize..20).prop_map(|(start, long)| start..start + long));
+    let active = prop::option::of((0_usize..20, 1_usize..20).prop_map(|(start, long)| start..start + long));
     let event = prop_oneof![
-        (any::<String>(), at_work)
+        (any::<String>(), active)
             .prop_map(|(text, active_range_chars)| ImeEvent::Preedit { text, active_range_chars }),
         any::<String>().prop_map(ImeEvent::Commit),
         (0_usize..99, 0_usize..99)
@@ -39,7 +39,7 @@ fn ime() -> impl Strategy<Value = Egui> {
     event.prop_map(Egui::Ime)
 }
 
-/// Any event that there is.
+/// Events of every kind.
 fn event() -> impl Strategy<Value = Egui> {
     let phase = || prop::sample::select(&PHASES[..]);
     prop_oneof![
@@ -77,7 +77,7 @@ fn event() -> impl Strategy<Value = Egui> {
     ]
 }
 
-/// `event` as one whose origin is elsewhere has it.
+/// Returns `event` with its position moved by `by`.
 fn moved(event: &Egui, by: Vec2) -> Egui {
     let mut event = event.clone();
     match &mut event {
@@ -92,24 +92,24 @@ fn moved(event: &Egui, by: Vec2) -> Egui {
 
 proptest! {
     #[test]
-    fn every_event_is_the_same_on_the_other_side(event in event(), origin in pos()) {
+    fn events_survive_the_crossing(event in event(), origin in pos()) {
         let crossed = event_to_abi(&event, origin.to_vec2()).as_ref().and_then(event_from_abi);
         prop_assert_eq!(crossed, Some(moved(&event, -origin.to_vec2())));
     }
 
     #[test]
-    fn translucent_texels_arrive_as_they_were_seen(texel in any::<[u8; 4]>()) {
+    fn translucent_texels_keep_their_look(texel in any::<[u8; 4]>()) {
         let [r, g, b, a] = texel;
         let image = ColorImage::filled([1, 1], Color32::from_rgba_unmultiplied(r, g, b, a));
         let (size, texels) = image_to_abi(&image);
-        let crossed = image_from_abi(size, &texels).expect("as many as there are");
+        let crossed = image_from_abi(size, &texels).expect("texels of this size");
         for (sent, came) in image.pixels[0].to_array().into_iter().zip(crossed.pixels[0].to_array()) {
             prop_assert!(sent.abs_diff(came) <= 1, "{:?} became {:?}", image.pixels, crossed.pixels);
         }
     }
 
     #[test]
-    fn whatever_a_host_says_is_an_event_or_none(
+    fn arbitrary_events_do_not_panic(
         (kind, bytes, span) in (0_u32..30, any::<[u8; 6]>(), any::<[u32; 2]>()),
         (pos, value, text) in (any::<[f32; 2]>(), any::<f32>(), any::<String>()),
     ) {
@@ -126,7 +126,7 @@ proptest! {
 
     #[test]
     #[cfg(unix)]
-    fn every_path_is_the_same_on_the_other_side(names in prop::collection::vec("/[^\0]{0,12}", 0..4)) {
+    fn paths_survive_the_crossing(names in prop::collection::vec("/[^\0]{0,12}", 0..4)) {
         let paths: Vec<std::path::PathBuf> = names.iter().map(Into::into).collect();
         let list = files_to_uris(paths.iter().map(AsRef::as_ref));
         prop_assert!(list.is_ascii() && !list.contains(' '));
@@ -134,14 +134,14 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_list_says_is_files_or_none(list in any::<String>(), tail in "[a-z0-9%/]{0,8}") {
+    fn arbitrary_lists_do_not_panic(list in any::<String>(), tail in "[a-z0-9%/]{0,8}") {
         files_from_uris(&list);
         files_from_uris(&format!("file://{tail}"));
     }
 }
 
 #[test]
-fn an_image_has_as_many_texels_as_it_says() {
+fn image_with_wrong_size_is_rejected() {
     for (size, bytes) in [([2, 2], 15), ([2, 2], 17), ([u32::MAX; 2], 4), ([0, 0], 4)] {
         assert_eq!(image_from_abi(size, &vec![0; bytes]), None, "{size:?} of {bytes} bytes");
     }
@@ -156,7 +156,7 @@ fn lists_of_other_programs_are_read() {
 }
 
 #[test]
-fn every_key_and_cursor_has_a_name_that_leads_back() {
+fn names_of_keys_and_cursors_round_trip() {
     for key in Key::ALL {
         assert_eq!(Key::from_name(key.name()), Some(*key));
     }
@@ -169,7 +169,7 @@ fn every_key_and_cursor_has_a_name_that_leads_back() {
 }
 
 #[test]
-fn what_is_not_known_is_skipped() {
+fn unknown_values_are_skipped() {
     assert_eq!(event_from_abi(&Event::new(EventKind(9_999))), None);
     assert_eq!(event_from_abi(&Event { text: "NoSuchKey".into(), ..Event::new(EventKind::KEY) }), None);
     assert_eq!(cursor_icon("no-such-cursor"), CursorIcon::Default);

@@ -1,4 +1,4 @@
-//! Dragging out of a surface and into it, from other remotes' surfaces and from other programs.
+//! Drag and drop: out of a surface and into it, between remotes and from other programs.
 
 use std::{
     fmt::{self, Debug},
@@ -16,20 +16,20 @@ use crate::{
     bridge::{URI_LIST, files_from_uris},
 };
 
-/// Files that egui code is shown to be held above it.
+/// Maximum number of files of a drag in egui's `hovered_files`.
 const MOST_FILES: u32 = 1_000;
 
-/// What was dropped on a surface.
+/// The item that was dropped on a surface.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Dropped {
-    /// Its MIME type.
+    /// MIME type of the data.
     pub mime: String,
-    /// It.
+    /// Content of the item.
     pub data: Vec<u8>,
 }
 
 impl Dropped {
-    /// The files that it names, when its MIME type is `text/uri-list`.
+    /// Returns the listed files if the MIME type is `text/uri-list`, else an empty list.
     pub fn files(&self) -> Vec<PathBuf> {
         let list = (self.mime == URI_LIST).then(|| String::from_utf8_lossy(&self.data));
         list.map_or_else(Vec::new, |list| files_from_uris(&list))
@@ -42,22 +42,22 @@ impl Debug for Dropped {
     }
 }
 
-/// What is dragged over a surface and out of it.
+/// The drags over a surface and out of it.
 #[derive(Default)]
 pub(super) struct Drags {
-    /// The position of a drag over the surface, and its item, without the data.
+    /// Position of the drag over the surface, and its item without the data.
     over: Option<(Pos2, Dropped)>,
-    /// The number of files in the drag.
+    /// Number of files in the drag.
     files: u32,
-    /// What was dropped in this frame, until somebody takes it.
+    /// Position and item of a drop in this frame, until a zone accepts it.
     dropped: Option<(Pos2, Dropped)>,
-    /// Somebody would take what is held, in this frame.
+    /// Set if a zone would accept the drag, in this frame.
     wanted: bool,
-    /// The host was told so.
-    told: bool,
-    /// The widget that is dragged.
+    /// Value of `wanted` that was last sent to the host.
+    reported: bool,
+    /// Id of the widget that is dragged out.
     source: Option<Id>,
-    /// What was dragged was dropped in this frame, and taken or not.
+    /// Result of a drag out that ended in this frame: accepted or not.
     ended: Option<bool>,
     started: Vec<Command>,
 }
@@ -76,8 +76,8 @@ impl egui::DroppedFile for File {
 }
 
 impl Drags {
-    /// Takes what the host tells; files are also in `raw`, where egui code looks for them.
-    pub(super) fn hear(&mut self, events: &[Event], raw: &mut RawInput) {
+    /// Handles the host's events; also adds files to `raw`, for code that reads them from egui.
+    pub(super) fn on_events(&mut self, events: &[Event], raw: &mut RawInput) {
         (self.dropped, self.wanted, self.ended) = (None, false, None);
         for event in events {
             let thing = || Dropped { mime: event.text.to_string(), data: event.data.to_vec() };
@@ -86,9 +86,9 @@ impl Drags {
                     self.over = Some((event.pos.into(), thing()));
                     self.files = if event.text == URI_LIST { event.span[0].min(MOST_FILES) } else { 0 };
                 }
-                EventKind::DRAG_LEFT => (self.over, self.told) = (None, false),
+                EventKind::DRAG_LEFT => (self.over, self.reported) = (None, false),
                 EventKind::DROP => {
-                    (self.over, self.told) = (None, false);
+                    (self.over, self.reported) = (None, false);
                     let dropped = thing();
                     let handle = |file| Arc::new(File(file)) as egui::DroppedFileHandle;
                     raw.dropped_files.extend(dropped.files().into_iter().map(handle));
@@ -102,23 +102,24 @@ impl Drags {
         raw.hovered_files.extend((0..held).map(|_| HoveredFile::default()));
     }
 
-    /// Tells the host what is dragged from now on, and whether what is held would be taken.
-    pub(super) fn tell(&mut self, commands: &mut RVec<Command>) {
+    /// Sends the host the drags that started, and any change in whether a zone would accept the drag.
+    pub(super) fn send_commands(&mut self, commands: &mut RVec<Command>) {
         commands.extend(self.started.drain(..));
         let wanted = self.wanted && self.over.is_some();
-        if mem::replace(&mut self.told, wanted) != wanted {
+        if mem::replace(&mut self.reported, wanted) != wanted {
             commands.push(Command { flag: wanted, ..Command::new(CommandKind::DRAG_TAKEN) });
         }
     }
 }
 
 impl Cx {
-    /// Lets people drag `response`, which senses drags, out of this surface: onto drop zones of other remotes and of
-    /// this one.
+    /// Lets the user drag `response`, which senses drags, out of this surface: onto drop zones of this remote and of
+    /// others.
     ///
-    /// `bytes` is called once, when the drag begins, and gives what is dragged, of the MIME type `mime`: not
-    /// `text/uri-list`, which stands for files that the user takes from another program.
-    /// In the frame in which it has come to an end, this says whether it was taken; what moves goes then.
+    /// `bytes` is called once, when the drag starts, and returns the content, of the MIME type `mime`. The type must
+    /// not be `text/uri-list`, which is for files from other programs.
+    /// In the frame in which the drag ends, returns `Some(true)` if a zone accepted the item (remove it then if it
+    /// moves), else `Some(false)`. Returns `None` in every other frame.
     ///
     /// ```
     /// use plugin_api::{Cx, egui};
@@ -150,12 +151,12 @@ impl Cx {
         ended
     }
 
-    /// Takes what is dropped on `response` and is of one of these MIME types, in the frame in which it is.
+    /// Makes `response` a drop zone for these MIME types; returns the item in the frame in which it is dropped.
     ///
-    /// Files of other programs are of the type `text/uri-list`; where a zone takes them, they are in egui's
-    /// `hovered_files` and `dropped_files` too; while they are held, only their number is known.
-    /// While something is held above it that it would take, the zone is framed.
-    /// Of zones within each other, call this for the inner one first.
+    /// Files of other programs are of the type `text/uri-list`. If a zone accepts them, they are also in egui's
+    /// `dropped_files`, and before the drop in `hovered_files`, where only their number is known.
+    /// The zone is framed while a drag that it would accept is over it.
+    /// For nested zones, call this for the inner one first.
     ///
     /// ```
     /// use plugin_api::{Cx, egui};

@@ -1,4 +1,4 @@
-//! `export!`: everything that makes a crate a remote.
+//! `export!`, which makes a crate a remote.
 
 use super::Cx;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     shared::{InstallError, Interface},
 };
 
-/// An expose of a remote: its name and how a surface of it is made.
+/// An expose of a remote: its name and the function that opens a surface.
 #[derive(Clone, Copy)]
 pub struct ExposeEntry {
     /// Name, as in the manifest.
@@ -18,18 +18,18 @@ pub struct ExposeEntry {
 /// A shared crate that a remote links.
 #[derive(Clone, Copy)]
 pub struct SharedEntry {
-    /// The remote's own copy.
+    /// Returns the remote's own copy.
     pub module: fn() -> SharedModule,
-    /// Points the remote's facade at what the host assigned.
+    /// Points the remote's facade at the interface that the host assigned.
     pub install: fn(&[Interface]) -> Result<(), InstallError>,
     /// Delivers changes.
     pub changed: fn(),
-    /// Lets go of the provider.
+    /// Releases the provider.
     pub uninstall: fn(),
 }
 
 impl SharedEntry {
-    /// The entry of `C`.
+    /// Returns the entry of `C`.
     pub const fn of<C>() -> Self
     where
         C: crate::shared::SharedCrate,
@@ -44,8 +44,7 @@ impl SharedEntry {
     }
 }
 
-/// Makes the crate a remote: embeds its manifest, checks it against the crates that are linked, and exports
-/// the entry point.
+/// Makes the crate a remote: embeds its manifest, checks it against the linked crates, and exports the entry point.
 ///
 /// The versions in the manifest are compared with those of the crates at compile time.
 /// The manifest's path starts at the folder of the source file, as in `include_str!`.
@@ -93,7 +92,7 @@ macro_rules! export {
             );)*
         };
 
-        /// The entry point, for a host that links this crate instead of loading it.
+        /// Returns the entry point, for a host that links this crate instead of loading it.
         pub fn remote_entry() -> $crate::abi::RemoteEntryRef {
             struct This;
             impl $crate::entry::Library for This {

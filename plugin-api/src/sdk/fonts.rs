@@ -1,11 +1,11 @@
-//! Characters that none of the host's fonts has.
+//! Fonts of the system for characters that the host's fonts lack.
 
 use abi_stable::std_types::RStr;
 use egui::{FallbackRequest, FontInsert, FontProvider};
 
 use crate::{abi::Services, theme};
 
-/// Asks the host for a font of the system, on the remote's thread; egui remembers what it was told.
+/// Provider that asks the host for a font of the system, on the remote's thread; egui caches the answers.
 pub(super) struct HostFonts(pub(super) Services);
 
 impl FontProvider for HostFonts {

@@ -1,11 +1,9 @@
-//! egui's memory of a surface, for the next generation of it: where things are scrolled to, what is open, where
-//! windows lie, where the text cursor stands, and what has the focus.
+//! egui's memory of a surface, for its next generation: scroll offsets, open headers, places of windows, the text
+//! cursor, and the focus.
 //!
-//! egui files every value under a hash of its id and of its type's `TypeId`, and the latter is another one in
-//! the build of another compiler.
-//! So the types that egui keeps are named beside the values, and a reader puts its own `TypeId` in the place of
-//! the writer's; values of types without a name are taken over as they are, and egui drops what it cannot
-//! decode.
+//! egui stores every value under a hash of its id and of its type's `TypeId`, which differs between compilers.
+//! Therefore the names of egui's types are saved with the values, and a reader replaces the writer's `TypeId`s by its
+//! own. Values of types without a name are restored unchanged, and egui drops those that it cannot decode.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -15,31 +13,31 @@ use egui::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The longest memory that is handed over, in bytes: what is longer was not made by people's clicks.
+/// Limit of the memory that is carried over, in bytes; far more than the user's actions produce.
 const LIMIT: usize = 1 << 20;
 
-/// What a surface's egui remembers, ready to be put back.
-pub(super) struct Remembered {
+/// The saved memory of a surface's egui, ready to be restored.
+pub(super) struct SavedMemory {
     memory: Memory,
     scrolled: Vec<Id>,
     focus: Option<Id>,
 }
 
-/// The written form. Fields that are missing or that nobody knows are skipped.
+/// The written form. Missing and unknown fields are skipped.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Written {
-    /// What an id of a known name is here: egui's hash differs between processors and versions.
+    /// Result of [`probe`] in the writer: egui's hash differs between processors and versions.
     ids: u64,
     /// `TypeId`s by [`kinds`]'s names.
     kinds: BTreeMap<String, u64>,
     data: Vec<(u64, Element)>,
-    /// [`Memory`] without its data, in RON, because its maps have keys that JSON does not know.
+    /// [`Memory`] without its data, in RON, because its maps have keys that JSON does not allow.
     areas: String,
     focus: Option<Id>,
 }
 
-/// One value of an [`IdTypeMap`], as egui writes it.
+/// A value of an [`IdTypeMap`], as egui writes it.
 #[derive(Serialize, Deserialize)]
 struct Element {
     type_id: u64,
@@ -47,7 +45,7 @@ struct Element {
     generation: usize,
 }
 
-/// What `ctx` remembers, as text; `None` when that is too much to be handed over.
+/// Returns the memory of `ctx` as text; `None` if it is longer than [`LIMIT`].
 pub(super) fn save(ctx: &Context) -> Option<String> {
     let written = ctx.memory_mut(|memory| {
         let data = std::mem::take(&mut memory.data);
@@ -64,12 +62,12 @@ pub(super) fn save(ctx: &Context) -> Option<String> {
     serde_json::to_string(&written).ok().filter(|text| text.len() <= LIMIT)
 }
 
-impl Remembered {
-    /// Reads what [`save`] wrote in this or another build; what is not understood is left out.
+impl SavedMemory {
+    /// Reads the text that [`save`] wrote in this or another build; leaves out unknown parts.
     pub(super) fn read(text: &str) -> Option<Self> {
         let fits = Some(text).filter(|text| text.len() <= LIMIT)?;
         let written: Written = serde_json::from_str(fits).ok()?;
-        // With other ids nothing would be found, and all of it would be carried along for ever.
+        // With other ids egui would find nothing, and the data would be carried along forever.
         (written.ids == probe()).then(|| Self::translate(written))
     }
 
@@ -80,7 +78,7 @@ impl Remembered {
         for (key, element) in &mut data {
             let name = written.kinds.iter().find(|(_, id)| **id == element.type_id).map(|(name, _)| name);
             let Some((name, id)) = name.and_then(|name| here.get_key_value(name.as_str())) else { continue };
-            // egui's key is the id and the type's, one upon the other.
+            // egui's key is the id XOR the type's id.
             let widget = *key ^ element.type_id;
             (*key, element.type_id) = (widget ^ id, *id);
             if *name == "scroll" {
@@ -92,18 +90,18 @@ impl Remembered {
         Self { memory, scrolled, focus: written.focus }
     }
 
-    /// Puts all of it into a context that has not drawn yet.
+    /// Restores everything in a context that has not drawn yet.
     pub(super) fn put(&self, ctx: &Context) {
         ctx.memory_mut(|memory| {
             let mut restored = self.memory.clone();
             std::mem::swap(&mut restored.options, &mut memory.options);
             *memory = restored;
         });
-        self.put_again(ctx);
+        self.restore_focus_and_scroll(ctx);
     }
 
-    /// Puts back what a picture without the content takes away: how far it is scrolled, and the focus.
-    pub(super) fn put_again(&self, ctx: &Context) {
+    /// Restores the state that a picture without content resets: scroll offsets and the focus.
+    pub(super) fn restore_focus_and_scroll(&self, ctx: &Context) {
         let mut data = self.memory.data.clone();
         for id in &self.scrolled {
             if let Some(state) = data.get_persisted::<scroll_area::State>(*id) {
@@ -116,12 +114,12 @@ impl Remembered {
     }
 }
 
-/// Every value that egui would write.
+/// Returns every value that egui would write.
 fn elements(data: &IdTypeMap) -> Vec<(u64, Element)> {
     serde_json::to_value(data).and_then(serde_json::from_value).unwrap_or_default()
 }
 
-/// The types that egui keeps values of, by names of our own, and their `TypeId`s in this build.
+/// Returns the `TypeId`s in this build of the types that egui stores, by names that this crate defines.
 fn kinds() -> &'static BTreeMap<&'static str, u64> {
     static KINDS: OnceLock<BTreeMap<&'static str, u64>> = OnceLock::new();
     KINDS.get_or_init(|| {
@@ -144,11 +142,12 @@ fn kinds() -> &'static BTreeMap<&'static str, u64> {
     })
 }
 
+/// Returns the hash of a fixed id, which is equal in builds whose ids are compatible.
 fn probe() -> u64 {
     Id::NULL.with("pulse").with(1_u32).value()
 }
 
-/// The id with this value; there is none of 0.
+/// Returns the `Id` with this raw value; `None` for 0.
 fn id_of(value: u64) -> Option<Id> {
     serde_json::from_value(value.into()).ok()
 }

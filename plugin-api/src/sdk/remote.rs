@@ -1,4 +1,4 @@
-//! The container of a remote: shared crates in, surfaces out.
+//! The remote that `export!` makes: installs the shared crates and opens surfaces.
 
 use std::{path::PathBuf, rc::Rc};
 
@@ -11,7 +11,7 @@ use crate::{
     guard::{catch, guard},
 };
 
-/// [`entry::Library::init`] for the remotes that `export!` makes.
+/// Implements [`entry::Library::init`] for the remotes that `export!` makes.
 pub fn init(
     context: InitContext,
     manifest: &'static str,
@@ -39,12 +39,12 @@ pub fn init(
     }))
 }
 
-/// Releases every provider, whatever one of the crates does; the first panic.
+/// Releases every provider, even if a crate panics; returns the first panic.
 fn uninstall(shared: &[SharedEntry]) -> Result<(), RemoteError> {
     shared.iter().map(|entry| catch(entry.uninstall)).fold(Ok(()), Result::and)
 }
 
-/// The version in a manifest, which was checked when the remote was built.
+/// Returns the version in a manifest, which `export!` checked at compile time.
 fn version(manifest: &str) -> String {
     #[derive(Default, serde::Deserialize)]
     struct Versioned {
@@ -71,8 +71,8 @@ impl Remote for Container {
                 RemoteError::new(
                     RemoteError::EXPOSE_UNKNOWN,
                     format!(
-                        "the library has no expose `{expose}`; name it in `export!` or take it out of the manifest, \
-                         and build the remote again; the library has {}",
+                        "the library has no expose `{expose}`; add it to `export!` or remove it from the manifest, \
+                         then rebuild the remote; the library has {}",
                         known.join(", ")
                     ),
                 )

@@ -14,7 +14,7 @@ use egui::{Context, Pos2, RawInput, Rect, UiBuilder, Vec2, ViewportId};
 
 use super::{
     Cx, Expose, Look,
-    memory::{self, Remembered},
+    memory::{self, SavedMemory},
     state::{self, Saved},
 };
 use crate::{
@@ -32,8 +32,8 @@ mod picture;
 mod platform;
 mod scroll;
 
-use focus::{Edges, Turns};
-use input::{is_deed, raw_input};
+use focus::{Edges, PendingEvents};
+use input::{is_user_action, raw_input};
 use picture::{Pictures, floats, inside_shapes, keep_windows_in, overlays, texture_updates};
 use platform::platform;
 use scroll::Scrolling;
@@ -45,11 +45,11 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         ROption::RSome(Ok(saved)) => (Some(saved), None),
         ROption::RSome(Err(error)) => (None, Some(state::failed(&error, "", cx.version()))),
     };
-    let carried = saved.as_ref().and_then(|saved| Remembered::read(saved.memory()?));
+    let carried = saved.as_ref().and_then(|saved| SavedMemory::read(saved.memory()?));
     let ctx = Context::default();
     ctx.set_embed_viewports(true);
     ctx.options_mut(|o| o.zoom_with_keyboard = false);
-    // Before the fonts: they wait in the memory that this replaces.
+    // Before the fonts, which wait in the memory that this replaces.
     if let Some(carried) = &carried {
         carried.put(&ctx);
     }
@@ -60,7 +60,7 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
     ctx.set_request_repaint_callback({
         let (wake, services, id) = (Arc::clone(&wake), cx.services.clone(), context.id);
         move |info| {
-            // Inside of a frame, the frame itself says when it wants the next.
+            // A running frame itself states when it wants the next one.
             if wake.running.load(Ordering::Acquire) {
                 wake.asked.fetch_or(info.delay.is_zero(), Ordering::AcqRel);
             } else {
@@ -84,7 +84,7 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
         expose: Some(expose),
         cx,
         wake,
-        turns: Turns::default(),
+        turns: PendingEvents::default(),
         scrolling: Scrolling::default(),
         pictures: Pictures::default(),
         resumes: carried.is_some(),
@@ -93,10 +93,12 @@ pub fn open<E: Expose>(cx: Cx, context: &SurfaceContext, fonts: &[Font]) -> Resu
     Ok(entry::surface(surface))
 }
 
-/// Whether a repaint was asked for, and by whom.
+/// Requests of egui for a repaint.
 #[derive(Default)]
 struct Wake {
+    /// Set while a frame runs.
     running: AtomicBool,
+    /// Set if an immediate repaint was requested while the frame ran.
     asked: AtomicBool,
 }
 
@@ -106,12 +108,12 @@ struct EguiSurface<E> {
     expose: Option<E>,
     cx: Cx,
     wake: Arc<Wake>,
-    turns: Turns,
+    turns: PendingEvents,
     scrolling: Scrolling,
     pictures: Pictures,
-    /// What the earlier generation's egui remembered, until there is a picture that it is for.
-    carried: Option<Remembered>,
-    /// Whether the next frame follows on one of an earlier generation, with nothing but stand-ins between them.
+    /// Memory of the earlier generation's egui, until there is a picture with content.
+    carried: Option<SavedMemory>,
+    /// Set while no picture with content has followed those of an earlier generation.
     resumes: bool,
 }
 
@@ -123,7 +125,7 @@ impl<E: Expose> Surface for EguiSurface<E> {
         self.wake.running.store(false, Ordering::Release);
         let asked = self.wake.asked.swap(false, Ordering::AcqRel);
         match &mut result {
-            // Another thread asked while the frame ran, and egui took no notice.
+            // Another thread requested it while the frame ran, and egui ignored it.
             Ok(frame) if asked && frame.repaint_after == NEVER => frame.repaint_after = 0,
             Ok(frame) if self.turns.remain() => frame.repaint_after = 0,
             Ok(_) => {}
@@ -151,7 +153,7 @@ impl<E: Expose> Surface for EguiSurface<E> {
 }
 
 impl<E: Expose> EguiSurface<E> {
-    /// After a panic: the author's value is not run again, and its own panic on drop changes nothing.
+    /// Drops the author's value after a panic, and ignores a second panic.
     fn drop_expose(&mut self) {
         let expose = self.expose.take();
         let _ = guard(|| {
@@ -179,20 +181,20 @@ impl<E: Expose> EguiSurface<E> {
         }
         let slot = Rect::from_min_size(Pos2::ZERO, Vec2::from(input.size));
         let mut inside = 0;
-        *carried = carried.take().filter(|_| !input.events.iter().any(is_deed));
+        *carried = carried.take().filter(|_| !input.events.iter().any(is_user_action));
         if let Some(carried) = carried {
-            carried.put_again(ctx);
+            carried.restore_focus_and_scroll(ctx);
         }
         let mut raw = raw_input(ctx, input);
-        cx.drags.borrow_mut().hear(&input.events, &mut raw);
+        cx.drags.borrow_mut().on_events(&input.events, &mut raw);
         let edges = Edges::new();
-        edges.lead_in(ctx, input);
+        edges.enter(ctx, input);
         scrolling.begin(ctx, &raw.events);
         let mut pass = |raw| {
             ctx.run_ui(raw, |ui| {
                 ui.scope_builder(UiBuilder::new().max_rect(slot), |ui| {
                     ui.set_clip_rect(slot);
-                    // A pass may be thrown away and run again.
+                    // egui may discard a pass and run it again.
                     cx.loading.set(false);
                     edges.begin(ui.ctx());
                     expose.ui(ui, cx);
@@ -204,8 +206,8 @@ impl<E: Expose> EguiSurface<E> {
             })
         };
         let mut output = if *resumes {
-            // egui measures a window before it shows it, and then fades it in; but people have it before their
-            // eyes already. So it was measured a second ago.
+            // egui measures a window before it shows it, and then fades it in, but the user sees it already.
+            // So it is measured a second earlier.
             let now = RawInput { events: Vec::new(), ..raw.clone() };
             raw.time = raw.time.map(|time| time - 1.0);
             let mut output = pass(raw);
@@ -233,12 +235,12 @@ impl<E: Expose> EguiSurface<E> {
         if scrolling.end(ctx, &output.platform_output) {
             frame.repaint_after = 0;
         }
-        if let Some(flag) = edges.led_out(ctx) {
+        if let Some(flag) = edges.left(ctx) {
             turns.leave();
             frame.commands.push(Command { flag, ..Command::new(CommandKind::FOCUS_LEFT) });
         }
         frame.meshes = pictures.draw(ctx, shapes, inside, ppp);
-        if pictures.has_lost_a_callback() {
+        if pictures.take_callback_warning() {
             cx.services.log(
                 2,
                 module_path!().into(),
@@ -247,7 +249,7 @@ impl<E: Expose> EguiSurface<E> {
                     .into(),
             );
         }
-        cx.drags.borrow_mut().tell(&mut frame.commands);
+        cx.drags.borrow_mut().send_commands(&mut frame.commands);
         platform(&mut frame, ctx, output);
         Ok(frame)
     }

@@ -6,7 +6,7 @@ use super::{Tone, color, focus_ring, line, node::rename, tokens};
 
 /// A button of the kit, to be shown with [`Ui::add`] or [`Ui::add_enabled`].
 ///
-/// Role `Button`, named by its text; Space and Enter press it, and it shows where the keyboard is.
+/// Role `Button`, named by its text; Space and Enter press it, and it shows the keyboard focus.
 #[must_use = "a button is shown by `ui.add`"]
 pub struct Button {
     text: RichText,
@@ -23,12 +23,12 @@ enum Shape {
     Pill(Tone),
 }
 
-/// Returns the button of a card that most users press, filled with the accent: one in a card.
+/// Returns the main button of a card, filled with the accent; a card has at most one.
 pub fn primary(text: impl Into<RichText>) -> Button {
     Button { text: text.into(), shape: Shape::Primary, name: None }
 }
 
-/// Returns a button for what is done less often than the [`primary`] one.
+/// Returns a button for an action that is less frequent than the [`primary`] one.
 pub fn secondary(text: impl Into<RichText>) -> Button {
     Button { text: text.into(), shape: Shape::Secondary, name: None }
 }
@@ -38,7 +38,7 @@ pub fn small(text: impl Into<RichText>) -> Button {
     Button { text: text.into(), shape: Shape::Small, name: None }
 }
 
-/// Returns a button that looks like its text until the pointer or the keyboard is on it.
+/// Returns a button that looks like plain text until the pointer or the keyboard focus is on it.
 pub fn quiet(text: impl Into<RichText>) -> Button {
     Button { text: text.into(), shape: Shape::Quiet, name: None }
 }
@@ -49,9 +49,9 @@ pub fn pill_button(text: impl Into<RichText>, tone: Tone) -> Button {
 }
 
 impl Button {
-    /// Gives the button an accessible name that tells it from others of the same text: "Enable Analytics".
+    /// Sets an accessible name that distinguishes the button from others with the same text: "Enable Analytics".
     ///
-    /// It should begin with the visible text, which is what a user of speech input says.
+    /// It should begin with the visible text, which a user of speech input speaks.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -75,7 +75,7 @@ impl Widget for Button {
         let of = egui::Button::new;
         let button = match self.shape {
             Shape::Primary => {
-                // As wide as egui's edge in this state, or the button would change its size.
+                // The width of egui's edge in this state; with another one the button would change its size.
                 let known = ui.ctx().read_response(ui.next_auto_id());
                 let state = known.map_or(ui.visuals().widgets.inactive, |known| *ui.style().interact(&known));
                 let edge = Stroke::new(state.bg_stroke.width, color(t.accent));
@@ -93,14 +93,14 @@ impl Widget for Button {
             rename(&response, name);
         }
         if matches!(self.shape, Shape::Primary) {
-            // egui's own is an edge in the accent, which is not seen around the accent.
+            // egui marks the focus by an edge in the accent, which is invisible around the accent.
             focus_ring(ui, &response, t.radius[0], StrokeKind::Outside);
         }
         response
     }
 }
 
-/// Shows a button that copies what `text` returns, and reads "Copied" for two seconds after that.
+/// Shows a button that copies the result of `text`, and reads "Copied" for the next two seconds.
 pub fn copy_ui(ui: &mut Ui, button: Button, text: impl FnOnce() -> String) -> Response {
     const CONFIRMED: f64 = 2.0;
     let name = button.name.as_deref().unwrap_or_else(|| button.text.text());

@@ -1,4 +1,4 @@
-//! Cards: the ground that belongs together.
+//! Cards: a ground for content that belongs together.
 
 use egui::{CursorIcon, Frame, Id, Rect, Response, Sense, Stroke, StrokeKind, Ui, accesskit::Role};
 
@@ -14,7 +14,7 @@ pub fn card(tokens: &Tokens) -> Frame {
         .inner_margin(tokens.space[3])
 }
 
-/// Shows `content` in a card as wide as there is space.
+/// Shows `content` in a card of the available width.
 pub fn card_ui<R>(ui: &mut Ui, content: impl FnOnce(&mut Ui) -> R) -> R {
     let wide = |ui: &mut Ui| {
         ui.set_width(ui.available_width());
@@ -30,9 +30,9 @@ pub fn paint_card(ui: &Ui, rect: Rect) {
     ui.painter().rect(rect, t.radius[1], color(t.card), border, StrokeKind::Inside);
 }
 
-/// Makes `rect` a card that can be chosen, one of several; its content is painted over it.
+/// Makes `rect` a card that can be chosen, one of several; the caller paints its content over it.
 ///
-/// Role `RadioButton`, called `name` and selected or not. Tab reaches each, Space and Enter press it.
+/// Role `RadioButton`, called `name` and selected or not. Tab reaches each card, Space and Enter press it.
 pub fn choice_card(ui: &Ui, rect: Rect, id: Id, name: &str, selected: bool) -> Response {
     let t = tokens(ui.ctx());
     let response = ui.interact(rect, id, Sense::click());

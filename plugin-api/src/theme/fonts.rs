@@ -15,7 +15,7 @@ pub fn strong_font(size: f32) -> FontId {
     FontId::new(size, FontFamily::Name(STRONG.into()))
 }
 
-/// Registers the host's fonts, those to be asked first in front.
+/// Registers the host's fonts, in the order of preference.
 ///
 /// Takes effect at the start of the next pass.
 pub fn set_fonts(ctx: &egui::Context, fonts: &[Font]) {
@@ -49,7 +49,7 @@ pub fn families_of(family: &FontFamily) -> u32 {
 /// Converts a font that was found for a character.
 #[cfg(not(feature = "egui-0-36"))]
 pub fn found_font(font: &Font) -> egui::FontInsert {
-    // egui adds it to the family that it was asked for.
+    // egui adds it to the family of the request.
     egui::FontInsert::new(&font.name, font_data(font), Vec::new())
 }
 

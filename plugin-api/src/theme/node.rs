@@ -2,7 +2,7 @@
 
 use egui::{Response, accesskit::Role};
 
-/// Gives a widget its role and name, and whether it is selected where it can be.
+/// Sets the role and name of a widget; `selected` is `None` for a widget that cannot be selected.
 pub fn describe(response: &Response, role: Role, name: &str, selected: Option<bool>) {
     response.widget_info(|| {
         #[cfg(not(feature = "egui-0-36"))]
@@ -11,7 +11,7 @@ pub fn describe(response: &Response, role: Role, name: &str, selected: Option<bo
         let info = egui::WidgetInfo::new(egui::WidgetType::Other);
         egui::WidgetInfo { label: Some(name.to_owned()), selected, ..info }
     });
-    // That egui knows fewer roles than the tree has.
+    // egui 0.36 knows fewer roles than the tree has.
     #[cfg(feature = "egui-0-36")]
     response.ctx.accesskit_node_builder(response.id, |node| {
         node.set_role(role);
@@ -21,7 +21,7 @@ pub fn describe(response: &Response, role: Role, name: &str, selected: Option<bo
     });
 }
 
-/// Replaces a control's name by one that tells it from others of the same text.
+/// Replaces a control's name by one that distinguishes it from others with the same text.
 pub(super) fn rename(response: &Response, name: &str) {
     response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
 }

@@ -1,4 +1,4 @@
-//! Pills: a state in a word or two.
+//! Pills: labels for a state, of a word or two.
 
 use egui::{Align2, CornerRadius, FontId, Response, Sense, Ui, accesskit::Role, vec2};
 
@@ -10,16 +10,16 @@ pub fn pill_height(t: &Tokens) -> f32 {
     t.font_size[0] + 14.0
 }
 
-/// Returns the width of a pill with all of its text, in points.
+/// Returns the width of a pill with its complete text, in points.
 pub fn pill_width(ui: &Ui, text: &str) -> f32 {
     let t = tokens(ui.ctx());
     let font = FontId::proportional(t.font_size[0]);
     line(ui, text, font, Tone::Neutral.ink(&t), f32::INFINITY).size().x + 2.0 * t.space[2]
 }
 
-/// Shows a pill; its text is cut where it is wider than the space that is left, and then complete on hover.
+/// Shows a pill; a text that is wider than the available space is cut, and shown completely on hover.
 ///
-/// Role `Label`. It is not in the order of the keyboard; see [`pill_button`](super::pill_button) for one that is.
+/// Role `Label`. Tab does not reach it; see [`pill_button`](super::pill_button) for a pill with a focus.
 pub fn pill_ui(ui: &mut Ui, text: &str, tone: Tone) -> Response {
     let t = tokens(ui.ctx());
     let (height, padding, ink) = (pill_height(&t), t.space[2], tone.ink(&t));

@@ -1,4 +1,4 @@
-//! What a panel shows instead of its content: nothing yet, nothing found, or what failed.
+//! States of a panel without content: loading, empty, failed.
 
 use egui::{
     Align, CornerRadius, Frame, Label, Layout, Rect, Response, RichText, ScrollArea, Sense, Stroke, Ui,
@@ -15,10 +15,10 @@ const PROGRESS: f32 = 6.0;
 /// Height of a card's buttons before they are measured, in points.
 const BUTTONS: f32 = 40.0;
 
-/// Height below which what is read in a card does not fall, in points.
+/// Minimum height of the scrolling part of a card, in points.
 const LOWEST: f32 = 48.0;
 
-/// Says that there is nothing, and what the user can do about it, in a card as wide as there is space.
+/// Shows an empty state, with a hint on what the user can do, in a card of the available width.
 ///
 /// Both texts have the role `Label`.
 pub fn empty_ui(ui: &mut Ui, title: &str, hint: &str) {
@@ -33,18 +33,18 @@ pub fn empty_ui(ui: &mut Ui, title: &str, hint: &str) {
     });
 }
 
-/// What failed, for [`error_ui`].
+/// A failure, for [`error_ui`].
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorState<'a> {
-    /// What the user misses: "The flights could not be loaded".
+    /// Summary in the user's terms: "The flights could not be loaded".
     pub title: &'a str,
-    /// What happened, where, and what to do. Its first letter may be small, as errors write it.
+    /// Cause, place and remedy. Its first letter may be lower case, as in errors.
     pub message: &'a str,
     /// Stable code, for a search or a report.
     pub code: &'a str,
 }
 
-/// Shows what failed in a card as wide as there is space, above the `buttons` that answer it in a row.
+/// Shows a failure in a card of the available width, above its `buttons` in a row.
 ///
 /// The texts have the role `Label`, and the title is announced when it appears. The message can be marked and copied.
 pub fn error_ui<R>(ui: &mut Ui, error: ErrorState<'_>, buttons: impl FnOnce(&mut Ui) -> R) -> R {
@@ -70,16 +70,16 @@ pub fn error_ui<R>(ui: &mut Ui, error: ErrorState<'_>, buttons: impl FnOnce(&mut
 /// Returns the place for a card of at most `width` points in the middle of `area`.
 pub fn middle(area: Rect, width: f32) -> Rect {
     let half = width.min(area.width() - 32.0).max(200.0) / 2.0;
-    // Where there is little height, all of it is used.
+    // A low area is used completely.
     let top = area.top() + if area.height() < 480.0 { 16.0 } else { area.height() * 0.22 };
     let center = area.center().x;
     Rect::from_min_max(pos2(center - half, top), pos2(center + half, area.bottom() - 16.0))
 }
 
-/// Shows a card at `place`, which is usually in the [`middle`], instead of what belongs there: `body`, which scrolls
-/// where there is little height, and `buttons`, which stay in sight whatever there is to read.
+/// Shows a card at `place`, usually in the [`middle`], instead of the content: `body`, which scrolls in a low place,
+/// and `buttons`, which always stay visible.
 ///
-/// Gives no name or role of its own; returns what `buttons` returns.
+/// Sets no name or role; returns the result of `buttons`.
 pub fn middle_card_ui<R>(
     ui: &mut Ui,
     tone: Tone,
@@ -99,7 +99,7 @@ pub fn middle_card_ui<R>(
             let known: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(BUTTONS);
             let most = (ui.available_height() - known - 2.0 * margin).max(LOWEST);
             ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| {
-                // Beside the bar.
+                // Leaves space for the scroll bar.
                 ui.set_max_width(ui.available_width() - t.space[1]);
                 body(ui);
             });
@@ -117,14 +117,14 @@ pub fn middle_card_ui<R>(
     .inner
 }
 
-/// Paints the shape of what is being loaded, where it will be.
+/// Paints a placeholder in the place of content that is loading.
 pub fn placeholder(ui: &Ui, rect: Rect) {
     let t = tokens(ui.ctx());
     let ground = color(t.border).gamma_multiply(0.6);
     ui.painter().rect_filled(rect, t.radius[0], ground);
 }
 
-/// Shows how far something is, as a bar as wide as there is space; `fraction` is from 0 to 1.
+/// Shows progress as a bar of the available width; `fraction` is from 0 to 1.
 ///
 /// Role `ProgressIndicator`, called `name`, with the fraction as value.
 pub fn progress_ui(ui: &mut Ui, name: &str, fraction: f32) -> Response {
@@ -146,7 +146,7 @@ pub fn progress_ui(ui: &mut Ui, name: &str, fraction: f32) -> Response {
     response
 }
 
-/// The frame of a card whose border says what it is about.
+/// Returns the frame of a card whose border has the colour of `tone`.
 fn toned(ui: &Ui, tone: Tone) -> Frame {
     let t = tokens(ui.ctx());
     let frame = card(&t);

@@ -1,16 +1,16 @@
-//! Strips: a remark above what it is about, with buttons to answer it.
+//! Strips: a remark above its subject, with buttons to answer it.
 
 use egui::{Frame, InnerResponse, Label, Margin, Ui};
 
 use super::{Button, Tone, tokens};
 
-/// Width below which the buttons of a strip stand below its text, in points.
+/// Width of a strip under which its buttons are below its text, in points.
 const NARROW: f32 = 480.0;
 
-/// Shows a strip as wide as there is space; returns the index of the button that was pressed.
+/// Shows a strip of the available width; returns the index of the button that was pressed.
 ///
-/// `text` should be in [`Tone::caption`]; the buttons stand at the right of it, or below it in a narrow place, and Tab
-/// goes through them from left to right.
+/// `text` should be in [`Tone::caption`]. The buttons are to the right of it, or below it in a narrow place, and Tab
+/// visits them from left to right.
 pub fn strip_ui(
     ui: &mut Ui,
     tone: Tone,
@@ -54,7 +54,7 @@ pub fn framed_strip_ui(
     frame.show(ui, |ui| {
         let whole = ui.available_width();
         ui.set_width(whole);
-        // They are measured rather than laid out from the right, so that Tab goes from left to right.
+        // The buttons are measured rather than laid out from the right, so that Tab visits them from left to right.
         let gap = ui.spacing().item_spacing.x;
         let answers: f32 = buttons.iter().map(|button| gap + button.width(ui)).sum();
         let answer = |ui: &mut Ui| {
@@ -67,7 +67,7 @@ pub fn framed_strip_ui(
         if whole < NARROW {
             ui.scope(|ui| {
                 ui.spacing_mut().item_spacing.y = 0.0;
-                // Nothing stands alongside the text.
+                // Nothing is alongside the text.
                 ui.spacing_mut().interact_size.y = 0.0;
                 text(ui);
             });

@@ -6,12 +6,12 @@ use super::{set_fonts, strong_font};
 use crate::tokens::{LIGHT, Rgba, Tokens};
 
 /// Returns the egui colour of a token.
-#[expect(clippy::disallowed_methods, reason = "all other code comes here")]
+#[expect(clippy::disallowed_methods, reason = "all other code calls this")]
 pub fn color(rgba: Rgba) -> Color32 {
     Color32::from_rgba_unmultiplied(rgba[0], rgba[1], rgba[2], rgba[3])
 }
 
-/// Returns the tokens that `ctx` was last given by [`apply`] or [`remember`]; [`LIGHT`] before that.
+/// Returns the tokens that [`apply`] or [`remember`] last set for `ctx`; [`LIGHT`] before that.
 pub fn tokens(ctx: &egui::Context) -> Tokens {
     ctx.data(|data| data.get_temp(tokens_id())).unwrap_or(LIGHT)
 }
@@ -20,14 +20,14 @@ pub(super) fn tokens_id() -> egui::Id {
     egui::Id::NULL.with("pulse.tokens")
 }
 
-/// Notes `tokens` for [`tokens`], and leaves the style of `ctx` as it is.
+/// Sets the result of [`tokens`] without a change to the style of `ctx`.
 pub fn remember(ctx: &egui::Context, tokens: &Tokens) {
     ctx.data_mut(|data| data.insert_temp(tokens_id(), *tokens));
 }
 
-/// Makes `ctx` look like `tokens`: style, spacing, type scale and colours.
+/// Applies `tokens` to `ctx`: style, spacing, type scale and colours.
 ///
-/// Cheap when nothing changed.
+/// Returns at once if nothing changed.
 pub fn apply(ctx: &egui::Context, tokens: &Tokens) {
     if ctx.data(|data| data.get_temp::<bool>(tokens_id().with("fonts"))).is_none() {
         set_fonts(ctx, &[]);
@@ -84,7 +84,7 @@ fn visuals(t: &Tokens) -> egui::Visuals {
         (&mut v.widgets.noninteractive, t.card, t.border, t.text),
         (&mut v.widgets.inactive, t.card, t.border_strong, t.text),
         (&mut v.widgets.hovered, t.hover, t.border_strong, t.text),
-        // Pressed, or in focus: seen by its border, and where it has none, by its ink.
+        // Pressed or focused: shown by its border, or by its ink if it has no border.
         (&mut v.widgets.active, t.accent_weak, t.accent, t.accent),
         (&mut v.widgets.open, t.hover, t.border_strong, t.text),
     ] {

@@ -9,7 +9,7 @@ use egui::{
 
 use super::{color, describe, focus_ring, line, put, strong_font, tokens};
 
-/// What stands above a column that can be sorted by.
+/// The head of a column by which rows can be sorted.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnHead<'a> {
     /// Accessible name.
@@ -22,7 +22,7 @@ pub struct ColumnHead<'a> {
     pub sorted: Option<SortDirection>,
 }
 
-/// Shows a head at `rect`; a click on it asks for the rows in its order, or in the opposite one.
+/// Shows a head at `rect`; a click on it requests the rows in its order, or in the opposite one.
 ///
 /// Role `Button`, with the order as sort direction and in words as description.
 /// Tab reaches it, Space and Enter press it.
@@ -62,7 +62,7 @@ pub fn head_ui(ui: &Ui, rect: Rect, id: Id, head: ColumnHead<'_>) -> Response {
     response.on_hover_cursor(CursorIcon::PointingHand)
 }
 
-/// Returns a triangle that points up or down, `size` points wide around `center`; no font needs to have it.
+/// Returns a triangle that points up or down, `size` points wide around `center`; independent of fonts.
 pub fn triangle(center: Pos2, size: f32, up: bool, color: Color32) -> Shape {
     let half = size / 2.0;
     let tip = if up { -half } else { half } * 0.85;

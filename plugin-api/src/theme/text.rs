@@ -20,7 +20,7 @@ pub fn caption(tokens: &Tokens, text: impl Into<String>) -> RichText {
     RichText::new(text).size(tokens.font_size[0]).color(color(tokens.text_weak))
 }
 
-/// Shows a line of [`caption`] text, which is cut where it is too long and then complete on hover.
+/// Shows a line of [`caption`] text; a text that is too long is cut, and shown completely on hover.
 ///
 /// Role `Label`.
 pub fn caption_ui(ui: &mut Ui, text: impl Into<String>) -> Response {
@@ -28,14 +28,14 @@ pub fn caption_ui(ui: &mut Ui, text: impl Into<String>) -> Response {
     ui.add(Label::new(caption(&t, text)).truncate())
 }
 
-/// Lays `text` out on one line, with an ellipsis where it is wider than `width` points.
+/// Lays `text` out on one line, with an ellipsis if it is wider than `width` points.
 pub fn line(ui: &Ui, text: impl Into<String>, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
     let mut job = LayoutJob::simple_singleline(text.into(), font, color);
     job.wrap = TextWrapping::truncate_at_width(width.max(0.0));
     ui.fonts_mut(|fonts| fonts.layout_job(job))
 }
 
-/// Paints a galley with its `anchor` at `at`, on whole pixels so that it stays sharp; returns its place.
+/// Paints a galley with its `anchor` at `at`, aligned to pixels so that it stays sharp; returns its place.
 pub fn put(ui: &Ui, galley: Arc<Galley>, anchor: Align2, at: Pos2, color: Color32) -> Rect {
     let rect = anchor.anchor_size(at, galley.size());
     let pixels = ui.pixels_per_point();
@@ -44,7 +44,7 @@ pub fn put(ui: &Ui, galley: Arc<Galley>, anchor: Align2, at: Pos2, color: Color3
     rect
 }
 
-/// Turns an error's text, which is small because it follows a colon elsewhere, into a sentence of its own.
+/// Capitalises an error's text, which is lower case because it follows a colon elsewhere.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -5,19 +5,19 @@ use egui::{Color32, RichText};
 use super::color;
 use crate::tokens::{Rgba, Tokens};
 
-/// What a text stands for; its colours come in pairs that keep a contrast of 4.5:1.
+/// The meaning of a text; its colours are pairs with a contrast of 4.5:1.
 ///
-/// A tone alone says nothing to a user who cannot tell colours apart: the text must.
+/// The text must carry the meaning, too, for users who cannot distinguish colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing in particular.
+    /// No particular meaning.
     #[default]
     Neutral,
-    /// Something under way or selected.
+    /// In progress, or selected.
     Accent,
-    /// Something good.
+    /// A success.
     Success,
-    /// Something that is not as it should be.
+    /// A condition that needs attention.
     Warning,
     /// A failure.
     Danger,
@@ -32,7 +32,7 @@ impl Tone {
         color(self.pair(t)[0])
     }
 
-    /// Returns the colour below text in [`ink`](Self::ink).
+    /// Returns the colour of the ground under text in [`ink`](Self::ink).
     pub fn ground(self, t: &Tokens) -> Color32 {
         color(self.pair(t)[1])
     }

@@ -9,7 +9,8 @@ use crate::{
     sdk::surface::tests::Driver,
 };
 
-/// Something of everything that egui remembers. Its own state are the text and how often there is no content.
+/// A panel with an example of each state that egui keeps. Its own state is the text and the number of frames without
+/// content.
 #[derive(Default)]
 struct Room {
     text: String,
@@ -54,7 +55,7 @@ impl Expose for Room {
     }
 }
 
-/// What a reader of the screen finds: texts, the value of the field, and what has the focus.
+/// Returns the content of the accessibility tree: texts, the value of the field, and the role in focus.
 fn seen(frame: &Frame) -> (Vec<String>, Option<String>, Option<egui::accesskit::Role>) {
     let tree: egui::accesskit::TreeUpdate = serde_json::from_str(&frame.access).unwrap();
     let nodes = || tree.nodes.iter().map(|(_, node)| node);
@@ -82,7 +83,7 @@ fn typed(text: &str) -> Vec<Event> {
     vec![Event { text: text.into(), ..Event::new(EventKind::TEXT) }]
 }
 
-/// A room in which somebody has typed, marked, opened, scrolled and moved something.
+/// Returns a room in which the user has typed, marked, opened, scrolled and moved something.
 fn used() -> Driver {
     let mut room = Driver::new::<Room>(None);
     room.frame(true, vec![]);
@@ -112,7 +113,7 @@ fn save(room: &mut Driver) -> Vec<u8> {
     room.surface.save().unwrap().into_vec()
 }
 
-/// The envelope with the author's state replaced, and what egui remembers as `edit` leaves it.
+/// Returns the envelope with another state of the author, and with egui's memory edited.
 fn edited(saved: &[u8], state: &str, edit: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let mut envelope: serde_json::Value = serde_json::from_slice(saved).unwrap();
     envelope["state"] = state.into();
@@ -123,7 +124,7 @@ fn edited(saved: &[u8], state: &str, edit: impl FnOnce(&mut serde_json::Value)) 
 }
 
 #[test]
-fn the_next_generation_looks_as_the_last_and_goes_on_being_typed_into() {
+fn next_generation_looks_alike_and_keeps_the_cursor() {
     let mut old = used();
     let before = seen(&old.frame(true, vec![]));
     let has = |text: &str| before.0.iter().any(|seen| seen == text);
@@ -134,20 +135,20 @@ fn the_next_generation_looks_as_the_last_and_goes_on_being_typed_into() {
     let mut new = Driver::new::<Room>(Some(&save(&mut old)));
     let frame = new.frame(true, vec![]);
     assert!(frame.wants_keyboard && frame.ime.is_some());
-    assert_eq!(seen(&frame), before, "the very first picture");
-    // The mark lies on the `0`, behind what was typed.
+    assert_eq!(seen(&frame), before, "the first picture");
+    // The selection covers the `0`, after the typed text.
     assert_eq!(seen(&new.frame(true, typed("c"))).1.as_deref(), Some("abc123456789"));
 }
 
 #[test]
-fn typing_goes_on_in_the_first_frame() {
+fn first_frame_accepts_typing() {
     let saved = save(&mut used());
     let mut new = Driver::new::<Room>(Some(&saved));
     assert_eq!(seen(&new.frame(true, typed("c"))).1.as_deref(), Some("abc123456789"));
 }
 
 #[test]
-fn what_is_still_loading_takes_nothing_away() {
+fn loading_panel_keeps_restored_state() {
     let mut old = used();
     let before = seen(&old.frame(true, vec![]));
     let saved = edited(&save(&mut old), "ab0123456789...", |_| ());
@@ -162,7 +163,7 @@ fn what_is_still_loading_takes_nothing_away() {
 }
 
 #[test]
-fn who_does_something_meanwhile_decides() {
+fn user_action_while_loading_wins() {
     let mut old = used();
     let saved = edited(&save(&mut old), "ab0123456789..", |_| ());
     let mut new = Driver::new::<Room>(Some(&saved));
@@ -172,7 +173,7 @@ fn who_does_something_meanwhile_decides() {
 }
 
 #[test]
-fn the_build_of_another_compiler_is_understood() {
+fn memory_of_another_compiler_is_restored() {
     let mut old = used();
     let before = seen(&old.frame(true, vec![]));
     let other = edited(&save(&mut old), "ab0123456789", |memory| {
@@ -193,7 +194,7 @@ fn the_build_of_another_compiler_is_understood() {
             }
         }
         assert!(changed >= 3, "{memory}");
-        // A kind that is new there, and a value of a type that nobody has named.
+        // A new kind, and a value of a type without a name.
         memory["kinds"]["carousel"] = 1.into();
         memory["data"]
             .as_array_mut()
@@ -204,27 +205,27 @@ fn the_build_of_another_compiler_is_understood() {
     assert_eq!(seen(&Driver::new::<Room>(Some(&other)).frame(true, vec![])), before);
 }
 
-/// What is done to the written memory.
+/// An edit of the written memory.
 type Damage = fn(&mut serde_json::Value);
 
 #[test]
-fn one_damaged_part_takes_no_other_along() {
+fn damaged_part_does_not_affect_others() {
     let saved = save(&mut used());
     let cases: [(Damage, &str); 3] = [
         (|memory| memory["areas"] = "(".into(), "Window [180.0 20.0]"),
         (|memory| memory["data"] = serde_json::json!([]), "Scrolled 0"),
         (|memory| memory["focus"] = serde_json::Value::Null, "Inside"),
     ];
-    for (damage, says) in cases {
+    for (damage, expected) in cases {
         let crossed = edited(&saved, "ab0123456789", damage);
         let (texts, field, _) = seen(&Driver::new::<Room>(Some(&crossed)).frame(true, vec![]));
-        assert!(texts.iter().any(|text| text == says), "{says}: {texts:?}");
-        assert_eq!(field.as_deref(), Some("ab0123456789"), "the author's state comes all the same");
+        assert!(texts.iter().any(|text| text == expected), "{expected}: {texts:?}");
+        assert_eq!(field.as_deref(), Some("ab0123456789"), "the author's state is restored anyway");
     }
 }
 
 #[test]
-fn ids_of_another_kind_and_too_much_are_left_out() {
+fn unknown_ids_and_oversized_memory_are_left_out() {
     let saved = save(&mut used());
     let elsewhere = edited(&saved, "x", |memory| memory["ids"] = 1.into());
     let huge = edited(&saved, "x", |memory| memory["padding"] = "x".repeat(LIMIT).into());
@@ -242,12 +243,12 @@ fn ids_of_another_kind_and_too_much_are_left_out() {
 
 proptest! {
     #[test]
-    fn no_text_is_too_much(text: String) {
-        prop_assert!(Remembered::read(&text).is_none());
+    fn arbitrary_text_is_rejected(text: String) {
+        prop_assert!(SavedMemory::read(&text).is_none());
     }
 
     #[test]
-    fn no_damage_is_too_much(at in any::<prop::sample::Index>(), put: char) {
+    fn damaged_text_does_not_panic(at in any::<prop::sample::Index>(), put: char) {
         thread_local! {
             static SAVED: String = super::save(&{
                 let ctx = Context::default();
@@ -259,7 +260,7 @@ proptest! {
         let mut text = SAVED.with(Clone::clone);
         let at = (0..text.len()).filter(|at| text.is_char_boundary(*at)).nth(at.index(text.len())).unwrap_or(0);
         text.insert(at, put);
-        if let Some(remembered) = Remembered::read(&text) {
+        if let Some(remembered) = SavedMemory::read(&text) {
             remembered.put(&Context::default());
         }
     }

@@ -7,15 +7,15 @@ use egui::{Context, Id, LayerId};
 
 use crate::abi::{Event, EventKind, FrameInput, modifiers};
 
-/// Events that wait for the next frame: egui moves the focus once in a pass, however often Tab is pressed.
+/// Events that wait for the next frame: egui moves the focus only once in a pass, even if Tab is pressed more often.
 #[derive(Default)]
-pub(super) struct Turns {
+pub(super) struct PendingEvents {
     waiting: Vec<Event>,
-    /// The last frame had Shift and Tab, which egui carries out in the next pass.
+    /// Set if the last frame had Shift+Tab, which egui applies in the next pass.
     backward: bool,
 }
 
-impl Turns {
+impl PendingEvents {
     /// Returns the events of this frame: up to the first press of Tab that cannot share a pass with an earlier one.
     pub(super) fn next(&mut self, events: RVec<Event>) -> RVec<Event> {
         self.waiting.extend(events);
@@ -30,12 +30,12 @@ impl Turns {
         self.waiting.drain(..count).collect()
     }
 
-    /// Returns true while moves wait for a further frame.
+    /// Returns `true` while events wait for another frame.
     pub(super) fn remain(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Drops what was typed after the focus has left the surface.
+    /// Drops the keys that were typed after the focus left the surface.
     pub(super) fn leave(&mut self) {
         self.backward = false;
         self.waiting.retain(|event| ![EventKind::KEY, EventKind::TEXT].contains(&event.kind));
@@ -49,10 +49,10 @@ fn is_tab(event: &Event) -> bool {
         && event.modifiers & !modifiers::SHIFT == 0
 }
 
-/// Two places for the focus around all controls, where Tab leads out of the surface instead of going round.
+/// Two stops for the focus around all controls, at which Tab leaves the surface instead of wrapping around.
 ///
-/// egui knows the order of its controls only while they are shown, and keeps it to itself; that these two are the first
-/// and the last of them is all that has to be known of it.
+/// egui knows the order of its controls only while they are shown, and does not expose it; but these two are always
+/// the first and the last.
 pub(super) struct Edges {
     first: Id,
     last: Id,
@@ -64,13 +64,14 @@ impl Edges {
         Self { first: edge.with("first"), last: edge.with("last") }
     }
 
-    /// Before a frame: Tab leads in where nothing has the focus, and nothing has it once the keyboard is elsewhere.
-    pub(super) fn lead_in(&self, ctx: &Context, input: &FrameInput) {
+    /// Moves the focus to an edge if Tab enters the surface, and releases it once the keyboard is elsewhere; called
+    /// before a frame.
+    pub(super) fn enter(&self, ctx: &Context, input: &FrameInput) {
         let lost = !input.focused && input.events.iter().any(|e| e.kind == EventKind::FOCUS && !e.pressed);
         let tab = input.events.iter().find(|event| is_tab(event));
         ctx.memory_mut(|memory| match (memory.focused(), tab) {
             (Some(focused), _) if lost => memory.surrender_focus(focused),
-            // The edges lie behind a modal, and egui goes round in it.
+            // The edges are behind a modal, and egui cycles within it.
             (None, Some(_)) if memory.top_modal_layer().is_some() => {}
             (None, Some(tab)) if tab.modifiers == 0 => memory.request_focus(self.first),
             (None, Some(_)) => memory.request_focus(self.last),
@@ -78,18 +79,19 @@ impl Edges {
         });
     }
 
-    /// Within a pass, before anything is shown.
+    /// Registers the first stop; called in a pass before anything is shown.
     pub(super) fn begin(&self, ctx: &Context) {
         ctx.memory_mut(|memory| memory.interested_in_focus(self.first, LayerId::background()));
     }
 
-    /// Within a pass, when everything has been shown.
+    /// Registers the last stop; called in a pass after everything is shown.
     pub(super) fn end(&self, ctx: &Context) {
         ctx.memory_mut(|memory| memory.interested_in_focus(self.last, LayerId::background()));
     }
 
-    /// After a frame: whether Tab has led out behind the last control (true) or, with Shift, before the first.
-    pub(super) fn led_out(&self, ctx: &Context) -> Option<bool> {
+    /// Returns `true` if Tab has left the surface after the last control, `false` if Shift+Tab has before the first;
+    /// called after a frame.
+    pub(super) fn left(&self, ctx: &Context) -> Option<bool> {
         let focused = ctx.memory(egui::Memory::focused)?;
         let forward = focused == self.last;
         (forward || focused == self.first).then(|| {

@@ -1,4 +1,4 @@
-//! What a host tells of input, as egui takes it.
+//! The host's input, converted to egui's.
 
 use egui::{Context, Id, Pos2, RawInput, Rect, ViewportId};
 
@@ -7,8 +7,8 @@ use crate::{
     bridge,
 };
 
-/// Whether an event says where to look, or what has the focus, from now on.
-pub(super) fn is_deed(event: &Event) -> bool {
+/// Returns `true` if an event is a user action that may scroll or move the focus.
+pub(super) fn is_user_action(event: &Event) -> bool {
     let idle = [
         EventKind::POINTER_MOVED,
         EventKind::POINTER_GONE,
@@ -22,23 +22,23 @@ pub(super) fn is_deed(event: &Event) -> bool {
     !idle.contains(&event.kind)
 }
 
-/// Where events wait that the surface has asked for by itself.
-fn asked() -> Id {
+/// Returns the id of the events that the surface itself has queued.
+fn queue_id() -> Id {
     Id::NULL.with("pulse.asked")
 }
 
-/// Gives `event` to the surface's egui with its next frame.
+/// Queues `event` for the surface's egui, for its next frame.
 pub(super) fn ask(ctx: &Context, event: egui::Event) {
-    ctx.data_mut(|data| data.get_temp_mut_or_default::<Vec<egui::Event>>(asked()).push(event));
+    ctx.data_mut(|data| data.get_temp_mut_or_default::<Vec<egui::Event>>(queue_id()).push(event));
 }
 
-fn asked_for(ctx: &Context) -> Vec<egui::Event> {
-    ctx.data_mut(|data| data.remove_temp(asked())).unwrap_or_default()
+fn take_queued(ctx: &Context) -> Vec<egui::Event> {
+    ctx.data_mut(|data| data.remove_temp(queue_id())).unwrap_or_default()
 }
 
 pub(super) fn raw_input(ctx: &Context, input: &FrameInput) -> RawInput {
     let [left, top, right, bottom] = input.window;
-    let mut events: Vec<egui::Event> = asked_for(ctx);
+    let mut events: Vec<egui::Event> = take_queued(ctx);
     events.extend(input.events.iter().filter_map(bridge::event_from_abi));
     let mut raw = RawInput {
         screen_rect: Some(Rect::from_min_max(Pos2::new(left, top), Pos2::new(right, bottom))),
@@ -50,11 +50,11 @@ pub(super) fn raw_input(ctx: &Context, input: &FrameInput) -> RawInput {
         events,
         ..RawInput::default()
     };
-    // egui takes the modifiers from events; after a click elsewhere there may be none.
-    // Only a change of them: egui draws another frame after every event.
+    // egui derives the modifiers from events, and after a click elsewhere there may be no event.
+    // Sent only on a change, because egui draws another frame after every event.
     let modifiers = bridge::modifiers_from_bits(input.modifiers);
-    let told = input.events.iter().any(|event| event.kind == EventKind::MODIFIERS);
-    if !told && ctx.input(|i| i.modifiers) != modifiers {
+    let sent = input.events.iter().any(|event| event.kind == EventKind::MODIFIERS);
+    if !sent && ctx.input(|i| i.modifiers) != modifiers {
         raw.events.insert(0, egui::Event::ModifiersChanged(modifiers));
     }
     if let Some(viewport) = raw.viewports.get_mut(&ViewportId::ROOT) {

@@ -1,4 +1,4 @@
-//! What egui has drawn, as the contract's meshes and textures.
+//! egui's output as the contract's meshes and textures.
 
 use std::{iter::Peekable, mem, sync::Arc, vec::IntoIter};
 
@@ -14,26 +14,26 @@ use egui::{
 
 use crate::abi::{ClippedMesh, TextureUpdate, Vertex};
 
-/// Shapes of a chunk at most.
+/// Maximum number of shapes in a chunk.
 const CHUNK: usize = 256;
 
-/// Points of a shape that is worth a chunk of its own.
+/// Number of points above which a shape is a separate chunk.
 const LARGE: usize = 32;
 
-/// How far a chunk of the frame before may be from where it is looked for.
+/// Number of chunks of the previous frame that are searched for an equal one.
 const REACH: usize = 64;
 
-/// What a surface has drawn so far, so that only what has changed is tessellated and sent again.
+/// The last picture of a surface, so that only changed parts are tessellated and sent again.
 ///
-/// The shapes of a frame are cut into chunks at places that depend on the shapes alone: where the clip rectangle
-/// changes, around large shapes, and after shapes that are picked by their position.
-/// So a change in one place leaves the chunks before and behind it as they were, however many shapes come or go.
+/// The shapes of a frame are cut into chunks at places that depend on the shapes alone: at a change of the clip
+/// rectangle, around large shapes, and after shapes that are picked by their position.
+/// Therefore a change in one place does not affect the chunks before and after it, for any number of new shapes.
 #[derive(Default)]
 pub(super) struct Pictures {
     basis: Option<Basis>,
-    /// Of the last frame, in order: those of the slot, then those above.
+    /// Chunks of the last frame, in order: inside the slot, and overlays.
     chunks: [Vec<Chunk>; 2],
-    /// The name that the last new mesh got.
+    /// Id of the last new mesh.
     last: u64,
     callbacks: Callbacks,
 }
@@ -47,7 +47,7 @@ enum Callbacks {
     Reported,
 }
 
-/// What meshes depend on besides shapes.
+/// The inputs of meshes, apart from shapes.
 #[derive(PartialEq)]
 struct Basis {
     pixels_per_point: f32,
@@ -57,12 +57,12 @@ struct Basis {
 
 struct Chunk {
     shapes: Vec<ClippedShape>,
-    /// Name, clip rectangle and texture of each mesh.
+    /// Id, clip rectangle and texture of each mesh.
     meshes: Vec<(u64, Rect, u64)>,
 }
 
 impl Pictures {
-    /// The meshes of `shapes`, of which the first `inside` belong into the slot and the others above everything.
+    /// Returns the meshes of `shapes`; the first `inside` shapes belong into the slot, the others to overlays.
     pub(super) fn draw(
         &mut self,
         ctx: &Context,
@@ -79,9 +79,9 @@ impl Pictures {
             self.basis = Some(basis);
             self.chunks = Default::default();
         }
-        let above = shapes.split_off(inside.min(shapes.len()));
+        let overlays = shapes.split_off(inside.min(shapes.len()));
         let mut out = RVec::new();
-        for (layer, shapes) in [shapes, above].into_iter().enumerate() {
+        for (layer, shapes) in [shapes, overlays].into_iter().enumerate() {
             let before = mem::take(&mut self.chunks[layer]);
             let mut before = before.into_iter().map(Some).collect::<Vec<_>>();
             let (mut at, overlay) = (0, layer > 0);
@@ -104,8 +104,8 @@ impl Pictures {
         out
     }
 
-    /// Returns true once, when a paint callback was left out.
-    pub(super) fn has_lost_a_callback(&mut self) -> bool {
+    /// Returns `true` once, after a paint callback was left out.
+    pub(super) fn take_callback_warning(&mut self) -> bool {
         let met = self.callbacks == Callbacks::Met;
         if met {
             self.callbacks = Callbacks::Reported;
@@ -152,7 +152,7 @@ fn kept((id, clip, texture): (u64, Rect, u64), overlay: bool) -> ClippedMesh {
     ClippedMesh { id, kept: true, clip: rect(clip), texture, overlay, indices, vertices }
 }
 
-/// Cuts shapes into chunks.
+/// An iterator that cuts shapes into chunks.
 struct Cut(Peekable<IntoIter<ClippedShape>>);
 
 impl Iterator for Cut {
@@ -176,7 +176,7 @@ impl Iterator for Cut {
     }
 }
 
-/// Whether a chunk ends with this shape: one in 32, by its position.
+/// Returns `true` if a chunk ends with this shape: one in 32, by its position.
 fn is_end(shape: &Shape) -> bool {
     let Pos2 { x, y } = match shape {
         Shape::Text(text) => text.pos,
@@ -188,7 +188,7 @@ fn is_end(shape: &Shape) -> bool {
     mixed >> 59 == 0
 }
 
-/// Whether a shape is a chunk of its own: such as the line of a chart, over which a cursor moves.
+/// Returns `true` if a shape is a separate chunk, such as the line of a chart, over which a cursor moves.
 fn is_large(shape: &Shape) -> bool {
     match shape {
         Shape::Path(path) => path.points.len() > LARGE,
@@ -213,7 +213,7 @@ fn is_same(before: &[ClippedShape], now: &[ClippedShape]) -> bool {
 
 fn is_same_shape(before: &Shape, now: &Shape) -> bool {
     match (before, now) {
-        // A text that is laid out alike is the same value; to compare what is in it would take long.
+        // egui returns the same value for an equal layout, and comparing the contents would be slow.
         (Shape::Text(a), Shape::Text(b)) => {
             Arc::ptr_eq(&a.galley, &b.galley)
                 && (a.pos, a.underline, a.fallback_color, a.override_text_color)
@@ -227,7 +227,7 @@ fn is_same_shape(before: &Shape, now: &Shape) -> bool {
     }
 }
 
-/// How many shapes lie in layers that belong into the slot: egui paints them first.
+/// Returns the number of shapes in layers that belong into the slot: egui paints them first.
 pub(super) fn inside_shapes(ctx: &Context) -> usize {
     let inside = [Order::Background, Order::Middle];
     let mut layers: Vec<LayerId> =
@@ -238,15 +238,15 @@ pub(super) fn inside_shapes(ctx: &Context) -> usize {
     ctx.graphics(|g| layers.iter().filter_map(|l| g.get(*l)).map(|list| list.all_entries().len()).sum())
 }
 
-/// Whether something floats above the background.
+/// Returns `true` if a visible layer floats above the background.
 pub(super) fn floats(ctx: &Context) -> bool {
-    let above = [Order::Middle, Order::Foreground];
-    ctx.memory(|m| m.layer_ids().any(|l| above.contains(&l.order) && m.areas().is_visible(&l)))
+    let floating = [Order::Middle, Order::Foreground];
+    ctx.memory(|m| m.layer_ids().any(|l| floating.contains(&l.order) && m.areas().is_visible(&l)))
 }
 
-/// Rectangles of visible layers that may leave the slot and take the pointer: menus, popups, modals.
+/// Returns the rectangles of visible layers that may leave the slot and capture the pointer: menus, popups, modals.
 ///
-/// A modal takes it everywhere, which egui does not count as its area.
+/// A modal captures it everywhere, which is more than its area in egui.
 pub(super) fn overlays(ctx: &Context) -> RVec<crate::abi::Rect> {
     let everywhere = ctx.content_rect();
     ctx.memory(|m| {
@@ -260,21 +260,21 @@ pub(super) fn overlays(ctx: &Context) -> RVec<crate::abi::Rect> {
     })
 }
 
-/// Moves windows that stick out of `slot` back into it. Called at the end of a pass.
+/// Moves windows that extend beyond `slot` back into it; called at the end of a pass.
 ///
-/// egui keeps them in the whole window of the host, which popups may use.
+/// egui keeps them in the complete window of the host, which popups may use.
 pub(super) fn keep_windows_in(ctx: &Context, slot: Rect) {
     let windows: Vec<LayerId> =
         ctx.memory(|m| m.layer_ids().filter(|l| l.order == Order::Middle && m.areas().is_visible(l)).collect());
     for layer in windows {
         let Some(state) = AreaState::load(ctx, layer.id) else { continue };
         let now = state.rect();
-        // What is larger than the slot cannot be in it, and stays where its title is seen.
+        // A window that is larger than the slot stays at a place that shows its title.
         let [x, y] = <[f32; 2]>::from(slot.size() - now.size())
             .map(|room| if room < 0.0 { f32::INFINITY } else { room });
         let most = Vec2::new(x, y);
         let min = now.min.clamp(slot.min, slot.min + most);
-        // What is moved by hand is at where the hand is until it lets go; this is for the picture.
+        // While the user drags a window, its state follows the pointer; the transform corrects only the picture.
         ctx.set_transform_layer(layer, TSTransform::from_translation(min - now.min));
         #[cfg(not(feature = "egui-0-36"))]
         if min != now.min && !ctx.input(|i| i.pointer.any_down()) {
@@ -293,7 +293,7 @@ pub(super) fn rect(r: Rect) -> crate::abi::Rect {
 pub(super) fn texture_updates(output: &mut FullOutput) -> RVec<TextureUpdate> {
     let delta = &mut output.textures_delta;
     let mut updates = RVec::new();
-    // The order between textures is of no consequence; the order within one is kept.
+    // The order between textures has no effect; the order of the updates of a texture is kept.
     #[expect(clippy::iter_over_hash_type)]
     for (id, deltas) in delta.set.drain() {
         let TextureId::Managed(texture) = id else { continue };

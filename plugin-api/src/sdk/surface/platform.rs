@@ -1,4 +1,4 @@
-//! What egui asks of the platform, as the contract's commands.
+//! egui's requests to the platform, as the contract's commands.
 
 use egui::{Context, FullOutput, OutputCommand, ViewportCommand, ViewportId};
 
@@ -8,7 +8,7 @@ use crate::{
     bridge,
 };
 
-/// Adds to `frame` what `output` asks of the platform.
+/// Adds the requests of `output` to the platform to `frame`.
 pub(super) fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
     let platform = output.platform_output;
     frame.cursor = bridge::cursor_name(platform.cursor_icon).into();
@@ -40,18 +40,18 @@ pub(super) fn platform(frame: &mut Frame, ctx: &Context, output: FullOutput) {
     for command in output.viewport_output.get(&ViewportId::ROOT).into_iter().flat_map(|v| &v.commands) {
         match command {
             ViewportCommand::RequestPaste => frame.commands.push(Command::new(CommandKind::PASTE)),
-            // What is to be copied is in this egui: nobody else is asked.
+            // The selection is in this egui, so the request does not cross.
             ViewportCommand::RequestCopy | ViewportCommand::RequestCut => {
                 let cut = *command == ViewportCommand::RequestCut;
                 ask(ctx, if cut { egui::Event::Cut } else { egui::Event::Copy });
                 frame.repaint_after = 0;
             }
-            // A window is not the surface's to change.
+            // A surface cannot change the window.
             _ => {}
         }
     }
     if let Some(update) = platform.accesskit_update {
-        // Serialising a tree of plain values does not fail; without it the surface is merely not accessible.
+        // Serialising a tree of plain values does not fail; if it did, only accessibility would be missing.
         frame.access = serde_json::to_string(&update).unwrap_or_default().into();
     }
 }

@@ -1,8 +1,8 @@
-//! Scrolling by keyboard, in every panel and without its author's help.
+//! Scrolling by keyboard, in every panel and without code of its author.
 //!
-//! egui scrolls by wheel and bar alone, and keeps to itself which scroll area a control is in.
-//! But it remembers the state of each area, and lists the elements of a pass in their order: the content of an area comes
-//! after its beginning and before its bars.
+//! egui scrolls only by wheel and bar, and does not expose the scroll area of a control.
+//! But it keeps the state of each area, and lists the elements of a pass in order: the content of an area follows its
+//! beginning and precedes its bars.
 
 use egui::{
     Context, Event, Id, Key, LayerId, Modifiers, Order, PlatformOutput, Rect, Vec2, output::OutputEvent,
@@ -13,20 +13,20 @@ use serde_json::Value;
 /// Scroll distance of an arrow key, in points, and the overlap of two pages.
 const LINE: f32 = 40.0;
 
-/// Room between an element that is brought into view and the edge.
+/// Distance between an element that is scrolled into view and the edge, in points.
 const MARGIN: f32 = 8.0;
 
-/// The keyboard's way through the scroll areas of a surface.
+/// The state of scrolling by keyboard in a surface.
 #[derive(Default)]
 pub(super) struct Scrolling {
-    /// Keys of this frame that no author's code has taken.
+    /// Keys of this frame that the author's code has not consumed.
     keys: Vec<(Key, Modifiers)>,
-    /// The element that had the focus before the frame.
+    /// Element that had the focus before the frame.
     before: Option<Id>,
-    /// The last move of the focus was made by keyboard or assistive technology.
+    /// Set if keyboard or assistive technology moved the focus last.
     by_keys: bool,
-    /// An element in focus that does not change its value by arrow keys. Where the focus was moved by those, egui does not
-    /// tell what has it.
+    /// Element in focus if arrow keys do not change its value. After arrow keys have moved the focus, egui does not
+    /// report its element.
     plain: Option<Id>,
 }
 
@@ -39,7 +39,7 @@ struct Area {
     /// The rectangle of the content without clipping.
     content: Rect,
     layer: LayerId,
-    /// The places of its content among the elements of the layer.
+    /// Indices of its content among the elements of the layer.
     elements: std::ops::Range<usize>,
 }
 
@@ -51,7 +51,7 @@ struct Element {
 }
 
 impl Scrolling {
-    /// Before a frame with these events.
+    /// Prepares a frame with these events.
     pub(super) fn begin(&mut self, ctx: &Context, events: &[Event]) {
         self.keys.clear();
         self.before = ctx.memory(egui::Memory::focused);
@@ -64,7 +64,7 @@ impl Scrolling {
         }
     }
 
-    /// At the end of each pass: notes the keys that are left.
+    /// Records the keys that are not consumed; called at the end of each pass.
     pub(super) fn note_keys(&mut self, ctx: &Context) {
         ctx.input(|input| {
             self.keys.extend(input.events.iter().filter_map(|event| match event {
@@ -74,7 +74,7 @@ impl Scrolling {
         });
     }
 
-    /// After a frame: scrolls, and returns whether another frame is needed for it.
+    /// Scrolls after a frame; returns `true` if that needs another frame.
     pub(super) fn end(&mut self, ctx: &Context, output: &PlatformOutput) -> bool {
         let focused = ctx.memory(egui::Memory::focused);
         for event in &output.events {
@@ -106,11 +106,11 @@ impl Scrolling {
         changed
     }
 
-    /// Returns true if the element in focus uses the key itself.
+    /// Returns `true` if the element in focus uses the key itself.
     fn is_wanted(&self, ctx: &Context, focused: Option<Id>, (key, _): (Key, Modifiers)) -> bool {
         let Some(focused) = focused else { return false };
         let turns_pages = matches!(key, Key::PageUp | Key::PageDown);
-        // Space presses what has the focus.
+        // Space presses the element in focus.
         key == Key::Space
             || !turns_pages && (self.plain != Some(focused) || TextEditState::load(ctx, focused).is_some())
     }
@@ -121,11 +121,11 @@ impl Scrolling {
 enum Step {
     Lines(f32),
     Pages(f32),
-    /// To the beginning (false) or the end.
+    /// To the beginning (`false`) or the end (`true`).
     End(bool),
 }
 
-/// The axis and the distance that a key stands for.
+/// Returns the axis and the distance of a key.
 fn step((key, modifiers): (Key, Modifiers)) -> Option<(usize, Step)> {
     let plain = modifiers == Modifiers::NONE;
     Some(match key {
@@ -144,7 +144,7 @@ fn step((key, modifiers): (Key, Modifiers)) -> Option<(usize, Step)> {
     })
 }
 
-/// Scrolls every area around `element` so far that it is seen, the innermost one first.
+/// Scrolls every area around `element` until it is visible, from the innermost area outwards.
 fn bring_into_view(ctx: &Context, areas: &mut [Area], element: &Element) -> bool {
     let mut rect = element.rect;
     let mut changed = false;
@@ -153,7 +153,7 @@ fn bring_into_view(ctx: &Context, areas: &mut [Area], element: &Element) -> bool
         for axis in 0..2 {
             let (before, behind) =
                 (rect.min[axis] - MARGIN - area.view.min[axis], rect.max[axis] + MARGIN - area.view.max[axis]);
-            // The beginning of what is larger than the area.
+            // Of an element that is larger than the area, shows the beginning.
             by[axis] = if before < 0.0 { before } else { behind.clamp(0.0, before.max(0.0)) };
         }
         let by = area.scroll_by(ctx, area.view.min - area.content.min, by);
@@ -163,15 +163,15 @@ fn bring_into_view(ctx: &Context, areas: &mut [Area], element: &Element) -> bool
     changed
 }
 
-/// Scrolls the area around the focus, else the one below the pointer, else the largest one.
+/// Scrolls the area around the focus, else the one under the pointer, else the largest one.
 ///
-/// Of areas within each other it is the innermost one that can go further.
+/// Of nested areas, scrolls the innermost one that can scroll further.
 fn scroll(ctx: &Context, areas: &mut [Area], focus: Option<&Element>, axis: usize, step: Step) -> bool {
     let popup = egui::Popup::is_any_open(ctx);
     let reachable = |area: &Area| {
         (!popup || area.layer.order == Order::Foreground)
             && ctx.memory(|memory| memory.allows_interaction(area.layer))
-            // Pages and ends are those of the only direction that there is.
+            // Pages and ends apply to the other axis if only that can scroll.
             && (area.room(axis) > 0.0 || !matches!(step, Step::Lines(_)))
     };
     let pointer = ctx.pointer_latest_pos().map(|pos| (pos, ctx.layer_id_at(pos)));
@@ -199,7 +199,7 @@ impl Area {
     fn contains(&self, element: &Element) -> bool {
         self.layer == element.layer
             && self.elements.contains(&element.at)
-            // Without bars the end of the content is not known by its order.
+            // Without bars the order does not show the end of the content.
             && (self.elements.end < usize::MAX || self.content.expand(1.0).contains_rect(element.rect))
     }
 
@@ -230,7 +230,7 @@ impl Area {
         self.scroll_by(ctx, self.offset(), by) != Vec2::ZERO
     }
 
-    /// Scrolls on from the offset `from`, and returns how far that was possible.
+    /// Scrolls from the offset `from` and returns the distance, which the range may limit.
     fn scroll_by(&mut self, ctx: &Context, from: Vec2, by: Vec2) -> Vec2 {
         let mut to = from;
         for axis in 0..2 {
@@ -251,7 +251,7 @@ impl Area {
     }
 }
 
-/// The element of this name in the last pass.
+/// Returns the element with this id in the last pass.
 fn element(ctx: &Context, id: Id) -> Option<Element> {
     ctx.viewport(|viewport| {
         let widgets = &viewport.prev_pass.widgets;
@@ -260,7 +260,7 @@ fn element(ctx: &Context, id: Id) -> Option<Element> {
     })
 }
 
-/// All scroll areas of the last pass that have something to scroll, the inner ones before those around them.
+/// Returns the scroll areas of the last pass whose content is larger than they are, inner areas first.
 fn areas(ctx: &Context) -> Vec<Area> {
     let used: Vec<Id> = ctx.viewport(|viewport| viewport.prev_pass.used_ids.keys().copied().collect());
     let states = used.into_iter().filter_map(|id| Some((id, State::load(ctx, id)?)));
@@ -279,7 +279,7 @@ fn area(ctx: &Context, id: Id, state: State) -> Option<Area> {
         let mut layers = widgets.layer_ids().filter(|layer| bar.is_none_or(|(of, _)| of == *layer));
         layers.find_map(|layer| {
             let end = bar.map_or(usize::MAX, |(_, at)| at);
-            // The first element that is larger than what is seen of it, and seen there alone.
+            // The content is the first element that is larger than the visible part and visible only there.
             let mut elements = widgets.get_layer(layer).enumerate().take(end);
             let (start, content) = elements.find(|(_, element)| {
                 let (size, seen) = (element.rect.size(), element.interact_rect);

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
-mod hands;
 mod keys;
+mod user_actions;
 
 use std::sync::Mutex;
 
@@ -17,11 +17,11 @@ use crate::{
     tokens::LIGHT,
 };
 
-/// A host that only remembers what is reported to it.
+/// A host that only records reports.
 #[derive(Clone, Default)]
-struct Ear(Arc<Mutex<Vec<RemoteError>>>);
+struct Recorder(Arc<Mutex<Vec<RemoteError>>>);
 
-impl HostServices for Ear {
+impl HostServices for Recorder {
     fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
 
     fn request_repaint(&self, _: u64, _: u64) {}
@@ -50,19 +50,19 @@ impl Expose for Buttons {
     }
 }
 
-/// A surface of `E`, of this version of its remote, that starts from `state`; and what its host is told.
+/// Opens a surface of `E`, of this version of its remote, with `state`; returns it and the reports to its host.
 pub(in crate::sdk) fn open_in<E: Expose>(
     version: &str,
     state: Option<&[u8]>,
 ) -> (Result<SurfaceBox, RemoteError>, Vec<RemoteError>) {
-    let ear = Ear::default();
-    let services = HostServices_TO::from_ptr(RArc::new(ear.clone()), TD_Opaque);
+    let recorder = Recorder::default();
+    let services = HostServices_TO::from_ptr(RArc::new(recorder.clone()), TD_Opaque);
     let cx = Cx::new(services, 1, std::path::PathBuf::new(), version.into(), Watches::default());
     let state = state.map(|state| RVec::from(state.to_vec()));
     let context = SurfaceContext { id: 1, state: state.into() };
     let surface = guard(|| open::<E>(cx, &context, &[]));
-    let told = ear.0.lock().unwrap().clone();
-    (surface, told)
+    let reports = recorder.0.lock().unwrap().clone();
+    (surface, reports)
 }
 
 /// A host of one surface.
@@ -73,8 +73,8 @@ pub(in crate::sdk) struct Driver {
 
 impl Driver {
     pub(in crate::sdk) fn new<E: Expose>(state: Option<&[u8]>) -> Self {
-        let (surface, told) = open_in::<E>("1.0.0", state);
-        assert_eq!(told, []);
+        let (surface, reports) = open_in::<E>("1.0.0", state);
+        assert_eq!(reports, []);
         Self { surface: surface.unwrap(), time: 0.0 }
     }
 
@@ -96,7 +96,8 @@ impl Driver {
         self.surface.frame(input).unwrap()
     }
 
-    /// Presses Tab and runs until the surface is quiet; the label in focus, and whether Tab has led out.
+    /// Presses Tab and runs until the surface is quiet; returns the label in focus, and the direction if Tab has left
+    /// the surface.
     fn tab(&mut self, modifiers: u32) -> (Option<String>, Option<bool>) {
         let key = Event { text: "Tab".into(), modifiers, ..Event::new(EventKind::KEY) };
         let mut frame = self.frame(true, vec![Event { pressed: true, ..key.clone() }, key]);
@@ -117,18 +118,18 @@ fn focus(frame: &Frame) -> Option<String> {
 }
 
 #[test]
-fn tab_goes_through_the_controls_and_out() {
+fn tab_visits_controls_and_leaves() {
     let mut driver = Driver::new::<Buttons>(None);
     driver.frame(true, vec![]);
     let named = |name: &str| (Some(name.to_owned()), None);
     assert_eq!(driver.tab(0), named("one"));
     assert_eq!(driver.tab(0), named("two"));
     assert_eq!(driver.tab(0), named("three"));
-    assert_eq!(driver.tab(0).1, Some(true), "out of the last one, forwards");
+    assert_eq!(driver.tab(0).1, Some(true), "it leaves after the last control");
     assert_eq!(focus(&driver.frame(false, vec![])), None, "nothing keeps the focus");
 
-    assert_eq!(driver.tab(0), named("one"), "and in again");
-    assert_eq!(driver.tab(modifiers::SHIFT).1, Some(false), "out of the first one, backwards");
+    assert_eq!(driver.tab(0), named("one"), "it enters again");
+    assert_eq!(driver.tab(modifiers::SHIFT).1, Some(false), "it leaves before the first control");
 }
 
 /// Buttons in windows, between buttons below them.
@@ -150,7 +151,7 @@ impl Expose for Windows {
 }
 
 #[test]
-fn tab_goes_through_windows_in_the_order_in_which_they_are_shown() {
+fn tab_visits_windows_in_order_of_appearance() {
     let mut driver = Driver::new::<Windows>(None);
     (0..3).for_each(|_| drop(driver.frame(true, vec![])));
     let mut walk = |modifiers| -> Vec<String> {
@@ -166,17 +167,17 @@ fn tab_goes_through_windows_in_the_order_in_which_they_are_shown() {
 }
 
 #[test]
-fn a_control_loses_the_focus_with_the_keyboard() {
+fn control_loses_the_focus_with_the_keyboard() {
     let mut driver = Driver::new::<Buttons>(None);
     driver.frame(true, vec![]);
     assert_eq!(driver.tab(0).0.as_deref(), Some("one"));
-    let told = |pressed| vec![Event { pressed, ..Event::new(EventKind::FOCUS) }];
-    assert_eq!(focus(&driver.frame(true, told(false))).as_deref(), Some("one"), "only the window lost it");
-    driver.frame(true, told(true));
-    assert_eq!(focus(&driver.frame(false, told(false))), None);
+    let event = |pressed| vec![Event { pressed, ..Event::new(EventKind::FOCUS) }];
+    assert_eq!(focus(&driver.frame(true, event(false))).as_deref(), Some("one"), "only the window has lost it");
+    driver.frame(true, event(true));
+    assert_eq!(focus(&driver.frame(false, event(false))), None);
 }
 
-/// Stands in for content for two frames.
+/// A panel that is loading for two frames.
 struct Slow(u32);
 
 impl Expose for Slow {
@@ -193,7 +194,7 @@ impl Expose for Slow {
 }
 
 #[test]
-fn a_frame_says_whether_it_stands_in_for_another() {
+fn loading_frame_is_a_placeholder() {
     let mut driver = Driver::new::<Slow>(None);
     let placeholders: Vec<bool> = (0..3).map(|_| driver.frame(true, vec![]).placeholder).collect();
     assert_eq!(placeholders, [true, true, false]);

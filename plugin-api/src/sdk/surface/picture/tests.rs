@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Something that a surface may draw.
+/// A shape that a surface may draw.
 #[derive(Clone, Debug)]
 enum Thing {
     Block(f32, f32, u8),
@@ -49,13 +49,13 @@ fn shape(thing: &Thing) -> ClippedShape {
     }
 }
 
-/// What a host has that takes every frame.
+/// The meshes of a host that accepts every frame.
 #[derive(Default)]
 struct Host(HashMap<u64, (Vec<Vertex>, Vec<u32>)>);
 
 impl Host {
-    /// The corners of all triangles in the order in which they are painted, each with its clip rectangle; and how many
-    /// meshes were new.
+    /// Returns the corners of all triangles, in the order of painting and with their clip rectangles, and the number
+    /// of new meshes.
     fn take(&mut self, meshes: RVec<ClippedMesh>) -> (Vec<([f32; 4], Vertex)>, usize) {
         let (mut now, mut corners, mut new) = (HashMap::new(), Vec::new(), 0);
         for mesh in meshes {
@@ -66,7 +66,7 @@ impl Host {
                 (mesh.vertices.to_vec(), mesh.indices.to_vec())
             };
             corners.extend(triangles.1.iter().map(|index| (mesh.clip, triangles.0[*index as usize])));
-            assert!(now.insert(mesh.id, triangles).is_none(), "each mesh has a name of its own");
+            assert!(now.insert(mesh.id, triangles).is_none(), "each mesh has a unique id");
         }
         self.0 = now;
         (corners, new)
@@ -79,7 +79,7 @@ fn ready() -> Context {
     ctx
 }
 
-/// The same without keeping anything.
+/// Returns the same corners without reuse of meshes.
 fn plain(ctx: &Context, shapes: &[ClippedShape]) -> Vec<([f32; 4], Vertex)> {
     let mut corners = Vec::new();
     for ClippedPrimitive { clip_rect, primitive } in ctx.tessellate(shapes.to_vec(), 1.0) {
@@ -99,11 +99,11 @@ fn paint_callback_is_reported_once() {
     let rect = Rect::from_min_size(Pos2::ZERO, Vec2::splat(10.0));
     let callback = || Shape::Callback(egui::PaintCallback { rect, callback: Arc::new(()) });
     let mut pictures = Pictures::default();
-    assert!(!pictures.has_lost_a_callback());
+    assert!(!pictures.take_callback_warning());
     for expected in [true, false] {
         let meshes = pictures.draw(&ctx, vec![ClippedShape::new(rect, callback())], 1, 1.0);
         assert!(meshes.is_empty());
-        assert_eq!(pictures.has_lost_a_callback(), expected);
+        assert_eq!(pictures.take_callback_warning(), expected);
     }
 }
 
@@ -111,7 +111,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_host_that_takes_every_frame_paints_what_was_drawn(
+    fn kept_meshes_paint_the_same_picture(
         start in prop::collection::vec(thing(), 0..300),
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(thing()), any::<bool>()), 1..12),
     ) {
@@ -133,7 +133,7 @@ proptest! {
 }
 
 #[test]
-fn what_has_not_changed_is_not_sent_again() {
+fn unchanged_chunks_are_not_sent_again() {
     let ctx = ready();
     let (mut pictures, mut host) = (Pictures::default(), Host::default());
     let mut things: Vec<Thing> =
@@ -145,7 +145,7 @@ fn what_has_not_changed_is_not_sent_again() {
     let all = draw(&things).1;
     assert!(all >= 5, "{all} chunks");
     assert_eq!(draw(&things).1, 0);
-    // One that comes in the middle leaves what is before and behind it alone.
+    // A new shape in the middle does not affect the chunks before and after it.
     things.insert(200, Thing::Line(3.0, 4.0));
     let new = draw(&things).1;
     assert!((1..=2).contains(&new), "{new} of {all} chunks");
@@ -154,7 +154,7 @@ fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[test]
-fn another_scale_draws_everything_anew() {
+fn change_of_scale_redraws_everything() {
     let ctx = ready();
     let mut pictures = Pictures::default();
     let shapes = || vec![shape(&Thing::Block(1.0, 2.0, 3))];
@@ -166,7 +166,7 @@ fn another_scale_draws_everything_anew() {
 
 const SLOT: Rect = Rect::from_min_max(Pos2::ZERO, Pos2::new(300.0, 200.0));
 
-/// Where a window comes to rest, in a host that is larger than the slot; and what leaves that.
+/// Returns the final place of a window, in a host that is larger than the slot, and the overlays that leave the slot.
 fn settled(pos: Pos2, size: Vec2) -> (Rect, RVec<crate::abi::Rect>) {
     let ctx = ready();
     let screen_rect = Some(Rect::from_min_max(Pos2::new(-200.0, -100.0), Pos2::new(600.0, 500.0)));
@@ -194,7 +194,7 @@ fn windows_stay_in_the_slot_and_popups_leave_it() {
 }
 
 #[test]
-fn a_window_that_is_too_tall_stays_where_its_title_is_seen() {
+fn tall_window_keeps_its_title_in_view() {
     for (top, stays) in [(30.0, 30.0), (-50.0, SLOT.top())] {
         let (window, _) = settled(Pos2::new(20.0, top), Vec2::new(80.0, 300.0));
         assert_eq!(window.y_range().min.to_bits(), f32::to_bits(stays), "{window:?}");

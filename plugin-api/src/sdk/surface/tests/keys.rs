@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Two areas within each other, a plain one beside them, and what may be below and above.
+/// Two nested areas, and a window and a modal above them.
 struct Areas {
     amount: f32,
     text: String,
@@ -53,7 +53,7 @@ fn key(name: &str, modifiers: u32) -> [Event; 2] {
     [Event { pressed: true, ..key.clone() }, key]
 }
 
-/// Runs until nothing changes any more.
+/// Runs until nothing changes any more; returns the last frame.
 fn settle(driver: &mut Driver) -> Frame {
     (0..8).for_each(|_| drop(driver.frame(true, vec![])));
     driver.frame(true, vec![])
@@ -65,7 +65,7 @@ fn driver() -> Driver {
     driver
 }
 
-/// The focus after each press of Tab, from outside of the surface until it has led out.
+/// Returns the focus after each press of Tab, from outside of the surface until Tab has left it.
 fn walk(driver: &mut Driver, modifiers: u32) -> Vec<String> {
     std::iter::from_fn(|| Some(driver.tab(modifiers)))
         .take(200)
@@ -74,7 +74,7 @@ fn walk(driver: &mut Driver, modifiers: u32) -> Vec<String> {
         .collect()
 }
 
-/// Compares two positions, within the error of rounding.
+/// Compares two positions, with a tolerance for rounding.
 fn same(a: f64, b: f64) -> bool {
     (a - b).abs() < 0.01
 }
@@ -83,7 +83,7 @@ fn same(a: f64, b: f64) -> bool {
 fn place(frame: &Frame, label: &str) -> egui::accesskit::Rect {
     let tree: egui::accesskit::TreeUpdate = serde_json::from_str(&frame.access).unwrap();
     let node = tree.nodes.iter().find(|(_, node)| node.label() == Some(label));
-    node.unwrap_or_else(|| panic!("no {label}")).1.bounds().unwrap()
+    node.unwrap_or_else(|| panic!("no element is labelled {label}")).1.bounds().unwrap()
 }
 
 fn press(driver: &mut Driver, name: &str) -> Frame {
@@ -102,7 +102,7 @@ fn shift_tab_passes_every_stop_of_tab_in_reverse() {
 }
 
 #[test]
-fn presses_of_tab_in_one_frame_are_all_carried_out() {
+fn all_presses_of_tab_in_a_frame_are_applied() {
     let mut driver = driver();
     let stops = walk(&mut driver, 0);
     for (keys, stop) in [(vec![0; 5], 4), (vec![modifiers::SHIFT; 5], stops.len() - 5)] {
@@ -116,7 +116,7 @@ fn presses_of_tab_in_one_frame_are_all_carried_out() {
 }
 
 #[test]
-fn tab_goes_round_in_a_modal() {
+fn tab_cycles_in_a_modal() {
     let mut driver = driver();
     assert_eq!(driver.tab(0).0.as_deref(), Some("first"));
     press(&mut driver, "Enter");
@@ -128,7 +128,7 @@ fn tab_goes_round_in_a_modal() {
 }
 
 #[test]
-fn the_focus_is_brought_into_view_in_nested_areas() {
+fn focus_is_scrolled_into_view_in_nested_areas() {
     let mut driver = driver();
     let outer = place(&settle(&mut driver), "head");
     let (top, bottom) = (outer.y0 - 4.0, outer.y0 + 94.0);
@@ -144,7 +144,7 @@ fn the_focus_is_brought_into_view_in_nested_areas() {
                 rows += 1;
                 let frame = settle(&mut driver);
                 let at = place(&frame, &name);
-                assert!(at.y0 >= top && at.y1 <= bottom, "{name} at {at:?}, seen from {top} to {bottom}");
+                assert!(at.y0 >= top && at.y1 <= bottom, "{name} at {at:?}, visible from {top} to {bottom}");
             }
         }
         assert_eq!(rows, 31);
@@ -152,19 +152,19 @@ fn the_focus_is_brought_into_view_in_nested_areas() {
 }
 
 #[test]
-fn keys_scroll_the_area_around_the_focus_and_then_the_one_around_that() {
+fn keys_scroll_inner_area_then_outer_area() {
     let mut driver = driver();
     while driver.tab(0).0.as_deref() != Some("row 0") {}
     let frame = settle(&mut driver);
     let (row, below) = (place(&frame, "row 0").y0, place(&frame, "below 0").y0);
     let frame = press(&mut driver, "PageDown");
-    assert!(place(&frame, "row 0").y0 < row - 20.0, "the inner one has moved");
-    assert!(same(place(&frame, "below 0").y0, below), "and the outer one has not");
+    assert!(place(&frame, "row 0").y0 < row - 20.0, "the inner area has moved");
+    assert!(same(place(&frame, "below 0").y0, below), "the outer area has not moved");
     let frame = press(&mut driver, "End");
     let end = place(&frame, "row 0").y0;
     assert!(same(place(&frame, "below 0").y0, below));
     let frame = press(&mut driver, "PageDown");
-    assert!(place(&frame, "below 0").y0 < below - 20.0, "the inner one was at its end");
+    assert!(place(&frame, "below 0").y0 < below - 20.0, "the inner area was at its end");
     press(&mut driver, "Home");
     let frame = press(&mut driver, "Home");
     assert_eq!((place(&frame, "row 0").y0, place(&frame, "below 0").y0), (row, below));
@@ -172,7 +172,7 @@ fn keys_scroll_the_area_around_the_focus_and_then_the_one_around_that() {
 }
 
 #[test]
-fn keys_scroll_without_a_focus_below_the_pointer_or_the_largest_area() {
+fn keys_without_focus_scroll_hovered_or_largest_area() {
     for (name, by) in [("PageDown", 40.0), ("ArrowDown", 30.0), ("Space", 40.0), ("End", 200.0)] {
         let mut driver = driver();
         let before = place(&settle(&mut driver), "head").y0;
@@ -186,7 +186,7 @@ fn keys_scroll_without_a_focus_below_the_pointer_or_the_largest_area() {
         let pos = [row.x0 as f32 + 4.0, row.y0 as f32 + 4.0];
         driver.frame(true, vec![Event { pos, ..Event::new(EventKind::POINTER_MOVED) }]);
         let frame = press(&mut driver, "PageDown");
-        assert!(same(place(&frame, "head").y0, before), "the pointer is over the inner one");
+        assert!(same(place(&frame, "head").y0, before), "the pointer is over the inner area");
         assert!(place(&frame, "row 0").y0 < row.y0 - 20.0);
     }
 }
@@ -209,7 +209,7 @@ fn fields_and_sliders_keep_their_keys() {
 }
 
 #[test]
-fn saved_state_of_an_area_has_the_fields_that_scrolling_changes() {
+fn saved_area_has_the_fields_of_scrolling() {
     let state = serde_json::to_value(egui::scroll_area::State::default()).unwrap();
     assert_eq!(state["offset"], json!({ "x": 0.0, "y": 0.0 }));
     assert_eq!(state["offset_target"], json!([null, null]));

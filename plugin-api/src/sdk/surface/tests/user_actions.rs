@@ -1,4 +1,4 @@
-//! What people do to a surface, and what it asks of the platform because of it.
+//! User actions on a surface, and its requests to the platform in return.
 
 use egui::{ColorImage, Sense, TextEdit, ViewportCommand};
 
@@ -57,7 +57,7 @@ fn over(mime: &str, data: &[u8], pos: [f32; 2]) -> Event {
     Event { text: mime.into(), data: data.to_vec().into(), ..at(EventKind::DRAG_OVER, pos) }
 }
 
-fn says(frame: &Frame, text: &str) -> bool {
+fn shows(frame: &Frame, text: &str) -> bool {
     frame.access.contains(text)
 }
 
@@ -79,17 +79,17 @@ fn driver() -> Driver {
 }
 
 #[test]
-fn clicks_are_counted_by_the_surfaces_own_egui() {
+fn surface_counts_clicks_itself() {
     let mut driver = driver();
     driver.frame(true, vec![at(EventKind::POINTER_MOVED, BUTTON)]);
     for _ in 0..3 {
         driver.frame(true, vec![button(BUTTON, true), button(BUTTON, false)]);
     }
-    assert!(says(&driver.frame(true, vec![]), "[3, 1, 1]"));
+    assert!(shows(&driver.frame(true, vec![]), "[3, 1, 1]"));
 }
 
 #[test]
-fn what_is_dragged_is_told_once_and_how_it_ended() {
+fn drag_is_sent_once_and_its_end_is_reported() {
     let mut driver = driver();
     let mut drags = Vec::new();
     let moves = (0..4_u8).map(|step| at(EventKind::POINTER_MOVED, [50.0 + 10.0 * f32::from(step), 55.0]));
@@ -101,38 +101,38 @@ fn what_is_dragged_is_told_once_and_how_it_ended() {
     assert_eq!((&*drag.text, &drag.data[..]), ("text/plain", &b"thing"[..]));
     let ended = Event { pressed: true, ..Event::new(EventKind::DRAG_ENDED) };
     driver.frame(true, vec![button(ZONE, false), ended]);
-    assert!(says(&driver.frame(true, vec![]), "[true]"));
+    assert!(shows(&driver.frame(true, vec![]), "[true]"));
 }
 
 #[test]
-fn a_zone_says_where_it_takes_what_and_gets_it() {
+fn zone_reports_accepted_drags_and_receives_drops() {
     let mut driver = driver();
-    let taken = |frame: &Frame| command(frame, CommandKind::DRAG_TAKEN).map(|command| command.flag);
-    assert_eq!(taken(&driver.frame(false, vec![over("text/plain", b"", BUTTON)])), None);
-    assert_eq!(taken(&driver.frame(false, vec![over("text/plain", b"", ZONE)])), Some(true));
-    assert_eq!(taken(&driver.frame(false, vec![])), None, "it is said once");
-    assert_eq!(taken(&driver.frame(false, vec![over("image/png", b"", ZONE)])), Some(false));
-    assert_eq!(taken(&driver.frame(false, vec![over("text/plain", b"", ZONE)])), Some(true));
+    let accepted = |frame: &Frame| command(frame, CommandKind::DRAG_TAKEN).map(|command| command.flag);
+    assert_eq!(accepted(&driver.frame(false, vec![over("text/plain", b"", BUTTON)])), None);
+    assert_eq!(accepted(&driver.frame(false, vec![over("text/plain", b"", ZONE)])), Some(true));
+    assert_eq!(accepted(&driver.frame(false, vec![])), None, "it is reported once");
+    assert_eq!(accepted(&driver.frame(false, vec![over("image/png", b"", ZONE)])), Some(false));
+    assert_eq!(accepted(&driver.frame(false, vec![over("text/plain", b"", ZONE)])), Some(true));
     driver.frame(false, vec![Event::new(EventKind::DRAG_LEFT)]);
-    assert_eq!(taken(&driver.frame(false, vec![over("text/plain", b"", ZONE)])), Some(true), "a new one");
+    assert_eq!(accepted(&driver.frame(false, vec![over("text/plain", b"", ZONE)])), Some(true), "a new drag");
     driver.frame(false, vec![Event { kind: EventKind::DROP, ..over("text/plain", b"abc", ZONE) }]);
-    assert!(says(&driver.frame(false, vec![]), "Dropped(text/plain, 3 bytes) []"));
+    assert!(shows(&driver.frame(false, vec![]), "Dropped(text/plain, 3 bytes) []"));
 }
 
 #[test]
-fn files_are_where_egui_code_looks_for_them() {
+fn dropped_files_are_in_the_input_of_egui() {
     let mut driver = driver();
     let list = b"file:///tmp/a%20b.txt\r\n";
     driver.frame(false, vec![Event { span: [1, 0], ..over(bridge::URI_LIST, b"", ZONE) }]);
-    assert!(says(&driver.frame(false, vec![]), "[] [] [] 1"), "they stay while they are held");
+    assert!(shows(&driver.frame(false, vec![]), "[] [] [] 1"), "they stay while they are over the zone");
     driver.frame(false, vec![Event { kind: EventKind::DROP, ..over(bridge::URI_LIST, list, ZONE) }]);
     let frame = driver.frame(false, vec![]);
     assert!(frame.access.contains("/tmp/a b.txt"), "{}", frame.access);
-    assert!(says(&frame, "[] 0"), "and are gone then: {}", frame.access);
+    assert!(shows(&frame, "[] 0"), "they are gone after the drop: {}", frame.access);
 }
 
 #[test]
-fn the_input_method_writes_where_the_cursor_is() {
+fn input_method_writes_at_the_cursor() {
     let mut driver = driver();
     let click = vec![at(EventKind::POINTER_MOVED, FIELD), button(FIELD, true), button(FIELD, false)];
     driver.frame(true, click);
@@ -144,11 +144,11 @@ fn the_input_method_writes_where_the_cursor_is() {
     driver.frame(true, vec![preedit]);
     let commit = Event { text: "你".into(), ..Event::new(EventKind::IME_COMMIT) };
     driver.frame(true, vec![commit]);
-    assert!(says(&driver.frame(true, vec![]), "wrote \\\"你"), "it is committed");
+    assert!(shows(&driver.frame(true, vec![]), "wrote \\\"你"), "it is committed");
 }
 
 #[test]
-fn images_and_requests_to_paste_are_asked_of_the_host() {
+fn image_copy_and_paste_are_requested_of_the_host() {
     let mut driver = driver();
     let key = Event { text: "F1".into(), pressed: true, ..Event::new(EventKind::KEY) };
     let frame = driver.frame(true, vec![key]);
@@ -157,7 +157,7 @@ fn images_and_requests_to_paste_are_asked_of_the_host() {
     assert!(command(&frame, CommandKind::PASTE).is_some());
 }
 
-/// Nothing that could have the keyboard.
+/// A panel without controls.
 struct Text;
 
 impl Expose for Text {
@@ -171,7 +171,7 @@ impl Expose for Text {
 }
 
 #[test]
-fn tab_does_not_stay_where_there_is_no_control() {
+fn tab_leaves_a_panel_without_controls() {
     let mut driver = Driver::new::<Text>(None);
     driver.frame(true, vec![]);
     assert_eq!(driver.tab(0).1, Some(true));
