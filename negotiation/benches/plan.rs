@@ -1,10 +1,10 @@
-//! Planning federations of up to 10,000 remotes that share 50 crates.
+//! Benchmarks of planning for federations of up to 10,000 remotes that share 50 crates.
 //!
 //! `cargo xtask bench -- plan`, or `cargo bench -p negotiation --bench plan`.
-//! Participants are made before the clock starts, except where making them is what is measured, and a
-//! plan is dropped after it has stopped.
-#![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
-#![expect(clippy::unwrap_used, reason = "manifests that are written here are right")]
+//! Participants are created before the clock starts, except in the benchmark that measures their creation; a plan is
+//! dropped after the clock stops.
+#![expect(clippy::print_stdout, reason = "this program prints figures")]
+#![expect(clippy::unwrap_used, reason = "the manifests in this file are valid")]
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -13,9 +13,9 @@ use std::{env, fs};
 
 use criterion::{BatchSize, Bencher, BenchmarkId, Criterion};
 use negotiation::manifest::{
-    HostManifest, MANIFEST_VERSION, RemoteManifest, Requirement, ShareStrategy::VersionFirst, Shared,
+    HostManifest, MANIFEST_VERSION, RemoteManifest, Requirement, ShareDecl, ShareStrategy::VersionFirst,
 };
-use negotiation::resolver::{Live, Participant, Plan, Request, resolve};
+use negotiation::resolver::{Live, Participant, Plan, PlanRequest, resolve};
 use semver::Version;
 
 const CRATES: usize = 50;
@@ -33,7 +33,7 @@ fn main() {
     worst(&mut criterion);
     details(&mut criterion);
     criterion.final_summary();
-    // Not when only some of the benchmarks are asked for, nor when `cargo test` only asks whether this starts.
+    // Skipped if only some benchmarks are requested, and if `cargo test` only starts this program.
     if env::args().skip(1).eq(["--bench"]) {
         for case in 0..MEMORY_CASES.len() {
             let program = env::current_exe().unwrap();
@@ -49,7 +49,7 @@ fn plan(criterion: &mut Criterion) {
         group.bench_function(format!("{remotes}x{CRATES}"), |b| federation.bench(b));
     }
     let federation = Federation::new(1_000, CRATES, mixed);
-    group.bench_function(format!("1000x{CRATES}, and who gets what"), |b| {
+    group.bench_function(format!("1000x{CRATES}, with assignments"), |b| {
         b.iter_batched(
             || (),
             |()| {
@@ -60,7 +60,7 @@ fn plan(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    group.bench_function(format!("1000x{CRATES}, and everything it says"), |b| {
+    group.bench_function(format!("1000x{CRATES}, with diagnostics"), |b| {
         b.iter_batched(
             || (),
             |()| {
@@ -71,7 +71,7 @@ fn plan(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    // Everybody runs, and somebody asks for the plan again.
+    // Every participant runs, and the plan is requested again.
     let (federation, live) = federation.running();
     group.bench_function(format!("1000x{CRATES}, all in use"), |b| {
         b.iter_batched(|| (), |()| federation.plan(&live), BatchSize::PerIteration);
@@ -91,7 +91,7 @@ fn worst(criterion: &mut Criterion) {
         }),
         ("1000x50, all refused, no provider", 1_000, CRATES, |remote, _| {
             let needs = shared("2.0.0", &format!("^2.{remote}"));
-            Shared { version: None, import: false, ..needs }
+            ShareDecl { version: None, import: false, ..needs }
         }),
         ("10000x1, mixed", 10_000, 1, mixed),
     ];
@@ -122,8 +122,8 @@ const MEMORY: &str = "--memory";
 const MEMORY_CASES: [(&str, usize, Entry); 3] =
     [("mixed", 1_000, mixed), ("mixed", 10_000, mixed), ("all different", 10_000, different)];
 
-/// What a plan adds to the resident memory of this process, which has done nothing else: the kernel's own
-/// figures, so only where it gives them.
+/// Prints the resident memory that a plan adds to this process, which does nothing else. The figures are the
+/// kernel's; without them nothing is printed.
 fn memory(case: usize) {
     let (name, remotes, entry) = MEMORY_CASES[case];
     let federation = Federation::new(remotes, CRATES, entry);
@@ -150,15 +150,15 @@ struct Federation {
     remotes: Vec<Participant>,
 }
 
-/// What a remote says of a crate.
-type Entry = fn(remote: usize, key: usize) -> Shared;
+/// A function that returns a remote's entry for a crate.
+type Entry = fn(remote: usize, key: usize) -> ShareDecl;
 
 impl Federation {
     fn new(remotes: usize, crates: usize, entry: Entry) -> Self {
         // The host has half of the crates, at versions that most remotes can work with.
         let own = (0..crates).step_by(2).map(|at| {
             let required = if at.is_multiple_of(4) { "^1" } else { "=1.0.0" };
-            (key(at), Shared { eager: true, singleton: at.is_multiple_of(4), ..shared("1.0.0", required) })
+            (key(at), ShareDecl { eager: true, singleton: at.is_multiple_of(4), ..shared("1.0.0", required) })
         });
         let host = HostManifest {
             schema: None,
@@ -178,14 +178,14 @@ impl Federation {
     }
 
     fn plan(&self, live: &Live) -> Plan {
-        resolve(&Request { live, ..Request::new(&self.host, &self.remotes, VersionFirst) })
+        resolve(&PlanRequest { live, ..PlanRequest::new(&self.host, &self.remotes, VersionFirst) })
     }
 
     fn bench(&self, b: &mut Bencher<'_>) {
         b.iter_batched(|| (), |()| self.plan(&Live::new()), BatchSize::PerIteration);
     }
 
-    /// The same when everybody that is admitted runs.
+    /// Returns the federation with every admitted participant running.
     fn running(self) -> (Self, Live) {
         let plan = self.plan(&Live::new());
         let mut live = Live::new();
@@ -218,8 +218,8 @@ fn remote(at: usize, crates: usize, entry: Entry) -> RemoteManifest {
     }
 }
 
-fn shared(version: &str, required: &str) -> Shared {
-    Shared {
+fn shared(version: &str, required: &str) -> ShareDecl {
+    ShareDecl {
         version: Some(version.parse().unwrap()),
         required_version: Some(Requirement::Range(required.parse().unwrap())),
         singleton: false,
@@ -230,13 +230,13 @@ fn shared(version: &str, required: &str) -> Shared {
     }
 }
 
-fn strict(version: &str, required: &str) -> Shared {
-    Shared { singleton: true, strict_version: true, ..shared(version, required) }
+fn strict(version: &str, required: &str) -> ShareDecl {
+    ShareDecl { singleton: true, strict_version: true, ..shared(version, required) }
 }
 
-/// A federation as one might be: some 30 versions of each crate, half of the crates singletons, one entry in
-/// ten without a copy, one remote in a hundred so old that it gets none, and one that is refused.
-fn mixed(remote: usize, at: usize) -> Shared {
+/// Returns an entry of a realistic federation: some 30 versions of each crate, half of the crates singletons, one
+/// entry in ten without a copy, one remote in a hundred too old to get a copy, and one in a hundred that is refused.
+fn mixed(remote: usize, at: usize) -> ShareDecl {
     // A fixed shuffle of the two numbers.
     let chance = |salt: usize| {
         let mixed = (remote * 1_000 + at * 10 + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -251,7 +251,7 @@ fn mixed(remote: usize, at: usize) -> Shared {
         2 => format!("^{major}.{}", if major == 0 { minor } else { minor.min(4) }),
         _ => format!("^{version}"),
     };
-    Shared {
+    ShareDecl {
         singleton: at.is_multiple_of(2) && chance(3).is_multiple_of(2),
         eager: chance(4).is_multiple_of(5),
         strict_version: remote % 100 == 98 && at == 0,
@@ -260,9 +260,9 @@ fn mixed(remote: usize, at: usize) -> Shared {
     }
 }
 
-fn different(remote: usize, at: usize) -> Shared {
+fn different(remote: usize, at: usize) -> ShareDecl {
     let minor = (remote * 104_729 + at) % 10_007;
-    Shared {
+    ShareDecl {
         singleton: at.is_multiple_of(2),
         ..shared(&format!("1.{minor}.0"), &format!(">=1.{}.0", minor / 2))
     }

@@ -1,9 +1,8 @@
-//! Manifests: what a remote or a host says about itself, read without running any of its code.
+//! Manifests: the description that a remote or a host states of itself, read without running any of its code.
 //!
-//! A manifest is a JSON file written by hand, kept beside a library and embedded in it.
-//! It is the only thing that planning reads, so everything in it is checked when it is read:
-//! unknown and repeated keys, versions where ranges belong, names that cannot be file names.
-//! Each problem is a [`ManifestError`] that says where it is and what to write instead.
+//! An author writes a manifest as JSON, ships it next to the library, and the build embeds it in the library.
+//! Planning reads nothing else, so reading checks everything: unknown and repeated keys, versions where ranges
+//! belong, names that cannot be file names. Each problem is a [`ManifestError`] with its place and the correction.
 //!
 //! ```
 //! use negotiation::manifest::RemoteManifest;
@@ -37,13 +36,13 @@ pub use host::{AuthConfig, HostManifest, HttpAuth, RemoteRef, ShareStrategy};
 pub use names::{is_reserved, near_miss};
 pub use origin::{Origin, Written};
 pub use read::utf8;
-pub use remote::{AtomAccess, Expose, RemoteManifest};
+pub use remote::{AtomAccess, ExposeDecl, RemoteManifest};
 pub use requirement::{Range, RangeError, Requirement};
 pub use schema::schemas;
-pub use shared::{DEFAULT_SCOPE, Shared};
+pub use shared::{DEFAULT_SCOPE, ShareDecl};
 
 /// The `manifestVersion` that this build reads and writes.
 pub const MANIFEST_VERSION: u32 = 1;
 
-/// The largest manifest that is read, in bytes: far above any real one, far below what would hurt.
+/// The largest manifest that is read, in bytes: far above any real one, and small enough to parse at once.
 pub const MAX_MANIFEST_BYTES: usize = 1 << 20;

@@ -1,25 +1,25 @@
-//! The rules of the [crate's page](crate) as plain code: slow, and without any of the resolver's machinery.
+//! The rules of the [crate's page](crate) as plain code: slow, and without the resolver's data structures.
 //!
-//! Numbers in comments are those of the rules. The resolver is tested against this; the shell does not use it.
+//! Numbers in comments are rule numbers. Tests compare the resolver with this module; the shell does not use it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
-use crate::manifest::{Requirement, ShareStrategy, Shared};
+use crate::manifest::{Requirement, ShareDecl, ShareStrategy};
 
-/// Everything that a plan depends on.
+/// The complete input of a plan.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// The host's way to choose providers.
+    /// The host's strategy for choosing providers.
     pub strategy: ShareStrategy,
     /// The host first, then the remotes in any order; names are unique.
     pub members: Vec<Member>,
     /// Copies in use: consumer, scope and key, with provider and version.
     pub live: BTreeMap<(String, String, String), (String, Version)>,
-    /// Copies found to be unusable: participant, scope and key.
+    /// Copies that were found to be unusable: participant, scope and key.
     pub excluded: BTreeSet<(String, String, String)>,
-    /// Participants that may provide a crate, by key; all, where the key is absent.
+    /// Participants that may provide a crate, by key; all, if the key is absent.
     pub providers: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -28,16 +28,16 @@ pub struct World {
 pub struct Member {
     /// Its name.
     pub name: String,
-    /// True if it runs already.
+    /// `true` if it runs already.
     pub loaded: bool,
     /// Its offers and demands, by key.
-    pub shared: BTreeMap<String, Shared>,
+    pub shared: BTreeMap<String, ShareDecl>,
 }
 
-/// Consumer, scope and key, with provider, version, and true if that satisfies the demand.
+/// Consumer, scope and key, with provider, version, and `true` if that satisfies the demand.
 pub type Assigned = BTreeMap<(String, String, String), (String, Version, bool)>;
 
-/// Plans by the rules; returns the assignments, and the names of participants that are refused.
+/// Plans by the rules; returns the assignments and the names of refused participants.
 pub fn plan(world: &World) -> (Assigned, BTreeSet<String>) {
     let mut out: BTreeSet<String> = BTreeSet::new();
     // Rule 7: refuse together, to a fixed point.
@@ -49,7 +49,7 @@ pub fn plan(world: &World) -> (Assigned, BTreeSet<String>) {
         }
         out.extend(remotes);
     }
-    // Rule 7: then each again, by name, if that refuses no other.
+    // Rule 7: then admit each again, by name, if that refuses no other.
     for name in out.clone() {
         let (_, before) = unmet(world, &out);
         let mut fewer = out.clone();
@@ -68,7 +68,7 @@ fn without(world: &World, out: &BTreeSet<String>) -> (Assigned, BTreeSet<String>
     (assigned, unmet.into_iter().map(|(name, _, _)| name).collect())
 }
 
-/// Returns the assignments without the participants in `out`, and the demands (consumer, scope, key) that cannot be met.
+/// Returns the assignments without the participants in `out`, and the unmet demands: consumer, scope and key.
 fn unmet(world: &World, out: &BTreeSet<String>) -> (Assigned, BTreeSet<(String, String, String)>) {
     let members: Vec<&Member> = world.members.iter().filter(|member| !out.contains(&member.name)).collect();
     let mut assigned = Assigned::new();
@@ -80,7 +80,7 @@ fn unmet(world: &World, out: &BTreeSet<String>) -> (Assigned, BTreeSet<(String, 
             if !met {
                 unmet.insert(slot.clone());
             }
-            // The host runs with what there is.
+            // The host runs even with an unmet demand.
             if let Some((provider, version)) = copy
                 && (met || member.name == world.members[0].name)
             {
@@ -93,8 +93,8 @@ fn unmet(world: &World, out: &BTreeSet<String>) -> (Assigned, BTreeSet<(String, 
 }
 
 #[derive(Clone, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "what the rules look at")]
-struct Copy {
+#[expect(clippy::struct_excessive_bools, reason = "independent facts that the rules compare")]
+struct OfferedCopy {
     provider: String,
     version: Version,
     live: bool,
@@ -103,22 +103,22 @@ struct Copy {
     loaded: bool,
 }
 
-/// Returns the copy for one demand, and true if the demand is met in the sense of rules 7 and 8.
+/// Returns the copy for one demand, and `true` if the demand is met in the sense of rules 7 and 8.
 fn decide(
     world: &World,
     members: &[&Member],
     consumer: &Member,
     key: &str,
-    entry: &Shared,
+    entry: &ShareDecl,
 ) -> (Option<(String, Version)>, bool) {
     let scope = &entry.share_scope;
-    let named = |copy: &Copy| Some((copy.provider.clone(), copy.version.clone()));
-    // Rules 5 and 10: what a loaded participant uses stays.
+    let named = |copy: &OfferedCopy| Some((copy.provider.clone(), copy.version.clone()));
+    // Rules 5 and 10: a loaded participant keeps its copy.
     if let Some((provider, version)) = bound(world, consumer, scope, key) {
         return (Some((provider, version)), true);
     }
-    // Rule 2: only entries of this scope are looked at.
-    let group: Vec<(&Member, &Shared)> = members
+    // Rule 2: only entries of this scope count.
+    let group: Vec<(&Member, &ShareDecl)> = members
         .iter()
         .filter_map(|member| Some((*member, member.shared.get(key)?)))
         .filter(|(_, other)| other.share_scope == *scope)
@@ -133,8 +133,9 @@ fn decide(
         };
     }
     // Rule 8.
-    let fitting: Vec<Copy> = copies.into_iter().filter(|copy| requirement.matches(&copy.version)).collect();
-    let loaded: Vec<Copy> = fitting.iter().filter(|copy| copy.loaded).cloned().collect();
+    let fitting: Vec<OfferedCopy> =
+        copies.into_iter().filter(|copy| requirement.matches(&copy.version)).collect();
+    let loaded: Vec<OfferedCopy> = fitting.iter().filter(|copy| copy.loaded).cloned().collect();
     let best = if world.strategy == ShareStrategy::LoadedFirst && !loaded.is_empty() {
         best(&loaded)
     } else {
@@ -152,8 +153,8 @@ fn bound(world: &World, consumer: &Member, scope: &str, key: &str) -> Option<(St
     world.live.get(&slot).filter(|_| consumer.loaded).cloned()
 }
 
-fn copies(world: &World, group: &[(&Member, &Shared)], scope: &str, key: &str) -> Vec<Copy> {
-    let mut copies: Vec<Copy> = Vec::new();
+fn copies(world: &World, group: &[(&Member, &ShareDecl)], scope: &str, key: &str) -> Vec<OfferedCopy> {
+    let mut copies: Vec<OfferedCopy> = Vec::new();
     for ((user, in_scope, of), (provider, version)) in &world.live {
         let replaced = world.members.iter().any(|member| member.name == *user && !member.loaded);
         let excluded = world.members.iter().any(|member| {
@@ -169,7 +170,7 @@ fn copies(world: &World, group: &[(&Member, &Shared)], scope: &str, key: &str) -
                 member.name == *provider && own.is_some_and(|own| own.offered() == Some(version) && own.eager)
             });
             let host = *provider == world.members[0].name;
-            copies.push(Copy {
+            copies.push(OfferedCopy {
                 provider: provider.clone(),
                 version: version.clone(),
                 live: true,
@@ -183,7 +184,7 @@ fn copies(world: &World, group: &[(&Member, &Shared)], scope: &str, key: &str) -
         let excluded = world.excluded.contains(&(member.name.clone(), scope.to_owned(), key.to_owned()));
         let barred = excluded || !may_provide(world, key, &member.name);
         if let Some(version) = entry.offered().filter(|_| !barred) {
-            copies.push(Copy {
+            copies.push(OfferedCopy {
                 provider: member.name.clone(),
                 version: version.clone(),
                 live: copies.iter().any(|copy| copy.provider == member.name && copy.version == *version),
@@ -196,18 +197,19 @@ fn copies(world: &World, group: &[(&Member, &Shared)], scope: &str, key: &str) -
     copies
 }
 
-/// Returns true if the host lets `name` provide `key` (rule 11).
+/// Returns `true` if the host lets `name` provide `key` (rule 11).
 pub fn may_provide(world: &World, key: &str, name: &str) -> bool {
     world.providers.get(key).is_none_or(|names| names.contains(name))
 }
 
-/// Returns the highest version; of equal ones, by rule 4.
-fn best(copies: &[Copy]) -> Option<Copy> {
-    let mut best: Option<&Copy> = None;
+/// Returns the copy with the highest version; rule 4 decides between equal versions.
+fn best(copies: &[OfferedCopy]) -> Option<OfferedCopy> {
+    let mut best: Option<&OfferedCopy> = None;
     for copy in copies {
         let better = best.is_none_or(|best| {
-            let preference =
-                |copy: &Copy| (copy.live, copy.host, copy.eager, std::cmp::Reverse(copy.provider.clone()));
+            let preference = |copy: &OfferedCopy| {
+                (copy.live, copy.host, copy.eager, std::cmp::Reverse(copy.provider.clone()))
+            };
             copy.version
                 .cmp_precedence(&best.version)
                 .then(preference(copy).cmp(&preference(best)))
@@ -224,12 +226,12 @@ fn best(copies: &[Copy]) -> Option<Copy> {
 /// Returns the copy of a singleton, by rules 5 and 6.
 fn singleton(
     world: &World,
-    group: &[(&Member, &Shared)],
-    copies: &[Copy],
+    group: &[(&Member, &ShareDecl)],
+    copies: &[OfferedCopy],
     scope: &str,
     key: &str,
-) -> Option<Copy> {
-    let live: Vec<Copy> = copies.iter().filter(|copy| copy.live).cloned().collect();
+) -> Option<OfferedCopy> {
+    let live: Vec<OfferedCopy> = copies.iter().filter(|copy| copy.live).cloned().collect();
     if !live.is_empty() {
         return best(&live);
     }
@@ -240,23 +242,23 @@ fn singleton(
             (member.name == world.members[0].name, entry.strict_version, entry.requirement())
         })
         .collect();
-    let strictly_unsatisfied = |copy: &Copy| {
+    let strictly_unsatisfied = |copy: &OfferedCopy| {
         demands.iter().filter(|(_, strict, required)| *strict && !required.matches(&copy.version)).count()
     };
     let unsatisfied =
-        |copy: &Copy| demands.iter().filter(|(_, _, required)| !required.matches(&copy.version)).count();
+        |copy: &OfferedCopy| demands.iter().filter(|(_, _, required)| !required.matches(&copy.version)).count();
     let mut candidates = copies.to_vec();
     if world.strategy == ShareStrategy::LoadedFirst
         && candidates.iter().any(|copy| copy.loaded && strictly_unsatisfied(copy) == 0)
     {
         candidates.retain(|copy| copy.loaded);
     }
-    let for_all: Vec<Copy> = candidates.iter().filter(|copy| unsatisfied(copy) == 0).cloned().collect();
+    let for_all: Vec<OfferedCopy> = candidates.iter().filter(|copy| unsatisfied(copy) == 0).cloned().collect();
     if !for_all.is_empty() {
         return best(&for_all);
     }
     let for_host =
-        |copy: &Copy| demands.iter().all(|(host, _, required)| !host || required.matches(&copy.version));
+        |copy: &OfferedCopy| demands.iter().all(|(host, _, required)| !host || required.matches(&copy.version));
     if candidates.iter().any(for_host) {
         candidates.retain(for_host);
     }

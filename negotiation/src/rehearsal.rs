@@ -1,4 +1,4 @@
-//! A plan before anything runs: manifests as they are written, and what is taken to be running already.
+//! Plans from manifests as written, with a set of remotes assumed to run already; nothing is loaded.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -13,24 +13,24 @@ use semver::Version;
 use serde_json::Value;
 
 use crate::manifest::{Origin, Written};
-use crate::resolver::{Edit, Live, Participant, Plan, Providers, Request, resolve};
+use crate::resolver::{Edit, Live, Participant, Plan, PlanRequest, Providers, resolve};
 
-/// The host, the remotes that run beside it, and those that join.
+/// The host, the running remotes and the joining remotes.
 ///
-/// Those that run were planned first, as at a start, and use what that plan gave them.
-/// Whoever joins displaces nothing of it. A joining remote with the name of a running one is its new
-/// generation: it replaces the old one, whose copies stay where others use them.
+/// The running remotes are planned first, as at a start, and use the copies of that plan. A joining remote displaces
+/// none of these. A joining remote with the name of a running one is its new generation: it replaces the old one, and
+/// copies of the old one stay in use by others.
 pub struct Rehearsal {
     host: Written<HostManifest>,
     running: Vec<Written<RemoteManifest>>,
     joining: Vec<Written<RemoteManifest>>,
     live: Live,
-    /// The host as it takes part.
+    /// The host as a participant.
     first: Participant,
-    /// The crates that the host keeps its own state in.
+    /// The crates in which the host keeps its own state.
     linked: &'static [&'static str],
     providers: Providers,
-    /// Those that run and are not replaced, then those that join.
+    /// The running remotes that are not replaced, then the joining ones.
     remotes: Vec<Participant>,
 }
 
@@ -44,10 +44,10 @@ impl Rehearsal {
         Self::join(host, linked, Vec::new(), remotes)
     }
 
-    /// Rehearses a federation in which `running` run and `joining` come.
+    /// Rehearses a federation in which the remotes `running` run and the remotes `joining` join.
     ///
-    /// `linked` are the shared crates that the host keeps its own state in ([`Providers::of`]).
-    /// One that is said to run and would have been refused does not run: it joins, if no other of its name does.
+    /// `linked` are the shared crates in which the host keeps its own state ([`Providers::of`]). A remote of
+    /// `running` that would have been refused does not run: it joins, unless another remote of its name does.
     pub fn join(
         host: Written<HostManifest>,
         linked: &'static [&'static str],
@@ -59,15 +59,15 @@ impl Rehearsal {
         let mut live = Live::new();
         let (mut run, mut remotes) = (Vec::new(), Vec::new());
         if !running.is_empty() {
-            let people: Vec<_> = running.iter().map(|one| Participant::remote(&one.manifest)).collect();
-            let request = Request::new(&first, &people, host.manifest.share_strategy);
-            let plan = resolve(&Request { providers: &providers, ..request });
+            let participants: Vec<_> = running.iter().map(|one| Participant::remote(&one.manifest)).collect();
+            let request = PlanRequest::new(&first, &participants, host.manifest.share_strategy);
+            let plan = resolve(&PlanRequest { providers: &providers, ..request });
             live.bind_assigned(&plan, first.name());
-            for (one, person) in running.into_iter().zip(people) {
+            for (one, participant) in running.into_iter().zip(participants) {
                 let replaced = joining.iter().any(|other| other.manifest.name == one.manifest.name);
                 if !plan.is_refused(&one.manifest.name) {
-                    live.bind_assigned(&plan, person.name());
-                    remotes.extend((!replaced).then(|| person.loaded(true)));
+                    live.bind_assigned(&plan, participant.name());
+                    remotes.extend((!replaced).then(|| participant.loaded(true)));
                     run.push(one);
                 } else if !replaced {
                     joining.push(one);
@@ -78,17 +78,17 @@ impl Rehearsal {
         Self { host, running: run, joining, live, first, linked, providers, remotes }
     }
 
-    /// The plan.
+    /// Plans the federation.
     pub fn plan(&self) -> Plan {
         self.resolved(&self.first, &self.providers, &self.remotes)
     }
 
-    /// The remotes that run, by name and version.
+    /// Returns the running remotes: name and version.
     pub fn running(&self) -> impl Iterator<Item = (&str, &Version)> {
         self.running.iter().map(|one| (one.manifest.name.as_str(), &one.manifest.version))
     }
 
-    /// The remotes that join: name, version, and the version that runs now where it is a new generation.
+    /// Returns the joining remotes: name, version and, for a new generation, the version that runs now.
     pub fn joining(&self) -> impl Iterator<Item = (&str, &Version, Option<&Version>)> {
         self.joining.iter().map(|one| {
             let RemoteManifest { name, version, .. } = &one.manifest;
@@ -97,22 +97,23 @@ impl Rehearsal {
         })
     }
 
-    /// The host's name.
+    /// Returns the host's name.
     pub fn host_name(&self) -> &str {
         &self.host.manifest.name
     }
 
-    /// `edit` with the place where it is to be made; none for a participant that there is not.
+    /// Locates `edit` in its manifest; returns `None` for an unknown participant.
     pub fn change(&self, edit: &Edit) -> Option<Change> {
         self.origin_of(&edit.participant).map(|origin| Change::new(edit.clone(), origin))
     }
 
-    /// Where the value of a JSON pointer stands, or belongs, in the manifest of `participant`.
+    /// Returns the place of the value of a JSON pointer in the manifest of `participant`, as [`Origin::place`].
     pub fn place(&self, participant: &str, pointer: &str) -> Option<String> {
         self.origin_of(participant).map(|origin| origin.place(pointer))
     }
 
-    /// Of several remotes with one name the last, and of a remote and the host the remote: it is to be renamed.
+    /// Returns the origin of a participant's manifest: of several remotes with one name, the last; of a remote and
+    /// the host with one name, the remote's, because that is the one to rename.
     fn origin_of(&self, participant: &str) -> Option<&Origin> {
         let known = |one: &&Written<RemoteManifest>| *one.manifest.name == *participant;
         let remote = self.joining.iter().rfind(known).or_else(|| self.running.iter().find(known));
@@ -120,7 +121,8 @@ impl Rehearsal {
         remote.map(|one| &one.origin).or(host)
     }
 
-    /// The manifests that may be edited: those that join and, where nothing runs yet, the host's.
+    /// Returns the manifests of `name` that may be edited: those of joining remotes and, if no remote runs, the
+    /// host's.
     pub(crate) fn editable(&self, name: &str) -> Vec<Party> {
         let joining = self.joining.iter().enumerate().filter(|(_, one)| one.manifest.name == name);
         let joining = joining.map(|(at, _)| Party(at + 1));
@@ -128,7 +130,7 @@ impl Rehearsal {
         host.then_some(Party::HOST).into_iter().chain(joining).collect()
     }
 
-    /// The manifest of `party` as JSON.
+    /// Returns the manifest of `party` as JSON.
     pub(crate) fn json(&self, party: Party) -> Value {
         // The text has been read as a manifest, so it is JSON.
         serde_json::from_str(self.origin(party).text()).unwrap_or_default()
@@ -141,7 +143,7 @@ impl Rehearsal {
         }
     }
 
-    /// The plan with these edits; none where they do not leave a manifest.
+    /// Plans with these edits; returns `None` if an edited manifest is not valid.
     pub(crate) fn plan_with<'a>(&self, edits: impl Iterator<Item = (Party, &'a Edit)>) -> Option<Plan> {
         let mut edited: BTreeMap<Party, Value> = BTreeMap::new();
         for (party, edit) in edits {
@@ -169,12 +171,12 @@ impl Rehearsal {
     }
 
     fn resolved(&self, host: &Participant, providers: &Providers, remotes: &[Participant]) -> Plan {
-        let request = Request::new(host, remotes, self.host.manifest.share_strategy);
-        resolve(&Request { live: &self.live, providers, ..request })
+        let request = PlanRequest::new(host, remotes, self.host.manifest.share_strategy);
+        resolve(&PlanRequest { live: &self.live, providers, ..request })
     }
 }
 
-/// A manifest that may be edited: the host's, or the one of a remote that joins.
+/// A manifest that may be edited: the host's, or that of a joining remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Party(usize);
 
@@ -182,18 +184,18 @@ impl Party {
     pub(crate) const HOST: Self = Self(0);
 }
 
-/// An edit, with the place in the file and the value that stands there now.
+/// An edit with its place in the file and the present value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// What to write.
+    /// The edit.
     pub edit: Edit,
-    /// Where, as people read it.
+    /// The place in the form that editors open ([`Origin::place`]).
     pub place: String,
-    /// The file.
+    /// The path of the file.
     pub file: Arc<str>,
-    /// Line and column in it, from 1.
+    /// Line and column in the file, from 1.
     pub at: (usize, usize),
-    /// What is written there; none where it is absent.
+    /// The present value; `None` if it is absent.
     pub old: Option<Value>,
 }
 
@@ -210,12 +212,12 @@ impl Change {
         }
     }
 
-    /// What stands there now, as it is written.
+    /// Returns the present value as JSON text.
     pub(crate) fn before(&self) -> String {
         self.old.as_ref().map_or_else(|| "(absent)".to_owned(), Value::to_string)
     }
 
-    /// The change as JSON: `participant`, `file`, `line`, `column`, `pointer`, `old` and `new`.
+    /// Returns the change as JSON: `participant`, `file`, `line`, `column`, `pointer`, `old` and `new`.
     pub fn to_json(&self) -> Value {
         serde_json::json!({
             "participant": &*self.edit.participant,

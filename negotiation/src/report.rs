@@ -1,5 +1,5 @@
-//! A plan as people read it in a terminal: each crate with who offers it, who needs it and who
-//! gets what and why; then who is refused, and what else there is to say.
+//! Plans as text for a terminal: for each crate the offers, demands, outcomes and reasons; then the refusals,
+//! warnings and notes.
 
 mod answers;
 mod paper;
@@ -12,25 +12,25 @@ use crate::manifest::DEFAULT_SCOPE;
 
 use crate::rehearsal::{Change, Rehearsal};
 use crate::resolver::{
-    Candidate, Code, DemandView, Diagnostic, KeyView, OfferView, Outcome, Plan, Rule, Severity,
+    Candidate, DemandView, Diagnostic, DiagnosticCode, KeyView, OfferView, Outcome, Plan, Rule, Severity,
 };
 pub use answers::{explain, why};
-pub use paper::Look;
-use paper::{Cell, Paper, Span, Style};
+pub use paper::TextStyle;
+use paper::{Paper, Span, SpanStyle, TableCell};
 
-/// How many names of one kind are listed before the rest is counted.
+/// The number of names of one kind that are listed before the rest is counted.
 const NAMED: usize = 6;
 
-/// Writes `plan`, which is that of `rehearsal` and lacks `unread` manifests, as text that ends with a line break.
-pub fn render(rehearsal: &Rehearsal, plan: &Plan, unread: usize, look: Look) -> String {
+/// Writes `plan`, the plan of `rehearsal`, as text with a trailing line break; `unread` manifests could not be used.
+pub fn render(rehearsal: &Rehearsal, plan: &Plan, unread: usize, look: TextStyle) -> String {
     let mut text = Text { paper: Paper::new(look), rehearsal, plan };
     text.summary(unread);
     for key in plan.keys() {
         text.krate(&key);
     }
     text.refused();
-    text.said(Severity::Warning, "Warnings");
-    text.said(Severity::Info, "Notes");
+    text.diagnostics(Severity::Warning, "Warnings");
+    text.diagnostics(Severity::Info, "Notes");
     text.paper.into_text()
 }
 
@@ -54,12 +54,12 @@ impl Text<'_> {
         let verdict = match (refused, host) {
             (0, false) if unread > 0 && admitted == 0 => bad("no manifest could be used"),
             (0, false) if unread > 0 => {
-                bad(format!("{unread} could not be used; the others get what they need"))
+                bad(format!("{unread} could not be used; the other participants are served"))
             }
-            (0, false) => good("everybody gets what it needs"),
-            (0, true) => bad("the host does not get what it needs"),
+            (0, false) => good("every participant is served"),
+            (0, true) => bad("the host is not served"),
             (count, false) => bad(format!("{count} refused")),
-            (count, true) => bad(format!("{count} refused, and the host does not get what it needs")),
+            (count, true) => bad(format!("{count} refused, and the host is not served")),
         };
         let title = bold(format!("Plan of {}", plan.host()));
         let about = weak(format!(" ({}, {remotes}): ", plan.strategy().as_str()));
@@ -72,7 +72,7 @@ impl Text<'_> {
                 None => format!("{name} {version}"),
             });
             let joining: Vec<_> = joining.collect();
-            let joining = if joining.is_empty() { "nobody".to_owned() } else { joining.join(", ") };
+            let joining = if joining.is_empty() { "none".to_owned() } else { joining.join(", ") };
             self.paper.line(
                 0,
                 2,
@@ -82,7 +82,7 @@ impl Text<'_> {
         }
         let first = plan.bootstrap();
         if !first.is_empty() {
-            let what = "Loaded at the start, because others use their copies: ";
+            let what = "Loaded first, because others use their copies: ";
             self.paper.line(0, 2, &[weak(what), plain(first.join(", "))]);
         }
     }
@@ -90,7 +90,7 @@ impl Text<'_> {
     fn krate(&mut self, key: &KeyView) {
         self.paper.blank();
         self.paper.line(0, 2, &title(key));
-        let mut rows = vec![["participant", "offers", "needs", "uses"].map(|head| vec![weak(head)])];
+        let mut rows = vec![["participant", "offers", "requires", "uses"].map(|head| vec![weak(head)])];
         for demand in &key.demands {
             let own = key.offers.iter().find(|offer| {
                 offer.provider == demand.participant && Some(&offer.version) == demand.own.as_ref()
@@ -98,27 +98,22 @@ impl Text<'_> {
             let participant = vec![plain(&*demand.participant)];
             rows.push([participant, offers(own), needs(demand), vec![uses(&demand.outcome)]]);
         }
-        // Copies that are in use and in nobody's manifest any more.
-        let kept = key.offers.iter().filter(|offer| {
+        // Copies in use that no manifest states any more.
+        let unstated = key.offers.iter().filter(|offer| {
             let stated = |demand: &DemandView| {
                 demand.participant == offer.provider && demand.own.as_ref() == Some(&offer.version)
             };
             !key.demands.iter().any(stated)
         });
-        for offer in kept {
+        for offer in unstated {
             let participant = vec![plain(&*offer.provider)];
-            rows.push([
-                participant,
-                offers(Some(offer)),
-                vec![plain("-")],
-                vec![weak("kept for those who use it")],
-            ]);
+            rows.push([participant, offers(Some(offer)), vec![plain("-")], vec![weak("still in use")]]);
         }
         self.paper.table(2, &rows);
         self.reasons(key);
     }
 
-    /// Why the winner won and the others lost; once for a singleton, else for every copy that is used.
+    /// Writes the reasons for the choice: all candidates of a singleton, else every copy in use.
     fn reasons(&mut self, key: &KeyView) {
         let served = |demand: &&DemandView| matches!(demand.outcome, Outcome::Uses { .. });
         let explained = || {
@@ -134,18 +129,18 @@ impl Text<'_> {
             self.paper.table(2, &rows);
             return;
         }
-        let mut won: BTreeMap<[String; 2], Vec<String>> = BTreeMap::new();
+        let mut chosen: BTreeMap<[String; 2], Vec<String>> = BTreeMap::new();
         for why in explained() {
-            if let Some(winner) = why.candidates.into_iter().find(|candidate| candidate.won) {
-                let copy = format!("{} of {}", winner.version, winner.provider);
-                won.entry([copy, winner.reason]).or_default().push(why.consumer.to_string());
+            if let Some(winner) = why.candidates.into_iter().find(|candidate| candidate.chosen) {
+                let copy = format!("{} from {}", winner.version, winner.provider);
+                chosen.entry([copy, winner.reason]).or_default().push(why.consumer.to_string());
             }
         }
         let row = |([copy, reason], consumers): ([String; 2], Vec<String>)| {
             let copy = format!("{copy} for {}", listed(&consumers));
-            [vec![good("won")], vec![plain(copy)], vec![plain(reason)]]
+            [vec![good("chosen")], vec![plain(copy)], vec![plain(reason)]]
         };
-        let rows: Vec<_> = won.into_iter().map(row).collect();
+        let rows: Vec<_> = chosen.into_iter().map(row).collect();
         self.paper.table(2, &rows);
     }
 
@@ -155,20 +150,20 @@ impl Text<'_> {
         }
         self.paper.heading("Refused");
         for cause in self.plan.refused().iter().flat_map(|refusal| &refusal.causes) {
-            self.sentence(Style::Bad, cause);
+            self.sentence(SpanStyle::Bad, cause);
         }
-        let hint = "`--why NAME` says what led to it, and the smallest change that would admit it";
+        let hint = "`--why NAME` shows the causes and the smallest change that admits the remote";
         self.paper.line(2, 4, &[weak(hint)]);
     }
 
-    fn said(&mut self, severity: Severity, heading: &str) {
-        let style = if severity == Severity::Warning { Style::Warning } else { Style::Weak };
-        let said: Vec<_> = self.plan.diagnostics().iter().filter(|one| one.severity() == severity).collect();
-        if !said.is_empty() {
+    fn diagnostics(&mut self, severity: Severity, heading: &str) {
+        let style = if severity == Severity::Warning { SpanStyle::Warning } else { SpanStyle::Weak };
+        let found: Vec<_> = self.plan.diagnostics().iter().filter(|one| one.severity() == severity).collect();
+        if !found.is_empty() {
             self.paper.heading(heading);
         }
         let mut alike: BTreeMap<_, usize> = BTreeMap::new();
-        for diagnostic in said {
+        for diagnostic in found {
             let count = alike.entry((diagnostic.code, &diagnostic.scope, &diagnostic.key)).or_default();
             *count += 1;
             if *count <= ALIKE {
@@ -181,12 +176,12 @@ impl Text<'_> {
         }
     }
 
-    fn sentence(&mut self, style: Style, said: &Diagnostic) {
-        self.paper.line(2, 4, &code(style, said));
-        if let Some(change) = said.fix().and_then(|edit| self.rehearsal.change(&edit)) {
+    fn sentence(&mut self, style: SpanStyle, diagnostic: &Diagnostic) {
+        self.paper.line(2, 4, &code(style, diagnostic));
+        if let Some(change) = diagnostic.fix().and_then(|edit| self.rehearsal.change(&edit)) {
             self.paper.line(4, 6, &fix("fix: ", &change));
-        } else if said.code == Code::SharedKeySimilar {
-            for (name, pointer) in said.written_at() {
+        } else if diagnostic.code == DiagnosticCode::SharedKeySimilar {
+            for (name, pointer) in diagnostic.written_at() {
                 let place = self.rehearsal.place(name, &pointer).unwrap_or_default();
                 self.paper.line(4, 6, &[good("at: "), plain(place), weak(format!("  {pointer}"))]);
             }
@@ -194,28 +189,28 @@ impl Text<'_> {
     }
 }
 
-/// How many times the same is said of a crate before the rest is counted.
+/// The number of diagnostics with one code about a crate that are written before the rest is counted.
 const ALIKE: usize = 3;
 
-/// Name, scope and kind of a crate.
+/// Returns name, scope and kind of a crate.
 fn title(key: &KeyView) -> [Span; 3] {
     let scope = if *key.scope == *DEFAULT_SCOPE { String::new() } else { format!(" in scope {}", key.scope) };
     let kind = if key.singleton {
         format!("  singleton, declared by {}", listed(&key.declared_by))
     } else {
-        "  not a singleton: each takes the highest version that fits it".to_owned()
+        "  not a singleton: each participant gets the highest version that it accepts".to_owned()
     };
     [bold(&*key.key), plain(scope), weak(kind)]
 }
 
-fn offers(offer: Option<&OfferView>) -> Cell {
+fn offers(offer: Option<&OfferView>) -> TableCell {
     let Some(offer) = offer else { return vec![plain("-")] };
     let flags = [(offer.eager, " eager"), (offer.live, " live")];
     let flags: String = flags.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
     vec![plain(offer.version.to_string()), weak(flags)]
 }
 
-fn needs(demand: &DemandView) -> Cell {
+fn needs(demand: &DemandView) -> TableCell {
     let flags = [(demand.strict, " strict"), (demand.singleton, " singleton")];
     let flags: String = flags.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
     vec![plain(demand.required.to_string()), weak(flags)]
@@ -224,22 +219,22 @@ fn needs(demand: &DemandView) -> Cell {
 fn uses(outcome: &Outcome) -> Span {
     match outcome {
         Outcome::Uses { version, satisfied, own, provider } => {
-            let whose = if *own { "its own".to_owned() } else { format!("of {provider}") };
+            let whose = if *own { "own copy".to_owned() } else { format!("from {provider}") };
             match satisfied {
                 true => good(format!("{version} {whose}")),
-                false => (Style::Warning, format!("{version} {whose}, outside what it needs")),
+                false => (SpanStyle::Warning, format!("{version} {whose}, outside its range")),
             }
         }
-        Outcome::Refused { code } => bad(format!("nothing: refused ({code})")),
+        Outcome::Refused { code } => bad(format!("no copy: refused ({code})")),
     }
 }
 
-/// The candidates, those of one version and one reason on one line.
-fn candidates(all: &[Candidate]) -> Vec<[Cell; 3]> {
+/// Returns the candidates as rows, with those of one version and one reason in one row.
+fn candidates(all: &[Candidate]) -> Vec<[TableCell; 3]> {
     let mut lines: Vec<(&Candidate, Vec<&str>)> = Vec::new();
     for one in all {
         let same = |known: &Candidate| {
-            (known.won, &known.version, &known.reason) == (one.won, &one.version, &one.reason)
+            (known.chosen, &known.version, &known.reason) == (one.chosen, &one.version, &one.reason)
         };
         match lines.iter_mut().find(|(known, _)| same(known)) {
             Some((_, providers)) => providers.push(&one.provider),
@@ -247,18 +242,18 @@ fn candidates(all: &[Candidate]) -> Vec<[Cell; 3]> {
         }
     }
     let row = |(one, providers): (&Candidate, Vec<&str>)| {
-        let mark = if one.won { good("won") } else { weak("lost") };
-        let copy = format!("{} of {}", one.version, listed(&providers));
-        [vec![mark], vec![plain(copy)], vec![if one.won { plain(&one.reason) } else { weak(&one.reason) }]]
+        let mark = if one.chosen { good("chosen") } else { weak("not chosen") };
+        let copy = format!("{} from {}", one.version, listed(&providers));
+        [vec![mark], vec![plain(copy)], vec![if one.chosen { plain(&one.reason) } else { weak(&one.reason) }]]
     };
     lines.into_iter().map(row).collect()
 }
 
-fn code(style: Style, said: &Diagnostic) -> [Span; 2] {
-    [(style, said.code.to_string()), plain(format!("  {said}"))]
+fn code(style: SpanStyle, diagnostic: &Diagnostic) -> [Span; 2] {
+    [(style, diagnostic.code.to_string()), plain(format!("  {diagnostic}"))]
 }
 
-/// A place, what stands there, and what to write.
+/// Returns the place of a change with the old and the new value.
 fn fix(label: &str, change: &Change) -> [Span; 4] {
     [
         good(label),
@@ -277,21 +272,21 @@ fn listed(names: &[impl AsRef<str>]) -> String {
 }
 
 fn plain(text: impl Into<String>) -> Span {
-    (Style::Plain, text.into())
+    (SpanStyle::Plain, text.into())
 }
 
 fn bold(text: impl Into<String>) -> Span {
-    (Style::Bold, text.into())
+    (SpanStyle::Bold, text.into())
 }
 
 fn weak(text: impl Into<String>) -> Span {
-    (Style::Weak, text.into())
+    (SpanStyle::Weak, text.into())
 }
 
 fn good(text: impl Into<String>) -> Span {
-    (Style::Good, text.into())
+    (SpanStyle::Good, text.into())
 }
 
 fn bad(text: impl Into<String>) -> Span {
-    (Style::Bad, text.into())
+    (SpanStyle::Bad, text.into())
 }

@@ -1,8 +1,7 @@
-//! Negotiation of shared crates: who provides which crate to whom, decided before any remote runs.
+//! Negotiation of shared crates: chooses the provider of each crate for each consumer before any remote runs.
 //!
-//! [`resolve`] is a pure function of what manifests say and of what is in use already.
-//! Its result does not depend on the order in which remotes are given, and a remote that cannot
-//! be served is a [`Refusal`] in the [`Plan`], never the failure of another.
+//! [`resolve`] is a pure function of the manifests and of the copies in use. Its result does not depend on the order
+//! of remotes. A remote that cannot be served is a [`Refusal`] in the [`Plan`] and does not fail another.
 //!
 //! The rules are on the [crate's page](crate); [`model`](crate::model) is the same in plain code.
 
@@ -28,7 +27,7 @@ use std::sync::Arc;
 
 use crate::manifest::ShareStrategy;
 
-pub use diagnostic::{Code, Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, DiagnosticCode, Severity};
 pub use edit::{Edit, shared_pointer};
 pub use explain::{Candidate, Explanation, Outcome, Rule};
 pub use live::{Live, LiveCopy};
@@ -37,9 +36,9 @@ pub use plan::{Assignment, Plan, Refusal};
 pub use providers::Providers;
 pub use view::{DemandView, KeyView, OfferView};
 
-/// One participant's side of one crate in one share scope.
+/// A participant's entry for one crate in one share scope; identifies an offer or a demand.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
+pub struct ShareKey {
     /// Name of the participant.
     pub participant: Arc<str>,
     /// The share scope.
@@ -48,45 +47,46 @@ pub struct Slot {
     pub key: Arc<str>,
 }
 
-impl Slot {
-    /// The slot of `participant` for `key` in `scope`.
+impl ShareKey {
+    /// Creates the key of `participant` for the crate `key` in `scope`.
     pub fn new(participant: &str, scope: &str, key: &str) -> Self {
         Self { participant: participant.into(), scope: scope.into(), key: key.into() }
     }
 }
 
-/// What a plan is made from.
+/// The input of [`resolve`].
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct PlanRequest<'a> {
     /// The host; it is never refused.
     pub host: &'a Participant,
     /// The remotes, in any order.
     pub remotes: &'a [Participant],
-    /// How providers are chosen.
+    /// The strategy that chooses providers.
     pub strategy: ShareStrategy,
-    /// What is in use already.
+    /// The copies that are in use already.
     pub live: &'a Live,
-    /// Offers that nobody is to be pointed at, because the copy was found not to be usable; who uses one already
-    /// keeps it.
-    pub excluded: &'a BTreeSet<Slot>,
-    /// The participants whose copies others may be given.
+    /// Offers that no further consumer may get, because the copy was found to be unusable; a consumer that uses one
+    /// already keeps it.
+    pub excluded: &'a BTreeSet<ShareKey>,
+    /// The participants that may provide copies to others.
     pub providers: &'a Providers,
 }
 
-impl<'a> Request<'a> {
-    /// A request for a federation in which nothing is in use yet, every offer counts and everybody may provide.
+impl<'a> PlanRequest<'a> {
+    /// Creates a request for a federation without copies in use or excluded offers, in which every participant may
+    /// provide.
     pub fn new(host: &'a Participant, remotes: &'a [Participant], strategy: ShareStrategy) -> Self {
         static NOTHING_LIVE: Live = Live::new();
-        static NOTHING_EXCLUDED: BTreeSet<Slot> = BTreeSet::new();
-        static EVERYBODY: Providers = Providers::everybody();
-        let (live, excluded, providers) = (&NOTHING_LIVE, &NOTHING_EXCLUDED, &EVERYBODY);
+        static NOTHING_EXCLUDED: BTreeSet<ShareKey> = BTreeSet::new();
+        static UNRESTRICTED: Providers = Providers::unrestricted();
+        let (live, excluded, providers) = (&NOTHING_LIVE, &NOTHING_EXCLUDED, &UNRESTRICTED);
         Self { host, remotes, strategy, live, excluded, providers }
     }
 }
 
-/// Decides who provides each shared crate to whom, and who is refused.
+/// Decides which copy of each shared crate every consumer gets, and which participants are refused.
 ///
-/// Pure: equal requests, in whatever order their remotes stand, give equal plans.
-pub fn resolve(request: &Request<'_>) -> Plan {
+/// Pure: equal requests return equal plans, in any order of their remotes.
+pub fn resolve(request: &PlanRequest<'_>) -> Plan {
     plan::Plan::of(build::solver(request).settled())
 }

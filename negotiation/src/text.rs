@@ -1,7 +1,7 @@
-//! Text from outside, made fit for a log, a terminal and the window.
+//! Sanitises untrusted text for a log, a terminal and the window.
 //!
-//! Text of a remote, a manifest, a library or a file's name can hold terminal escapes, forged lines, characters
-//! that reverse the direction of what follows, and any number of bytes.
+//! Text of a remote, a manifest, a library or a file's name can contain terminal escapes, forged lines, characters
+//! that reverse the direction of the following text, and any number of bytes.
 
 use std::{
     fmt::{self, Write},
@@ -14,16 +14,16 @@ pub fn line(text: &str, limit: usize) -> String {
     clean(text, limit, false)
 }
 
-/// Returns text of at most `limit` bytes in which line feeds and tabs stay and everything else is as in [`line()`].
+/// Returns text of at most `limit` bytes as [`line()`] does, but keeps line feeds and tabs.
 pub fn lines(text: &str, limit: usize) -> String {
     clean(text, limit, true)
 }
 
-/// Returns JSON in which the same characters are escaped, so that it can be shown, and means the same.
+/// Returns JSON with the same meaning in which these characters are escaped, so that it can be shown.
 pub fn json(json: &str) -> String {
     let mut clean = String::with_capacity(json.len());
     for c in json.chars() {
-        // Outside of strings, JSON has no such characters but line feeds and tabs.
+        // Outside of strings, line feeds and tabs are the only such characters in JSON.
         if is_deceptive(c) && !matches!(c, '\n' | '\t') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.
@@ -39,7 +39,7 @@ pub fn json(json: &str) -> String {
 fn clean(text: &str, limit: usize, breaks: bool) -> String {
     const ELLIPSIS: char = '…';
     let mut clean = String::with_capacity(text.len().min(limit));
-    // The length up to which the ellipsis still fits behind.
+    // The largest length after which the ellipsis still fits.
     let mut fitting = 0;
     for c in text.chars() {
         let keep = !is_deceptive(c) || breaks && matches!(c, '\n' | '\t');
@@ -63,7 +63,7 @@ fn clean(text: &str, limit: usize, breaks: bool) -> String {
     clean
 }
 
-/// Returns true for what changes how other characters are shown, or is shown as nothing.
+/// Returns `true` for a character that is invisible or changes how other characters are shown.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_meaning() {
+    fn escaped_json_keeps_its_meaning() {
         let text = serde_json::json!({ "a": "\u{1b}\u{7f}\u{9b}\u{202e}\u{e0001}é\n" });
         let shown = json(&serde_json::to_string_pretty(&text).expect("it is JSON"));
         assert!(!shown.chars().any(|c| is_deceptive(c) && c != '\n'), "{shown}");

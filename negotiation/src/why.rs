@@ -1,8 +1,7 @@
-//! Why a remote is refused, and the smallest change of manifests that would admit it.
+//! The causes of a refusal, and the smallest change of manifests that admits the remote.
 //!
-//! Changes are found by trying: edits that could help are derived from what the plan says, and each
-//! is planned again. A change counts only if it admits the remote, refuses nobody else and takes
-//! nothing from the host.
+//! Changes are found by trial: the diagnostics of the plan suggest edits, and each edit is planned again. A change
+//! counts only if it admits the remote, refuses no other participant and leaves no further demand of the host unmet.
 
 mod steps;
 #[cfg(test)]
@@ -18,59 +17,60 @@ use crate::rehearsal::{Change, Rehearsal};
 use crate::resolver::{Diagnostic, Plan, Severity};
 use steps::Step;
 
-/// Why a participant is refused or, if it is not, what there is to say about it.
+/// The causes of a participant's refusal with repairs or, for an admitted participant, its warnings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Why {
     /// Name of the participant.
     pub participant: String,
-    /// Whether it is refused or, if it is the host, does not get what it needs.
+    /// Set if it is refused or, for the host, if one of its demands is not met.
     pub refused: bool,
-    /// What led to it, causes before the causes of these; for one that is admitted, its warnings.
+    /// The causes, each before its own causes; for an admitted participant, its warnings.
     pub chain: Vec<Link>,
     /// The smallest changes that admit it, the recommended one first.
     pub repairs: Vec<Repair>,
-    /// How many plans were made to find them.
+    /// The number of plans that the search tried.
     pub plans: usize,
-    /// The search came to a limit: there may be other changes.
+    /// Set if the search stopped at a limit, so that other changes may exist.
     pub stopped: bool,
 }
 
-/// One cause.
+/// A cause in the chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
-    /// How many causes led here.
+    /// The number of causes above this one.
     pub depth: usize,
-    /// What is the matter.
+    /// The diagnostic of the cause.
     pub said: Diagnostic,
-    /// Where the demands that cannot be met are written: of the participant and, in a conflict, of the other.
+    /// The places of the unmet demands: of the participant and, in a conflict, of the other participant.
     pub places: Vec<String>,
 }
 
 /// Edits that together admit a participant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Repair {
-    /// What it comes to, in a few words for each change.
+    /// A summary of each change, in a few words.
     pub summary: Vec<String>,
     /// The lines to change.
     pub changes: Vec<Change>,
 }
 
 impl Why {
-    /// The most plans that are made to find a repair.
+    /// The largest number of plans that a search tries.
     pub const MAX_PLANS: usize = 2000;
-    /// The most edits that a repair has.
+    /// The largest number of edits in a repair.
     pub const MAX_EDITS: usize = 3;
-    /// The longest that a repair is searched for.
+    /// The longest time of a search.
     pub const MAX_TIME: Duration = Duration::from_secs(5);
     const MAX_REPAIRS: usize = 4;
-    /// The most entries of manifests in plans that are kept for a further edit: each takes some hundred bytes.
+    /// The largest number of manifest entries in the plans that are kept for a further edit; each takes some hundred
+    /// bytes.
     const MAX_KEPT: usize = 200_000;
 
-    /// As JSON: `participant`, `refused`, `chain`, `repairs` and `plans`.
+    /// Returns the answer as JSON: `participant`, `refused`, `chain`, `repairs`, `plans` and `stopped`.
     pub fn to_json(&self) -> Value {
         let link = |link: &Link| {
-            let Link { depth, said, places } = link;
-            let mut json = said.to_json();
+            let Link { depth, said: diagnostic, places } = link;
+            let mut json = diagnostic.to_json();
             json["depth"] = json!(depth);
             json["places"] = json!(places);
             json
@@ -93,12 +93,14 @@ impl Why {
 }
 
 impl Rehearsal {
-    /// Why `name` is refused by `plan`, which is [`Self::plan`], and what would admit it; none for a name that
-    /// takes no part.
+    /// Finds the causes for which `plan`, the result of [`Self::plan`], refuses `name`, and changes that admit it.
+    ///
+    /// Returns `None` for a name that is not a participant.
     pub fn why(&self, plan: &Plan, name: &str) -> Option<Why> {
         let participant = name.to_owned();
         if plan.refusal(name).is_some() {
-            let chain = chain(plan, name).into_iter().map(|(depth, said)| self.link(depth, said)).collect();
+            let causes = chain(plan, name).into_iter();
+            let chain = causes.map(|(depth, diagnostic)| self.link(depth, diagnostic)).collect();
             let deadline = Instant::now() + Why::MAX_TIME;
             let mut search =
                 Search { rehearsal: self, goal: Goal::new(plan, name), deadline, plans: 0, stopped: false };
@@ -109,32 +111,34 @@ impl Rehearsal {
         if name != plan.host() && !plan.admitted().any(|known| known == name) {
             return None;
         }
-        let warned = |said: &&Diagnostic| {
-            let counts = said.severity() == Severity::Warning || said.not_granted_to().is_some();
-            *said.participant == *name && counts
+        let warned = |diagnostic: &&Diagnostic| {
+            let counts = diagnostic.severity() == Severity::Warning || diagnostic.not_granted_to().is_some();
+            *diagnostic.participant == *name && counts
         };
-        let chain = plan.diagnostics().iter().filter(warned).map(|said| self.link(0, said)).collect();
+        let warnings = plan.diagnostics().iter().filter(warned);
+        let chain = warnings.map(|diagnostic| self.link(0, diagnostic)).collect();
         Some(Why { participant, refused: false, chain, repairs: Vec::new(), plans: 0, stopped: false })
     }
 
-    fn link(&self, depth: usize, said: &Diagnostic) -> Link {
-        let places = said.written_at().into_iter().filter_map(|(name, pointer)| self.place(name, &pointer));
-        Link { depth, said: said.clone(), places: places.collect() }
+    fn link(&self, depth: usize, diagnostic: &Diagnostic) -> Link {
+        let entries = diagnostic.written_at().into_iter();
+        let places = entries.filter_map(|(name, pointer)| self.place(name, &pointer)).collect();
+        Link { depth, said: diagnostic.clone(), places }
     }
 }
 
-/// What led to the refusal of `name`: each cause, followed by what led to that; nobody's causes twice.
+/// Returns the causes of the refusal of `name`, each followed by its own causes; each participant's causes once.
 fn chain<'a>(plan: &'a Plan, name: &str) -> Vec<(usize, &'a Diagnostic)> {
     let causes = |name: &str, depth| {
         let causes = plan.refusal(name).map_or(&[][..], |refusal| &refusal.causes);
-        causes.iter().rev().map(move |said| (depth, said))
+        causes.iter().rev().map(move |diagnostic| (depth, diagnostic))
     };
     let mut seen: BTreeSet<Arc<str>> = BTreeSet::from([name.into()]);
     let mut links = Vec::new();
     let mut stack: Vec<_> = causes(name, 0).collect();
-    while let Some((depth, said)) = stack.pop() {
-        links.push((depth, said));
-        if let Some(provider) = said.refused_provider()
+    while let Some((depth, diagnostic)) = stack.pop() {
+        links.push((depth, diagnostic));
+        if let Some(provider) = diagnostic.refused_provider()
             && seen.insert(provider.clone())
         {
             stack.extend(causes(provider, depth + 1));
@@ -143,12 +147,12 @@ fn chain<'a>(plan: &'a Plan, name: &str) -> Vec<(usize, &'a Diagnostic)> {
     links
 }
 
-/// What a repair must lead to.
+/// The condition that a repair must meet.
 struct Goal {
     name: String,
-    /// Who is refused as things are.
+    /// The participants that are refused without a repair.
     refused: BTreeSet<Arc<str>>,
-    /// What the host lacks as things are.
+    /// Scope and key of the host's demands that are not met without a repair.
     host_lacks: BTreeSet<(Arc<str>, Arc<str>)>,
     warnings: usize,
 }
@@ -159,30 +163,30 @@ impl Goal {
         Self {
             name: name.to_owned(),
             refused: plan.refused().iter().map(|refusal| refusal.participant.clone()).collect(),
-            host_lacks: host.iter().map(|said| (said.scope.clone(), said.key.clone())).collect(),
+            host_lacks: host.iter().map(|cause| (cause.scope.clone(), cause.key.clone())).collect(),
             warnings: warnings(plan),
         }
     }
 
-    /// What of `plan` is worse than before, or keeps the participant out; nothing when the goal is reached.
+    /// Returns the causes in `plan` that are new or refuse the participant; empty if the plan meets the goal.
     fn misses<'a>(&self, plan: &'a Plan) -> Vec<&'a Diagnostic> {
-        let new = |said: &Diagnostic| {
-            *said.participant == *self.name
-                || if *said.participant == *plan.host() {
-                    !self.host_lacks.contains(&(said.scope.clone(), said.key.clone()))
+        let new = |cause: &Diagnostic| {
+            *cause.participant == *self.name
+                || if *cause.participant == *plan.host() {
+                    !self.host_lacks.contains(&(cause.scope.clone(), cause.key.clone()))
                 } else {
-                    !self.refused.contains(&said.participant)
+                    !self.refused.contains(&cause.participant)
                 }
         };
-        plan.refused().iter().flat_map(|refusal| &refusal.causes).filter(|said| new(said)).collect()
+        plan.refused().iter().flat_map(|refusal| &refusal.causes).filter(|cause| new(cause)).collect()
     }
 }
 
 fn warnings(plan: &Plan) -> usize {
-    plan.diagnostics().iter().filter(|said| said.severity() == Severity::Warning).count()
+    plan.diagnostics().iter().filter(|diagnostic| diagnostic.severity() == Severity::Warning).count()
 }
 
-/// Tries edits, one at a time, then two, then three, until some reach the goal.
+/// A search that tries one edit, then two, then three, until some plans meet the goal.
 struct Search<'a> {
     rehearsal: &'a Rehearsal,
     goal: Goal,
@@ -191,7 +195,7 @@ struct Search<'a> {
     stopped: bool,
 }
 
-/// Edits that have been tried together, with the plan that they lead to.
+/// Edits that were tried together, with the resulting plan.
 struct Tried {
     steps: Vec<Step>,
     plan: Plan,
@@ -205,7 +209,7 @@ impl Search<'_> {
         let start = Tried { steps: Vec::new(), plan: plan.clone(), misses: usize::MAX };
         let mut open = vec![start];
         for edits in 1..=Why::MAX_EDITS {
-            // The last edit is worth trying only with those that came closest; some plans are kept for that.
+            // The last edit is tried only on the closest plans; a third of the budget is reserved for it.
             let budget =
                 Why::MAX_PLANS - (Why::MAX_PLANS - self.plans) / 3 * usize::from(edits < Why::MAX_EDITS);
             let (mut reached, mut others) = (Vec::new(), Vec::new());
@@ -243,20 +247,20 @@ impl Search<'_> {
         Vec::new()
     }
 
-    /// Keeps those that came closest, in their order.
+    /// Keeps the closest plans, in their order.
     fn keep_best(&self, tried: &mut Vec<Tried>, keep: usize) {
         tried.sort_by_key(|tried| (tried.misses, self.elsewhere(tried)));
         tried.truncate(keep);
     }
 
-    /// The edits that could help with what `tried` misses, those of the participant's own manifest first.
+    /// Returns the edits that could remove the misses of `tried`, those of the participant's own manifest first.
     fn steps(&self, tried: &Tried) -> Vec<Step> {
         let mut links = chain(&tried.plan, &self.goal.name);
-        links.extend(self.goal.misses(&tried.plan).into_iter().map(|said| (0, said)));
+        links.extend(self.goal.misses(&tried.plan).into_iter().map(|cause| (0, cause)));
         let mut known = BTreeSet::new();
         let mut steps = Vec::new();
-        for (_, said) in links {
-            steps.extend(self.rehearsal.steps(&tried.plan, said).into_iter().filter(|step| {
+        for (_, diagnostic) in links {
+            steps.extend(self.rehearsal.steps(&tried.plan, diagnostic).into_iter().filter(|step| {
                 let again = tried.steps.iter().any(|other| other.party == step.party && other.overlaps(step));
                 !again && known.insert(step.key())
             }));

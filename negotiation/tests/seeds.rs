@@ -1,4 +1,4 @@
-//! What the fuzz targets check, on their seeds and near them.
+//! Runs the bodies of the fuzz targets on their seeds and on inputs near them.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn every_seed_passes() {
 
 proptest! {
     #[test]
-    fn what_is_near_a_seed_passes(seed: Index, places in vec((any::<Index>(), any::<u8>()), 0..8), cut: Index) {
+    fn mutated_seeds_pass(seed: Index, places in vec((any::<Index>(), any::<u8>()), 0..8), cut: Index) {
         for (target, body) in TARGETS {
             let seeds = seeds(target);
             let mut bytes = seeds[seed.index(seeds.len())].clone();

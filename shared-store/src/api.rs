@@ -1,4 +1,4 @@
-//! What crosses between images: encoded values, epochs and nothing else.
+//! The interface between images: encoded values, epochs and nothing else.
 // `#[sabi_trait]` and `StableAbi` generate unsafe shims and undocumented items; no unsafe code is written here
 // by hand.
 #![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
@@ -11,17 +11,16 @@ use abi_stable::{
     std_types::{RArc, ROption, RResult, RStr, RString, RVec},
 };
 
-/// One participant's access to the provider's cells. `[thread-safe]`
+/// A participant's access to the provider's cells. `[thread-safe]`
 #[sabi_trait]
 pub trait Cells: Send + Sync + Clone {
-    /// The cell called `name`, for reading; the participant is notified of its changes from now on.
+    /// Opens the cell called `name` for reading, and notifies the participant of its changes from now on.
     fn open(&self, name: RStr<'_>) -> RResult<Cell, Fault>;
 
-    /// Epoch and value, as one consistent pair.
+    /// Returns epoch and value as a consistent pair.
     fn read(&self, cell: u64) -> RResult<Snapshot, Fault>;
 
-    /// Sets the value when the epoch still is `expected` (or whatever it is, for `RNone`); returns the epoch
-    /// that it has afterwards.
+    /// Sets the value if the epoch still is `expected` (`RNone`: unconditionally), and returns the new epoch.
     #[sabi(last_prefix_field)]
     fn write(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> RResult<u64, Fault>;
 }
@@ -33,9 +32,9 @@ pub type CellsArc = Cells_TO<'static, RArc<()>>;
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct Cell {
-    /// The provider's number for it.
+    /// The provider's number for the cell.
     pub id: u64,
-    /// Grows with every change, after the value was changed.
+    /// The epoch; it grows with every change, after the value was changed.
     pub epoch: RArc<AtomicU64>,
 }
 
@@ -43,26 +42,26 @@ pub struct Cell {
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
 pub struct Snapshot {
-    /// The epoch; 0 when the value was never set.
+    /// The epoch; 0 if the value was never set.
     pub epoch: u64,
-    /// The value as JSON; `RNone` when it was never set.
+    /// The value as JSON; `RNone` if it was never set.
     pub value: ROption<RVec<u8>>,
 }
 
-/// Why a cell is not available.
+/// The reason why a cell is not available.
 #[repr(C)]
 #[derive(Clone, Debug, PartialEq, Eq, StableAbi)]
 pub struct Fault {
-    /// One of [`Fault`]'s constants.
+    /// A constant of [`Fault`].
     pub code: RString,
-    /// The sentence.
+    /// The message: the cause, and what to do.
     pub message: RString,
 }
 
 impl Fault {
     /// The participant may not do this.
     pub const NOT_GRANTED: &'static str = "atom-not-granted";
-    /// Somebody else wrote in between.
+    /// The epoch is not the expected one: a concurrent write.
     pub const CONFLICT: &'static str = "atom-conflict";
     /// The provider refuses the value.
     pub const REFUSED: &'static str = "atom-refused";

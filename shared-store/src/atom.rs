@@ -6,9 +6,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{StoreError, facade::store};
 
-/// The name of a value of type `T`, and what it is before anybody sets it.
+/// The name of a value of type `T`, and its default.
 ///
-/// An atom holds no value: that lies in the store, under the atom's name.
+/// An atom holds no value: the store does, under the atom's name.
 /// Its methods use the store of this image, which a remote has from its `init` on; a host uses its own
 /// [`Store`](crate::Store).
 #[derive(Debug)]
@@ -18,22 +18,22 @@ pub struct Atom<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Atom<T> {
-    /// An atom called `name`.
+    /// Creates an atom called `name`, which has the value `default()` until it is set.
     pub const fn new(name: &'static str, default: fn() -> T) -> Self {
         Self { name, default }
     }
 
-    /// Its name.
+    /// Returns the atom's name.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What it is before anybody sets it.
+    /// Returns the default: the value before the first write.
     pub fn initial(&self) -> T {
         (self.default)()
     }
 
-    /// The current value.
+    /// Returns the current value.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -1,4 +1,4 @@
-//! Who is signed in: the first atoms.
+//! The signed-in user: the first atoms.
 
 use std::fmt;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::Atom;
 
-/// Who is signed in. Written by the host, read by remotes that ask for it.
+/// The signed-in user. The host writes it; remotes that ask for it read it.
 pub static AUTH: Atom<Auth> = Atom::new("auth", Auth::default);
 
-/// The signed-in user's token; granted apart from [`AUTH`].
+/// The signed-in user's token; granted separately from [`AUTH`].
 pub static AUTH_TOKEN: Atom<Option<Token>> = Atom::new("auth.token", || None);
 
-/// Who is signed in.
+/// The state of sign-in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Auth {
-    /// The user, while somebody is signed in.
+    /// The signed-in user.
     pub user: Option<User>,
-    /// Whether somebody is signed in.
+    /// `true` while a user is signed in.
     pub is_authenticated: bool,
 }
 
-/// A person.
+/// A user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct User {
     /// Stable identity.
     pub id: String,
-    /// Name to show.
+    /// Display name.
     pub name: String,
-    /// Role to show.
+    /// Displayed role.
     pub role: String,
-    /// Address, where the provider tells it.
+    /// E-mail address, if the identity provider states it.
     pub email: Option<String>,
 }
 
@@ -42,12 +42,12 @@ pub struct User {
 pub struct Token(String);
 
 impl Token {
-    /// A token with this text.
+    /// Creates a token with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The secret itself; not for logs.
+    /// Returns the secret itself; not for logs.
     pub fn expose(&self) -> &str {
         &self.0
     }

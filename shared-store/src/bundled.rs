@@ -1,6 +1,6 @@
 //! The implementation that every image carries.
 //!
-//! One table of named cells; each participant sees it through a binding that knows what it may use.
+//! Each participant sees the table of named cells through a binding, which knows the participant's grants.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use plugin_api::{
 
 use crate::api::{Cell, Cells, Cells_TO, CellsArc, Fault, Snapshot};
 
-/// The longest encoded value that a cell takes, in bytes.
+/// The longest encoded value that a cell accepts, in bytes.
 pub const MAX_VALUE: usize = 16 << 20;
 
 /// A table of cells.
@@ -33,25 +33,25 @@ pub struct Table(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     names: BTreeMap<String, usize>,
-    cells: Vec<Slot>,
+    cells: Vec<CellState>,
     bindings: u64,
 }
 
-struct Slot {
+struct CellState {
     name: String,
     epoch: RArc<AtomicU64>,
     value: Option<Vec<u8>>,
-    /// Whom to tell of a change, by binding.
+    /// The participants to notify of a change, by binding.
     notify: BTreeMap<u64, NotifyArc>,
 }
 
 impl Table {
-    /// An empty table.
+    /// Creates an empty table.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Binds the table, or for an isolated consumer one of its own, for `consumer`; it is notified until the last
+    /// Binds the table for `consumer`, or a fresh table if the consumer is isolated. Notifications end when the last
     /// clone of the binding is dropped.
     pub fn bind(&self, consumer: Consumer) -> CellsArc {
         let table = if consumer.isolated { Self::new() } else { self.clone() };
@@ -76,8 +76,8 @@ struct Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        for slot in &mut self.table.0.lock().cells {
-            slot.notify.remove(&self.id);
+        for cell in &mut self.table.0.lock().cells {
+            cell.notify.remove(&self.id);
         }
     }
 }
@@ -93,8 +93,8 @@ impl Bound {
         Err(Fault {
             code: Fault::NOT_GRANTED.into(),
             message: format!(
-                "`{}` may not {access} the atom `{name}`, which is not granted by the host: ask for it under `atoms` in \
-                 its manifest, and let the host's manifest grant it under `grants`",
+                "`{}` may not {access} the atom `{name}`, which the host does not grant; ask for it under `atoms` \
+                 in the remote's manifest, and grant it under `grants` in the host's",
                 self.consumer.name
             )
             .into(),
@@ -106,7 +106,7 @@ impl Bound {
         let mut inner = self.table.0.lock();
         let inner = &mut *inner;
         let id = *inner.names.entry(name.to_owned()).or_insert_with(|| {
-            inner.cells.push(Slot {
+            inner.cells.push(CellState {
                 name: name.to_owned(),
                 epoch: RArc::new(AtomicU64::new(0)),
                 value: None,
@@ -114,34 +114,35 @@ impl Bound {
             });
             inner.cells.len() - 1
         });
-        let slot = &mut inner.cells[id];
-        slot.notify.insert(self.id, self.consumer.notify.clone());
-        Ok(Cell { id: id as u64, epoch: slot.epoch.clone() })
+        let cell = &mut inner.cells[id];
+        cell.notify.insert(self.id, self.consumer.notify.clone());
+        Ok(Cell { id: id as u64, epoch: cell.epoch.clone() })
     }
 
     /// Runs `f` on a cell that this binding may use.
     fn with<R>(
         &self,
-        cell: u64,
+        id: u64,
         write: bool,
-        f: impl FnOnce(&mut Slot) -> Result<R, Fault>,
+        f: impl FnOnce(&mut CellState) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
         let mut inner = self.table.0.lock();
-        let slot = usize::try_from(cell).ok().and_then(|i| inner.cells.get_mut(i));
-        let slot = slot.ok_or_else(|| Fault {
+        let cell = usize::try_from(id).ok().and_then(|i| inner.cells.get_mut(i));
+        let cell = cell.ok_or_else(|| Fault {
             code: Fault::REFUSED.into(),
             message: format!(
-                "`{}` asks for cell {cell}, which this store does not have; use a cell with the store that opened it",
+                "`{}` asks for cell {id}, which this store does not have; use a cell with the store that opened \
+                 it",
                 self.consumer.name
             )
             .into(),
         })?;
-        self.check(&slot.name, write)?;
-        f(slot)
+        self.check(&cell.name, write)?;
+        f(cell)
     }
 }
 
-/// A panic in here would end the process at the boundary.
+/// Runs `f` and turns a panic into a fault; beyond the boundary a panic ends the process.
 fn guarded<T>(f: impl FnOnce() -> Result<T, Fault>) -> RResult<T, Fault> {
     let failed = |panic: RemoteError| Fault {
         code: Fault::REFUSED.into(),
@@ -157,10 +158,10 @@ impl Cells for Binding {
 
     fn read(&self, cell: u64) -> RResult<Snapshot, Fault> {
         guarded(|| {
-            self.0.with(cell, false, |slot| {
+            self.0.with(cell, false, |cell| {
                 Ok(Snapshot {
-                    epoch: slot.epoch.load(Ordering::Acquire),
-                    value: slot.value.clone().map(RVec::from).into(),
+                    epoch: cell.epoch.load(Ordering::Acquire),
+                    value: cell.value.clone().map(RVec::from).into(),
                 })
             })
         })
@@ -173,17 +174,17 @@ impl Cells for Binding {
 
 impl Binding {
     fn set(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> Result<u64, Fault> {
-        let written = self.0.with(cell, true, |slot| {
-            let epoch = slot.epoch.load(Ordering::Acquire);
+        let written = self.0.with(cell, true, |cell| {
+            let epoch = cell.epoch.load(Ordering::Acquire);
             if let ROption::RSome(expected) = expected
                 && expected != epoch
             {
                 return Err(Fault {
                     code: Fault::CONFLICT.into(),
                     message: format!(
-                        "`{}` was changed by somebody else in between; read it and try again, as `Store::update` \
-                         does",
-                        slot.name
+                        "another participant changed `{}` between reading and writing; read it and try again, \
+                         as `Store::update` does",
+                        cell.name
                     )
                     .into(),
                 });
@@ -194,17 +195,17 @@ impl Binding {
                     message: format!(
                         "the value for `{}` has {} bytes, over the limit of {MAX_VALUE}; keep it in a file and \
                          its name in the atom",
-                        slot.name,
+                        cell.name,
                         value.len()
                     )
                     .into(),
                 });
             }
-            slot.value = Some(value.into());
-            slot.epoch.store(epoch + 1, Ordering::Release);
-            Ok((epoch + 1, slot.notify.values().cloned().collect::<Vec<_>>()))
+            cell.value = Some(value.into());
+            cell.epoch.store(epoch + 1, Ordering::Release);
+            Ok((epoch + 1, cell.notify.values().cloned().collect::<Vec<_>>()))
         });
-        // Outside of the lock: whoever is notified may come back at once.
+        // Outside of the lock: a notified participant may call the store at once.
         written.map(|(epoch, notify)| {
             for consumer in &notify {
                 consumer.notify();

@@ -1,4 +1,4 @@
-//! The store of this image: where [`Shared`] was pointed at.
+//! The store of this image, to which the host points [`Shared`].
 
 use parking_lot::RwLock;
 use plugin_api::{
@@ -8,14 +8,14 @@ use plugin_api::{
 
 use crate::{Store, StoreError, api::CellsArc, bundled::Table};
 
-/// This crate, as a shared crate.
+/// This crate as a shared crate.
 #[derive(Debug)]
 pub struct Shared;
 
 enum Facade {
-    /// Nothing happened yet.
+    /// Not used yet.
     Fresh,
-    /// Somebody asked for the store before it was installed.
+    /// Used before a store was installed.
     Used,
     Installed(Store),
 }
@@ -44,7 +44,7 @@ impl SharedCrate for Shared {
     }
 
     fn changed() {
-        // The guard is gone before listeners run.
+        // `store` releases the lock before listeners run.
         if let Ok(store) = store() {
             store.deliver();
         }
@@ -56,11 +56,11 @@ impl SharedCrate for Shared {
     }
 }
 
-/// The store of this image.
+/// Returns the store of this image.
 ///
 /// # Errors
-/// [`StoreError::NotInstalled`] before the host has installed one, and [`StoreError::NotShared`] in a remote that does
-/// not share this crate.
+/// [`StoreError::NotInstalled`] before the host has installed a store, and [`StoreError::NotShared`] in a remote that
+/// does not share this crate.
 pub fn store() -> Result<Store, StoreError> {
     if let Facade::Installed(store) = &*FACADE.read() {
         return Ok(store.clone());

@@ -1,4 +1,4 @@
-//! One participant's view of all atoms.
+//! A participant's view of all atoms.
 
 use std::{
     any::Any,
@@ -25,7 +25,7 @@ use crate::{
     bundled::Table,
 };
 
-/// Why an atom could not be read or written.
+/// The reason why an atom could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -34,11 +34,11 @@ pub enum StoreError {
     NotInstalled,
     /// The image runs, and its remote does not share the store.
     #[error(
-        "this remote uses `shared-store` and does not share it, so it sees nothing of the others: add `shared_store` to \
-         `shared` in its `export!`, and `shared-store` to `shared` in its manifest"
+        "this remote uses `shared-store` without sharing it, so it does not see the other participants' atoms; add \
+         `shared_store` to `shared` in its `export!`, and `shared-store` to `shared` in its manifest"
     )]
     NotShared,
-    /// The host did not grant this.
+    /// The host does not grant the access.
     #[error("{0}")]
     NotGranted(String),
     /// Another participant wrote between reading and writing.
@@ -53,23 +53,23 @@ pub enum StoreError {
          with `#[serde(default)]` on new fields, or give one of the atoms another name"
     )]
     Decode {
-        /// The atom.
+        /// Name of the atom.
         atom: String,
-        /// What does not fit.
+        /// The mismatch, with its place in the JSON.
         message: String,
     },
     /// The value has no JSON form.
     #[error("the value for `{atom}` cannot be encoded: {message}; give the atom a type that JSON can hold")]
     Encode {
-        /// The atom.
+        /// Name of the atom.
         atom: String,
-        /// What has no form.
+        /// The part without a form.
         message: String,
     },
 }
 
 impl StoreError {
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotInstalled => "used-before-negotiation",
@@ -94,7 +94,7 @@ impl From<Fault> for StoreError {
     }
 }
 
-fn answer<T>(result: RResult<T, Fault>) -> Result<T, StoreError> {
+fn from_provider<T>(result: RResult<T, Fault>) -> Result<T, StoreError> {
     result.into_result().map_err(StoreError::from)
 }
 
@@ -104,22 +104,22 @@ fn explain(error: StoreError, atom: &str, write: bool) -> StoreError {
     let access = if write { "write" } else { "read" };
     StoreError::NotGranted(if asked {
         format!(
-            "this remote may not {access} the atom `{atom}`: its manifest asks for it, and it is not granted by the \
-             host; the host's manifest grants it under `grants`"
+            "this remote may not {access} the atom `{atom}`: its manifest asks for it, but the host does not grant \
+             it; grant it under `grants` in the host's manifest"
         )
     } else {
         format!(
-            "this remote may not {access} the atom `{atom}`: ask for `\"{atom}\": \"{access}\"` under `atoms` in its \
-             manifest, and let the host grant it"
+            "this remote may not {access} the atom `{atom}`: its manifest does not ask for {access} access; set \
+             `\"{atom}\": \"{access}\"` under `atoms`, and let the host grant it"
         )
     })
 }
 
-/// One participant's view of all atoms. `[thread-safe]`, cheap to clone.
+/// A participant's view of all atoms. `[thread-safe]`, cheap to clone.
 ///
 /// Listeners run on the thread that calls [`set`](Self::set) on this view or a clone of it, and for changes by
-/// others on the thread that calls [`deliver`](Self::deliver) (for a remote: its own); never under a lock.
-/// A listener that panics is reported once and the others run.
+/// other participants on the thread that calls [`deliver`](Self::deliver) (for a remote: its own); never under a
+/// lock. A panic of a listener is reported, and the other listeners run.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -128,7 +128,7 @@ struct Inner {
     open: Mutex<HashMap<&'static str, Arc<Local>>>,
 }
 
-/// What this image knows of a cell.
+/// This image's state of a cell.
 struct Local {
     name: &'static str,
     cell: Cell,
@@ -137,8 +137,8 @@ struct Local {
 }
 
 struct Listener {
-    /// The epoch that it has been told of.
-    told: AtomicU64,
+    /// The last epoch for which the listener was called.
+    delivered: AtomicU64,
     call: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -152,11 +152,12 @@ pub struct Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         if let (Some(local), Some(listener)) = (self.local.upgrade(), self.listener.upgrade()) {
-            // Taken out of the lock before it is dropped: its captures are somebody's code.
+            // Dropped after the lock: the listener's captures run their owner's code.
             let mut listeners = local.listeners.lock();
-            let gone = listeners.iter().position(|l| Arc::ptr_eq(l, &listener)).map(|at| listeners.remove(at));
+            let removed =
+                listeners.iter().position(|l| Arc::ptr_eq(l, &listener)).map(|at| listeners.remove(at));
             drop(listeners);
-            drop(gone);
+            drop(removed);
         }
     }
 }
@@ -180,7 +181,7 @@ impl Default for Store {
 }
 
 impl Store {
-    /// A store of its own, shared with nobody.
+    /// Creates a store with a table of its own, shared with no other participant.
     pub fn new() -> Self {
         let consumer = Consumer {
             name: "local".into(),
@@ -192,7 +193,7 @@ impl Store {
         Self::from_cells(Table::new().bind(consumer))
     }
 
-    /// The view that `cells` gives.
+    /// Creates the view of the participant that `cells` is bound for.
     pub fn from_cells(cells: CellsArc) -> Self {
         Self(Arc::new(Inner { cells, open: Mutex::default() }))
     }
@@ -201,45 +202,45 @@ impl Store {
         self.local_for(name, false)
     }
 
-    /// A cell that is to be read, or written.
+    /// Opens a cell; `write` only chooses the words of a refusal.
     fn local_for(&self, name: &'static str, write: bool) -> Result<Arc<Local>, StoreError> {
         let mut open = self.0.open.lock();
         if let Some(local) = open.get(name) {
             return Ok(Arc::clone(local));
         }
-        let cell =
-            answer(self.0.cells.open(RStr::from_str(name))).map_err(|error| explain(error, name, write))?;
+        let cell = from_provider(self.0.cells.open(RStr::from_str(name)))
+            .map_err(|error| explain(error, name, write))?;
         let local = Arc::new(Local { name, cell, decoded: Mutex::default(), listeners: Mutex::default() });
         open.insert(name, Arc::clone(&local));
         Ok(local)
     }
 
-    /// The epoch of `atom`: 0 until it is set, then growing with every change.
+    /// Returns the epoch of `atom`: 0 until it is set, then growing with every change.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn epoch<T: Value>(&self, atom: &Atom<T>) -> Result<u64, StoreError> {
+    pub fn epoch<T: AtomValue>(&self, atom: &Atom<T>) -> Result<u64, StoreError> {
         Ok(self.local(atom.name())?.cell.epoch.load(Ordering::Acquire))
     }
 
-    /// The current value of `atom`, decoded once for each change.
+    /// Returns the current value of `atom`, decoded once for each change.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn get<T: Value>(&self, atom: &Atom<T>) -> Result<Arc<T>, StoreError> {
+    pub fn get<T: AtomValue>(&self, atom: &Atom<T>) -> Result<Arc<T>, StoreError> {
         self.read(&*self.local(atom.name())?, atom).map(|(_, value)| value)
     }
 
-    fn read<T: Value>(&self, local: &Local, atom: &Atom<T>) -> Result<(u64, Arc<T>), StoreError> {
+    fn read<T: AtomValue>(&self, local: &Local, atom: &Atom<T>) -> Result<(u64, Arc<T>), StoreError> {
         let now = local.cell.epoch.load(Ordering::Acquire);
         if let Some((epoch, value)) = &*local.decoded.lock()
             && *epoch == now
-            // Two atoms of one name and different types each decode for themselves.
+            // Two atoms of one name may have different types; each then decodes for itself.
             && let Ok(value) = Arc::clone(value).downcast::<T>()
         {
             return Ok((now, value));
         }
-        let Snapshot { epoch, value } = answer(self.0.cells.read(local.cell.id))?;
+        let Snapshot { epoch, value } = from_provider(self.0.cells.read(local.cell.id))?;
         let value = Arc::new(match value {
             ROption::RNone => atom.initial(),
             ROption::RSome(bytes) => serde_json::from_slice(&bytes)
@@ -257,25 +258,25 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn set<T: Value>(&self, atom: &Atom<T>, value: &T) -> Result<(), StoreError> {
+    pub fn set<T: AtomValue>(&self, atom: &Atom<T>, value: &T) -> Result<(), StoreError> {
         self.write(atom, ROption::RNone, value)
     }
 
-    fn write<T: Value>(&self, atom: &Atom<T>, expected: ROption<u64>, value: &T) -> Result<(), StoreError> {
+    fn write<T: AtomValue>(&self, atom: &Atom<T>, expected: ROption<u64>, value: &T) -> Result<(), StoreError> {
         let local = self.local_for(atom.name(), true)?;
         let bytes = serde_json::to_vec(value)
             .map_err(|e| StoreError::Encode { atom: local.name.to_owned(), message: e.to_string() })?;
-        answer(self.0.cells.write(local.cell.id, expected, bytes.into()))
+        from_provider(self.0.cells.write(local.cell.id, expected, bytes.into()))
             .map_err(|error| explain(error, local.name, true))?;
         deliver(&local);
         Ok(())
     }
 
-    /// Sets `atom` to what `f` makes of its value; `f` is called again when somebody else wrote in between.
+    /// Sets `atom` to `f` of its value; after a concurrent write it calls `f` again, with the new value.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn update<T: Value>(&self, atom: &Atom<T>, f: impl Fn(&T) -> T) -> Result<(), StoreError> {
+    pub fn update<T: AtomValue>(&self, atom: &Atom<T>, f: impl Fn(&T) -> T) -> Result<(), StoreError> {
         let local = self.local(atom.name())?;
         loop {
             let (epoch, value) = self.read(&local, atom)?;
@@ -292,7 +293,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn listen<T: Value>(
+    pub fn listen<T: AtomValue>(
         &self,
         atom: &'static Atom<T>,
         f: impl Fn(&T) + Send + Sync + 'static,
@@ -301,23 +302,23 @@ impl Store {
         let (store, weak) = (Arc::downgrade(&self.0), Arc::downgrade(&local));
         let call = move || {
             let (Some(inner), Some(local)) = (store.upgrade(), weak.upgrade()) else { return };
-            // A value of another build that does not decode is reported by `get`, which the caller uses too.
+            // `get`, which the caller uses too, reports a value of another build that does not decode.
             if let Ok((_, value)) = Self(inner).read(&local, atom) {
                 f(&value);
             }
         };
-        let told = AtomicU64::new(local.cell.epoch.load(Ordering::Acquire));
-        let listener = Arc::new(Listener { told, call: Box::new(call) });
+        let delivered = AtomicU64::new(local.cell.epoch.load(Ordering::Acquire));
+        let listener = Arc::new(Listener { delivered, call: Box::new(call) });
         let listening = Listening { local: Arc::downgrade(&local), listener: Arc::downgrade(&listener) };
         local.listeners.lock().push(listener);
         Ok(listening)
     }
 
-    /// Like [`listen`](Self::listen), and calls `f` once at once.
+    /// Listens as [`listen`](Self::listen) does, and calls `f` immediately with the current value.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn subscribe<T: Value>(
+    pub fn subscribe<T: AtomValue>(
         &self,
         atom: &'static Atom<T>,
         f: impl Fn(&T) + Send + Sync + 'static,
@@ -329,17 +330,17 @@ impl Store {
         Ok(listening)
     }
 
-    /// A reader that keeps the decoded value of `atom`.
+    /// Creates a reader, which keeps the decoded value of `atom`.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn reader<T: Value>(&self, atom: &'static Atom<T>) -> Result<Reader<T>, StoreError> {
+    pub fn reader<T: AtomValue>(&self, atom: &'static Atom<T>) -> Result<Reader<T>, StoreError> {
         let local = self.local(atom.name())?;
         let (epoch, value) = self.read(&local, atom)?;
         Ok(Reader { store: self.clone(), local, atom, epoch, value })
     }
 
-    /// Runs the listeners of this view for changes that others made.
+    /// Runs the listeners of this view for changes by other participants.
     pub fn deliver(&self) {
         let mut open: Vec<_> = self.0.open.lock().values().cloned().collect();
         open.sort_by_key(|local| local.name);
@@ -353,25 +354,25 @@ fn deliver(local: &Local) {
     let listeners = local.listeners.lock().clone();
     let epoch = local.cell.epoch.load(Ordering::Acquire);
     for listener in listeners {
-        if listener.told.fetch_max(epoch, Ordering::AcqRel) < epoch {
+        if listener.delivered.fetch_max(epoch, Ordering::AcqRel) < epoch {
             call(local.name, &listener);
         }
     }
 }
 
-/// Runs one listener; a panic in it is its own.
+/// Runs a listener and contains its panic.
 fn call(atom: &str, listener: &Listener) {
     if catch_unwind(AssertUnwindSafe(&listener.call)).is_err() {
-        // The panic hook has printed message and place; here it is only said what was cut short.
-        eprintln!("shared-store: a listener of `{atom}` panicked; the others go on");
+        // The panic hook has printed message and place; this line adds the atom.
+        eprintln!("shared-store: a listener of `{atom}` panicked; the other listeners keep running");
     }
 }
 
-/// What an atom's type must be able to do.
-pub trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
+/// The bounds of an atom's type.
+pub trait AtomValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> AtomValue for T {}
 
-/// Keeps the decoded value of one atom: reading it again costs one atomic load while it is unchanged.
+/// The decoded value of an atom: reading it again costs an atomic load while it is unchanged.
 #[derive(Debug)]
 pub struct Reader<T: 'static> {
     store: Store,
@@ -387,8 +388,8 @@ impl fmt::Debug for Local {
     }
 }
 
-impl<T: Value> Reader<T> {
-    /// The current value.
+impl<T: AtomValue> Reader<T> {
+    /// Returns the current value.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -1,4 +1,4 @@
-//! What each further remote takes of the memory: the same panel of widgets in eight remotes, one after the other.
+//! Measures the memory of each further remote: the same panel of widgets in eight remotes, one after the other.
 //!
 //! `cargo xtask bench`, or `cargo bench --workspace --bench memory`. Without a screen; Linux only.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
@@ -17,7 +17,7 @@ const REMOTES: usize = 8;
 const PANEL: &str = "./widgets";
 
 fn main() {
-    // `cargo test --benches` only asks whether this starts.
+    // `cargo test --benches` only checks that this program starts.
     if env::args().any(|a| a == "--test") {
         return;
     }
@@ -34,8 +34,8 @@ fn main() {
     let mut before = anonymous();
     for name in &names {
         shell.show(name, PANEL);
-        shell.drive("its panel is there", |shell| shell.has_picture(name, PANEL));
-        // Whatever follows the first picture.
+        shell.drive("the panel has a picture", |shell| shell.has_picture(name, PANEL));
+        // Lets the work after the first picture end.
         for _ in 0..30 {
             shell.frame(Vec::new());
         }
@@ -45,7 +45,7 @@ fn main() {
     }
 }
 
-/// KiB that belong to the process alone, files that are mapped left out.
+/// Returns the memory of the process alone in KiB, without mapped files.
 fn anonymous() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));

@@ -1,9 +1,9 @@
-//! Replacing the analytics remote while it is shown: from the rebuilt file to the new generation's first frame, stage
-//! by stage; what the window's own frames take meanwhile; and the same dashboard under hot-lib-reloader.
+//! Measures the replacement of the visible analytics remote: from the rebuilt file to the new generation's first
+//! frame, stage by stage; the window's own frames meanwhile; and the same dashboard under hot-lib-reloader.
 //!
 //! `cargo xtask bench`, or `cargo bench --workspace --bench replace`, which leaves hot-lib-reloader out.
-//! Every library is one that has never run, so each is tried in a process of its own first. Without a screen: a frame
-//! is `Federation::poll` and the egui pass.
+//! Every library has never run before, so preflight tries each in its own process first. Without a screen: a frame is
+//! `Federation::poll` and the egui pass.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 #[path = "../tests/it"]
@@ -29,20 +29,20 @@ const DASHBOARD: &str = "./analytics-dashboard";
 const SCRIPTED: &str = "remoteScripted";
 const FIGURES: &str = "Flights 336,776";
 
-/// Before anything is measured.
+/// Number of replacements before the measurement.
 const WARM_UP: usize = 5;
 const REPLACEMENTS: usize = 60;
 const FRAMES: usize = 600;
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 
 fn main() {
-    // `cargo test --benches` only asks whether this starts.
+    // `cargo test --benches` only checks that this program starts.
     if env::args().any(|a| a == "--test") {
         return;
     }
     replacements();
     println!();
-    frames_beside_one_that_hangs();
+    frames_alongside_a_hang();
 }
 
 fn replacements() {
@@ -53,8 +53,8 @@ fn replacements() {
     config.preflight = Some(Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), ..Preflight::default() });
     let mut shell = installation.start_with(config);
     shell.show(ANALYTICS, DASHBOARD);
-    shell.drive("the dashboard has its figures", |shell| shell.screen().says(FIGURES));
-    // Their own default, and the time for which the shell waits too.
+    shell.drive("the dashboard has its figures", |shell| shell.screen().shows(FIGURES));
+    // The debounce time of hot-lib-reloader by default, and the time for which the shell waits.
     let mut others = ["500", "30"].map(|debounce| HotReload::start(debounce).map(|hot| (debounce, hot)));
 
     let mut samples = Samples::default();
@@ -68,23 +68,23 @@ fn replacements() {
         let file = libraries().analytics.file_name().expect("a file").to_string_lossy().into_owned();
         let new = installation
             .write(&format!("building/{file}"), it::support::edited(&libraries().analytics, &[(from, &to)]));
-        shell.told.clear();
+        shell.notifications.clear();
         shell.take_longest();
         let generation = shell.entry(ANALYTICS).generation();
         let began = Instant::now();
         fs::rename(new, installation.path(&file)).expect("files can be renamed");
-        shell.drive("another generation takes over", |shell| shell.entry(ANALYTICS).generation() > generation);
+        shell.drive("the new generation is promoted", |shell| shell.entry(ANALYTICS).generation() > generation);
         let whole = began.elapsed();
         longest.add("longest frame of the window while it is replaced", shell.take_longest());
-        assert!(shell.screen().says(FIGURES) && shell.has_picture(ANALYTICS, DASHBOARD));
+        assert!(shell.screen().shows(FIGURES) && shell.has_picture(ANALYTICS, DASHBOARD));
         for (stage, took) in shell.entry(ANALYTICS).times() {
             samples.add(stage, took);
         }
-        let took = shell.told.iter().find_map(|told| match told.event {
-            federation::Event::Replaced { took, .. } => Some(took),
+        let took = shell.notifications.iter().find_map(|notice| match notice.event {
+            federation::RemoteEvent::Replaced { took, .. } => Some(took),
             _ => None,
         });
-        samples.add("from the complete file seen to the first frame", took.expect("it is told"));
+        samples.add("from the complete file seen to the first frame", took.expect("its notification"));
         samples.add("from the file renamed into place to the first frame", whole);
         shell.take_longest();
         for (name, other) in others.iter_mut().flatten().map(|(debounce, hot)| (*debounce, hot)) {
@@ -95,7 +95,7 @@ fn replacements() {
             );
             longest.add(&format!("hot-lib-reloader, debounce {name} ms, of that the first frame"), frame);
         }
-        shell.drive("the old one has gone", |shell| shell.federation.retiring().count() == 0);
+        shell.drive("the old generation is retired", |shell| shell.federation.retiring().count() == 0);
         shell.take_longest();
         for _ in 0..10 {
             shell.frame(Vec::new());
@@ -109,15 +109,17 @@ fn replacements() {
     longest.report();
 }
 
-/// What the window's frames take while another remote never returns from one.
-fn frames_beside_one_that_hangs() {
+/// Measures the window's frames while another remote does not return from a frame.
+fn frames_alongside_a_hang() {
     let mut installation = Installation::new();
     installation.add_library(&libraries().analytics);
     installation.add_library(&libraries().scripted);
     let mut shell = installation.start();
     shell.show(ANALYTICS, DASHBOARD);
     shell.show(SCRIPTED, "./calm");
-    shell.drive("both are there", |shell| shell.screen().says(FIGURES) && shell.screen().says("Counted 0"));
+    shell.drive("both remotes have pictures", |shell| {
+        shell.screen().shows(FIGURES) && shell.screen().shows("Counted 0")
+    });
     println!("Frames of the window, {FRAMES} at 60 a second, the pointer moving over the dashboard");
     let mut samples = Samples::default();
     let mut run = |name: &str, shell: &mut Headless| {
@@ -142,7 +144,7 @@ fn frames_beside_one_that_hangs() {
     println!("the dashboard gave {drawn} pictures to these {FRAMES} frames");
 }
 
-/// A program that replaces the same dashboard with hot-lib-reloader whenever it is told to.
+/// A program that replaces the same dashboard with hot-lib-reloader, on command.
 struct HotReload {
     child: Child,
     input: Option<ChildStdin>,
@@ -150,38 +152,39 @@ struct HotReload {
 }
 
 impl HotReload {
-    /// None where `PULSE_HOT_RELOAD`, which `cargo xtask bench` sets, does not name the folder that it was built in.
+    /// Starts the program from the folder in `PULSE_HOT_RELOAD`, which `cargo xtask bench` sets; `None` if unset.
     fn start(debounce: &str) -> Option<Self> {
         let folder = std::path::PathBuf::from(env::var_os("PULSE_HOT_RELOAD")?);
         let mut command = Command::new(folder.join(format!("hot-reload{}", env::consts::EXE_SUFFIX)));
         command.arg(debounce).arg(folder.join(it::support::library_file("hot_dashboard")));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("hot-reload starts");
+        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         Some(Self { input: child.stdin.take(), output, child })
     }
 
-    /// How long it took from the file's being there to the first frame, and how long that frame took.
+    /// Replaces the dashboard; returns the time from the file's rename to the first frame, and that frame's time.
     fn replace(&mut self) -> (Duration, Duration) {
-        writeln!(self.input.as_mut().expect("it is open")).expect("it listens");
+        writeln!(self.input.as_mut().expect("stdin is open")).expect("hot-reload reads its input");
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("it answers");
+        self.output.read_line(&mut line).expect("hot-reload answers");
         let mut figures = line.split_whitespace().map(|text| text.parse().map(Duration::from_micros));
         match (figures.next(), figures.next()) {
             (Some(Ok(whole)), Some(Ok(frame))) => (whole, frame),
-            _ => panic!("hot-lib-reloader's program has ended: {:?}", self.child.wait()),
+            _ => panic!("hot-reload ended early: {:?}", self.child.wait()),
         }
     }
 }
 
 impl Drop for HotReload {
     fn drop(&mut self) {
-        // It ends with its input.
+        // The program ends with its input.
         self.input = None;
         let _ = self.child.wait();
     }
 }
 
-/// Times by name, in the order in which the names came first.
+/// Times by name, in the order of the names' first use.
 #[derive(Default)]
 struct Samples(Vec<(String, Vec<Duration>)>);
 

@@ -1,8 +1,8 @@
-//! From starting the program to the first complete dashboard, in a real window under Xvfb.
+//! Measures the time from the start of the program to the first complete dashboard, in a real window under Xvfb.
 //!
 //! `cargo xtask bench`, or `cargo bench --workspace --bench start` after
 //! `cargo build --release --workspace --lib --examples`.
-//! The window is watched over the inspection protocol, whose port is tried every 10 ms: that is the resolution.
+//! The benchmark polls the port of the window's inspection protocol every 10 ms, which is its resolution.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 #[path = "../tests/it"]
@@ -20,7 +20,7 @@ use std::{
 const STARTS: usize = 20;
 
 fn main() {
-    // `cargo test --benches` only asks whether this starts.
+    // `cargo test --benches` only checks that this program starts.
     if env::args().any(|a| a == "--test") {
         return;
     }
@@ -36,7 +36,7 @@ fn main() {
         window.wait_for("Flights 336,776");
         (opened, began.elapsed())
     };
-    // The same dashboard, linked into a program of its own.
+    // The same dashboard, linked into a program.
     let programs = Path::new(env!("CARGO_BIN_EXE_pulse")).with_file_name("examples");
     let linked = programs.join(format!("linked{}", env::consts::EXE_SUFFIX));
     let data = tempfile::tempdir().expect("a folder");
@@ -53,7 +53,7 @@ fn main() {
     let (_, first) = start();
     println!("pulse, first start, with the import of the data {:8.1} ms", ms(first));
     start_linked();
-    // By turns: what else the machine does falls on both.
+    // In turns, so that other load on the machine affects both.
     let samples: Vec<_> = (0..STARTS).map(|_| [start(), start_linked()]).collect();
     for (at, name) in ["pulse", "linked"].into_iter().enumerate() {
         report(&format!("{name}, to the window's first frame"), samples.iter().map(|s| s[at].0).collect());

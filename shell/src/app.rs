@@ -1,5 +1,4 @@
-//! The window: sidebar, surfaces, status bar; and one remote alone in a window, [`standalone`]. The only place that
-//! knows eframe.
+//! The window: sidebar, surfaces and status bar; [`standalone`] shows one remote alone. Only this module uses eframe.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +14,8 @@ use crate::{
     compositor::{Scene, set_reach},
     config::Config,
     data::run_marker::RunMarker,
-    ending::Ending,
-    federation::{Event, Federation, Status},
+    ending::EndSignal,
+    federation::{Federation, RemoteEvent, Status},
     fonts,
     placement::Wake,
 };
@@ -45,13 +44,13 @@ use install::Install;
 use messages::{Message, Messages, Press};
 use remotes::Card;
 use slot::Slot;
-use state::State;
+use state::AppState;
 use strips::Runs;
 
-/// How long a frame of the window waits for fresh frames of its surfaces.
+/// The time that a frame of the window waits for fresh frames of its surfaces.
 pub const FRAME_BUDGET: Duration = Duration::from_millis(6);
 
-/// A window of less width, in points, has a narrow sidebar.
+/// The width below which a window has a narrow sidebar, in points.
 const NARROW: f32 = 640.0;
 
 const RELOAD: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, egui::Key::R);
@@ -61,11 +60,11 @@ const RELOAD_ALL: KeyboardShortcut =
 /// Opens the shell's window and returns when it is closed.
 ///
 /// # Errors
-/// When there is no window to be had.
+/// Fails if the window cannot be opened, or its display ends.
 pub fn run(config: Config) -> Result<(), WindowError> {
     let ctx = Context::default();
-    let ending = Ending::watch(waker_now(&ctx));
-    let state = State::load(&config.data_dir);
+    let ending = EndSignal::watch(waker_now(&ctx));
+    let state = AppState::load(&config.data_dir);
     let placement = state.placement();
     ctx.options_mut(|options| options.zoom_factor = state.zoom());
     let shell = Shell::new(config, state, ending.clone(), &ctx);
@@ -74,7 +73,7 @@ pub fn run(config: Config) -> Result<(), WindowError> {
     Ok(())
 }
 
-/// What the parts of the window are named by: alias of the remote and name of the expose.
+/// The identity of a slot: alias of the remote and name of the expose.
 type Key = (String, String);
 
 struct Shell {
@@ -86,22 +85,22 @@ struct Shell {
     /// The inspector's cards of remotes, by alias.
     cards: BTreeMap<String, Card>,
     messages: Messages,
-    /// The last event, in a line.
+    /// The last message, as one line.
     last: Option<String>,
     install: Install,
     runs: Runs,
-    state: State,
+    state: AppState,
     /// Changes of the host's manifest.
     manifest: Option<Receiver<()>>,
-    ending: Ending,
+    ending: EndSignal,
     ended: bool,
     wake: Wake,
 }
 
 impl Shell {
-    fn new(config: Config, state: State, ending: Ending, ctx: &Context) -> Self {
+    fn new(config: Config, state: AppState, ending: EndSignal, ctx: &Context) -> Self {
         fonts::install(ctx);
-        // Before anything of a remote can end this run.
+        // Before code of a remote can end this run.
         let (marker, unclean) = RunMarker::begin(&config.data_dir);
         let manifest = config.file.clone().map(|file| broken::follow(file, waker_now(ctx)));
         let federation = Federation::start(config, fonts::all(), waker(ctx));
@@ -123,7 +122,7 @@ impl Shell {
             wake: waker(ctx),
         };
         shell.selected = shell.first();
-        // Loading goes on while the window is being made.
+        // Starts loading while the window is being opened.
         if let Some((alias, _)) = shell.selected.clone() {
             shell.federation.want(&alias);
         }
@@ -131,7 +130,7 @@ impl Shell {
         shell
     }
 
-    /// What to show first: what was shown last, else the first expose that there is.
+    /// Returns the expose to show first: the one shown last, else the first of all.
     fn first(&self) -> Option<Key> {
         let keys: Vec<Key> = self.items().into_iter().map(|(key, ..)| key).collect();
         keys.iter().find(|k| Some(*k) == self.state.selected.as_ref()).or(keys.first()).cloned()
@@ -154,14 +153,14 @@ pub(crate) fn waker(ctx: &Context) -> Wake {
     Arc::new(move |delay| ctx.request_repaint_after(delay))
 }
 
-/// Returns what draws the window at once, from any thread.
+/// Returns a function that draws the window immediately, from any thread.
 pub(crate) fn waker_now(ctx: &Context) -> impl Fn() + Send + 'static + use<> {
     let ctx = ctx.clone();
     move || ctx.request_repaint()
 }
 
 /// Closes the window once the system has requested it.
-pub(crate) fn close_at_request(ctx: &Context, ending: &Ending) {
+pub(crate) fn close_at_request(ctx: &Context, ending: &EndSignal) {
     if ending.is_requested() {
         ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         ctx.request_repaint();
@@ -183,7 +182,7 @@ impl eframe::App for Shell {
         if let Some(slot) = self.selected.as_ref().and_then(|key| self.slots.get(key))
             && !input.events.is_empty()
         {
-            slot.get_ready();
+            slot.wake_ahead();
         }
     }
 
@@ -191,7 +190,7 @@ impl eframe::App for Shell {
         let tokens = self.state.theme.tokens(ui.ctx().system_theme());
         let scene = Scene { tokens: *tokens, deadline: Instant::now() + FRAME_BUDGET };
         plugin_api::theme::apply(ui.ctx(), tokens);
-        // This one was made before; surfaces have the new look in this frame, too.
+        // This `Ui` has the former style, and surfaces get the new one in the same frame.
         ui.reset_style();
         self.keys(ui);
         let panel = |tokens: &Tokens, margin| egui::Frame::new().fill(color(tokens.panel)).inner_margin(margin);
@@ -210,7 +209,7 @@ impl eframe::App for Shell {
             top.show(ui, |ui| self.strips_ui(ui));
         }
         self.inspector_ui(ui, tokens);
-        // Status bar and inspector stay in reach, whatever a remote covers.
+        // Remotes cannot cover the status bar and the inspector.
         let corner = ui.available_rect_before_wrap().max;
         set_reach(ui.ctx(), Rect::from_min_max(ui.ctx().content_rect().min, corner));
         self.notices_ui(ui, tokens);
@@ -230,7 +229,7 @@ impl eframe::App for Shell {
         self.state.selected = self.selected.take();
         self.state.inspector = self.inspector;
         self.state.save();
-        // In this order: nobody publishes to a store that is gone, and surfaces go before their libraries.
+        // In this order: sign-in ends before the store, and surfaces are dropped before their libraries.
         self.auth = None;
         self.federation.save_panels();
         self.slots.clear();
@@ -240,8 +239,8 @@ impl eframe::App for Shell {
 }
 
 impl Shell {
-    /// A remote whose manifest could not be read has one nameless slot; once it can, its first expose takes over.
-    fn select_what_there_is(&mut self) {
+    /// Selects the first expose of a remote in place of its nameless slot, once its manifest was read.
+    fn resolve_selection(&mut self) {
         let Some((alias, expose)) = &mut self.selected else { return };
         let Some(entry) = self.federation.remotes().get(alias) else { return };
         let mut exposes = entry.exposes().map(|(name, _)| name).peekable();
@@ -252,7 +251,7 @@ impl Shell {
         }
     }
 
-    /// Messages that need attention, in a place of their own above the status bar.
+    /// Shows messages that need attention, above the status bar.
     fn notices_ui(&mut self, ui: &mut Ui, tokens: &Tokens) {
         if !self.messages.has_notices() {
             return;
@@ -263,7 +262,7 @@ impl Shell {
         self.answer(pressed);
     }
 
-    /// Does what a message's button says.
+    /// Performs the action of a message's button.
     fn answer(&mut self, pressed: Option<Press>) {
         match pressed {
             Some(Press::Act(alias, action)) => self.act(&alias, &action),
@@ -274,12 +273,12 @@ impl Shell {
     }
 
     fn main_ui(&mut self, ui: &mut Ui, scene: &Scene) {
-        self.select_what_there_is();
+        self.resolve_selection();
         let Some(key) = self.selected.clone() else {
             if slot::empty_ui(ui, &scene.tokens, self.federation.config()) {
                 self.install.open();
             }
-            // What is installed while the shell runs.
+            // A remote may be installed while the shell runs.
             self.selected = self.first();
             return;
         };
@@ -289,21 +288,21 @@ impl Shell {
         }
     }
 
-    /// Does something with a remote; what cannot be done is said.
+    /// Runs an action on a remote, and notes its failure as a message.
     fn act(&mut self, alias: &str, action: &Action) {
         if matches!(action, Action::Restart | Action::Enable) {
             self.slots.retain(|(of, _), _| of != alias);
         }
         if let Err(failure) = action.run(&mut self.federation, alias) {
-            self.note(Message::failure("That did not work", &failure));
+            self.note(Message::failure("Action failed", &failure));
         }
         self.listen();
         (self.wake)(Duration::ZERO);
     }
 
     fn reload_all(&mut self) {
-        // Those that nobody has looked at yet are not loaded for it.
-        let loaded = |status| !matches!(status, Status::Ready | Status::Off(_));
+        // Does not load remotes that were never shown.
+        let loaded = |status| !matches!(status, Status::Ready | Status::Disabled(_));
         let entries = self.federation.remotes().iter().filter(|(_, entry)| loaded(entry.status()));
         let aliases: Vec<String> = entries.map(|(alias, _)| alias.clone()).collect();
         for alias in aliases {
@@ -311,9 +310,9 @@ impl Shell {
         }
     }
 
-    /// Keys that hold wherever the keyboard is.
+    /// Handles the shortcuts that work with any keyboard focus.
     fn keys(&mut self, ui: &Ui) {
-        // The one with more keys first: the other would take it too.
+        // The shortcut with more keys first: the other would match it too.
         if ui.input_mut(|input| input.consume_shortcut(&RELOAD_ALL)) {
             self.reload_all();
         } else if ui.input_mut(|input| input.consume_shortcut(&RELOAD))
@@ -323,19 +322,19 @@ impl Shell {
         }
     }
 
-    /// Takes what has happened to where the user sees it.
+    /// Turns events of the federation, the host's manifest and installations into messages.
     fn listen(&mut self) {
         self.messages.withdraw_all(&self.federation.events().take_withdrawn());
-        for told in self.federation.events().take() {
-            let message = Message::of(&told);
-            // What has failed and is shown says so in its own place.
-            let shown = self.selected.as_ref().is_some_and(|(alias, _)| *alias == told.alias);
-            let elsewhere = shown && matches!(told.event, Event::Failed | Event::Disabled);
+        for notification in self.federation.events().take() {
+            let message = Message::of(&notification);
+            // The slot on the screen shows its own failure.
+            let shown = self.selected.as_ref().is_some_and(|(alias, _)| *alias == notification.alias);
+            let elsewhere = shown && matches!(notification.event, RemoteEvent::Failed | RemoteEvent::Disabled);
             self.note(if elsewhere { message.in_list_alone() } else { message });
         }
         if self.manifest.as_ref().is_some_and(|changes| changes.try_iter().count() > 0) {
-            let text = "The change applies when Pulse starts again.";
-            self.note(Message::info("The host's manifest has changed", text).noticed());
+            let text = "Restart Pulse to apply the change.";
+            self.note(Message::info("The host's manifest changed", text).noticed());
         }
         for message in self.install.poll(&self.federation) {
             self.note(message);

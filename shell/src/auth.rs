@@ -1,14 +1,14 @@
-//! Who is signed in: a provider answers that, and the service keeps it off the UI thread.
+//! Sign-in: asks a provider who the user is, off the UI thread.
 //!
 //! [`AuthService`] owns one worker thread.
 //! The UI thread asks it to sign in or out and reads its [`AuthStatus`] each frame; the worker
-//! asks the provider that the settings choose and reports to a [`SessionSink`], which is where
+//! asks the provider that the settings choose and reports to a [`SessionSink`], through which
 //! the shell publishes the session to remotes.
 //!
-//! What holds at any time:
+//! Invariants:
 //! - Once [`AuthService::sign_out`] has returned, no answer to an earlier sign-in reaches the sink.
 //! - Once the service has been dropped, the sink is not called again.
-//! - A failed sign-in leaves nobody signed in, whoever was signed in before.
+//! - A failed sign-in leaves no user signed in, also if one was signed in before.
 
 mod error;
 mod http;
@@ -34,7 +34,7 @@ pub use local::PROFILE_FILE;
 
 use crate::{failure::Advise, spawn::spawn};
 
-/// Who signed in, and the token that stands for it.
+/// The signed-in user and the session's token.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// The user as the provider describes it, fit for display.
@@ -43,19 +43,19 @@ pub struct Session {
     pub token: Option<Secret>,
 }
 
-/// Where sign-ins and sign-outs are published.
+/// A receiver of sign-ins and sign-outs.
 ///
 /// Called on the worker thread, or on the thread that calls [`AuthService::sign_out`]; never from
-/// two threads at once, and in the order in which things happen.
+/// two threads at once, and in the order of the events.
 /// It may call the service, but must not wait for another thread that does.
 pub trait SessionSink: Send + Sync {
-    /// `session` holds from now on.
+    /// Reports a new session, which is valid from now on.
     fn signed_in(&self, session: &Session);
-    /// Nobody is signed in any more; may come when nobody was.
+    /// Reports that no user is signed in; may be called when none was.
     fn signed_out(&self);
 }
 
-/// A closure is a sink; it gets `None` when nobody is signed in.
+/// A closure is a sink; it gets `None` when no user is signed in.
 impl<F: Fn(Option<&Session>) + Send + Sync> SessionSink for F {
     fn signed_in(&self, session: &Session) {
         self(Some(session));
@@ -66,15 +66,15 @@ impl<F: Fn(Option<&Session>) + Send + Sync> SessionSink for F {
     }
 }
 
-/// Called after each change of the status, on whichever thread made it.
+/// A function that is called after each change of the status, on the thread that made it.
 ///
-/// It must return at once and must not wait for a thread that is dropping the service.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+/// It must return immediately and must not wait for a thread that is dropping the service.
+pub type OnChange = Arc<dyn Fn() + Send + Sync>;
 
-/// What the service is doing.
+/// The state of the service.
 #[derive(Clone, Debug, Default)]
 pub enum AuthStatus {
-    /// Nobody is signed in, and nobody asked to be.
+    /// No user is signed in, and no sign-in was requested.
     #[default]
     SignedOut,
     /// The provider is being asked.
@@ -84,14 +84,14 @@ pub enum AuthStatus {
     },
     /// The sink has the session.
     SignedIn,
-    /// The last sign-in failed; nobody is signed in.
+    /// The last sign-in failed; no user is signed in.
     Failed(Arc<AuthError>),
 }
 
-/// How long a provider may take, and what passes between two tries.
+/// The time limit of a provider, and the pauses between two tries.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// For each try, from the request to the last byte of its answer.
+    /// The limit for each try, from the request to the last byte of its answer.
     pub limit: Duration,
     /// The pause after each failed try but the last: there is one try more than pauses.
     pub back_off: Vec<Duration>,
@@ -105,7 +105,7 @@ impl Timing {
 }
 
 impl Default for Timing {
-    /// Three tries of 5 s.
+    /// Returns the times of three tries of 5 s.
     fn default() -> Self {
         Self {
             limit: Duration::from_secs(5),
@@ -120,7 +120,7 @@ impl Default for Timing {
 /// dropping wait for a call of the sink that has begun.
 /// A drop waits for the worker unless that is busy with the provider; then the request is cut
 /// off and the worker ends by itself, after [`Timing::limit`] at the latest.
-/// Either way nothing holds the sink any longer.
+/// In both cases the sink has been dropped.
 pub struct AuthService {
     shared: Arc<Shared>,
     worker: Option<JoinHandle<()>>,
@@ -132,18 +132,17 @@ struct Shared {
     /// Held while the sink is called, so that its calls are in the order of the decisions.
     /// Reentrant, because publishing runs listeners and a listener may sign out.
     delivery: ReentrantMutex<()>,
-    /// `None` once the service is gone, though the worker may still wait for a provider: what the sink holds may be
-    /// in a library that is about to be unloaded.
+    /// `None` once the service is dropped, though the worker may still wait for a provider: the sink may hold values
+    /// of a library that is about to be unloaded.
     sink: Mutex<Option<Arc<dyn SessionSink>>>,
-    wake: Wake,
+    wake: OnChange,
 }
 
 #[derive(Default)]
 struct State {
-    /// Counts sign-ins and sign-outs; work done for an earlier number is void.
+    /// The number of sign-ins and sign-outs; work for an earlier number is void.
     generation: u64,
-    /// The sign-in that the worker is to begin. Only the last one asked for matters, so this
-    /// holds one and is no queue.
+    /// The sign-in that the worker begins next. Only the last request matters, so this is no queue.
     requested: Option<u64>,
     status: AuthStatus,
     stopping: bool,
@@ -157,20 +156,25 @@ impl AuthService {
     /// Starts the worker and signs in with the provider that `config` chooses.
     ///
     /// `config_dir` holds the local profile.
-    /// A relative token file is looked for there too, so settings that mean another folder are
+    /// A relative token file is looked for there too, so settings for another folder are
     /// made absolute first.
-    /// Whatever goes wrong, here or later, is found in [`status`](Self::status).
-    pub fn start(config: &AuthConfig, config_dir: &Path, sink: impl SessionSink + 'static, wake: Wake) -> Self {
+    /// Every failure, here or later, is in [`status`](Self::status).
+    pub fn start(
+        config: &AuthConfig,
+        config_dir: &Path,
+        sink: impl SessionSink + 'static,
+        wake: OnChange,
+    ) -> Self {
         Self::start_with(config, config_dir, Timing::default(), sink, wake)
     }
 
-    /// As [`start`](Self::start), with other times than the default ones.
+    /// Starts as [`start`](Self::start) does, with other times.
     pub fn start_with(
         config: &AuthConfig,
         config_dir: &Path,
         timing: Timing,
         sink: impl SessionSink + 'static,
-        wake: Wake,
+        wake: OnChange,
     ) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -179,7 +183,7 @@ impl AuthService {
             sink: Mutex::new(Some(Arc::new(sink))),
             wake,
         });
-        let worker = Worker {
+        let worker = AuthWorker {
             shared: Arc::clone(&shared),
             config: config.clone(),
             config_dir: config_dir.to_owned(),
@@ -190,7 +194,7 @@ impl AuthService {
             Ok(worker) => Self { shared, worker: Some(worker) },
             Err(error) => {
                 let error = AuthError::Worker {
-                    reason: format!("the system refuses it a thread ({})", io::Error::from(error)),
+                    reason: format!("the system refused its thread ({})", io::Error::from(error)),
                 };
                 tracing::error!(code = error.code().as_str(), "{}", error.line());
                 Self { shared, worker: None }
@@ -200,14 +204,14 @@ impl AuthService {
         service
     }
 
-    /// What the service is doing now; cheap enough for each frame.
+    /// Returns the present status; cheap enough for each frame.
     pub fn status(&self) -> AuthStatus {
         self.shared.state.lock().status.clone()
     }
 
     /// Asks the provider who the user is, unless it is being asked already.
     ///
-    /// Who is signed in stays so until the answer comes.
+    /// A signed-in user stays signed in until the answer arrives.
     pub fn sign_in(&self) {
         {
             let mut state = self.shared.state.lock();
@@ -235,9 +239,9 @@ impl AuthService {
         }
     }
 
-    /// Signs out, and gives up a sign-in that is under way.
+    /// Signs out, and cancels a sign-in that is under way.
     ///
-    /// The sink has been told when this returns.
+    /// The sink has been called when this returns.
     pub fn sign_out(&self) {
         {
             let _delivery = self.shared.delivery.lock();
@@ -264,19 +268,19 @@ impl Drop for AuthService {
         }
         if let Some(worker) = self.worker.take()
             && !busy
-            // The sink may hold the service, and be called by the worker.
+            // The sink may own the service, and the worker calls the sink.
             && worker.thread().id() != thread::current().id()
         {
-            // A panic has been reported by the panic hook; there is nothing to add.
+            // The panic hook has reported a panic.
             let _ = worker.join();
         }
     }
 }
 
 impl Shared {
-    /// Hands a session, or that there is none, to the sink.
+    /// Passes a session, or its absence, to the sink.
     fn publish(&self, session: Option<&Session>) {
-        // Not within the lock: the sink may drop the service.
+        // Outside of the lock: the sink may drop the service.
         let sink = self.sink.lock().clone();
         match (sink, session) {
             (Some(sink), Some(session)) => sink.signed_in(session),
@@ -285,7 +289,7 @@ impl Shared {
         }
     }
 
-    /// Makes whatever the worker does now void and cuts it short; `then` runs in the same step.
+    /// Voids the worker's present work and interrupts it; `then` runs under the same lock.
     fn void_work(&self, then: impl FnOnce(&mut State)) {
         let in_flight = {
             let mut state = self.state.lock();
@@ -300,7 +304,7 @@ impl Shared {
         }
     }
 
-    /// Waits for the next sign-in to do; `None` when the service is gone.
+    /// Waits for the next requested sign-in; `None` when the service is dropped.
     fn next_request(&self) -> Option<u64> {
         let mut state = self.state.lock();
         loop {
@@ -314,7 +318,7 @@ impl Shared {
         }
     }
 
-    /// Announces a try; false when `generation` is void.
+    /// Announces a try; returns `false` when `generation` is void.
     fn begin_try(&self, generation: u64, attempt: u32, agent: &Agent) -> bool {
         {
             let mut state = self.state.lock();
@@ -337,7 +341,7 @@ impl Shared {
         state.in_flight = None;
     }
 
-    /// Waits between two tries; false as soon as `generation` is void.
+    /// Waits between two tries; returns `false` as soon as `generation` is void.
     fn pause(&self, generation: u64, pause: Duration) -> bool {
         let end = Instant::now() + pause;
         let mut state = self.state.lock();
@@ -368,7 +372,7 @@ impl Shared {
                     AuthStatus::Failed(Arc::new(error))
                 }
             };
-            // A listener may have signed out meanwhile, on this very thread.
+            // A listener may have signed out meanwhile, on this thread.
             let mut state = self.state.lock();
             if state.generation != generation {
                 return;
@@ -379,15 +383,15 @@ impl Shared {
     }
 }
 
-/// What the worker thread owns.
-struct Worker {
+/// The data of the worker thread.
+struct AuthWorker {
     shared: Arc<Shared>,
     config: AuthConfig,
     config_dir: PathBuf,
     timing: Timing,
 }
 
-impl Worker {
+impl AuthWorker {
     fn run(&self) {
         while let Some(generation) = self.shared.next_request() {
             if let Some(outcome) = self.sign_in(generation) {
@@ -396,9 +400,9 @@ impl Worker {
         }
     }
 
-    /// Tries until it is decided; `None` when `generation` is void.
+    /// Tries until the outcome is final; `None` when `generation` is void.
     fn sign_in(&self, generation: u64) -> Option<Result<Session, AuthError>> {
-        // One for each sign-in: a client that has been cut off cannot be used again.
+        // A new client for each sign-in: an interrupted one cannot be used again.
         let agent = http::agent();
         let mut pauses = self.timing.back_off.iter();
         let mut attempt = 1;
@@ -424,7 +428,7 @@ impl Worker {
 
     fn ask(&self, agent: &Agent, attempt: u32) -> Result<Session, AuthError> {
         let (dir, limit) = (&self.config_dir, self.timing.limit);
-        // A fault in here must not leave the status at "signing in" for ever.
+        // A panic must not leave the status at "signing in" permanently.
         let guarded = catch_unwind(AssertUnwindSafe(|| match &self.config {
             AuthConfig::Local => local::sign_in(dir),
             AuthConfig::Http(config) => http::sign_in(config, dir, agent, limit, attempt),

@@ -1,7 +1,7 @@
-//! Every code that Pulse complains with: what it means, why it happens and what to do.
+//! The catalogue of all codes that Pulse reports: meaning, cause and remedy of each.
 //!
-//! The text is `docs/codes.md`, written for people and compiled in.
-//! A code that is not in it is a remote's own.
+//! The text is `docs/codes.md`, written for users and compiled in.
+//! A code that is missing from it is a remote's own.
 
 use std::sync::LazyLock;
 
@@ -13,48 +13,48 @@ pub use code::Code;
 
 const TEXT: &str = include_str!("../../docs/codes.md");
 
-static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| parse(TEXT));
+static ENTRIES: LazyLock<Vec<CodeDoc>> = LazyLock::new(|| parse(TEXT));
 
-/// What there is to say about one code, whatever it is about in a given case.
+/// The explanation of a code, independent of any single failure.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Entry {
+pub struct CodeDoc {
     /// The code.
     pub code: Code,
-    /// Where things of this kind happen.
+    /// The heading of its section.
     pub group: &'static str,
-    /// What it means, in a sentence.
+    /// The fault, in one sentence.
     pub meaning: String,
-    /// Why it happens.
+    /// The cause.
     pub cause: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
-    /// A command or a part of a file, line by line.
+    /// A command or a part of a file, in lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example: Option<&'static str>,
 }
 
-/// Every entry, by group.
-pub fn all() -> &'static [Entry] {
+/// Returns every entry, by group.
+pub fn all() -> &'static [CodeDoc] {
     &ENTRIES
 }
 
-/// The entry of `code`; none for a code that is a remote's own.
-pub fn find(code: &str) -> Option<&'static Entry> {
+/// Returns the entry of `code`; `None` for a remote's own code.
+pub fn find(code: &str) -> Option<&'static CodeDoc> {
     let code = Code::find(code)?;
     all().iter().find(|entry| entry.code == code)
 }
 
-/// The code that `code` is a near miss of.
+/// Returns the code that `code` is a near miss of.
 pub fn near(code: &str) -> Option<&'static str> {
     let codes: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     near_miss(code, &codes)
 }
 
-impl Entry {
-    /// The entry as text for a terminal of `width` columns; ends with a line break.
+impl CodeDoc {
+    /// Formats the entry for a terminal of `width` columns; ends with a line break.
     ///
-    /// Lines are longer where a word is, and in the example, which is to be copied.
+    /// Only long words and the example, which the user copies, exceed that width.
     pub fn render(&self, width: usize) -> String {
         let mut text = format!("{}  ({})\n", self.code, self.group);
         let options = textwrap::Options::new(width)
@@ -73,21 +73,21 @@ impl Entry {
     }
 }
 
-/// The entries of a text in the form of `docs/codes.md`; what is not in that form is left out.
-fn parse(text: &'static str) -> Vec<Entry> {
+/// Parses a text in the form of `docs/codes.md`; skips malformed sections.
+fn parse(text: &'static str) -> Vec<CodeDoc> {
     let groups = text.split("\n## ").skip(1).filter_map(|group| group.split_once('\n'));
     groups
         .flat_map(|(name, group)| group.split("\n### ").skip(1).filter_map(|text| entry(name, text)))
         .collect()
 }
 
-/// One entry: the code, a sentence, the cause, what to do, and perhaps an example.
-fn entry(group: &'static str, text: &'static str) -> Option<Entry> {
+/// Parses an entry: the code, a sentence, the cause, the remedy, and optionally an example.
+fn entry(group: &'static str, text: &'static str) -> Option<CodeDoc> {
     let (code, body) = text.split_once('\n')?;
     let code = Code::find(code)?;
     let mut blocks = body.trim().split("\n\n");
     let mut paragraph = |head| {
-        // A line of the file is a sentence; a paragraph is for the reader's own width.
+        // The file has a sentence on each line; the output is wrapped to the reader's width.
         Some(blocks.next()?.strip_prefix(head)?.split_whitespace().collect::<Vec<_>>().join(" "))
     };
     let (meaning, cause, remedy) = (paragraph("")?, paragraph("Cause: ")?, paragraph("What to do: ")?);
@@ -95,7 +95,7 @@ fn entry(group: &'static str, text: &'static str) -> Option<Entry> {
         Some(block) => Some(block.strip_prefix("```")?.split_once('\n')?.1.strip_suffix("\n```")?),
         None => None,
     };
-    blocks.next().is_none().then_some(Entry { code, group, meaning, cause, remedy, example })
+    blocks.next().is_none().then_some(CodeDoc { code, group, meaning, cause, remedy, example })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Data goes to standard output and talk to standard error.
-//! Exit codes: 0 ok, 1 failure, 2 usage, 3 incompatible, 4 not what it should be, 6 not found.
+//! Data goes to standard output, messages go to standard error.
+//! Exit status: 0 success, 1 failure, 2 usage, 3 incompatible, 4 verification failed, 6 not found.
 
 use std::{
     env,
@@ -30,24 +30,58 @@ mod plan;
 mod preflight;
 mod rollback;
 
-/// Bytes of a code that are worth showing.
+/// The longest unknown code that a message shows, in bytes.
 const MAX_CODE: usize = 100;
 
 const RUN_EXAMPLES: &str = "Examples:
-  pulse                                    the shell, with your own list of remotes
-  pulse --config my/host.json              another list of remotes
+  pulse                                    the shell, with your own remotes
+  pulse --config my/host.json              another host's manifest
   pulse run --plugin-dir target/debug      libraries of another build
-  pulse plan                               will these remotes agree?
-  pulse plan --why remoteAnalytics         why not, and what would change it?
+  pulse plan                               check that these remotes fit together
+  pulse plan --why remoteAnalytics         why it is refused, and what would admit it
   pulse explain version-mismatch-strict    what a code means, and what to do
   pulse inspect target/release/libpulse_analytics.so
   pulse standalone manifests/analytics.json
   pulse install clock.so --enable          add a remote, or a new build of it
-  pulse rollback remoteAnalytics           back to the build before
+  pulse rollback remoteAnalytics           return to the generation before
 
-Environment: PULSE_SHELL_CONFIG, PULSE_SHELL_PLUGIN_DIR (a list, as PATH is) and PULSE_SHELL_DATA_DIR stand for
-the flags; PULSE_SHELL_CACHE_DIR is where private copies of libraries are made, a folder that may hold code;
-PULSE_SHELL_LOG filters the log (for instance PULSE_SHELL_LOG=debug). An empty variable counts as unset.";
+Environment: PULSE_SHELL_CONFIG, PULSE_SHELL_PLUGIN_DIR (a list like PATH) and PULSE_SHELL_DATA_DIR replace the
+options that are not set; PULSE_SHELL_CACHE_DIR is the folder for private copies of libraries, which must be allowed
+to hold code; PULSE_SHELL_LOG filters the log (for example PULSE_SHELL_LOG=debug). An empty variable counts as unset.
+
+Exit status:
+  0 when the window was closed
+  1 when it cannot open, or the host's manifest cannot be used
+  2 for a wrong command line
+  6 when the host's manifest does not exist";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  pulse explain
+  pulse explain no-provider --json
+
+Exit status:
+  0 when the code is known
+  1 when the output cannot be written
+  2 for a wrong command line
+  6 when there is no such code";
+
+const INSPECT_EXAMPLES: &str = "Example:
+  pulse inspect target/release/libpulse_analytics.so --json
+
+Exit status:
+  0 when the manifest is valid
+  1 when it cannot be used
+  2 for a wrong command line
+  6 when the file does not exist";
+
+const STANDALONE_EXAMPLES: &str = "Example:
+  pulse standalone target/release/libpulse_analytics.so
+
+Exit status:
+  0 when the window was closed
+  1 when it cannot open, or the manifest cannot be used
+  2 for a wrong command line
+  6 when the file does not exist";
 
 #[derive(Parser)]
 #[command(name = "pulse", version, about = "A desktop shell whose parts are built and shipped separately", after_help = RUN_EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -60,49 +94,49 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Opens the shell (the default).
-    #[command(after_help = "Example:\n  pulse run --config manifests/host.json --plugin-dir target/release")]
+    /// Open the shell (the default).
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Says who would provide each shared crate to whom, without loading anything.
+    /// Show the provider and the consumers of each shared crate, without loading anything.
     #[command(after_help = plan::EXAMPLES)]
     Plan(plan::PlanArgs),
-    /// Tries a library in a process of its own: loads it, starts it, opens each expose and draws a frame.
+    /// Try a library in a separate process: load it, start it, open each expose and draw a frame.
     #[command(after_help = preflight::EXAMPLES)]
     Preflight(preflight::PreflightArgs),
-    /// Says what a code means, why it happens and what to do; without a code, lists all.
-    #[command(after_help = "Examples:\n  pulse explain\n  pulse explain no-provider --json")]
+    /// Explain a code: its meaning, its cause and what to do; without a code, list all.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
-        /// A code, as it stands in brackets behind a message.
+        /// Code, as printed in brackets after a message.
         code: Option<String>,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Prints the manifest of a library or JSON file, without running any of its code.
-    #[command(after_help = "Example:\n  pulse inspect target/release/libpulse_analytics.so --json")]
+    /// Print the manifest of a library or JSON file, without running any of its code.
+    #[command(after_help = INSPECT_EXAMPLES)]
     Inspect {
-        /// A library or a manifest.
+        /// Library or manifest.
         file: PathBuf,
-        /// The manifest as JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Copies a remote into the drop folder, where a running shell finds it.
+    /// Copy a remote into the drop folder, where a running shell finds it.
     #[command(after_help = install::INSTALL_EXAMPLES)]
     Install(install::InstallArgs),
-    /// Lets a remote of the drop folder run, or one that was disabled.
+    /// Enable a remote of the drop folder, or a disabled one.
     #[command(after_help = install::ENABLE_EXAMPLES)]
     Enable(install::EnableArgs),
-    /// Keeps a remote from running, over restarts.
+    /// Disable a remote, also after a restart.
     #[command(after_help = install::ENABLE_EXAMPLES)]
     Disable(install::DisableArgs),
-    /// Goes back to a generation of a remote that ran well, and stays with it.
+    /// Return to an earlier generation of a remote, and pin it.
     #[command(after_help = rollback::EXAMPLES)]
     Rollback(rollback::RollbackArgs),
-    /// Shows one remote alone in a window, with its own store and no host.
-    #[command(after_help = "Example:\n  pulse standalone target/release/libpulse_analytics.so")]
+    /// Show one remote alone in a window, with its own store and no host.
+    #[command(after_help = STANDALONE_EXAMPLES)]
     Standalone {
-        /// A library or a manifest.
+        /// Library or manifest.
         path: PathBuf,
         #[command(flatten)]
         folders: Folders,
@@ -111,7 +145,7 @@ enum Command {
 
 #[derive(Args, Default)]
 struct RunArgs {
-    /// The host's manifest; `PULSE_SHELL_CONFIG` stands for it.
+    /// Use this host's manifest; default: `PULSE_SHELL_CONFIG`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Start without remotes; each can be enabled in the window.
@@ -123,16 +157,16 @@ struct RunArgs {
 
 #[derive(Args, Default)]
 struct Folders {
-    /// A folder to look for libraries in; may be given more than once; `PULSE_SHELL_PLUGIN_DIR` stands for it.
+    /// Look for libraries in this folder; may be repeated; default: `PULSE_SHELL_PLUGIN_DIR`.
     #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
-    /// The folder for data of shell and remotes; `PULSE_SHELL_DATA_DIR` stands for it.
+    /// Keep data of the shell and its remotes in this folder; default: `PULSE_SHELL_DATA_DIR`.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Folders {
-    /// Completes the flags by the environment.
+    /// Completes the options from the environment.
     fn options(self, config: Option<PathBuf>) -> Options {
         let mut plugin_dirs = self.plugin_dir;
         if plugin_dirs.is_empty() {
@@ -145,7 +179,7 @@ impl Folders {
     }
 }
 
-/// Returns the host's manifest of a flag, else of the environment.
+/// Returns the host's manifest from an option, else from the environment.
 fn named(config: Option<PathBuf>) -> Option<PathBuf> {
     config.or_else(|| variable("PULSE_SHELL_CONFIG").map(PathBuf::from))
 }
@@ -171,7 +205,7 @@ fn folders(options: &Options) -> Result<Config, Exit> {
     Ok(config)
 }
 
-/// What a command ends with when it does not succeed.
+/// The result of a command that fails.
 struct Exit {
     code: u8,
     stable: FailureCode,
@@ -186,7 +220,7 @@ impl Exit {
     const VERIFICATION: u8 = 4;
     const NOT_FOUND: u8 = 6;
 
-    /// The end by `error`; what is not there has an exit code of its own.
+    /// Returns the exit for `error`; a missing file has exit status 6.
     fn of(error: &impl Advise) -> Self {
         Self::with(error.code(), error.to_string(), error.advice())
     }
@@ -218,7 +252,7 @@ impl Exit {
         if let FailureCode::Pulse(code) = self.stable
             && io::stderr().is_terminal()
         {
-            eprintln!("help: `pulse explain {code}` says more");
+            eprintln!("help: run `pulse explain {code}` for more");
         }
     }
 }
@@ -266,7 +300,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Refuses to let other machines drive the window: egui's protocol for that asks for no password.
+/// Refuses an inspection address that other machines can reach: egui's protocol needs no password.
 fn check_inspection() -> Result<(), Exit> {
     let address = std::env::var("EGUI_INSPECTION").unwrap_or_default();
     if is_local(address.trim()) {
@@ -280,12 +314,12 @@ fn check_inspection() -> Result<(), Exit> {
     Err(Exit::new(Exit::FAILURE, Code::InspectionNotLocal, text, "unset it, or write 127.0.0.1:5719"))
 }
 
-/// Returns true if a value of `EGUI_INSPECTION` is a switch, or an address that only this machine reaches.
+/// Returns `true` if a value of `EGUI_INSPECTION` is a switch, or an address that only this machine reaches.
 fn is_local(value: &str) -> bool {
     let switch = ["", "0", "1", "false", "true"].iter().any(|word| value.eq_ignore_ascii_case(word));
     let (host, port) = value.rsplit_once(':').unwrap_or((value, ""));
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    // Other names may stand for anything when the address is opened.
+    // Any other name may resolve to anything when the address is opened.
     let local = host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     switch || local && (port.is_empty() || port.parse::<u16>().is_ok())
@@ -297,7 +331,7 @@ fn run(args: RunArgs) -> Result<u8, Exit> {
     migrate(options.data_dir.is_some());
     let config = match Config::load(&options) {
         Ok(config) => config,
-        // A user who has clicked an icon sees no standard error.
+        // A user who clicked an icon does not see standard error.
         Err(
             error @ (ConfigError::Manifest(..) | ConfigError::Unreadable(..) | ConfigError::Untrusted { .. }),
         ) => {
@@ -318,12 +352,12 @@ fn explain(code: Option<&str>, json: bool) -> Result<u8, Exit> {
         print(&if json { pretty(catalogue::all())? } else { list().collect::<Vec<_>>().join("\n") })?;
         return Ok(0);
     };
-    // As it stands in a message.
+    // Messages print codes in brackets.
     let code = code.trim_matches(['[', ']']);
     let entry = catalogue::find(code).ok_or_else(|| {
         let near = catalogue::near(code).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
         let text = format!(
-            "`{}` is not a code of Pulse; if it stands in a message, it is the remote's own",
+            "`{}` is not a Pulse code; if a message has it, it is the remote's own",
             text::line(code, MAX_CODE)
         );
         Exit::new(Exit::NOT_FOUND, Code::CodeUnknown, text, format!("{near}`pulse explain` lists all codes"))
@@ -342,16 +376,15 @@ fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
             Exit::FAILURE,
             Code::Output,
             format!("the output cannot be written as JSON ({e})"),
-            "leave --json out",
+            "omit --json",
         )
     })
 }
 
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
     if is_json(path) && matches!(plan::inputs::kind(path), plan::inputs::Kind::Host) {
-        let text =
-            format!("this is the manifest of a host, and those of remotes are shown: {}", path.display());
-        let advice = "use `pulse plan --host` to plan with it";
+        let text = format!("this is a host's manifest, not a remote's: {}", path.display());
+        let advice = "use `pulse plan --config` to plan with it";
         return Err(Exit::new(Exit::FAILURE, Code::ManifestOfHost, text, advice));
     }
     let manifest = read_manifest(path)?.manifest;
@@ -359,7 +392,7 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
         print(&pretty(&manifest)?)?;
         return Ok(0);
     }
-    // A title cannot add lines.
+    // Keeps a title from adding lines.
     let one = |name: &str| text::line(name, usize::MAX);
     let mut lines = vec![
         format!("{} {} ({})", manifest.name, manifest.version, one(manifest.display_name())),
@@ -369,7 +402,7 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
         lines.push(format!("exposes   {}  “{}”", one(name), one(&expose.title)));
     }
     for (key, shared) in &manifest.shared {
-        let copy = shared.offered().map_or_else(|| "no copy of its own".to_owned(), |v| format!("has {v}"));
+        let copy = shared.offered().map_or_else(|| "no own copy".to_owned(), |v| format!("has {v}"));
         let mut flags = String::new();
         for (on, word) in [
             (shared.singleton, " singleton"),
@@ -389,32 +422,32 @@ fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
     Ok(0)
 }
 
-/// The width of the terminal that standard output is; none where it is none.
+/// Returns the width of the terminal behind standard output, in columns; `None` if it is not a terminal.
 fn columns() -> Option<usize> {
     let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| io::stdout().is_terminal());
     size.map(|(width, _)| usize::from(width.0))
 }
 
-/// Writes data to standard output, without control characters that paths and manifests may hold; a reader that has
-/// gone away is no error.
+/// Writes data to standard output, without the control characters that paths and manifests may hold; a closed pipe is
+/// not an error.
 fn print(text: &str) -> Result<(), Exit> {
     write(&text::lines(text, usize::MAX))
 }
 
-/// Writes data that is fit for a terminal, as [`print`] does.
+/// Writes data to standard output as it is, else as [`print`] does.
 fn write(text: &str) -> Result<(), Exit> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(
             Exit::FAILURE,
             Code::Output,
             format!("the output cannot be written ({e})"),
-            "make room, or send it somewhere else",
+            "free disk space, or redirect it elsewhere",
         )),
         _ => Ok(()),
     }
 }
 
-/// The definition of the command line, for completions and tests.
+/// Returns the definition of the command line, for completions and tests.
 pub fn command() -> clap::Command {
     Cli::command()
 }
@@ -424,7 +457,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_may_inspect_the_window() {
+    fn inspection_accepts_only_loopback_addresses() {
         for value in
             ["", "0", "1", "TRUE", "false", "127.0.0.1:5719", "127.8.0.1:1", "[::1]:5719", "localhost:1"]
         {
@@ -438,10 +471,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_is_explained_in_sentences() {
+    fn unknown_code_message_has_separate_advice() {
         let of = |code| explain(Some(code), false).expect_err("there is no such code");
         let unknown = of("qqqqqqqq");
-        assert!(unknown.text.starts_with("`qqqqqqqq` is not a code of Pulse"), "{}", unknown.text);
+        assert!(unknown.text.starts_with("`qqqqqqqq` is not a Pulse code"), "{}", unknown.text);
         assert_eq!(unknown.advice, "`pulse explain` lists all codes");
         assert_eq!(of("auth-tlss").advice, "did you mean `auth-tls`? `pulse explain` lists all codes");
         assert!(!of("a\u{1b}[31mb").text.contains('\u{1b}'));

@@ -1,4 +1,5 @@
-//! Which remotes from where, and which folders: from flags, environment, the host's manifest and the user.
+//! The configuration: remotes, their locations and the folders, from flags, environment, the host's manifest and the
+//! user.
 
 use std::{
     env, io,
@@ -13,7 +14,7 @@ use crate::{
     catalogue::Code,
     data::private::Places,
     failure::{Advise, Failure, Stage},
-    library::{Unread, is_json, read_manifest, read_text, search},
+    library::{ManifestReadError, is_json, read_manifest, read_text, search},
     preflight::Preflight,
     trust,
 };
@@ -23,43 +24,43 @@ mod former;
 
 pub(crate) use former::migrate;
 
-/// What the command line and the environment say.
+/// The settings of the command line and the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The host's manifest.
+    /// Path of the host's manifest.
     pub config: Option<PathBuf>,
-    /// Folders to look for libraries in, before the default ones.
+    /// Folders to search for libraries, before the default ones.
     pub plugin_dirs: Vec<PathBuf>,
-    /// Where remotes and the shell keep their data.
+    /// Folder for the data of remotes and the shell.
     pub data_dir: Option<PathBuf>,
     /// Start without remotes.
     pub safe_mode: bool,
 }
 
-/// Why there is no configuration.
+/// Reason why the configuration cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file that was named is not there.
+    /// The named file does not exist.
     #[error("the host's manifest is missing: {0}")]
     Missing(PathBuf),
     /// The file cannot be read.
     #[error("the host's manifest cannot be read ({0}): {1}")]
     Unreadable(io::Error, PathBuf),
-    /// The host's manifest is wrong.
+    /// The host's manifest is invalid.
     #[error("{manifest}: {1}", manifest = .0.summary())]
     Manifest(ManifestError, PathBuf),
     /// Other users can change the file.
-    #[error("the host's manifest is not used, because other users can change it: {reason}: {}", path.display())]
+    #[error("the host's manifest is refused, because other users can change it: {reason}: {}", path.display())]
     Untrusted {
-        /// What they can change.
+        /// The file or folder that they can change.
         reason: String,
-        /// What to do.
+        /// The remedy.
         advice: String,
         /// The manifest.
         path: PathBuf,
     },
-    /// The system does not say where the user's folders are.
+    /// The system does not report the user's folders.
     #[error(
         "the home folder is unknown{}",
         .0.as_ref().map(|home| format!(" (HOME is `{}`)", home.display())).unwrap_or_default()
@@ -70,7 +71,7 @@ pub enum ConfigError {
 crate::failure::advise!(ConfigError);
 
 impl ConfigError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         match self {
             Self::Missing(_) => Code::ConfigMissing,
@@ -81,10 +82,10 @@ impl ConfigError {
         }
     }
 
-    /// What to do.
+    /// Returns the remedy.
     pub fn advice(&self) -> String {
         let advice = match self {
-            Self::Missing(_) => "correct its path, or leave it out for the default one",
+            Self::Missing(_) => "correct its path, or omit it to use the default manifest",
             Self::Unreadable(..) => "let this user read it, or correct its path",
             Self::Manifest(error, _) => return error.advice(),
             Self::Untrusted { advice, .. } => advice,
@@ -95,49 +96,49 @@ impl ConfigError {
         advice.to_owned()
     }
 
-    fn untrusted(reason: &trust::Unsafe, path: &Path) -> Self {
+    fn untrusted(reason: &trust::UnsafePath, path: &Path) -> Self {
         Self::Untrusted { reason: reason.to_string(), advice: reason.advice(), path: path.to_owned() }
     }
 }
 
-/// Everything that the shell starts from.
+/// The configuration that the shell starts with.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The host's manifest.
     pub host: HostManifest,
-    /// Its text, and where that was read.
+    /// Its text and source.
     pub origin: Origin,
-    /// The file it came from; `None` for the one that is built in.
+    /// Its file; `None` for the built-in manifest.
     pub file: Option<PathBuf>,
-    /// Who signs people in.
+    /// The provider that signs users in.
     pub auth: AuthConfig,
-    /// Where remotes and the shell keep their data.
+    /// Folder for the data of remotes and the shell.
     pub data_dir: PathBuf,
-    /// Where the user's settings and profile are.
+    /// Folder with the user's settings and profile.
     pub config_dir: PathBuf,
-    /// Folders in which the library of a manifest is looked for, after the manifest's own.
+    /// Folders searched for the library of a manifest, after the manifest's own.
     ///
-    /// Not the drop folder: what is in it runs when it is enabled, and under its own path.
+    /// The drop folder is not among them: its libraries run once they are enabled, and under their own paths.
     pub plugin_dirs: Vec<PathBuf>,
     /// Folders for the private copies of libraries, best first.
     pub private: Places,
-    /// How libraries are tried in a process of their own; none where the host's manifest says so.
+    /// The trial of libraries in a separate process; `None` if the host's manifest disables it.
     pub preflight: Option<Preflight>,
-    /// Whether files are followed while the shell runs, the drop folder is looked into, and what runs well is kept.
+    /// Watch files while the shell runs, read the drop folder, and store the generations that ran well.
     pub watch: bool,
     /// Start without remotes.
     pub safe_mode: bool,
 }
 
-/// The host's manifest for a shell that is started without one: no remotes.
+/// The host's manifest for a shell that is started without a manifest: no remotes.
 const BUILT_IN: &str = r#"{ "manifestVersion": 1, "name": "pulse", "shared": { "shared-store": { "version": "1.0.0", "singleton": true, "eager": true }, "telemetry": { "version": "1.0.0", "singleton": true, "eager": true } } }"#;
 
 impl Config {
     /// Reads the configuration.
     ///
-    /// The host's manifest is the one that is named, else `manifests/host.json` of the installation (in the folder of
-    /// the executable, or one of the two above it), else `host.json` in the user's config folder, else built in.
-    /// The working folder does not count: another user may have filled it.
+    /// The host's manifest is the named file, else `manifests/host.json` of the installation (in the folder of the
+    /// executable, or one of the two above it), else `host.json` in the user's config folder, else built in.
+    /// The working folder is ignored, because another user may have written its files.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -159,7 +160,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The folders alone, with the host's manifest that is built in.
+    /// Returns a configuration with the folders and the built-in host's manifest.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -183,14 +184,14 @@ impl Config {
         })
     }
 
-    /// Makes the folders for data, if they are not there, and keeps other users out of them.
+    /// Creates the folders for data if they are missing, and denies other users access to them.
     ///
     /// Failures are reported by the first use of the folder.
     pub fn prepare(&self, options: &Options) {
         folders::prepare(&self.data_dir, options.data_dir.is_none(), &self.config_dir);
     }
 
-    /// Returns the file that a location in the host's manifest means: relative to that manifest, below the home folder after
+    /// Resolves a location in the host's manifest to a file: relative to that manifest, below the home folder after
     /// `~/`, or after `file:`.
     pub(crate) fn place_of(&self, location: &str) -> PathBuf {
         let base = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
@@ -204,48 +205,48 @@ impl Config {
     /// Finds manifest and library of a remote.
     ///
     /// # Errors
-    /// Says what was looked for and where.
+    /// Names the missing or invalid file and its place.
     pub fn locate(&self, alias: &str, reference: &RemoteRef) -> Result<Located, Failure> {
         let location = reference.location.as_str();
         let path = self.place_of(location);
         if location.contains("://") && file_of(location).is_none() {
             let text = format!(
-                "`{alias}` is to come from {location}, and this shell loads remotes from files only: {}",
+                "`{alias}` points to {location}, but this shell loads remotes from files only: {}",
                 self.origin.place(&format!("/remotes/{alias}"))
             );
             return Err(Failure::new(
                 Stage::Discover,
                 Code::LocationUnsupported,
                 text,
-                "name a manifest or a library",
+                "name a manifest file or a library file",
             ));
         }
         let located =
             if is_json(&path) { self.locate_by_manifest(&path)? } else { self.locate_library(location, path)? };
         if located.manifest.name != reference.name {
             let text = format!(
-                "the host's manifest ({}) names the remote `{}`, and this manifest is of `{}`: {}",
+                "the host's manifest ({}) expects the remote `{}`, but this manifest describes `{}`: {}",
                 self.origin.place(&format!("/remotes/{alias}")),
                 reference.name,
                 located.manifest.name,
                 located.origin.path().display()
             );
-            return Err(Failure::new(Stage::Discover, Code::ManifestName, text, "correct one of them"));
+            return Err(Failure::new(Stage::Discover, Code::ManifestName, text, "correct one of the names"));
         }
         Ok(located)
     }
 
-    /// Returns the failure of the remote `alias`, which is the one of `first` already.
+    /// Returns the failure of `alias`, which names the same remote as `first`.
     pub(crate) fn duplicate(&self, first: &str, alias: &str, reference: &RemoteRef) -> Failure {
         let text = format!(
-            "`{first}` and `{alias}` both stand for the remote `{}`, and `{first}` is used: {}",
+            "`{first}` and `{alias}` both name the remote `{}`, and only `{first}` is used: {}",
             reference.name,
             self.origin.place(&format!("/remotes/{alias}"))
         );
-        Failure::new(Stage::Discover, Code::AliasDuplicate, text, "take one of them out of the host's manifest")
+        Failure::new(Stage::Discover, Code::AliasDuplicate, text, "remove one of them from the host's manifest")
     }
 
-    /// The remote of a manifest that is a JSON file.
+    /// Locates the remote of a JSON manifest.
     pub(crate) fn locate_by_manifest(&self, path: &Path) -> Result<Located, Failure> {
         let Written { manifest, origin } = read_manifest(path)?;
         let own = path.parent().unwrap_or(Path::new("."));
@@ -255,7 +256,7 @@ impl Config {
 
     /// Locates the remote of a library.
     ///
-    /// Its path is taken as it is written. A file name alone is looked for where that of a manifest would be.
+    /// A path is used as it is written. A file name alone is searched for in the same folders as that of a manifest.
     fn locate_library(&self, location: &str, path: PathBuf) -> Result<Located, Failure> {
         let mut parts = Path::new(location).components();
         let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
@@ -277,25 +278,25 @@ fn file_of(location: &str) -> Option<&str> {
     local.or(Some(file)).filter(|file| file.starts_with('/'))
 }
 
-/// Adds the paths at which a library was looked for to `failure`.
+/// Adds the paths searched for a library to `failure`.
 pub(crate) fn looked_for(failure: Failure, looked: &[PathBuf]) -> Failure {
     if looked.is_empty() {
         return failure;
     }
     let looked: Vec<_> = looked.iter().map(|path| format!("  {}", path.display())).collect();
-    failure.with_details(format!("Looked for the library here, in this order:\n{}", looked.join("\n")))
+    failure.with_details(format!("Searched for the library here, in this order:\n{}", looked.join("\n")))
 }
 
-/// A remote's manifest, and where its library is or should be.
+/// A remote's manifest, and the actual or expected path of its library.
 #[derive(Clone, Debug)]
 pub struct Located {
-    /// What planning reads.
+    /// The manifest, which planning reads.
     pub manifest: RemoteManifest,
-    /// The library.
+    /// Path of the library.
     pub library: PathBuf,
-    /// Where the manifest was read.
+    /// The source of the manifest.
     pub origin: Origin,
-    /// Where the library was looked for; empty when its path was given.
+    /// Paths searched for the library; empty if its path was given.
     pub looked: Vec<PathBuf>,
 }
 
@@ -305,7 +306,8 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// Finds the host's manifest of the installation or of the user.
 ///
-/// The installation ends below the home folder, and where other users can put files: `/tmp` is of no program.
+/// The search ends at the home folder, and at a folder that other users can write to: no program is installed in
+/// `/tmp`.
 fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
     let (exe, home) = (env::current_exe().ok(), env::home_dir());
     let folders = exe.iter().flat_map(|exe| exe.ancestors().skip(1).take(3));
@@ -323,9 +325,9 @@ fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
     near.or_else(|| Some(config_dir.join("host.json")).filter(|file| file.is_file()))
 }
 
-/// Returns what signs the user in: the manifest in use states it, else the user's own.
+/// Returns the settings for sign-in: those of the manifest in use, else those of the user's own.
 ///
-/// A secret goes only where the user sends it: to the service of a manifest that was named or is the user's own.
+/// A secret is sent only for a manifest that the user has named or owns.
 fn auth(
     host: &HostManifest,
     file: Option<&Path>,
@@ -344,14 +346,14 @@ fn auth(
     if !is_own && (http.token_env.take().is_some() | http.token_file.take().is_some()) {
         tracing::warn!(
             code = Code::AuthTokenWithheld.as_str(),
-            "no token is sent to {}, because the manifest that asks for it was neither named with --config nor is it \
-             {}; name it, or move `auth` there: {}",
+            "no token is sent to {}, because its manifest was neither named with --config nor is it {}; name the \
+             manifest, or move `auth` there: {}",
             http.base,
             own.display(),
             file.display()
         );
     }
-    // Relative to the file that says so.
+    // Relative to the manifest.
     let folder = file.parent().unwrap_or(Path::new("."));
     http.token_file = http.token_file.take().map(|file| folder.join(file));
     Ok(auth)
@@ -359,14 +361,16 @@ fn auth(
 
 fn read_host(file: &Path) -> Result<Written<HostManifest>, ConfigError> {
     match trust::check(file) {
-        // Reading reports what is missing or out of reach.
-        Ok(()) | Err(trust::Unsafe::Unreadable(..)) => {}
+        // Reading reports a missing or unreadable file.
+        Ok(()) | Err(trust::UnsafePath::Unreadable(..)) => {}
         Err(reason) => return Err(ConfigError::untrusted(&reason, file)),
     }
     let bytes = read_text(file).map_err(|error| match error {
-        Unread::TooLarge(error) => ConfigError::Manifest(error, file.to_owned()),
-        Unread::Io(error) if error.kind() == io::ErrorKind::NotFound => ConfigError::Missing(file.to_owned()),
-        Unread::Io(error) => ConfigError::Unreadable(error, file.to_owned()),
+        ManifestReadError::TooLarge(error) => ConfigError::Manifest(error, file.to_owned()),
+        ManifestReadError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            ConfigError::Missing(file.to_owned())
+        }
+        ManifestReadError::Io(error) => ConfigError::Unreadable(error, file.to_owned()),
     })?;
     let read = |text: &str| {
         Ok(Written { manifest: HostManifest::from_json(text)?, origin: Origin::new(file, text, false) })

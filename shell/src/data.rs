@@ -1,14 +1,14 @@
-//! Files that the shell keeps: everything below the data folder, and private folders of one process.
+//! Files of the shell: the data folder, and private folders of one process.
 //!
 //! ```text
-//! DATA/remotes.json    which remotes are enabled and disabled: `choices`
+//! DATA/remotes.json    enabled and disabled remotes: `choices`
 //! DATA/generations/    the last good generations of each remote: `archive`
 //! DATA/sessions/       a marker of each run: `run_marker`
 //! DATA/plugins/        the drop folder: `drop_folder`
 //! DATA/panels/         saved state of panels: `panels`
-//! DATA/remotes/NAME/   the folder of a remote for data of its own
+//! DATA/remotes/NAME/   the data folder of a remote
 //! ```
-//! Several shells of a user share them: what is read and changed goes through `shared_file`.
+//! Several shells of a user share them, so reading and changing goes through `shared_file`.
 
 pub mod archive;
 pub mod choices;
@@ -18,5 +18,5 @@ pub mod private;
 pub mod run_marker;
 pub(crate) mod shared_file;
 
-/// The folders of the data folder that the shell makes.
+/// Subfolders of the data folder that the shell makes.
 pub(crate) const FOLDERS: [&str; 5] = ["generations", "panels", "plugins", "remotes", "sessions"];

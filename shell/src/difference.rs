@@ -1,19 +1,19 @@
-//! Differences of two JSON documents, by place.
+//! Differences of two JSON documents, by JSON pointer.
 
 use std::{collections::BTreeSet, fmt};
 
 use serde_json::Value;
 
-/// The first place in which two documents differ, by the order of their keys.
+/// The first difference of two documents, in the order of their keys.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Difference<'a> {
-    /// JSON pointer.
+    /// JSON pointer of the place.
     pub(crate) pointer: String,
-    /// The value in each document; none where it has no such key.
+    /// The value in each document; `None` if the document lacks the key.
     pub(crate) values: [Option<&'a Value>; 2],
 }
 
-/// Returns the first difference, if there is any.
+/// Returns the first difference, if any.
 pub(crate) fn first<'a>(a: &'a Value, b: &'a Value) -> Option<Difference<'a>> {
     find(Some(a), Some(b), String::new())
 }
@@ -33,7 +33,7 @@ fn find<'a>(a: Option<&'a Value>, b: Option<&'a Value>, pointer: String) -> Opti
 }
 
 impl Difference<'_> {
-    /// Returns the value of one of the documents, as in a sentence.
+    /// Returns the value of document `at` for use in a sentence.
     pub(crate) fn value(&self, at: usize) -> impl fmt::Display + '_ {
         const LONGEST: usize = 80;
         let value = self.values.get(at).copied().flatten();
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_difference_is_named() {
+    fn first_difference_is_found() {
         let check = |a: Value, b: Value, expected: Option<[&str; 3]>| {
             let found = first(&a, &b)
                 .map(|found| [found.pointer.clone(), found.value(0).to_string(), found.value(1).to_string()]);

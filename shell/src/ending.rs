@@ -1,8 +1,8 @@
 //! The end of the shell at the system's request: signals on Unix, console events on Windows.
 //!
 //! A desktop ends its programs with SIGTERM or SIGHUP at log-out, a terminal with SIGINT.
-//! The first request closes the window as its close button does: state is saved, remotes end in order.
-//! A second request, or a window that takes longer than [`LIMIT`], ends the process at once.
+//! The first request closes the window as its close button does: state is saved, remotes are shut down properly.
+//! A second request, or a window that needs longer than [`LIMIT`], ends the process immediately.
 
 use std::{
     io, process,
@@ -16,19 +16,19 @@ use std::{
 
 use crate::{catalogue::Code, spawn::spawn};
 
-/// The time that an orderly end may take; desktops kill after five seconds or more.
+/// The time limit of an orderly shutdown; desktops kill after five seconds or more.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Requests that follow the first within this time are the same one: a terminal that closes sends SIGHUP by its
-/// shell and by the kernel.
+/// The time within which further requests count as the first one: a closing terminal sends SIGHUP by its shell and by
+/// the kernel.
 const SAME: Duration = Duration::from_millis(250);
 
-/// The system's request to end, once there was one.
+/// The system's request to end the shell, if one has arrived.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ending(Arc<AtomicI32>);
+pub(crate) struct EndSignal(Arc<AtomicI32>);
 
-impl Ending {
-    /// Listens to the system from now on; `wake` is called from another thread at the first request.
+impl EndSignal {
+    /// Listens to the system from now on, and calls `wake` on another thread at the first request.
     pub(crate) fn watch(wake: impl Fn() + Send + 'static) -> Self {
         let ending = Self::default();
         let (requested, mut first) = (ending.clone(), None::<Instant>);
@@ -37,7 +37,7 @@ impl Ending {
                 first = Some(Instant::now());
                 requested.0.store(signal, Ordering::Release);
                 wake();
-                // Without a thread a second request has to do.
+                // Without this thread, a second request ends the process.
                 let _ = spawn("ending", "end the shell", move || {
                     thread::sleep(LIMIT);
                     end(signal);
@@ -49,19 +49,19 @@ impl Ending {
         if let Err(error) = listen(on_request) {
             tracing::warn!(
                 code = Code::SignalsUnavailable.as_str(),
-                "the shell cannot listen to signals ({error}): a log-out ends it as a crash does; close something, or \
-                 raise the limit of threads and open files"
+                "the shell cannot listen to signals ({error}), so a log-out ends it like a crash; close other \
+                 programs, or raise the limit of threads and open files"
             );
         }
         ending
     }
 
-    /// Returns true once the system has requested the end.
+    /// Returns `true` once the system has requested the end.
     pub(crate) fn is_requested(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }
 
-    /// Ends the process as the request alone would have, if there was one; everything else has ended before.
+    /// Ends the process as the request by itself would have; does nothing without a request.
     pub(crate) fn conclude(&self) {
         match self.0.load(Ordering::Acquire) {
             0 => {}
@@ -70,7 +70,7 @@ impl Ending {
     }
 }
 
-/// Takes children out of the hands of a parent that ignores SIGCHLD: the system would discard how they ended.
+/// Makes the status of child processes available if the parent ignores SIGCHLD: the system would discard it.
 pub(crate) fn await_children() {
     #[cfg(unix)]
     if is_ignored(signal_hook::consts::SIGCHLD)
@@ -85,7 +85,7 @@ fn listen(mut on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = vec![SIGINT, SIGTERM];
     if !is_ignored(SIGHUP) {
-        // Ignored by `nohup`, whose user wants the shell to outlive the terminal.
+        // `nohup` ignores it, so that the shell outlives the terminal.
         signals.push(SIGHUP);
     }
     let mut signals = signal_hook::iterator::Signals::new(signals)?;
@@ -93,7 +93,7 @@ fn listen(mut on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns true for a signal that this process ignores. Known on Linux only: elsewhere asking takes `unsafe`.
+/// Returns `true` for a signal that this process ignores; on Linux only, because elsewhere asking needs `unsafe`.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -105,13 +105,13 @@ fn is_ignored(signal: i32) -> bool {
 #[cfg(unix)]
 #[expect(clippy::disallowed_methods, reason = "the window has ended, or takes too long to")]
 fn end(signal: i32) -> ! {
-    // So that a waiting shell or service manager sees the signal.
+    // A waiting shell or service manager sees the signal.
     let _ = signal_hook::low_level::emulate_default_handler(signal);
     process::exit(128 + signal)
 }
 
-/// Listens to the console: Ctrl+C, Ctrl+Break and its closing; tokio waits in the handler of the last, behind which
-/// Windows ends the process.
+/// Listens to the console: Ctrl+C, Ctrl+Break and its closing; tokio blocks in the handler of the closing, because
+/// Windows ends the process after it.
 #[cfg(windows)]
 fn listen(on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
     use std::sync::Mutex;
@@ -140,7 +140,7 @@ fn listen(on_request: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// `STATUS_CONTROL_C_EXIT`, the status of a program that Ctrl+C has ended.
+/// `STATUS_CONTROL_C_EXIT`, the exit status of a program that Ctrl+C has ended.
 #[cfg(windows)]
 const CONTROL_C_EXIT: i32 = 0xC000_013A_u32.cast_signed();
 
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ignored_signals_are_known() {
+    fn ignored_signals_are_recognised() {
         // Rust's runtime ignores SIGPIPE.
         assert!(is_ignored(signal_hook::consts::SIGPIPE));
         assert!(!is_ignored(signal_hook::consts::SIGUSR1));
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn nothing_is_requested_at_first() {
-        let ending = Ending::default();
+        let ending = EndSignal::default();
         assert!(!ending.is_requested());
         ending.conclude();
     }

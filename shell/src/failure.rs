@@ -1,4 +1,4 @@
-//! What went wrong with a remote: a value beside the others, shown in the remote's slot and in the log.
+//! Failures of a remote as values, shown in the remote's slot and in the log.
 
 use std::{fmt, sync::Arc};
 
@@ -7,15 +7,15 @@ use plugin_api::abi::RemoteError;
 
 use crate::{catalogue::Code, limits};
 
-/// Where in a remote's life something happened.
+/// The stage of a remote's life in which a failure happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Finding and reading manifest and library.
     Discover,
-    /// Looking whether a library can be taken: its content against its manifest, and what was decided about it.
+    /// Checking a library's content against its manifest, and the decisions about the remote.
     Check,
-    /// Trying a library in a process of its own.
+    /// Trying a library in a separate process.
     Preflight,
     /// Negotiating shared crates.
     Plan,
@@ -23,20 +23,20 @@ pub enum Stage {
     Load,
     /// Starting the remote.
     Init,
-    /// Making a surface.
+    /// Creating a surface.
     Open,
-    /// Giving a surface the state of the one before it.
+    /// Restoring the state of a surface's previous generation.
     Restore,
     /// Drawing a frame.
     Frame,
-    /// Taking a surface's state for the one after it.
+    /// Saving a surface's state for its next generation.
     Save,
     /// Closing and unloading.
     Retire,
 }
 
 impl Stage {
-    /// The word for it in codes, times and logs.
+    /// Returns its word in codes, times and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Discover => "discover",
@@ -100,7 +100,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// Reads a word from a remote or a file; cuts and neutralises an author's own.
-    pub fn of(word: &str) -> Self {
+    pub fn parse(word: &str) -> Self {
         let own = || Self::Author(text::line(word, limits::CODE).into());
         Code::find(word).map_or_else(own, Self::Pulse)
     }
@@ -127,7 +127,7 @@ impl From<Code> for FailureCode {
 
 impl From<String> for FailureCode {
     fn from(word: String) -> Self {
-        Self::of(&word)
+        Self::parse(&word)
     }
 }
 
@@ -149,23 +149,23 @@ impl fmt::Display for FailureCode {
     }
 }
 
-/// One failure of one remote.
+/// A failure of a remote.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
-    /// Where it happened.
+    /// The stage in which it happened.
     pub stage: Stage,
-    /// The code.
+    /// Its stable code.
     pub code: FailureCode,
-    /// What happened, and where.
+    /// The event and its place.
     pub summary: String,
-    /// What to do; may be empty.
+    /// The remedy; may be empty.
     pub advice: String,
-    /// More for the repair: place, backtrace, folders that were looked in. May be empty.
+    /// Data for the repair: place, backtrace, searched folders. May be empty.
     pub details: String,
 }
 
 impl Failure {
-    /// A failure without details.
+    /// Creates a failure without details.
     pub fn new(
         stage: Stage,
         code: impl Into<FailureCode>,
@@ -181,8 +181,8 @@ impl Failure {
         }
     }
 
-    /// The failure of a remote by `error`.
-    pub fn of(stage: Stage, error: &impl Advise) -> Self {
+    /// Creates the failure that `error` describes.
+    pub fn from_error(stage: Stage, error: &impl Advise) -> Self {
         Self::new(stage, error.code(), error.to_string(), error.advice())
     }
 
@@ -191,14 +191,14 @@ impl Failure {
         line(&self.summary, &self.advice)
     }
 
-    /// The same failure with details.
+    /// Returns the same failure with details.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<String>) -> Self {
         self.details = details.into();
         self
     }
 
-    /// Adds advice.
+    /// Appends advice.
     pub(crate) fn advise(&mut self, advice: &str) {
         if !self.advice.is_empty() {
             self.advice.push_str("; ");
@@ -206,15 +206,15 @@ impl Failure {
         self.advice.push_str(advice);
     }
 
-    /// Copies what a remote returned out of its memory, cut and neutralised. Panics are distinguished by the stage they
-    /// happened in; an author's code that is no code becomes the stage's.
+    /// Copies a remote's error out of its memory, cut and neutralised. Each stage has its own code for panics; an
+    /// author's word that is not a valid code is replaced by the stage's code.
     pub fn from_remote(stage: Stage, error: &RemoteError) -> Self {
         let code = match error.code.as_str() {
             RemoteError::PANICKED => stage.panicked().into(),
-            code if code != RemoteError::FAILED && is_code(code) => FailureCode::of(code),
+            code if code != RemoteError::FAILED && is_code(code) => FailureCode::parse(code),
             _ => stage.failed().into(),
         };
-        // Told by the code: making a surface and giving it its state is one call.
+        // Creating a surface and restoring its state is a single call; the code shows which of them failed.
         let stage = if code.as_str().starts_with("restore-") { Stage::Restore } else { stage };
         let advice = match stage {
             _ if error.code != RemoteError::PANICKED => "",
@@ -231,7 +231,7 @@ impl Failure {
         Self::new(stage, code, summary, advice).with_details(text::lines(&error.backtrace, limits::DETAILS))
     }
 
-    /// Everything, as text for a clipboard.
+    /// Formats the whole failure as text for the clipboard.
     pub fn report(&self, remote: &str) -> String {
         let mut text =
             format!("remote: {remote}\nstage: {}\ncode: {}\n{}\n", self.stage, self.code, self.line());
@@ -257,10 +257,10 @@ pub trait Advise: fmt::Display {
     /// Returns the stable code.
     fn code(&self) -> FailureCode;
 
-    /// Returns what to do; may be empty.
+    /// Returns the remedy; may be empty.
     fn advice(&self) -> String;
 
-    /// Returns all of it in one line, as in logs.
+    /// Returns summary and advice in one line, as in logs.
     fn line(&self) -> String {
         line(&self.to_string(), &self.advice())
     }
@@ -287,7 +287,7 @@ fn line(summary: &str, advice: &str) -> String {
     if advice.is_empty() { summary.to_owned() } else { format!("{summary}; {advice}") }
 }
 
-/// Returns true for kebab-case within the limit.
+/// Returns `true` for kebab-case within the limit.
 fn is_code(code: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -295,7 +295,7 @@ fn is_code(code: &str) -> bool {
     code.len() <= limits::CODE && code.split('-').all(word)
 }
 
-/// A message, which in a log follows a colon, as a sentence of its own.
+/// Capitalises a message, which in a log follows a colon, for use as a separate sentence.
 pub fn sentence(message: impl fmt::Display) -> String {
     let text = message.to_string();
     let mut letters = text.chars();
@@ -305,7 +305,7 @@ pub fn sentence(message: impl fmt::Display) -> String {
     }
 }
 
-/// A failure that is shown in more than one place.
+/// A failure shown in several places.
 pub type SharedFailure = Arc<Failure>;
 
 #[cfg(test)]

@@ -1,22 +1,20 @@
-//! The federation: every remote that is configured, the plan that they agreed on, and the store.
+//! The federation: all configured remotes, the plan that they agreed on, and the store.
 //!
-//! Headless and driven by [`Federation::poll`], once for each frame of the window. Three parts own what they touch:
-//! the [`Inventory`] knows which remotes there are and what was decided about them, the [`Negotiator`] which of their
-//! shared crates each is given, the runtime what runs. A remote that cannot be found, read, planned, loaded or started
-//! is a value next to the others.
+//! Headless and driven by [`Federation::poll`], once for each frame of the window. Three parts own their data: the
+//! [`Inventory`] lists the remotes and the decisions about them, the [`Negotiator`] assigns shared crates to them,
+//! and the runtime runs them. A remote that cannot be found, read, planned, loaded or started is a value next to the
+//! others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use negotiation::manifest::RemoteManifest;
 use plugin_api::abi::{Font, RemoteEntryRef};
 use shared_store::Store;
 
-use crate::catalogue::Code;
-use crate::compositor::Surface;
+use crate::compositor::HostedSurface;
 use crate::config::Config;
-use crate::failure::{Failure, SharedFailure, Stage};
+use crate::failure::{Failure, SharedFailure};
 use crate::placement::Wake;
 
 mod admission;
@@ -37,15 +35,15 @@ mod runtime;
 mod scan;
 mod surroundings;
 
-pub use events::{Event, Events, Notification, Topic};
-pub use found::Place;
+pub use events::{Events, Notification, RemoteEvent, Topic};
+pub use found::RemoteOrigin;
 pub(crate) use host::LINKED;
 pub use inventory::Inventory;
 use inventory::Order;
 pub use negotiator::Negotiator;
 use negotiator::Remotes;
 pub use notices::Warning;
-pub use remote::{Remote, Status};
+pub use remote::{ManagedRemote, Status};
 pub use retiring::{LeakedLibrary, Retiring};
 use runtime::Runtime;
 
@@ -73,11 +71,8 @@ impl Federation {
         fonts: Vec<Font>,
         wake: Wake,
     ) -> Result<Self, Failure> {
-        let text = entry.descriptor()();
-        let manifest = RemoteManifest::from_json(text.as_str())
-            .map_err(|e| Failure::new(Stage::Discover, Code::from(&e), e.summary(), e.advice()))?;
         let config = Config { watch: false, ..config };
-        let remote = Remote::linked_in(entry, manifest);
+        let remote = ManagedRemote::linked_in(entry)?;
         Ok(Self::with_remotes(config, fonts, wake, |_| BTreeMap::from([(remote.alias().to_owned(), remote)])))
     }
 
@@ -102,7 +97,7 @@ impl Federation {
     }
 
     /// Returns every remote by alias.
-    pub fn remotes(&self) -> &BTreeMap<String, Remote> {
+    pub fn remotes(&self) -> &BTreeMap<String, ManagedRemote> {
         &self.runtime.remotes
     }
 
@@ -131,13 +126,13 @@ impl Federation {
         self.negotiator.store()
     }
 
-    /// Returns the line of a manifest by which `remote` would no longer be refused, and how to change it.
-    pub fn fix(&self, remote: &Remote) -> Option<String> {
+    /// Returns the change of a manifest's line that would admit `remote`; `None` if it is not refused.
+    pub fn fix(&self, remote: &ManagedRemote) -> Option<String> {
         let refusal = self.negotiator.plan().refusal(&remote.manifest()?.name)?;
         self.negotiator.change(refusal.cause(), &self.runtime.remotes).map(|change| change.to_string())
     }
 
-    /// Takes the next steps that have become possible. Waits for a part of one frame of the window at most.
+    /// Takes the next possible steps. Waits for at most a part of a frame of the window.
     pub fn poll(&mut self) {
         let orders = self.inventory.poll(&self.runtime.remotes);
         self.carry_out(orders);
@@ -188,17 +183,17 @@ impl Federation {
         }
     }
 
-    /// Asks for a remote to be loaded and started.
+    /// Requests that a remote is loaded and started.
     pub fn want(&mut self, alias: &str) {
         self.runtime.want(alias, &self.negotiator);
     }
 
     /// Opens an expose of a remote that is [`Status::Active`]; `None` for any other.
-    pub fn open(&mut self, alias: &str, expose: &str) -> Option<Result<Surface, SharedFailure>> {
+    pub fn open(&mut self, alias: &str, expose: &str) -> Option<Result<HostedSurface, SharedFailure>> {
         self.runtime.open(alias, expose)
     }
 
-    /// Starts a remote again from what is on the disk now: it is found, read, planned and loaded anew.
+    /// Starts a remote again from its files on the disk: it is found, read, planned and loaded anew.
     pub fn retry(&mut self, alias: &str) {
         if let Some(fresh) = self.runtime.remotes.get(alias).map(|remote| self.inventory.find_again(remote)) {
             self.runtime.retry(alias, fresh, &mut self.negotiator);
@@ -207,14 +202,14 @@ impl Federation {
         }
     }
 
-    /// Starts a remote again as [`retry`](Self::retry) does, and its panels from nothing.
+    /// Starts a remote again like [`retry`](Self::retry), and its panels without state.
     pub fn restart(&mut self, alias: &str) {
-        let opened = self.runtime.remotes.get_mut(alias).map(Remote::take_opened).unwrap_or_default();
+        let opened = self.runtime.remotes.get_mut(alias).map(ManagedRemote::take_opened).unwrap_or_default();
         self.retry(alias);
         self.runtime.remotes.entry(alias.to_owned()).and_modify(|remote| remote.set_opened(opened));
     }
 
-    /// Replaces the generation that runs by the library that is on the disk now; a remote that does not run is started.
+    /// Replaces the running generation by the library on the disk; a remote that does not run is started.
     pub fn reload(&mut self, alias: &str) {
         self.replace(alias, true, Instant::now());
     }
@@ -233,7 +228,7 @@ impl Federation {
         self.carry_out_decisions();
     }
 
-    /// Ends a remote, and does not start it again until it is enabled, over restarts.
+    /// Ends a remote until it is enabled again, over restarts.
     ///
     /// A decision that cannot be saved holds until the shell ends, and a notification follows.
     pub fn disable(&mut self, alias: &str) {
@@ -247,7 +242,7 @@ impl Federation {
         self.carry_out_decisions();
     }
 
-    /// Asks every open panel for its state, which is written on the remotes' threads before these end.
+    /// Requests the state of all open panels, which is written on the remotes' threads before they end.
     pub fn save_panels(&self) {
         self.runtime.save_panels();
     }
@@ -257,8 +252,7 @@ impl Federation {
         self.runtime.close(limit, &mut self.negotiator);
     }
 
-    /// Ends every remote and unloads its library, all at the same time, within
-    /// two seconds.
+    /// Ends all remotes in parallel and unloads their libraries, within two seconds.
     pub fn shutdown(&mut self) {
         self.runtime.shutdown(&mut self.negotiator);
         self.inventory.finish();

@@ -1,9 +1,9 @@
-//! The one way to open a file whose path or content comes from outside.
+//! The only place that opens files whose path or content comes from outside.
 //!
-//! A path may name a pipe, a device, a folder, a link into nowhere, or a file of any size. Opening a pipe waits for
-//! its other end and reading a device never ends, so the kind is checked before anything is opened, checked again on
-//! what was opened, and no more than the caller's limit is read.
-//! A file system that has stopped answering blocks even these checks: `[any thread but the window's]`.
+//! A path may name a pipe, a device, a folder, a dangling link, or a file of any size. Opening a pipe waits for its
+//! other end and reading a device never ends. The kind is therefore checked before the file is opened and again on
+//! the open file, and no more than the caller's limit is read.
+//! A file system that does not respond blocks even these checks: `[any thread but the window's]`.
 
 use std::{
     fs::{self, File, FileType, Metadata},
@@ -13,23 +13,23 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// The largest library, in bytes; debug builds of large programs have some hundred megabytes.
+/// The largest library, in bytes; debug builds of large programs have several hundred megabytes.
 pub(crate) const MAX_LIBRARY: u64 = 2 << 30;
 
-/// Opens a regular file for reading, without waiting for anything but the disk.
+/// Opens a regular file for reading; waits only for the disk.
 ///
 /// # Errors
-/// Returns the system's errors; [`io::ErrorKind::InvalidInput`], with a sentence that names the kind, for all but a
-/// regular file.
+/// Returns the system's errors; [`io::ErrorKind::InvalidInput`], with a message that names the kind, for anything but
+/// a regular file.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Even opening a device can have an effect, so its kind is asked by name first.
+    // Opening a device can have side effects, so the kind is first checked by path.
     regular(&fs::metadata(path)?)?;
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // A pipe that has taken the file's place in between does not block.
+        // If a pipe has replaced the file in between, opening it does not block.
         options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     }
     let file = options.open(path)?;
@@ -37,7 +37,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file to be locked, and makes it if it is missing; its content does not matter.
+/// Opens a lock file, and creates it if it is missing; its content is irrelevant.
 ///
 /// # Errors
 /// Fails as [`open`] does.
@@ -48,7 +48,7 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
         Err(error) => return Err(error),
     }
     let mut options = File::options();
-    // Both, because opening a pipe for writing alone waits for its reader.
+    // Read and write, because opening a pipe only for writing waits for its reader.
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     {
@@ -56,7 +56,7 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
         options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     }
     let file = match options.open(path) {
-        // Another user's file, which may be locked all the same.
+        // Another user's file can be locked anyway.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open(path),
         file => file?,
     };
@@ -64,8 +64,8 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A regular file whose reader gets an error instead of more bytes than its limit.
-pub(crate) struct Bounded {
+/// A regular file whose reader returns an error instead of bytes beyond its limit.
+pub(crate) struct BoundedFile {
     file: File,
     left: u64,
     limit: u64,
@@ -74,21 +74,21 @@ pub(crate) struct Bounded {
 /// Opens a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// Fails as [`open`] does; [`io::ErrorKind::FileTooLarge`], also from the reader, for a longer file, whatever size the
-/// system states.
-pub(crate) fn open_within(path: &Path, limit: u64) -> io::Result<Bounded> {
+/// Fails as [`open`] does; returns [`io::ErrorKind::FileTooLarge`], also from the reader, for a longer file, whatever
+/// size the system reports.
+pub(crate) fn open_within(path: &Path, limit: u64) -> io::Result<BoundedFile> {
     let file = open(path)?;
     if file.metadata()?.len() > limit {
         Err(too_large(limit))
     } else {
-        Ok(Bounded { file, left: limit, limit })
+        Ok(BoundedFile { file, left: limit, limit })
     }
 }
 
-impl Read for Bounded {
+impl Read for BoundedFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        // A file can grow while it is read, and those of `/proc` have no size.
+        // A file can grow while it is read, and files in `/proc` report no size.
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| too_large(self.limit))?;
         Ok(read)
     }
@@ -115,7 +115,7 @@ pub(crate) enum CopyError {
     Write(io::Error),
 }
 
-/// Copies a library to a new file that only this user can read; a copy that fails is removed.
+/// Copies a library to a new file that only this user can read; removes a partial copy.
 ///
 /// # Errors
 /// Fails as [`open_within`] does for the library; with the system's errors, and `AlreadyExists`, for the copy.
@@ -134,7 +134,7 @@ pub(crate) fn copy_library(from: &Path, to: &Path) -> Result<(), CopyError> {
     copied
 }
 
-/// Copies everything from one to the other in pieces, and shows each piece to `see`.
+/// Copies `from` to `to` in pieces, and passes each piece to `see`.
 pub(crate) fn transfer(
     from: &mut impl Read,
     to: &mut impl Write,
@@ -153,29 +153,29 @@ pub(crate) fn transfer(
     }
 }
 
-/// The beginning of the names of files that are being written.
+/// The prefix of the names of files that are being written.
 const STAGED: &str = ".pulse-new-";
 
-/// A new file that gets its name when it is complete.
+/// A new file that is renamed to its final name when it is complete.
 ///
-/// It is locked while its process lives, so that [`sweep`] distinguishes it from one that a killed process has left.
-pub(crate) struct Staged(NamedTempFile);
+/// Its process keeps it locked, so that [`sweep`] distinguishes it from a file that a killed process has left.
+pub(crate) struct StagedFile(NamedTempFile);
 
-impl Staged {
-    /// Makes an empty file in `folder`, which only this user can read.
+impl StagedFile {
+    /// Creates an empty file in `folder`, which only this user can read.
     pub(crate) fn new(folder: &Path) -> io::Result<Self> {
         loop {
             let file = tempfile::Builder::new().prefix(STAGED).tempfile_in(folder)?;
-            // Without locks it works as well, and is never swept.
+            // If the file system has no locks, the file is usable but never swept.
             let _ = file.as_file().try_lock();
-            // A sweep may have come in before the lock.
+            // A concurrent sweep may have removed it before the lock.
             if file.path().exists() {
                 return Ok(Self(file));
             }
         }
     }
 
-    /// Makes a file with this content in `folder`.
+    /// Creates a file with this content in `folder`.
     pub(crate) fn with(folder: &Path, content: &[u8]) -> io::Result<Self> {
         let mut staged = Self::new(folder)?;
         staged.write_all(content)?;
@@ -186,7 +186,7 @@ impl Staged {
         self.0.path()
     }
 
-    /// Gives the file its name, in place of what has it; after a power failure either is there completely.
+    /// Renames the file to `place` and replaces an existing file; a power failure leaves one of the two, complete.
     pub(crate) fn put(self, place: &Path) -> io::Result<()> {
         self.0.as_file().sync_all()?;
         self.0.persist(place)?;
@@ -195,7 +195,7 @@ impl Staged {
     }
 }
 
-impl Write for Staged {
+impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -205,11 +205,11 @@ impl Write for Staged {
     }
 }
 
-/// Writes a file, in place of what is there, and the folder that it is to be in: complete, or not at all.
+/// Writes a file atomically, replaces an existing file, and creates its folder.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    Staged::with(folder, content)?.put(path)
+    StagedFile::with(folder, content)?.put(path)
 }
 
 /// Removes the staged files in `folder` whose processes have ended.
@@ -223,45 +223,45 @@ pub(crate) fn sweep(folder: &Path) {
         if let Ok(file) = open(&path)
             && file.try_lock().is_ok()
         {
-            // What cannot be removed is looked at again the next time.
+            // The next sweep retries a file that cannot be removed.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Makes a rename in this folder outlive a power failure, where the system can.
+/// Makes a rename in this folder durable over a power failure, if the system supports it.
 pub(crate) fn sync_folder(folder: &Path) {
     if cfg!(unix) {
-        // The content is safe already, and not every file system can do this for folders.
+        // The content is durable already, and not every file system supports this for folders.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
 }
 
-/// Creates a folder, with those above it, for this user alone; one that is there is left to this user alone.
+/// Creates a folder and its parents for this user alone; makes an existing folder private too.
 ///
 /// # Errors
-/// Returns the system's errors; permissions that cannot be changed are none.
+/// Returns the system's errors; permissions that cannot be changed are not an error.
 pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    tighten(folder);
+    make_private(folder);
     Ok(())
 }
 
-/// Takes the rights of other users to a folder away, if it is one and this user may do that.
-pub(crate) fn tighten(folder: &Path) {
+/// Removes other users' permissions from a folder, if it is a folder and this user may change them.
+pub(crate) fn make_private(folder: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Not through a link: what it leads to is another folder.
+        // Not through a link: its target is another folder.
         if let Ok(about) = fs::symlink_metadata(folder)
             && about.is_dir()
             && about.permissions().mode() & 0o077 != 0
         {
-            // Of another user it stays as it is.
+            // Another user's folder stays unchanged.
             let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
         }
     }
@@ -299,15 +299,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_up_to_its_limit() {
+    fn file_is_read_up_to_its_limit() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a.json");
-        fs::write(&path, "12345").expect("files can be written");
-        assert_eq!(read(&path, 5).expect("it is small enough"), b"12345");
-        assert_eq!(read(&path, 4).expect_err("it is too large").kind(), io::ErrorKind::FileTooLarge);
-        // Terabytes without a block on the disk.
-        fs::File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("files can be sparse");
-        assert_eq!(read(&path, 1 << 20).expect_err("it is too large").kind(), io::ErrorKind::FileTooLarge);
+        fs::write(&path, "12345").expect("file is written");
+        assert_eq!(read(&path, 5).expect("file is within the limit"), b"12345");
+        assert_eq!(read(&path, 4).expect_err("file is too large").kind(), io::ErrorKind::FileTooLarge);
+        // A sparse file of a terabyte.
+        fs::File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("file is sparse");
+        assert_eq!(read(&path, 1 << 20).expect_err("file is too large").kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read(&folder.path().join("b"), 1).expect_err("missing").kind(), io::ErrorKind::NotFound);
     }
 
@@ -315,46 +315,46 @@ mod tests {
     fn library_is_copied_privately_or_not_at_all() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name);
-        fs::write(path("a"), "12345").expect("files can be written");
-        copy_library(&path("a"), &path("b")).expect("it can be copied");
-        assert_eq!(fs::read(path("b")).expect("it is there"), b"12345");
+        fs::write(path("a"), "12345").expect("file is written");
+        copy_library(&path("a"), &path("b")).expect("library is copied");
+        assert_eq!(fs::read(path("b")).expect("file exists"), b"12345");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = path("b").metadata().expect("it is there").permissions().mode();
+            let mode = path("b").metadata().expect("file exists").permissions().mode();
             assert_eq!(mode & 0o7777, 0o600);
         }
         assert!(
             matches!(copy_library(&path("a"), &path("b")), Err(CopyError::Write(_))),
-            "it is there already"
+            "the copy exists already"
         );
         assert!(matches!(copy_library(&path("a"), &path("none/b")), Err(CopyError::Write(_))));
         assert!(matches!(copy_library(&path("none"), &path("c")), Err(CopyError::Read(_))));
-        File::create(path("a")).and_then(|file| file.set_len(MAX_LIBRARY + 1)).expect("files can be sparse");
+        File::create(path("a")).and_then(|file| file.set_len(MAX_LIBRARY + 1)).expect("file is sparse");
         let Err(CopyError::Read(error)) = copy_library(&path("a"), &path("c")) else {
-            panic!("it is too large")
+            panic!("the library is within the limit")
         };
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
         assert!(!path("c").exists());
     }
 
     #[test]
-    fn sweep_removes_only_what_ended_processes_left() {
+    fn sweep_removes_only_files_of_ended_processes() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name);
         for name in [".pulse-new-killed", "pulse-new-a", ".new-things", "a.so"] {
-            fs::write(path(name), "1").expect("files can be written");
+            fs::write(path(name), "1").expect("file is written");
         }
-        fs::create_dir(path(".pulse-new-folder")).expect("folders can be made");
-        let mut staged = Staged::new(folder.path()).expect("files can be made");
+        fs::create_dir(path(".pulse-new-folder")).expect("folder is created");
+        let mut staged = StagedFile::new(folder.path()).expect("file is created");
         sweep(folder.path());
         assert!(!path(".pulse-new-killed").exists());
         for name in ["pulse-new-a", ".new-things", "a.so", ".pulse-new-folder"] {
             assert!(path(name).exists(), "{name}");
         }
-        staged.write_all(b"2").expect("it is still there");
-        staged.put(&path("a.so")).expect("it gets its name");
-        assert_eq!(fs::read(path("a.so")).expect("it is there"), b"2");
+        staged.write_all(b"2").expect("file is not swept");
+        staged.put(&path("a.so")).expect("file is renamed");
+        assert_eq!(fs::read(path("a.so")).expect("file exists"), b"2");
     }
 
     #[cfg(unix)]
@@ -364,12 +364,12 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().expect("mkfifo starts");
         assert!(made.success());
-        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("sockets can be made");
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("socket is created");
         for (name, target) in [("to-pipe", path("pipe")), ("to-zero", "/dev/zero".into())] {
-            std::os::unix::fs::symlink(target, path(name)).expect("links can be made");
+            std::os::unix::fs::symlink(target, path(name)).expect("link is created");
         }
         let refused = |name: &str, what: &str| {
-            let error = read(&path(name), 10).expect_err("it is no file");
+            let error = read(&path(name), 10).expect_err("not a regular file");
             assert_eq!(
                 (error.kind(), error.to_string()),
                 (io::ErrorKind::InvalidInput, what.to_owned()),
@@ -385,7 +385,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_file_without_a_stated_size_is_bounded() {
+    fn file_without_stated_size_is_bounded() {
         let status = Path::new("/proc/self/status");
         assert!(read(status, 1 << 20).is_ok_and(|bytes| !bytes.is_empty()));
         assert_eq!(read(status, 3).expect_err("too large").kind(), io::ErrorKind::FileTooLarge);

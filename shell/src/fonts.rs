@@ -1,4 +1,4 @@
-//! Fonts: the shell's own, and the system's for the characters that those lack.
+//! Fonts of the shell, and of the system for missing characters.
 
 use abi_stable::std_types::RSlice;
 use epaint_default_fonts::{EGUI_ICONS, EMOJI_ICON, HACK_REGULAR, NOTO_EMOJI_REGULAR, UBUNTU_LIGHT};
@@ -14,7 +14,7 @@ pub use system::find;
 const REGULAR: &[u8] = include_bytes!("../assets/fonts/Inter-Regular.ttf");
 const SEMI_BOLD: &[u8] = include_bytes!("../assets/fonts/Inter-SemiBold.ttf");
 
-/// Returns the fonts that the shell draws with and hands to remotes: one copy of the bytes for all.
+/// Returns the fonts of the shell and all remotes, which share one copy of the bytes.
 pub fn all() -> Vec<Font> {
     const ALL: u32 = PROPORTIONAL | MONOSPACE | abi::families::STRONG;
     [
@@ -36,7 +36,7 @@ pub fn all() -> Vec<Font> {
     .into()
 }
 
-/// Gives `ctx` the shell's fonts, and the system's for what they lack.
+/// Installs the shell's fonts in `ctx`, and the system's for missing characters.
 pub fn install(ctx: &egui::Context) {
     plugin_api::theme::set_fonts(ctx, &all());
     system::provide(ctx);

@@ -1,23 +1,23 @@
 //! The Pulse desktop shell: loads remotes at run time, negotiates what they share, and shows their surfaces.
 //!
-//! - [`federation`]: the parts that run: negotiator, remotes, replacement, inventory, loader.
-//! - [`placement`]: a generation of a remote that runs, on a thread.
+//! - [`federation`]: the running parts: negotiator, remotes, replacement, inventory.
+//! - [`placement`]: a running generation of a remote, on a thread; its loader.
 //! - [`compositor`]: surfaces, their frames, input and accessibility.
-//! - [`auth`]: who is signed in.
-//! - [`watch`]: which files of remotes have changed, once they are complete.
-//! - [`data`]: the files below the data folder, the drop folder among them, and private folders of one process.
-//! - [`library`]: what a library is as a file.
-//! - [`failure`]: what went wrong with a remote, as a value.
-//! - [`catalogue`]: every code, with what it means, why it happens and what to do.
-//! - [`config`]: which remotes from where, and which folders; `difference`: where two manifests differ.
-//! - `limits`: how much of what a remote sends is taken; `links`: opens addresses off the window's thread.
-//! - `file`: the one way to open what comes from outside.
-//! - `trust`: which files other users cannot change.
+//! - [`auth`]: the signed-in user.
+//! - [`watch`]: changes of remotes' files, once they are complete.
+//! - [`data`]: the files below the data folder, including the drop folder, and private folders of one process.
+//! - [`library`]: a library as a file.
+//! - [`failure`]: a failure of a remote, as a value.
+//! - [`catalogue`]: every code, with its meaning, its cause and what to do.
+//! - [`config`]: the remotes, their locations, and the folders; `difference`: the first difference of two manifests.
+//! - `limits`: bounds for everything that a remote sends; `links`: opens addresses off the window's thread.
+//! - `file`: the only way to open files from outside.
+//! - `trust`: checks that other users cannot change a file.
 //! - `ending`: the system's request to end the shell.
-//! - `lock`: locks between processes; `spawn`: threads; `worker`: the one for what the window must not wait for.
-//! - [`preflight`]: a library tried in a process of its own; `trial`: what runs there.
-//! - [`fonts`]: the shell's own and the system's, for the shell and all remotes.
-//! - [`app`]: the windows; only these know eframe.
+//! - `lock`: locks between processes; `spawn`: threads; `worker`: a thread for what the window must not wait for.
+//! - [`preflight`]: a library tried in a separate process; `trial`: the code that runs there.
+//! - [`fonts`]: the shell's fonts and the system's, for the shell and all remotes.
+//! - [`app`]: the windows; only this module uses eframe.
 //! - [`cli`]: the command line; [`log`]: the log of the shell and its remotes.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may fail where the shell may not"))]

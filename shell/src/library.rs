@@ -1,8 +1,8 @@
 //! Libraries of remotes as files: read, compared and copied, never run.
 //!
-//! [`inspect`] reads the manifest section of a library; [`complete`] also checks that all of the file is there.
-//! [`read_manifest`] takes either that or a JSON file.
-//! A [`Bundle`] is a library with what is shipped alongside it, which its private copy needs too.
+//! [`inspect`] reads the manifest section of a library; [`complete`] also checks that the file is complete.
+//! [`read_manifest`] reads that section or a JSON file.
+//! A [`Bundle`] is a library with the libraries shipped alongside it, which its private copy needs too.
 
 use std::{env, path::Path};
 
@@ -24,7 +24,7 @@ pub use error::LibraryError;
 pub use inspect::{complete, inspect};
 pub(crate) use inspect::{parse, section_text};
 pub use manifest::read_manifest;
-pub(crate) use manifest::{Unread, is_json, read_text};
+pub(crate) use manifest::{ManifestReadError, is_json, read_text};
 pub(crate) use mapping::may_execute;
 pub(crate) use needs::root;
 pub use needs::{Bundle, loadable, remove};
@@ -34,11 +34,11 @@ pub fn file_name(base: &str) -> String {
     format!("{}{base}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
 }
 
-/// Compares the manifest that was planned with and the one that the library at `path` has, but for the schema's place,
-/// the library's own digest, and layout and order of the text.
+/// Compares the planned manifest with the manifest of the library at `path`. The schema's place, the library's
+/// digest, and layout and order of the text are ignored.
 ///
 /// # Errors
-/// Names the first difference.
+/// Returns [`LibraryError::Descriptor`], which names the first difference.
 pub(crate) fn same_manifest(
     planned: &RemoteManifest,
     found: &RemoteManifest,
@@ -49,12 +49,12 @@ pub(crate) fn same_manifest(
     if planned == found {
         return Ok(());
     }
-    // Both were read from JSON and can be written as JSON again; without it the sentence is merely less precise.
+    // Both were read from JSON and can be written as JSON again; without it the message is merely less precise.
     let json = |m| serde_json::to_value(m).unwrap_or_default();
     let (a, b) = (json(&planned), json(&found));
     let difference = difference::first(&a, &b).map_or_else(String::new, |found| {
         format!(
-            "at {}: {} was planned with, and the library has {}",
+            "at {}: the plan used {}, but the library has {}",
             found.pointer,
             found.value(0),
             found.value(1)

@@ -17,31 +17,31 @@ pub(crate) const LOCATION: usize = 256;
 /// Bytes of a failure's details: a deep backtrace with long generic names.
 pub(crate) const DETAILS: usize = 64 << 10;
 
-/// Failures that are kept until the window's thread takes them: more than it shows.
+/// Failures queued for the window's thread: more than it shows.
 pub(crate) const NOTES: usize = 64;
 
-/// Errors that a remote may report at once: one for each of its surfaces.
+/// Errors in a burst that a remote may report: one for each of its surfaces.
 pub(crate) const REPORTS: u32 = 16;
 
-/// Errors that a remote may report in a second, in the long run: each is a message for the user.
+/// Errors per second that a remote may report in the long run: each is a message for the user.
 pub(crate) const REPORTS_PER_SECOND: f64 = 0.5;
 
-/// Warnings about the same surface that are logged at once.
+/// Warnings about the same surface that are logged in a burst.
 pub(crate) const WARNINGS: u32 = 8;
 
-/// Warnings about the same surface that are logged in a second, in the long run.
+/// Warnings per second about the same surface that are logged in the long run.
 pub(crate) const WARNINGS_PER_SECOND: f64 = 0.1;
 
-/// Bytes of a grapheme cluster for which a font is looked for: the longest emoji sequences have half of that.
+/// Bytes of a grapheme cluster in a font request: the longest emoji sequences have half of that.
 pub(crate) const CLUSTER: usize = 64;
 
-/// Bytes of an address: what browsers take from each other.
+/// Bytes of an address: as many as browsers accept from each other.
 pub(crate) const URL: usize = 8 << 10;
 
-/// Links that are being opened at once: a browser that hangs holds a thread.
+/// Links that are opened concurrently: a browser that hangs blocks a thread.
 pub(crate) const LINKS: usize = 4;
 
-/// Time for which a press or key of the user pays for a link or for the clipboard, as in browsers.
+/// Time in which a press or key of the user permits a link or clipboard access, as in browsers.
 pub(crate) const ACTIVATION: Duration = Duration::from_secs(5);
 
 /// Bytes of a text for the clipboard, which is copied several times on its way to other programs.
@@ -59,29 +59,29 @@ pub(crate) const DRAGGED: usize = 16 << 20;
 /// Bytes of a MIME type (RFC 6838).
 pub(crate) const MIME: usize = 255;
 
-/// Events that wait for a surface that does not answer.
+/// Pending events for a surface that does not respond.
 pub(crate) const EVENTS: usize = 1_024;
 
-/// Events that wait before moves of the pointer and of wheels are merged: more than one frame of a window has.
+/// Pending events beyond which pointer and wheel moves are merged: more than a frame of a window has.
 pub(crate) const EVENTS_APART: usize = 64;
 
-/// Bytes of events that wait: a large paste.
+/// Bytes of pending events: a large paste.
 pub(crate) const EVENT_BYTES: usize = 64 << 20;
 
-/// Layers of a frame that take the pointer outside of the slot. Each is an area of the window's own egui; deeper
+/// Layers of a frame that receive the pointer outside the slot. Each is an area of the window's own egui; deeper
 /// menus do not fit on a screen.
 pub(crate) const OVERLAYS: usize = 64;
 
-/// Vertices in a frame, and in the frames of all surfaces of a remote: 80 MB.
+/// Vertices in a frame, and in the frames of all surfaces of a remote together: 80 MB.
 pub(crate) const VERTICES: usize = 4_000_000;
 
-/// Indices in a frame, and in the frames of all surfaces of a remote: 48 MB.
+/// Indices in a frame, and in the frames of all surfaces of a remote together: 48 MB.
 pub(crate) const INDICES: usize = 12_000_000;
 
 /// Meshes in a frame: each is a draw call, and a table of 4,000 visible cells has as many.
 pub(crate) const MESHES: usize = 4_096;
 
-/// Textures of a surface at once.
+/// Textures that a surface holds.
 pub(crate) const TEXTURES: usize = 256;
 
 /// Texels of all textures of a remote, and of all changes in a frame: 256 MiB.
@@ -93,7 +93,7 @@ pub(crate) const TEXTURE_CHANGES: usize = 10_000;
 /// Commands in a frame.
 pub(crate) const COMMANDS: usize = 64;
 
-/// Bytes of all commands of a frame, texts and data.
+/// Bytes of all commands of a frame, text and data.
 pub(crate) const COMMAND_BYTES: usize = 64 << 20;
 
 /// Bytes of an accessibility tree as JSON, and of a cursor's name; read on the remote's thread.
@@ -112,8 +112,8 @@ pub(crate) const LABEL: usize = 4 << 10;
 /// Bytes of all texts of an accessibility tree, which are copied in every frame of the window.
 pub(crate) const TREE_TEXT: usize = 1 << 20;
 
-/// Side of a remote's font atlas, in texels. egui makes its first atlas as wide as it may be.
+/// Side of a remote's font atlas, in texels. egui makes its first atlas as wide as this.
 pub(crate) const ATLAS_SIDE: u32 = 2048;
 
-/// Side of a remote's texture, in texels: what a window of its own has by default, where the device can show it.
+/// Side of a remote's texture, in texels: the default of a separate window, if the device supports it.
 pub(crate) const TEXTURE_SIDE: u32 = 8192;

@@ -1,6 +1,6 @@
 //! Opens addresses in the user's browser, off the window's thread.
 //!
-//! Looking for a browser runs programs of the desktop, which may take seconds or hang.
+//! Looking for a browser runs programs of the desktop, which may need seconds or hang.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{catalogue::Code, limits, spawn::spawn};
 
-/// Opens the links of `ctx` from now on, in place of the window's thread.
+/// Opens the links of `ctx` from now on, instead of eframe on the window's thread.
 pub(crate) fn install(ctx: &Context) {
     ctx.on_end_pass(
         "links",
@@ -36,8 +36,7 @@ pub(crate) fn install(ctx: &Context) {
     );
 }
 
-/// Returns the address in its normal form, when it is one of the web or of mail, which no program can take for an
-/// option or a file.
+/// Returns an address of the web or of mail in its normal form, which no program can mistake for an option or a file.
 pub(crate) fn address(text: &str) -> Option<String> {
     if text.len() > limits::URL || text.contains(|c: char| c.is_whitespace() || text::is_deceptive(c)) {
         return None;
@@ -56,9 +55,9 @@ pub(crate) fn address(text: &str) -> Option<String> {
     (good && address.len() <= limits::URL).then_some(address)
 }
 
-/// Opens `address` with `opener`, on a thread of its own.
+/// Opens `address` with `opener`, on its own thread.
 fn open(address: &str, opener: impl FnOnce(&str) -> io::Result<()> + Send + 'static) {
-    /// Links that are being opened now.
+    /// The number of links that are being opened.
     static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
     struct Running;
@@ -105,7 +104,7 @@ mod tests {
             ("https://example.org", Some("https://example.org/")),
             ("HTTP://example.org/a?b=c#d", Some("http://example.org/a?b=c#d")),
             ("mailto:a@example.org?subject=x", Some("mailto:a@example.org?subject=x")),
-            // Never something that begins like an option.
+            // The result never begins like an option.
             ("https:--help", Some("https://--help/")),
             ("mailto:-x", Some("mailto:-x")),
             ("https://a\n-b", None),

@@ -1,6 +1,6 @@
-//! Locks between processes, on files of their own that are never removed.
+//! Locks between processes, on dedicated files that are never removed.
 //!
-//! Taking one may wait: `[any thread but the window's]`.
+//! Acquiring a lock may wait: `[any thread but the window's]`.
 
 use std::{
     fs::{File, TryLockError},
@@ -13,20 +13,20 @@ use std::{
 
 use crate::{catalogue::Code, file};
 
-/// A lock that ends with the value, or with its process.
+/// A lock that is released with the value, or with its process.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    /// `None` where the file system has no locks.
+    /// `None` if the file system does not support locks.
     _file: Option<File>,
 }
 
 impl Lock {
-    /// Takes the lock of the file at `path`, which is made if it is missing.
+    /// Acquires the lock of the file at `path`, which is created if it is missing.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`], with a sentence that names the file, when another process keeps the lock for
-    /// longer than `patience`; those of [`file::open_lock`].
-    pub(crate) fn take(path: &Path, patience: Duration) -> io::Result<Self> {
+    /// Returns [`io::ErrorKind::TimedOut`], with a message that names the file, if another process holds the lock for
+    /// longer than `patience`; fails as [`file::open_lock`] does.
+    pub(crate) fn acquire(path: &Path, patience: Duration) -> io::Result<Self> {
         let file = file::open_lock(path)?;
         let until = Instant::now() + patience;
         loop {
@@ -35,7 +35,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PAUSE),
                 Err(TryLockError::WouldBlock) => {
                     let text = format!(
-                        "another process has kept the lock {} for {} s",
+                        "another process has held the lock {} for {} s",
                         path.display(),
                         patience.as_secs()
                     );
@@ -51,10 +51,10 @@ impl Lock {
     }
 }
 
-/// The time between two tries.
+/// The time between two attempts.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Some network file systems have no locks, or none while their lock service is down.
+/// Returns `true` if the file system does not support locks, as network file systems without a lock service.
 fn is_unsupported(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(libc::ENOLCK) {
@@ -68,8 +68,8 @@ fn report_unsupported(error: &io::Error, path: &Path) {
     REPORTED.call_once(|| {
         tracing::warn!(
             code = Code::LockUnsupported.as_str(),
-            "the file system of the data folder has no locks ({error}), so simultaneous changes by several shells and \
-             commands may be lost; name a local folder with --data-dir: {}",
+            "the file system of the data folder does not support locks ({error}), so simultaneous changes by several \
+             shells and commands may be lost; name a local folder with --data-dir: {}",
             path.display()
         );
     });
@@ -80,26 +80,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn held_lock_is_reported_by_name_after_its_patience() {
+    fn held_lock_times_out_with_its_path() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a.lock");
-        let held = Lock::take(&path, Duration::ZERO).expect("it is free");
-        let error = Lock::take(&path, Duration::from_millis(20)).expect_err("it is held");
+        let held = Lock::acquire(&path, Duration::ZERO).expect("lock is free");
+        let error = Lock::acquire(&path, Duration::from_millis(20)).expect_err("lock is held");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
         drop(held);
-        assert!(path.exists(), "its file stays");
-        Lock::take(&path, Duration::ZERO).expect("it is free again");
+        assert!(path.exists(), "the lock file is not removed");
+        Lock::acquire(&path, Duration::ZERO).expect("lock is free again");
     }
 
     #[cfg(unix)]
     #[test]
-    fn only_files_are_locked() {
+    fn only_regular_files_are_locked() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|made| made.success()));
         for path in [&pipe, folder.path()] {
-            let error = Lock::take(path, Duration::from_mins(1)).expect_err("it is no file");
+            let error = Lock::acquire(path, Duration::from_mins(1)).expect_err("not a regular file");
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}", path.display());
         }
         assert!(is_unsupported(&io::Error::from_raw_os_error(libc::ENOLCK)));

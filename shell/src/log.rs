@@ -12,7 +12,7 @@ use crate::catalogue::Code;
 /// The variable that filters the log.
 const LOG: &str = "PULSE_SHELL_LOG";
 
-/// Sends the log to standard error, filtered by `PULSE_SHELL_LOG`; without it, remotes are logged like the shell itself.
+/// Sends the log to standard error, filtered by `PULSE_SHELL_LOG`; by default, remotes are logged like the shell.
 pub fn init() {
     const DEFAULT: &str = "warn,winit=error,pulse=info,[{remote}]=info";
     let chosen = env::var_os(LOG).filter(|text| !text.is_empty());
@@ -23,7 +23,7 @@ pub fn init() {
         Some(Err(error)) => (None, Some(error)),
         None => (None, None),
     };
-    // A second call, by a test or an example, leaves the first subscriber in place.
+    // A second call, by a test or an example, keeps the first subscriber.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(DEFAULT)))
         .with_writer(io::stderr)
@@ -33,7 +33,7 @@ pub fn init() {
     if let Some(error) = wrong {
         tracing::warn!(
             code = Code::LogFilterInvalid.as_str(),
-            "{LOG} is not applied ({error}); write LEVEL or TARGET=LEVEL,…, with a level of error, warn, info, debug, \
+            "{LOG} is ignored ({error}); write LEVEL or TARGET=LEVEL,…, with a level of error, warn, info, debug, \
              trace or off"
         );
     }
@@ -55,7 +55,7 @@ pub(crate) mod tests {
         struct Lines(Arc<Mutex<Vec<u8>>>);
         impl Write for Lines {
             fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-                self.0.lock().expect("nobody panics while holding it").write(text)
+                self.0.lock().expect("no thread panics while holding the lock").write(text)
             }
 
             fn flush(&mut self) -> io::Result<()> {
@@ -66,7 +66,7 @@ pub(crate) mod tests {
         let writer = lines.clone();
         let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(log, f);
-        let text = lines.0.lock().expect("nobody panics while holding it").clone();
+        let text = lines.0.lock().expect("no thread panics while holding the lock").clone();
         String::from_utf8(text).expect("UTF-8")
     }
 

@@ -1,4 +1,4 @@
-//! The `pulse` binary; everything is in the library.
+//! The `pulse` binary; its code is in the library.
 
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use plugin_api::abi::{Font, FrameInput};
 
 use crate::{
     catalogue::Code,
-    compositor::{Mailbox, Source},
+    compositor::{Mailbox, SurfaceHandle},
     data::panels::SavedPanel,
     failure::{Failure, SharedFailure, Stage},
 };
@@ -32,13 +32,13 @@ pub use thread::{Binary, OnThread};
 /// Time that a remote has to close its surfaces and end its threads.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 
-/// One generation of a remote that was started. `[window's thread]`
+/// A started generation of a remote. `[window's thread]`
 ///
 /// No method waits unless it names a limit or a deadline. A dropped generation ends: see
 /// [`on_drop`](Self::on_drop).
 pub trait Placement: Send {
     /// Returns the state that the generation has reached.
-    fn state(&self) -> State;
+    fn state(&self) -> GenerationState;
 
     /// Returns the duration of each stage so far.
     fn times(&self) -> Times;
@@ -55,15 +55,15 @@ pub trait Placement: Send {
     /// Starts `init` with one interface for each shared crate.
     fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font>);
 
-    /// Returns a function that notifies the remote of changed atoms; calls that come faster than it runs are one.
+    /// Returns a function that notifies the remote of changed atoms; calls that come faster than it runs are merged.
     fn notifier(&self) -> Notifier;
 
-    /// Prepares surface `id` of `expose`, which opens when the second value is called. `saved` is what an earlier run
-    /// has saved of it.
-    fn opening(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> (Source, Begin);
+    /// Prepares surface `id` of `expose`, which opens when the second value is called. `saved` is its state from an
+    /// earlier run.
+    fn opening(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> (SurfaceHandle, Begin);
 
     /// Asks a surface for its state after everything that was sent to it. `then` runs on the remote's thread.
-    fn save(&self, surface: u64, then: Box<dyn FnOnce(Saved) + Send>);
+    fn save(&self, surface: u64, then: Box<dyn FnOnce(SavedState) + Send>);
 
     /// Writes the state of a surface after everything that was sent to it to `panel`, on the remote's thread.
     fn save_to(&self, surface: u64, panel: SavedPanel);
@@ -72,33 +72,33 @@ pub trait Placement: Send {
     fn await_loaded(&self, limit: Duration);
 
     /// Sets the function that ends the generation when it is dropped; without one, its library stays mapped.
-    fn on_drop(&mut self, ending: Option<Ending>);
+    fn on_drop(&mut self, ending: Option<DropHook>);
 
     /// Asks the remote to end.
     fn begin_shutdown(&self);
 
-    /// Waits until no code of the remote runs. Returns `false` where it still does at the `deadline`.
+    /// Waits until no code of the remote runs. Returns `false` if some still runs at the `deadline`.
     ///
-    /// [`state`](Self::state) does not tell: a remote that has failed may still hang in a destructor.
+    /// [`state`](Self::state) does not show this: a remote that has failed may still hang in a destructor.
     fn await_ended(&self, deadline: Instant) -> bool;
 
     /// Ends the remote and unloads its code; messages call it generation `generation` of `name`.
     ///
-    /// A remote that does not end by the `deadline` keeps its thread and its library: unmapping code that may still
-    /// run would end the process.
+    /// The thread and the library of a remote that does not end by the `deadline` stay: unmapping code that may still
+    /// run would crash the process.
     fn retire(self: Box<Self>, name: &str, generation: u64, deadline: Instant) -> Retired;
 }
 
 impl dyn Placement + '_ {
     /// Opens `expose` as surface `id`. A failure arrives as its first reply, like a frame.
-    pub fn open(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> Source {
+    pub fn open(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> SurfaceHandle {
         let (source, begin) = self.opening(id, expose, saved);
         begin(None, None);
         source
     }
 }
 
-/// Returns the failure of a generation that does not return from a call while it starts.
+/// Returns the failure of a generation that hangs in a call while it starts.
 pub(crate) fn hung(stage: Stage, waited: Duration) -> Failure {
     let (code, what) = match stage {
         Stage::Load => (Code::LoadHung, "is loaded"),
@@ -116,7 +116,7 @@ pub(crate) fn hung(stage: Stage, waited: Duration) -> Failure {
 
 /// State that a generation of a remote has reached.
 #[derive(Clone)]
-pub enum State {
+pub enum GenerationState {
     /// Its library is being loaded.
     Loading,
     /// Loaded; waits for the providers of its shared crates.
@@ -127,24 +127,24 @@ pub enum State {
     Active,
     /// It does not run.
     Failed(SharedFailure),
-    /// It has ended in good order.
+    /// It has ended properly.
     Ended,
 }
 
 /// Duration of each stage, in the order in which they happened.
 pub type Times = Vec<(&'static str, Duration)>;
 
-/// Makes one interface of a share scope; runs where the remote runs.
+/// Makes one interface of a share scope; runs on the remote's thread.
 pub type Bind = Box<dyn FnOnce() -> Result<Bound, Failure> + Send>;
 
 /// Ends a generation that was dropped.
-pub type Ending = Box<dyn FnOnce(Box<dyn Placement>) + Send>;
+pub type DropHook = Box<dyn FnOnce(Box<dyn Placement>) + Send>;
 
 /// Opens a surface, with the state that it starts from and the input of its first frame.
 pub type Begin = Box<dyn FnOnce(Option<Vec<u8>>, Option<FrameInput>) + Send>;
 
-/// State that a surface saves, or the reason why it does not.
-pub type Saved = Result<Option<Vec<u8>>, Failure>;
+/// State that a surface saves, or the reason why it cannot.
+pub type SavedState = Result<Option<Vec<u8>>, Failure>;
 
 /// Notifies a remote of changed atoms. `[thread-safe]`
 pub type Notifier = Arc<dyn Fn() + Send + Sync>;
@@ -157,8 +157,8 @@ pub type Wake = Arc<dyn Fn(Duration) + Send + Sync>;
 pub struct Note {
     /// The fault.
     pub failure: SharedFailure,
-    /// The remote, or a surface of it, has ended with it; otherwise it recovered by itself.
+    /// The remote, or a surface of it, has ended with it; otherwise the remote has recovered.
     pub fatal: bool,
-    /// The surface that failed alone: its expose, and where its failure is shown.
+    /// The surface that failed alone: its expose, and the mailbox that shows its failure.
     pub surface: Option<(String, Arc<Mailbox>)>,
 }

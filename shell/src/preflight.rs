@@ -1,16 +1,17 @@
-//! A library tried in a process of its own, before the shell loads it.
+//! Trial of a library in a process of its own, before the shell loads it.
 //!
 //! ```text
-//! shell ── Preflight::check ──▶ guard (Pulse, no foreign code) ──▶ trial (Pulse, loads the library)
+//! shell ── Preflight::check ──▶ guard (Pulse, no untrusted code) ──▶ trial (Pulse, loads the library)
 //!       ◀── events, verdict ──        ◀── channel with a word of its own ──
 //! ```
 //!
-//! The trial reports each stage as it begins and ends. A library that takes its process with it is refused with the
-//! stage that was at work. The guard believes nothing that the library could have written without effort: see
-//! `channel`. A library is taken when the trial's last message is its verdict *and* its process then exits with status 0.
+//! The trial reports the begin and end of each stage. If it crashes or exits, the failure names the last stage that
+//! it has begun. The guard ignores everything that the library could have written without effort: see `channel`. A
+//! library is accepted if the trial's last message is its verdict *and* its process then exits with status 0.
 //!
-//! All processes work in a temporary folder, with the environment that `environment` leaves. The guard ends whatever
-//! the library has started, and the folder is removed. A trial is no sandbox: the code has the user's rights.
+//! All processes run in a temporary folder, with the environment that `environment` leaves. The guard ends every
+//! process that the library has started, and the folder is removed. A trial is no sandbox: the code has the user's
+//! rights.
 
 use std::{
     env,
@@ -38,56 +39,56 @@ mod processes;
 pub(crate) use channel::Channel;
 pub(crate) use processes::isolate;
 
-/// The time that a trial may take by default.
+/// Default time limit of a trial.
 pub const LIMIT: Duration = Duration::from_secs(5);
 
-/// The time that a guard has for its own work beyond its trial's limit, and for an end on request.
+/// Time that a guard has for its own work beyond its trial's limit, and for ending on request.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The period in which cancellation is looked at.
-const LOOK: Duration = Duration::from_millis(2);
+/// Period of the polls for a cancellation.
+const POLL: Duration = Duration::from_millis(2);
 
-/// Events that wait to be handled; then the guard waits.
+/// Events that may wait to be handled; beyond that the guard waits.
 const QUEUE: usize = 64;
 
-/// Bytes kept of what a guard writes that is no event.
-const LAST_WORDS: usize = 4096;
+/// Bytes of a guard's first output other than events that are kept.
+const OUTPUT: usize = 4096;
 
-/// How libraries are tried.
+/// Settings of trials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preflight {
-    /// The executable that is started: Pulse itself.
+    /// Executable that is started: Pulse itself.
     pub program: PathBuf,
-    /// How long a trial may take in all.
+    /// Time limit of a whole trial.
     pub limit: Duration,
 }
 
 impl Default for Preflight {
-    /// This program, for up to [`LIMIT`].
+    /// Uses this program and [`LIMIT`].
     fn default() -> Self {
-        // The link is good also when a build has replaced the file that this program was started from.
+        // The link is valid even if a build has replaced the file that this program was started from.
         let this = Path::new("/proc/self/exe");
         let program = if this.exists() { this.to_owned() } else { env::current_exe().unwrap_or_default() };
         Self { program, limit: LIMIT }
     }
 }
 
-/// A library to try, and what takes part.
+/// A library to try, with the other participants of the trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
     /// The library, or its manifest.
     pub library: PathBuf,
-    /// The path that messages name: the library's own where [`library`](Self::library) is a private copy.
+    /// Path for messages: the library's own if [`library`](Self::library) is a private copy.
     pub name: PathBuf,
-    /// Libraries or manifests of remotes whose copies of shared crates it may use.
+    /// Libraries or manifests of the remotes whose copies of shared crates it may use.
     pub with: Vec<PathBuf>,
-    /// The host's manifest, of which everything counts but the remotes; `None` for the one that is built in.
+    /// The host's manifest, used without its remotes; `None` for the built-in manifest.
     pub host: Option<PathBuf>,
-    /// Folders to look for libraries in.
+    /// Folders to search for libraries.
     pub plugin_dirs: Vec<PathBuf>,
 }
 
-/// The part of a process in a trial.
+/// Role of a process in a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Role {
     Guard,
@@ -95,133 +96,135 @@ pub(crate) enum Role {
 }
 
 impl Subject {
-    /// A library that is tried where it is, alone.
+    /// Makes the subject of a library that is tried in its place, alone.
     pub fn new(library: impl Into<PathBuf>) -> Self {
         let library = library.into();
         Self { name: library.clone(), library, ..Self::default() }
     }
 
-    /// The command line of a process with this `role`.
+    /// Returns the command line of a process with this `role`.
     fn arguments(&self, role: Role, limit: Duration) -> Vec<OsString> {
-        // The process works in another folder.
-        let whole =
+        // The process runs in another folder.
+        let absolute =
             |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
         let role = if role == Role::Guard { "guard" } else { "trial" };
         let mut arguments: Vec<OsString> = ["preflight", "--role", role].map(Into::into).into();
         let millis = limit.as_millis().to_string();
         arguments.extend(["--limit".into(), millis.into(), "--name".into(), self.name.clone().into()]);
         for path in &self.with {
-            arguments.extend(["--with".into(), whole(path)]);
+            arguments.extend(["--with".into(), absolute(path)]);
         }
         for path in &self.plugin_dirs {
-            arguments.extend(["--plugin-dir".into(), whole(path)]);
+            arguments.extend(["--plugin-dir".into(), absolute(path)]);
         }
         if let Some(host) = &self.host {
-            arguments.extend(["--config".into(), whole(host)]);
+            arguments.extend(["--config".into(), absolute(host)]);
         }
-        arguments.extend(["--".into(), whole(&self.library)]);
+        arguments.extend(["--".into(), absolute(&self.library)]);
         arguments
     }
 
-    /// Replaces the paths of private copies in `text`: of this library, and of copies that its trial made in `folder`.
+    /// Replaces the paths of private copies in `text`: of this library, and of copies that its trial made in
+    /// `folder`.
     fn relocate(&self, text: &str, folder: &Path) -> String {
         let name = self.name.to_string_lossy();
         let text = text.replace(&*self.library.to_string_lossy(), &name);
-        // With others, each copy has been renamed by the trial, which knows whose it is.
+        // With other remotes, the trial has renamed each copy already, because it knows their owners.
         if self.with.is_empty() { copy_name::replace(&text, folder, |_| Some(name.to_string())) } else { text }
     }
 }
 
-/// A trial that went well.
+/// Report of a successful trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Each stage and how long it took, in the order in which they happened.
+pub struct TrialReport {
+    /// Each stage with its duration, in order.
     pub stages: Vec<(String, Duration)>,
-    /// Exposes that returned an error in place of a surface.
+    /// Failures of exposes that returned an error instead of a surface.
     ///
-    /// No user is signed in during a trial and there is no data, so that is no reason to refuse the library.
+    /// They are no reason to refuse the library, because no user is signed in during a trial and there is no data.
     pub unopened: Vec<Failure>,
-    /// From the start of the process until it had ended.
+    /// Time from the start of the process until its end.
     pub whole: Duration,
 }
 
-/// An event of a trial, as JSON in a line.
+/// An event of a trial, sent as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "preflight", rename_all = "lowercase")]
-pub enum Event {
+pub enum TrialEvent {
     /// A stage begins.
     Begin {
-        /// Its name, with the expose that it is about.
+        /// Its name, with the expose's.
         stage: String,
-        /// The other remote that is at work, and not yet the library.
+        /// Alias of the provider that is starting, before the library.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider: Option<String>,
     },
-    /// A stage has come to its end.
+    /// A stage has finished.
     End {
         /// Its name.
         stage: String,
-        /// How long it took.
+        /// Its duration in microseconds.
         microseconds: u64,
     },
-    /// An expose returned an error in place of a surface.
+    /// An expose returned an error instead of a surface.
     Unopened(Failure),
-    /// The library is not to be loaded; nothing follows.
+    /// The library is refused; nothing follows.
     Refused(Failure),
-    /// All went well; nothing follows.
-    Taken,
+    /// The library is accepted; nothing follows.
+    #[serde(rename = "taken")]
+    Accepted,
 }
 
 impl Preflight {
-    /// Tries `subject` in a process of its own, and passes each event to `hear`. Waits; not for the window's thread.
+    /// Tries `subject` in a process of its own, and passes each event to `on_event`. `[any thread but the window's]`
     ///
     /// `cancel` ends the trial early. No process is left behind.
     ///
     /// # Errors
-    /// What the library failed with, or how its process ended.
+    /// Returns the failure of the library, or of its process.
     pub fn check(
         &self,
         subject: &Subject,
         cancel: &AtomicBool,
-        hear: &mut dyn FnMut(&Event),
-    ) -> Result<Report, Failure> {
+        on_event: &mut dyn FnMut(&TrialEvent),
+    ) -> Result<TrialReport, Failure> {
         let started = Instant::now();
         let unavailable = |what: &str, error: &std::io::Error| failure::unavailable(what, error, &subject.name);
         let no_folder =
             |why: &dyn std::fmt::Display| failure::unavailable("it has no folder", why, &subject.name);
-        // Removed at the end, with all that is in it.
+        // Removed at the end, with its content.
         let mut folder = Places::of_user(None).first().map_err(|e| no_folder(&e))?;
         let path = folder.tree("trial").map_err(|e| no_folder(&e))?;
-        // Messages name it as the system does.
+        // Messages contain the canonical path.
         let path = path.canonicalize().unwrap_or(path);
         let guard = self.start(subject, &path);
         let mut guard = guard.map_err(|e| unavailable("its process does not start", &e))?;
-        let mut report = Report { stages: Vec::new(), unopened: Vec::new(), whole: Duration::ZERO };
+        let mut report = TrialReport { stages: Vec::new(), unopened: Vec::new(), whole: Duration::ZERO };
         let mut deadline = started + self.limit + GRACE;
         let verdict = loop {
-            match guard.lines.recv_timeout(LOOK) {
+            match guard.lines.recv_timeout(POLL) {
                 Ok(line) => {
                     let Ok(event) = serde_json::from_slice(&line) else {
-                        guard.write_down(&line);
+                        guard.record(&line);
                         continue;
                     };
                     let event = relocated(event, subject, &path);
-                    hear(&event);
+                    on_event(&event);
                     match event {
-                        Event::Begin { .. } => {}
-                        Event::End { stage, microseconds } => {
+                        TrialEvent::Begin { .. } => {}
+                        TrialEvent::End { stage, microseconds } => {
                             report.stages.push((stage, Duration::from_micros(microseconds)));
                         }
-                        Event::Unopened(failure) => report.unopened.push(failure),
-                        Event::Refused(failure) => break Err(failure),
-                        Event::Taken => break Ok(()),
+                        TrialEvent::Unopened(failure) => report.unopened.push(failure),
+                        TrialEvent::Refused(failure) => break Err(failure),
+                        TrialEvent::Accepted => break Ok(()),
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => break Err(lost(&mut guard, subject)),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if guard.lifeline_held() && cancel.load(Ordering::Relaxed) {
-                guard.call_off();
+                guard.cancel();
                 deadline = Instant::now() + GRACE;
             }
             if Instant::now() > deadline {
@@ -240,20 +243,20 @@ impl Preflight {
         command.env_clear().envs(environment::of_trial(folder)?).current_dir(folder);
         #[cfg(unix)]
         {
-            // A key at the terminal ends the shell's command, and that the guard.
+            // Ctrl+C at the terminal ends the shell's command, and that ends the guard.
             std::os::unix::process::CommandExt::process_group(&mut command, 0);
         }
         #[cfg(windows)]
         {
-            // No console window flashes up.
+            // `CREATE_NO_WINDOW`: no console window flashes up.
             std::os::windows::process::CommandExt::creation_flags(&mut command, 0x0800_0000);
         }
         command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
         let child = command.spawn()?;
-        // The shell's own ends of what the guard writes to are closed with this.
+        // This closes the shell's own copies of the guard's ends of the pipe.
         drop(command);
         let (sender, lines) = mpsc::sync_channel(QUEUE);
-        let guard = GuardProcess { child, lines, words: Vec::new() };
+        let guard = GuardProcess { child, lines, output: Vec::new() };
         match spawn("preflight:guard", "follow a trial", move || read(reader, &sender)) {
             Ok(_) => Ok(guard),
             Err(error) => {
@@ -264,14 +267,14 @@ impl Preflight {
     }
 }
 
-/// The failure of a trial whose guard ended without a verdict.
+/// Returns the failure of a trial whose guard ended without a verdict.
 fn lost(guard: &mut GuardProcess, subject: &Subject) -> Failure {
     let status = guard.child.wait().ok();
-    let words = String::from_utf8_lossy(&guard.words);
-    failure::ended(status, None, &subject.name).with_details(negotiation::text::lines(words.trim(), LAST_WORDS))
+    let output = String::from_utf8_lossy(&guard.output);
+    failure::ended(status, None, &subject.name).with_details(negotiation::text::lines(output.trim(), OUTPUT))
 }
 
-fn relocated(event: Event, subject: &Subject, folder: &Path) -> Event {
+fn relocated(event: TrialEvent, subject: &Subject, folder: &Path) -> TrialEvent {
     let relocated = |failure: Failure| Failure {
         summary: subject.relocate(&failure.summary, folder),
         advice: subject.relocate(&failure.advice, folder),
@@ -279,18 +282,18 @@ fn relocated(event: Event, subject: &Subject, folder: &Path) -> Event {
         ..failure
     };
     match event {
-        Event::Unopened(failure) => Event::Unopened(relocated(failure)),
-        Event::Refused(failure) => Event::Refused(relocated(failure)),
+        TrialEvent::Unopened(failure) => TrialEvent::Unopened(relocated(failure)),
+        TrialEvent::Refused(failure) => TrialEvent::Refused(relocated(failure)),
         other => other,
     }
 }
 
-/// The shell's view of a running guard.
+/// A running guard.
 struct GuardProcess {
     child: Child,
-    /// Ends with the guard.
+    /// Lines of its output, until it ends.
     lines: mpsc::Receiver<Vec<u8>>,
-    words: Vec<u8>,
+    output: Vec<u8>,
 }
 
 impl GuardProcess {
@@ -299,31 +302,31 @@ impl GuardProcess {
     }
 
     /// Asks the guard to end the trial.
-    fn call_off(&mut self) {
+    fn cancel(&mut self) {
         drop(self.child.stdin.take());
     }
 
-    fn write_down(&mut self, line: &[u8]) {
-        let room = LAST_WORDS.saturating_sub(self.words.len());
-        self.words.extend(line.iter().chain(b"\n").take(room));
+    fn record(&mut self, line: &[u8]) {
+        let room = OUTPUT.saturating_sub(self.output.len());
+        self.output.extend(line.iter().chain(b"\n").take(room));
     }
 
-    /// Waits for the guard's end, and brings it about where that takes too long.
+    /// Waits for the guard to end, and kills it if that takes too long.
     fn end(mut self) {
-        self.call_off();
+        self.cancel();
         let give_up = Instant::now() + GRACE;
         loop {
             match self.lines.recv_timeout(give_up.saturating_duration_since(Instant::now())) {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    // With the guard the trial ends, where the system can link them.
+                    // The trial ends with the guard, if the system can link them.
                     let _ = self.child.kill();
                     break;
                 }
             }
         }
-        // Where this process ignores the end of its children, there is no status to take.
+        // If this process ignores the end of its children, there is no status to reap.
         let _ = self.child.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! Spawning threads, which a system may refuse.
+//! Spawns threads and reports the failure if the system refuses one.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use crate::{
     failure::{Advise, Failure, Stage},
 };
 
-/// The system refuses a thread.
+/// The system's refusal to spawn a thread.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot spawn a thread to {what} ({error})")]
 pub(crate) struct SpawnError {
@@ -33,7 +33,7 @@ impl SpawnError {
 
     /// Returns the failure of a remote that lacks the thread.
     pub(crate) fn failure(&self, stage: Stage) -> Failure {
-        Failure::of(stage, self)
+        Failure::from_error(stage, self)
     }
 
     /// Logs that the shell lacks the thread.
@@ -48,10 +48,10 @@ impl From<SpawnError> for io::Error {
     }
 }
 
-/// Spawns a thread called `name`, which is there to do `what`.
+/// Spawns a thread called `name` for the task `what`.
 ///
 /// # Errors
-/// Fails if the system refuses; `run` is dropped then.
+/// Fails if the system refuses; `run` is then dropped.
 pub(crate) fn spawn<T: Send + 'static>(
     name: impl Into<String>,
     what: impl Into<String>,

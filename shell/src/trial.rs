@@ -1,5 +1,5 @@
-//! What runs in the process of a preflight: a federation without a window, in which a library is loaded, each expose
-//! draws a frame, and everything is closed again.
+//! Program of a trial's process: a federation without a window loads the library, draws a frame of each expose and
+//! closes everything again.
 
 use std::{
     collections::BTreeMap,
@@ -17,25 +17,25 @@ use plugin_api::tokens;
 
 use crate::{
     catalogue::Code,
-    compositor::{Scene, Surface},
+    compositor::{HostedSurface, Scene},
     config::{Config, Options},
     data::private::{self, Places},
     failure::{Failure, Stage},
-    federation::{Federation, Remote, Status},
+    federation::{Federation, ManagedRemote, Status},
     fonts,
     library::{copy_name, read_manifest},
     limits,
-    preflight::{Channel, Event, Subject, failure as failures, isolate},
+    preflight::{Channel, Subject, TrialEvent, failure as failures, isolate},
 };
 
-/// The size of each surface: that of a slot in a usual window.
+/// Size of each surface: that of a slot in a typical window.
 const SLOT: Vec2 = Vec2::new(960.0, 640.0);
 
-/// The remote's state is polled at least this often; mostly its thread wakes the trial.
-const LOOK: Duration = Duration::from_micros(500);
+/// Longest period between polls of the remote's state; mostly its thread wakes the trial.
+const POLL: Duration = Duration::from_micros(500);
 
-/// The time that surfaces and remotes have to end, within the trial's limit. What takes longer is no fault: the shell
-/// would not wait for it either.
+/// Time that surfaces and remotes have to end, within the trial's limit. Taking longer is no fault, because the shell
+/// would not wait either.
 const CLOSE: Duration = Duration::from_millis(250);
 
 /// Tries `subject` as the process of the trial. Returns the exit code; anything but 0 refuses the library.
@@ -44,34 +44,35 @@ pub(crate) fn main(subject: &Subject) -> u8 {
     let mut channel = match Channel::open() {
         Ok(channel) => channel,
         Err(error) => {
-            // The guard passes this on.
+            // The guard forwards this.
             eprintln!("the trial has no channel to its guard: {error}");
             return 1;
         }
     };
     let verdict = run(subject, &mut |event| {
         if channel.send(event).is_err() {
-            #[expect(clippy::disallowed_methods, reason = "the guard is gone; foreign code may not return")]
+            #[expect(clippy::disallowed_methods, reason = "the guard is gone; untrusted code may not return")]
             process::exit(1);
         }
     });
-    let (verdict, code) = verdict.map_or_else(|failure| (Event::Refused(failure), 1), |()| (Event::Taken, 0));
+    let (verdict, code) =
+        verdict.map_or_else(|failure| (TrialEvent::Refused(failure), 1), |()| (TrialEvent::Accepted, 0));
     u8::from(channel.send(verdict).is_err()) | code
 }
 
-/// Tries `subject` in this process, and reports each stage to `say`, without the verdict.
+/// Tries `subject` in this process, and passes each stage to `on_event`, but not the verdict.
 ///
 /// # Errors
-/// Why it is not to be loaded, in the stage in which it shows.
-pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), Failure> {
+/// Returns the reason to refuse the library, with the stage in which it shows.
+pub(crate) fn run(subject: &Subject, on_event: &mut dyn FnMut(TrialEvent)) -> Result<(), Failure> {
     let unavailable = |why: &dyn std::fmt::Display| {
         failures::unavailable("there is no folder for its data", why, &subject.name)
     };
-    // It stays: threads of the library may be at work in it until the process has ended. The process that has started
-    // this one removes it, or the next Pulse.
+    // The folder stays, because threads of the library may use it until the process has ended. The parent process or
+    // the next run of Pulse removes it.
     let mut folder = ManuallyDrop::new(Places::of_user(None).first().map_err(|e| unavailable(&e))?);
     let (config, aliases) = configure(subject, folder.tree("data").map_err(|e| unavailable(&e))?)?;
-    // A trial's own copies are made in the folder that its guard names; a debugger sees them as they are.
+    // The trial's own copies are in the folder that its guard names; under a debugger they keep their names.
     let copies = env::var_os(private::VARIABLE).and_then(|folder| PathBuf::from(folder).canonicalize().ok());
     let rename = |text: &str| {
         let Some(copies) = &copies else { return text.to_owned() };
@@ -86,25 +87,25 @@ pub(crate) fn run(subject: &Subject, say: &mut dyn FnMut(Event)) -> Result<(), F
         details: rename(&failure.details),
         ..failure
     };
-    let mut say = |event| match event {
-        Event::Unopened(failure) => say(Event::Unopened(rename(failure))),
-        event => say(event),
+    let mut on_event = |event| match event {
+        TrialEvent::Unopened(failure) => on_event(TrialEvent::Unopened(rename(failure))),
+        event => on_event(event),
     };
-    let running = Running::start(config, &aliases, subject, &mut say);
+    let running = Running::start(config, &aliases, subject, &mut on_event);
     running.and_then(Running::run).map_err(rename)
 }
 
-/// The remotes of a trial, with the files that messages name.
+/// Aliases of a trial's remotes, with the files that messages name.
 struct Aliases<'a> {
     tried: String,
     paths: BTreeMap<String, &'a Path>,
 }
 
-/// Returns the host's configuration with the remotes of `subject` in place of its own.
+/// Returns the host's configuration with the remotes of `subject` instead of its own.
 fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_>), Failure> {
     let options = Options { config: subject.host.clone(), data_dir: Some(data_dir), ..Options::default() };
     let config = if subject.host.is_some() { Config::load(&options) } else { Config::folders(&options) };
-    let mut config = config.map_err(|e| Failure::of(Stage::Discover, &e))?;
+    let mut config = config.map_err(|e| Failure::from_error(Stage::Discover, &e))?;
     let configured = std::mem::take(&mut config.host.remotes);
     // Grants go by the alias.
     let place = |path: &Path| -> Result<(String, RemoteRef), Failure> {
@@ -124,39 +125,40 @@ fn configure(subject: &Subject, data_dir: PathBuf) -> Result<(Config, Aliases<'_
     config.host.remotes.insert(tried.clone(), reference);
     paths.insert(tried.clone(), &*subject.name);
     config.plugin_dirs.clone_from(&subject.plugin_dirs);
-    // A trial tries no other library, and looks at what there is now.
+    // A trial starts no further trial, and uses the files as they are now.
     config.preflight = None;
     config.watch = false;
     Ok((config, Aliases { tried, paths }))
 }
 
-/// Returns true for an error of the author's own: no user is signed in during a trial, and there is no data.
+/// Returns `true` for an error that the author's code returned: no user is signed in during a trial, and there is no
+/// data.
 fn may_open_later(failure: &Failure) -> bool {
     failure.stage == Stage::Open && failure.code != Code::NewPanicked && failure.code != Code::ExposeUnknown
 }
 
-/// A federation on trial. It is never dropped: that would unload libraries and wait.
+/// A federation under trial. It is never dropped, which would unload libraries and wait.
 struct Running<'a> {
     federation: ManuallyDrop<Federation>,
     alias: &'a str,
     wakes: mpsc::Receiver<()>,
     ctx: egui::Context,
     started: Instant,
-    say: &'a mut dyn FnMut(Event),
+    on_event: &'a mut dyn FnMut(TrialEvent),
 }
 
 impl<'a> Running<'a> {
-    /// Loads the providers, and then the library.
+    /// Loads the providers, then the library.
     fn start(
         config: Config,
         aliases: &'a Aliases<'_>,
         subject: &Subject,
-        say: &'a mut dyn FnMut(Event),
+        on_event: &'a mut dyn FnMut(TrialEvent),
     ) -> Result<Self, Failure> {
         let (sender, wakes) = mpsc::channel();
         let sender = Mutex::new(sender);
         let wake = Arc::new(move |delay: Duration| {
-            // What is asked for later is not part of the trial.
+            // A later wake-up is not part of the trial.
             if delay.is_zero()
                 && let Ok(sender) = sender.lock()
             {
@@ -168,29 +170,29 @@ impl<'a> Running<'a> {
         ctx.set_fonts(egui::FontDefinitions::empty());
         ctx.enable_accesskit();
         let alias = &*aliases.tried;
-        // Before any foreign code: the plan's providers load at once.
-        say(Event::Begin { stage: "load".to_owned(), provider: None });
+        // Before any untrusted code: the plan's providers load at once.
+        on_event(TrialEvent::Begin { stage: "load".to_owned(), provider: None });
         let started = Instant::now();
         let federation = ManuallyDrop::new(Federation::start(config, fonts::all(), wake));
-        let mut running = Self { federation, alias, wakes, ctx, started, say };
+        let mut running = Self { federation, alias, wakes, ctx, started, on_event };
         let alone = !running.start_providers(subject)?;
         running.federation.want(alias);
-        let began = if alone { started } else { running.begin("load") };
+        let start = if alone { started } else { running.begin("load") };
         running.wait(|running| {
             running.federation.poll();
             running.finished("load") > 0
         })?;
-        running.end("load".to_owned(), began);
+        running.end("load".to_owned(), start);
         Ok(running)
     }
 
-    /// Waits for the remotes whose shared crates the library is to get. Returns true if there are any.
+    /// Waits for the remotes that provide shared crates to the library. Returns `true` if there are any.
     fn start_providers(&mut self, subject: &Subject) -> Result<bool, Failure> {
         let names = self.federation.negotiator().plan().bootstrap();
         let starts =
-            |entry: &Remote| names.iter().any(|name| entry.manifest().is_some_and(|m| m.name == **name));
+            |entry: &ManagedRemote| names.iter().any(|name| entry.manifest().is_some_and(|m| m.name == **name));
         if self.entry().is_some_and(starts) {
-            // It is a provider itself and loads at the same time, so a failure of the process could be anyone's.
+            // The library is a provider itself and loads at the same time, so a crash could be caused by any of them.
             return Ok(false);
         }
         let providers: Vec<String> = self
@@ -202,44 +204,48 @@ impl<'a> Running<'a> {
             .collect();
         for alias in &providers {
             let stage = format!("provider {alias}");
-            (self.say)(Event::Begin { stage: stage.clone(), provider: Some(alias.clone()) });
-            let began = Instant::now();
+            (self.on_event)(TrialEvent::Begin { stage: stage.clone(), provider: Some(alias.clone()) });
+            let start = Instant::now();
             loop {
                 self.federation.poll();
-                match self.federation.remotes().get(alias).map(Remote::status) {
+                match self.federation.remotes().get(alias).map(ManagedRemote::status) {
                     Some(Status::Failed(failure)) => {
                         return Err(failures::provider(alias, failure, &subject.name));
                     }
                     Some(Status::Active) | None => break,
-                    // Woken or not, it is looked at again.
-                    Some(_) => drop(self.wakes.recv_timeout(LOOK)),
+                    // Polled again in either case.
+                    Some(_) => drop(self.wakes.recv_timeout(POLL)),
                 }
             }
-            self.end(stage, began);
+            self.end(stage, start);
         }
         Ok(!providers.is_empty())
     }
 
     fn run(mut self) -> Result<(), Failure> {
-        let began = self.begin("init");
+        let start = self.begin("init");
         self.wait(|running| {
             running.federation.poll();
             running.entry().is_some_and(|entry| matches!(entry.status(), Status::Active))
         })?;
-        self.end("init".to_owned(), began);
-        let exposes: Vec<String> =
-            self.entry().into_iter().flat_map(Remote::exposes).map(|(name, _)| name.to_owned()).collect();
+        self.end("init".to_owned(), start);
+        let exposes: Vec<String> = self
+            .entry()
+            .into_iter()
+            .flat_map(ManagedRemote::exposes)
+            .map(|(name, _)| name.to_owned())
+            .collect();
         let mut surfaces = ManuallyDrop::new(Vec::new());
         for (number, expose) in exposes.iter().enumerate() {
             let (new, frame) = (format!("new {expose}"), format!("frame {expose}"));
-            let began = self.begin(&new);
+            let start = self.begin(&new);
             let surface = self.federation.open(self.alias, expose);
             let Some(mut surface) = surface.transpose().map_err(|failure| Failure::clone(&failure))? else {
                 continue;
             };
             self.wait(|running| running.finished("open") > number)?;
-            self.end(new, began);
-            let began = self.begin(&frame);
+            self.end(new, start);
+            let start = self.begin(&frame);
             self.wait(|running| {
                 running.show(&mut surface);
                 surface.has_picture() || surface.failure().is_some()
@@ -248,52 +254,52 @@ impl<'a> Running<'a> {
             // Closed at the end, as in a window.
             surfaces.push(surface);
             match failure {
-                None => self.end(frame, began),
-                Some(failure) if may_open_later(&failure) => (self.say)(Event::Unopened(failure)),
+                None => self.end(frame, start),
+                Some(failure) if may_open_later(&failure) => (self.on_event)(TrialEvent::Unopened(failure)),
                 Some(failure) => return Err(failure),
             }
         }
-        let began = self.begin("close");
+        let start = self.begin("close");
         drop(ManuallyDrop::into_inner(surfaces));
         self.federation.close(CLOSE);
-        self.end("close".to_owned(), began);
+        self.end("close".to_owned(), start);
         Ok(())
     }
 
-    fn entry(&self) -> Option<&Remote> {
+    fn entry(&self) -> Option<&ManagedRemote> {
         self.federation.remotes().get(self.alias)
     }
 
-    /// How many calls of this kind have come to an end.
+    /// Counts the finished calls of this kind.
     fn finished(&self, kind: &str) -> usize {
         self.entry().map_or(0, |entry| entry.times().iter().filter(|(stage, _)| *stage == kind).count())
     }
 
     fn begin(&mut self, stage: &str) -> Instant {
-        (self.say)(Event::Begin { stage: stage.to_owned(), provider: None });
+        (self.on_event)(TrialEvent::Begin { stage: stage.to_owned(), provider: None });
         Instant::now()
     }
 
-    fn end(&mut self, stage: String, began: Instant) {
-        (self.say)(Event::End { stage, microseconds: began.elapsed().as_micros() as u64 });
+    fn end(&mut self, stage: String, start: Instant) {
+        (self.on_event)(TrialEvent::End { stage, microseconds: start.elapsed().as_micros() as u64 });
     }
 
-    /// Waits until `done`, or until the remote fails as a whole.
+    /// Waits until `done` returns `true`, or the remote fails as a whole.
     fn wait(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> Result<(), Failure> {
         loop {
-            if let Some(Status::Failed(failure)) = self.entry().map(Remote::status) {
+            if let Some(Status::Failed(failure)) = self.entry().map(ManagedRemote::status) {
                 return Err(Failure::clone(&failure));
             }
             if done(self) {
                 return Ok(());
             }
-            // Woken or not, it is looked at again.
-            let _ = self.wakes.recv_timeout(LOOK);
+            // Polled again in either case.
+            let _ = self.wakes.recv_timeout(POLL);
         }
     }
 
-    /// One frame of a window that nobody sees.
-    fn show(&mut self, surface: &mut Surface) {
+    /// Runs one frame of an invisible window.
+    fn show(&mut self, surface: &mut HostedSurface) {
         let input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, SLOT)),
             time: Some(self.started.elapsed().as_secs_f64()),
@@ -306,7 +312,7 @@ impl<'a> Running<'a> {
             surface.ui(ui, &scene);
             surface.finish(ui.ctx(), &scene);
         });
-        // Nobody paints, so nobody takes the textures.
+        // Nothing is painted, so nothing frees the textures.
         output.textures_delta.clear();
     }
 }

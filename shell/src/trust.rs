@@ -1,53 +1,53 @@
-//! Decides which files may bring code or settings into this process: those that only trusted users can change.
+//! Checks that only trusted users can change the files that bring code or settings into this process.
 //!
-//! Trusted are this user, root, and the owners of this executable's folders: they decide what runs in any case.
-//! A file is safe if no other user can write to it, or exchange it or a folder or link on the way to it, as OpenSSH's
-//! `StrictModes` demands of its files.
-//! Windows keeps such rights in access control lists, which are not read: there every path is safe.
+//! This user, root, and the owners of this executable's folders are trusted: they control the running code in any
+//! case. A file is safe if no other user can write to it, or replace it or a folder or link on its path, as in
+//! OpenSSH's `StrictModes`.
+//! Windows keeps permissions in access control lists, which are not read: there every path is safe.
 //! `[any thread but the window's]`
 
 use std::{fmt, io, path::PathBuf};
 
 /// The reason why a path is not safe.
 #[derive(Debug)]
-pub(crate) enum Unsafe {
-    /// The file system did not answer.
+pub(crate) enum UnsafePath {
+    /// The file system returned an error.
     Unreadable(io::Error, PathBuf),
-    /// Other users have the right to write here.
+    /// Other users have write permission for this path.
     Writable(PathBuf),
-    /// It belongs to a user who is not trusted.
+    /// The owner is not trusted.
     Foreign {
-        /// The number of its owner.
+        /// The owner's user id.
         owner: u32,
         /// The file or folder.
         path: PathBuf,
     },
 }
 
-impl fmt::Display for Unsafe {
+impl fmt::Display for UnsafePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(error, path) => {
-                write!(f, "its rights cannot be read ({error}): {}", path.display())
+                write!(f, "its permissions cannot be read ({error}): {}", path.display())
             }
             Self::Writable(path) => {
                 let path = path.display();
                 write!(f, "it is writable for other users: {path}")
             }
             Self::Foreign { owner, path } => {
-                write!(f, "its owner is another user (number {owner}): {}", path.display())
+                write!(f, "its owner is another user (uid {owner}): {}", path.display())
             }
         }
     }
 }
 
-impl Unsafe {
-    /// Returns what to do.
+impl UnsafePath {
+    /// Returns the remedy.
     pub(crate) fn advice(&self) -> String {
         match self {
             Self::Unreadable(..) => "let this user read it".to_owned(),
-            Self::Writable(path) => format!("take that right away with `chmod go-w {}`", path.display()),
-            Self::Foreign { .. } => "make a copy of your own, or let an administrator `chown` it".to_owned(),
+            Self::Writable(path) => format!("remove that permission with `chmod go-w {}`", path.display()),
+            Self::Foreign { .. } => "make your own copy, or ask an administrator to `chown` it".to_owned(),
         }
     }
 }
@@ -61,11 +61,11 @@ pub(crate) use unix::{check, is_closed};
 /// Never, on this system.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
-pub(crate) fn check(_: &std::path::Path) -> Result<(), Unsafe> {
+pub(crate) fn check(_: &std::path::Path) -> Result<(), UnsafePath> {
     Ok(())
 }
 
-/// Returns whether only trusted users can put files into this folder: here always, see the module.
+/// Returns `true`: on this system every folder counts as closed, see the module.
 #[cfg(not(unix))]
 pub(crate) fn is_closed(_: &std::path::Path) -> bool {
     true
@@ -83,34 +83,34 @@ mod unix {
         sync::OnceLock,
     };
 
-    use super::Unsafe;
+    use super::UnsafePath;
 
-    /// As many links as Linux follows.
+    /// Linux's own limit of links in a path.
     const LINKS: usize = 40;
 
     const STICKY: u32 = 0o1000;
 
-    /// Checks the file or folder, and all folders and links that lead to it.
+    /// Checks the file or folder, and all folders and links on its path.
     ///
-    /// In a folder with the sticky bit, such as `/tmp`, others cannot exchange what is not theirs.
+    /// In a folder with the sticky bit, such as `/tmp`, users cannot replace each other's files.
     ///
     /// # Errors
-    /// See [`Unsafe`]; the first place that is not safe, from the root down.
-    pub(crate) fn check(path: &Path) -> Result<(), Unsafe> {
+    /// Returns the first unsafe place from the root down, see [`UnsafePath`].
+    pub(crate) fn check(path: &Path) -> Result<(), UnsafePath> {
         walk(path, Users::of_process())
     }
 
-    /// Returns whether only trusted users can put files into this folder, or exchange it.
+    /// Returns `true` if only trusted users can add files to this folder or replace it.
     pub(crate) fn is_closed(folder: &Path) -> bool {
         let users = Users::of_process();
         let open = |about: Metadata| users.others_write(&about);
         walk(folder, users).is_ok() && fs::metadata(folder).is_ok_and(|about| !open(about))
     }
 
-    pub(super) fn walk(path: &Path, users: &Users) -> Result<(), Unsafe> {
+    pub(super) fn walk(path: &Path, users: &Users) -> Result<(), UnsafePath> {
         let unreadable = |path: &Path| {
             let path = path.to_owned();
-            move |error| Unsafe::Unreadable(error, path)
+            move |error| UnsafePath::Unreadable(error, path)
         };
         let path = std::path::absolute(path).map_err(unreadable(path))?;
         let mut rest: Vec<OsString> = parts(&path);
@@ -130,7 +130,7 @@ mod unix {
             }
             links += 1;
             if links > LINKS {
-                return Err(Unsafe::Unreadable(std::io::Error::from_raw_os_error(libc::ELOOP), path));
+                return Err(UnsafePath::Unreadable(std::io::Error::from_raw_os_error(libc::ELOOP), path));
             }
             let target = fs::read_link(&next).map_err(unreadable(&next))?;
             if target.is_absolute() {
@@ -151,7 +151,7 @@ mod unix {
         path.components().rev().filter_map(name).collect()
     }
 
-    /// The users whose files are trusted, and the groups that have no other member.
+    /// The trusted users, and the groups with no other member.
     pub(super) struct Users {
         pub(super) trusted: BTreeSet<u32>,
         pub(super) groups: BTreeSet<u32>,
@@ -168,23 +168,23 @@ mod unix {
                 let mut trusted: BTreeSet<u32> = owners.chain([own, 0]).collect();
                 let mut groups: BTreeSet<u32> = trusted.clone();
                 groups.extend(private_group(own));
-                // Administrators, who may write to `/Applications`.
+                // The administrators' group, which may write to `/Applications`.
                 groups.extend(cfg!(target_os = "macos").then_some(80));
                 trusted.extend(unmapped());
                 Self { trusted, groups }
             })
         }
 
-        fn check(&self, path: &Path, about: &Metadata) -> Result<(), Unsafe> {
+        fn check(&self, path: &Path, about: &Metadata) -> Result<(), UnsafePath> {
             if !self.trusted.contains(&about.uid()) {
-                return Err(Unsafe::Foreign { owner: about.uid(), path: path.to_owned() });
+                return Err(UnsafePath::Foreign { owner: about.uid(), path: path.to_owned() });
             }
-            // The rights of a link are those of what it leads to. A pipe or a device is refused by who reads it, and
-            // its rights are better left alone.
-            let counts = about.is_file() || about.is_dir();
-            let exchanged = about.is_dir() && about.mode() & STICKY != 0;
-            if counts && !exchanged && self.others_write(about) {
-                return Err(Unsafe::Writable(path.to_owned()));
+            // The permissions of a link are those of its target. A pipe or a device is refused by its reader,
+            // and a message must not advise to `chmod` it.
+            let relevant = about.is_file() || about.is_dir();
+            let sticky = about.is_dir() && about.mode() & STICKY != 0;
+            if relevant && !sticky && self.others_write(about) {
+                return Err(UnsafePath::Writable(path.to_owned()));
             }
             Ok(())
         }
@@ -195,17 +195,18 @@ mod unix {
         }
     }
 
-    /// Returns the number under which a container shows owners that it does not have, such as root.
+    /// Returns the user id that a container shows for owners outside its id map, such as root.
     fn unmapped() -> Option<u32> {
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
         let map = fs::read_to_string("/proc/self/uid_map").ok()?;
-        let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
-        if whole { None } else { number("/proc/sys/kernel/overflowuid") }
+        let complete = map.split_whitespace().eq(["0", "0", "4294967295"]);
+        if complete { None } else { number("/proc/sys/kernel/overflowuid") }
     }
 
-    /// Returns the group of this user alone, where its number is not the user's: it has the user's name, and no other member.
+    /// Returns this user's private group, whose id may differ from the user's: it has the user's name and no other
+    /// member.
     ///
-    /// Many systems give each user such a group, and let the group write to what the user makes.
+    /// Many systems create such a group for each user, and give it write permission for the user's files.
     fn private_group(user: u32) -> Option<u32> {
         let find = |file: &str, of: &dyn Fn(&[&str]) -> bool| -> Option<Vec<String>> {
             let text = String::from_utf8(crate::file::read(Path::new(file), 1 << 20).ok()?).ok()?;

@@ -1,13 +1,13 @@
-//! Which files of remotes have changed, once they are complete.
+//! Detection of changed files of remotes, once they are complete.
 //!
-//! One thread follows files. It sleeps until the system tells that something happened in one of the folders that
-//! decide what a file is: the folder that holds it, and those of links on the way. Folders are watched and not
-//! files, because builds replace files. What happens to other files there is dismissed by its name.
-//! Every two seconds followed files are looked at in any case: for folders that come and go, for file systems that
-//! tell nothing, and for events that were lost.
+//! A thread follows files. It sleeps until the system reports an event in one of the folders that decide where a path
+//! leads: the folder that contains the file, and those of links on the way. Folders are watched and not files,
+//! because builds replace files. Events of other files there are dismissed by name.
+//! Followed files are polled every two seconds in any case, because folders come and go, some file systems report
+//! nothing, and events get lost.
 //!
-//! A file that is not what was told is looked at until it has kept its size, time and identity for [`SETTLE`] and
-//! can be read as a whole.
+//! A file that differs from its last reported content is observed until its size, time and identity have been stable
+//! for [`SETTLE`] and it is complete.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,35 +41,35 @@ mod route;
 
 use file::{Followed, Stamp};
 
-/// For so long a file has not changed when it is taken.
+/// Time for which a file must be unchanged before it counts as stable.
 pub const SETTLE: Duration = Duration::from_millis(30);
 
-/// What happened to a file that is followed.
+/// An event of a followed file.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub enum FileEvent {
     /// It has new content, which is complete. It may be the same content, written again.
     Complete {
         /// The file.
         path: PathBuf,
-        /// When it was found to be complete.
+        /// Time at which it was found complete.
         seen: Instant,
     },
-    /// It is no longer there.
+    /// It was removed.
     Gone {
         /// The file.
         path: PathBuf,
     },
-    /// It has new content, which is not complete, and has not changed for three seconds. Told once for that content.
+    /// It has new content that is incomplete and has not changed for three seconds. Reported once for that content.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         failure: Failure,
     },
 }
 
-impl Change {
-    /// The file, as it was named to [`Watch::follow`] or as it lies in a folder that was.
+impl FileEvent {
+    /// Returns the path that was passed to [`Watch::follow`], or the path in a folder that was.
     pub fn path(&self) -> &Path {
         match self {
             Self::Complete { path, .. } | Self::Gone { path } | Self::Unreadable { path, .. } => path,
@@ -77,16 +77,16 @@ impl Change {
     }
 }
 
-/// How long things take.
+/// Time limits and periods.
 #[derive(Clone, Debug)]
 struct Pace {
-    /// Without change, before a file is read.
+    /// Time without change before a file is read.
     settle: Duration,
-    /// Without a file, before it counts as gone: builds remove what they write.
+    /// Time without a file before it counts as removed, because builds remove files before they write them.
     absence: Duration,
-    /// Without change, before a file that is not complete is told.
+    /// Time without change before an incomplete file is reported.
     patience: Duration,
-    /// Between two looks at everything.
+    /// Period in which everything is polled.
     poll: Duration,
 }
 
@@ -99,7 +99,7 @@ impl Pace {
     };
 }
 
-/// Follows files, on a thread that ends when this is dropped.
+/// Follower of files, on a thread that ends when this is dropped.
 pub struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -107,32 +107,32 @@ pub struct Watch {
     ended: mpsc::Receiver<()>,
 }
 
-/// The time for which a call waits for the thread, which a file system that does not answer may hold up.
+/// Time for which a call waits for the thread, which a file system that does not answer may block.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// What the threads have in common: the one that follows, the system's, and whoever asks.
+/// Shared state of the following thread, the system's thread and the callers.
 struct Shared {
     inbox: Mutex<Inbox>,
-    news: Condvar,
-    /// The number of times the thread has taken the list to follow.
+    posted: Condvar,
+    /// Number of the last list to follow that the thread has taken.
     taken: Mutex<u64>,
     was_taken: Condvar,
     interest: RwLock<Interest>,
     /// At most one for each file.
-    changes: Mutex<Vec<Change>>,
+    changes: Mutex<Vec<FileEvent>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
-/// What the thread is to look at. It does not grow with the number of events.
+/// Work for the thread. Its size does not grow with the number of events.
 #[derive(Default)]
 struct Inbox {
     stop: bool,
     everything: bool,
     touched: BTreeSet<PathBuf>,
-    /// Folders that are no longer where they were.
+    /// Watched folders that were moved or removed.
     lost: BTreeSet<PathBuf>,
     follow: Option<Follow>,
-    /// The number of lists given to the thread.
+    /// Number of lists passed to the thread.
     follows: u64,
 }
 
@@ -150,30 +150,30 @@ struct Follow {
     number: u64,
 }
 
-/// Which events matter.
+/// Filter for events that matter.
 #[derive(Default)]
 struct Interest {
-    /// By folder and name.
-    names: BTreeMap<PathBuf, BTreeMap<OsString, Meaning>>,
-    /// Folders in which every plugin is followed, by their path without links.
+    /// Effects of an entry of a folder, by folder and name.
+    names: BTreeMap<PathBuf, BTreeMap<OsString, Effect>>,
+    /// Folders in which every plugin is followed, by path without links.
     folders: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
 #[derive(Default)]
-struct Meaning {
+struct Effect {
     files: BTreeSet<PathBuf>,
-    turns: bool,
+    redirects: bool,
 }
 
 type System = Box<dyn Watcher + Send>;
 
 impl Watch {
-    /// Follows nothing yet; `wake` is called, on the thread, when [`changes`](Self::changes) has something new.
+    /// Starts the thread, which follows nothing yet. It calls `wake` when [`changes`](Self::changes) has new events.
     pub fn start(wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self::with(wake, Pace::REAL, |shared| {
             // Links are resolved here.
             let config = notify::Config::default().with_follow_symlinks(false);
-            let watcher = notify::RecommendedWatcher::new(move |event| shared.hear(event), config)?;
+            let watcher = notify::RecommendedWatcher::new(move |event| shared.on_event(event), config)?;
             Ok(Box::new(watcher))
         })
     }
@@ -185,7 +185,7 @@ impl Watch {
     ) -> Self {
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
-            news: Condvar::new(),
+            posted: Condvar::new(),
             taken: Mutex::default(),
             was_taken: Condvar::new(),
             interest: RwLock::default(),
@@ -197,7 +197,7 @@ impl Watch {
         let run = move || {
             let _alive = alive;
             let mut follower = Follower::new(Arc::clone(&its), pace);
-            follower.system = start_system(|| system(its)).map_err(|error| follower.tell_limit(&error)).ok();
+            follower.system = start_system(|| system(its)).map_err(|error| follower.log_limit(&error)).ok();
             follower.run();
         };
         let thread = spawn("watch", "follow files, so rebuilt libraries are not noticed", run);
@@ -205,20 +205,20 @@ impl Watch {
         Self { shared, thread: thread.ok(), ended }
     }
 
-    /// From now on follows these files, and every library or manifest directly in these folders; no others.
+    /// Follows these files, and every library or manifest directly in these folders, instead of the former ones.
     ///
-    /// What is there now, and was not followed before, is taken as known. None of it needs to exist.
-    /// Waits until the thread has looked at it, for half a second at most: what changes afterwards is reported.
+    /// Files and folders may be missing. The present content of newly followed files is not reported.
+    /// Waits until the thread has read their state, for half a second at most; later changes are reported.
     pub fn follow(&self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
         let mut number = 0;
-        self.tell(|inbox| {
+        self.post(|inbox| {
             inbox.follows += 1;
             number = inbox.follows;
             inbox.follow = Some(Follow { files, folders, number });
         });
         let until = Instant::now() + ANSWER;
         let mut taken = self.shared.taken.lock();
-        // Not for one that is held up already, nor, from within `wake`, for itself.
+        // No wait for a thread that is blocked already, nor, from within `wake`, for itself.
         let Some(thread) = &self.thread else { return };
         if *taken + 1 < number || thread.thread().id() == thread::current().id() {
             return;
@@ -226,37 +226,37 @@ impl Watch {
         while *taken < number && !self.shared.was_taken.wait_until(&mut taken, until).timed_out() {}
     }
 
-    /// What has changed since the last call; never waits.
-    pub fn changes(&self) -> Vec<Change> {
+    /// Takes the events since the last call; never waits.
+    pub fn changes(&self) -> Vec<FileEvent> {
         mem::take(&mut *self.shared.changes.lock())
     }
 
-    fn tell(&self, tell: impl FnOnce(&mut Inbox)) {
-        tell(&mut self.shared.inbox.lock());
-        self.shared.news.notify_one();
+    fn post(&self, post: impl FnOnce(&mut Inbox)) {
+        post(&mut self.shared.inbox.lock());
+        self.shared.posted.notify_one();
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.tell(|inbox| inbox.stop = true);
+        self.post(|inbox| inbox.stop = true);
         let Some(thread) = self.thread.take() else { return };
-        // From within `wake` it would wait for itself. One that a file system holds up is left alone.
+        // From within `wake` it would wait for itself. A thread that a file system blocks is abandoned.
         if thread.thread().id() != thread::current().id()
             && self.ended.recv_timeout(ANSWER) == Err(RecvTimeoutError::Disconnected)
         {
-            // A panic has been told.
+            // The panic hook has reported a panic.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    /// Takes an event of the system, on the system's thread. Most are of no interest and wake nobody.
-    fn hear(&self, event: notify::Result<Event>) {
-        let Ok(event) = event else { return self.tell(|inbox| inbox.everything = true) };
+    /// Handles an event on the system's thread. Most events are irrelevant and do not wake the follower.
+    fn on_event(&self, event: notify::Result<Event>) {
+        let Ok(event) = event else { return self.post(|inbox| inbox.everything = true) };
         if event.need_rescan() {
-            return self.tell(|inbox| inbox.everything = true);
+            return self.post(|inbox| inbox.everything = true);
         }
         let moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         match event.kind {
@@ -267,52 +267,52 @@ impl Shared {
         let interest = self.interest.read();
         for path in &event.paths {
             if moved && interest.names.contains_key(path) {
-                self.tell(|inbox| inbox.lost.extend([path.clone()]));
+                self.post(|inbox| inbox.lost.extend([path.clone()]));
             }
             let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { continue };
-            if let Some(meaning) = interest.names.get(folder).and_then(|names| names.get(name)) {
-                self.tell(|inbox| {
-                    inbox.everything |= meaning.turns;
-                    inbox.touched.extend(meaning.files.iter().cloned());
+            if let Some(effect) = interest.names.get(folder).and_then(|names| names.get(name)) {
+                self.post(|inbox| {
+                    inbox.everything |= effect.redirects;
+                    inbox.touched.extend(effect.files.iter().cloned());
                 });
             } else if let Some(folders) = interest.folders.get(folder).filter(|_| is_plugin(path)) {
-                self.tell(|inbox| inbox.touched.extend(folders.iter().map(|folder| folder.join(name))));
+                self.post(|inbox| inbox.touched.extend(folders.iter().map(|folder| folder.join(name))));
             }
         }
     }
 
-    fn tell(&self, tell: impl FnOnce(&mut Inbox)) {
-        tell(&mut self.inbox.lock());
-        self.news.notify_one();
+    fn post(&self, post: impl FnOnce(&mut Inbox)) {
+        post(&mut self.inbox.lock());
+        self.posted.notify_one();
     }
 }
 
-/// The thread.
+/// State of the following thread.
 struct Follower {
     shared: Arc<Shared>,
     pace: Pace,
-    /// None where the system tells nothing.
+    /// `None` if the system reports nothing.
     system: Option<System>,
-    /// That it tells nothing, or not of all folders, was said.
-    told_limit: bool,
-    /// The folders that the system tells about, as what they were then.
+    /// Set once the log states that the system does not report all folders.
+    limit_logged: bool,
+    /// Folders that the system watches, with their identity at that time.
     watched: BTreeMap<PathBuf, Option<Stamped>>,
-    /// Those that were named.
+    /// Files that were passed by path.
     named: BTreeSet<PathBuf>,
     folders: BTreeMap<PathBuf, Listing>,
-    /// Those that were named, and those in the folders.
+    /// Files that were passed by path, and those in the folders.
     files: BTreeMap<PathBuf, Followed>,
 }
 
-/// Which folder it was.
+/// Identity of a folder.
 type Stamped = (u64, u64, Option<SystemTime>);
 
-/// When the content of a folder was last read.
+/// State of a folder when its entries were last read.
 #[derive(Default)]
 struct Listing {
     modified: Option<SystemTime>,
-    /// A later change has another time: clocks of file systems are coarse.
-    sure: bool,
+    /// Set if any later change has another time, despite the coarse clocks of file systems.
+    reliable: bool,
 }
 
 impl Follower {
@@ -321,7 +321,7 @@ impl Follower {
             shared,
             pace,
             system: None,
-            told_limit: false,
+            limit_logged: false,
             watched: BTreeMap::new(),
             named: BTreeSet::new(),
             folders: BTreeMap::new(),
@@ -348,25 +348,25 @@ impl Follower {
                 inbox.everything = true;
             }
             if inbox.everything || Instant::now() >= poll {
-                self.look_at_everything();
+                self.poll_all();
                 poll = Instant::now() + self.pace.poll;
             }
-            self.look(inbox.touched);
+            self.observe(inbox.touched);
             self.settle();
         }
     }
 
-    /// Sleeps until there is something to do, or until then.
+    /// Sleeps until there is work, or until `until`.
     fn wait(&self, until: Option<Instant>) -> Inbox {
         let mut inbox = self.shared.inbox.lock();
         loop {
-            let news = inbox.stop || inbox.everything || inbox.follow.is_some();
-            if news || !inbox.touched.is_empty() || !inbox.lost.is_empty() {
+            let posted = inbox.stop || inbox.everything || inbox.follow.is_some();
+            if posted || !inbox.touched.is_empty() || !inbox.lost.is_empty() {
                 return inbox.take();
             }
             match until {
-                None => self.shared.news.wait(&mut inbox),
-                Some(until) if self.shared.news.wait_until(&mut inbox, until).timed_out() => {
+                None => self.shared.posted.wait(&mut inbox),
+                Some(until) if self.shared.posted.wait_until(&mut inbox, until).timed_out() => {
                     return inbox.take();
                 }
                 Some(_) => {}
@@ -376,7 +376,7 @@ impl Follower {
 
     fn follow(&mut self, follow: Follow) {
         let Follow { files, folders, number } = follow;
-        // In a folder that is followed already, what has come meanwhile is news.
+        // New files in a folder that is followed already are reported, so only new folders are listed here.
         let listed = folders.iter().filter(|folder| !self.folders.contains_key(*folder));
         let listed: Vec<_> = listed.flat_map(|folder| drop_folder::files(folder)).flatten().collect();
         for path in files.iter().cloned().chain(listed) {
@@ -397,9 +397,9 @@ impl Follower {
         self.shared.changes.lock().retain(|change| files.contains_key(change.path()));
     }
 
-    fn look_at_everything(&mut self) {
-        // First the system tells, then all is looked at: between the two nothing is missed. Each may bring more of
-        // the other, as folders appear and links turn; what does not come to rest is for the next look.
+    fn poll_all(&mut self) {
+        // Folders are watched before they are listed, so that nothing is missed in between. Each step may bring more
+        // work for the other, as folders appear and links change; what does not settle is left to the next poll.
         for _ in 0..ROUNDS {
             let more = self.watch_folders();
             if !self.list() && !more {
@@ -408,14 +408,14 @@ impl Follower {
         }
         let now = Instant::now();
         for (path, followed) in &mut self.files {
-            followed.look(Stamp::of(path), now, &self.pace);
+            followed.observe(Stamp::of(path), now, &self.pace);
         }
     }
 
-    fn look(&mut self, paths: BTreeSet<PathBuf>) {
+    fn observe(&mut self, paths: BTreeSet<PathBuf>) {
         let (now, mut new) = (Instant::now(), false);
         for path in paths {
-            // It may be one that is not followed any more.
+            // It may no longer be followed.
             let listed = path.parent().is_some_and(|parent| self.folders.contains_key(parent));
             if !listed && !self.files.contains_key(&path) {
                 continue;
@@ -425,15 +425,15 @@ impl Follower {
                 new = true;
                 Followed::known(None)
             });
-            followed.look(stamp, now, &self.pace);
+            followed.observe(stamp, now, &self.pace);
         }
         if new {
-            // It may be a link.
+            // A new file may be a link.
             self.watch_folders();
         }
     }
 
-    /// Tells what has come to rest.
+    /// Reports the files that are stable.
     fn settle(&mut self) {
         let mut new = Vec::new();
         for (path, followed) in &mut self.files {
@@ -451,16 +451,16 @@ impl Follower {
         (self.shared.wake)();
     }
 
-    /// Finds what is new in the folders; whether there is anything.
+    /// Adds new files of the folders; returns `true` if there were any.
     fn list(&mut self) -> bool {
         let before = self.files.len();
         for (folder, listing) in &mut self.folders {
             let modified = folder.metadata().and_then(|about| about.modified()).ok();
-            if listing.sure && modified == listing.modified {
+            if listing.reliable && modified == listing.modified {
                 continue;
             }
             let age = modified.and_then(|modified| modified.elapsed().ok());
-            *listing = Listing { modified, sure: age.is_some_and(|age| age > COARSE) };
+            *listing = Listing { modified, reliable: age.is_some_and(|age| age > COARSE) };
             for path in drop_folder::files(folder).into_iter().flatten() {
                 self.files.entry(path).or_insert_with(|| Followed::known(None));
             }
@@ -468,14 +468,13 @@ impl Follower {
         self.files.len() > before
     }
 
-    /// Has the system tell about the folders on the way to every file; whether there is one more, or one has
-    /// gone meanwhile.
+    /// Watches the folders on the way to every file; returns `true` if one was added, or was removed meanwhile.
     fn watch_folders(&mut self) -> bool {
         let mut interest = Interest::default();
-        let mut add = |step: route::Step, file: Option<&PathBuf>| {
-            let meaning = interest.names.entry(step.folder).or_default().entry(step.name).or_default();
-            meaning.turns |= step.turns;
-            meaning.files.extend(file.cloned());
+        let mut add = |step: route::PathStep, file: Option<&PathBuf>| {
+            let effect = interest.names.entry(step.folder).or_default().entry(step.name).or_default();
+            effect.redirects |= step.redirects;
+            effect.files.extend(file.cloned());
         };
         for path in self.files.keys().chain(&self.named) {
             for step in route::route(path) {
@@ -484,9 +483,9 @@ impl Follower {
         }
         let mut open = Vec::new();
         for folder in self.folders.keys() {
-            // The way to a file that is not there ends in the folder, if that is.
+            // The route to a missing file ends in its folder, if that exists.
             let mut steps = route::route(&folder.join(".none"));
-            if let Some(last) = steps.pop_if(|last| !last.turns) {
+            if let Some(last) = steps.pop_if(|last| !last.redirects) {
                 open.push((last.folder, folder.clone()));
             }
             for step in steps {
@@ -498,7 +497,7 @@ impl Follower {
             interest.folders.entry(real).or_default().insert(folder);
         }
         let wanted: BTreeSet<PathBuf> = interest.names.keys().cloned().collect();
-        // First: what the system tells from now on is understood.
+        // Before the watches, so that their events are understood.
         *self.shared.interest.write() = interest;
         let mut more = false;
         for old in self.watched.keys().filter(|path| !wanted.contains(*path)).cloned().collect::<Vec<_>>() {
@@ -516,38 +515,38 @@ impl Follower {
                     more = true;
                     self.watched.insert(folder, now);
                 }
-                // It has gone this moment, and the way leads elsewhere now.
+                // It was removed just now, and the route leads elsewhere.
                 Err(error) if is_gone(&error) => more = true,
-                Err(error) => self.tell_limit(&error),
+                Err(error) => self.log_limit(&error),
             }
         }
         more
     }
 
-    /// The system tells about this folder no longer.
+    /// Stops watching a folder.
     fn forget(&mut self, folder: &Path) {
         if self.watched.remove(folder).is_some()
             && let Some(system) = &mut self.system
         {
-            // It may have forgotten a folder that is gone by itself.
+            // The system may have dropped a removed folder by itself.
             let _ = system.unwatch(folder);
         }
     }
 
-    fn tell_limit(&mut self, error: &notify::Error) {
-        if !mem::replace(&mut self.told_limit, true) {
+    fn log_limit(&mut self, error: &notify::Error) {
+        if !mem::replace(&mut self.limit_logged, true) {
             tracing::warn!(
                 code = Code::WatchLimited.as_str(),
-                "the system does not tell of changes to the files of remotes ({error}), so they are noticed within two \
-                 seconds instead of at once; raise its limit of watches"
+                "the system does not report changes to the files of remotes ({error}), so they are noticed within two \
+                 seconds instead of immediately; raise its limit of watches"
             );
         }
     }
 }
 
-/// Starts the system's notifications. They need a thread, and panic without one.
+/// Starts the system's notifications, which need a thread and panic without one.
 fn start_system(start: impl FnOnce() -> notify::Result<System>) -> notify::Result<System> {
-    // First one that is given back: the panic would be logged as the shell's own.
+    // A test thread comes first, because the panic would be logged as the shell's own.
     spawn("watch", "follow files", || ()).map_err(|error| notify::Error::io(error.into()))?;
     let started = catch_unwind(AssertUnwindSafe(start));
     started.unwrap_or_else(|_| Err(notify::Error::generic("the system has no thread for it")))
@@ -561,10 +560,10 @@ fn is_gone(error: &notify::Error) -> bool {
     }
 }
 
-/// How often folders and files are looked at in one go.
+/// Maximum number of rounds in which folders are watched and listed at once.
 const ROUNDS: usize = 8;
 
-/// No file system's clock is coarser.
+/// Coarsest clock of a file system.
 const COARSE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A thread that does what the window's thread must not wait for: locks, and writing to disks.
+//! A thread for work that the window's thread must not wait for: locks, and writing to disks.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -11,36 +11,36 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A thread that runs jobs in order.
 #[derive(Debug)]
-pub(crate) struct Worker {
+pub(crate) struct JobThread {
     jobs: mpsc::Sender<Job>,
     ended: mpsc::Receiver<()>,
 }
 
-impl Worker {
-    /// Starts the thread, which is there to do `what`.
+impl JobThread {
+    /// Starts the thread for the task `what`.
     ///
     /// # Errors
-    /// Fails if the system refuses it.
+    /// Fails if the system refuses the thread.
     pub(crate) fn start(name: &str, what: &str) -> Result<Self, SpawnError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (alive, ended) = mpsc::channel();
         let log = tracing::dispatcher::get_default(Clone::clone);
         spawn(name, what, move || {
-            // It goes when the thread ends, however that happens.
+            // Dropped when the thread ends, also by a panic.
             let _alive: mpsc::Sender<()> = alive;
-            // Where the log of the thread that started it goes.
+            // Logs to the same subscriber as the thread that started it.
             tracing::dispatcher::with_default(&log, || inbox.iter().for_each(|job| job()));
         })?;
         Ok(Self { jobs, ended })
     }
 
-    /// Has the thread run `job` after all others.
+    /// Queues `job` behind all others.
     pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
-        // A thread that has ended by a panic was reported; its jobs are lost.
+        // If the thread has panicked, that was reported; its jobs are lost.
         let _ = self.jobs.send(Box::new(job));
     }
 
-    /// Waits until all jobs are done, for at most `limit`; `false` if the thread is still at work then, and left alone.
+    /// Waits until all jobs are done, for at most `limit`; abandons a thread that is still busy, and returns `false`.
     pub(crate) fn finish(self, limit: Duration) -> bool {
         let Self { jobs, ended } = self;
         drop(jobs);
@@ -53,8 +53,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_run_in_order_and_are_finished_within_the_limit() {
-        let worker = Worker::start("test", "test").expect("there are threads");
+    fn jobs_run_in_order_until_finished() {
+        let worker = JobThread::start("test", "test").expect("thread is spawned");
         let (sender, done) = mpsc::channel();
         for number in 0..10 {
             let sender = sender.clone();
@@ -65,8 +65,8 @@ mod tests {
     }
 
     #[test]
-    fn job_that_hangs_is_left_alone() {
-        let worker = Worker::start("test", "test").expect("there are threads");
+    fn hanging_job_is_abandoned() {
+        let worker = JobThread::start("test", "test").expect("thread is spawned");
         let (release, held) = mpsc::channel::<()>();
         worker.run(move || _ = held.recv());
         assert!(!worker.finish(Duration::from_millis(10)));

@@ -1,8 +1,8 @@
-//! The analytics remote replaced over and over in one process: nothing of what was may stay.
+//! Replaces the analytics remote repeatedly in one process: no earlier generation may leave anything behind.
 //!
-//! `PULSE_SOAK` says how often, 100 times if it does not; `cargo xtask soak` does it 1,000 times. What is counted is
-//! the whole process, so these tests have one of their own and wait for each other. The kernel is asked, and it
-//! answers on Linux only.
+//! `PULSE_SOAK` is the number of replacements, by default 100; `cargo xtask soak` makes 1,000. The figures are of the
+//! complete process, so these tests have their own process and wait for each other. They come from the kernel's
+//! `/proc`, so the tests run on Linux only.
 #![cfg(target_os = "linux")]
 
 #[path = "it"]
@@ -24,7 +24,7 @@ use std::{
 use it::support::{Headless, Installation, PATIENCE, libraries, places_of};
 use pulse::{
     data::archive::{Archive, GENERATIONS},
-    federation::Event,
+    federation::RemoteEvent,
     preflight::Preflight,
 };
 
@@ -32,26 +32,26 @@ const ANALYTICS: &str = "remoteAnalytics";
 const DASHBOARD: &str = "./analytics-dashboard";
 const SCRIPTED: &str = "remoteScripted";
 
-/// What somebody has chosen before the first replacement, and what only that shows.
+/// The user's choice before the first replacement, and a text that only this choice shows.
 const CHOSEN: (&str, &str) = ("Last 30 days", "Flights 27,148");
 
-/// The figures are compared with those after so many replacements: by then every thread has had its first memory.
+/// Number of replacements before the base figures are taken: by then every thread has allocated its first memory.
 const WARM_UP: usize = 30;
 
-/// What a thousand replacements may add to the resident memory, in MiB.
+/// Largest growth of the resident memory in a thousand replacements, in MiB.
 const GROWTH: f64 = 20.0;
 
-/// What any number may add: what is resident moves by that much by itself.
+/// Growth that any number of replacements may have, in MiB: resident memory fluctuates by that much.
 const NOISE: f64 = 8.0;
 
-/// Every so many replacements the library is one that has never run, and is tried before it is loaded.
+/// Interval, in replacements, of a library that has never run and goes through preflight.
 const NEW_BUILD: usize = 10;
 
 /// The tests share the process that they measure.
 static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
-fn nothing_stays_of_what_was_replaced() {
+fn replaced_generations_leave_nothing_behind() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let count = match env::var("PULSE_SOAK") {
         Ok(text) => text.parse().expect("PULSE_SOAK is a number of replacements"),
@@ -64,9 +64,9 @@ fn nothing_stays_of_what_was_replaced() {
     config.preflight = Some(Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), ..Preflight::default() });
     let mut shell = installation.start_with(config);
     shell.show(ANALYTICS, DASHBOARD);
-    shell.drive("the dashboard has its figures", |shell| shell.screen().says("Flights 336,776"));
+    shell.drive("the dashboard has its figures", |shell| shell.screen().shows("Flights 336,776"));
     shell.press(CHOSEN.0);
-    shell.drive("the choice is shown", |shell| shell.screen().says(CHOSEN.1));
+    shell.drive("the choice is shown", |shell| shell.screen().shows(CHOSEN.1));
 
     let began = Instant::now();
     let builds = Builds::new(&installation);
@@ -75,19 +75,19 @@ fn nothing_stays_of_what_was_replaced() {
         replace(&mut shell, &builds, done);
         if done == WARM_UP {
             base = Some(settled(&mut shell, None));
-            say(done, began, base.as_ref().expect("it is here"));
+            report(done, began, base.as_ref().expect("the base was just taken"));
         } else if done % 100 == 0 {
-            say(done, began, &Figures::now(&shell));
+            report(done, began, &Figures::now(&shell));
         }
     }
-    let base = base.expect("it was taken");
+    let base = base.expect("the base was taken");
     let end = settled(&mut shell, Some(&base));
-    say(WARM_UP + count, began, &end);
+    report(WARM_UP + count, began, &end);
 
     let allowed = (GROWTH * count as f64 / 1000.0).max(NOISE);
-    assert!(end.resident - base.resident < allowed, "at most {allowed} MiB more: {base}, then {end}");
-    assert_eq!(end.libraries.len(), 1, "only the library that runs is mapped: {:?}", end.libraries);
-    assert_eq!(end.copies.len(), 1, "only the copy that runs is there: {:?}", end.copies);
+    assert!(end.resident - base.resident < allowed, "more than {allowed} MiB of growth: {base}, then {end}");
+    assert_eq!(end.libraries.len(), 1, "more than the running library is mapped: {:?}", end.libraries);
+    assert_eq!(end.copies.len(), 1, "more than the running copy exists: {:?}", end.copies);
     assert_eq!(end.threads, base.threads);
     assert_eq!(end.descriptors, base.descriptors);
     assert_eq!(end.textures, base.textures);
@@ -99,11 +99,11 @@ fn nothing_stays_of_what_was_replaced() {
     let kept = Archive::new(&installation.path("data")).kept(ANALYTICS).expect("the archive can be read");
     assert!((1..=GENERATIONS).contains(&kept.len()), "{} generations are kept", kept.len());
     let objects = fs::read_dir(installation.path("data/generations/sha256")).expect("a folder").count();
-    assert_eq!(objects, kept.len(), "and no others are stored");
+    assert_eq!(objects, kept.len(), "the archive stores other objects, too");
 }
 
 #[test]
-fn a_thread_that_was_left_behind_is_seen() {
+fn leftover_thread_is_detected() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut installation = Installation::new();
     let scripted = &libraries().scripted;
@@ -111,20 +111,24 @@ fn a_thread_that_was_left_behind_is_seen() {
     installation.add_edited(scripted, &none, &format!("fault: {:<23}!", "thread@new"));
     let mut shell = installation.start();
     shell.show(SCRIPTED, "./calm");
-    shell.drive("it is there", |shell| shell.screen().says("Counted 0"));
+    shell.drive("the panel is shown", |shell| shell.screen().shows("Counted 0"));
     let before = Figures::of(&shell, SCRIPTED);
     let version = |patch: u8| format!("\"name\": \"{SCRIPTED}\",\n  \"version\": \"1.0.{patch}\"");
     installation.rebuild(scripted, &[(&version(0), &version(1))]);
-    shell.drive("a good one takes over", |shell| shell.entry(SCRIPTED).generation() == 2);
-    shell.drive("what stays is counted", |shell| shell.federation.retiring().leaked().len() == 1);
+    shell.drive("a good generation is promoted", |shell| shell.entry(SCRIPTED).generation() == 2);
+    shell.drive("the leaked library is counted", |shell| shell.federation.retiring().leaked().len() == 1);
     assert_eq!(shell.federation.retiring().leaked()[0].failure.code, pulse::catalogue::Code::LibraryThreads);
     let after = Figures::of(&shell, SCRIPTED);
-    assert_eq!((before.libraries.len(), after.libraries.len()), (1, 2), "and so it is for the kernel");
+    assert_eq!(
+        (before.libraries.len(), after.libraries.len()),
+        (1, 2),
+        "the kernel still maps the old library"
+    );
     installation.write(&format!("data/remotes/{SCRIPTED}/end-thread"), "");
     until("the thread has ended", &mut shell, |shell| Figures::of(shell, SCRIPTED).threads < after.threads);
 }
 
-/// One more replacement, from a file that is renamed into place until everything of the old generation has gone.
+/// Replaces the remote: from the rename of a file into place until the new generation runs.
 fn replace(shell: &mut Headless, builds: &Builds, number: usize) {
     let title = match number {
         new if new.is_multiple_of(NEW_BUILD) => format!("New {new:05}"),
@@ -132,9 +136,9 @@ fn replace(shell: &mut Headless, builds: &Builds, number: usize) {
     };
     builds.put(&title);
     let generation = shell.entry(ANALYTICS).generation();
-    shell.drive("another generation takes over", |shell| {
+    shell.drive("the new generation is promoted", |shell| {
         assert!(shell.has_picture(ANALYTICS, DASHBOARD), "no. {number}: a blank frame; {}", shell.describe());
-        assert!(shell.screen().says(CHOSEN.1), "no. {number}: the choice is lost; {}", shell.describe());
+        assert!(shell.screen().shows(CHOSEN.1), "no. {number}: the choice is lost; {}", shell.describe());
         shell.entry(ANALYTICS).generation() > generation
     });
     assert_eq!(shell.entry(ANALYTICS).title(), title);
@@ -142,17 +146,17 @@ fn replace(shell: &mut Headless, builds: &Builds, number: usize) {
     assert_eq!(
         tried,
         number.is_multiple_of(NEW_BUILD) || number <= 2,
-        "no. {number}: what has run is not tried"
+        "no. {number}: preflight tries new libraries, and only these"
     );
-    for told in std::mem::take(&mut shell.told) {
-        assert!(matches!(told.event, Event::Replaced { .. }), "no. {number}: {told:?}");
+    for notice in std::mem::take(&mut shell.notifications) {
+        assert!(matches!(notice.event, RemoteEvent::Replaced { .. }), "no. {number}: {notice:?}");
     }
 }
 
 /// Builds of the analytics remote that differ in its title.
 struct Builds {
     place: PathBuf,
-    /// Where the title stands in the file.
+    /// Offsets of the title in the file.
     titles: Vec<usize>,
 }
 
@@ -170,10 +174,10 @@ impl Builds {
         }
     }
 
-    /// Puts the build with this title, which is as long as the true one, where the remote is found. Without ever
-    /// having the library in memory: that would be measured too.
+    /// Puts the build with this title, which is as long as the original, in the remote's place. It never reads the
+    /// library into memory, which would be measured too.
     fn put(&self, title: &str) {
-        assert_eq!(title.len(), "Analytics".len(), "the library's layout stays");
+        assert_eq!(title.len(), "Analytics".len(), "the title must keep its length");
         let new = self.place.with_extension("new");
         fs::copy(&libraries().analytics, &new).expect("libraries can be copied");
         let file = fs::OpenOptions::new().write(true).open(&new).expect("copies can be opened");
@@ -185,8 +189,8 @@ impl Builds {
     }
 }
 
-/// The figures when nothing is under way any more, which nobody but the kernel can tell; given those of `before`,
-/// it is waited for a while until they are the same.
+/// Returns the figures once no generation is retiring, by the kernel's list of threads. With `before` it also waits a
+/// while until the figures are equal.
 fn settled(shell: &mut Headless, before: Option<&Figures>) -> Figures {
     let give_up = Instant::now() + PATIENCE / 4;
     loop {
@@ -207,31 +211,31 @@ fn settled(shell: &mut Headless, before: Option<&Figures>) -> Figures {
 fn until(what: &str, shell: &mut Headless, is_so: impl Fn(&Headless) -> bool) {
     let give_up = Instant::now() + PATIENCE;
     while !is_so(shell) {
-        assert!(Instant::now() < give_up, "waited in vain until {what}");
+        assert!(Instant::now() < give_up, "timed out before {what}");
         shell.frame(Vec::new());
         thread::park_timeout(Duration::from_millis(10));
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what this is run for")]
-fn say(done: usize, began: Instant, figures: &Figures) {
+fn report(done: usize, began: Instant, figures: &Figures) {
     println!("{done:5} replacements in {:6.1} s: {figures}", began.elapsed().as_secs_f64());
 }
 
-/// What the kernel says of this process, and egui of its textures.
+/// The figures of this process from the kernel, and of textures from egui.
 struct Figures {
     /// Resident memory in MiB.
     resident: f64,
-    /// Of the heap, of files and of everything else that is resident.
+    /// Parts of the resident memory in MiB: heap, files, and shared memory.
     parts: Vec<(String, f64)>,
-    /// Private copies of the remote's library that are mapped.
+    /// Mapped private copies of the remote's library.
     libraries: BTreeSet<String>,
     /// Private copies on the disk.
     copies: Vec<PathBuf>,
     threads: usize,
     descriptors: usize,
     textures: usize,
-    /// Somebody still ends a generation, or keeps one.
+    /// `true` while a thread retires, archives or checks a generation.
     busy: bool,
 }
 
@@ -241,17 +245,18 @@ impl Figures {
     }
 
     fn of(shell: &Headless, remote: &str) -> Self {
-        let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).expect("the kernel tells");
+        let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).expect("/proc can be read");
         let status = read("status");
         let mib = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the kernel tells");
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(key)).expect("the status has this line");
             line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
         };
         let copy = format!("/{remote}-");
         let maps = read("maps");
         let libraries = maps.lines().filter_map(|line| Some(line[line.find(&copy)?..].to_owned())).collect();
         let names: Vec<String> = fs::read_dir("/proc/self/task")
-            .expect("the kernel tells")
+            .expect("/proc can be read")
             .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
             .collect();
         let busy = |name: &String| ["retire:", "keep:", "check:"].iter().any(|task| name.starts_with(task));
@@ -261,7 +266,7 @@ impl Figures {
             libraries,
             copies: copies(shell),
             threads: names.len(),
-            descriptors: fs::read_dir("/proc/self/fd").expect("the kernel tells").count(),
+            descriptors: fs::read_dir("/proc/self/fd").expect("/proc can be read").count(),
             textures: shell.textures(),
             busy: names.iter().any(busy),
         }
@@ -286,7 +291,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Private copies of libraries in the folders of this shell.
+/// Returns the private copies of libraries in the folders of this shell.
 fn copies(shell: &Headless) -> Vec<PathBuf> {
     let installation = shell.federation.config().data_dir.parent().expect("a folder in the installation");
     let folders = fs::read_dir(installation.join("cache/libraries")).into_iter().flatten();

@@ -1,4 +1,4 @@
-//! What crosses between images: callsites, typed values, and who takes them.
+//! The interface between images: callsites, typed values, and the sinks that accept them.
 // `#[sabi_trait]` and `StableAbi` generate unsafe shims and undocumented items; no unsafe code is written here
 // by hand.
 #![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
@@ -11,18 +11,18 @@ use abi_stable::{
     std_types::{RArc, ROption, RSlice, RStr},
 };
 
-/// One participant's access to the provider. `[thread-safe]`
+/// A participant's access to the provider. `[thread-safe]`
 #[sabi_trait]
 pub trait Hub: Send + Sync + Clone {
-    /// Grows when [`sink`](Self::sink) gives another one from now on.
+    /// Returns the epoch, which grows when [`sink`](Self::sink) starts to return another sink.
     fn epoch(&self) -> RArc<AtomicU64>;
 
-    /// Where this participant's events go.
+    /// Returns the sink for this participant's events.
     fn sink(&self) -> SinkArc;
 
-    /// Sends the events of every participant to `output` from now on, in place of whoever had them.
+    /// Sends the events of every participant to `output` from now on, in place of the previous output.
     ///
-    /// False, and nothing else, for a participant that may not ([`Consumer::all`](plugin_api::shared::Consumer)).
+    /// Returns `false` and changes nothing for a participant without [`Consumer::all`](plugin_api::shared::Consumer).
     #[sabi(last_prefix_field)]
     fn attach(&self, output: OutputArc) -> bool;
 }
@@ -30,10 +30,10 @@ pub trait Hub: Send + Sync + Clone {
 /// A shared handle on [`Hub`].
 pub type HubArc = Hub_TO<'static, RArc<()>>;
 
-/// A subscriber that takes the events of participants. `[thread-safe]`
+/// A subscriber that accepts the events of participants. `[thread-safe]`
 #[sabi_trait]
 pub trait Output: Send + Sync + Clone {
-    /// A sink for the events of the participant called `remote`.
+    /// Creates a sink for the events of the participant called `remote`.
     #[sabi(last_prefix_field)]
     fn bind(&self, remote: RStr<'_>) -> SinkArc;
 }
@@ -41,18 +41,18 @@ pub trait Output: Send + Sync + Clone {
 /// A shared handle on [`Output`].
 pub type OutputArc = Output_TO<'static, RArc<()>>;
 
-/// Takes the events of one participant. `[thread-safe]`
+/// The receiver of a participant's events. `[thread-safe]`
 ///
-/// Nothing that is passed in is kept after the call; a panic of the subscriber behind it ends here.
+/// It keeps no argument after the call, and contains panics of the subscriber behind it.
 #[sabi_trait]
 pub trait Sink: Send + Sync + Clone {
-    /// A number for `callsite`; the same one for the same callsite.
+    /// Returns a number for `callsite`: the same number for the same callsite.
     fn register(&self, callsite: Callsite<'_>) -> u64;
 
-    /// Whether an event of this callsite would be taken; asked before any of its values is formatted.
+    /// Returns `true` if an event of this callsite passes the filter; called before any of its values is formatted.
     fn enabled(&self, callsite: u64) -> bool;
 
-    /// An event with its values, inside of `spans` (empty for none).
+    /// Logs an event with its values, inside of `spans` (empty without spans).
     #[sabi(last_prefix_field)]
     fn emit(&self, callsite: u64, spans: RStr<'_>, values: RSlice<'_, Value<'_>>);
 }
@@ -60,17 +60,17 @@ pub trait Sink: Send + Sync + Clone {
 /// A shared handle on [`Sink`].
 pub type SinkArc = Sink_TO<'static, RArc<()>>;
 
-/// A place in a participant's code where events come from.
+/// A place in a participant's code that emits events.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, StableAbi)]
 pub struct Callsite<'a> {
-    /// Name of the event; `tracing` makes one of file and line.
+    /// Name of the event; by default `tracing` makes it of file and line.
     pub name: RStr<'a>,
-    /// What filters know it by; the module's path, unless the author chose another.
+    /// The key for filters: the module's path, unless the author chose another.
     pub target: RStr<'a>,
     /// 1 for error, 2 warn, 3 info, 4 debug, 5 trace.
     pub level: u32,
-    /// File of the source.
+    /// Source file.
     pub file: ROption<RStr<'a>>,
     /// Line in the file.
     pub line: ROption<u32>,
@@ -86,21 +86,21 @@ pub struct Callsite<'a> {
 pub struct Value<'a> {
     /// Place of the field in [`Callsite::fields`].
     pub field: u32,
-    /// How to read the rest.
+    /// The kind, which decides how the rest is read.
     pub kind: ValueKind,
-    /// A number: its low and its high 64 bits, sign-extended, or the bits of a float in the low ones.
+    /// A number: its low and its high 64 bits, sign-extended; a float's bits are the low 64.
     pub bits: [u64; 2],
     /// A text in UTF-8, or bytes.
     pub data: RSlice<'a, u8>,
 }
 
-/// Kind of a [`Value`]. A side that does not know a kind takes the value for text.
+/// Kind of a [`Value`]. A side that does not know a kind reads the value as text.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, StableAbi)]
 pub struct ValueKind(pub u32);
 
 impl ValueKind {
-    /// What the author's `Debug` or `Display` wrote.
+    /// The output of the author's `Debug` or `Display`.
     pub const FORMATTED: Self = Self(0);
     /// A `bool`.
     pub const BOOL: Self = Self(1);
@@ -118,8 +118,8 @@ impl ValueKind {
     pub const STR: Self = Self(7);
     /// Bytes.
     pub const BYTES: Self = Self(8);
-    /// What an error says.
+    /// The text of an error.
     pub const ERROR: Self = Self(9);
-    /// What the cause of the error says that stands before it.
+    /// The text of a cause; it follows its error.
     pub const CAUSE: Self = Self(10);
 }

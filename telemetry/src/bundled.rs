@@ -1,4 +1,4 @@
-//! The implementation that every image carries: who takes the events of all participants.
+//! The implementation that every image carries: the choice of the output for the events of all participants.
 
 use std::{
     env,
@@ -23,7 +23,7 @@ use crate::{
     replay,
 };
 
-/// Leads the events of participants to one output; without one that was attached, to standard error.
+/// The route of participants' events: to the attached output, or without one to standard error.
 #[derive(Clone, Default)]
 pub struct Switch(Arc<Inner>);
 
@@ -39,12 +39,12 @@ impl Default for Inner {
 }
 
 impl Switch {
-    /// A switch that nobody is attached to.
+    /// Creates a switch without an attached output.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Binds the switch, or for an isolated consumer one of its own, for `consumer`.
+    /// Binds the switch for `consumer`, or a fresh switch if the consumer is isolated.
     pub fn bind(&self, consumer: Consumer) -> HubArc {
         let switch = if consumer.isolated { Self::new() } else { self.clone() };
         Hub_TO::from_ptr(RArc::new(Binding { switch, consumer }), TD_Opaque)
@@ -64,7 +64,7 @@ impl Hub for Binding {
 
     fn sink(&self) -> SinkArc {
         let attached = self.switch.0.output.read().unwrap_or_else(PoisonError::into_inner).clone();
-        // The guard is gone before somebody else's code runs.
+        // The lock is released before another image's code runs.
         let output = attached.unwrap_or_else(|| standard_error().clone());
         output.bind(RStr::from_str(&self.consumer.name))
     }
@@ -80,7 +80,7 @@ impl Hub for Binding {
     }
 }
 
-/// This image's own output, filtered by `PULSE_SHELL_LOG` (`TARGET=LEVEL,…`), or else from `info` on.
+/// Returns this image's own output, filtered by `PULSE_SHELL_LOG` (`TARGET=LEVEL,…`), by default from `info` on.
 fn standard_error() -> &'static OutputArc {
     static OUTPUT: OnceLock<OutputArc> = OnceLock::new();
     OUTPUT.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! This crate, as a shared crate.
+//! This crate as a shared crate.
 
 use std::sync::{Once, OnceLock};
 
@@ -11,12 +11,12 @@ use crate::{
     forward::{Forward, Line},
 };
 
-/// This crate, as a shared crate.
+/// This crate as a shared crate.
 #[derive(Debug)]
 pub struct Shared;
 
-/// The line of this image. `tracing` lets go of no global subscriber, so that subscriber stays and its line is
-/// connected and cut.
+/// Returns the line of this image. `tracing` never releases a global subscriber, so the subscriber stays and its
+/// line is connected and cut.
 fn line() -> &'static Line {
     static LINE: OnceLock<Line> = OnceLock::new();
     LINE.get_or_init(Line::default)
@@ -34,14 +34,13 @@ impl SharedCrate for Shared {
         SWITCH.get_or_init(Switch::new).bind(consumer)
     }
 
-    /// Never fails: an event before it is dropped by `tracing` itself, as in any program that has no subscriber
-    /// yet.
+    /// Connects this image to `hub`. It never fails: `tracing` itself drops events before it, as in any program
+    /// without a subscriber.
     fn install(hub: HubArc) -> Result<(), InstallError> {
         static SUBSCRIBER: Once = Once::new();
         line().connect(hub);
         SUBSCRIBER.call_once(|| {
-            // A remote that is linked into a program has that program's subscriber, which sees its events as they
-            // are.
+            // A remote that is linked into a program has that program's subscriber, which sees its events directly.
             if dispatcher::get_default(Dispatch::is::<NoSubscriber>) {
                 let _ = dispatcher::set_global_default(Dispatch::new(Forward::new(line().clone())));
             }
@@ -49,7 +48,7 @@ impl SharedCrate for Shared {
         Ok(())
     }
 
-    /// Nothing to do: the filter is asked for each event.
+    /// Does nothing: each event asks the filter anew.
     fn changed() {}
 
     fn uninstall() {

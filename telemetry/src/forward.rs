@@ -1,9 +1,9 @@
-//! A remote's side: a subscriber that hands events on to whom the provider names.
+//! A remote's side: a subscriber that forwards events to the sink that the provider names.
 //!
-//! Nothing is formatted before the other side has said that it wants the event, and it is asked anew for every
-//! event, so that a filter may change at any time.
-//! `tracing` calls some methods of a subscriber under its own locks; those stay in this image.
-//! No thread is left with a value that has a destructor: a library with such threads cannot be unloaded.
+//! It asks the other side's filter for every event, so the filter may change at any time, and formats an event only
+//! after the filter has accepted it.
+//! `tracing` calls some methods of a subscriber under its own locks; these methods stay in this image.
+//! It leaves no thread with a value that has a destructor: a library with such threads cannot be unloaded.
 
 use std::{
     cell::Cell,
@@ -27,15 +27,15 @@ use crate::{
     limits::MAX_FIELDS,
 };
 
-/// A way to a hub that can be connected and cut. `[thread-safe]`
+/// A connection to a hub that can be made and cut. `[thread-safe]`
 #[derive(Clone, Default)]
 pub(crate) struct Line(Arc<RwLock<Option<Arc<Connection>>>>);
 
 struct Connection {
     hub: HubArc,
     epoch: RArc<AtomicU64>,
-    /// The epoch that `sink` is of.
-    seen: u64,
+    /// The epoch of `sink`.
+    sink_epoch: u64,
     sink: SinkArc,
     numbers: RwLock<HashMap<Identifier, u64>>,
 }
@@ -54,7 +54,7 @@ impl Line {
         let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *slot, connection);
         drop(slot);
-        // Another image's code runs here.
+        // Dropped after the lock: another image's code runs here.
         drop(before);
     }
 
@@ -62,15 +62,15 @@ impl Line {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The connection, to where the hub sends events now.
+    /// Returns the connection, renewed if the hub's sink has changed.
     fn connection(&self) -> Option<Arc<Connection>> {
         let connection = self.get()?;
-        if connection.epoch.load(Ordering::Acquire) == connection.seen {
+        if connection.epoch.load(Ordering::Acquire) == connection.sink_epoch {
             return Some(connection);
         }
         let fresh = Arc::new(Connection::new(connection.hub.clone()));
         let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        // Unless it was cut in the meantime, or connected by somebody else.
+        // Another thread may have cut or renewed it in the meantime.
         if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &connection)) {
             *slot = Some(fresh);
         }
@@ -81,13 +81,13 @@ impl Line {
 impl Connection {
     fn new(hub: HubArc) -> Self {
         let epoch = hub.epoch();
-        // Before the sink: when another output comes in between, the next event notices.
-        let seen = epoch.load(Ordering::Acquire);
+        // Read before the sink: if another output is attached in between, the next event notices.
+        let sink_epoch = epoch.load(Ordering::Acquire);
         let sink = hub.sink();
-        Self { hub, epoch, seen, sink, numbers: RwLock::default() }
+        Self { hub, epoch, sink_epoch, sink, numbers: RwLock::default() }
     }
 
-    /// The sink's number for a callsite.
+    /// Returns the sink's number for a callsite.
     fn number(&self, metadata: &Metadata<'_>) -> u64 {
         let known =
             self.numbers.read().unwrap_or_else(PoisonError::into_inner).get(&metadata.callsite()).copied();
@@ -109,7 +109,7 @@ impl Connection {
     }
 }
 
-/// A level as it crosses.
+/// Returns a level's number at the boundary.
 fn number_of(level: Level) -> u32 {
     match level {
         Level::ERROR => 1,
@@ -120,10 +120,10 @@ fn number_of(level: Level) -> u32 {
     }
 }
 
-/// Calls another image, unless that is what this thread is doing already.
+/// Calls another image, unless this thread is inside such a call already.
 ///
-/// Where host and remote are one program, its subscriber may be this one: what it logs about an event would be an
-/// event again, for ever.
+/// If host and remote are one program, its subscriber may be this one: an event that it logs about an event would be
+/// forwarded again, without end.
 fn call_out<R>(f: impl FnOnce() -> Option<R>) -> Option<R> {
     thread_local! {
         static OUT: Cell<bool> = const { Cell::new(false) };
@@ -131,13 +131,13 @@ fn call_out<R>(f: impl FnOnce() -> Option<R>) -> Option<R> {
     if OUT.replace(true) {
         return None;
     }
-    // Nothing in there panics: what is called catches its own.
+    // `f` does not panic: the called side catches its own panics.
     let result = f();
     OUT.set(false);
     result
 }
 
-/// The subscriber.
+/// The forwarding subscriber of a remote's image.
 pub(crate) struct Forward {
     line: Line,
     spans: Spans,
@@ -155,15 +155,15 @@ impl Subscriber for Forward {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let asked = call_out(|| {
+        let enabled = call_out(|| {
             let connection = self.line.connection()?;
             Some(connection.sink.enabled(connection.number(metadata)))
         });
-        asked.unwrap_or(false)
+        enabled.unwrap_or(false)
     }
 
     fn event(&self, event: &Event<'_>) {
-        // The author's code, which may log in turn.
+        // Outside of `call_out`: this runs the author's code, which may log in turn.
         let record = Record::of(|visit| event.record(visit));
         let spans = self.spans.around(event);
         call_out(|| {

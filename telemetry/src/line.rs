@@ -1,4 +1,4 @@
-//! Writes each event of a log as one line, whatever is in it.
+//! A log format that writes each event as one line, regardless of its content.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ use tracing_subscriber::{
 
 use crate::limits::MAX_LINE;
 
-/// The format of `tracing-subscriber`, in which control characters, line breaks and characters that change the
-/// direction of text are escapes: no event can look like two, or steer a terminal.
+/// The format of `tracing-subscriber`, with control characters, line breaks and characters that change the direction
+/// of text as escapes: no event can look like two, or control a terminal.
 #[derive(Debug)]
 pub struct OneLine(Format<Full, ()>);
 
@@ -72,7 +72,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Returns true for control characters, separators of lines, and marks, embeddings and overrides of direction.
+/// Returns `true` for control characters, line separators, and marks, embeddings and overrides of direction.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -126,7 +126,7 @@ mod tests {
             let line = text.strip_suffix('\n').unwrap_or_default();
             assert!(line.contains(" INFO") && line.contains("telemetry::line::tests: a\\r\\n2026"), "{text}");
             assert!(line.contains("shown=a\\r\\n2026") && line.contains("remote=xa\\r\\n2026"), "{text}");
-            // The colours are the shell's own.
+            // The format itself adds only these two escapes, for the colour.
             let own = line.replacen("\u{1b}[32m", "", 1).replacen("\u{1b}[0m", "", 1);
             assert!(!own.contains(is_deceptive), "{text:?}");
         }

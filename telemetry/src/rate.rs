@@ -1,4 +1,4 @@
-//! Limits how much a remote may log, so that the log of one remote does not bury that of the others.
+//! The rate limit of a remote's log, which keeps one remote from flooding the log of the others.
 
 use std::{
     collections::BTreeMap,
@@ -20,28 +20,28 @@ pub struct Bucket {
 struct State {
     tokens: f64,
     at: Instant,
-    /// The bucket was empty and has not been full since.
+    /// `true` if the bucket was empty and has not been full since.
     overflowing: bool,
-    /// Suppressed events that were not reported yet.
+    /// Number of suppressed events that were not reported yet.
     suppressed: u64,
     reported: Instant,
 }
 
-/// The fate of one event.
+/// The decision on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It passes.
+pub enum RateDecision {
+    /// The event passes.
     Pass,
-    /// It passes, and the number of events that were suppressed before it is to be reported.
+    /// The event passes; report first this number of suppressed events.
     PassAfter(u64),
-    /// It is suppressed, which is to be reported.
+    /// The event is suppressed, as the first; report it.
     Overflow,
-    /// It is suppressed.
+    /// The event is suppressed.
     Suppress,
 }
 
 impl Bucket {
-    /// Makes a full bucket.
+    /// Creates a full bucket.
     pub fn new(burst: u32, per_second: f64) -> Self {
         Self::since(burst, per_second, Instant::now())
     }
@@ -52,24 +52,23 @@ impl Bucket {
         Self { burst, per_second, state: Mutex::new(state) }
     }
 
-    /// Returns the bucket for the log of the remote of this name: the same one for the same name, however often it
-    /// connects.
+    /// Returns the bucket of the remote with this name: the same bucket at each connection.
     pub fn of(remote: &str) -> Arc<Self> {
         static BUCKETS: Mutex<BTreeMap<String, Arc<Bucket>>> = Mutex::new(BTreeMap::new());
         let mut buckets = BUCKETS.lock().unwrap_or_else(PoisonError::into_inner);
         let known = buckets.contains_key(remote) || buckets.len() < MAX_REMOTES;
-        // A provider chooses the names that it binds; those beyond the limit share one bucket.
+        // A provider chooses the names that it binds; names beyond the limit share one bucket.
         let name = if known { remote } else { "" };
         let make = || Arc::new(Self::new(EVENTS, EVENTS_PER_SECOND));
         Arc::clone(buckets.entry(name.to_owned()).or_insert_with(make))
     }
 
-    /// Decides on an event of so many bytes.
-    pub fn take(&self, bytes: usize) -> Verdict {
+    /// Decides on an event of this size.
+    pub fn take(&self, bytes: usize) -> RateDecision {
         self.take_at(bytes, Instant::now())
     }
 
-    fn take_at(&self, bytes: usize, now: Instant) -> Verdict {
+    fn take_at(&self, bytes: usize, now: Instant) -> RateDecision {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(state.at);
         state.at = now;
@@ -80,19 +79,19 @@ impl Bucket {
         if state.tokens < 1.0 {
             state.suppressed += 1;
             if std::mem::replace(&mut state.overflowing, true) {
-                return Verdict::Suppress;
+                return RateDecision::Suppress;
             }
             state.reported = now;
-            return Verdict::Overflow;
+            return RateDecision::Overflow;
         }
-        // A large event may take more than there is, and is paid for later.
+        // A large event may take more tokens than the bucket has; later events wait until they are refilled.
         state.tokens -= 1.0 + (bytes / COST) as f64;
         let due = now.saturating_duration_since(state.reported) >= Duration::from_secs(1);
         if state.suppressed == 0 || !due {
-            return Verdict::Pass;
+            return RateDecision::Pass;
         }
         state.reported = now;
-        Verdict::PassAfter(std::mem::take(&mut state.suppressed))
+        RateDecision::PassAfter(std::mem::take(&mut state.suppressed))
     }
 }
 
@@ -106,24 +105,24 @@ mod tests {
         let bucket = Bucket::since(10, 2.0, start);
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let verdicts: Vec<_> = (0..15).map(|_| bucket.take_at(0, at(0))).collect();
-        assert_eq!(verdicts[..10], [Verdict::Pass; 10]);
-        assert_eq!(verdicts[10..], [&[Verdict::Overflow][..], &[Verdict::Suppress; 4]].concat());
+        assert_eq!(verdicts[..10], [RateDecision::Pass; 10]);
+        assert_eq!(verdicts[10..], [&[RateDecision::Overflow][..], &[RateDecision::Suppress; 4]].concat());
         // The number is reported once a second at most.
-        assert_eq!(bucket.take_at(0, at(600)), Verdict::Pass);
-        assert_eq!(bucket.take_at(0, at(700)), Verdict::Suppress);
-        assert_eq!(bucket.take_at(0, at(1_200)), Verdict::PassAfter(6));
-        // After a rest the next flood is reported again.
+        assert_eq!(bucket.take_at(0, at(600)), RateDecision::Pass);
+        assert_eq!(bucket.take_at(0, at(700)), RateDecision::Suppress);
+        assert_eq!(bucket.take_at(0, at(1_200)), RateDecision::PassAfter(6));
+        // After a pause the next flood is reported again.
         let later: Vec<_> = (0..11).map(|_| bucket.take_at(0, at(60_000))).collect();
-        assert_eq!(later[10], Verdict::Overflow);
+        assert_eq!(later[10], RateDecision::Overflow);
     }
 
     #[test]
     fn large_events_cost_more() {
         let start = Instant::now();
         let bucket = Bucket::since(10, 1.0, start);
-        assert_eq!(bucket.take_at(40 * COST, start), Verdict::Pass);
-        assert_eq!(bucket.take_at(0, start + Duration::from_secs(30)), Verdict::Overflow);
-        assert_eq!(bucket.take_at(0, start + Duration::from_secs(33)), Verdict::PassAfter(1));
+        assert_eq!(bucket.take_at(40 * COST, start), RateDecision::Pass);
+        assert_eq!(bucket.take_at(0, start + Duration::from_secs(30)), RateDecision::Overflow);
+        assert_eq!(bucket.take_at(0, start + Duration::from_secs(33)), RateDecision::PassAfter(1));
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! The other end: events of remotes as events of this image's `tracing`.
+//! The host's side: replays events of remotes as events of this image's `tracing`.
 //!
-//! An event has the remote's own level, target, file, line, module and fields, and two more:
+//! An event has the remote's own level, target, file, line, module and fields, and two more fields:
 //!
 //! - `remote`, the remote's name;
-//! - `spans`, the spans that it happened in, outermost first: `import{file="a"}:decode`. Spans themselves stay in
-//!   the remote.
+//! - `spans`, the spans around it, outermost first: `import{file="a"}:decode`. Spans themselves stay in the remote.
 //!
-//! A field of these names that the remote has itself is renamed: `remote.remote`, `remote.spans`.
+//! A remote's own field of these names is renamed: `remote.remote`, `remote.spans`.
 
 use std::{
     borrow::Cow,
@@ -31,18 +30,18 @@ use self::sites::{Site, Sites};
 use crate::{
     api::{Callsite, Output, Output_TO, OutputArc, Sink, Sink_TO, SinkArc, Value, ValueKind},
     limits::{MAX_CAUSES, MAX_NAME, MAX_SPANS, MAX_VALUE, cut},
-    rate::{Bucket, Verdict},
+    rate::{Bucket, RateDecision},
 };
 
-/// Message for the first event that is suppressed.
+/// Message for the first suppressed event.
 pub const SUPPRESSED: &str = "the remote logs more than 200 events or 200 KiB a second; events beyond that are suppressed until it logs less";
 
-/// An output to this image's subscriber: at every event, the default of the thread or else of the process.
+/// Creates an output to this image's subscriber: at each event the default of the thread, or else of the process.
 pub fn into_default() -> OutputArc {
     output(Target::Default, Sites::of_process())
 }
 
-/// An output to `dispatch`.
+/// Creates an output to `dispatch`.
 pub fn into(dispatch: Dispatch) -> OutputArc {
     output(Target::Given(dispatch), Sites::of_process())
 }
@@ -90,7 +89,7 @@ struct OfRemote {
 
 impl Sink for OfRemote {
     fn register(&self, callsite: Callsite<'_>) -> u64 {
-        // A subscriber is shown new callsites.
+        // Registration shows new callsites to the subscriber, which may panic.
         contained(|| self.replay.sites.number(&self.remote, &callsite)).unwrap_or(u64::MAX)
     }
 
@@ -106,8 +105,8 @@ impl Sink for OfRemote {
         contained(|| {
             let Some(site) = self.replay.sites.get(callsite, &self.remote) else { return };
             self.replay.target.with(|dispatch| {
-                // Asked again, on this side: the answer may have changed, and some subscribers keep it for the
-                // event that follows.
+                // Asks again, on this side: the filter may have changed, and some subscribers remember the answer for
+                // the next event.
                 if site.is_enabled(dispatch) && self.passes(dispatch, &values) {
                     self.dispatch(dispatch, site, spans.as_str(), values.as_slice());
                 }
@@ -117,16 +116,16 @@ impl Sink for OfRemote {
 }
 
 impl OfRemote {
-    /// Returns true for an event within the remote's limit, and reports where events begin to be suppressed, and how
-    /// many were.
+    /// Returns `true` for an event within the remote's limit. Logs the start of a suppression, and afterwards the
+    /// number of suppressed events.
     fn passes(&self, dispatch: &Dispatch, values: &[Value<'_>]) -> bool {
         let bytes = values.iter().map(|value| value.data.len().min(MAX_VALUE)).sum();
-        let verdict = self.bucket.take(bytes);
-        let text = match verdict {
-            Verdict::Pass => return true,
-            Verdict::Suppress => return false,
-            Verdict::PassAfter(suppressed) => format!("{suppressed} events were suppressed"),
-            Verdict::Overflow => SUPPRESSED.to_owned(),
+        let decision = self.bucket.take(bytes);
+        let text = match decision {
+            RateDecision::Pass => return true,
+            RateDecision::Suppress => return false,
+            RateDecision::PassAfter(suppressed) => format!("{suppressed} events were suppressed"),
+            RateDecision::Overflow => SUPPRESSED.to_owned(),
         };
         let fields = ["message", "code"].map(RStr::from_str);
         let site = Callsite {
@@ -152,7 +151,7 @@ impl OfRemote {
                 Value { data: RSlice::from_slice(text.as_bytes()), ..value(0, ValueKind::FORMATTED, "") };
             self.dispatch(dispatch, site, "", &[message, code]);
         }
-        verdict != Verdict::Overflow
+        decision != RateDecision::Overflow
     }
 
     fn dispatch(&self, dispatch: &Dispatch, site: &'static Site, spans: &str, values: &[Value<'_>]) {
@@ -181,13 +180,13 @@ impl OfRemote {
     }
 }
 
-/// What `f` gives, or nothing when it panics: the panic hook has said so, and the event is lost.
+/// Runs `f`, and returns `None` if it panics: the panic hook has reported it, and the event is lost.
 fn contained<R>(f: impl FnOnce() -> R) -> Option<R> {
     // A subscriber that panicked sees the next event as it would without a boundary.
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => Some(result),
         Err(payload) => {
-            // Its destructor may panic in turn.
+            // The payload's destructor may panic in turn.
             #[expect(clippy::mem_forget, reason = "see above")]
             std::mem::forget(payload);
             None
@@ -195,7 +194,7 @@ fn contained<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-/// A value as `tracing` takes it.
+/// A value in the form that `tracing` accepts.
 enum Replayed<'a> {
     Bool(bool),
     I64(i64),
@@ -219,7 +218,7 @@ impl<'a> Replayed<'a> {
         Self::Formatted(field::display(text))
     }
 
-    /// `after` is what follows the value; an error's causes come first there.
+    /// Converts `value`; `after` are the values behind it, which begin with the causes of an error.
     fn with_causes(value: &Value<'a>, after: &[Value<'a>]) -> Self {
         let [low, high] = value.bits;
         let wide = u128::from(high) << 64 | u128::from(low);
@@ -242,16 +241,15 @@ impl<'a> Replayed<'a> {
                 let causes = after.iter().take_while(|next| next.kind == ValueKind::CAUSE).take(MAX_CAUSES);
                 let texts: Vec<_> =
                     std::iter::once(value).chain(causes).map(|v| text(v).into_owned()).collect();
-                let chain = texts
-                    .into_iter()
-                    .rev()
-                    .fold(None, |cause: Option<Box<Told>>, text| Some(Box::new(Told { text, cause })));
+                let chain = texts.into_iter().rev().fold(None, |cause: Option<Box<ErrorText>>, text| {
+                    Some(Box::new(ErrorText { text, cause }))
+                });
                 match chain {
-                    Some(told) => Self::Error(told),
+                    Some(error) => Self::Error(error),
                     None => Self::formatted(Cow::Borrowed("")),
                 }
             }
-            // Text, and what a later version may have.
+            // Text, and kinds of later versions.
             _ => Self::formatted(text(value)),
         }
     }
@@ -291,7 +289,7 @@ impl Display for Replayed<'_> {
     }
 }
 
-/// A text that was cut where it is too long, and mended where it is not UTF-8.
+/// Returns a value's text, cut if it is too long, and with replacement characters if it is not UTF-8.
 fn text<'a>(value: &Value<'a>) -> Cow<'a, str> {
     match String::from_utf8_lossy(value.data.as_slice()) {
         Cow::Borrowed(text) => cut(text, MAX_VALUE),
@@ -299,25 +297,25 @@ fn text<'a>(value: &Value<'a>) -> Cow<'a, str> {
     }
 }
 
-/// An error of a remote: what it and its causes said.
-struct Told {
+/// An error of a remote, as the texts of the error and its causes.
+struct ErrorText {
     text: String,
-    cause: Option<Box<Told>>,
+    cause: Option<Box<ErrorText>>,
 }
 
-impl Display for Told {
+impl Display for ErrorText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl fmt::Debug for Told {
+impl fmt::Debug for ErrorText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl Error for Told {
+impl Error for ErrorText {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
     }
@@ -335,7 +333,7 @@ mod tests {
     };
 
     #[test]
-    fn without_room_for_its_callsite_an_event_is_a_message_of_its_values() {
+    fn event_without_callsite_room_becomes_a_message() {
         let (switch, collect) = (Switch::new(), Collect::default());
         let host = Target::Given(Dispatch::new(registry().with(collect.clone())));
         let no_room = Box::leak(Box::new(Sites::new(0)));
@@ -343,7 +341,7 @@ mod tests {
         let (_, forward) = remote(bound(&switch, "remoteTest", false, false));
         let error: &(dyn Error + 'static) = &fmt::Error;
         with_default(&forward, || tracing::warn!(rows = 3, name = "a", ?collect, error, "imported"));
-        let [taken] = &collect.take()[..] else { panic!("there was one event") };
+        let [taken] = &collect.take()[..] else { panic!("expected one event") };
         assert_eq!(taken.text("message"), format!("imported 3 a {collect:?} {error}"));
         assert_eq!(taken.text("remote"), "remoteTest");
     }

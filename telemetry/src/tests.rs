@@ -1,4 +1,4 @@
-//! Events from the forwarding subscriber over the ABI's types to a collecting one, in one image.
+//! Sends events from the forwarding subscriber through the ABI's types to a collecting subscriber, in one image.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -31,7 +31,7 @@ use crate::{
 
 mod properties;
 
-/// What a subscriber is shown of a value.
+/// A value as a subscriber sees it.
 #[derive(Clone, Debug, PartialEq)]
 enum Seen {
     Bool(bool),
@@ -39,7 +39,7 @@ enum Seen {
     U64(u64),
     I128(i128),
     U128(u128),
-    /// By its bits: some are not equal to themselves.
+    /// The bits of the float, because NaN is not equal to itself.
     F64(u64),
     Str(String),
     Bytes(Vec<u8>),
@@ -48,7 +48,7 @@ enum Seen {
     Debug(String),
 }
 
-/// What a subscriber is shown of an event.
+/// An event as a subscriber sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Taken {
     name: String,
@@ -107,7 +107,7 @@ impl Visit for Taken {
     }
 }
 
-/// Keeps every event that it is shown.
+/// A layer that collects every event.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Collect(Arc<Mutex<Vec<Taken>>>);
 
@@ -143,14 +143,14 @@ pub(crate) fn bound(switch: &Switch, name: &str, all: bool, isolated: bool) -> H
     switch.bind(Consumer { name: name.into(), grants, all, isolated, notify })
 }
 
-/// The subscriber of a remote that uses `hub`.
+/// Creates the line and the subscriber of a remote that uses `hub`.
 pub(crate) fn remote(hub: HubArc) -> (Line, Dispatch) {
     let line = Line::default();
     line.connect(hub);
     (line.clone(), Dispatch::new(Forward::new(line)))
 }
 
-/// Runs `code` as a remote's, for a host whose subscriber has this filter; gives what the host's subscriber saw.
+/// Runs `code` as a remote's, for a host whose subscriber has this filter, and returns the events that arrived there.
 fn through(filter: impl Layer<registry::Registry> + Send + Sync, code: impl FnOnce()) -> Vec<Taken> {
     let (switch, collect) = (Switch::new(), Collect::default());
     let host = Dispatch::new(registry().with(filter).with(collect.clone()));
@@ -164,7 +164,7 @@ fn all() -> Targets {
     Targets::new().with_default(Level::TRACE)
 }
 
-/// Formats itself as a number: how often it was formatted.
+/// A value that counts how often it is formatted, and formats as this number.
 struct Counted<'a>(&'a AtomicUsize);
 
 impl fmt::Debug for Counted<'_> {
@@ -174,7 +174,7 @@ impl fmt::Debug for Counted<'_> {
 }
 
 #[test]
-fn an_event_arrives_with_the_remotes_name_and_all_that_it_had() {
+fn event_arrives_with_its_fields_and_remote_name() {
     let line = line!() + 1;
     let taken = through(all(), || tracing::warn!(rows = 3_u64, ok = true, user = %"Ada", "imported {}", "all"));
     let [taken] = &taken[..] else { panic!("{taken:?}") };
@@ -195,7 +195,7 @@ fn an_event_arrives_with_the_remotes_name_and_all_that_it_had() {
 }
 
 #[test]
-fn what_the_host_does_not_want_is_never_formatted() {
+fn unwanted_events_are_never_formatted() {
     let count = AtomicUsize::new(0);
     let filter = Targets::new().with_target("telemetry", Level::INFO);
     let taken = through(filter, || {
@@ -210,8 +210,8 @@ fn what_the_host_does_not_want_is_never_formatted() {
 }
 
 #[test]
-fn filters_of_the_host_see_target_level_and_the_presence_of_a_remote() {
-    let say = || {
+fn host_filters_see_target_level_and_remote_field() {
+    let log = || {
         tracing::info!(target: "hello", "info");
         tracing::debug!(target: "hello::deep", "debug");
         tracing::trace!(target: "hello", "trace");
@@ -222,18 +222,18 @@ fn filters_of_the_host_see_target_level_and_the_presence_of_a_remote() {
         ("warn,hello=debug", &["info", "debug", "error"][..]),
         ("off,hello::deep=trace", &["debug"]),
         ("hello", &["info", "debug", "trace"]),
-        // By the name of a field. By its value `EnvFilter` filters spans only.
+        // A filter by the name of a field; by a field's value `EnvFilter` filters only spans.
         ("warn,[{remote}]=info", &["info", "other", "error"]),
         ("warn,[{remote=remoteTest}]=info", &["error"]),
     ] {
-        let taken = through(EnvFilter::new(filter), say);
+        let taken = through(EnvFilter::new(filter), log);
         let messages: Vec<_> = taken.iter().map(|t| t.text("message")).collect();
         assert_eq!(messages, expected, "{filter}");
     }
 }
 
 #[test]
-fn a_filter_that_changes_while_running_holds_from_the_next_event_on() {
+fn changed_filter_applies_from_the_next_event() {
     let (filter, handle) = reload::Layer::new(EnvFilter::new("info"));
     let count = AtomicUsize::new(0);
     let taken = through(filter, || {
@@ -249,7 +249,7 @@ fn a_filter_that_changes_while_running_holds_from_the_next_event_on() {
 }
 
 #[test]
-fn the_spans_around_an_event_are_a_field_of_it() {
+fn spans_around_an_event_arrive_as_a_field() {
     let taken = through(all(), || {
         let outer = tracing::info_span!("outer", a = 1, late = tracing::field::Empty);
         let entered = outer.clone().entered();
@@ -298,7 +298,7 @@ fn the_spans_around_an_event_are_a_field_of_it() {
 }
 
 #[test]
-fn a_field_of_a_remote_does_not_pass_for_the_hosts() {
+fn remote_cannot_forge_the_hosts_fields() {
     let taken = through(all(), || tracing::info!(remote = "pulse", spans = 1, "I am the host"));
     assert_eq!((taken[0].text("remote"), taken[0].text("remote.remote")), ("remoteTest", "pulse"));
     assert!(taken[0].has("remote.spans") && !taken[0].has("spans"), "{taken:?}");
@@ -319,7 +319,7 @@ fn long_texts_are_cut_on_both_sides() {
 }
 
 #[test]
-fn a_subscriber_that_panics_loses_the_event_and_nothing_else() {
+fn panicking_subscriber_loses_only_that_event() {
     struct Panics;
     impl<S: Subscriber> Layer<S> for Panics {
         fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -343,7 +343,7 @@ fn a_subscriber_that_panics_loses_the_event_and_nothing_else() {
 }
 
 #[test]
-fn a_subscriber_that_logs_about_an_event_ends_all_the_same() {
+fn subscriber_that_logs_does_not_recurse_forever() {
     struct Chatty(AtomicUsize);
     impl<S: Subscriber> Layer<S> for Chatty {
         fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
@@ -355,7 +355,7 @@ fn a_subscriber_that_logs_about_an_event_ends_all_the_same() {
 }
 
 #[test]
-fn only_who_may_use_everything_is_attached_and_the_last_one_has_the_events() {
+fn only_hosts_attach_and_the_last_output_is_used() {
     let switch = Switch::new();
     let (_, forward) = remote(bound(&switch, "remoteTest", false, false));
     let outputs = [(); 3].map(|()| Collect::default());
@@ -363,34 +363,34 @@ fn only_who_may_use_everything_is_attached_and_the_last_one_has_the_events() {
         outputs.clone().map(|collect| replay::into(Dispatch::new(registry().with(collect))));
     let host = bound(&switch, "host", true, false);
     assert!(!bound(&switch, "remoteTest", false, false).attach(refused));
-    let say = |number: u32| tracing::info!("{number}");
+    let log = |number: u32| tracing::info!("{number}");
     assert!(host.attach(first));
-    with_default(&forward, || say(1));
+    with_default(&forward, || log(1));
     assert!(host.attach(second));
     drop(host);
-    with_default(&forward, || say(2));
+    with_default(&forward, || log(2));
     assert_eq!(outputs.map(|collect| collect.messages()), [vec![], vec!["1".to_owned()], vec!["2".to_owned()]]);
 }
 
 #[test]
-fn a_line_that_was_cut_drops_events_and_can_be_connected_again() {
+fn cut_line_drops_events_and_can_reconnect() {
     let (switch, collect) = (Switch::new(), Collect::default());
     bound(&switch, "host", true, false).attach(replay::into(Dispatch::new(registry().with(collect.clone()))));
     let (line, forward) = remote(bound(&switch, "remoteTest", false, false));
-    let say = |number: u32| with_default(&forward, || tracing::info!("{number}"));
-    say(1);
+    let log = |number: u32| with_default(&forward, || tracing::info!("{number}"));
+    log(1);
     line.cut();
-    say(2);
+    log(2);
     line.connect(bound(&switch, "remoteTest", false, false));
-    say(3);
-    // The host has an output of its own, and this participant none of the others'.
+    log(3);
+    // An isolated participant has a switch of its own, without the host's output.
     line.connect(bound(&switch, "remoteTest", false, true));
-    say(4);
+    log(4);
     assert_eq!(collect.messages(), ["1", "3"]);
 }
 
 #[test]
-fn no_event_is_lost_or_doubled_while_the_output_changes() {
+fn output_change_neither_loses_nor_doubles_events() {
     let switch = Switch::new();
     let collects = [(); 2].map(|()| Collect::default());
     let outputs = collects.clone().map(|collect| replay::into(Dispatch::new(registry().with(collect))));
@@ -413,7 +413,7 @@ fn no_event_is_lost_or_doubled_while_the_output_changes() {
 }
 
 #[test]
-fn an_event_with_too_many_fields_keeps_the_first() {
+fn event_with_too_many_fields_keeps_the_first() {
     let names: Vec<&str> = (0..MAX_FIELDS + 8).map(|i| &*format!("f{i}").leak()).collect();
     let names: &'static [&'static str] = names.leak();
     let metadata = properties::metadata(&"n".repeat(2 * MAX_NAME), "many", Level::INFO, names);
@@ -434,7 +434,7 @@ fn flood_of_a_remote_is_cut_and_does_not_touch_others() {
     let (switch, collect) = (Switch::new(), Collect::default());
     let host = Dispatch::new(registry().with(all()).with(collect.clone()));
     assert!(bound(&switch, "host", true, false).attach(replay::into(host)));
-    // To connect again gives no more.
+    // A new connection does not raise the limit.
     for _ in 0..3 {
         let (_, forward) = remote(bound(&switch, "remoteFlood", false, false));
         with_default(&forward, || (0..5_000).for_each(|i| tracing::error!("{i}")));

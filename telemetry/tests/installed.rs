@@ -1,4 +1,4 @@
-//! The crate as an image has it: one global subscriber, which stays, and providers that come and go.
+//! Tests the crate as an image uses it: one global subscriber, which stays, and changing providers.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -23,7 +23,7 @@ use tracing_subscriber::{
     registry,
 };
 
-/// Keeps the message of every event.
+/// A layer that collects the message of every event.
 #[derive(Clone, Default)]
 struct Messages(Arc<Mutex<Vec<String>>>);
 
@@ -54,7 +54,7 @@ fn consumer(name: &str, all: bool) -> Consumer {
     Consumer { name: name.into(), grants, all, isolated: false, notify }
 }
 
-/// A provider whose host keeps messages from `level` on.
+/// Creates a provider whose host collects messages from `level` on, and returns the remote's binding.
 fn provider(level: LevelFilter) -> (HubArc, Messages) {
     let (switch, messages) = (Switch::new(), Messages::default());
     let host = Dispatch::new(registry().with(messages.clone()).with(level));
@@ -62,7 +62,7 @@ fn provider(level: LevelFilter) -> (HubArc, Messages) {
     (switch.bind(consumer("remoteTest", false)), messages)
 }
 
-/// Counts how often it is formatted, and logs meanwhile.
+/// A value that counts how often it is formatted, and logs while it is.
 struct Logs<'a>(&'a AtomicUsize);
 
 impl fmt::Debug for Logs<'_> {
@@ -73,28 +73,28 @@ impl fmt::Debug for Logs<'_> {
     }
 }
 
-/// Says so when this process is to play a remote that runs alone.
+/// Variable that is set if this process plays a remote that runs alone.
 const ALONE: &str = "TELEMETRY_TEST_ALONE";
 
 #[test]
-fn an_image_is_installed_emptied_and_installed_again() {
+fn image_can_be_installed_again_after_uninstall() {
     if env::var_os(ALONE).is_some() {
         return;
     }
     let formatted = AtomicUsize::new(0);
-    let say = || tracing::info!(value = ?Logs(&formatted), "said");
-    say();
+    let log = || tracing::info!(value = ?Logs(&formatted), "logged");
+    log();
     let (hub, first) = provider(LevelFilter::INFO);
     Shared::install(hub).unwrap();
-    say();
+    log();
     tracing::debug!(value = ?Logs(&formatted), "filtered");
     assert_eq!(
         (first.take(), formatted.load(Ordering::SeqCst)),
-        (vec!["from within".into(), "said".into()], 1)
+        (vec!["from within".into(), "logged".into()], 1)
     );
 
     Shared::uninstall();
-    say();
+    log();
     assert_eq!((first.take().len(), formatted.load(Ordering::SeqCst)), (0, 1));
 
     let (hub, second) = provider(LevelFilter::DEBUG);
@@ -102,7 +102,7 @@ fn an_image_is_installed_emptied_and_installed_again() {
     tracing::debug!("again");
     assert_eq!((first.take().len(), second.take()), (0, vec!["again".to_owned()]));
 
-    // Host and remote are one program, and the only subscriber is the remote's.
+    // If host and remote are one program, the only subscriber is the remote's.
     let switch = Switch::new();
     assert!(switch.bind(consumer("host", true)).attach(replay::into_default()));
     Shared::install(switch.bind(consumer("remoteTest", false))).unwrap();
@@ -111,9 +111,9 @@ fn an_image_is_installed_emptied_and_installed_again() {
 }
 
 #[test]
-fn a_remote_alone_logs_to_standard_error_as_pulse_log_says() {
+fn remote_alone_logs_to_stderr_by_pulse_shell_log() {
     if env::var_os(ALONE).is_some() {
-        // Its own copy, and nobody attached.
+        // The remote's own copy, without an attached host.
         Shared::install(Shared::bundled(consumer("remoteTest", false))).unwrap();
         let _span = tracing::info_span!("import", file = "a").entered();
         tracing::warn!(rows = 3, "careful");
@@ -124,7 +124,7 @@ fn a_remote_alone_logs_to_standard_error_as_pulse_log_says() {
     }
     let alone = |filter: Option<&str>| {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "a_remote_alone_logs_to_standard_error_as_pulse_log_says", "--nocapture"]);
+        command.args(["--exact", "remote_alone_logs_to_stderr_by_pulse_shell_log", "--nocapture"]);
         command.env(ALONE, "1").env_remove("PULSE_SHELL_LOG");
         command.envs(filter.map(|filter| ("PULSE_SHELL_LOG", filter)));
         let output = command.output().unwrap();
@@ -139,8 +139,8 @@ fn a_remote_alone_logs_to_standard_error_as_pulse_log_says() {
     let chosen = r#"DEBUG chosen: chosen detail remote="remoteTest""#;
     let none: Vec<String> = alone(None);
     assert_eq!(none, [careful, knowing]);
-    // The span is not of interest there, and not around the event either.
+    // The filter rejects the span, and the event with the chosen target has no `spans`.
     assert_eq!(alone(Some("error,chosen=debug")), [chosen]);
-    // What this simple filter does not understand leaves the default.
+    // A filter that `Targets` cannot parse leaves the default.
     assert_eq!(alone(Some("[{remote=x}]=trace")), none);
 }

@@ -1,1 +1,1 @@
-//! No code: see `Cargo.toml`.
+//! A package without code; `Cargo.toml` explains its purpose.

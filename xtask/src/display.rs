@@ -1,4 +1,4 @@
-//! A display for the window, on machines that have none.
+//! A display for the window, on machines without one.
 
 use std::env;
 use std::fs::DirBuilder;
@@ -11,16 +11,16 @@ use crate::tools::in_path;
 /// The size of the virtual screen, in pixels, and its depth, in bits.
 const SCREEN: &str = "1440x900x24";
 
-/// Whether a window can be opened as things are. Other systems than Linux always have a display.
+/// Returns `true` if there is a display. Other systems than Linux always have one.
 pub(crate) fn is_there() -> bool {
     let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"].into_iter().any(set)
 }
 
-/// Gives `program` a display, an X server started for it where there is none.
+/// Provides `program` with a display, and starts an X server if there is none.
 ///
-/// Keep the result until the program has ended. Failing is no error: the program says itself
-/// that it has no display, and parts of it need none.
+/// Keep the result until the program has ended. A failure is not an error: the program itself reports a missing
+/// display, and parts of it need none.
 pub(crate) fn provide(program: &mut Command) -> Option<Xvfb> {
     if !cfg!(target_os = "linux") {
         return None;
@@ -31,7 +31,7 @@ pub(crate) fn provide(program: &mut Command) -> Option<Xvfb> {
     }
     if !in_path("Xvfb") {
         eprintln!(
-            "xtask: no display (DISPLAY and WAYLAND_DISPLAY are not set) and no Xvfb to make one.\n\
+            "xtask: no display (DISPLAY and WAYLAND_DISPLAY are not set), and Xvfb is not installed.\n\
              xtask: run this in a desktop session, connect with `ssh -X`, or install Xvfb."
         );
         return None;
@@ -50,8 +50,8 @@ pub(crate) fn provide(program: &mut Command) -> Option<Xvfb> {
     server
 }
 
-/// A value for `XDG_RUNTIME_DIR` where the session has set none, which Mesa complains about on
-/// every start: a folder that only this user can enter.
+/// Returns a value for `XDG_RUNTIME_DIR` if the session has set none, because Mesa then warns on every start: a
+/// folder that only this user can enter.
 pub(crate) fn runtime_dir() -> Option<PathBuf> {
     if !cfg!(target_os = "linux") || env::var_os("XDG_RUNTIME_DIR").is_some() {
         return None;
@@ -64,8 +64,7 @@ pub(crate) fn runtime_dir() -> Option<PathBuf> {
     Some(dir)
 }
 
-/// A running virtual X server. It ends when this value is dropped, and also when this process
-/// dies in any other way.
+/// A running virtual X server. It ends when this value is dropped, and also when this process dies.
 pub(crate) struct Xvfb {
     watcher: Child,
     /// The value for `DISPLAY`.
@@ -73,9 +72,10 @@ pub(crate) struct Xvfb {
 }
 
 impl Xvfb {
-    /// The server is the child of a small shell script that waits for the end of its input, a
-    /// pipe whose other end only this process holds: a signal that ends us, even `SIGKILL`,
-    /// leaves no server behind.
+    /// Starts the server.
+    ///
+    /// It is the child of a small shell script that waits for the end of its input, a pipe whose other end only this
+    /// process holds: even `SIGKILL` leaves no server behind.
     fn start() -> Option<Self> {
         let script = format!(
             "Xvfb -displayfd 3 -screen 0 {SCREEN} -nolisten tcp 3>&1 >/dev/null 2>&1 & \
@@ -83,7 +83,7 @@ impl Xvfb {
         );
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        // Ctrl-C is for the program; the server goes after it, not under it.
+        // Ctrl-C must end only the program; the server ends after it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut shell, 0);
         let mut server = Self { watcher: shell.spawn().ok()?, display: String::new() };
@@ -99,7 +99,7 @@ impl Xvfb {
 impl Drop for Xvfb {
     fn drop(&mut self) {
         drop(self.watcher.stdin.take());
-        // The script cannot fail in a way that leaves something to do.
+        // A failure of the script leaves nothing to clean up.
         let _ = self.watcher.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: libFuzzer on what reads bytes from outside, on the plans made of them, and on what remotes draw.
+//! `cargo xtask fuzz`: libFuzzer on the readers of untrusted bytes, on plans made of them, and on remotes' frames.
 
 use std::env;
 use std::fs;
@@ -9,16 +9,16 @@ use anyhow::{Context, Result, bail};
 use crate::tools::in_path;
 use crate::{in_workspace, root, step};
 
-/// The targets, by name; each has a folder of seeds in the package that it belongs to.
+/// The targets by name; each has a folder of seeds in its package.
 pub(crate) const TARGETS: [&str; 4] = ["frame", "manifest", "plan", "section"];
 
-/// The fuzz packages: workspaces of their own, which no other build compiles.
+/// The fuzz packages: separate workspaces, which no other build compiles.
 pub(crate) const PACKAGES: [&str; 2] = ["negotiation/fuzz", "shell/fuzz"];
 
-/// Fuzzes one target, or each, for so many seconds; a finding is an error, and libFuzzer says where it is kept.
+/// Fuzzes one target or all for `seconds` each; a finding is an error, and libFuzzer prints its path.
 ///
 /// # Errors
-/// Where a nightly compiler, a C++ compiler or `cargo-fuzz` is missing and cannot be installed, or something is found.
+/// If a nightly compiler, a C++ compiler or `cargo-fuzz` is missing and cannot be installed, or there is a finding.
 pub(crate) fn fuzz(seconds: u32, target: Option<&str>) -> Result<()> {
     if !succeeds(nightly(&["rustc", "--version"])) {
         bail!(
@@ -29,7 +29,7 @@ pub(crate) fn fuzz(seconds: u32, target: Option<&str>) -> Result<()> {
         bail!("no C++ compiler, which libFuzzer is built with: `c++` is not in PATH and CXX is not set");
     }
     if !succeeds(nightly(&["cargo", "fuzz", "--version"])) {
-        eprintln!("xtask: cargo-fuzz is not installed; asking cargo for it");
+        eprintln!("xtask: cargo-fuzz is not installed; installing it with cargo");
         let install = &mut nightly(&["cargo", "install", "cargo-fuzz", "--locked"]);
         step("install", install).context("run `cargo install cargo-fuzz --locked` yourself")?;
     }
@@ -38,10 +38,10 @@ pub(crate) fn fuzz(seconds: u32, target: Option<&str>) -> Result<()> {
         let folder = packages
             .find(|folder| folder.join("seeds").join(target).is_dir())
             .with_context(|| format!("no fuzz package has seeds of `{target}`"))?;
-        // What is found to be new goes to the first folder; the second one is only read.
+        // libFuzzer writes new inputs to the first folder, and only reads the second.
         let corpora = ["corpus", "seeds"].map(|kind| folder.join(kind).join(target));
         fs::create_dir_all(&corpora[0]).with_context(|| format!("cannot create {}", corpora[0].display()))?;
-        // There is no unsafe code in it, so a sanitizer would find nothing, slowly.
+        // The targets have no unsafe code, so a sanitizer would only slow them down.
         let mut run = nightly(&["cargo", "fuzz", "run", "--sanitizer", "none", "--fuzz-dir"]);
         run.arg(&folder).arg(target).args(&corpora).args(["--", "-timeout=10", "-print_final_stats=1"]);
         step(target, run.arg(format!("-max_total_time={seconds}")))?;

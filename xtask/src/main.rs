@@ -1,4 +1,4 @@
-//! `cargo xtask`: everything one does with this workspace, on a machine that has only Rust.
+//! `cargo xtask`: every task of this workspace, on a machine that has only Rust.
 //!
 //! Progress and advice go to stderr, so that the output of `run` can be piped.
 
@@ -41,17 +41,17 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Install what the tests need and run all of them
+    /// Install the packages that the tests need, and run all tests
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test -- resolver")]
     Test {
         /// Arguments for the test harness: a name filter, `--nocapture`, ...
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Format, spelling, dependencies, clippy with warnings as errors, docs, then the same tests
+    /// Check format, spelling, dependencies, clippy with warnings as errors, and docs, then run the tests
     ///
-    /// Builds into `CARGO_TARGET_DIR` or, when that is unset, a folder under the user's cache
-    /// directory, so that a fresh clone does not compile the dependencies again.
+    /// Builds into `CARGO_TARGET_DIR` or, if that is unset, a folder in the user's cache directory, so that a fresh
+    /// clone does not compile the dependencies again.
     Ci,
     /// Run the benchmarks in release
     Bench {
@@ -59,42 +59,42 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Replace the analytics remote over and over in one process, and look what stays
+    /// Replace the analytics remote repeatedly in one process, and check for leaks
     #[command(after_help = "Examples:\n  cargo xtask soak\n  cargo xtask soak --count 5000")]
     Soak {
-        /// How often
+        /// Number of replacements
         #[arg(long, value_name = "N", default_value_t = 1000)]
         count: u32,
     },
-    /// Feed damaged manifests, sections, federations and frames to what reads them
+    /// Fuzz the readers of manifests and sections, the planning, and the checks of frames
     ///
-    /// Needs a nightly compiler and a C++ compiler; installs `cargo-fuzz` when it is missing.
+    /// Needs a nightly compiler and a C++ compiler; installs `cargo-fuzz` if it is missing.
     #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz --seconds 600 plan")]
     Fuzz {
-        /// How long each target is fuzzed
+        /// Seconds for each target
         #[arg(long, value_name = "N", default_value_t = 30)]
         seconds: u32,
-        /// Only this one
+        /// Fuzz only this target
         #[arg(value_parser = fuzz::TARGETS)]
         target: Option<String>,
     },
-    /// Look for known vulnerabilities among the dependencies, where the network has the database
+    /// Check the dependencies for known vulnerabilities, if the database can be fetched
     Advisories,
-    /// Write the JSON Schemas in `manifests/schema` again where they are out of date
+    /// Update the JSON Schemas in `manifests/schema` and the golden layout of the contract
     Bless,
 }
 
-// Cargo unites the features of whatever one command selects, so each other selection compiles the toolkit
-// once more. Hence these two, and what the tests build themselves should be selected in the same way.
+// Cargo unites the features of all packages in a selection, so each different selection compiles the toolkit again.
+// So there are only these two, and the tests' own builds should use the same selections.
 
-/// The shell, and the remotes that it is delivered with.
+/// The selection of the shell and the remotes that ship with it.
 const PRODUCT: [&str; 5] = ["--release", "-p", "pulse", "-p", "pulse-analytics"];
 
-/// Everything tested. Not `--all-targets`, which would also run each benchmark once; release, because the
-/// end-to-end tests drive the release binary.
+/// The selection of everything tested. Not `--all-targets`, which would also run each benchmark once; release,
+/// because the end-to-end tests drive the release binary.
 const TESTED: [&str; 6] = ["--release", "--workspace", "--lib", "--bins", "--tests", "--examples"];
 
-/// egui's demo, a workspace of its own: as a remote, and in a window to compare that with.
+/// The build of egui's demo, a separate workspace: as a remote, and in a plain window for comparison.
 const DEMO: [&str; 8] = [
     "build",
     "--release",
@@ -127,15 +127,15 @@ fn main() {
     }))
 }
 
-/// Returns the exit code of `pulse`; on Unix it becomes `pulse` where nothing is left to do after.
+/// Runs `pulse` and returns its exit code; on Unix this process becomes `pulse` if no work remains afterwards.
 fn run(args: &[OsString]) -> Result<i32> {
     const CONFIG: &str = "PULSE_SHELL_CONFIG";
     packages::ensure(Purpose::Run)?;
     let binary = build_shell()?;
     let mut pulse = Command::new(&binary);
-    // Cargo's own variables are no concern of the program.
+    // Removes Cargo's own variables, which do not concern the program.
     in_workspace(&mut pulse).args(args);
-    // It takes no manifest of a working folder by itself. A flag goes before this, as does the user's own variable.
+    // `pulse` reads no manifest from the working folder by itself. A flag and the user's own variable override this.
     if env::var_os(CONFIG).is_none_or(|value| value.is_empty()) {
         pulse.env(CONFIG, root().join("manifests/host.json"));
     }
@@ -156,8 +156,8 @@ fn test(args: &[OsString], variables: &[Variable]) -> Result<()> {
         command.args(selection).envs(runtime.iter().map(|dir| ("XDG_RUNTIME_DIR", dir)));
         command
     };
-    // `cargo test` alone leaves out the libraries that tests load; built here, they are a look at a
-    // fingerprint when a test asks for them.
+    // `cargo test` alone does not build the libraries that tests load; once built here, a test's own build only
+    // checks fingerprints.
     step("build", &mut cargo("build", &TESTED))?;
     step("build demo", self::cargo(&DEMO, variables).arg("--target-dir").arg(target_folder(variables)?))?;
     step("test", cargo("test", &TESTED).arg("--").args(args))?;
@@ -174,7 +174,7 @@ fn ci() -> Result<()> {
     ensure_component("rustfmt", "fmt")?;
     ensure_component("clippy", "clippy")?;
     step("fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
-    // Before anything is compiled: some dependencies need a C compiler.
+    // Before the first compilation, because some dependencies need a C compiler.
     packages::ensure(Purpose::Tests)?;
     step("typos", &mut TYPOS.command(&[])?)?;
     let deny = ["--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
@@ -183,12 +183,12 @@ fn ci() -> Result<()> {
     let clippy = ["clippy", "--locked", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
     step("clippy", &mut cargo(&clippy))?;
     targets::check(&variables)?;
-    // With the examples come the development dependencies and their features, so that what clippy has
-    // compiled serves here too. The binaries are left out where a library of the same name is documented.
+    // The examples bring the development dependencies and their features, so that clippy's builds are reused here.
+    // Binaries are left out if a library of the same name is documented.
     let targets = ["--lib", "--examples", "--bin", "xtask"];
     let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
     step("doc", doc.args(targets).env("RUSTDOCFLAGS", "-D warnings"))?;
-    // Workspaces of their own that no test builds.
+    // Separate workspaces, which no test builds.
     let mut metadata = cargo(&["metadata", "--locked", "--format-version", "1", "--manifest-path", HOT_RELOAD]);
     step("lock files", metadata.stdout(Stdio::null()))?;
     for package in fuzz::PACKAGES {
@@ -201,23 +201,23 @@ fn ci() -> Result<()> {
     Ok(())
 }
 
-/// What replacing a remote is compared with.
+/// The program that the benchmark of replacements compares with.
 const HOT_RELOAD: &str = "plugins/analytics/benches/hot-reload/Cargo.toml";
 
 fn bench(args: &[OsString]) -> Result<()> {
     packages::ensure(Purpose::Tests)?;
-    // The libraries that are loaded, beside the programs that load them.
+    // Builds the libraries into the folder of the programs that load them.
     step("build", cargo(&["build"], &[]).args(TESTED))?;
     let hot_reload = build_hot_reload()?;
-    // Only the bench targets: libtest, which the others run under, would run every test.
+    // Only the bench targets: the others run under libtest, which would run every test.
     let mut bench = cargo(&["bench", "--workspace", "--bench", "*", "--"], &[]);
     step("bench", bench.env("PULSE_HOT_RELOAD", hot_reload).args(args))
 }
 
-/// Builds [`HOT_RELOAD`]; returns the folder that it is in.
+/// Builds [`HOT_RELOAD`], and returns the folder of its binaries.
 ///
-/// In a target folder of its own, below this one: it depends on the analytics remote with other features, and cargo
-/// gives a library that is also a dynamic one the same file name whatever its features are.
+/// It has a separate target folder below this one: it depends on the analytics remote with other features, and the
+/// file name of a dynamic library does not depend on its features.
 fn build_hot_reload() -> Result<PathBuf> {
     let target = target_folder(&[])?.join("hot-reload");
     let mut build = cargo(&["build", "--release", "--locked", "--target-dir"], &[]);
@@ -226,7 +226,7 @@ fn build_hot_reload() -> Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-/// Where cargo builds this workspace.
+/// Returns the folder into which cargo builds this workspace.
 fn target_folder(variables: &[Variable]) -> Result<PathBuf> {
     let mut metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"], variables);
     let output = metadata.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
@@ -235,15 +235,15 @@ fn target_folder(variables: &[Variable]) -> Result<PathBuf> {
     Ok(PathBuf::from(target))
 }
 
-/// The tests build the libraries themselves.
+/// Runs the soak test, which builds the libraries itself.
 fn soak(count: u32) -> Result<()> {
     packages::ensure(Purpose::Tests)?;
     let mut soak = cargo(&["test", "--release", "--workspace", "--test", "soak", "--", "--nocapture"], &[]);
     step("soak", soak.env("PULSE_SOAK", count.to_string()))
 }
 
-/// The tests that compare the schemas with the manifest types, and the contract's layout with what is written
-/// down, write when told to, so that this crate need not compile those types.
+/// Updates the schemas and the golden layout of the contract. The tests that compare them write them on request, so
+/// this crate need not compile the types.
 fn bless() -> Result<()> {
     let goldens =
         [["negotiation", "--lib", "schema_files_are_current"], ["plugin-api", "--test", "abi_layout"]];
@@ -254,7 +254,7 @@ fn bless() -> Result<()> {
     Ok(())
 }
 
-/// Builds the shell and the remotes; returns the path of `pulse`, wherever cargo put it.
+/// Builds the shell and the remotes, and returns the path of `pulse`.
 fn build_shell() -> Result<PathBuf> {
     let mut build = cargo(&["build", "--message-format=json-render-diagnostics"], &[]);
     let mut child = build.args(PRODUCT).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
@@ -266,12 +266,12 @@ fn build_shell() -> Result<PathBuf> {
         }
     }
     if !child.wait()?.success() {
-        bail!("the build failed; cargo says why above");
+        bail!("the build failed; see cargo's errors above");
     }
     binary.context("cargo built no binary named pulse")
 }
 
-/// Runs one step to its end, naming it and its duration.
+/// Runs a step to its end, and prints its name and duration.
 fn step(name: &str, command: &mut Command) -> Result<()> {
     eprintln!("xtask: {name} ...");
     let began = Instant::now();
@@ -292,9 +292,8 @@ fn cargo(args: &[&str], variables: &[Variable]) -> Command {
     command
 }
 
-/// Sets the directory, and takes out what cargo tells a program about its package: build scripts
-/// such as `ring`'s watch those variables and would run again whenever `cargo xtask` and plain
-/// `cargo` take turns.
+/// Sets the directory, and removes cargo's variables about the package: build scripts such as `ring`'s watch them,
+/// and would run again after every change between `cargo xtask` and plain `cargo`.
 fn in_workspace(command: &mut Command) -> &mut Command {
     for (key, _) in env::vars_os() {
         let name = key.to_string_lossy();
@@ -311,9 +310,9 @@ fn root() -> PathBuf {
     package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
-/// `pulse` in the user's cache directory.
+/// Returns the folder `pulse` in the user's cache directory.
 fn cache_dir() -> Result<PathBuf> {
-    let strategy = etcetera::choose_base_strategy().context("cannot tell the home directory; set HOME")?;
+    let strategy = etcetera::choose_base_strategy().context("cannot find the home directory; set HOME")?;
     Ok(strategy.cache_dir().join("pulse"))
 }
 
@@ -325,15 +324,15 @@ fn ensure_component(component: &str, tool: &str) -> Result<()> {
     if works() {
         return Ok(());
     }
-    eprintln!("xtask: {component} is not installed; asking rustup for it");
+    eprintln!("xtask: {component} is not installed; installing it with rustup");
     let added = Command::new("rustup").args(["component", "add", component]).status();
     if added.is_ok_and(|status| status.success()) && works() {
         return Ok(());
     }
-    bail!("`cargo {tool}` is missing and rustup did not add it: install {component} for this toolchain");
+    bail!("`cargo {tool}` is missing, and rustup could not add it; install {component} for this toolchain");
 }
 
-/// Signals and the exit code then reach and leave `pulse` with nothing in between.
+/// Replaces this process by `command`, so that signals and the exit code pass directly.
 #[cfg(unix)]
 fn replace_process(command: &mut Command) -> Result<()> {
     use std::os::unix::process::CommandExt;
@@ -347,7 +346,7 @@ fn replace_process(_: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A death by signal becomes 128 + the signal, as shells have it.
+/// Returns the exit code; for a death by signal 128 + the signal, as shells do.
 fn exit_code(status: ExitStatus) -> i32 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {

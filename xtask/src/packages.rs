@@ -1,4 +1,4 @@
-//! System packages: what the window and the tests need beside Rust.
+//! System packages that the window and the tests need in addition to Rust.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -8,19 +8,19 @@ use anyhow::{Result, bail};
 use crate::display;
 use crate::tools::in_path;
 
-/// What the packages are for.
+/// The purpose of the packages.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Purpose {
-    /// Opening the window, on the display that is there or a virtual one.
+    /// Opening the window, on an existing display or a virtual one.
     Run,
-    /// Tests and benchmarks, which always use virtual displays of their own.
+    /// Tests and benchmarks, which always use their own virtual displays.
     Tests,
 }
 
-/// Installs what is missing where it may (apt, as root), and says elsewhere what to install.
+/// Installs missing packages with apt as root, and otherwise prints which packages to install.
 ///
 /// # Errors
-/// Only where going on is pointless: no virtual display for the tests, no C compiler.
+/// Only if nothing can work: no virtual display for the tests, or no C compiler.
 pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(());
@@ -42,7 +42,7 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     if !missing.is_empty() {
         let may_install = manager == Manager::Apt && output("id", &["-u"]).trim() == "0";
         if !(may_install && apt_install(&missing)) {
-            eprintln!("xtask: going on, though system packages are missing.");
+            eprintln!("xtask: continuing without some system packages.");
             eprintln!("xtask: {}", manager.advice(&missing));
         }
     }
@@ -61,13 +61,13 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     Ok(())
 }
 
-/// One thing to install: its names for apt, dnf and pacman, and the library or program to look
-/// for where dpkg cannot be asked (none where the window comes up without).
+/// A package: its names for apt, dnf and pacman, and the library or program that proves it on systems without dpkg
+/// (empty if the window opens without it).
 type Need = (&'static str, &'static str, &'static str, &'static str);
 
 const XVFB: Need = ("xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb", "Xvfb");
 
-/// What a screen reader talks to programs with: a test is one.
+/// The bus between screen readers and programs; a test acts as a screen reader.
 const BUS: [Need; 2] = [
     ("dbus-daemon", "dbus-daemon", "dbus", "dbus-daemon"),
     ("at-spi2-core", "at-spi2-core", "at-spi2-core", ""),
@@ -76,8 +76,8 @@ const BUS: [Need; 2] = [
 /// `rusqlite` and `ring` compile C.
 const COMPILER: [Need; 2] = [("gcc", "gcc", "gcc", "cc"), ("libc6-dev", "glibc-devel", "glibc", "")];
 
-/// All of it is opened at run time by winit and wgpu, so a missing one is no linker error but a
-/// window that does not come up. The Vulkan drivers include one that renders on the CPU.
+/// Libraries that winit and wgpu open at run time: a missing one causes no linker error, but the window does not
+/// open. The Vulkan drivers include one that renders on the CPU.
 const WINDOW: [Need; 11] = [
     ("mesa-vulkan-drivers", "mesa-vulkan-drivers", "vulkan-swrast", ""),
     ("libvulkan1", "vulkan-loader", "vulkan-icd-loader", "libvulkan.so.1"),
@@ -92,7 +92,7 @@ const WINDOW: [Need; 11] = [
     ("fonts-dejavu-core", "dejavu-sans-fonts", "ttf-dejavu", ""),
 ];
 
-/// With what the shell's own fonts lack: Han, kana, emoji.
+/// Fonts with the characters that the shell's own fonts lack: Han, kana, emoji.
 const SCRIPTS: [Need; 2] = [
     ("fonts-droid-fallback", "google-droid-sans-fonts", "ttf-droid", ""),
     ("fonts-noto-color-emoji", "google-noto-color-emoji-fonts", "noto-fonts-emoji", ""),
@@ -121,7 +121,7 @@ impl Manager {
         let missing: &dyn Fn(&Need) -> bool = if self == Self::Apt {
             let mut query = vec!["-W", "-f", "${Package} ${db:Status-Status}\n"];
             query.extend(wanted.iter().map(|need| need.0));
-            // Names that dpkg does not know are an error of the query, the others are still listed.
+            // Names unknown to dpkg make the query fail; it lists the others anyway.
             list = output("dpkg-query", &query);
             &|need| !is_installed(&list, need.0)
         } else {
@@ -132,7 +132,7 @@ impl Manager {
         wanted.iter().copied().filter(missing).collect()
     }
 
-    /// One line that can be followed by copying from it.
+    /// Returns one line of advice, with a command to copy.
     fn advice(self, needs: &[Need]) -> String {
         let (intro, name): (_, fn(&Need) -> &'static str) = match self {
             Self::Apt => ("run `sudo apt-get install --no-install-recommends ", |need| need.0),
@@ -155,7 +155,7 @@ fn apt_install(needs: &[Need]) -> bool {
         apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
         apt.status().is_ok_and(|status| status.success())
     };
-    // A failed update need not matter: the lists at hand may do.
+    // A failed update may not matter: the existing lists may be sufficient.
     apt(&["update"]);
     apt(&[&["install", "-y", "--no-install-recommends"], &names[..]].concat())
 }
@@ -164,7 +164,7 @@ fn is_installed(dpkg_list: &str, package: &str) -> bool {
     dpkg_list.lines().any(|line| line.split_once(' ') == Some((package, "installed")))
 }
 
-/// What a command prints, empty when it cannot be run.
+/// Returns the output of a command, empty if it cannot be run.
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
@@ -175,14 +175,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_removed_package_is_missing() {
+    fn removed_package_is_missing() {
         let list = "libegl1 installed\nlibgl1 config-files\nlibxi6-dev installed\n";
         assert!(is_installed(list, "libegl1"));
         assert!(["libgl1", "libxi6", "xvfb"].iter().all(|name| !is_installed(list, name)));
     }
 
     #[test]
-    fn advice_is_in_the_words_of_the_package_manager() {
+    fn advice_uses_the_package_managers_names() {
         let check = |manager: Manager, expected| {
             assert_eq!(manager.advice(&[XVFB, WINDOW[3], WINDOW[4]]), expected);
         };

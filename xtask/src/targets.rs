@@ -1,4 +1,4 @@
-//! Checks for systems that CI does not run on: the crates that authors build everywhere.
+//! Checks the crates that authors use, for systems that CI does not run on.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ const TARGETS: [&str; 2] = ["aarch64-apple-darwin", "x86_64-pc-windows-gnu"];
 pub(crate) fn check(variables: &[Variable]) -> Result<()> {
     for target in TARGETS {
         if !has_std(target)? {
-            eprintln!("xtask: skipped: check for {target}, whose standard library `rustup target add` brings");
+            eprintln!("xtask: skipped: check for {target}; install it with `rustup target add {target}`");
             continue;
         }
         let mut check =

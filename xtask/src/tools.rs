@@ -1,4 +1,4 @@
-//! Programs of the package registry that check this workspace: built once, into the user's cache folder.
+//! Programs from the package registry that check this workspace: built once, into the user's cache folder.
 
 use std::env::{self, consts::EXE_SUFFIX};
 use std::path::Path;
@@ -8,16 +8,16 @@ use anyhow::{Context, Result};
 
 use crate::{cache_dir, cargo, in_workspace, step};
 
-/// Licences, bans, sources and advisories, by `deny.toml`.
+/// The check of licences, bans, sources and advisories, by `deny.toml`.
 pub(crate) const DENY: Tool = Tool { package: "cargo-deny", program: "cargo-deny", version: "0.20.2" };
 
-/// Unused dependencies; `[package.metadata.cargo-machete]` names those that it does not see.
+/// The check for unused dependencies; `[package.metadata.cargo-machete]` names the dependencies that it cannot see.
 pub(crate) const MACHETE: Tool = Tool { package: "cargo-machete", program: "cargo-machete", version: "0.9.2" };
 
-/// Spelling, by `_typos.toml`.
+/// The spell checker, configured by `_typos.toml`.
 pub(crate) const TYPOS: Tool = Tool { package: "typos-cli", program: "typos", version: "1.52.0" };
 
-/// How tools are built: they run for seconds, so an optimised build costs more than it saves.
+/// The profile for tools: they run for seconds, so an optimised build costs more than it saves.
 const PROFILE: [(&str, &str); 4] = [
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
@@ -33,7 +33,7 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// Returns a command that runs the tool on the workspace, after installing the tool where it is missing.
+    /// Returns a command that runs the tool on the workspace; installs the tool first if it is missing.
     ///
     /// # Errors
     /// If the tool is missing and cannot be built.
@@ -53,23 +53,23 @@ impl Tool {
         // Built in a folder that cargo removes: nothing else here uses these dependencies.
         install.arg("--root").arg(folder).env_remove("CARGO_TARGET_DIR").envs(PROFILE);
         step(&format!("install {}", self.package), &mut install)
-            .with_context(|| format!("{} is missing; it is built from the package registry", self.package))
+            .with_context(|| format!("cannot build {} from the package registry", self.package))
     }
 }
 
-/// Looks for known vulnerabilities among the dependencies; without a way to the database, only reports that.
+/// Checks the dependencies for known vulnerabilities; reports a skip if the database cannot be fetched.
 ///
 /// # Errors
 /// If the tool cannot be built, or a dependency has an advisory.
 pub(crate) fn advisories() -> Result<()> {
     if step("fetch advisories", &mut DENY.command(&["fetch", "db"])?).is_err() {
-        eprintln!("xtask: skipped: the database of advisories cannot be fetched from here.");
+        eprintln!("xtask: skipped: cannot fetch the database of advisories.");
         return Ok(());
     }
     step("advisories", &mut DENY.command(&["--locked", "check", "advisories"])?)
 }
 
-/// Returns true if a program of this name can be started.
+/// Returns `true` if a program of this name is in `PATH`.
 pub(crate) fn in_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|dir| dir.join(program).is_file())

@@ -1,4 +1,4 @@
-//! What holds whatever the bytes are: the bodies of the fuzz targets, which the tests run on the seeds.
+//! Bodies of the fuzz targets: properties of any input, which the tests also check on the seeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use negotiation::model::{self, Assigned, Member, World};
 use negotiation::resolver::{
-    Assignment, Explanation, KeyView, Live, Participant, Plan, Providers, Request, Slot, resolve,
+    Assignment, Explanation, KeyView, Live, Participant, Plan, PlanRequest, Providers, ShareKey, resolve,
 };
 
-/// A manifest is read back as it was written, and an error says where in the text it is.
+/// Checks that a manifest is read back as written, and that an error has a place inside the text.
 pub fn manifest(bytes: &[u8]) {
     read_back(bytes, RemoteManifest::from_slice);
     read_back(bytes, HostManifest::from_slice);
@@ -27,12 +27,12 @@ fn read_back<T: Serialize + PartialEq + Debug>(bytes: &[u8], read: fn(&[u8]) -> 
             assert_eq!(read(&written).expect("a manifest that was written is one"), manifest);
         }
         Err(error) => {
-            let said = error.to_string();
-            assert!(!said.is_empty() && !said.contains(char::is_control), "{said:?}");
+            let message = error.to_string();
+            assert!(!message.is_empty() && !message.contains(char::is_control), "{message:?}");
             let text = String::from_utf8_lossy(bytes);
             if let (Some(line), Some(column)) = (error.line(), error.column()) {
                 let line = text.split('\n').nth(line - 1).expect("the line is one of the text's");
-                assert!((1..=line.chars().count() + 1).contains(&column), "{said}");
+                assert!((1..=line.chars().count() + 1).contains(&column), "{message}");
             }
             assert_eq!(
                 error.pointer().is_some(),
@@ -42,7 +42,7 @@ fn read_back<T: Serialize + PartialEq + Debug>(bytes: &[u8], read: fn(&[u8]) -> 
     }
 }
 
-/// A section is read back as it was framed, and its text is a manifest or not.
+/// Checks that a section is read back as framed, and checks its text as a manifest.
 pub fn section(bytes: &[u8]) {
     let Ok((revision, text)) = embed::parse(bytes) else { return };
     let mut framed = embed::MAGIC.to_vec();
@@ -54,7 +54,7 @@ pub fn section(bytes: &[u8]) {
     manifest(text.as_bytes());
 }
 
-/// Whatever a federation is made of, its plan holds together and is the one that the rules give.
+/// Checks that the plan of any federation is consistent and equals that of the model.
 pub fn plan(bytes: &[u8]) {
     let world = Choices(bytes).world();
     let mut members = participants(&world);
@@ -69,7 +69,11 @@ pub fn plan(bytes: &[u8]) {
     assert!(plan.assignments().is_sorted_by(|a, b| a.slot() < b.slot()), "assigned twice");
     for member in &world.members[1..] {
         let refused = plan.is_refused(&member.name);
-        assert!(refused != admitted.contains(&&*member.name), "`{}` is neither in nor out", member.name);
+        assert!(
+            refused != admitted.contains(&&*member.name),
+            "`{}` is both admitted and refused, or neither",
+            member.name
+        );
         let assigned = plan.assignments_of(&member.name).len();
         assert!(member.name == plan.host() || assigned == if refused { 0 } else { member.shared.len() });
     }
@@ -85,7 +89,7 @@ pub fn plan(bytes: &[u8]) {
     }
 }
 
-/// The host and the remotes, read from the text of their manifests.
+/// Returns the host and the remotes, read from the text of their manifests.
 fn participants(world: &World) -> Vec<Participant> {
     let host = json!({ "manifestVersion": 1, "name": HOST, "shared": world.members[0].shared }).to_string();
     let host = Participant::host(&HostManifest::from_json(&host).expect("a host's manifest"));
@@ -103,16 +107,16 @@ fn participants(world: &World) -> Vec<Participant> {
 fn planned(world: &World, members: &[Participant]) -> Plan {
     let mut live = Live::new();
     for ((consumer, scope, key), (provider, version)) in &world.live {
-        live.bind(Slot::new(consumer, scope, key), provider, version.clone());
+        live.bind(ShareKey::new(consumer, scope, key), provider, version.clone());
     }
-    let excluded = world.excluded.iter().map(|(name, scope, key)| Slot::new(name, scope, key)).collect();
-    let request = Request::new(&members[0], &members[1..], world.strategy);
+    let excluded = world.excluded.iter().map(|(name, scope, key)| ShareKey::new(name, scope, key)).collect();
+    let request = PlanRequest::new(&members[0], &members[1..], world.strategy);
     let host = json!({ "manifestVersion": 1, "name": HOST, "providers": world.providers }).to_string();
     let providers = Providers::of(&HostManifest::from_json(&host).expect("a host's manifest"), &[]);
-    resolve(&Request { live: &live, excluded: &excluded, providers: &providers, ..request })
+    resolve(&PlanRequest { live: &live, excluded: &excluded, providers: &providers, ..request })
 }
 
-/// Everything that a plan says, each reason for each candidate included.
+/// Returns the complete content of a plan, including the reason for each candidate.
 fn everything(plan: &Plan) -> impl PartialEq + Debug + use<> {
     let why = |key: KeyView| {
         let demands = key.demands.iter();
@@ -174,7 +178,7 @@ const RANGES: [&str; 18] = [
     "~0",
 ];
 
-/// Bytes as choices; when they end, the first of everything is chosen.
+/// Bytes as a source of choices; after their end, every choice is the first option.
 struct Choices<'a>(&'a [u8]);
 
 impl Choices<'_> {
@@ -201,7 +205,7 @@ impl Choices<'_> {
         let host = self.member(HOST.to_owned());
         let mut members = vec![Member { loaded: true, ..host }];
         for _ in 0..self.below(8) {
-            // Most names are taken once; the host's, and one that is taken already, are possible.
+            // Most names are unique; the host's name and duplicates are possible.
             let name = NAMES[members.len() - 1].to_owned();
             let name = if self.below(16) == 1 { self.one_of(&NAMES[..8]) } else { name };
             members.push(self.member(name));

@@ -1,27 +1,27 @@
-//! What can be wrong with a manifest, and where.
+//! Errors of manifests, with their places.
 
 use std::fmt;
 
 use super::MANIFEST_VERSION;
 
-/// A manifest that cannot be used; the message is one sentence, [`summary`](Self::summary) and
-/// [`advice`](Self::advice) are its parts.
+/// A manifest that cannot be used. The message is one sentence; [`summary`](Self::summary) and
+/// [`advice`](Self::advice) return its parts.
 ///
-/// The path of the file is the caller's to add: the text may come from a library's section.
+/// The caller adds the path of the file, because the text may come from a library's section.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// The text is larger than any manifest.
+    /// The text exceeds the largest manifest that is read.
     #[error("the manifest has {bytes} bytes and at most {limit} are read: check that this is the right file")]
     TooLarge {
-        /// Size of the text.
+        /// Size of the text, in bytes.
         bytes: usize,
-        /// Size of the largest manifest that is read.
+        /// Size of the largest manifest that is read, in bytes.
         limit: usize,
     },
-    /// The text is not JSON at all.
+    /// The text is not JSON.
     #[error("the manifest is not JSON: {problem}; correct it there (line {line}, column {column})")]
     NotJson {
-        /// What the parser expected.
+        /// The parser's message.
         problem: String,
         /// Line of the problem, from 1.
         line: usize,
@@ -36,23 +36,23 @@ pub enum ManifestError {
     Version {
         /// The version that the manifest states.
         found: String,
-        /// Where it states it.
+        /// The place of that number.
         place: Place,
     },
     /// The JSON is not a manifest: an unknown, repeated or missing key, or a value that is wrong.
     #[error("{problem}{} ({place})", hint.as_ref().map_or("; correct it there".to_owned(), |hint| format!(": {hint}")))]
     Invalid {
-        /// What is wrong.
+        /// The problem.
         problem: String,
-        /// What to write instead, where that is known.
+        /// The correction, if known.
         hint: Option<String>,
-        /// Where it is wrong.
+        /// The place of the problem.
         place: Place,
     },
 }
 
 impl ManifestError {
-    /// The stable, kebab-case name of this kind of problem.
+    /// Returns the stable, kebab-case name of this kind of problem.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "manifest-too-large",
@@ -62,7 +62,7 @@ impl ManifestError {
         }
     }
 
-    /// Returns what is wrong, and where.
+    /// Returns the problem and its place.
     pub fn summary(&self) -> String {
         match self {
             Self::TooLarge { bytes, limit } => {
@@ -78,7 +78,7 @@ impl ManifestError {
         }
     }
 
-    /// Returns what to do.
+    /// Returns the advice.
     pub fn advice(&self) -> String {
         match self {
             Self::TooLarge { .. } => "check that this is the right file".to_owned(),
@@ -88,12 +88,12 @@ impl ManifestError {
         }
     }
 
-    /// JSON pointer (RFC 6901) to the value or key concerned; none when the text has no structure.
+    /// Returns the JSON pointer (RFC 6901) to the value or key concerned; `None` if the text has no structure.
     pub fn pointer(&self) -> Option<&str> {
         self.place().map(|place| place.pointer.as_str())
     }
 
-    /// Line of the problem, from 1; none when the text was not looked at.
+    /// Returns the line of the problem, from 1; `None` if the text was not parsed.
     pub fn line(&self) -> Option<usize> {
         match self {
             Self::NotJson { line, .. } => Some(*line),
@@ -101,7 +101,7 @@ impl ManifestError {
         }
     }
 
-    /// Column of the problem in characters, from 1; none when the text was not looked at.
+    /// Returns the column of the problem in characters, from 1; `None` if the text was not parsed.
     pub fn column(&self) -> Option<usize> {
         match self {
             Self::NotJson { column, .. } => Some(*column),
@@ -109,7 +109,7 @@ impl ManifestError {
         }
     }
 
-    /// What to write instead, where that is known.
+    /// Returns the correction, if known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Invalid { hint, .. } => hint.clone(),

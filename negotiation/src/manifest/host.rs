@@ -12,55 +12,55 @@ use super::MANIFEST_VERSION;
 use super::error::ManifestError;
 use super::json::Json;
 use super::names::{self, MAX_LOCATION};
-use super::read::{self, Cursor, Fault, Object};
+use super::read::{self, Cursor, ManifestFault, Object};
 use super::remote::{AtomAccess, FILE_NAME_PATTERN, decode_atoms};
-use super::shared::{Shared, is_false, is_true, yes};
+use super::shared::{ShareDecl, is_false, is_true, yes};
 
-/// What a host says: which remotes it loads from where, what it shares, and who signs people in.
+/// The manifest of a host: the remotes with their locations, the crates that it shares, and the sign-in provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostManifest {
-    /// Where the schema of this file is, for editors.
+    /// Path or URL of this file's JSON schema, for editors.
     #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// The version of the manifest's own format.
+    /// The version of the manifest format.
     #[schemars(extend("const" = MANIFEST_VERSION))]
     pub manifest_version: u32,
-    /// The name of the host among the participants.
+    /// The name of the host as a participant.
     #[schemars(length(min = 1, max = 64), regex(pattern = FILE_NAME_PATTERN))]
     pub name: String,
-    /// How the provider of a shared crate is chosen.
+    /// The strategy that chooses the provider of a shared crate.
     #[serde(default)]
     pub share_strategy: ShareStrategy,
     /// The remotes by alias, each as "name@location".
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<String, RemoteRef>,
-    /// The crates that the host offers or needs, by crate name.
+    /// The shared crates that the host offers or requires, by crate name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub shared: BTreeMap<String, Shared>,
-    /// Who says which user is signed in; absent, the user's own settings or the local profile.
+    pub shared: BTreeMap<String, ShareDecl>,
+    /// The provider of the signed-in user; absent, the user's own settings or the local profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthConfig>,
-    /// Whether a new library is tried out in a process of its own before it enters the host's.
+    /// Set if a new library is tried in a separate process before the host loads it.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub preflight: bool,
-    /// The atoms that each remote may use, by remote and atom; absent, the shell decides.
+    /// The access to atoms that each remote is granted, by remote and atom; absent, the shell decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grants: Option<BTreeMap<String, BTreeMap<String, AtomAccess>>>,
-    /// The participants whose copies of a crate others may be given, by crate name; absent, everybody's, but of the
-    /// crates that carry the host's own state only the host's.
+    /// The participants that may provide a crate to others, by crate name; absent, every participant, but only the
+    /// host for crates that carry its own state.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub providers: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// How the provider of a shared crate is chosen.
+/// The strategy that chooses the provider of a shared crate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShareStrategy {
-    /// The highest compatible version, whoever has it.
+    /// Chooses the highest compatible version, from any participant.
     #[default]
     VersionFirst,
-    /// A version of a participant that is loaded already, where it satisfies.
+    /// Chooses a version of a participant that is already loaded, if that satisfies the demands.
     LoadedFirst,
 }
 
@@ -68,7 +68,7 @@ impl ShareStrategy {
     const WORDS: [(&'static str, Self); 2] =
         [("version-first", Self::VersionFirst), ("loaded-first", Self::LoadedFirst)];
 
-    /// The word for it in a manifest.
+    /// Returns the word for it in a manifest.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::VersionFirst => "version-first",
@@ -77,12 +77,12 @@ impl ShareStrategy {
     }
 }
 
-/// Which remote to load and from where; `"name@location"` in JSON.
+/// The name and the location of a remote; `"name@location"` in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RemoteRef {
     /// The name in the remote's own manifest.
     pub name: String,
-    /// A path of a manifest or a library, relative to the host's manifest, or a URL.
+    /// The path of a manifest or a library, relative to the host's manifest, or a URL.
     pub location: String,
 }
 
@@ -105,38 +105,38 @@ impl JsonSchema for RemoteRef {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Which remote to load and from where: \"name@location\", the location being a path of a manifest or a library, relative to this file, or a URL.",
+            "description": "The name and the location of a remote: \"name@location\". The location is the path of a manifest or a library, relative to this file, or a URL.",
             "type": "string",
             "pattern": r#"^[^\s./\\@:<>"|?*][^/\\@:<>"|?*]*@\S.*$"#,
         })
     }
 }
 
-/// Who says which user is signed in.
+/// The provider of the signed-in user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "provider", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AuthConfig {
-    /// A profile file in the user's config directory.
+    /// Reads a profile file in the user's config folder.
     #[default]
     Local,
-    /// A service that is asked over HTTP.
+    /// Asks a service over HTTP.
     Http(HttpAuth),
 }
 
-/// The service that says which user is signed in: `GET {base}/api/users/me`.
+/// A service that returns the signed-in user: `GET {base}/api/users/me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpAuth {
-    /// The service's base URL, without a slash at its end.
+    /// The service's base URL, without a trailing slash.
     #[schemars(regex(pattern = r"^https?://[^\s/]\S*$"))]
     pub base: String,
-    /// A file that holds the bearer token, relative to this file.
+    /// The path of a file that holds the bearer token, relative to this file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// The environment variable that holds the bearer token.
+    /// The name of the environment variable that holds the bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_env: Option<String>,
-    /// Allows to send the bearer token unencrypted, over http, to another machine.
+    /// Allows sending the bearer token unencrypted, over http, to another machine.
     #[serde(default, skip_serializing_if = "is_false")]
     pub insecure: bool,
 }
@@ -162,12 +162,12 @@ impl HostManifest {
         read::document(text, &KEYS, Self::decode)
     }
 
-    /// Returns the alias that stands for the remote called `name`; of several the first counts.
+    /// Returns the alias of the remote `name`; of several aliases, the first.
     pub fn alias_of(&self, name: &str) -> Option<&str> {
         self.remotes.iter().find(|(_, remote)| remote.name == name).map(|(alias, _)| alias.as_str())
     }
 
-    /// Reads a manifest out of bytes; otherwise as [`Self::from_json`].
+    /// Reads a manifest from bytes; otherwise as [`Self::from_json`].
     ///
     /// # Errors
     /// [`ManifestError`] for the first problem; bytes that are not UTF-8 are `manifest-not-json`.
@@ -175,14 +175,14 @@ impl HostManifest {
         read::utf8(bytes).and_then(Self::from_json)
     }
 
-    fn decode(top: &Object<'_>) -> Result<Self, Fault> {
+    fn decode(top: &Object<'_>) -> Result<Self, ManifestFault> {
         Ok(Self {
             schema: top.optional("$schema").map(|at| at.string().map(str::to_owned)).transpose()?,
             manifest_version: MANIFEST_VERSION,
             name: top.required("name")?.text(names::file_name)?,
             share_strategy: top.or_default("shareStrategy", |at| at.one_of(&ShareStrategy::WORDS))?,
             remotes: top.or_default("remotes", decode_remotes)?,
-            shared: top.or_default("shared", |at| at.map(names::crate_name, Shared::decode))?,
+            shared: top.or_default("shared", |at| at.map(names::crate_name, ShareDecl::decode))?,
             auth: top.optional("auth").map(|at| AuthConfig::decode(&at)).transpose()?,
             preflight: top.optional("preflight").map_or(Ok(true), |at| at.bool())?,
             grants: top.optional("grants").map(|at| at.map(names::file_name, decode_atoms)).transpose()?,
@@ -192,7 +192,7 @@ impl HostManifest {
 }
 
 impl AuthConfig {
-    fn decode(at: &Cursor<'_>) -> Result<Self, Fault> {
+    fn decode(at: &Cursor<'_>) -> Result<Self, ManifestFault> {
         const HTTP_KEYS: [&str; 5] = ["provider", "base", "tokenFile", "tokenEnv", "insecure"];
         let provider = at.object(&HTTP_KEYS)?.required("provider")?;
         if provider.one_of(&[("local", false), ("http", true)])? {
@@ -205,7 +205,7 @@ impl AuthConfig {
 }
 
 impl HttpAuth {
-    fn decode(entry: &Object<'_>) -> Result<Self, Fault> {
+    fn decode(entry: &Object<'_>) -> Result<Self, ManifestFault> {
         let token_file = entry
             .optional("tokenFile")
             .map(|at| at.text(|text| names::line(text, MAX_LOCATION)))
@@ -225,19 +225,19 @@ impl HttpAuth {
 }
 
 impl<'de> Deserialize<'de> for HostManifest {
-    /// As [`HostManifest::from_json`], through any self-describing format; places are then
-    /// those of the JSON that the value amounts to.
+    /// Reads a manifest as [`HostManifest::from_json`], from any self-describing format; places in errors refer to
+    /// the equivalent JSON.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
         Self::from_json(&value.to_string()).map_err(serde::de::Error::custom)
     }
 }
 
-fn decode_remotes(at: &Cursor<'_>) -> Result<BTreeMap<String, RemoteRef>, Fault> {
+fn decode_remotes(at: &Cursor<'_>) -> Result<BTreeMap<String, RemoteRef>, ManifestFault> {
     at.map(names::file_name, RemoteRef::decode)
 }
 
-fn decode_providers(at: &Cursor<'_>) -> Result<BTreeSet<String>, Fault> {
+fn decode_providers(at: &Cursor<'_>) -> Result<BTreeSet<String>, ManifestFault> {
     let wrong = || at.expected("an array of participants' names");
     let Json::Array(items) = at.value() else { return Err(wrong()) };
     let name = |item: &Json| {
@@ -250,10 +250,10 @@ fn decode_providers(at: &Cursor<'_>) -> Result<BTreeSet<String>, Fault> {
 }
 
 impl RemoteRef {
-    fn decode(at: &Cursor<'_>) -> Result<Self, Fault> {
+    fn decode(at: &Cursor<'_>) -> Result<Self, ManifestFault> {
         let text = at.string()?;
         let Some((name, location)) = text.split_once('@') else {
-            let fault = at.fault(format!("\"{}\" does not say which remote it is", names::shown(text)));
+            let fault = at.fault(format!("\"{}\" does not name its remote", names::shown(text)));
             return Err(fault.hint(format!("write \"{}@{}\"", names::shown(at.key()), names::shown(text))));
         };
         names::file_name(name).map_err(|problem| {

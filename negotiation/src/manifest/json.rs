@@ -1,4 +1,4 @@
-//! JSON that keeps what a manifest's checks need and `serde_json::Value` drops: repeated keys, and where things stand.
+//! JSON with repeated keys and places of values, which `serde_json::Value` drops and the checks of a manifest need.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::error::Place;
 
-/// A JSON document; an object keeps its members in order, repeated ones too.
+/// A JSON document; an object keeps its members in order, including repeated ones.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
     Null,
@@ -18,7 +18,7 @@ pub(super) enum Json {
 }
 
 impl Json {
-    /// The value in the words of an error message: "the number 3", "an object".
+    /// Returns the value in the words of an error message: "the number 3", "an object".
     pub(super) fn described(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
@@ -88,10 +88,10 @@ impl<'de> Visitor<'de> for JsonVisitor {
 }
 
 impl Place {
-    /// Where the value of `pointer` (RFC 6901) stands in `text`; where it is absent, the nearest value around it
-    /// that is there, whose pointer the place then carries.
+    /// Returns the place of the value of `pointer` (RFC 6901) in `text`; for an absent value, the place and pointer
+    /// of the nearest value around it that exists.
     ///
-    /// None when `text` is not JSON.
+    /// Returns `None` if `text` is not JSON.
     pub fn of(text: &str, pointer: &str) -> Option<Self> {
         let root: Json = serde_json::from_str(text).ok()?;
         let (mut value, mut steps, mut found) = (&root, Vec::new(), 0);
@@ -116,8 +116,8 @@ impl Place {
     }
 }
 
-/// The byte at which the value (or, with `key`, the member) starts that is reached by taking
-/// the `steps[n]`-th item at depth n of `text`, which is valid JSON.
+/// Returns the byte offset of a value (or, with `key`, of its member) in `text`, which is valid JSON; `steps[n]` is
+/// the index of the item at depth n.
 pub(super) fn locate(text: &str, steps: &[usize], key: bool) -> usize {
     let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
     scan.space();
@@ -145,7 +145,7 @@ pub(super) fn locate(text: &str, steps: &[usize], key: bool) -> usize {
     scan.at
 }
 
-/// Line and column in characters, both from 1, of byte `at`.
+/// Returns line and column in characters, both from 1, of byte `at`.
 pub(super) fn line_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..at.min(text.len())];
     let lines: Vec<&[u8]> = before.split(|&byte| byte == b'\n').collect();
@@ -153,13 +153,13 @@ pub(super) fn line_column(text: &str, at: usize) -> (usize, usize) {
     (lines.len(), String::from_utf8_lossy(last).chars().count() + 1)
 }
 
-/// The byte at which `line` and `column_bytes`, as `serde_json` counts them, stand.
+/// Returns the byte offset of `line` and `column_bytes`, as `serde_json` counts them.
 pub(super) fn byte_at(text: &str, line: usize, column_bytes: usize) -> usize {
     let line_start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     (line_start + column_bytes.saturating_sub(1)).min(text.len())
 }
 
-/// Walks over text that is known to be JSON, so it checks nothing.
+/// A scanner over text that is known to be JSON, so it checks nothing.
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -1,4 +1,4 @@
-//! What names in a manifest may look like, and which known one was meant.
+//! Rules for names in a manifest, and near misses of known names.
 
 use crate::text::is_deceptive;
 
@@ -9,21 +9,21 @@ pub(super) const MAX_TITLE: usize = 128;
 /// The longest location, URL or path, in characters.
 pub(super) const MAX_LOCATION: usize = 4096;
 
-/// A name that may become part of a file name on any platform: remotes, hosts, libraries.
+/// Accepts a name that may become part of a file name on any platform: remotes, hosts, libraries.
 pub(super) fn file_name(text: &str) -> Result<(), String> {
     name(text)?;
     match text.chars().find(|c| r#":<>"|?*"#.contains(*c)) {
         Some(c) => Err(format!("a name cannot contain `{c}`, because it becomes part of a file name")),
         None if text.starts_with('.') => Err("a name cannot start with a dot".to_owned()),
         None if text.starts_with('-') => {
-            Err("a name cannot start with `-`, because commands would take it for an option".to_owned())
+            Err("a name cannot start with `-`, because commands would read it as an option".to_owned())
         }
-        None if is_device(text) => Err("a name cannot be that of a device on Windows".to_owned()),
+        None if is_device(text) => Err("a name cannot be the name of a device on Windows".to_owned()),
         None => Ok(()),
     }
 }
 
-/// Returns true for names that Windows reserves for devices, with any ending.
+/// Returns `true` for names that Windows reserves for devices, with any extension.
 fn is_device(text: &str) -> bool {
     let stem = text.split('.').next().unwrap_or(text).trim_end().to_ascii_lowercase();
     let numbered = ["com", "lpt"].iter().find_map(|device| stem.strip_prefix(device));
@@ -34,19 +34,19 @@ fn is_device(text: &str) -> bool {
         })
 }
 
-/// First segments of the names of the host's own atoms, and of those that it may add.
+/// First segments of the names of the host's own atoms, present and future.
 const RESERVED: [&str; 8] = ["auth", "host", "pulse", "range", "session", "shell", "theme", "user"];
 
-/// Returns true for names of atoms and remotes that belong to the host: those whose first segment is reserved, in
-/// any case.
+/// Returns `true` for names of atoms and remotes that belong to the host: their first segment is reserved, in upper
+/// or lower case.
 ///
-/// A remote owns the atoms that start with its name and a dot, so a remote of such a name would own the host's.
+/// A remote owns the atoms that start with its name and a dot, so a remote with a reserved name would own the host's.
 pub fn is_reserved(name: &str) -> bool {
     let first = name.split('.').next().unwrap_or(name);
     RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(first))
 }
 
-/// A name inside the federation: atoms and share scopes.
+/// Accepts a name inside the federation: atoms and share scopes.
 pub(super) fn name(text: &str) -> Result<(), String> {
     line(text, MAX_NAME)?;
     match text.chars().find(|c| matches!(c, '/' | '\\' | '@')) {
@@ -55,7 +55,7 @@ pub(super) fn name(text: &str) -> Result<(), String> {
     }
 }
 
-/// A crate's name, as Cargo has it.
+/// Accepts a crate's name, by Cargo's rule.
 pub(super) fn crate_name(text: &str) -> Result<(), String> {
     line(text, MAX_NAME)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -66,7 +66,7 @@ pub(super) fn crate_name(text: &str) -> Result<(), String> {
     }
 }
 
-/// One line of text for people: not empty, no control characters, no space around it.
+/// Accepts one line of text: not empty, no control characters, no space at either end.
 pub(super) fn line(text: &str, limit: usize) -> Result<(), String> {
     if text.trim().is_empty() {
         Err("it cannot be empty".to_owned())
@@ -75,7 +75,10 @@ pub(super) fn line(text: &str, limit: usize) -> Result<(), String> {
     } else if text.chars().any(char::is_control) {
         Err("it cannot contain control characters".to_owned())
     } else if let Some(c) = text.chars().find(|c| is_deceptive(*c)) {
-        Err(format!("it cannot contain {}, which is not shown or changes how the rest is", c.escape_unicode()))
+        Err(format!(
+            "it cannot contain {}, which is not shown or changes the text around it",
+            c.escape_unicode()
+        ))
     } else if text.chars().count() > limit {
         Err(format!("it can have at most {limit} characters"))
     } else {
@@ -83,7 +86,7 @@ pub(super) fn line(text: &str, limit: usize) -> Result<(), String> {
     }
 }
 
-/// `text` cut and escaped so that a hostile value cannot flood or garble a log.
+/// Returns `text` cut and escaped, so that a hostile value cannot flood or garble a log.
 pub(super) fn shown(text: &str) -> String {
     const LIMIT: usize = 80;
     let mut cut: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
@@ -93,8 +96,8 @@ pub(super) fn shown(text: &str) -> String {
     cut
 }
 
-/// Returns the known word that `word` is a near miss of: the same letters in another case or punctuation, or at most
-/// two slips of the hand.
+/// Returns the known word that `word` nearly matches: the same letters in another case or punctuation, or at most two
+/// typing errors.
 pub fn near_miss<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.chars().count() > MAX_NAME {
         return None;

@@ -1,4 +1,4 @@
-//! Reading a manifest's JSON value by value, each knowing its place.
+//! Reads a manifest's JSON value by value, each with its place.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use super::json::{self, Json};
 use super::names::{near_miss, shown};
 use super::{MANIFEST_VERSION, MAX_MANIFEST_BYTES};
 
-/// Reads a whole document: `keys` are those of its top level, `decode` makes the value of it.
+/// Reads a document: `keys` are the keys of its top level, `decode` turns it into the result.
 ///
-/// The size, the syntax and `manifestVersion` are checked before anything else, so that a
-/// manifest of another version is told from a broken one.
+/// The size, the syntax and `manifestVersion` are checked first, so that a manifest of another version is not
+/// reported as broken.
 pub(super) fn document<T>(
     text: &str,
     keys: &[&str],
-    decode: impl FnOnce(&Object<'_>) -> Result<T, Fault>,
+    decode: impl FnOnce(&Object<'_>) -> Result<T, ManifestFault>,
 ) -> Result<T, ManifestError> {
     if text.len() > MAX_MANIFEST_BYTES {
         return Err(ManifestError::TooLarge { bytes: text.len(), limit: MAX_MANIFEST_BYTES });
@@ -24,7 +24,7 @@ pub(super) fn document<T>(
     version(&root).and_then(|()| decode(&root.object(keys)?)).map_err(|fault| fault.located(text))
 }
 
-/// The text of a manifest out of bytes that may not even be text.
+/// Returns the text of a manifest from bytes that may not be text.
 ///
 /// # Errors
 /// [`ManifestError::NotJson`], with the place of the first byte that is not UTF-8.
@@ -41,19 +41,19 @@ fn not_json(text: &str, error: &serde_json::Error) -> ManifestError {
     let (line, column) = json::line_column(text, at);
     let rest = text.get(at..).unwrap_or_default();
     let problem = if rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with('#') {
-        "there is a comment, which JSON does not have, so take it out".to_owned()
+        "there is a comment, which JSON does not allow, so remove it".to_owned()
     } else if text.starts_with('\u{feff}') {
         "it starts with a byte order mark, so save it as UTF-8 without one".to_owned()
     } else {
         let message = error.to_string();
-        // serde_json repeats the place, counted in bytes; ours is counted in characters.
+        // serde_json appends the place, counted in bytes; this error counts in characters.
         let place = format!(" at line {} column {}", error.line(), error.column());
         message.strip_suffix(&place).unwrap_or(&message).to_owned()
     };
     ManifestError::NotJson { problem, line, column }
 }
 
-fn version(root: &Cursor<'_>) -> Result<(), Fault> {
+fn version(root: &Cursor<'_>) -> Result<(), ManifestFault> {
     let members = root.members()?;
     let Some(at) = members.iter().position(|(key, _)| key == "manifestVersion") else {
         let hint = format!("add \"manifestVersion\": {MANIFEST_VERSION}");
@@ -71,9 +71,9 @@ fn version(root: &Cursor<'_>) -> Result<(), Fault> {
     }
 }
 
-/// A problem whose place is known as steps from the root, not yet as line and column.
+/// A problem with its place as steps from the root, not yet as line and column.
 #[derive(Debug)]
-pub(super) struct Fault(Box<Details>);
+pub(super) struct ManifestFault(Box<Details>);
 
 #[derive(Debug)]
 struct Details {
@@ -86,7 +86,7 @@ struct Details {
     at_key: bool,
 }
 
-impl Fault {
+impl ManifestFault {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
@@ -108,7 +108,7 @@ impl Fault {
     }
 }
 
-/// A value of the document and the way to it.
+/// A value of the document and the path to it.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     value: &'a Json,
@@ -116,7 +116,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// This value's key in the object around it.
+    /// Returns this value's key in its object.
     pub(super) fn key(&self) -> &'a str {
         self.path.last().map_or("", |(_, key)| key)
     }
@@ -125,7 +125,7 @@ impl<'a> Cursor<'a> {
         self.value
     }
 
-    pub(super) fn fault(&self, problem: impl Into<String>) -> Fault {
+    pub(super) fn fault(&self, problem: impl Into<String>) -> ManifestFault {
         let mut pointer = String::new();
         for (_, segment) in &self.path {
             pointer.push('/');
@@ -134,28 +134,28 @@ impl<'a> Cursor<'a> {
         let steps = self.path.iter().map(|(step, _)| *step).collect();
         let details =
             Details { problem: problem.into(), hint: None, version: None, steps, pointer, at_key: false };
-        Fault(Box::new(details))
+        ManifestFault(Box::new(details))
     }
 
-    /// The value is of the wrong kind; `wanted` is what belongs here: "a string".
-    pub(super) fn expected(&self, wanted: &str) -> Fault {
+    /// Returns the fault of a value of the wrong kind; `wanted` names the right one: "a string".
+    pub(super) fn expected(&self, wanted: &str) -> ManifestFault {
         self.fault(format!("`{}` must be {wanted}, not {}", shown(self.key()), self.value.described()))
     }
 
-    /// The value's own key is wrong.
-    pub(super) fn bad_key(&self, problem: &str) -> Fault {
+    /// Returns the fault of a value whose key is wrong.
+    pub(super) fn bad_key(&self, problem: &str) -> ManifestFault {
         self.fault(format!("`{}` cannot be used here: {problem}", shown(self.key()))).at_key()
     }
 
-    pub(super) fn string(&self) -> Result<&'a str, Fault> {
+    pub(super) fn string(&self) -> Result<&'a str, ManifestFault> {
         match self.value {
             Json::String(text) => Ok(text),
             _ => Err(self.expected("a string")),
         }
     }
 
-    /// A string that `rule` accepts.
-    pub(super) fn text(&self, rule: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Fault> {
+    /// Returns the value as a string that `rule` accepts.
+    pub(super) fn text(&self, rule: impl FnOnce(&str) -> Result<(), String>) -> Result<String, ManifestFault> {
         let text = self.string()?;
         rule(text).map_err(|problem| {
             self.fault(format!("`{}` cannot be \"{}\": {problem}", shown(self.key()), shown(text)))
@@ -163,15 +163,15 @@ impl<'a> Cursor<'a> {
         Ok(text.to_owned())
     }
 
-    pub(super) fn bool(&self) -> Result<bool, Fault> {
+    pub(super) fn bool(&self) -> Result<bool, ManifestFault> {
         match self.value {
             Json::Bool(value) => Ok(*value),
             _ => Err(self.expected("`true` or `false`")),
         }
     }
 
-    /// One of a few words, each standing for a value.
-    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Fault> {
+    /// Returns the value that `words` has for this word.
+    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ManifestFault> {
         let text = self.string()?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Ok(*value);
@@ -181,8 +181,8 @@ impl<'a> Cursor<'a> {
         Err(fault.hint(suggestion(text, &known)))
     }
 
-    /// An object with these keys and no others.
-    pub(super) fn object(&self, known: &[&str]) -> Result<Object<'a>, Fault> {
+    /// Returns the value as an object with no keys but these.
+    pub(super) fn object(&self, known: &[&str]) -> Result<Object<'a>, ManifestFault> {
         let members = self.members()?;
         for (at, (key, value)) in members.iter().enumerate() {
             if !known.contains(&key.as_str()) {
@@ -193,12 +193,12 @@ impl<'a> Cursor<'a> {
         Ok(Object { cursor: self.clone(), members })
     }
 
-    /// An object whose keys are names that `rule` accepts.
+    /// Decodes an object whose keys are names that `rule` accepts.
     pub(super) fn map<T>(
         &self,
         rule: impl Fn(&str) -> Result<(), String>,
-        decode: impl Fn(&Cursor<'_>) -> Result<T, Fault>,
-    ) -> Result<BTreeMap<String, T>, Fault> {
+        decode: impl Fn(&Cursor<'_>) -> Result<T, ManifestFault>,
+    ) -> Result<BTreeMap<String, T>, ManifestFault> {
         let mut map = BTreeMap::new();
         for (at, (key, value)) in self.members()?.iter().enumerate() {
             let child = self.child(at, key, value);
@@ -208,10 +208,10 @@ impl<'a> Cursor<'a> {
         Ok(map)
     }
 
-    /// The members of an object, each key once.
-    fn members(&self) -> Result<&'a [(String, Json)], Fault> {
+    /// Returns the members of an object; a repeated key is a fault.
+    fn members(&self) -> Result<&'a [(String, Json)], ManifestFault> {
         let Json::Object(members) = self.value else {
-            let what = if self.path.is_empty() { "a manifest" } else { "this" };
+            let what = if self.path.is_empty() { "a manifest" } else { "this value" };
             return Err(self.fault(format!("{what} must be an object, not {}", self.value.described())));
         };
         let mut seen = std::collections::BTreeSet::new();
@@ -249,17 +249,17 @@ impl<'a> Object<'a> {
         Some(self.cursor.child(at, name, value))
     }
 
-    pub(super) fn required(&self, key: &str) -> Result<Cursor<'a>, Fault> {
+    pub(super) fn required(&self, key: &str) -> Result<Cursor<'a>, ManifestFault> {
         let missing = || self.cursor.fault(format!("the key `{key}` is missing")).hint("add it");
         self.optional(key).ok_or_else(missing)
     }
 
-    /// An optional key read by `decode`; absent, the type's default.
+    /// Decodes an optional key; an absent one is the type's default.
     pub(super) fn or_default<T: Default>(
         &self,
         key: &str,
-        decode: impl FnOnce(&Cursor<'a>) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        decode: impl FnOnce(&Cursor<'a>) -> Result<T, ManifestFault>,
+    ) -> Result<T, ManifestFault> {
         self.optional(key).map_or_else(|| Ok(T::default()), |value| decode(&value))
     }
 }

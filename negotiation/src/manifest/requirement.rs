@@ -1,4 +1,4 @@
-//! Version requirements: a Cargo range that says its operator, or any version at all.
+//! Version requirements: a Cargo range with an explicit operator, or any version.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,17 +8,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use semver::{Comparator, Op, Version, VersionReq};
 use serde::{Serialize, Serializer};
 
-/// Which versions of a shared crate a participant can work with: a range, or `false` for any.
+/// The versions of a shared crate that a participant accepts: a range, or `false` for any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Requirement {
     /// The versions that a Cargo range accepts.
     Range(Range),
-    /// Any version, prereleases too; `false` in JSON.
+    /// Any version, including prereleases; `false` in JSON.
     Any,
 }
 
 impl Requirement {
-    /// `^version`: what a participant needs when it does not say otherwise.
+    /// Returns `^version`, the requirement of a participant without `requiredVersion`.
     pub fn compatible_with(version: &Version) -> Self {
         let comparator = Comparator {
             op: Op::Caret,
@@ -31,7 +31,8 @@ impl Requirement {
         Self::Range(Range { req: VersionReq { comparators: vec![comparator] }, text })
     }
 
-    /// The range that an author writes for `version`: `^1.2` for 1.2.3, with more numbers where Cargo needs them.
+    /// Returns the range as an author writes it for `version`: `^1.2` for 1.2.3, with more numbers where Cargo needs
+    /// them.
     pub fn written_for(version: &Version) -> Self {
         let Version { major, minor, pre, .. } = version;
         let short = format!("^{major}.{minor}");
@@ -41,9 +42,9 @@ impl Requirement {
         }
     }
 
-    /// The lowest version that a range names or begins at; 1.0.0 or below it where the range has no lower end.
+    /// Returns the lowest version that a range names or begins at; 1.0.0 or below if the range has no lower end.
     ///
-    /// None for a range that no version fits.
+    /// Returns `None` for a range that no version fits.
     pub fn lowest(&self) -> Option<Version> {
         let floor =
             [Version::new(1, 0, 0), Version::new(0, 1, 0), Version::new(0, 0, 1), Version::new(0, 0, 0)];
@@ -69,8 +70,8 @@ impl Requirement {
         begins.into_iter().chain(floor).find(|version| range.req.matches(version))
     }
 
-    /// Whether `version` fits, by Cargo's rules: a prerelease fits a range only where a comparator
-    /// of the range names a prerelease of that same version.
+    /// Returns `true` if `version` fits, by Cargo's rules: a prerelease fits a range only if a comparator of the
+    /// range names a prerelease of the same version.
     pub fn matches(&self, version: &Version) -> bool {
         match self {
             Self::Range(range) => range.req.matches(version),
@@ -78,7 +79,7 @@ impl Requirement {
         }
     }
 
-    /// Whether a prerelease that an ordinary range leaves out would fit.
+    /// Returns `true` for [`Self::Any`], which also accepts the prereleases that a range excludes.
     pub fn is_any(&self) -> bool {
         matches!(self, Self::Any)
     }
@@ -111,7 +112,7 @@ impl JsonSchema for Requirement {
         let comparator =
             r"\s*(([\^~=<>]|<=|>=)\s*[0-9][0-9A-Za-z.*+-]*|\*|[0-9]+(\.[0-9]+)?\.[*xX](\.[*xX])?)\s*";
         json_schema!({
-            "description": "Which versions fit: a Cargo range whose parts carry an operator (\"^1.2\", \">=1.1, <3\", \"1.*\"), \"*\" for any release, or false for any version, prereleases too.",
+            "description": "The accepted versions: a Cargo range whose parts carry an operator (\"^1.2\", \">=1.1, <3\", \"1.*\"), \"*\" for any release, or false for any version, including prereleases.",
             "oneOf": [
                 { "type": "string", "pattern": format!("^{comparator}(,{comparator})*$"), "maxLength": Range::MAX_LEN },
                 { "const": false }
@@ -120,7 +121,7 @@ impl JsonSchema for Requirement {
     }
 }
 
-/// A Cargo range, with the text that its author wrote.
+/// A Cargo range, with its text as written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Range {
     req: VersionReq,
@@ -131,7 +132,7 @@ impl Range {
     /// The longest range, in bytes.
     pub const MAX_LEN: usize = 256;
 
-    /// The range as written.
+    /// Returns the range as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -167,26 +168,26 @@ impl FromStr for Range {
     }
 }
 
-/// Text that is not a range in a manifest's sense.
+/// The reason why text is not a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RangeError {
     /// A number without an operator, which npm reads as "exactly" and Cargo as "compatible".
     #[error("`{0}` carries no operator, and npm and Cargo read that differently")]
     Bare(String),
-    /// `||`, which Cargo's ranges do not have.
+    /// The operator `||`, which Cargo's ranges do not have.
     #[error("a range cannot have alternatives (`||`)")]
     Alternatives,
-    /// More text than any range.
+    /// Text longer than [`Range::MAX_LEN`].
     #[error("a range can have at most {} bytes", Range::MAX_LEN)]
     TooLong,
-    /// Anything else that is not a range.
+    /// Any other text that is not a range.
     #[error("it is not a range: {0}")]
     Syntax(String),
 }
 
 impl RangeError {
-    /// The stable, kebab-case name of this kind of problem.
+    /// Returns the stable, kebab-case name of this kind of problem.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Bare(_) => "range-bare-version",
@@ -196,7 +197,7 @@ impl RangeError {
         }
     }
 
-    /// What to write instead.
+    /// Returns the correction.
     pub fn hint(&self) -> String {
         match self {
             Self::Bare(part) => {

@@ -5,20 +5,20 @@ use serde_json::Value;
 
 use super::{HostManifest, RemoteManifest};
 
-/// The schemas as files of `manifests/schema/`: name and text, stable from run to run.
+/// Returns the files of `manifests/schema/`: name and text, the same in each run.
 pub fn schemas() -> [(&'static str, String); 2] {
     [("host.schema.json", HostManifest::json_schema()), ("remote.schema.json", RemoteManifest::json_schema())]
 }
 
 impl RemoteManifest {
-    /// The JSON Schema of a remote's manifest, indented, with a line break at its end.
+    /// Returns the JSON schema of a remote's manifest, indented, with a trailing line break.
     pub fn json_schema() -> String {
         pretty(schema_for!(RemoteManifest), "Manifest of a Pulse remote")
     }
 }
 
 impl HostManifest {
-    /// The JSON Schema of a host's manifest, indented, with a line break at its end.
+    /// Returns the JSON schema of a host's manifest, indented, with a trailing line break.
     pub fn json_schema() -> String {
         pretty(schema_for!(HostManifest), "Manifest of a Pulse host")
     }
@@ -31,7 +31,7 @@ fn pretty(mut schema: Schema, title: &str) -> String {
     format!("{value:#}\n")
 }
 
-/// An optional key is left out when there is nothing to say: `null` is not a value in a manifest.
+/// Removes `null` from the types of optional keys: a manifest omits such a key instead.
 fn without_null(value: &mut Value) {
     match value {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! An entry of `shared`: the offer and the demand that a participant makes for one crate.
+//! An entry of `shared`: the offer and the demand of one participant for one crate.
 
 use schemars::JsonSchema;
 use semver::Version;
@@ -6,36 +6,36 @@ use serde::Serialize;
 
 use super::json::Json;
 use super::names;
-use super::read::{Cursor, Fault};
+use super::read::{Cursor, ManifestFault};
 use super::requirement::{Range, Requirement};
 
-/// The share scope of an entry that names none.
+/// The share scope of an entry without `shareScope`.
 pub const DEFAULT_SCOPE: &str = "default";
 
-/// What a participant offers and needs of one shared crate.
+/// The offer and the demand of a participant for one shared crate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "the switches of a manifest's entry, each independent")]
-pub struct Shared {
-    /// The version of this participant's own copy, such as "1.2.3"; needed unless `import` is false.
+pub struct ShareDecl {
+    /// The version of this participant's own copy, such as "1.2.3"; required unless `import` is false.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("type" = "string", "pattern" = VERSION_PATTERN))]
     pub version: Option<Version>,
-    /// The versions that this participant works with; absent, those compatible with its own copy.
+    /// The versions that this participant accepts; absent, the versions compatible with its own copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Requirement")]
     #[serde(default)]
     pub required_version: Option<Requirement>,
-    /// One copy for everybody in the share scope; one participant that says so binds all of them.
+    /// Requires one copy for all participants in the share scope; one participant's declaration binds all of them.
     #[serde(default, skip_serializing_if = "is_false")]
     pub singleton: bool,
-    /// The copy is linked in and usable when this participant runs alone.
+    /// States that the copy is linked in and usable when this participant runs alone.
     #[serde(default, skip_serializing_if = "is_false")]
     pub eager: bool,
-    /// Rather refuse this participant than let it run with a version outside `requiredVersion`.
+    /// Refuses this participant instead of running it with a version outside `requiredVersion`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub strict_version: bool,
-    /// Whether this participant brings a copy of its own; false means that somebody must provide one.
+    /// Set if this participant has its own copy; false requires another participant to provide one.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub import: bool,
     /// The share scope of this entry; nothing is shared between scopes.
@@ -44,13 +44,13 @@ pub struct Shared {
     pub share_scope: String,
 }
 
-impl Shared {
-    /// The copy that this participant can give to others; none with `import: false`.
+impl ShareDecl {
+    /// Returns the version of the copy that this participant can provide; `None` with `import: false`.
     pub fn offered(&self) -> Option<&Version> {
         self.version.as_ref().filter(|_| self.import)
     }
 
-    /// What this participant needs: `requiredVersion`, else `^version`.
+    /// Returns the versions that this participant accepts: `requiredVersion`, else `^version`.
     pub fn requirement(&self) -> Requirement {
         match (&self.required_version, &self.version) {
             (Some(requirement), _) => requirement.clone(),
@@ -59,7 +59,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn decode(at: &Cursor<'_>) -> Result<Self, Fault> {
+    pub(super) fn decode(at: &Cursor<'_>) -> Result<Self, ManifestFault> {
         let entry = at.object(&[
             "version",
             "requiredVersion",
@@ -81,7 +81,7 @@ impl Shared {
         }
         if version.is_none() && required_version.is_none() {
             let fault = entry.cursor().fault("the key `requiredVersion` is missing");
-            return Err(fault.hint("say which versions may be provided, such as \"^1.0\", or `false` for any"));
+            return Err(fault.hint("state which versions are accepted, such as \"^1.0\", or `false` for any"));
         }
         Ok(Self {
             version,
@@ -99,8 +99,8 @@ impl Shared {
 
 pub(super) const VERSION_PATTERN: &str = r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$";
 
-/// An exact version; a range in its place is told apart from other mistakes.
-pub(super) fn decode_version(at: &Cursor<'_>) -> Result<Version, Fault> {
+/// Reads an exact version; a range in its place has its own message.
+pub(super) fn decode_version(at: &Cursor<'_>) -> Result<Version, ManifestFault> {
     let text = at.string()?;
     Version::parse(text).map_err(|error| {
         let key = names::shown(at.key());
@@ -115,7 +115,7 @@ pub(super) fn decode_version(at: &Cursor<'_>) -> Result<Version, Fault> {
     })
 }
 
-fn decode_requirement(at: &Cursor<'_>) -> Result<Requirement, Fault> {
+fn decode_requirement(at: &Cursor<'_>) -> Result<Requirement, ManifestFault> {
     match at.value() {
         Json::Bool(false) => Ok(Requirement::Any),
         Json::String(text) => text.parse().map(Requirement::Range).map_err(|error: super::RangeError| {

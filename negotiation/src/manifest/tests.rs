@@ -11,7 +11,7 @@ use super::*;
 
 mod misleading;
 
-/// A remote whose manifest has `member` in place of or beside its own.
+/// Returns a remote's manifest with `member` added or in place of the member with its key.
 fn remote(member: &str) -> String {
     let key = member.split(':').next().unwrap();
     let own = [
@@ -32,7 +32,7 @@ fn host(member: &str) -> String {
     format!("{{ \"manifestVersion\": 1, \"name\": \"pulse\",\n {member} }}")
 }
 
-/// The error of a remote's manifest has this code and pointer, and says all of `words`.
+/// Asserts that the error of a remote's manifest has this code and pointer and contains all of `words`.
 #[track_caller]
 fn check(text: &str, code: &str, pointer: Option<&str>, words: &[&str]) {
     check_error(&RemoteManifest::from_json(text).unwrap_err(), code, pointer, words);
@@ -47,12 +47,12 @@ fn check_host(text: &str, pointer: &str, words: &[&str]) {
 fn check_error(error: &ManifestError, code: &str, pointer: Option<&str>, words: &[&str]) {
     assert_eq!((error.code(), error.pointer()), (code, pointer), "{error}");
     for word in words {
-        assert!(error.to_string().contains(word), "`{error}` does not say `{word}`");
+        assert!(error.to_string().contains(word), "`{error}` does not contain `{word}`");
     }
 }
 
 #[test]
-fn every_message_says_what_to_do() {
+fn every_message_has_advice() {
     check("{ \"name\" }", "manifest-not-json", None, &["; correct it there (line 1, column"]);
     check(
         r#"{ "manifestVersion": 1, "name": 3 }"#,
@@ -64,7 +64,7 @@ fn every_message_says_what_to_do() {
 }
 
 #[test]
-fn the_project_s_own_manifests_are_read() {
+fn shipped_manifests_are_read() {
     let remote = RemoteManifest::from_json(include_str!("../../../manifests/analytics.json")).unwrap();
     assert_eq!((remote.name.as_str(), remote.remote_entry.as_str()), ("remoteAnalytics", "pulse_analytics"));
     assert_eq!(remote.exposes["./analytics-dashboard"].icon.as_deref(), Some("chart"));
@@ -77,7 +77,7 @@ fn the_project_s_own_manifests_are_read() {
 }
 
 #[test]
-fn preflight_is_on_unless_the_host_says_otherwise() {
+fn preflight_is_on_by_default() {
     let preflight = |member: &str| HostManifest::from_json(&host(member)).map(|read| read.preflight);
     assert_eq!(preflight(r#""remotes": {}"#), Ok(true));
     assert_eq!(preflight(r#""preflight": false"#), Ok(false));
@@ -86,20 +86,20 @@ fn preflight_is_on_unless_the_host_says_otherwise() {
 }
 
 #[test]
-fn a_digest_is_64_hexadecimal_digits() {
+fn digest_has_64_hexadecimal_digits() {
     let digest = "0123456789abcdef".repeat(4);
     let stated = |text: &str| remote(&format!(r#""sha256": "{text}""#));
     let read = RemoteManifest::from_json(&stated(&digest.to_uppercase())).unwrap();
     assert_eq!(read.sha256.as_deref(), Some(&*digest));
     let wrong = |text: &str, words: &[&str]| check(&stated(text), "manifest-invalid", Some("/sha256"), words);
     wrong(&digest[1..], &["64 hexadecimal digits", "this has 63", "sha256sum"]);
-    wrong(&digest.replace('a', "g"), &["`g` is none"]);
+    wrong(&digest.replace('a', "g"), &["`g` is not one"]);
     wrong(&format!("sha256:{digest}"), &[&format!("write \"{digest}\"")]);
     check(&remote(r#""sha265": "00""#), "manifest-invalid", Some("/sha265"), &["did you mean `sha256`?"]);
 }
 
 #[test]
-fn defaults_are_those_of_the_specification() {
+fn defaults_match_the_specification() {
     let remote = RemoteManifest::from_json(&shared(r#"{ "version": "1.2.3" }"#)).unwrap();
     let entry = &remote.shared["shared-store"];
     assert!(entry.import && !entry.singleton && !entry.eager && !entry.strict_version);
@@ -112,7 +112,7 @@ fn defaults_are_those_of_the_specification() {
 }
 
 #[test]
-fn without_import_nothing_is_offered() {
+fn entry_without_import_offers_no_copy() {
     let text = shared(r#"{ "version": "1.2.3", "import": false }"#);
     let entry = &RemoteManifest::from_json(&text).unwrap().shared["shared-store"];
     assert_eq!(entry.offered(), None);
@@ -120,7 +120,7 @@ fn without_import_nothing_is_offered() {
 }
 
 #[test]
-fn a_manifest_of_another_version_is_told_from_a_broken_one() {
+fn unknown_manifest_version_has_its_own_code() {
     let text = r#"{ "name": 7, "new": [], "manifestVersion": 2 }"#;
     check(
         text,
@@ -139,7 +139,7 @@ fn a_manifest_of_another_version_is_told_from_a_broken_one() {
 }
 
 #[test]
-fn text_that_is_not_json_says_where() {
+fn error_in_json_syntax_has_a_place() {
     check("", "manifest-not-json", None, &["line 1, column 1"]);
     check("{ \"é\": 1,, }", "manifest-not-json", None, &["line 1, column 10"]);
     check("{\n  \"name\": 'x'\n}", "manifest-not-json", None, &["line 2, column 11"]);
@@ -150,14 +150,14 @@ fn text_that_is_not_json_says_where() {
 }
 
 #[test]
-fn a_file_that_is_no_manifest_is_not_read_through() {
+fn oversized_text_is_refused_before_parsing() {
     let text = format!("{{}}{}", " ".repeat(MAX_MANIFEST_BYTES));
     check(&text, "manifest-too-large", None, &["1048578 bytes"]);
     check("[]", "manifest-invalid", Some(""), &["must be an object, not an array"]);
 }
 
 #[test]
-fn unknown_keys_are_refused_with_the_one_that_was_meant() {
+fn unknown_key_is_refused_with_near_miss() {
     let text = shared(r#"{ "version": "1.0.0", "requiredversion": "^1" }"#);
     let error = RemoteManifest::from_json(&text).unwrap_err();
     let pointer = "/shared/shared-store/requiredversion";
@@ -181,7 +181,7 @@ fn unknown_keys_are_refused_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_key_given_twice_is_refused_at_its_second_place() {
+fn repeated_key_is_refused_at_second_place() {
     let text = "{ \"manifestVersion\": 1, \"name\": \"a\",\n  \"name\": \"b\" }";
     let error = RemoteManifest::from_json(text).unwrap_err();
     check_error(&error, "manifest-invalid", Some("/name"), &["twice"]);
@@ -192,7 +192,7 @@ fn a_key_given_twice_is_refused_at_its_second_place() {
 }
 
 #[test]
-fn missing_keys_and_wrong_types_say_what_belongs_there() {
+fn missing_key_and_wrong_type_name_the_right_one() {
     check(
         r#"{ "manifestVersion": 1, "version": "1.0.0" }"#,
         "manifest-invalid",
@@ -234,7 +234,7 @@ fn missing_keys_and_wrong_types_say_what_belongs_there() {
 }
 
 #[test]
-fn a_version_is_not_a_range_nor_a_range_a_version() {
+fn version_and_range_are_not_interchangeable() {
     let pointer = Some("/shared/shared-store/version");
     for range in ["^1.0.0", "1.*", "*", ">=1, <2"] {
         check(
@@ -278,7 +278,7 @@ fn ranges_with_operators_and_wildcards_are_read() {
 }
 
 #[test]
-fn any_version_takes_prereleases_and_any_release_does_not() {
+fn only_any_version_accepts_prereleases() {
     let beta = Version::parse("2.0.0-beta.1").unwrap();
     assert!(Requirement::Any.matches(&beta));
     assert!(!Requirement::Range("*".parse().unwrap()).matches(&beta));
@@ -289,7 +289,7 @@ fn any_version_takes_prereleases_and_any_release_does_not() {
 }
 
 #[test]
-fn names_can_be_file_names_and_log_lines() {
+fn name_is_fit_for_file_names_and_log_lines() {
     for name in ["", " ", "a/b", "..", ".hidden", "a\\\\b", "a@b", "a\\nb", "C:", " a", &"n".repeat(65)] {
         check(&remote(&format!(r#""name": "{name}""#)), "manifest-invalid", Some("/name"), &["cannot be"]);
     }
@@ -335,13 +335,13 @@ fn auth_is_local_or_a_service() {
 }
 
 #[test]
-fn who_may_write_may_read() {
+fn write_access_includes_read_access() {
     assert!(AtomAccess::Write.includes(AtomAccess::Read));
     assert!(!AtomAccess::Read.includes(AtomAccess::Write));
 }
 
 #[test]
-fn the_schema_files_are_current() {
+fn schema_files_are_current() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../manifests/schema");
     for (name, text) in schemas() {
         let file = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
@@ -353,13 +353,13 @@ fn the_schema_files_are_current() {
     }
 }
 
-/// The schemas are derived from the types and the decoder is written by hand: both must know the same keys.
+/// The schemas are derived from the types and the decoder is written by hand.
 #[test]
-fn the_schemas_and_the_decoder_know_the_same_keys() {
+fn schemas_and_decoder_have_the_same_keys() {
     let unknown = [
         ("remote.schema.json", "", remote(r#""?": 0"#)),
-        ("remote.schema.json", "/$defs/Expose", remote(r#""exposes": { "./a": { "?": 0 } }"#)),
-        ("remote.schema.json", "/$defs/Shared", shared(r#"{ "?": 0 }"#)),
+        ("remote.schema.json", "/$defs/ExposeDecl", remote(r#""exposes": { "./a": { "?": 0 } }"#)),
+        ("remote.schema.json", "/$defs/ShareDecl", shared(r#"{ "?": 0 }"#)),
         ("host.schema.json", "", host(r#""?": 0"#)),
         ("host.schema.json", "/$defs/AuthConfig/oneOf/1", host(r#""auth": { "provider": "http", "?": 0 }"#)),
     ];
@@ -391,7 +391,7 @@ fn version() -> impl Strategy<Value = Version> {
 }
 
 #[test]
-fn a_range_for_a_version_and_a_version_for_a_range() {
+fn range_for_version_and_lowest_version_of_range() {
     let written = |version: &str| Requirement::written_for(&version.parse().unwrap()).to_string();
     for (version, range) in [
         ("1.0.0", "^1.0"),
@@ -421,7 +421,7 @@ fn a_range_for_a_version_and_a_version_for_a_range() {
     assert_eq!(Requirement::Range(">2, <1".parse().unwrap()).lowest(), None);
 }
 
-/// The place of `pointer` in `text` is that of `found`.
+/// Asserts that the place of `pointer` in `text` is that of `found`.
 #[track_caller]
 fn check_place(text: &str, pointer: &str, found: &str, line_column: (usize, usize)) {
     let place = Place::of(text, pointer).unwrap();
@@ -429,12 +429,12 @@ fn check_place(text: &str, pointer: &str, found: &str, line_column: (usize, usiz
 }
 
 #[test]
-fn a_pointer_has_a_place_in_the_text() {
+fn pointer_has_a_place_in_the_text() {
     let text = "{\n  \"é\": 1, \"a/b~\": { \"c\": [1,\n    { \"d\": true }] }\n}";
     check_place(text, "", "", (1, 1));
     check_place(text, "/é", "/é", (2, 8));
     check_place(text, "/a~1b~0/c/1/d", "/a~1b~0/c/1/d", (3, 12));
-    // What is not there stands where it belongs.
+    // An absent value has the place of the value around it.
     check_place(text, "/a~1b~0/x/y", "/a~1b~0", (2, 19));
     check_place(text, "/a~1b~0/c/7", "/a~1b~0/c", (2, 26));
     check_place(text, "/é/x", "/é", (2, 8));
@@ -446,21 +446,21 @@ fn requirement() -> impl Strategy<Value = Requirement> {
     prop_oneof![Just(Requirement::Any), range.prop_map(|text| Requirement::Range(text.parse().unwrap())),]
 }
 
-fn shared_entry() -> impl Strategy<Value = Shared> {
+fn shared_entry() -> impl Strategy<Value = ShareDecl> {
     let words = ("default|legacy", any::<[bool; 4]>());
     (option::of(version()), option::of(requirement()), words).prop_map(
-        |(version, required_version, (scope, switches))| {
+        |(version, required_version, (share_scope, switches))| {
             let [singleton, eager, strict_version, import] = switches;
             let import = import && version.is_some();
             let required_version = required_version.or_else(|| version.is_none().then_some(Requirement::Any));
-            Shared { version, required_version, singleton, eager, strict_version, import, share_scope: scope }
+            ShareDecl { version, required_version, singleton, eager, strict_version, import, share_scope }
         },
     )
 }
 
 fn any_remote() -> impl Strategy<Value = RemoteManifest> {
     let title = "[A-Za-zé\"\\\\/]{1,20}";
-    let expose = (title, option::of("[a-z]{1,8}")).prop_map(|(title, icon)| Expose { title, icon });
+    let expose = (title, option::of("[a-z]{1,8}")).prop_map(|(title, icon)| ExposeDecl { title, icon });
     let access = prop_oneof![Just(AtomAccess::Read), Just(AtomAccess::Write)];
     let maps = (
         btree_map("\\./[a-z/~]{1,8}", expose, 0..3),
@@ -537,7 +537,7 @@ fn any_host() -> impl Strategy<Value = HostManifest> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(remote in any_remote(), host in any_host(), indented: bool) {
+    fn written_manifest_is_read_back(remote in any_remote(), host in any_host(), indented: bool) {
         let write = |value: &dyn erased::Write| if indented { value.pretty() } else { value.compact() };
         prop_assert_eq!(&RemoteManifest::from_json(&write(&remote)).unwrap(), &remote);
         prop_assert_eq!(&HostManifest::from_json(&write(&host)).unwrap(), &host);
@@ -545,9 +545,9 @@ proptest! {
         prop_assert_eq!(serde_json::from_value::<RemoteManifest>(value).unwrap(), remote);
     }
 
-    /// A place names something that is there: the pointer resolves, and the line and column are inside the text.
+    /// A place exists: the pointer resolves, and line and column are inside the text.
     #[test]
-    fn broken_manifests_are_errors_with_a_place(remote in any_remote(), at in any::<prop::sample::Index>(), junk in "[\\PC\\n\"{}:,]{0,3}") {
+    fn broken_manifest_has_an_error_with_a_place(remote in any_remote(), at in any::<prop::sample::Index>(), junk in "[\\PC\\n\"{}:,]{0,3}") {
         let mut text = serde_json::to_string_pretty(&remote).unwrap();
         let mut cut = at.index(text.len());
         while !text.is_char_boundary(cut) {
@@ -567,7 +567,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn reader_never_panics(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         prop_assert!(RemoteManifest::from_json(&text).is_err());
         prop_assert!(HostManifest::from_slice(&bytes).is_err());
         let _ = text.parse::<Range>();
@@ -575,7 +575,7 @@ proptest! {
 }
 
 mod erased {
-    /// `serde::Serialize` is not dyn-compatible; these two are all that the test needs of it.
+    /// The part of `serde::Serialize`, which is not dyn-compatible, that the test needs.
     pub(super) trait Write {
         fn pretty(&self) -> String;
         fn compact(&self) -> String;

@@ -3,15 +3,15 @@ use crate::manifest::{HostManifest, RemoteManifest};
 use super::Rehearsal;
 use crate::manifest::{Origin, Written};
 
-/// The crates that a host of these tests keeps its own state in.
+/// The crates in which a host of these tests keeps its own state.
 pub(crate) const LINKED: &[&str] = &["shared-store", "telemetry"];
 
-/// A host with these entries of `shared`, in `host.json`.
+/// Returns a host with these entries of `shared`, in `host.json`.
 pub(crate) fn host(shared: &str) -> Written<HostManifest> {
     host_with(shared, &[])
 }
 
-/// The same, and every one of these may provide what carries the host's state.
+/// Returns the same host, which lets these remotes provide the crates that carry its state.
 fn host_with(shared: &str, remotes: &[(&str, &str)]) -> Written<HostManifest> {
     let names: Vec<_> = remotes.iter().map(|(name, _)| *name).chain(["pulse"]).collect();
     let providers = serde_json::json!({ "shared-store": names, "telemetry": names });
@@ -22,7 +22,7 @@ fn host_with(shared: &str, remotes: &[(&str, &str)]) -> Written<HostManifest> {
     Written { manifest, origin: Origin::new("host.json", text, false) }
 }
 
-/// A remote with these entries of `shared`, in a file of its name.
+/// Returns a remote with these entries of `shared`, in a file of its name.
 pub(crate) fn remote(&(name, shared): &(&str, &str)) -> Written<RemoteManifest> {
     let text = format!(
         "{{ \"manifestVersion\": 1, \"name\": \"{name}\", \"version\": \"1.0.0\", \"remoteEntry\": \"{name}\",\n\
@@ -32,12 +32,12 @@ pub(crate) fn remote(&(name, shared): &(&str, &str)) -> Written<RemoteManifest> 
     Written { manifest, origin: Origin::new(format!("{name}.json"), text, false) }
 }
 
-/// A federation that starts with these.
+/// Returns a federation that starts with these participants.
 pub(crate) fn rehearsal(shared: &str, remotes: &[(&str, &str)]) -> Rehearsal {
     Rehearsal::start(host_with(shared, remotes), LINKED, remotes.iter().map(remote).collect())
 }
 
-/// With `running` in use, those that join lead to this plan.
+/// Asserts the plan of `joining` while `running` run.
 #[track_caller]
 fn check(running: &[(&str, &str)], joining: &[(&str, &str)], expected: &[&str]) -> Rehearsal {
     let host = host(r#""store": { "version": "1.0.0", "singleton": true }"#);
@@ -59,7 +59,7 @@ const NEWER: &str = r#""store": { "version": "1.9.0", "requiredVersion": "^1" }"
 const STRICT: &str = r#""store": { "version": "1.9.0", "strictVersion": true }"#;
 
 #[test]
-fn who_joins_late_displaces_nothing() {
+fn late_joiner_displaces_no_running_copy() {
     check(
         &[],
         &[("a", STORE), ("b", NEWER)],
@@ -76,11 +76,11 @@ fn who_joins_late_displaces_nothing() {
         ],
     );
     assert_eq!(late.running().map(|(name, _)| name).collect::<Vec<_>>(), ["a"]);
-    assert!(late.plan().bootstrap().is_empty(), "what others use runs already");
+    assert!(late.plan().bootstrap().is_empty(), "the provider runs already");
 }
 
 #[test]
-fn a_new_generation_replaces_the_old_one_whose_copies_stay_where_they_are() {
+fn new_generation_leaves_old_copies_in_use() {
     let charts = r#""charts": { "version": "1.0.0", "requiredVersion": "=1.0.0" }, "#;
     let newer = r#""charts": { "version": "2.0.0" }, "#;
     let rehearsal = check(
@@ -90,12 +90,12 @@ fn a_new_generation_replaces_the_old_one_whose_copies_stay_where_they_are() {
     );
     let joining: Vec<_> = rehearsal.joining().map(|(name, _, old)| (name, old.is_some())).collect();
     assert_eq!(joining, [("a", true)]);
-    // It may be refused where the old one runs.
+    // The new generation may be refused although the old one runs.
     check(&[("a", STORE)], &[("a", STRICT)], &["pulse store: 1.2.0 of a live", "a: version-mismatch-strict"]);
 }
 
 #[test]
-fn one_that_is_refused_at_the_start_does_not_run() {
+fn remote_refused_at_start_does_not_run() {
     let far = r#""store": { "version": "9.0.0", "strictVersion": true }"#;
     let rehearsal = check(
         &[("a", far)],

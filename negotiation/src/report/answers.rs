@@ -1,19 +1,19 @@
-//! Answers to questions about a plan: why a crate went where it went, and why a remote is refused.
+//! Answers to questions about a plan: the choice of a crate's copies, and the refusal of a remote.
 
-use super::paper::{Cell, Look, Paper, Style};
+use super::paper::{Paper, SpanStyle, TableCell, TextStyle};
 use super::{bad, bold, candidates, code, fix, good, needs, plain, title, uses, weak};
 use crate::rehearsal::Rehearsal;
 use crate::resolver::{DemandView, Diagnostic, Explanation, KeyView, Outcome, Plan, Rule};
 use crate::why::{Repair, Why};
 
-/// For each consumer of a crate: what it gets, by which rule, and why each copy won or lost.
-pub fn explain(rehearsal: &Rehearsal, plan: &Plan, key: &KeyView, look: Look) -> String {
+/// Writes for each consumer of a crate its copy, the rule that decided, and the reason for or against each copy.
+pub fn explain(rehearsal: &Rehearsal, plan: &Plan, key: &KeyView, look: TextStyle) -> String {
     let mut paper = Paper::new(look);
     paper.line(0, 2, &title(key));
     let mut explained: Vec<(Explanation, Vec<&DemandView>)> = Vec::new();
     for demand in &key.demands {
         let Some(why) = plan.explain(&key.scope, &key.key, &demand.participant) else { continue };
-        // Those for whom it went the same way are told of together.
+        // Consumers with the same explanation share one block.
         let same = |known: &Explanation| (known.rule, &known.candidates) == (why.rule, &why.candidates);
         match explained.iter_mut().find(|(known, _)| same(known)) {
             Some((_, demands)) => demands.push(demand),
@@ -22,8 +22,8 @@ pub fn explain(rehearsal: &Rehearsal, plan: &Plan, key: &KeyView, look: Look) ->
     }
     for (why, demands) in explained {
         paper.blank();
-        let row = |demand: &&DemandView| -> [Cell; 3] {
-            let needs = [vec![weak("needs ")], needs(demand)].concat();
+        let row = |demand: &&DemandView| -> [TableCell; 3] {
+            let needs = [vec![weak("requires ")], needs(demand)].concat();
             let verb = if matches!(demand.outcome, Outcome::Uses { .. }) { "uses " } else { "gets " };
             [vec![bold(&*demand.participant)], needs, vec![weak(verb), uses(&demand.outcome)]]
         };
@@ -34,13 +34,13 @@ pub fn explain(rehearsal: &Rehearsal, plan: &Plan, key: &KeyView, look: Look) ->
         }
         paper.line(4, 6, &[weak(why.rule.as_str()), plain(format!("  {}", why.rule.sentence()))]);
         paper.table(4, &candidates(&why.candidates));
-        let concerned = |said: &&Diagnostic| {
-            (&said.scope, &said.key) == (&key.scope, &key.key)
-                && demands.iter().any(|demand| demand.participant == said.participant)
+        let concerned = |diagnostic: &&Diagnostic| {
+            (&diagnostic.scope, &diagnostic.key) == (&key.scope, &key.key)
+                && demands.iter().any(|demand| demand.participant == diagnostic.participant)
         };
-        for said in plan.diagnostics().iter().filter(concerned) {
-            paper.line(4, 6, &code(Style::Warning, said));
-            if let Some(change) = said.fix().and_then(|edit| rehearsal.change(&edit)) {
+        for diagnostic in plan.diagnostics().iter().filter(concerned) {
+            paper.line(4, 6, &code(SpanStyle::Warning, diagnostic));
+            if let Some(change) = diagnostic.fix().and_then(|edit| rehearsal.change(&edit)) {
                 paper.line(6, 8, &fix("fix: ", &change));
             }
         }
@@ -48,14 +48,14 @@ pub fn explain(rehearsal: &Rehearsal, plan: &Plan, key: &KeyView, look: Look) ->
     paper.into_text()
 }
 
-/// What led to the refusal of a remote, and what would admit it.
-pub fn why(rehearsal: &Rehearsal, why: &Why, look: Look) -> String {
+/// Writes the causes of a participant's refusal, and the smallest changes that admit it.
+pub fn why(rehearsal: &Rehearsal, why: &Why, look: TextStyle) -> String {
     let mut paper = Paper::new(look);
     let name = &why.participant;
     if !why.refused {
-        paper.line(0, 2, &[bold(name), good(" gets what it needs")]);
+        paper.line(0, 2, &[bold(name), good(" is served")]);
         for link in &why.chain {
-            paper.line(2, 4, &code(Style::Warning, &link.said));
+            paper.line(2, 4, &code(SpanStyle::Warning, &link.said));
             if let Some(change) = link.said.fix().and_then(|edit| rehearsal.change(&edit)) {
                 paper.line(4, 6, &fix("fix: ", &change));
             }
@@ -63,7 +63,7 @@ pub fn why(rehearsal: &Rehearsal, why: &Why, look: Look) -> String {
         return paper.into_text();
     }
     let host = *name == *rehearsal.host_name();
-    let verdict = if host { " does not get what it needs" } else { " is refused" };
+    let verdict = if host { " is not served" } else { " is refused" };
     paper.line(0, 2, &[bold(name), bad(verdict)]);
     let mut depth = 0;
     for link in &why.chain {
@@ -72,21 +72,20 @@ pub fn why(rehearsal: &Rehearsal, why: &Why, look: Look) -> String {
             paper.line(indent, indent + 2, &[weak(format!("because `{}` is refused:", link.said.participant))]);
         }
         depth = link.depth;
-        paper.line(indent, indent + 2, &code(Style::Bad, &link.said));
+        paper.line(indent, indent + 2, &code(SpanStyle::Bad, &link.said));
         for place in &link.places {
             paper.line(indent + 2, indent + 4, &[weak("written at "), plain(place)]);
         }
     }
-    let admits = if host { "gives it that" } else { "admits it" };
+    let admits = if host { "serves it" } else { "admits it" };
     match why.repairs.split_first() {
         None => {
             paper.blank();
             let none = format!(
-                "No change of up to {} lines was found that {admits} and takes nothing from others \
-                 ({} plans tried{}).",
+                "No change of up to {} lines {admits} without affecting others ({} plans tried{}).",
                 Why::MAX_EDITS,
                 why.plans,
-                if why.stopped { "; the search stopped at its limit, so there may be one" } else { "" }
+                if why.stopped { "; the search stopped at its limit, so one may exist" } else { "" }
             );
             paper.line(0, 2, &[plain(none)]);
         }

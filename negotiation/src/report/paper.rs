@@ -7,18 +7,18 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::text;
 
-/// How text is laid out.
+/// The layout of text in a terminal or a file.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Look {
-    /// Whether there are ANSI colours.
+pub struct TextStyle {
+    /// Set if the text has ANSI colours.
     pub color: bool,
-    /// Where lines are wrapped, in columns; nowhere for a file or a pipe.
+    /// The width at which lines are wrapped, in columns; `None` for a file or a pipe.
     pub width: Option<usize>,
 }
 
-/// What a piece of text means.
+/// The meaning of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum SpanStyle {
     Plain,
     Bold,
     Weak,
@@ -28,22 +28,22 @@ pub(super) enum Style {
 }
 
 /// A piece of text in one style.
-pub(super) type Span = (Style, String);
+pub(super) type Span = (SpanStyle, String);
 
 /// A cell of a table.
-pub(super) type Cell = Vec<Span>;
+pub(super) type TableCell = Vec<Span>;
 
-/// Text in the making.
+/// A text under construction.
 pub(super) struct Paper {
     out: String,
-    look: Look,
+    look: TextStyle,
 }
 
-/// Fewer columns than this are no room for a sentence.
+/// The least width for a sentence, in columns; narrower text is not wrapped.
 const LEAST_ROOM: usize = 24;
 
 impl Paper {
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: TextStyle) -> Self {
         Self { out: String::new(), look }
     }
 
@@ -57,19 +57,19 @@ impl Paper {
 
     pub(super) fn heading(&mut self, text: &str) {
         self.blank();
-        self.line(0, 0, &[(Style::Bold, text.to_owned())]);
+        self.line(0, 0, &[(SpanStyle::Bold, text.to_owned())]);
     }
 
-    /// One line, from column `start` on; what does not fit goes on in column `hang` of the next.
+    /// Writes one line from column `start`; text that does not fit continues in column `hang` of the next line.
     pub(super) fn line(&mut self, start: usize, hang: usize, spans: &[Span]) {
         self.out.push_str(&" ".repeat(start));
         self.flow(start, hang, spans);
         self.blank();
     }
 
-    /// Rows of cells, the columns as wide as their widest cell; the last one is wrapped within its column.
-    pub(super) fn table<const N: usize>(&mut self, indent: usize, rows: &[[Cell; N]]) {
-        let length = |cell: &Cell| cell.iter().map(|(_, text)| text.width()).sum::<usize>();
+    /// Writes rows of cells, with columns as wide as their widest cell; the last cell is wrapped within its column.
+    pub(super) fn table<const N: usize>(&mut self, indent: usize, rows: &[[TableCell; N]]) {
+        let length = |cell: &TableCell| cell.iter().map(|(_, text)| text.width()).sum::<usize>();
         let mut widths = [0; N];
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -94,7 +94,7 @@ impl Paper {
         }
     }
 
-    /// Writes `spans`, the line being written up to `column`.
+    /// Writes `spans` from `column` of the current line.
     fn flow(&mut self, mut column: usize, hang: usize, spans: &[Span]) {
         let limit = self.look.width.filter(|width| hang + LEAST_ROOM <= *width).unwrap_or(usize::MAX);
         for (style, text) in spans {
@@ -120,16 +120,16 @@ impl Paper {
         }
     }
 
-    fn put(&mut self, style: Style, text: &str) {
-        // Names, titles and paths of others are part of it.
+    fn put(&mut self, style: SpanStyle, text: &str) {
+        // The text contains names, titles and paths from untrusted manifests.
         let text = text::line(text, usize::MAX);
         let code = match style {
-            Style::Plain => "",
-            Style::Bold => "1",
-            Style::Weak => "2",
-            Style::Good => "32",
-            Style::Warning => "33",
-            Style::Bad => "31",
+            SpanStyle::Plain => "",
+            SpanStyle::Bold => "1",
+            SpanStyle::Weak => "2",
+            SpanStyle::Good => "32",
+            SpanStyle::Warning => "33",
+            SpanStyle::Bad => "31",
         };
         if self.look.color && !code.is_empty() && !text.is_empty() {
             // Writing to a string cannot fail.
@@ -142,22 +142,22 @@ impl Paper {
 
 #[cfg(test)]
 mod tests {
-    use super::{Look, Paper, Style};
+    use super::{Paper, SpanStyle, TextStyle};
 
     fn check(width: Option<usize>, expected: &str) {
-        let mut paper = Paper::new(Look { color: false, width });
+        let mut paper = Paper::new(TextStyle { color: false, width });
         paper.line(
             2,
             4,
             &[
-                (Style::Bad, "code".to_owned()),
+                (SpanStyle::Bad, "code".to_owned()),
                 (
-                    Style::Plain,
+                    SpanStyle::Plain,
                     "  words that go on and on and on; and a_very_long_word_that_is_not_cut".to_owned(),
                 ),
             ],
         );
-        let cell = |text: &str| vec![(Style::Plain, text.to_owned())];
+        let cell = |text: &str| vec![(SpanStyle::Plain, text.to_owned())];
         paper.table(1, &[[cell("a"), cell("one two three four five six seven")], [cell("bb"), cell("-")]]);
         assert_eq!(paper.into_text(), expected);
     }
@@ -172,25 +172,25 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_wrapped_where_there_is_no_width_or_no_room() {
-        let whole = "  code  words that go on and on and on; and a_very_long_word_that_is_not_cut\n \
+    fn text_is_not_wrapped_without_width_or_room() {
+        let unwrapped = "  code  words that go on and on and on; and a_very_long_word_that_is_not_cut\n \
                      a   one two three four five six seven\n bb  -\n";
-        check(None, whole);
-        check(Some(10), whole);
+        check(None, unwrapped);
+        check(Some(10), unwrapped);
     }
 
     #[test]
     fn wide_characters_take_two_columns() {
-        let mut paper = Paper::new(Look { color: false, width: Some(80) });
-        let cell = |text: &str| vec![(Style::Plain, text.to_owned())];
+        let mut paper = Paper::new(TextStyle { color: false, width: Some(80) });
+        let cell = |text: &str| vec![(SpanStyle::Plain, text.to_owned())];
         paper.table(0, &[[cell("東京"), cell("a")], [cell("Oslo"), cell("b")]]);
         assert_eq!(paper.into_text(), "東京  a\nOslo  b\n");
     }
 
     #[test]
     fn colours_do_not_count_as_width() {
-        let mut paper = Paper::new(Look { color: true, width: Some(30) });
-        paper.line(0, 2, &[(Style::Good, "one two three four five six seven".to_owned())]);
+        let mut paper = Paper::new(TextStyle { color: true, width: Some(30) });
+        paper.line(0, 2, &[(SpanStyle::Good, "one two three four five six seven".to_owned())]);
         assert_eq!(
             paper.into_text(),
             "\u{1b}[32mone two three four five six\u{1b}[0m\n  \u{1b}[32mseven\u{1b}[0m\n"

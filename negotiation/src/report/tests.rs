@@ -1,9 +1,9 @@
-use super::{Look, explain, render, why};
+use super::{TextStyle, explain, render, why};
 use crate::rehearsal::tests::rehearsal;
 
-const PLAIN: Look = Look { color: false, width: None };
+const PLAIN: TextStyle = TextStyle { color: false, width: None };
 
-fn text(host: &str, remotes: &[(&str, &str)], look: Look) -> String {
+fn text(host: &str, remotes: &[(&str, &str)], look: TextStyle) -> String {
     let rehearsal = rehearsal(host, remotes);
     render(&rehearsal, &rehearsal.plan(), 0, look)
 }
@@ -17,43 +17,43 @@ const REMOTES: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn a_singleton_is_told_with_its_reasons_and_its_victims() {
+fn singleton_is_listed_with_reasons_and_refusals() {
     assert_eq!(
         text(HOST, &REMOTES, PLAIN),
         "\
 Plan of pulse (version-first, 3 remotes): 1 refused
-Loaded at the start, because others use their copies: analytics
+Loaded first, because others use their copies: analytics
 
 shared-store  singleton, declared by pulse
-  participant  offers       needs           uses
-  analytics    1.2.0        ^1.0            1.2.0 its own
-  far          1.0.0        ^99 strict      nothing: refused (version-mismatch-strict)
-  old          0.9.0        ^0.9.0          1.2.0 of analytics, outside what it needs
-  pulse        1.0.0 eager  ^1.0 singleton  1.2.0 of analytics
-  won   1.2.0 of analytics  no version satisfies everybody; this one satisfies the host and leaves the fewest unsatisfied (1 of 3)
-  lost  1.0.0 of pulse      lower than 1.2.0
-  lost  1.0.0 of far        its participant is refused
-  lost  0.9.0 of old        does not satisfy the host (^1.0)
+  participant  offers       requires        uses
+  analytics    1.2.0        ^1.0            1.2.0 own copy
+  far          1.0.0        ^99 strict      no copy: refused (version-mismatch-strict)
+  old          0.9.0        ^0.9.0          1.2.0 from analytics, outside its range
+  pulse        1.0.0 eager  ^1.0 singleton  1.2.0 from analytics
+  chosen      1.2.0 from analytics  no version satisfies every participant; this one satisfies the host and leaves the fewest demands unsatisfied (1 of 3)
+  not chosen  1.0.0 from pulse      lower than 1.2.0
+  not chosen  1.0.0 from far        its participant is refused
+  not chosen  0.9.0 from old        does not satisfy the host (^1.0)
 
 Refused
-  version-mismatch-strict  `far` needs ^99 of `shared-store`, and insists on it, but everybody uses 1.2.0 of `analytics`: let `analytics` or another participant bring a version within ^99, or widen `requiredVersion` in the manifest of `far`
+  version-mismatch-strict  `far` requires `shared-store` ^99 (strict), but 1.2.0 (from `analytics`) is in use: let `analytics` or another participant offer a version within ^99, or widen `requiredVersion` in the manifest of `far`
     fix: far.json:2:70  /shared/shared-store/requiredVersion: \"^99\" -> \"^1.2\"
-  `--why NAME` says what led to it, and the smallest change that would admit it
+  `--why NAME` shows the causes and the smallest change that admits the remote
 
 Warnings
-  version-mismatch  `old` needs ^0.9.0 of `shared-store`, but everybody uses 1.2.0 of `analytics`: let `analytics` or another participant bring a version within ^0.9.0, or widen `requiredVersion` in the manifest of `old`
+  version-mismatch  `old` requires `shared-store` ^0.9.0, but 1.2.0 (from `analytics`) is in use: let `analytics` or another participant offer a version within ^0.9.0, or widen `requiredVersion` in the manifest of `old`
     fix: old.json:2:29  /shared/shared-store/requiredVersion: (absent) -> \"^1.2\"
 "
     );
 }
 
 #[test]
-fn copies_that_are_not_shared_are_said() {
+fn copies_without_shared_state_are_reported() {
     let host = r#""shared-store": { "version": "1.0.0", "requiredVersion": "=1.0.0" }"#;
     let text = text(host, &[("analytics", r#""shared-store": { "version": "1.2.0" }"#)], PLAIN);
     assert!(text.contains("not a singleton"), "{text}");
     assert!(
-        text.contains("won  1.2.0 of analytics for analytics  the highest version within ^1.2.0"),
+        text.contains("chosen  1.2.0 from analytics for analytics  the highest version within ^1.2.0"),
         "{text}"
     );
     assert!(text.contains("\nWarnings\n  own-copy  `analytics` uses its own copy of `shared-store`"), "{text}");
@@ -62,11 +62,11 @@ fn copies_that_are_not_shared_are_said() {
 }
 
 #[test]
-fn what_is_said_of_many_is_said_of_a_few_and_counted() {
+fn repeated_diagnostics_are_counted() {
     let store = r#""shared-store": { "version": "1.0.0" }"#;
     let names = ["a", "b", "c", "d", "e"];
     let text = text(store, &names.map(|name| (name, store)), PLAIN);
-    assert_eq!(text.matches("with a state of its own").count(), 3, "{text}");
+    assert_eq!(text.matches("with separate state").count(), 3, "{text}");
     assert!(
         text.ends_with("  not-singleton  2 more participants, about `shared-store`; `--json` lists them\n"),
         "{text}"
@@ -74,31 +74,31 @@ fn what_is_said_of_many_is_said_of_a_few_and_counted() {
 }
 
 #[test]
-fn an_empty_plan_is_a_sentence() {
-    let expected = "Plan of pulse (version-first, no remotes): everybody gets what it needs\n";
+fn empty_plan_is_a_sentence() {
+    let expected = "Plan of pulse (version-first, no remotes): every participant is served\n";
     assert_eq!(text("", &[], PLAIN), expected);
 }
 
 #[test]
-fn colours_are_only_where_asked_for() {
+fn text_has_colours_only_on_request() {
     let host = r#""shared-store": { "version": "1.0.0" }"#;
     assert!(!text(host, &[], PLAIN).contains('\u{1b}'));
-    let coloured = text(host, &[], Look { color: true, width: None });
-    assert!(coloured.contains("\u{1b}[32m1.0.0 its own\u{1b}[0m"), "{coloured:?}");
+    let coloured = text(host, &[], TextStyle { color: true, width: None });
+    assert!(coloured.contains("\u{1b}[32m1.0.0 own copy\u{1b}[0m"), "{coloured:?}");
 }
 
 #[test]
-fn a_terminal_s_width_is_kept() {
+fn lines_fit_the_width_of_the_terminal() {
     for width in [80, 120] {
-        let text = text(HOST, &REMOTES, Look { color: false, width: Some(width) });
-        let whole = |word: &str| word.chars().count() <= width;
-        assert!(text.lines().all(whole), "{text}");
-        assert!(text.contains("\n    "), "sentences hang: {text}");
+        let text = text(HOST, &REMOTES, TextStyle { color: false, width: Some(width) });
+        let fits = |line: &str| line.chars().count() <= width;
+        assert!(text.lines().all(fits), "{text}");
+        assert!(text.contains("\n    "), "no hanging indent in {text}");
     }
 }
 
 #[test]
-fn an_explanation_tells_those_together_who_got_the_same() {
+fn consumers_with_one_explanation_share_a_block() {
     let rehearsal = rehearsal(HOST, &REMOTES);
     let plan = rehearsal.plan();
     let key = plan.key("default", "shared-store").expect("the crate is shared");
@@ -106,18 +106,18 @@ fn an_explanation_tells_those_together_who_got_the_same() {
     let expected = "\
 shared-store  singleton, declared by pulse
 
-  analytics  needs ^1.0            uses 1.2.0 its own
-  far        needs ^99 strict      gets nothing: refused (version-mismatch-strict)
-  old        needs ^0.9.0          uses 1.2.0 of analytics, outside what it needs
-  pulse      needs ^1.0 singleton  uses 1.2.0 of analytics
-    fewest-unsatisfied  no version satisfies everybody: the host goes first, then the fewest strict demands left unsatisfied, then the fewest demands, then the highest version
-    won   1.2.0 of analytics  no version satisfies everybody; this one satisfies the host and leaves the fewest unsatisfied (1 of 3)
-    lost  1.0.0 of pulse      lower than 1.2.0
-    lost  1.0.0 of far        its participant is refused
-    lost  0.9.0 of old        does not satisfy the host (^1.0)
-    version-mismatch  `old` needs ^0.9.0";
+  analytics  requires ^1.0            uses 1.2.0 own copy
+  far        requires ^99 strict      gets no copy: refused (version-mismatch-strict)
+  old        requires ^0.9.0          uses 1.2.0 from analytics, outside its range
+  pulse      requires ^1.0 singleton  uses 1.2.0 from analytics
+    fewest-unsatisfied  no version satisfies every participant: the host's demand counts first, then the fewest unsatisfied strict demands, then the fewest unsatisfied demands, then the highest version
+    chosen      1.2.0 from analytics  no version satisfies every participant; this one satisfies the host and leaves the fewest demands unsatisfied (1 of 3)
+    not chosen  1.0.0 from pulse      lower than 1.2.0
+    not chosen  1.0.0 from far        its participant is refused
+    not chosen  0.9.0 from old        does not satisfy the host (^1.0)
+    version-mismatch  `old` requires `shared-store` ^0.9.0";
     assert!(text.starts_with(expected), "{text}");
-    assert!(text.contains("\n    version-mismatch-strict  `far` needs ^99"), "{text}");
+    assert!(text.contains("\n    version-mismatch-strict  `far` requires `shared-store` ^99"), "{text}");
 
     let host = r#""charts": { "version": "1.0.0", "requiredVersion": "=1.0.0" }"#;
     let rehearsal =
@@ -125,37 +125,40 @@ shared-store  singleton, declared by pulse
     let plan = rehearsal.plan();
     let key = plan.key("default", "charts").expect("the crate is shared");
     let text = explain(&rehearsal, &plan, &key, PLAIN);
-    for line in ["  a  needs ^1  uses 1.2.0 its own\n", "  pulse  needs =1.0.0  uses 1.0.0 its own\n"] {
-        assert!(text.contains(line), "they went different ways: {text}");
+    for line in ["  a  requires ^1  uses 1.2.0 own copy\n", "  pulse  requires =1.0.0  uses 1.0.0 own copy\n"] {
+        assert!(text.contains(line), "different explanations have separate blocks: {text}");
     }
     assert_eq!(text.matches("    highest-fitting  ").count(), 2, "{text}");
 }
 
 #[test]
-fn a_refusal_is_told_with_the_change_that_ends_it() {
+fn refusal_is_explained_with_the_smallest_change() {
     let rehearsal = rehearsal(HOST, &REMOTES);
     let found = rehearsal.why(&rehearsal.plan(), "far").expect("a known remote");
     let expected = "\
 far is refused
-  version-mismatch-strict  `far` needs ^99 of `shared-store`, and insists on it, but everybody uses 1.2.0 of `analytics`: let `analytics` or another participant bring a version within ^99, or widen `requiredVersion` in the manifest of `far`
+  version-mismatch-strict  `far` requires `shared-store` ^99 (strict), but 1.2.0 (from `analytics`) is in use: let `analytics` or another participant offer a version within ^99, or widen `requiredVersion` in the manifest of `far`
     written at far.json:2:29
 
 The smallest change that admits it: one line
-  let `far` work with ^1.2 of `shared-store`
+  let `far` accept `shared-store` ^1.2
     far.json:2:70  /shared/shared-store/requiredVersion: \"^99\" -> \"^1.2\"
 
 or
-  let `far` work with ^1.0 of `shared-store`
+  let `far` accept `shared-store` ^1.0
     far.json:2:70  /shared/shared-store/requiredVersion: \"^99\" -> \"^1.0\"
 
 or
-  let `far` not insist on ^99 of `shared-store`
+  let `far` run with `shared-store` outside ^99
     far.json:2:94  /shared/shared-store/strictVersion: true -> false
 ";
     assert_eq!(why(&rehearsal, &found, PLAIN), expected);
 
     let found = rehearsal.why(&rehearsal.plan(), "old").expect("a known remote");
     let text = why(&rehearsal, &found, PLAIN);
-    assert!(text.starts_with("old gets what it needs\n  version-mismatch  `old` needs ^0.9.0"), "{text}");
+    assert!(
+        text.starts_with("old is served\n  version-mismatch  `old` requires `shared-store` ^0.9.0"),
+        "{text}"
+    );
     assert!(text.contains("    fix: old.json:2:29  "), "{text}");
 }

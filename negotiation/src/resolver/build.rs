@@ -1,31 +1,31 @@
-//! From manifests to groups: who takes part, and what is offered and demanded of each crate.
+//! Builds groups from participants: the offers and demands of each crate.
 //!
-//! Participants are walked once, in the order in which they lie in memory, and every name,
-//! version and requirement is looked up once; what is done later works on numbers.
+//! Participants are walked once, in memory order, and every name, version and requirement is looked up once; later
+//! steps work on numbers.
 
 use std::collections::BTreeMap;
 
-use super::Request;
-use super::catalogue::{Catalogue, find, people};
+use super::PlanRequest;
+use super::catalogue::{Catalogue, find, participants};
 use super::draft::{Draft, LocalNumbers, Row};
 use super::group::{Barred, Group};
-use super::participant::Entry;
+use super::participant::ShareTerms;
 use super::solve::Solver;
 
-/// Returns the solver of `request`, every participant being admitted.
-pub(super) fn solver(request: &Request<'_>) -> Solver {
-    let (people, duplicates, reserved) = people(request);
-    // The host is among them, whatever remotes are called.
-    let host = find(&people, request.host.name()).unwrap_or_default();
-    let mut catalogue = Catalogue::new(people, host);
+/// Returns the solver of `request` with every participant admitted.
+pub(super) fn solver(request: &PlanRequest<'_>) -> Solver {
+    let (participants, duplicates, reserved) = participants(request);
+    // The host is always among them, even if a remote has its name.
+    let host = find(&participants, request.host.name()).unwrap_or_default();
+    let mut catalogue = Catalogue::new(participants, host);
     let mut drafts = drafts(&mut catalogue);
     add_live(&mut catalogue, request, &mut drafts);
     exclude(&catalogue, request, &mut drafts);
     catalogue.rank_versions();
     drafts.sort_unstable_by_key(|draft| (draft.scope, draft.key));
-    let people = &catalogue.people;
+    let participants = &catalogue.participants;
     let mut places: Vec<Vec<(usize, usize)>> =
-        people.iter().map(|person| Vec::with_capacity(person.entries().len())).collect();
+        participants.iter().map(|participant| Vec::with_capacity(participant.entries().len())).collect();
     for (group, draft) in drafts.iter().enumerate() {
         for (demand, row) in draft.rows.iter().enumerate() {
             places[row.participant as usize].push((group, demand));
@@ -40,9 +40,9 @@ pub(super) fn solver(request: &Request<'_>) -> Solver {
         strategy: request.strategy,
         providers: request.providers.clone(),
         groups: drafts.into_iter().map(group).collect(),
-        names: people.iter().map(|person| person.shared_name().clone()).collect(),
-        loaded: people.iter().map(|person| person.is_loaded()).collect(),
-        admitted: vec![true; people.len()],
+        names: participants.iter().map(|participant| participant.shared_name().clone()).collect(),
+        loaded: participants.iter().map(|participant| participant.is_loaded()).collect(),
+        admitted: vec![true; participants.len()],
         host,
         places,
         causes: BTreeMap::new(),
@@ -54,8 +54,8 @@ pub(super) fn solver(request: &Request<'_>) -> Solver {
 /// Returns the entries of all participants by scope and key, each group's by participant.
 fn drafts<'a>(catalogue: &mut Catalogue<'a>) -> Vec<Draft<'a>> {
     let mut drafts: Vec<Draft<'a>> = Vec::new();
-    for participant in 0..catalogue.people.len() {
-        for Entry { scope, key, range, facts } in catalogue.people[participant].entries() {
+    for participant in 0..catalogue.participants.len() {
+        for ShareTerms { scope, key, range, facts } in catalogue.participants[participant].entries() {
             let number = catalogue.number(scope, key);
             if number == drafts.len() {
                 drafts.push(Draft::new(scope, key));
@@ -77,15 +77,15 @@ fn drafts<'a>(catalogue: &mut Catalogue<'a>) -> Vec<Draft<'a>> {
 
 /// Adds the copies in use, and binds the participants that use them.
 ///
-/// What a participant used that is being replaced does not count: it goes when the new one comes.
-fn add_live<'a>(catalogue: &mut Catalogue<'a>, request: &Request<'a>, drafts: &mut [Draft<'a>]) {
-    // Bindings come by consumer.
+/// The bindings of a participant that is being replaced do not count: they end when the new generation runs.
+fn add_live<'a>(catalogue: &mut Catalogue<'a>, request: &PlanRequest<'a>, drafts: &mut [Draft<'a>]) {
+    // Bindings are sorted by consumer.
     let (mut name, mut consumer) = ("", None);
     for (slot, copy) in request.live.bindings() {
         if *slot.participant != *name {
             (name, consumer) = (&slot.participant, catalogue.find(&slot.participant));
         }
-        let replaced = consumer.is_some_and(|consumer| !catalogue.people[consumer].is_loaded());
+        let replaced = consumer.is_some_and(|consumer| !catalogue.participants[consumer].is_loaded());
         let Some(draft) = catalogue.known(&slot.scope, &slot.key).filter(|_| !replaced) else { continue };
         let draft = &mut drafts[draft];
         let at = draft.in_use.get(copy).copied().unwrap_or_else(|| {
@@ -106,13 +106,13 @@ fn add_live<'a>(catalogue: &mut Catalogue<'a>, request: &Request<'a>, drafts: &m
     }
 }
 
-/// Marks the offers that must not be used.
-fn exclude(catalogue: &Catalogue<'_>, request: &Request<'_>, drafts: &mut [Draft<'_>]) {
+/// Marks the offers that others must not use.
+fn exclude(catalogue: &Catalogue<'_>, request: &PlanRequest<'_>, drafts: &mut [Draft<'_>]) {
     for draft in &mut *drafts {
         let Some(granted) = request.providers.of_crate(draft.scope, draft.key) else { continue };
         let barred = |name: &str| (!granted.contains(name)).then_some(Barred::NotGranted);
         for row in &mut draft.rows {
-            row.barred = barred(catalogue.people[row.participant as usize].name());
+            row.barred = barred(catalogue.participants[row.participant as usize].name());
         }
         for (copy, _, gone) in &mut draft.gone {
             *gone = barred(&copy.provider);

@@ -1,4 +1,4 @@
-//! Names, versions and requirements of a federation, each looked up once and numbered.
+//! Names, versions and requirements of a federation, each numbered once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,80 +6,82 @@ use std::sync::Arc;
 use rustc_hash::FxBuildHasher;
 use semver::{Version, VersionReq};
 
-use super::Request;
+use super::PlanRequest;
 use super::participant::Participant;
 use crate::manifest::{Requirement, is_reserved};
 
 pub(super) type Names = BTreeSet<Arc<str>>;
 
-/// Returns the participants by name, the names that are taken more than once, and those that are the host's.
+/// Returns the participants by name, the names that occur more than once, and the names that belong to the host.
 ///
-/// Nothing tells remotes of one name apart, so none of them takes part; the host does.
-pub(super) fn people<'a>(request: &Request<'a>) -> (Vec<&'a Participant>, Names, Names) {
-    let mut people: Vec<&Participant> = request.remotes.iter().collect();
-    people.sort_by_key(|person| person.name());
-    let mut duplicates: Names = people
+/// Remotes with one name cannot be distinguished, so all of them are left out; the host takes part.
+pub(super) fn participants<'a>(request: &PlanRequest<'a>) -> (Vec<&'a Participant>, Names, Names) {
+    let mut participants: Vec<&Participant> = request.remotes.iter().collect();
+    participants.sort_by_key(|participant| participant.name());
+    let mut duplicates: Names = participants
         .windows(2)
         .filter(|pair| pair[0].name() == pair[1].name())
         .map(|pair| pair[0].shared_name().clone())
         .collect();
     let host = request.host;
-    if people.iter().any(|person| person.name() == host.name()) {
+    if participants.iter().any(|participant| participant.name() == host.name()) {
         duplicates.insert(host.shared_name().clone());
     }
-    let reserved: Names = people
+    let reserved: Names = participants
         .iter()
-        .filter(|person| is_reserved(person.name()) && !duplicates.contains(person.shared_name()))
-        .map(|person| person.shared_name().clone())
+        .filter(|participant| {
+            is_reserved(participant.name()) && !duplicates.contains(participant.shared_name())
+        })
+        .map(|participant| participant.shared_name().clone())
         .collect();
     if !duplicates.is_empty() || !reserved.is_empty() {
         let out = |name| duplicates.contains(name) || reserved.contains(name);
-        people.retain(|person| !out(person.shared_name()));
+        participants.retain(|participant| !out(participant.shared_name()));
     }
-    let at = people.partition_point(|person| person.name() < host.name());
-    people.insert(at, host);
-    (people, duplicates, reserved)
+    let at = participants.partition_point(|participant| participant.name() < host.name());
+    participants.insert(at, host);
+    (participants, duplicates, reserved)
 }
 
-/// Participants, crates, versions and requirements, each under a number.
+/// Participants, crates, versions and requirements, each with a number.
 #[derive(Default)]
 pub(super) struct Catalogue<'a> {
     /// By name.
-    pub(super) people: Vec<&'a Participant>,
+    pub(super) participants: Vec<&'a Participant>,
     pub(super) host: usize,
     crates: HashMap<(&'a str, &'a str), usize, FxBuildHasher>,
     pub(super) versions: Vec<&'a Version>,
     version_numbers: HashMap<&'a Version, u32, FxBuildHasher>,
-    /// Rank of each version; of equal precedence, equal rank.
+    /// Rank of each version; equal precedence has equal rank.
     pub(super) ranks: Vec<usize>,
-    /// With what they name.
+    /// Each requirement with its parsed comparators.
     pub(super) requirements: Vec<(&'a Arc<Requirement>, VersionReq)>,
     requirement_numbers: HashMap<&'a str, u32, FxBuildHasher>,
 }
 
 impl<'a> Catalogue<'a> {
-    /// Returns a catalogue of these participants, with nothing looked up yet.
-    pub(super) fn new(people: Vec<&'a Participant>, host: usize) -> Self {
-        Self { people, host, ..Self::default() }
+    /// Creates a catalogue of these participants without crates, versions and requirements.
+    pub(super) fn new(participants: Vec<&'a Participant>, host: usize) -> Self {
+        Self { participants, host, ..Self::default() }
     }
 
-    /// Returns the number of a crate in a scope: of a new one, how many there were.
+    /// Returns the number of a crate in a scope; a new crate gets the next one.
     pub(super) fn number(&mut self, scope: &'a str, key: &'a str) -> usize {
         let next = self.crates.len();
         *self.crates.entry((scope, key)).or_insert(next)
     }
 
-    /// Returns the number of a crate in a scope, if any participant has an entry of it.
+    /// Returns the number of a crate in a scope, if any participant has an entry for it.
     pub(super) fn known(&self, scope: &str, key: &str) -> Option<usize> {
         self.crates.get(&(scope, key)).copied()
     }
 
-    /// Returns the number of a participant, if there is one of this name.
+    /// Returns the number of the participant with this name.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        find(&self.people, name)
+        find(&self.participants, name)
     }
 
-    /// Returns the number of a version.
+    /// Returns the number of a version; a new one gets the next.
     pub(super) fn version(&mut self, version: &'a Version) -> u32 {
         *self.version_numbers.entry(version).or_insert_with(|| {
             self.versions.push(version);
@@ -87,16 +89,16 @@ impl<'a> Catalogue<'a> {
         })
     }
 
-    /// Returns the number of a requirement.
+    /// Returns the number of a requirement; a new one gets the next.
     pub(super) fn requirement(&mut self, range: &'a str, required: &'a Arc<Requirement>) -> u32 {
         *self.requirement_numbers.entry(range).or_insert_with(|| {
-            // A participant that takes any version names none.
+            // A participant that accepts any version has an empty range, which does not parse.
             self.requirements.push((required, VersionReq::parse(range).unwrap_or_default()));
             self.requirements.len() as u32 - 1
         })
     }
 
-    /// Ranks the versions, once all are numbered.
+    /// Ranks the versions; call it after all are numbered.
     pub(super) fn rank_versions(&mut self) {
         let mut sorted: Vec<(&Version, usize)> = self.versions.iter().copied().zip(0..).collect();
         sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp_precedence(b));
@@ -109,7 +111,7 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// Returns the place of `name` in a list that is sorted by name.
-pub(super) fn find(people: &[&Participant], name: &str) -> Option<usize> {
-    people.binary_search_by(|person| person.name().cmp(name)).ok()
+/// Returns the index of `name` in a list that is sorted by name.
+pub(super) fn find(participants: &[&Participant], name: &str) -> Option<usize> {
+    participants.binary_search_by(|participant| participant.name().cmp(name)).ok()
 }

@@ -1,4 +1,4 @@
-//! What a plan has to say: one stable code, one sentence, and what to do next.
+//! Diagnostics of a plan: a stable code, a sentence and advice.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,41 +11,41 @@ use super::Providers;
 use super::edit::{Edit, shared_pointer};
 use super::group::{Barred, Gets, Group};
 
-/// The kinds of things that a plan says.
+/// The kinds of diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
-    /// A remote cannot be admitted because another would then be refused.
+pub enum DiagnosticCode {
+    /// A remote cannot be admitted, because another participant would then be refused.
     Conflict,
     /// Several participants have one name.
     DuplicateName,
-    /// A remote has a name that is the host's own.
+    /// A remote has a name that is reserved for the host.
     NameReserved,
-    /// The host does not get what it strictly needs; the shell starts nevertheless.
+    /// A strict demand of the host is not met; the shell starts anyway.
     HostUnsatisfied,
-    /// A remote without a copy of its own needs a crate that nobody offers.
+    /// A remote without its own copy requires a crate that no participant offers.
     NoProvider,
     /// A running participant keeps another copy than the singleton, which was declared after it was loaded.
     NotShared,
-    /// A participant uses another's copy of a crate that is no singleton, with a state of its own.
+    /// A participant uses another's copy of a crate that is not a singleton, with separate state.
     NotSingleton,
     /// A participant uses its own copy of a crate while others use another.
     OwnCopy,
-    /// A copy would do or be the best, and the host does not let its participant provide it.
+    /// A copy fits or is the best, but the host does not let its participant provide it.
     ProviderNotGranted,
-    /// The only copies that would do are of refused participants, or must not be used.
+    /// The only copies that fit belong to refused participants or are unusable.
     ProviderRefused,
-    /// A singleton is one only within its share scope, and other scopes have the crate too.
+    /// A singleton has copies in other share scopes, because it is unique only within its own.
     SeparateScopes,
-    /// A crate is called nearly as another of its scope.
+    /// The name of a crate is nearly that of another crate in its scope.
     SharedKeySimilar,
-    /// A participant uses a singleton outside the versions that it asks for.
+    /// A participant uses a singleton outside the versions that it accepts.
     VersionMismatch,
-    /// A remote is refused because the singleton is outside the versions that it insists on.
+    /// A remote is refused, because its demand is strict and the singleton is outside the versions that it accepts.
     VersionMismatchStrict,
 }
 
-impl Code {
-    /// The stable, kebab-case name.
+impl DiagnosticCode {
+    /// Returns the stable, kebab-case name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
@@ -66,26 +66,26 @@ impl Code {
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for DiagnosticCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
 }
 
-/// How much a diagnostic matters.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Somebody does not get what it cannot do without.
+    /// A demand of a participant is not met.
     Error,
-    /// Worth knowing; nothing is wrong.
+    /// Information; nothing is wrong.
     Info,
-    /// It runs, perhaps not as meant.
+    /// The participant runs, perhaps not as intended.
     Warning,
 }
 
 impl Severity {
-    /// The word in JSON and in the log.
+    /// Returns the word in JSON and in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -95,11 +95,11 @@ impl Severity {
     }
 }
 
-/// Something that a plan says about one participant and one crate.
+/// A finding of a plan about one participant and one crate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diagnostic {
-    /// What kind of thing it is.
-    pub code: Code,
+    /// The kind of the finding.
+    pub code: DiagnosticCode,
     /// The participant concerned.
     pub participant: Arc<str>,
     /// The share scope; empty where no crate is concerned.
@@ -107,76 +107,78 @@ pub struct Diagnostic {
     /// Name of the crate; empty where no crate is concerned.
     pub key: Arc<str>,
     detail: Detail,
-    /// The line of the host's manifest that lets a participant provide.
+    /// The edit of the host's manifest that lets a participant provide.
     grant: Option<Edit>,
 }
 
-/// What the sentence is made of; it is written when it is read, because most never are.
+/// The facts behind the message, which is formatted on demand, because most messages are never read.
 #[derive(Debug, Clone, PartialEq)]
 enum Detail {
-    Mismatch { required: Arc<Requirement>, copy: Copy },
-    Nothing { required: Arc<Requirement>, offered: Vec<Copy>, more: usize, meant: Option<Arc<str>> },
-    Unusable { required: Arc<Requirement>, copy: Copy, barred: Option<Barred> },
-    NotGranted { version: Version, used: Copy },
+    Mismatch { required: Arc<Requirement>, copy: NamedCopy },
+    Nothing { required: Arc<Requirement>, offered: Vec<NamedCopy>, more: usize, meant: Option<Arc<str>> },
+    Unusable { required: Arc<Requirement>, copy: NamedCopy, barred: Option<Barred> },
+    NotGranted { version: Version, used: NamedCopy },
     Similar { meant: Arc<str> },
-    Own { required: Arc<Requirement>, version: Version, satisfied: bool, other: Copy },
-    Instance { copy: Copy },
-    Bound { copy: Copy, singleton: Copy },
+    Own { required: Arc<Requirement>, version: Version, satisfied: bool, other: NamedCopy },
+    Instance { copy: NamedCopy },
+    Bound { copy: NamedCopy, singleton: NamedCopy },
     Walls { others: Vec<Arc<str>> },
-    Conflict { victim: Arc<str>, required: Arc<Requirement>, copy: Option<Copy> },
+    Conflict { displaced: Arc<str>, required: Arc<Requirement>, copy: Option<NamedCopy> },
     Duplicate { host: bool, free: String },
     Reserved { free: String },
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Copy {
+struct NamedCopy {
     provider: Arc<str>,
     version: Version,
 }
 
-impl Copy {
+impl NamedCopy {
     fn of(group: &Group, offer: usize) -> Self {
         let offer = &group.offers[offer];
         Self { provider: offer.provider.clone(), version: offer.version.clone() }
     }
 }
 
-impl fmt::Display for Copy {
+impl fmt::Display for NamedCopy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of `{}`", self.version, self.provider)
+        write!(f, "{} (from `{}`)", self.version, self.provider)
     }
 }
 
 impl Diagnostic {
-    /// How much it matters.
+    /// Returns the severity.
     pub fn severity(&self) -> Severity {
         match self.code {
-            Code::SeparateScopes => Severity::Info,
-            Code::ProviderNotGranted if matches!(self.detail, Detail::NotGranted { .. }) => Severity::Info,
-            Code::NotShared
-            | Code::NotSingleton
-            | Code::OwnCopy
-            | Code::SharedKeySimilar
-            | Code::VersionMismatch => Severity::Warning,
-            Code::Conflict
-            | Code::DuplicateName
-            | Code::HostUnsatisfied
-            | Code::NameReserved
-            | Code::NoProvider
-            | Code::ProviderNotGranted
-            | Code::ProviderRefused
-            | Code::VersionMismatchStrict => Severity::Error,
+            DiagnosticCode::SeparateScopes => Severity::Info,
+            DiagnosticCode::ProviderNotGranted if matches!(self.detail, Detail::NotGranted { .. }) => {
+                Severity::Info
+            }
+            DiagnosticCode::NotShared
+            | DiagnosticCode::NotSingleton
+            | DiagnosticCode::OwnCopy
+            | DiagnosticCode::SharedKeySimilar
+            | DiagnosticCode::VersionMismatch => Severity::Warning,
+            DiagnosticCode::Conflict
+            | DiagnosticCode::DuplicateName
+            | DiagnosticCode::HostUnsatisfied
+            | DiagnosticCode::NameReserved
+            | DiagnosticCode::NoProvider
+            | DiagnosticCode::ProviderNotGranted
+            | DiagnosticCode::ProviderRefused
+            | DiagnosticCode::VersionMismatchStrict => Severity::Error,
         }
     }
 
-    /// One sentence: what it is, and what to do next.
+    /// Returns the finding and the advice in one sentence.
     pub fn message(&self) -> String {
         self.to_string()
     }
 
-    /// The one line of a manifest that would remedy it, as far as this diagnostic alone can tell.
+    /// Returns the edit of a manifest that would remedy the finding, judged by this diagnostic alone.
     ///
-    /// None where it takes another library, another scope or more than one line.
+    /// Returns `None` if the remedy is another library, another scope or more than one line.
     pub fn fix(&self) -> Option<Edit> {
         if self.grant.is_some() {
             return self.grant.clone();
@@ -194,7 +196,7 @@ impl Diagnostic {
             Detail::Own { satisfied: true, .. } | Detail::Instance { .. } => {
                 edit(&self.participant, "singleton", true.into())
             }
-            Detail::Conflict { victim, copy, .. } => accept(victim, &copy.as_ref()?.version),
+            Detail::Conflict { displaced, copy, .. } => accept(displaced, &copy.as_ref()?.version),
             Detail::Walls { others } if *self.scope != *DEFAULT_SCOPE => {
                 let default = others.iter().find(|scope| ***scope == *DEFAULT_SCOPE)?;
                 edit(&self.participant, "shareScope", (**default).into())
@@ -210,16 +212,16 @@ impl Diagnostic {
         }
     }
 
-    /// Where what it is about is written: participant and JSON pointer; of a conflict, both sides.
+    /// Returns the manifest entries concerned, as participant and JSON pointer; for a conflict, those of both sides.
     pub fn written_at(&self) -> Vec<(&str, String)> {
         if matches!(self.detail, Detail::Duplicate { .. } | Detail::Reserved { .. }) {
             return vec![(&self.participant, "/name".to_owned())];
         }
-        let names = [Some(&self.participant), self.victim()].into_iter().flatten();
+        let names = [Some(&self.participant), self.displaced()].into_iter().flatten();
         names.map(|name| (&**name, shared_pointer(&self.key, None))).collect()
     }
 
-    /// The refused participant whose copy would have done.
+    /// Returns the refused participant whose copy would fit.
     pub fn refused_provider(&self) -> Option<&Arc<str>> {
         match &self.detail {
             Detail::Unusable { copy, barred: None, .. } => Some(&copy.provider),
@@ -227,7 +229,7 @@ impl Diagnostic {
         }
     }
 
-    /// The participant that the host does not let provide a copy which would do, or be the best.
+    /// Returns the participant that the host does not let provide a copy that fits or is the best.
     pub fn not_granted_to(&self) -> Option<&Arc<str>> {
         match &self.detail {
             Detail::Unusable { copy, barred: Some(Barred::NotGranted), .. } => Some(&copy.provider),
@@ -236,15 +238,15 @@ impl Diagnostic {
         }
     }
 
-    /// Who would lose what it needs.
-    pub fn victim(&self) -> Option<&Arc<str>> {
+    /// Returns the participant whose demand would no longer be met.
+    pub fn displaced(&self) -> Option<&Arc<str>> {
         match &self.detail {
-            Detail::Conflict { victim, .. } => Some(victim),
+            Detail::Conflict { displaced, .. } => Some(displaced),
             _ => None,
         }
     }
 
-    /// As JSON: `code`, `severity`, `participant`, `scope`, `key` and `message`.
+    /// Returns the diagnostic as JSON: `code`, `severity`, `participant`, `scope`, `key` and `message`.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "code": self.code.as_str(),
@@ -256,41 +258,43 @@ impl Diagnostic {
         })
     }
 
-    /// `demand` is not met by what `group` has to give.
+    /// Creates the diagnostic of a `demand` that `group` does not meet.
     pub(super) fn unmet(group: &Group, demand: usize, participant: Arc<str>, host: usize) -> Self {
         let winner = if group.is_singleton() { group.winner() } else { None };
         let required = group.demands[demand].required.clone();
         let (code, detail) = match group.gets(demand, winner) {
-            Gets::Mismatch { offer } | Gets::Offer { offer, .. } => {
-                (Code::VersionMismatchStrict, Detail::Mismatch { required, copy: Copy::of(group, offer) })
-            }
+            Gets::Mismatch { offer } | Gets::Offer { offer, .. } => (
+                DiagnosticCode::VersionMismatchStrict,
+                Detail::Mismatch { required, copy: NamedCopy::of(group, offer) },
+            ),
             Gets::Nothing => {
-                let would_do = |&at: &usize| !group.offers[at].available() && group.fits(demand, at);
-                match (0..group.offers.len()).find(would_do) {
+                let fitting = |&at: &usize| !group.offers[at].available() && group.fits(demand, at);
+                match (0..group.offers.len()).find(fitting) {
                     Some(at) => {
                         let barred = group.offers[at].barred;
                         let code = match barred {
-                            Some(Barred::NotGranted) => Code::ProviderNotGranted,
-                            Some(Barred::Unusable) | None => Code::ProviderRefused,
+                            Some(Barred::NotGranted) => DiagnosticCode::ProviderNotGranted,
+                            Some(Barred::Unusable) | None => DiagnosticCode::ProviderRefused,
                         };
-                        (code, Detail::Unusable { required, copy: Copy::of(group, at), barred })
+                        (code, Detail::Unusable { required, copy: NamedCopy::of(group, at), barred })
                     }
-                    None => (Code::NoProvider, Detail::nothing(group, required)),
+                    None => (DiagnosticCode::NoProvider, Detail::nothing(group, required)),
                 }
             }
         };
-        let code = if group.demands[demand].participant == host { Code::HostUnsatisfied } else { code };
+        let code =
+            if group.demands[demand].participant == host { DiagnosticCode::HostUnsatisfied } else { code };
         Self::about(group, participant, code, detail)
     }
 
-    /// The singleton `offer` is used although it is outside what is asked for.
+    /// Creates the diagnostic of a singleton `offer` that is used outside the range of `demand`.
     pub(super) fn mismatch(group: &Group, demand: usize, offer: usize, participant: Arc<str>) -> Self {
         let required = group.demands[demand].required.clone();
-        let detail = Detail::Mismatch { required, copy: Copy::of(group, offer) };
-        Self::about(group, participant, Code::VersionMismatch, detail)
+        let detail = Detail::Mismatch { required, copy: NamedCopy::of(group, offer) };
+        Self::about(group, participant, DiagnosticCode::VersionMismatch, detail)
     }
 
-    /// The own copy `offer` is used, and somebody else uses `other`.
+    /// Creates the diagnostic of an own copy `offer` that is used while another participant uses `other`.
     pub(super) fn own_copy(
         group: &Group,
         demand: usize,
@@ -300,60 +304,71 @@ impl Diagnostic {
     ) -> Self {
         let required = group.demands[demand].required.clone();
         let version = group.offers[offer].version.clone();
-        let detail = Detail::Own { required, version, satisfied, other: Copy::of(group, other) };
-        Self::about(group, participant, Code::OwnCopy, detail)
+        let detail = Detail::Own { required, version, satisfied, other: NamedCopy::of(group, other) };
+        Self::about(group, participant, DiagnosticCode::OwnCopy, detail)
     }
 
-    /// The copy `offer` of another is used, of which each user has an instance of its own.
+    /// Creates the diagnostic of another's copy `offer`, of which each consumer has a separate instance.
     pub(super) fn not_singleton(group: &Group, offer: usize, participant: Arc<str>) -> Self {
-        Self::about(group, participant, Code::NotSingleton, Detail::Instance { copy: Copy::of(group, offer) })
+        Self::about(
+            group,
+            participant,
+            DiagnosticCode::NotSingleton,
+            Detail::Instance { copy: NamedCopy::of(group, offer) },
+        )
     }
 
-    /// A running participant keeps `offer` although `singleton` serves all others.
+    /// Creates the diagnostic of a running participant that keeps `offer` although `singleton` serves all others.
     pub(super) fn bound(group: &Group, offer: usize, singleton: usize, participant: Arc<str>) -> Self {
-        let detail = Detail::Bound { copy: Copy::of(group, offer), singleton: Copy::of(group, singleton) };
-        Self::about(group, participant, Code::NotShared, detail)
+        let detail =
+            Detail::Bound { copy: NamedCopy::of(group, offer), singleton: NamedCopy::of(group, singleton) };
+        Self::about(group, participant, DiagnosticCode::NotShared, detail)
     }
 
-    /// `declarer` wants one copy, and other scopes have copies of their own.
-    pub(super) fn walls(group: &Group, others: Vec<Arc<str>>, declarer: Arc<str>) -> Self {
-        Self::about(group, declarer, Code::SeparateScopes, Detail::Walls { others })
+    /// Creates the diagnostic of a singleton of `declarer` that has copies in the scopes `others`.
+    pub(super) fn separate_scopes(group: &Group, others: Vec<Arc<str>>, declarer: Arc<str>) -> Self {
+        Self::about(group, declarer, DiagnosticCode::SeparateScopes, Detail::Walls { others })
     }
 
-    /// Letting `participant` in would leave the `victim`'s demand unmet.
-    pub(super) fn conflict(group: &Group, demand: usize, [participant, victim]: [Arc<str>; 2]) -> Self {
+    /// Creates the diagnostic of a `participant` whose admission would leave the `displaced`'s demand unmet.
+    pub(super) fn conflict(group: &Group, demand: usize, [participant, displaced]: [Arc<str>; 2]) -> Self {
         let winner = if group.is_singleton() { group.winner() } else { None };
         let required = group.demands[demand].required.clone();
-        let copy = winner.map(|offer| Copy::of(group, offer));
-        Self::about(group, participant, Code::Conflict, Detail::Conflict { victim, required, copy })
+        let copy = winner.map(|offer| NamedCopy::of(group, offer));
+        Self::about(
+            group,
+            participant,
+            DiagnosticCode::Conflict,
+            Detail::Conflict { displaced, required, copy },
+        )
     }
 
-    /// Several remotes have this name, or a remote has the host's; `free` is a name that nobody has.
+    /// Creates the diagnostic of a name that several remotes have, or a remote and the host; `free` is an unused one.
     pub(super) fn duplicate(name: Arc<str>, host: bool, free: String) -> Self {
         let none: Arc<str> = "".into();
         let (detail, scope, key) = (Detail::Duplicate { host, free }, none.clone(), none);
-        Self { code: Code::DuplicateName, participant: name, scope, key, detail, grant: None }
+        Self { code: DiagnosticCode::DuplicateName, participant: name, scope, key, detail, grant: None }
     }
 
-    /// A remote has a name that is the host's own; `free` is one that it can have.
+    /// Creates the diagnostic of a remote with a reserved name; `free` is a name that it can have.
     pub(super) fn reserved(name: Arc<str>, free: String) -> Self {
         let none: Arc<str> = "".into();
         let (detail, scope, key) = (Detail::Reserved { free }, none.clone(), none);
-        Self { code: Code::NameReserved, participant: name, scope, key, detail, grant: None }
+        Self { code: DiagnosticCode::NameReserved, participant: name, scope, key, detail, grant: None }
     }
 
-    /// `participant` offers a higher version than the copy `used`, and may not provide it.
+    /// Creates the diagnostic of a `participant` that may not provide its `version`, which is higher than `used`.
     pub(super) fn not_granted(group: &Group, version: &Version, used: usize, participant: Arc<str>) -> Self {
-        let detail = Detail::NotGranted { version: version.clone(), used: Copy::of(group, used) };
-        Self::about(group, participant, Code::ProviderNotGranted, detail)
+        let detail = Detail::NotGranted { version: version.clone(), used: NamedCopy::of(group, used) };
+        Self::about(group, participant, DiagnosticCode::ProviderNotGranted, detail)
     }
 
-    /// `participant` shares a crate that is called nearly as `meant`.
+    /// Creates the diagnostic of a `participant` that shares a crate with nearly the name `meant`.
     pub(super) fn similar(group: &Group, meant: Arc<str>, participant: Arc<str>) -> Self {
-        Self::about(group, participant, Code::SharedKeySimilar, Detail::Similar { meant })
+        Self::about(group, participant, DiagnosticCode::SharedKeySimilar, Detail::Similar { meant })
     }
 
-    /// The same, with the line of the host's manifest that lets a participant provide.
+    /// Adds the edit of the host's manifest that lets a participant provide.
     pub(super) fn granting(mut self, host: &str, providers: &Providers) -> Self {
         self.grant = self.not_granted_to().map(|name| {
             let names: Vec<String> = providers.with(name, &self.key).into_iter().collect();
@@ -372,7 +387,7 @@ impl Diagnostic {
         self
     }
 
-    fn about(group: &Group, participant: Arc<str>, code: Code, detail: Detail) -> Self {
+    fn about(group: &Group, participant: Arc<str>, code: DiagnosticCode, detail: Detail) -> Self {
         let (scope, key) = (group.scope.clone(), group.key.clone());
         Self { code, participant, scope, key, detail, grant: None }
     }
@@ -383,7 +398,7 @@ impl Detail {
         const NAMED: usize = 3;
         let available: Vec<usize> =
             (0..group.offers.len()).filter(|&at| group.offers[at].available()).collect();
-        let offered = available.iter().take(NAMED).map(|&at| Copy::of(group, at)).collect();
+        let offered = available.iter().take(NAMED).map(|&at| NamedCopy::of(group, at)).collect();
         Self::Nothing { required, offered, more: available.len().saturating_sub(NAMED), meant: None }
     }
 }
@@ -392,120 +407,133 @@ impl fmt::Display for Diagnostic {
     #[expect(clippy::too_many_lines, reason = "a sentence for each kind of finding")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { participant, scope, key, code, detail, .. } = self;
-        let krate = if **scope == *DEFAULT_SCOPE {
-            format!("`{key}`")
-        } else {
-            format!("`{key}` in the scope `{scope}`")
+        let in_scope =
+            if **scope == *DEFAULT_SCOPE { String::new() } else { format!(" in the scope `{scope}`") };
+        let krate = format!("`{key}`{in_scope}");
+        let demand = |required: &Requirement| match required {
+            Requirement::Range(_) => format!("`{key}` {required}{in_scope}"),
+            Requirement::Any => format!("any version of {krate}"),
         };
-        let strictly = if *code == Code::VersionMismatch { "" } else { ", and insists on it" };
+        let offer = |copy: &NamedCopy| format!("`{key}` {}{in_scope} (from `{}`)", copy.version, copy.provider);
+        let strict = if *code == DiagnosticCode::VersionMismatch { "" } else { " (strict)" };
         match detail {
             Detail::Mismatch { required, copy } if copy.provider == *participant => write!(
                 f,
-                "`{participant}` needs {required} of {krate}{strictly}, but everybody uses its own copy, {}: \
-                 build it with a version within {required}, or widen its `requiredVersion`",
+                "`{participant}` requires {}{strict}, but its own copy, {}, is in use: build it with a version \
+                 within {required}, or widen its `requiredVersion`",
+                demand(required),
                 copy.version
             ),
             Detail::Mismatch { required, copy } => write!(
                 f,
-                "`{participant}` needs {required} of {krate}{strictly}, but everybody uses {copy}: \
-                 let `{}` or another participant bring a version within {required}, \
-                 or widen `requiredVersion` in the manifest of `{participant}`",
+                "`{participant}` requires {}{strict}, but {copy} is in use: let `{}` or another participant offer a \
+                 version within {required}, or widen `requiredVersion` in the manifest of `{participant}`",
+                demand(required),
                 copy.provider
             ),
             Detail::Nothing { required, meant: Some(meant), .. } => write!(
                 f,
-                "`{participant}` needs {required} of {krate} from another participant, but nobody offers it: did you mean \
+                "`{participant}` requires {} from another participant, but no participant offers it: did you mean \
                  `{meant}`? Correct {} in the manifest of `{participant}`",
+                demand(required),
                 shared_pointer(key, None)
             ),
             Detail::Nothing { required, offered, more, meant: None } => {
-                write!(f, "`{participant}` needs {required} of {krate} from somebody else, but ")?;
+                write!(f, "`{participant}` requires {} from another participant, but ", demand(required))?;
                 match offered.as_slice() {
-                    [] => write!(f, "nobody offers it")?,
+                    [] => write!(f, "no participant offers it")?,
                     offered => {
-                        let offered: Vec<String> = offered.iter().map(Copy::to_string).collect();
+                        let offered: Vec<String> = offered.iter().map(NamedCopy::to_string).collect();
                         write!(f, "only {}", offered.join(", "))?;
                         if *more > 0 {
                             write!(f, " and {more} more")?;
                         }
-                        write!(f, " can be had")?;
+                        write!(f, " {} offered", if offered.len() + more == 1 { "is" } else { "are" })?;
                     }
                 }
                 write!(f, ": add a participant that offers it, or let `{participant}` bring its own copy")
             }
             Detail::Unusable { required, copy, barred: Some(Barred::NotGranted) } => write!(
                 f,
-                "`{participant}` needs {required} of {krate} from another participant, and the best that would do is \
-                 {copy}, which the host does not let it provide: if it may see what others keep there, name it in \
-                 the host's manifest at /providers/{key}"
+                "`{participant}` requires {} from another participant, and the best match is {copy}, which the host \
+                 does not let it provide: if `{}` may see all state in that crate, name it in the host's manifest at \
+                 /providers/{key}",
+                demand(required),
+                copy.provider
             ),
             Detail::NotGranted { version, used } => write!(
                 f,
-                "`{participant}` offers {version} of {krate} and may not provide it, so {used} is used: if it may see \
-                 what others keep there, name it in the host's manifest at /providers/{key}"
+                "`{participant}` offers `{key}` {version}{in_scope} but may not provide it, so {used} is used: if it \
+                 may see all state in that crate, name it in the host's manifest at /providers/{key}"
             ),
             Detail::Similar { meant } => write!(
                 f,
-                "`{participant}` shares {krate}, and others share `{meant}`, which is another crate: did you mean \
+                "`{participant}` shares {krate}, but others share `{meant}`, which is another crate: did you mean \
                  `{meant}`? Correct {} in the manifest of `{participant}`",
                 shared_pointer(key, None)
             ),
             Detail::Unusable { required, copy, barred } => {
                 let reason =
-                    if barred.is_some() { "which was found not to be usable" } else { "which is refused" };
+                    if barred.is_some() { "which was found to be unusable" } else { "which is refused" };
                 write!(
                     f,
-                    "`{participant}` needs {required} of {krate}, and the best that would do is {copy}, {reason}: \
-                     repair `{}`, or add another participant that offers such a version",
+                    "`{participant}` requires {}, and the best match is {copy}, {reason}: repair `{}`, or add \
+                     another participant that offers such a version",
+                    demand(required),
                     copy.provider
                 )
             }
             Detail::Own { required, version, satisfied: true, other } => write!(
                 f,
                 "`{participant}` uses its own copy of {krate}, {version}, and shares no state with the users of \
-                 {other}, because nobody in the scope declares `singleton`: if all should use one copy, set \
-                 `singleton` to true at {} in the manifest of `{participant}`, which asks for {required}",
+                 {other}, because no participant in the scope declares `singleton`: to share one copy, set \
+                 `singleton` to true at {} in the manifest of `{participant}`, which requires {required}",
                 shared_pointer(key, None)
             ),
             Detail::Own { required, version, satisfied: false, other } => write!(
                 f,
-                "`{participant}` needs {required} of {krate}, which nobody offers, so it uses its own copy, {version}, \
-                 and shares no state with the users of {other}: build it with a version within {required}, or \
-                 widen its `requiredVersion`"
+                "`{participant}` requires {}, which no participant offers, so it uses its own copy, {version}, and \
+                 shares no state with the users of {other}: build it with a version within {required}, or widen its \
+                 `requiredVersion`",
+                demand(required)
             ),
             Detail::Instance { copy } => write!(
                 f,
-                "`{participant}` uses {copy} for {krate}, with a state of its own, because nobody in the scope \
-                 declares `singleton`: what others write there it does not see; set `singleton` to true at {} in \
-                 the manifest of `{participant}`",
+                "`{participant}` uses {} with separate state, because no participant in the scope declares \
+                 `singleton`: it does not see what others write there; set `singleton` to true at {} in the manifest \
+                 of `{participant}`",
+                offer(copy),
                 shared_pointer(key, None)
             ),
             Detail::Bound { copy, singleton } => write!(
                 f,
-                "`{participant}` keeps {copy} of {krate}, which it has used since it was loaded, while everybody else \
-                 uses {singleton}: restart the shell to share one copy"
+                "`{participant}` keeps {}, in use since it was loaded, while the other participants use {singleton}: \
+                 restart the shell to share one copy",
+                offer(copy)
             ),
             Detail::Walls { others } => write!(
                 f,
-                "`{participant}` wants one copy of `{key}`, which holds in the scope `{scope}` only, and {} {} \
-                 another: give all the same `shareScope` to share it",
+                "`{participant}` declares `{key}` a singleton, which holds only in the scope `{scope}`, and {} {} \
+                 another copy: set the same `shareScope` everywhere to share one",
                 others.iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(", "),
                 if others.len() == 1 { "has" } else { "have" }
             ),
-            Detail::Conflict { victim, required, copy: Some(copy) } => write!(
+            Detail::Conflict { displaced, required, copy: Some(copy) } => write!(
                 f,
-                "with `{participant}` everybody would use {copy} of {krate}, and `{victim}` insists on {required}: \
-                 let the two agree on a version, or do without one of them"
+                "with `{participant}`, {} would be in use, but `{displaced}` requires {required} (strict): let both \
+                 accept one version, or leave one of them out",
+                offer(copy)
             ),
-            Detail::Conflict { victim, required, copy: None } => write!(
+            Detail::Conflict { displaced, required, copy: None } => write!(
                 f,
-                "with `{participant}` nothing would be left for `{victim}`, which needs {required} of {krate}: \
-                 let another participant offer it, or do without one of the two"
+                "with `{participant}`, no copy would be left for `{displaced}`, which requires {}: let another \
+                 participant offer it, or leave one of the two out",
+                demand(required)
             ),
             Detail::Duplicate { host: false, .. } => {
                 write!(
                     f,
-                    "several remotes are called `{participant}`, so none of them is used: rename all but one"
+                    "several remotes are called `{participant}`, so all of them are refused: rename all but one"
                 )
             }
             Detail::Duplicate { host: true, .. } => {
@@ -513,8 +541,8 @@ impl fmt::Display for Diagnostic {
             }
             Detail::Reserved { free } => write!(
                 f,
-                "a remote is called `{participant}`, and atoms under that name are the host's: rename the remote, to \
-                 `{free}` for example"
+                "a remote is called `{participant}`, but atoms under that name belong to the host: rename the \
+                 remote, for example to `{free}`"
             ),
         }
     }

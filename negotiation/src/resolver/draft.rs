@@ -1,4 +1,4 @@
-//! A group in the making: rows of numbers by participant, of which offers and demands are made.
+//! A group under construction: rows of numbers by participant, from which offers and demands are built.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,16 +17,16 @@ pub(super) struct Draft<'a> {
     pub(super) key: &'a str,
     /// By participant.
     pub(super) rows: Vec<Row>,
-    /// Copies in use that are in no manifest any more, with the numbers of their versions.
+    /// Copies in use that no manifest states any more, with the numbers of their versions.
     pub(super) gone: Vec<(&'a LiveCopy, u32, Option<Barred>)>,
-    /// Where the copies in use are: among the rows, or behind them in `gone`.
+    /// Index of each copy in use: a row or, past the rows, an entry of `gone`.
     pub(super) in_use: BTreeMap<&'a LiveCopy, usize>,
-    /// The rows of participants that use a copy already, and where that copy is.
+    /// The rows of participants that use a copy already, with the index of that copy.
     pub(super) bound: Vec<(usize, usize)>,
 }
 
-/// What one participant offers and demands. It is small because rows are written participant by
-/// participant and read crate by crate, and there are as many as there are entries in manifests.
+/// The offer and demand of one participant. It is small, because rows are written participant by participant and read
+/// crate by crate, one for each entry of the manifests.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a rule that looks at it")]
 pub(super) struct Row {
     pub(super) participant: u32,
@@ -40,10 +40,10 @@ pub(super) struct Row {
     pub(super) barred: Option<Barred>,
 }
 
-/// An offer before it is known where it stands.
+/// An offer before sorting.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a rule that looks at it")]
-struct Copy<'a> {
-    /// As in [`Draft::in_use`].
+struct CandidateCopy<'a> {
+    /// Index as in [`Draft::in_use`].
     from: usize,
     provider: &'a Arc<str>,
     participant: Option<usize>,
@@ -55,7 +55,7 @@ struct Copy<'a> {
     barred: Option<Barred>,
 }
 
-/// What one group calls the ranks and requirements of the catalogue; all none between two groups.
+/// The numbers of one group for the ranks and requirements of the catalogue; all `None` between two groups.
 pub(super) struct LocalNumbers {
     ranks: Vec<Option<usize>>,
     requirements: Vec<Option<usize>>,
@@ -75,12 +75,12 @@ impl<'a> Draft<'a> {
         Self { scope, key, rows, gone, in_use, bound }
     }
 
-    /// Where the participant's row is.
+    /// Returns the index of the participant's row.
     pub(super) fn row(&self, participant: usize) -> Option<usize> {
         self.rows.binary_search_by_key(&(participant as u32), |row| row.participant).ok()
     }
 
-    /// The group's offers, best first, its demands, and its levels.
+    /// Returns the group's offers, best first, its demands, and its levels.
     pub(super) fn finished(
         &self,
         catalogue: &Catalogue<'_>,
@@ -117,7 +117,7 @@ impl<'a> Draft<'a> {
         (offers, demands, levels)
     }
 
-    /// The demands, without the copies of each, and their requirements, with what these name.
+    /// Returns the demands, without the copies of each, and their requirements with comparators.
     fn demands<'b>(
         &self,
         catalogue: &'b Catalogue<'_>,
@@ -150,31 +150,32 @@ impl<'a> Draft<'a> {
         (demands, numbers.into_iter().map(requirement).collect())
     }
 
-    /// By name; of one provider, which may have been another generation, the latest build first.
-    fn copies<'b>(&'b self, catalogue: &Catalogue<'b>) -> Vec<Copy<'b>> {
-        let Catalogue { people, host, versions, .. } = catalogue;
+    /// Returns the copies by name of the provider; copies of one provider, which may come from several generations,
+    /// with the latest build first.
+    fn copies<'b>(&'b self, catalogue: &Catalogue<'b>) -> Vec<CandidateCopy<'b>> {
+        let Catalogue { participants, host, versions, .. } = catalogue;
         let of_row = |(from, row): (usize, &Row)| {
             let participant = row.participant as usize;
-            Some(Copy {
+            Some(CandidateCopy {
                 from,
-                provider: people[participant].shared_name(),
+                provider: participants[participant].shared_name(),
                 participant: Some(participant),
                 version: row.own? as usize,
                 live: row.live,
                 host: participant == *host,
                 eager: row.eager,
-                loaded: row.live || people[participant].is_loaded(),
+                loaded: row.live || participants[participant].is_loaded(),
                 barred: row.barred,
             })
         };
-        let mut copies: Vec<Copy<'b>> = self.rows.iter().enumerate().filter_map(of_row).collect();
-        let gone = self.gone.iter().enumerate().map(|(at, (copy, version, barred))| Copy {
+        let mut copies: Vec<CandidateCopy<'b>> = self.rows.iter().enumerate().filter_map(of_row).collect();
+        let gone = self.gone.iter().enumerate().map(|(at, (copy, version, barred))| CandidateCopy {
             from: self.rows.len() + at,
             provider: &copy.provider,
             participant: None,
             version: *version as usize,
             live: true,
-            host: copy.provider == *people[*host].shared_name(),
+            host: copy.provider == *participants[*host].shared_name(),
             eager: false,
             loaded: true,
             barred: *barred,
@@ -187,15 +188,15 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The copies from the best down, each with how many versions are higher, and these versions.
+/// Returns the copies from the best down, each with the number of higher versions, and the distinct versions.
 ///
-/// Copies come by name and versions are few as a rule: they are counted into their places.
+/// A counting sort: copies arrive sorted by name, and versions are usually few.
 fn best_first<'a>(
-    copies: &[Copy<'_>],
+    copies: &[CandidateCopy<'_>],
     catalogue: &Catalogue<'a>,
     local: &mut [Option<usize>],
 ) -> (Vec<(usize, usize)>, Vec<&'a Version>) {
-    let rank = |copy: &Copy<'_>| catalogue.ranks[copy.version];
+    let rank = |copy: &CandidateCopy<'_>| catalogue.ranks[copy.version];
     let mut distinct = Vec::new();
     for copy in copies {
         local[rank(copy)].get_or_insert_with(|| {
@@ -207,11 +208,11 @@ fn best_first<'a>(
     for (height, (Reverse(rank), _)) in distinct.iter().enumerate() {
         local[*rank] = Some(height);
     }
-    let places = |copy: &Copy<'_>| {
+    let places = |copy: &CandidateCopy<'_>| {
         let height = local[rank(copy)].unwrap_or_default();
-        (height, height * Copy::PREFERENCES + copy.preference())
+        (height, height * CandidateCopy::PREFERENCES + copy.preference())
     };
-    let mut starts = vec![0; distinct.len() * Copy::PREFERENCES + 1];
+    let mut starts = vec![0; distinct.len() * CandidateCopy::PREFERENCES + 1];
     for copy in copies {
         starts[places(copy).1 + 1] += 1;
     }
@@ -230,10 +231,10 @@ fn best_first<'a>(
     (order, distinct.into_iter().map(|(_, version)| catalogue.versions[version]).collect())
 }
 
-impl Copy<'_> {
+impl CandidateCopy<'_> {
     const PREFERENCES: usize = 8;
 
-    /// Among equal versions, smaller is better.
+    /// Returns the rank among equal versions; smaller is better.
     fn preference(&self) -> usize {
         [self.live, self.host, self.eager].into_iter().fold(0, |key, better| key * 2 + usize::from(!better))
     }

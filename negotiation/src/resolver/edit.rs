@@ -1,29 +1,29 @@
-//! A line of a manifest to change, as data.
+//! An edit of one line of a manifest, as data.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-/// One value to write into the manifest of one participant.
+/// A value to write into the manifest of one participant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
-    /// Name of the participant whose manifest it is.
+    /// Name of the participant that owns the manifest.
     pub participant: Arc<str>,
-    /// JSON pointer (RFC 6901) to the value; it may be absent as yet.
+    /// JSON pointer (RFC 6901) to the value, which may be absent so far.
     pub pointer: String,
-    /// What to write there.
+    /// The new value.
     pub value: Value,
 }
 
 impl Edit {
-    /// `value` at `pointer` in the manifest of `participant`.
+    /// Creates an edit that writes `value` at `pointer` into the manifest of `participant`.
     pub fn new(participant: &str, pointer: impl Into<String>, value: impl Into<Value>) -> Self {
         Self { participant: participant.into(), pointer: pointer.into(), value: value.into() }
     }
 
-    /// Writes the value into `manifest`; objects on the way to it are made where they are absent.
+    /// Writes the value into `manifest` and creates missing objects on the path to it.
     ///
-    /// False where something that is no object stands in the way.
+    /// Returns `false` if another kind of value is on the path.
     pub fn apply(&self, manifest: &mut Value) -> bool {
         let mut at = manifest;
         for segment in self.pointer.split('/').skip(1) {
@@ -37,7 +37,7 @@ impl Edit {
     }
 }
 
-/// The JSON pointer to what a manifest says of the crate `key`, or to one `field` of it.
+/// Returns the JSON pointer to a manifest's entry for the crate `key`, or to one `field` of it.
 ///
 /// Names of crates need no escapes.
 pub fn shared_pointer(key: &str, field: Option<&str>) -> String {

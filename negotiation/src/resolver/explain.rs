@@ -1,4 +1,4 @@
-//! Why a copy was chosen: every candidate, with the reason for which it won or lost.
+//! Explanations of a choice: every candidate copy, with the reason why it was chosen or not.
 
 use std::sync::Arc;
 
@@ -6,50 +6,51 @@ use crate::manifest::{Requirement, ShareStrategy};
 use semver::Version;
 
 use super::Plan;
-use super::diagnostic::Code;
+use super::diagnostic::DiagnosticCode;
 use super::group::{Barred, Demand, Group};
 
-/// Why one participant gets what it gets of one crate.
+/// The explanation of one participant's outcome for one crate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     /// Name of the participant.
     pub consumer: Arc<str>,
-    /// What it asks for.
+    /// The versions that it accepts.
     pub required: Arc<Requirement>,
-    /// Whether the crate is a singleton in this scope.
+    /// Set if the crate is a singleton in this scope.
     pub singleton: bool,
-    /// Who declares it a singleton, by name.
+    /// The participants that declare it a singleton, by name.
     pub declared_by: Vec<Arc<str>>,
-    /// What it gets.
+    /// The copy that it gets, or the reason why it gets none.
     pub outcome: Outcome,
-    /// What decided it.
+    /// The rule that decided.
     pub rule: Rule,
-    /// Every copy there is, best version first.
+    /// Every offered copy, best version first.
     pub candidates: Vec<Candidate>,
 }
 
-/// What decides which copy a participant gets.
+/// The rule that decides which copy a participant gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// A participant that runs keeps what it uses.
+    /// A running participant keeps its copy.
     KeepsItsCopy,
-    /// A singleton in use does not move.
+    /// A singleton in use is not replaced.
     SingletonInUse,
-    /// Of the versions that satisfy everybody, the highest is the singleton.
+    /// The singleton is the highest version that satisfies every participant.
     HighestCompatible,
-    /// No version satisfies everybody: the host goes first, then the strict, then the many, then the highest.
+    /// No version satisfies every participant: the host's demand counts first, then strict demands, then the number
+    /// of demands, then the highest version.
     FewestUnsatisfied,
-    /// Of a crate that is no singleton, each takes the highest version that fits.
+    /// The crate is not a singleton, and the participant gets the highest version that it accepts.
     HighestFitting,
-    /// Of a crate that is no singleton nothing fits, so a participant takes its own copy.
+    /// The crate is not a singleton and no offer fits, so the participant uses its own copy.
     OwnCopy,
-    /// There is nothing to give.
+    /// No offer fits, and the participant has no copy.
     NothingFits,
 }
 
 impl Rule {
-    /// The stable, kebab-case name.
+    /// Returns the stable, kebab-case name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KeepsItsCopy => "keeps-its-copy",
@@ -62,67 +63,66 @@ impl Rule {
         }
     }
 
-    /// The rule in a sentence.
+    /// Returns the rule in a sentence.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::KeepsItsCopy => "a participant that runs keeps the copy that it uses",
-            Self::SingletonInUse => "a singleton in use does not move",
-            Self::HighestCompatible => "of the versions that satisfy everybody, the highest is the singleton",
+            Self::KeepsItsCopy => "a running participant keeps its copy",
+            Self::SingletonInUse => "a singleton in use is not replaced",
+            Self::HighestCompatible => "the singleton is the highest version that satisfies every participant",
             Self::FewestUnsatisfied => {
-                "no version satisfies everybody: the host goes first, then the fewest strict demands left \
-                 unsatisfied, then the fewest demands, then the highest version"
+                "no version satisfies every participant: the host's demand counts first, then the fewest unsatisfied \
+                 strict demands, then the fewest unsatisfied demands, then the highest version"
             }
             Self::HighestFitting => {
-                "the crate is not a singleton: each takes the highest version that fits it, with a state of its own"
+                "the crate is not a singleton: each participant gets the highest version that it accepts, with \
+                 separate state"
             }
             Self::OwnCopy => {
-                "the crate is not a singleton and nothing that is offered fits: it takes its own copy"
+                "the crate is not a singleton and no offer fits, so the participant uses its own copy"
             }
-            Self::NothingFits => {
-                "nothing that is offered fits, and there is no copy of its own to fall back on"
-            }
+            Self::NothingFits => "no offer fits, and the participant has no copy of its own",
         }
     }
 }
 
-/// What a participant gets of a crate.
+/// The outcome of a participant's demand for a crate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// A copy.
+    /// The participant uses a copy.
     Uses {
-        /// Whose copy it is.
+        /// Name of the participant that brings the copy.
         provider: Arc<str>,
         /// Version of the copy.
         version: Version,
-        /// Whether it is the participant's own.
+        /// Set if the copy is the participant's own.
         own: bool,
-        /// Whether it is within what the participant asks for.
+        /// Set if the participant accepts the version.
         satisfied: bool,
     },
-    /// Nothing: the participant takes no part, or is the host and there is no copy.
+    /// The participant gets no copy: it is refused, or it is the host and no copy is available.
     Refused {
         /// The most important reason, which may concern another crate.
-        code: Code,
+        code: DiagnosticCode,
     },
 }
 
-/// A copy that could have been chosen.
+/// A copy that was considered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// Whose copy it is.
+    /// Name of the participant that brings the copy.
     pub provider: Arc<str>,
     /// Version of the copy.
     pub version: Version,
-    /// Whether it was chosen.
-    pub won: bool,
-    /// Why, in a few words.
+    /// Set if it was chosen.
+    pub chosen: bool,
+    /// The reason, in a few words.
     pub reason: String,
 }
 
 impl Plan {
-    /// Why `consumer` gets what it gets of `key` in `scope`; none if it does not need that crate.
+    /// Explains the outcome of `consumer` for `key` in `scope`; returns `None` if it does not use that crate.
     ///
-    /// The reasons are written when asked for, in time proportional to the participants of that crate.
+    /// Takes time proportional to the number of participants of that crate.
     pub fn explain(&self, scope: &str, key: &str, consumer: &str) -> Option<Explanation> {
         let group = self.solver.group(scope, key)?;
         let participant = self.solver.participant(consumer)?;
@@ -141,10 +141,10 @@ impl Plan {
             rule: why.rule(),
             candidates: (0..group.offers.len())
                 .map(|offer| {
-                    let won = chosen == Some(offer);
-                    let reason = if won { why.won(offer) } else { why.lost(offer) };
+                    let chosen = chosen == Some(offer);
+                    let reason = if chosen { why.chosen(offer) } else { why.not_chosen(offer) };
                     let copy = &group.offers[offer];
-                    Candidate { provider: copy.provider.clone(), version: copy.version.clone(), won, reason }
+                    Candidate { provider: copy.provider.clone(), version: copy.version.clone(), chosen, reason }
                 })
                 .collect(),
         })
@@ -160,7 +160,7 @@ struct Why<'a> {
 }
 
 impl Why<'_> {
-    /// Whether the participant has a copy that it would not get as a newcomer for the rules of a singleton.
+    /// Returns `true` if the participant keeps a copy that the rules would not give it if it joined now.
     fn keeps_its_copy(&self) -> bool {
         let bound = self.consumer().bound;
         bound.is_some() && !(self.group.is_singleton() && bound == self.group.winner())
@@ -181,46 +181,46 @@ impl Why<'_> {
         }
     }
 
-    fn won(&self, offer: usize) -> String {
+    fn chosen(&self, offer: usize) -> String {
         let group = self.group;
         let copy = &group.offers[offer];
         let required = &self.consumer().required;
-        let loaded =
-            if group.strategy == ShareStrategy::LoadedFirst && copy.loaded { " that is loaded" } else { "" };
+        let loaded = if group.strategy == ShareStrategy::LoadedFirst && copy.loaded { "loaded " } else { "" };
         if self.keeps_its_copy() {
             return "in use by this participant since it was loaded".to_owned();
         }
         if !group.is_singleton() {
             return if group.fits(self.demand, offer) {
-                format!("the highest version{loaded} within {required}")
+                format!("the highest {loaded}version within {required}")
             } else {
-                format!("nothing that is offered is within {required}, so the participant uses its own copy")
+                format!("no offer is within {required}, so the participant uses its own copy")
             };
         }
         if copy.live {
-            return "in use already, and a singleton in use does not move".to_owned();
+            return "in use already, and a singleton in use is not replaced".to_owned();
         }
         let all = group.admitted().count();
-        let loaded = if group.only_loaded() { " that is loaded" } else { "" };
+        let loaded = if group.only_loaded() { "loaded " } else { "" };
         match group.unsatisfied_by(offer) {
-            (0, _) => format!("the highest version{loaded} that satisfies {}", everybody(all)),
+            (0, _) => format!("the highest {loaded}version that satisfies {}", participants(all)),
             (unsatisfied, strict) => {
                 let host = group.host_demand().is_some_and(|host| group.fits(host, offer));
                 let host = if host { "satisfies the host and " } else { "" };
                 let strict = if strict == 0 { String::new() } else { format!(", {strict} of them strict") };
                 format!(
-                    "no version satisfies everybody; this one {host}leaves the fewest unsatisfied ({unsatisfied} of {all}{strict})"
+                    "no version satisfies every participant; this one {host}leaves the fewest demands unsatisfied \
+                     ({unsatisfied} of {all}{strict})"
                 )
             }
         }
     }
 
-    fn lost(&self, offer: usize) -> String {
+    fn not_chosen(&self, offer: usize) -> String {
         let group = self.group;
         let copy = &group.offers[offer];
         if !copy.available() {
             return match copy.barred {
-                Some(Barred::Unusable) => "it was found not to be usable".to_owned(),
+                Some(Barred::Unusable) => "it was found to be unusable".to_owned(),
                 Some(Barred::NotGranted) => {
                     format!("the host does not let `{}` provide it (provider-not-granted)", copy.provider)
                 }
@@ -232,10 +232,10 @@ impl Why<'_> {
         };
         let winner = &group.offers[chosen];
         if self.keeps_its_copy() {
-            return "the participant keeps the copy that it has used since it was loaded".to_owned();
+            return "the participant keeps the copy in use since it was loaded".to_owned();
         }
         if group.is_singleton() && winner.live {
-            return format!("{} is in use, and a singleton in use does not move", winner.version);
+            return format!("{} is in use, and a singleton in use is not replaced", winner.version);
         }
         if !group.is_singleton() && !group.fits(self.demand, offer) {
             return self.outside(offer);
@@ -246,7 +246,7 @@ impl Why<'_> {
             group.strategy == ShareStrategy::LoadedFirst && winner.loaded
         };
         if only_loaded && !copy.loaded {
-            return "not loaded, and a copy that is loaded will do (loaded-first)".to_owned();
+            return "not loaded, and a loaded copy fits (loaded-first)".to_owned();
         }
         if copy.level == winner.level {
             let reason = if winner.live != copy.live {
@@ -256,17 +256,17 @@ impl Why<'_> {
             } else if winner.eager != copy.eager {
                 "is eager"
             } else if winner.provider != copy.provider {
-                "has the smaller name"
+                "comes first by name"
             } else {
                 "is a later build"
             };
-            return format!("the same version as that of `{}`, which {reason}", winner.provider);
+            return format!("the same version as from `{}`, which {reason}", winner.provider);
         }
-        if group.is_singleton() { self.lost_singleton(offer, chosen) } else { lower(&winner.version) }
+        if group.is_singleton() { self.worse_singleton(offer, chosen) } else { lower(&winner.version) }
     }
 
-    /// Why `offer` is not the singleton and `chosen` is, both being candidates.
-    fn lost_singleton(&self, offer: usize, chosen: usize) -> String {
+    /// Returns the reason why the singleton is `chosen` and not `offer`, both being candidates.
+    fn worse_singleton(&self, offer: usize, chosen: usize) -> String {
         let group = self.group;
         let winner = &group.offers[chosen];
         let (unsatisfied, strict) = group.unsatisfied_by(offer);
@@ -289,27 +289,28 @@ impl Why<'_> {
         }
     }
 
-    /// Whose demands `offer` does not satisfy.
+    /// Names the demands that `offer` does not satisfy.
     fn fails(&self, offer: usize) -> String {
         let group = self.group;
         let fails = |at: &usize| {
             group.is_admitted(*at) && group.demands[*at].bound.is_none() && !group.fits(*at, offer)
         };
         let failed: Vec<usize> = (0..group.demands.len()).filter(fails).collect();
-        let Some(&first) = failed.first() else { return "loses to a higher version".to_owned() };
+        let Some(&first) = failed.first() else { return "a higher version was chosen".to_owned() };
         let demand = &group.demands[first];
         let name = &self.plan.solver.names[demand.participant];
         let more = match failed.len() - 1 {
             0 => String::new(),
-            more => format!(" and what {more} more ask for"),
+            1 => " and the range of 1 more".to_owned(),
+            more => format!(" and the ranges of {more} more"),
         };
-        format!("outside {} of `{name}`{more}", demand.required)
+        format!("outside {} (required by `{name}`){more}", demand.required)
     }
 
     fn outside(&self, offer: usize) -> String {
         let required = &self.consumer().required;
         if self.group.fits(self.demand, offer) {
-            "within reach".to_owned()
+            format!("within {required}")
         } else {
             format!("outside {required}")
         }
@@ -324,7 +325,7 @@ fn lower(winner: &Version) -> String {
     format!("lower than {winner}")
 }
 
-fn everybody(count: usize) -> String {
+fn participants(count: usize) -> String {
     match count {
         1 => "its only participant".to_owned(),
         2 => "both participants".to_owned(),

@@ -1,24 +1,23 @@
-//! One crate in one share scope: its offers, its demands, and which offer wins.
+//! A crate in one share scope: its offers, its demands, and the choice among the offers.
 //!
-//! A group knows which of its participants are admitted at the moment; its levels say what that
-//! means for every version.
+//! A group tracks which of its participants are admitted; its levels count the consequences for every version.
 
 use std::sync::Arc;
 
 use crate::manifest::{Requirement, ShareStrategy};
 use semver::Version;
 
-use super::levels::{Copies, Levels, Unsatisfied};
+use super::levels::{CopySet, Levels, Unsatisfied};
 
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     pub(super) scope: Arc<str>,
     pub(super) key: Arc<str>,
-    /// Best first: by version, equal ones by who is preferred.
+    /// Best first: by version, then by preference (rule 4).
     pub(super) offers: Vec<Offer>,
     /// By participant.
     pub(super) demands: Vec<Demand>,
-    /// Demands without a copy of their own, which may find nothing at all.
+    /// Demands without an own copy, which may get no copy at all.
     needy: Vec<usize>,
     host_demand: Option<usize>,
     first_live: Option<usize>,
@@ -35,31 +34,31 @@ pub(super) struct Group {
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a rule that looks at it")]
 pub(super) struct Offer {
     pub(super) provider: Arc<str>,
-    /// None for a copy that is in use but is in no manifest any more.
+    /// `None` for a copy in use that no manifest states any more.
     pub(super) participant: Option<usize>,
     pub(super) version: Version,
     pub(super) live: bool,
     pub(super) host: bool,
     pub(super) eager: bool,
     pub(super) loaded: bool,
-    /// Why others are not to be given it, if so.
+    /// The reason why others must not get it, if any.
     pub(super) barred: Option<Barred>,
     pub(super) admitted: bool,
-    /// Its version among the group's levels.
+    /// Index of its version among the group's levels.
     pub(super) level: usize,
 }
 
-/// Why a copy must not be given to others.
+/// The reason why others must not get a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Barred {
-    /// It was found not to be usable.
+    /// The copy was found to be unusable.
     Unusable,
     /// The host does not let its participant provide it.
     NotGranted,
 }
 
 impl Offer {
-    /// Returns true if others may be given this copy.
+    /// Returns `true` if others may get this copy.
     pub(super) fn available(&self) -> bool {
         self.barred.is_none() && (self.live || self.admitted)
     }
@@ -69,18 +68,18 @@ impl Offer {
 pub(super) struct Demand {
     pub(super) participant: usize,
     pub(super) required: Arc<Requirement>,
-    /// `required` among the requirements of the group's levels.
+    /// Index of `required` among the requirements of the group's levels.
     pub(super) requirement: usize,
     pub(super) strict: bool,
     pub(super) singleton: bool,
     pub(super) admitted: bool,
-    /// The participant's own copy among the offers.
+    /// Index of the participant's own copy among the offers.
     pub(super) own: Option<usize>,
-    /// The offer that the participant, being loaded, uses already.
+    /// Index of the offer that the participant, if loaded, uses already.
     pub(super) bound: Option<usize>,
 }
 
-/// What a participant gets.
+/// The outcome of a demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gets {
     /// The offer of this index.
@@ -92,7 +91,7 @@ pub(super) enum Gets {
 }
 
 impl Group {
-    /// The group of these offers, best first, and demands, by participant, everybody being admitted.
+    /// Creates a group of offers, best first, and demands, by participant, with every participant admitted.
     pub(super) fn new(
         (scope, key): (Arc<str>, Arc<str>),
         offers: Vec<Offer>,
@@ -102,7 +101,7 @@ impl Group {
         strategy: ShareStrategy,
     ) -> Self {
         let mut unsatisfied = vec![Unsatisfied::default(); levels.requirements()];
-        // Who is bound keeps what it has, whatever wins: it has no say in this.
+        // A bound participant keeps its copy under any choice, so its demand does not count.
         for demand in demands.iter().filter(|demand| demand.bound.is_none()) {
             unsatisfied[demand.requirement] += demand.weight(1);
         }
@@ -113,9 +112,9 @@ impl Group {
         for (at, offer) in offers.iter().enumerate().rev() {
             firsts[offer.level] = at;
             if offer.available() {
-                levels.add_copy(offer.level, Copies::Available, 1);
+                levels.add_copy(offer.level, CopySet::Available, 1);
                 if offer.loaded {
-                    levels.add_copy(offer.level, Copies::Loaded, 1);
+                    levels.add_copy(offer.level, CopySet::Loaded, 1);
                 }
             }
         }
@@ -134,7 +133,7 @@ impl Group {
         }
     }
 
-    /// Lets the participant of `demand` in, with its offer, or withdraws both.
+    /// Admits the participant of `demand` with its offer, or withdraws both.
     pub(super) fn admit(&mut self, demand: usize, admitted: bool) {
         let demand = &mut self.demands[demand];
         if std::mem::replace(&mut demand.admitted, admitted) == admitted {
@@ -151,9 +150,9 @@ impl Group {
             let offer = &mut self.offers[own];
             offer.admitted = admitted;
             if !offer.live && offer.barred.is_none() {
-                self.levels.add_copy(offer.level, Copies::Available, one);
+                self.levels.add_copy(offer.level, CopySet::Available, one);
                 if offer.loaded {
-                    self.levels.add_copy(offer.level, Copies::Loaded, one);
+                    self.levels.add_copy(offer.level, CopySet::Loaded, one);
                 }
             }
         }
@@ -163,7 +162,7 @@ impl Group {
         self.demands[demand].admitted
     }
 
-    /// Whether one copy serves all of the scope.
+    /// Returns `true` if one copy serves the complete scope.
     pub(super) fn is_singleton(&self) -> bool {
         self.declarers > 0
     }
@@ -172,23 +171,23 @@ impl Group {
         self.demands.iter().filter(|demand| demand.admitted)
     }
 
-    /// Whether `demand` accepts the version of `offer`.
+    /// Returns `true` if `demand` accepts the version of `offer`.
     pub(super) fn fits(&self, demand: usize, offer: usize) -> bool {
         self.levels.fits(self.demands[demand].requirement, self.offers[offer].level)
     }
 
-    /// How many demands, and how many strict ones, the version of `offer` leaves unsatisfied.
+    /// Returns the number of demands, and of strict ones, that the version of `offer` leaves unsatisfied.
     pub(super) fn unsatisfied_by(&self, offer: usize) -> (usize, usize) {
         let Unsatisfied { strict, all } = self.levels.unsatisfied(self.offers[offer].level);
         (all.unsigned_abs() as usize, strict.unsigned_abs() as usize)
     }
 
-    /// Returns true if others may be given any copy.
+    /// Returns `true` if others may get any of the copies.
     pub(super) fn is_offered(&self) -> bool {
         self.offers.iter().any(Offer::available)
     }
 
-    /// Returns true if the host offers or needs the crate.
+    /// Returns `true` if the host offers or requires the crate.
     pub(super) fn host_is_in(&self) -> bool {
         self.host_demand.is_some()
     }
@@ -197,42 +196,42 @@ impl Group {
         self.host_demand.filter(|&at| self.demands[at].bound.is_none())
     }
 
-    /// Whether only copies that are loaded are candidates for the singleton.
+    /// Returns `true` if only loaded copies are candidates for the singleton.
     pub(super) fn only_loaded(&self) -> bool {
         self.strategy == ShareStrategy::LoadedFirst
-            && self.levels.best(Copies::Loaded).is_some_and(|best| best.unsatisfied.strict == 0)
+            && self.levels.best(CopySet::Loaded).is_some_and(|best| best.unsatisfied.strict == 0)
     }
 
-    fn candidates(&self) -> Copies {
-        if self.only_loaded() { Copies::Loaded } else { Copies::Available }
+    fn candidates(&self) -> CopySet {
+        if self.only_loaded() { CopySet::Loaded } else { CopySet::Available }
     }
 
-    /// The version that serves everybody, if this is a singleton.
+    /// Returns the level of the version that serves every participant, if this is a singleton.
     fn winning_level(&self) -> Option<usize> {
         if let Some(live) = self.first_live {
             return Some(self.offers[live].level);
         }
         let candidates = self.candidates();
-        // Whatever satisfies all demands satisfies the host's too.
+        // A version that satisfies all demands satisfies the host's as well.
         let for_host =
             self.host_demand().and_then(|host| self.levels.best_of(self.demands[host].requirement, candidates));
         for_host.or_else(|| self.levels.best(candidates)).map(|best| best.level as usize)
     }
 
-    /// The offer that serves everybody, if this is a singleton.
+    /// Returns the offer that serves every participant, if this is a singleton.
     pub(super) fn winner(&self) -> Option<usize> {
         self.first_live.or_else(|| self.first_of(self.winning_level()?, self.candidates()))
     }
 
-    /// The offer that a consumer with this demand gets where the crate is not a singleton.
+    /// Returns the offer that a consumer with this demand gets if the crate is not a singleton.
     pub(super) fn pick(&self, demand: usize) -> Option<usize> {
         let requirement = self.demands[demand].requirement;
         let best = |copies| self.first_of(self.levels.highest_of(requirement, copies)?, copies);
-        let loaded = if self.strategy == ShareStrategy::LoadedFirst { best(Copies::Loaded) } else { None };
-        loaded.or_else(|| best(Copies::Available))
+        let loaded = if self.strategy == ShareStrategy::LoadedFirst { best(CopySet::Loaded) } else { None };
+        loaded.or_else(|| best(CopySet::Available))
     }
 
-    /// What the participant of `demand` gets; `winner` is [`Self::winner`].
+    /// Returns the outcome of `demand`; `winner` is [`Self::winner`].
     pub(super) fn gets(&self, demand: usize, winner: Option<usize>) -> Gets {
         let Demand { strict, own, bound, .. } = self.demands[demand];
         if let Some(bound) = bound {
@@ -248,11 +247,11 @@ impl Group {
         self.pick(demand).or(own).map_or(Gets::Nothing, |offer| self.given(demand, offer))
     }
 
-    /// What every participant gets, by demand; none for those that are not admitted.
+    /// Returns the outcome of every demand; `None` for a participant that is not admitted.
     pub(super) fn decided(&self) -> Vec<Option<Gets>> {
         let singleton = self.is_singleton();
         let winner = if singleton { self.winner() } else { None };
-        // Without a singleton, and apart from what is bound, one requirement gets one copy.
+        // Without a singleton, all unbound demands with one requirement get the same copy.
         let mut picked: Vec<Option<Option<usize>>> = vec![None; self.levels.requirements()];
         let mut decide = |at: usize| {
             let Demand { requirement, own, bound, admitted, .. } = self.demands[at];
@@ -268,9 +267,7 @@ impl Group {
         (0..self.demands.len()).map(&mut decide).collect()
     }
 
-    /// Whether the participant of `demand` gets something that it can do with.
-    ///
-    /// As [`Self::gets`] is an offer, without looking for the offer.
+    /// Returns `true` if `demand` is met: if [`Self::gets`] returns an offer, but without searching for that offer.
     pub(super) fn is_met(&self, demand: usize) -> bool {
         self.is_met_by(self.winning_level(), demand)
     }
@@ -282,15 +279,15 @@ impl Group {
         } else if self.is_singleton() {
             winning_level.is_some_and(|level| !strict || self.levels.fits(requirement, level))
         } else {
-            own.is_some() || self.levels.highest_of(requirement, Copies::Available).is_some()
+            own.is_some() || self.levels.highest_of(requirement, CopySet::Available).is_some()
         }
     }
 
-    /// The admitted demands, other than the host's, that cannot be met as things are.
+    /// Returns the admitted demands, other than the host's, that are not met.
     pub(super) fn refusals(&self) -> impl Iterator<Item = usize> {
         let winner = if self.is_singleton() { self.winning_level() } else { None };
         let host_mismatch = || self.host_demand().is_some_and(|host| !self.is_met_by(winner, host));
-        // Most decisions refuse nobody: the counts tell so without looking at every demand.
+        // Most decisions refuse no participant: the counts show that without a look at every demand.
         let (all, needy) = match winner {
             Some(level) if self.levels.unsatisfied(level).strict == i32::from(host_mismatch()) => (0, 0),
             None if !self.is_singleton() => (0, self.needy.len()),
@@ -305,15 +302,15 @@ impl Group {
         Gets::Offer { offer, satisfied: self.fits(demand, offer) }
     }
 
-    fn first_of(&self, level: usize, copies: Copies) -> Option<usize> {
+    fn first_of(&self, level: usize, copies: CopySet) -> Option<usize> {
         (self.firsts[level]..self.offers.len())
             .take_while(|&at| self.offers[at].level == level)
-            .find(|&at| self.offers[at].available() && (self.offers[at].loaded || copies == Copies::Available))
+            .find(|&at| self.offers[at].available() && (self.offers[at].loaded || copies == CopySet::Available))
     }
 }
 
 impl Demand {
-    /// What a level that it does not accept leaves unsatisfied, `count` times.
+    /// Returns the unsatisfied demands that `count` such demands add to a level that they do not accept.
     fn weight(&self, count: i32) -> Unsatisfied {
         Unsatisfied { strict: if self.strict { count } else { 0 }, all: count }
     }

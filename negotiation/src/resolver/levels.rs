@@ -1,9 +1,9 @@
-//! The versions that a group offers, and how many demands each of them leaves unsatisfied.
+//! The versions that a group offers, with the number of demands that each leaves unsatisfied.
 //!
-//! Releases stand before prereleases, each from the highest down: what a requirement accepts is
-//! then a few runs of neighbours. A tree over the versions holds how many demands each run leaves
-//! unsatisfied, so that a demand comes or goes, and the best version is found, in logarithmic time.
-//! A table of requirements by versions would not fit into memory where everybody brings his own.
+//! Releases precede prereleases, each from the highest down, so that a requirement accepts a few runs of neighbours.
+//! A tree over the versions holds the number of demands that each run leaves unsatisfied: adding or removing a demand
+//! and finding the best version take logarithmic time. A table of requirements by versions would not fit into memory
+//! if every participant had its own version.
 
 use std::cmp::Ordering;
 use std::ops::{AddAssign, Range};
@@ -11,16 +11,16 @@ use std::ops::{AddAssign, Range};
 use crate::manifest::Requirement;
 use semver::{Comparator, Version};
 
-/// Which copies count.
+/// The copies that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Copies {
-    /// Every copy that somebody may be given.
+pub(super) enum CopySet {
+    /// Every copy that another participant may get.
     Available,
-    /// Those of them that are loaded.
+    /// The available copies that are loaded.
     Loaded,
 }
 
-/// How many demands are not satisfied; fewer strict ones are better, then fewer of any kind.
+/// The number of unsatisfied demands; fewer strict ones are better, then fewer of any kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Unsatisfied {
     pub(super) strict: i32,
@@ -34,32 +34,32 @@ impl AddAssign for Unsatisfied {
     }
 }
 
-/// A version that could be chosen; the smaller is the better one.
+/// A version that could be chosen; a smaller value is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Choice {
     pub(super) unsatisfied: Unsatisfied,
-    /// How many versions are higher.
+    /// Number of higher versions.
     height: u32,
     pub(super) level: u32,
 }
 
-/// The versions of a group, equal precedence making one level.
+/// The versions of a group; versions of equal precedence share a level.
 #[derive(Debug, Clone)]
 pub(super) struct Levels {
-    /// How many versions are higher, by level.
+    /// Number of higher versions, by level.
     heights: Vec<u32>,
-    /// How many copies there are, by level, of [`Copies`] each.
+    /// Number of copies by level, for each [`CopySet`].
     copies: Vec<[u32; 2]>,
-    /// The root, then all of its left half, then all of its right half, and so on down to the levels.
+    /// The root, then its complete left half, then its complete right half, recursively down to the levels.
     tree: Vec<Node>,
     accepted: Accepted,
 }
 
-/// The runs of levels that each requirement accepts, one requirement behind the other.
+/// The runs of levels that each requirement accepts, requirement after requirement.
 #[derive(Debug, Clone)]
 struct Accepted {
     runs: Vec<Range<usize>>,
-    /// Where the runs of each requirement end.
+    /// End of the runs of each requirement.
     ends: Vec<usize>,
 }
 
@@ -70,17 +70,17 @@ impl Accepted {
     }
 }
 
-/// What holds for all levels of a stretch.
+/// Values that hold for all levels of a span.
 #[derive(Debug, Clone, Copy, Default)]
 struct Node {
-    /// What every one of them leaves unsatisfied, beside what the nodes above and below say.
+    /// Demands that every level of the span leaves unsatisfied, in addition to the nodes above and below.
     unsatisfied: Unsatisfied,
-    /// The best of them that has a copy, of [`Copies`] each, without what the nodes above say.
+    /// The best level with a copy, for each [`CopySet`], without the counts of the nodes above.
     best: [Option<Choice>; 2],
 }
 
 impl Levels {
-    /// The levels of `versions`, which are given from the highest down, and the level of each of them.
+    /// Creates the levels of `versions`, which are sorted from the highest down; also returns the level of each.
     pub(super) fn new(
         versions: &[&Version],
         requirements: &[(&Requirement, &[Comparator])],
@@ -116,14 +116,14 @@ impl Levels {
         self.accepted.ends.len()
     }
 
-    /// Whether the requirement accepts the level.
+    /// Returns `true` if the requirement accepts the level.
     pub(super) fn fits(&self, requirement: usize, level: usize) -> bool {
         self.accepted.by(requirement).iter().any(|run| run.contains(&level))
     }
 
-    /// There are `more` demands with this requirement.
+    /// Adds demands with this requirement; negative counts remove them.
     pub(super) fn add_demands(&mut self, requirement: usize, more: Unsatisfied) {
-        // All levels leave them unsatisfied but those that they accept: most accept one run.
+        // Add to all levels, then subtract from the accepted runs: most requirements accept one run.
         let levels = 0..self.heights.len();
         let mut add = |run: &Range<usize>, more: Unsatisfied| {
             update(&mut self.tree, levels.clone(), run, &mut |node| {
@@ -139,8 +139,8 @@ impl Levels {
         }
     }
 
-    /// There is one more copy of this level, or one less.
-    pub(super) fn add_copy(&mut self, level: usize, copies: Copies, one: isize) {
+    /// Adds (`one` = 1) or removes (`one` = -1) a copy of this level.
+    pub(super) fn add_copy(&mut self, level: usize, copies: CopySet, one: isize) {
         let count = &mut self.copies[level][copies as usize];
         let was_there = *count > 0;
         *count = count.saturating_add_signed(one as i32);
@@ -153,26 +153,26 @@ impl Levels {
         }
     }
 
-    /// The level with a copy that leaves the least unsatisfied; of equal ones the highest.
-    pub(super) fn best(&self, copies: Copies) -> Option<Choice> {
+    /// Returns the level with a copy that leaves the fewest demands unsatisfied; of equal ones, the highest version.
+    pub(super) fn best(&self, copies: CopySet) -> Option<Choice> {
         self.tree.first()?.best[copies as usize]
     }
 
-    /// The same among the levels that the requirement accepts.
-    pub(super) fn best_of(&self, requirement: usize, copies: Copies) -> Option<Choice> {
+    /// Returns the same among the levels that the requirement accepts.
+    pub(super) fn best_of(&self, requirement: usize, copies: CopySet) -> Option<Choice> {
         let levels = 0..self.heights.len();
         let runs = self.accepted.by(requirement).iter();
         runs.filter_map(|run| best(&self.tree, levels.clone(), run, copies)).min()
     }
 
-    /// The highest level with a copy that the requirement accepts.
-    pub(super) fn highest_of(&self, requirement: usize, copies: Copies) -> Option<usize> {
+    /// Returns the level of the highest version with a copy that the requirement accepts.
+    pub(super) fn highest_of(&self, requirement: usize, copies: CopySet) -> Option<usize> {
         let runs = self.accepted.by(requirement).iter();
         let found = runs.filter_map(|run| run.clone().find(|&level| self.copies[level][copies as usize] > 0));
         found.min_by_key(|&level| self.heights[level])
     }
 
-    /// What the level leaves unsatisfied.
+    /// Returns the demands that the level leaves unsatisfied.
     pub(super) fn unsatisfied(&self, level: usize) -> Unsatisfied {
         let (mut tree, mut span, mut sum) = (&self.tree[..], 0..self.heights.len(), Unsatisfied::default());
         loop {
@@ -187,7 +187,7 @@ impl Levels {
     }
 }
 
-/// Changes the nodes of `tree`, which is over `span`, that make up `run`.
+/// Applies `change` to the nodes of `tree`, which covers `span`, that make up `run`.
 fn update(tree: &mut [Node], span: Range<usize>, run: &Range<usize>, change: &mut impl FnMut(&mut Node)) {
     if run.start.max(span.start) >= run.end.min(span.end) {
         return;
@@ -208,7 +208,7 @@ fn update(tree: &mut [Node], span: Range<usize>, run: &Range<usize>, change: &mu
     }
 }
 
-fn best(tree: &[Node], span: Range<usize>, run: &Range<usize>, copies: Copies) -> Option<Choice> {
+fn best(tree: &[Node], span: Range<usize>, run: &Range<usize>, copies: CopySet) -> Option<Choice> {
     if run.start.max(span.start) >= run.end.min(span.end) {
         return None;
     }
@@ -229,11 +229,11 @@ fn halves(span: &Range<usize>) -> (Range<usize>, Range<usize>) {
     (span.start..middle, middle..span.end)
 }
 
-/// Adds the runs of a section of `versions`, which falls, that `required` accepts.
+/// Adds the runs of a section of `versions`, sorted from the highest down, that `required` accepts.
 ///
-/// `named` are the comparators of the requirement. Its answer can only change where a version, or its
-/// first one, two or three numbers, passes what a comparator names: between two such places one
-/// version is asked for all. That holds among releases, and among prereleases, but not among both.
+/// `named` are the comparators of the requirement. Its answer changes only between versions that lie on different
+/// sides of a comparator, compared by one, two, three or all parts; one version decides for each run between two such
+/// cuts. This holds among releases and among prereleases, but not across both.
 fn push_runs(
     runs: &mut Vec<Range<usize>>,
     versions: &[&Version],

@@ -1,9 +1,9 @@
-//! Who takes part: what one manifest offers and demands.
+//! A participant: the offers and demands of one manifest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::manifest::{HostManifest, RemoteManifest, Requirement, Shared};
+use crate::manifest::{HostManifest, RemoteManifest, Requirement, ShareDecl};
 use semver::Version;
 
 /// The host or a remote, with the offers and demands of its manifest.
@@ -11,17 +11,17 @@ use semver::Version;
 pub struct Participant {
     name: Arc<str>,
     loaded: bool,
-    /// Scope, crate and requirement of every entry, one behind the other: planning reads the words
-    /// of all participants, and waits for memory more than for anything else.
+    /// Scope, crate and requirement of every entry, in one string: planning reads the words of all participants, and
+    /// memory latency dominates its time.
     words: String,
     /// By scope, then key, each pair once.
     entries: Vec<Facts>,
 }
 
-/// What an entry says besides its words.
+/// The content of an entry apart from its words.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
-    /// How many bytes of the words are its scope, its crate and its requirement.
+    /// Length in bytes of its scope, its crate and its requirement within the words.
     lengths: [u32; 3],
     pub(super) singleton: bool,
     pub(super) eager: bool,
@@ -30,8 +30,8 @@ pub(super) struct Facts {
     pub(super) required: Arc<Requirement>,
 }
 
-/// An offer and a demand: what a participant's manifest says of one crate.
-pub(super) struct Entry<'a> {
+/// An offer and a demand: a participant's terms for one crate.
+pub(super) struct ShareTerms<'a> {
     pub(super) scope: &'a str,
     pub(super) key: &'a str,
     /// The requirement as written; empty for any version.
@@ -40,32 +40,31 @@ pub(super) struct Entry<'a> {
 }
 
 impl Participant {
-    /// The host that this manifest describes; a host is always loaded.
+    /// Creates the host that this manifest describes; a host is always loaded.
     pub fn host(manifest: &HostManifest) -> Self {
         Self::new(&manifest.name, &manifest.shared).loaded(true)
     }
 
-    /// The remote that this manifest describes, not loaded yet.
+    /// Creates the remote that this manifest describes, not loaded yet.
     pub fn remote(manifest: &RemoteManifest) -> Self {
         Self::new(&manifest.name, &manifest.shared)
     }
 
-    /// The same participant, its library being loaded or not.
+    /// Returns the same participant with its library marked as loaded or not.
     ///
-    /// A new generation that is to replace a running one is not loaded: what the old one uses
-    /// does not bind it.
+    /// A new generation that replaces a running one is not loaded: the copies that the old one uses do not bind it.
     #[must_use]
     pub fn loaded(mut self, loaded: bool) -> Self {
         self.loaded = loaded;
         self
     }
 
-    /// The name in the manifest.
+    /// Returns the name in the manifest.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the library is loaded.
+    /// Returns `true` if the library is loaded.
     pub fn is_loaded(&self) -> bool {
         self.loaded
     }
@@ -74,8 +73,8 @@ impl Participant {
         &self.name
     }
 
-    /// By scope, then key, each pair once.
-    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
+    /// Returns the entries by scope, then key, each pair once.
+    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = ShareTerms<'_>> {
         let mut words = self.words.as_str();
         self.entries.iter().map(move |facts| {
             let [scope, key, range] = facts.lengths.map(|length| {
@@ -83,12 +82,12 @@ impl Participant {
                 words = rest;
                 word
             });
-            Entry { scope, key, range, facts }
+            ShareTerms { scope, key, range, facts }
         })
     }
 
-    fn new(name: &str, shared: &BTreeMap<String, Shared>) -> Self {
-        let mut shared: Vec<(&String, &Shared)> = shared.iter().collect();
+    fn new(name: &str, shared: &BTreeMap<String, ShareDecl>) -> Self {
+        let mut shared: Vec<(&String, &ShareDecl)> = shared.iter().collect();
         shared.sort_by(|(a_key, a), (b_key, b)| (&a.share_scope, a_key).cmp(&(&b.share_scope, b_key)));
         let mut words = String::new();
         let mut entries = Vec::with_capacity(shared.len());

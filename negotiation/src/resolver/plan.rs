@@ -1,4 +1,4 @@
-//! The plan: who gets which copy, who is refused, and what there is to say about it.
+//! The plan: the copy that each consumer gets, the refusals, and the diagnostics.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,27 +7,27 @@ use std::sync::{Arc, OnceLock};
 use crate::manifest::{Requirement, ShareStrategy};
 use semver::Version;
 
-use super::Slot;
-use super::diagnostic::{Code, Diagnostic};
+use super::ShareKey;
+use super::diagnostic::{Diagnostic, DiagnosticCode};
 use super::group::{Barred, Gets, Group};
 use super::solve::Solver;
 
-/// What was decided about every crate of every participant.
+/// The decision about every crate of every participant.
 ///
-/// A plan is a value: nothing has been loaded for it, and carrying it out does not change it.
+/// A plan is a value: planning loads nothing, and carrying the plan out does not change it.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(super) solver: Solver,
-    /// The remotes that are not loaded and whose copies others are to use.
+    /// The remotes that are not loaded and provide copies to others.
     provides: BTreeSet<usize>,
-    /// Made when they are first asked for: most of a large plan's size.
+    /// Created on first use: they make up most of a large plan's size.
     assignments: OnceLock<Vec<Assignment>>,
     refused: Vec<Refusal>,
-    /// Made when they are asked for: there may be as many as entries.
+    /// Created on first use: there may be as many as entries.
     diagnostics: OnceLock<Vec<Diagnostic>>,
 }
 
-/// The copy of a crate that a participant is to use.
+/// The copy of a crate that a participant uses under the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Name of the participant that uses the copy.
@@ -36,41 +36,41 @@ pub struct Assignment {
     pub scope: Arc<str>,
     /// Name of the crate.
     pub key: Arc<str>,
-    /// Name of the participant whose copy it is; the consumer itself for its own.
+    /// Name of the participant that brings the copy; the consumer itself for its own copy.
     pub provider: Arc<str>,
     /// Version of the copy.
     pub version: Version,
-    /// What the consumer asks for.
+    /// The versions that the consumer accepts.
     pub required: Arc<Requirement>,
-    /// Whether the crate is a singleton in this scope.
+    /// Set if the crate is a singleton in this scope.
     pub singleton: bool,
-    /// Whether the version is within what the consumer asks for.
+    /// Set if the consumer accepts the version.
     pub satisfied: bool,
-    /// Whether the copy is in use already; its provider may then be an earlier generation.
+    /// Set if the copy is in use already; its provider may then be an earlier generation.
     pub live: bool,
 }
 
 impl Assignment {
-    /// Whether the consumer uses its own copy.
+    /// Returns `true` if the consumer uses its own copy.
     pub fn is_own_copy(&self) -> bool {
         self.provider == self.consumer
     }
 
-    /// The provider's side of it.
-    pub fn offer(&self) -> Slot {
-        Slot { participant: self.provider.clone(), ..self.slot() }
+    /// Returns the provider's key.
+    pub fn offer(&self) -> ShareKey {
+        ShareKey { participant: self.provider.clone(), ..self.slot() }
     }
 
-    /// The consumer's side of it.
-    pub fn slot(&self) -> Slot {
-        Slot { participant: self.consumer.clone(), scope: self.scope.clone(), key: self.key.clone() }
+    /// Returns the consumer's key.
+    pub fn slot(&self) -> ShareKey {
+        ShareKey { participant: self.consumer.clone(), scope: self.scope.clone(), key: self.key.clone() }
     }
 }
 
-/// A participant that does not get what it cannot do without.
+/// A participant with a demand that cannot be met.
 ///
-/// A refused remote is not loaded. A host is never refused in that sense: its entry says that
-/// the solver does not hold, and the shell starts nevertheless.
+/// A refused remote is not loaded. The host is not refused in that sense: its entry reports an unmet demand of the
+/// host, and the shell starts anyway.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     /// Name of the participant.
@@ -80,7 +80,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The most important reason.
+    /// Returns the most important reason.
     pub fn cause(&self) -> &Diagnostic {
         &self.causes[0]
     }
@@ -99,71 +99,71 @@ impl Plan {
         }
     }
 
-    /// Name of the host.
+    /// Returns the name of the host.
     pub fn host(&self) -> &str {
         &self.solver.names[self.solver.host]
     }
 
-    /// How providers were chosen.
+    /// Returns the strategy that chose the providers.
     pub fn strategy(&self) -> ShareStrategy {
         self.solver.strategy
     }
 
-    /// Names of the remotes that take part, by name.
+    /// Returns the names of the admitted remotes, sorted.
     pub fn admitted(&self) -> impl Iterator<Item = &str> {
         let Solver { names, admitted, host, .. } = &self.solver;
         (0..names.len()).filter(move |at| admitted[*at] && at != host).map(|at| &*names[at])
     }
 
-    /// Every assignment, by consumer, scope and key.
+    /// Returns every assignment, by consumer, scope and key.
     pub fn assignments(&self) -> &[Assignment] {
         self.assignments.get_or_init(|| assigned(&self.solver))
     }
 
-    /// The assignments of one consumer, by scope and key.
+    /// Returns the assignments of one consumer, by scope and key.
     pub fn assignments_of(&self, consumer: &str) -> &[Assignment] {
         let all = self.assignments();
         let rest = &all[all.partition_point(|assignment| *assignment.consumer < *consumer)..];
         &rest[..rest.partition_point(|assignment| *assignment.consumer == *consumer)]
     }
 
-    /// The assignment of one crate to one consumer.
+    /// Returns the assignment of one crate to one consumer.
     pub fn assignment(&self, consumer: &str, scope: &str, key: &str) -> Option<&Assignment> {
         let of = self.assignments_of(consumer);
         let at = of.binary_search_by(|known| (&*known.scope, &*known.key).cmp(&(scope, key))).ok()?;
         Some(&of[at])
     }
 
-    /// Who does not get what it cannot do without, by name; the host too.
+    /// Returns the participants with unmet demands, by name, including the host.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused
     }
 
-    /// Why `participant` is refused, if it is.
+    /// Returns the refusal of `participant`, if it is refused.
     pub fn refusal(&self, participant: &str) -> Option<&Refusal> {
         let at = self.refused.binary_search_by(|known| (*known.participant).cmp(participant)).ok()?;
         Some(&self.refused[at])
     }
 
-    /// Everything there is to say, by code, severity, participant, scope and key.
+    /// Returns every diagnostic, by code, participant, scope and key.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         self.diagnostics.get_or_init(|| diagnostics(&self.solver, &self.refused))
     }
 
-    /// The remotes to load before any other, because somebody else uses a copy of theirs.
+    /// Returns the remotes to load first, because other participants use their copies.
     ///
-    /// A remote comes after those whose copies it uses itself, except within a circle, where
-    /// names decide. Remotes that are loaded already are left out.
+    /// A remote follows the remotes whose copies it uses itself, except within a circle, where names decide. Remotes
+    /// that are loaded already are left out.
     pub fn bootstrap(&self) -> Vec<Arc<str>> {
         let Solver { names, .. } = &self.solver;
         let needed = |name: &Arc<str>| self.solver.participant(name).filter(|at| self.provides.contains(at));
         let mut order = Vec::new();
         let mut seen = BTreeSet::new();
         for &first in &self.provides {
-            // Depth first without recursion: a remote is taken when those it uses have been.
+            // Depth first without recursion: a remote follows the remotes that it uses.
             let mut stack = vec![(first, false)];
-            while let Some((at, used_are_taken)) = stack.pop() {
-                if used_are_taken {
+            while let Some((at, dependencies_done)) = stack.pop() {
+                if dependencies_done {
                     order.push(names[at].clone());
                 } else if seen.insert(at) {
                     stack.push((at, true));
@@ -176,7 +176,7 @@ impl Plan {
         order
     }
 
-    /// The plan as JSON: `assignments`, `refused` and `diagnostics`, each sorted by its leading fields.
+    /// Returns the plan as JSON: `assignments`, `refused` and `diagnostics`, each sorted by its leading fields.
     pub fn to_json(&self) -> serde_json::Value {
         let assignment = |known: &Assignment| {
             serde_json::json!({
@@ -214,7 +214,7 @@ fn assigned(solver: &Solver) -> Vec<Assignment> {
             let group = &solver.groups[at];
             let (offer, satisfied) = match decided[at][demand] {
                 Some(Gets::Offer { offer, satisfied }) => (offer, satisfied),
-                // Only the host comes here: it runs with what there is.
+                // Only the host reaches this: it runs even with an unmet demand.
                 Some(Gets::Mismatch { offer }) => (offer, false),
                 Some(Gets::Nothing) | None => continue,
             };
@@ -282,31 +282,31 @@ fn free_name(solver: &Solver, name: &str) -> String {
     (2..usize::MAX).map(|number| format!("{name}{number}")).find(|free| !taken(free)).unwrap_or_default()
 }
 
-/// Everything there is to say, by code, participant, scope and key.
+/// Returns every diagnostic, by code, participant, scope and key.
 fn diagnostics(solver: &Solver, refused: &[Refusal]) -> Vec<Diagnostic> {
     let decided = decided(solver);
-    let mut said: Vec<Diagnostic> = refused.iter().flat_map(|refusal| refusal.causes.clone()).collect();
-    said.extend(walls(solver, &decided));
-    said.extend(not_granted(solver, &decided));
-    said.extend(similar(solver));
-    said.sort_by(|a, b| {
-        let place = |said: &Diagnostic| (said.code, said.participant.clone(), said.scope.clone());
+    let mut found: Vec<Diagnostic> = refused.iter().flat_map(|refusal| refusal.causes.clone()).collect();
+    found.extend(separate_scopes(solver, &decided));
+    found.extend(not_granted(solver, &decided));
+    found.extend(similar(solver));
+    found.sort_by(|a, b| {
+        let place = |found: &Diagnostic| (found.code, found.participant.clone(), found.scope.clone());
         place(a).cmp(&place(b)).then_with(|| a.key.cmp(&b.key))
     });
-    said.extend(remarks(solver, &decided));
+    found.extend(remarks(solver, &decided));
     // Two sorted halves that have no code in common.
-    said.sort_by_key(|said| said.code);
-    said
+    found.sort_by_key(|found| found.code);
+    found
 }
 
 fn decided(solver: &Solver) -> Vec<Vec<Option<Gets>>> {
     solver.groups.iter().map(Group::decided).collect()
 }
 
-/// What is not a refusal: mismatches that are tolerated, and copies and states that are not shared; by code,
+/// Returns the diagnostics of tolerated mismatches and of copies and states that are not shared, by code,
 /// participant, scope and key.
 fn remarks(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> impl Iterator<Item = Diagnostic> {
-    let mut said: Vec<(usize, Diagnostic)> = Vec::new();
+    let mut found: Vec<(usize, Diagnostic)> = Vec::new();
     for (group, decided) in solver.groups.iter().zip(decided) {
         let winner = if group.is_singleton() { group.winner() } else { None };
         let several = group.admitted().nth(1).is_some();
@@ -326,46 +326,46 @@ fn remarks(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> impl Iterator<Item
                 None if several => Diagnostic::not_singleton(group, offer, participant()),
                 _ => continue,
             };
-            said.push((at, remark));
+            found.push((at, remark));
         }
     }
-    // Participants come by name and groups by scope and key, and there may be as many remarks as entries.
-    said.sort_by_cached_key(|(participant, said)| (said.code, *participant));
-    said.into_iter().map(|(_, said)| said)
+    // Participants are sorted by name and groups by scope and key; there may be as many remarks as entries.
+    found.sort_by_cached_key(|(participant, found)| (found.code, *participant));
+    found.into_iter().map(|(_, found)| found)
 }
 
-/// The copy that is used, and whether it satisfies.
+/// Returns the copy that is used, and `true` if it satisfies the demand.
 fn offer_of(gets: Gets) -> Option<(usize, bool)> {
     if let Gets::Offer { offer, satisfied } = gets { Some((offer, satisfied)) } else { None }
 }
 
-/// Crates that somebody wants one copy of, and that have copies in several scopes.
-fn walls(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
+/// Returns diagnostics of singletons that have copies in several scopes.
+fn separate_scopes(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
     let mut scopes: BTreeMap<&Arc<str>, Vec<&Group>> = BTreeMap::new();
     for (group, decided) in solver.groups.iter().zip(decided) {
         if decided.iter().flatten().any(|gets| offer_of(*gets).is_some()) {
             scopes.entry(&group.key).or_default().push(group);
         }
     }
-    let mut said = Vec::new();
+    let mut found = Vec::new();
     for groups in scopes.into_values().filter(|groups| groups.len() > 1) {
         for group in &groups {
             if let Some(declarer) = group.admitted().find(|demand| demand.singleton) {
                 let others =
                     groups.iter().map(|other| other.scope.clone()).filter(|scope| *scope != group.scope);
                 let name = solver.names[declarer.participant].clone();
-                said.push(Diagnostic::walls(group, others.collect(), name));
+                found.push(Diagnostic::separate_scopes(group, others.collect(), name));
             }
         }
     }
-    said
+    found
 }
 
-/// Copies of a higher version than what is used, which their participants may not provide.
+/// Returns diagnostics of copies with a higher version than the one in use that their participants may not provide.
 fn not_granted(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic> {
-    let mut said = Vec::new();
+    let mut found = Vec::new();
     for (group, decided) in solver.groups.iter().zip(decided) {
-        // Offers stand best first.
+        // Offers are sorted best first.
         let used = decided.iter().flatten().filter_map(|gets| Some(offer_of(*gets)?.0));
         let Some(best) = used.filter(|&offer| group.offers[offer].barred.is_none()).min() else { continue };
         for offer in &group.offers[..best] {
@@ -376,47 +376,48 @@ fn not_granted(solver: &Solver, decided: &[Vec<Option<Gets>>]) -> Vec<Diagnostic
             {
                 let name = solver.names[participant].clone();
                 let diagnostic = Diagnostic::not_granted(group, &offer.version, best, name);
-                said.push(diagnostic.granting(&solver.names[solver.host], &solver.providers));
+                found.push(diagnostic.granting(&solver.names[solver.host], &solver.providers));
             }
         }
     }
-    said
+    found
 }
 
-/// Crates of one scope whose names differ in case and punctuation only.
+/// Returns diagnostics of crates in one scope whose names differ only in case and punctuation.
 fn similar(solver: &Solver) -> Vec<Diagnostic> {
     let mut alike: BTreeMap<(&str, String), Vec<&Group>> = BTreeMap::new();
     for group in &solver.groups {
         alike.entry((&group.scope, plain(&group.key))).or_default().push(group);
     }
-    let mut said = Vec::new();
+    let mut found = Vec::new();
     for groups in alike.into_values().filter(|groups| groups.len() > 1) {
         let rank = |group: &&&Group| (group.host_is_in(), group.admitted().count(), Reverse(group.key.clone()));
         let Some(meant) = groups.iter().max_by_key(rank) else { continue };
         for group in groups.iter().filter(|group| group.key != meant.key) {
-            said.extend(group.admitted().map(|demand| {
+            found.extend(group.admitted().map(|demand| {
                 Diagnostic::similar(group, meant.key.clone(), solver.names[demand.participant].clone())
             }));
         }
     }
-    said
+    found
 }
 
-/// The letters and digits of a crate's name in lower case.
+/// Returns the letters and digits of a crate's name in lower case.
 fn plain(key: &str) -> String {
     key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 impl Plan {
-    /// Whether nobody is refused and the host gets what it insists on.
+    /// Returns `true` if no remote is refused and every demand of the host is met.
     pub fn is_compatible(&self) -> bool {
         self.refused.is_empty()
     }
 
-    /// Whether a remote of this name takes no part.
+    /// Returns `true` if the remote of this name is not admitted.
     pub fn is_refused(&self, remote: &str) -> bool {
         let left_out = |refusal: &Refusal| {
-            remote != self.host() || refusal.causes.iter().any(|cause| cause.code == Code::DuplicateName)
+            remote != self.host()
+                || refusal.causes.iter().any(|cause| cause.code == DiagnosticCode::DuplicateName)
         };
         self.refusal(remote).is_some_and(left_out)
     }

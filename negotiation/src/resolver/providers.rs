@@ -1,29 +1,30 @@
-//! Which participants' copies of a crate others may be given.
+//! Permission to provide a crate to other participants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::manifest::HostManifest;
 
-/// The host's rule of who may provide; by default everybody, everything.
+/// The host's rule for providers; by default every participant may provide every crate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Providers(BTreeMap<String, Grant>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Grant {
-    /// The one scope in which it holds; in all, if there is none.
+    /// The only scope in which the grant holds; `None` for all scopes.
     scope: Option<String>,
     names: BTreeSet<String>,
 }
 
 impl Providers {
-    /// Returns a rule by which everybody may provide everything.
-    pub const fn everybody() -> Self {
+    /// Returns a rule by which every participant may provide every crate.
+    pub const fn unrestricted() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Returns the rule of a host that has state of its own in the crates called `own`.
+    /// Returns the rule of a host that keeps its own state in the crates called `own`.
     ///
-    /// Without a word of its manifest only the host provides these, where it takes part: a provider sees all state.
+    /// Unless its manifest states otherwise, only the host provides these in the scopes in which it uses them,
+    /// because a provider sees all state.
     pub fn of(host: &HostManifest, own: &[&str]) -> Self {
         let stated = host
             .providers
@@ -33,17 +34,17 @@ impl Providers {
             let scope = Some(host.shared.get(*key)?.share_scope.clone());
             Some(((*key).to_owned(), Grant { scope, names: BTreeSet::from([host.name.clone()]) }))
         });
-        // What is stated comes last and counts.
+        // The manifest's statement comes last, so that it overrides the default.
         Self(default.chain(stated).collect())
     }
 
-    /// Returns the participants whose copies others may be given, where not everybody's.
+    /// Returns the participants that may provide the crate; `None` if every participant may.
     pub(super) fn of_crate(&self, scope: &str, key: &str) -> Option<&BTreeSet<String>> {
         let grant = self.0.get(key)?;
         grant.scope.as_deref().is_none_or(|known| known == scope).then_some(&grant.names)
     }
 
-    /// Returns the names that may provide `key`, with `participant` among them.
+    /// Returns the names that may provide `key`, with `participant` added.
     pub(super) fn with(&self, participant: &str, key: &str) -> BTreeSet<String> {
         let known = self.0.get(key).map(|grant| grant.names.clone()).unwrap_or_default();
         known.into_iter().chain([participant.to_owned()]).collect()

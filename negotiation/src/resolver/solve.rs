@@ -1,4 +1,4 @@
-//! The federation as a whole: who is admitted, by refusing and letting in again until it holds.
+//! The solver of the federation: withdraws and admits participants until the plan is stable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::group::Group;
 use crate::manifest::ShareStrategy;
 
-/// The participants, their groups, and who of them is admitted.
+/// The participants, their groups, and the admitted ones among them.
 #[derive(Debug, Clone)]
 pub(super) struct Solver {
     pub(super) strategy: ShareStrategy,
@@ -22,16 +22,16 @@ pub(super) struct Solver {
     /// The (group, demand) pairs of each participant, by scope, then key.
     pub(super) places: Vec<Vec<(usize, usize)>>,
     pub(super) admitted: Vec<bool>,
-    /// Why each refused participant is refused.
+    /// The causes of each refusal, by participant.
     pub(super) causes: BTreeMap<usize, Vec<Diagnostic>>,
-    /// Names that several remotes have, or a remote and the host.
+    /// Names of several remotes, or of a remote and the host.
     pub(super) duplicates: BTreeSet<Arc<str>>,
-    /// Names of remotes that are the host's own.
+    /// Names of remotes that are reserved for the host.
     pub(super) reserved: BTreeSet<Arc<str>>,
 }
 
 impl Solver {
-    /// Refuses the participants that cannot be admitted, and no other.
+    /// Refuses the participants that cannot be admitted, and no others.
     pub(super) fn settled(mut self) -> Self {
         let refused = self.withdraw_until_none_is_refused();
         self.admit_again(refused);
@@ -45,9 +45,9 @@ impl Solver {
         }
     }
 
-    /// Returns who has been withdrawn.
+    /// Withdraws refused participants until no participant is refused; returns the withdrawn ones.
     ///
-    /// Only groups that somebody left can change, so only those are decided again.
+    /// Only a group that a participant left can change, so only such groups are decided again.
     fn withdraw_until_none_is_refused(&mut self) -> BTreeSet<usize> {
         let mut withdrawn = BTreeSet::new();
         let mut changed: BTreeSet<usize> = (0..self.groups.len()).collect();
@@ -67,7 +67,7 @@ impl Solver {
         withdrawn
     }
 
-    /// Each refused participant, by name, is admitted if the plan with it refuses nobody.
+    /// Admits each refused participant, by name, if the plan with it refuses no participant.
     fn admit_again(&mut self, refused: BTreeSet<usize>) {
         let mut host_is_served: Vec<bool> = self.groups.iter().map(serves_host).collect();
         for participant in refused {
@@ -84,11 +84,11 @@ impl Solver {
         }
     }
 
-    /// Why `participant`, who is admitted on trial, cannot stay: its own unmet demands, or the
-    /// first demand of another that it would leave unmet.
+    /// Returns the reasons why `participant`, admitted on trial, cannot stay: its own unmet demands, or the first
+    /// demand of another that it would leave unmet.
     ///
-    /// The host is not refused, but nobody is let in at its expense either: `host_is_served` says in
-    /// which groups it had what it needs.
+    /// The host is never refused, but no remote is admitted at its expense: `host_is_served` holds, by group, whether
+    /// the host's demand was met before.
     fn causes_against(&self, participant: usize, host_is_served: &[bool]) -> Vec<Diagnostic> {
         let places = || self.places[participant].iter().map(|&(at, demand)| (&self.groups[at], at, demand));
         let unmet = places().filter(|(group, _, demand)| !group.is_met(*demand));
@@ -97,11 +97,11 @@ impl Solver {
             return own;
         }
         let other = places().find_map(|(group, ..)| Some((group, group.refusals().next()?)));
-        let victim = other.or_else(|| {
-            let mut robbed = places().filter(|(group, at, _)| host_is_served[*at] && !serves_host(group));
-            robbed.find_map(|(group, ..)| Some((group, group.host_demand()?)))
+        let displaced = other.or_else(|| {
+            let mut displaced = places().filter(|(group, at, _)| host_is_served[*at] && !serves_host(group));
+            displaced.find_map(|(group, ..)| Some((group, group.host_demand()?)))
         });
-        victim.map(|(group, demand)| self.conflict(participant, group, demand)).into_iter().collect()
+        displaced.map(|(group, demand)| self.conflict(participant, group, demand)).into_iter().collect()
     }
 
     pub(super) fn cause(&self, group: &Group, demand: usize) -> Diagnostic {
@@ -113,9 +113,9 @@ impl Solver {
             .meaning(&known)
     }
 
-    fn conflict(&self, participant: usize, group: &Group, victim: usize) -> Diagnostic {
-        let names = [participant, group.demands[victim].participant].map(|who| self.names[who].clone());
-        Diagnostic::conflict(group, victim, names)
+    fn conflict(&self, participant: usize, group: &Group, displaced: usize) -> Diagnostic {
+        let names = [participant, group.demands[displaced].participant].map(|at| self.names[at].clone());
+        Diagnostic::conflict(group, displaced, names)
     }
 
     pub(super) fn group(&self, scope: &str, key: &str) -> Option<&Group> {

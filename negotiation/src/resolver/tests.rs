@@ -9,24 +9,24 @@ mod vectors;
 
 use std::collections::BTreeMap;
 
-use crate::manifest::{HostManifest, MANIFEST_VERSION, RemoteManifest, Requirement, ShareStrategy, Shared};
+use crate::manifest::{HostManifest, MANIFEST_VERSION, RemoteManifest, Requirement, ShareDecl, ShareStrategy};
 use semver::Version;
 
 use super::{Participant, Plan};
 
-/// A participant from a line such as `a: store 1.2.0 ^1.0 singleton strict, charts noimport * in=legacy`.
+/// Parses a participant from a line such as `a: store 1.2.0 ^1.0 singleton strict; charts noimport * in=legacy`.
 ///
-/// Of each crate: the version of its own copy, what it requires, and the switches that are on.
+/// Each crate has the version of the own copy, the requirement, and the switches that are on.
 fn participant(line: &str) -> Participant {
     let (name, entries) = line.split_once(':').unwrap();
     let entries = entries.split(';').filter(|entry| !entry.trim().is_empty()).map(entry).collect();
     if name == "host" { Participant::host(&host(entries)) } else { Participant::remote(&remote(name, entries)) }
 }
 
-fn entry(text: &str) -> (String, Shared) {
+fn entry(text: &str) -> (String, ShareDecl) {
     let mut words = text.split_whitespace();
     let key = words.next().unwrap().to_owned();
-    let mut shared = Shared {
+    let mut shared = ShareDecl {
         version: None,
         required_version: None,
         singleton: false,
@@ -52,7 +52,7 @@ fn entry(text: &str) -> (String, Shared) {
     (key, shared)
 }
 
-fn host(shared: BTreeMap<String, Shared>) -> HostManifest {
+fn host(shared: BTreeMap<String, ShareDecl>) -> HostManifest {
     HostManifest {
         schema: None,
         manifest_version: MANIFEST_VERSION,
@@ -67,7 +67,7 @@ fn host(shared: BTreeMap<String, Shared>) -> HostManifest {
     }
 }
 
-fn remote(name: &str, shared: BTreeMap<String, Shared>) -> RemoteManifest {
+fn remote(name: &str, shared: BTreeMap<String, ShareDecl>) -> RemoteManifest {
     RemoteManifest {
         schema: None,
         manifest_version: MANIFEST_VERSION,
@@ -82,8 +82,8 @@ fn remote(name: &str, shared: BTreeMap<String, Shared>) -> RemoteManifest {
     }
 }
 
-/// A plan in lines: `a store: 1.2.0 of b`, with `!` where it is outside what `a` asks for,
-/// and `a refused: code key`.
+/// Returns a plan as lines: `a store: 1.2.0 of b`, with `!` if `a` does not accept the version, and
+/// `a refused: code key`.
 fn lines(plan: &Plan) -> Vec<String> {
     let assigned = plan.assignments().iter().map(|known| {
         let scope = if *known.scope == *"default" { String::new() } else { format!(" in {}", known.scope) };

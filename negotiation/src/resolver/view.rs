@@ -1,4 +1,4 @@
-//! A shared crate as people look at it: who offers it, who needs it, who gets what.
+//! Views of a shared crate for display: its offers, its demands, and the outcome of each demand.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use crate::manifest::Requirement;
 use semver::Version;
 
 use super::Plan;
-use super::diagnostic::Code;
+use super::diagnostic::DiagnosticCode;
 use super::explain::Outcome;
 use super::group::{Gets, Group};
 
-/// One crate in one share scope.
+/// A crate in one share scope.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyView {
     /// The share scope.
     pub scope: Arc<str>,
     /// Name of the crate.
     pub key: Arc<str>,
-    /// Whether one copy serves all of the scope.
+    /// Set if one copy serves the complete scope.
     pub singleton: bool,
-    /// Who says so, by name.
+    /// The participants that declare the singleton, by name.
     pub declared_by: Vec<Arc<str>>,
     /// The copies, best first.
     pub offers: Vec<OfferView>,
@@ -31,44 +31,44 @@ pub struct KeyView {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each a column of a table")]
 pub struct OfferView {
-    /// Whose copy it is.
+    /// Name of the participant that brings the copy.
     pub provider: Arc<str>,
     /// Its version.
     pub version: Version,
-    /// It is linked in and usable when its participant runs alone.
+    /// Set if the copy is linked in and usable when its participant runs alone.
     pub eager: bool,
-    /// It is in use already.
+    /// Set if the copy is in use already.
     pub live: bool,
-    /// The library that it is in is loaded.
+    /// Set if the library that contains the copy is loaded.
     pub loaded: bool,
-    /// Somebody may be given it; not so when its participant is refused or it must not be used.
+    /// Set if other participants may get the copy; not set if its participant is refused or the copy is barred.
     pub available: bool,
 }
 
-/// What a participant needs of a crate, and gets.
+/// A participant's demand for a crate, and its outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DemandView {
-    /// Who needs it.
+    /// Name of the participant.
     pub participant: Arc<str>,
-    /// What it asks for.
+    /// The versions that it accepts.
     pub required: Arc<Requirement>,
-    /// Whether it insists on that.
+    /// Set if it is refused rather than served with another version (`strictVersion`).
     pub strict: bool,
-    /// Whether it declares a singleton.
+    /// Set if it declares a singleton.
     pub singleton: bool,
     /// The version of its own copy.
     pub own: Option<Version>,
-    /// What it gets.
+    /// The copy that it gets, or the reason why it gets none.
     pub outcome: Outcome,
 }
 
 impl Plan {
-    /// Every crate that somebody needs, by scope and key.
+    /// Returns every crate that a participant requires, by scope and key.
     pub fn keys(&self) -> impl Iterator<Item = KeyView> {
         self.solver.groups.iter().map(|group| self.view(group))
     }
 
-    /// One crate in one scope.
+    /// Returns one crate in one scope.
     pub fn key(&self, scope: &str, key: &str) -> Option<KeyView> {
         self.solver.group(scope, key).map(|group| self.view(group))
     }
@@ -118,7 +118,9 @@ impl Plan {
         let participant = group.demands[demand].participant;
         if !group.is_admitted(demand) {
             let refusal = self.refusal(&self.solver.names[participant]);
-            return Outcome::Refused { code: refusal.map_or(Code::Conflict, |refusal| refusal.cause().code) };
+            return Outcome::Refused {
+                code: refusal.map_or(DiagnosticCode::Conflict, |refusal| refusal.cause().code),
+            };
         }
         match group.gets(demand, winner) {
             Gets::Offer { offer, .. } | Gets::Mismatch { offer } => {
@@ -130,7 +132,7 @@ impl Plan {
                     satisfied: group.fits(demand, offer),
                 }
             }
-            Gets::Nothing => Outcome::Refused { code: Code::HostUnsatisfied },
+            Gets::Nothing => Outcome::Refused { code: DiagnosticCode::HostUnsatisfied },
         }
     }
 }

@@ -1,33 +1,33 @@
-//! Edits that could help with something that a plan says.
+//! Edits that could remove the cause of a diagnostic.
 
 use crate::manifest::{DEFAULT_SCOPE, Requirement};
 use semver::Version;
 use serde_json::{Value, json};
 
 use crate::rehearsal::{Party, Rehearsal};
-use crate::resolver::{Code, DemandView, Diagnostic, Edit, KeyView, Outcome, Plan, shared_pointer};
+use crate::resolver::{DemandView, Diagnostic, DiagnosticCode, Edit, KeyView, Outcome, Plan, shared_pointer};
 
-/// Versions, providers and demands of a crate that are looked at; the best come first.
+/// The number of versions, providers and demands of a crate that are considered; the best come first.
 const LOOKED_AT: usize = 4;
 
-/// One edit of one manifest.
+/// An edit of one manifest.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) party: Party,
     pub(super) edit: Edit,
-    /// What it comes to, in a few words.
+    /// A summary of the edit, in a few words.
     pub(super) summary: String,
-    /// Whether a library has to be built with another copy of a crate, too.
+    /// Set if a library must also be built with another copy of a crate.
     pub(super) builds: bool,
 }
 
 impl Step {
-    /// Tells steps apart.
+    /// Returns a key that identifies the step.
     pub(super) fn key(&self) -> String {
         format!("{:?} {} {}", self.party, self.edit.pointer, self.edit.value)
     }
 
-    /// Whether both write the same value, or one of them a part of what the other writes.
+    /// Returns `true` if both write the same value, or one writes a part of the other's value.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let within =
             |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -36,55 +36,55 @@ impl Step {
 }
 
 impl Rehearsal {
-    /// The edits that could help with what `plan` says, the likeliest first.
-    pub(super) fn steps(&self, plan: &Plan, said: &Diagnostic) -> Vec<Step> {
-        if [Code::DuplicateName, Code::NameReserved].contains(&said.code) {
-            return self.renames(plan, said);
+    /// Returns the edits that could remove the cause of `finding`, the likeliest first.
+    pub(super) fn steps(&self, plan: &Plan, finding: &Diagnostic) -> Vec<Step> {
+        if [DiagnosticCode::DuplicateName, DiagnosticCode::NameReserved].contains(&finding.code) {
+            return self.renames(plan, finding);
         }
-        let Some(view) = plan.key(&said.scope, &said.key) else { return Vec::new() };
+        let Some(view) = plan.key(&finding.scope, &finding.key) else { return Vec::new() };
         let mut krate = Krate { rehearsal: self, view: &view, steps: Vec::new() };
         let demand = |name: &str| view.demands.iter().find(|demand| *demand.participant == *name);
-        if let Some(demand) = demand(&said.participant) {
+        if let Some(demand) = demand(&finding.participant) {
             krate.satisfy(demand);
-            krate.let_others_bring(demand);
+            krate.add_provider_edits(demand);
         }
-        let about = |other: &&Diagnostic| (&other.scope, &other.key) == (&said.scope, &said.key);
+        let about = |other: &&Diagnostic| (&other.scope, &other.key) == (&finding.scope, &finding.key);
         for other in plan.diagnostics().iter().filter(about).filter(|other| other.not_granted_to().is_some()) {
             krate.steps.extend(self.grant(other));
         }
-        if let Some(victim) = said.victim().and_then(|name| demand(name)) {
-            krate.satisfy(victim);
-            krate.let_others_bring(victim);
-            krate.undeclare(&said.participant);
+        if let Some(displaced) = finding.displaced().and_then(|name| demand(name)) {
+            krate.satisfy(displaced);
+            krate.add_provider_edits(displaced);
+            krate.undeclare(&finding.participant);
         }
         krate.steps
     }
 
-    /// The host lets one more participant provide.
-    fn grant(&self, said: &Diagnostic) -> Option<Step> {
-        let (edit, name) = (said.fix()?, said.not_granted_to()?);
+    /// Returns the edit by which the host lets one more participant provide.
+    fn grant(&self, finding: &Diagnostic) -> Option<Step> {
+        let (edit, name) = (finding.fix()?, finding.not_granted_to()?);
         let editable = self.editable(self.host_name()).contains(&Party::HOST);
-        let summary = format!("let `{name}` provide `{}`", said.key);
+        let summary = format!("let `{name}` provide `{}`", finding.key);
         editable.then_some(Step { party: Party::HOST, edit, summary, builds: false })
     }
 
-    /// All but one of those of one name get another.
-    fn renames(&self, plan: &Plan, said: &Diagnostic) -> Vec<Step> {
-        let Some(edit) = said.fix() else { return Vec::new() };
-        let mut parties = self.editable(&said.participant);
-        if *said.participant == *plan.host() {
-            // The host's name is used in other places; it stays.
+    /// Returns edits that rename one of the duplicates.
+    fn renames(&self, plan: &Plan, finding: &Diagnostic) -> Vec<Step> {
+        let Some(edit) = finding.fix() else { return Vec::new() };
+        let mut parties = self.editable(&finding.participant);
+        if *finding.participant == *plan.host() {
+            // The host keeps its name, which other files refer to.
             parties.retain(|party| *party != Party::HOST);
         }
         let step = |party| {
-            let summary = format!("call one of those called `{}` {}", said.participant, edit.value);
+            let summary = format!("rename the remote `{}` to {}", finding.participant, edit.value);
             Step { party, edit: edit.clone(), summary, builds: false }
         };
         parties.into_iter().rev().map(step).collect()
     }
 }
 
-/// Steps that concern one crate.
+/// The steps that concern one crate.
 struct Krate<'a> {
     rehearsal: &'a Rehearsal,
     view: &'a KeyView,
@@ -92,9 +92,9 @@ struct Krate<'a> {
 }
 
 impl Krate<'_> {
-    /// Edits of the manifest that makes the demand.
+    /// Adds edits of the manifest that states the demand.
     fn satisfy(&mut self, demand: &DemandView) {
-        // What everybody uses comes before what else is offered.
+        // Versions in use come before other offered versions.
         let used = self.view.demands.iter().filter_map(|other| match &other.outcome {
             Outcome::Uses { version, .. } => Some(version),
             Outcome::Refused { .. } => None,
@@ -111,7 +111,7 @@ impl Krate<'_> {
         }
         if demand.strict {
             let (name, key) = (&demand.participant, &self.view.key);
-            let summary = format!("let `{name}` not insist on {} of `{key}`", demand.required);
+            let summary = format!("let `{name}` run with `{key}` outside {}", demand.required);
             self.put(name, "strictVersion", false, &summary);
         }
         if let Some(lowest) = demand.required.lowest() {
@@ -119,8 +119,8 @@ impl Krate<'_> {
         }
     }
 
-    /// Another participant brings what `demand` asks for, and others accept what does.
-    fn let_others_bring(&mut self, demand: &DemandView) {
+    /// Adds edits by which another participant brings a copy that fits `demand`, or others accept an offer that fits.
+    fn add_provider_edits(&mut self, demand: &DemandView) {
         let Some(lowest) = demand.required.lowest() else { return };
         let host = self.rehearsal.host_name();
         let providers = self.view.offers.iter().map(|offer| &*offer.provider);
@@ -134,8 +134,8 @@ impl Krate<'_> {
         for name in names.into_iter().filter(|name| **name != *demand.participant) {
             self.bring(name, &demand.required, &lowest);
         }
-        let would_do = self.view.offers.iter().find(|offer| demand.required.matches(&offer.version));
-        if let Some(offer) = would_do {
+        let fitting = self.view.offers.iter().find(|offer| demand.required.matches(&offer.version));
+        if let Some(offer) = fitting {
             let others = self.view.demands.iter().filter(|other| other.participant != demand.participant);
             for other in others.filter(|other| !other.required.matches(&offer.version)).take(LOOKED_AT) {
                 self.accept(other, &offer.version);
@@ -147,29 +147,29 @@ impl Krate<'_> {
         if !demand.required.matches(version) {
             let (name, key) = (&demand.participant, &self.view.key);
             let range = Requirement::written_for(version).to_string();
-            let summary = format!("let `{name}` work with {range} of `{key}`");
+            let summary = format!("let `{name}` accept `{key}` {range}");
             self.put(name, "requiredVersion", range, &summary);
         }
     }
 
-    /// `name` brings a copy of its own in this version, the lowest of what is `required`.
+    /// Adds an edit by which `name` brings its own copy in `version`, the lowest that is `required`.
     fn bring(&mut self, name: &str, required: &Requirement, version: &Version) {
         let (key, scope) = (&self.view.key, &self.view.scope);
         if self.view.offers.iter().any(|offer| *offer.provider == *name && required.matches(&offer.version)) {
             return;
         }
-        let whole = shared_pointer(key, None);
+        let entry_at = shared_pointer(key, None);
         for party in self.rehearsal.editable(name) {
             let manifest = self.rehearsal.json(party);
             let text = Value::from(version.to_string());
-            let entry = manifest.pointer(&whole);
+            let entry = manifest.pointer(&entry_at);
             let in_scope =
                 entry.is_none_or(|entry| entry["shareScope"].as_str().unwrap_or(DEFAULT_SCOPE) == &**scope);
             let (pointer, value) = match entry {
                 _ if !in_scope => continue,
                 None if party != Party::HOST => continue,
-                None if **scope == *DEFAULT_SCOPE => (whole.clone(), json!({ "version": text })),
-                None => (whole.clone(), json!({ "version": text, "shareScope": &**scope })),
+                None if **scope == *DEFAULT_SCOPE => (entry_at.clone(), json!({ "version": text })),
+                None => (entry_at.clone(), json!({ "version": text, "shareScope": &**scope })),
                 Some(entry) if entry["import"] == Value::Bool(false) => {
                     let states_it = entry.get("version") == Some(&text);
                     if states_it {
@@ -180,21 +180,21 @@ impl Krate<'_> {
                             members.remove("import");
                             members.insert("version".to_owned(), text);
                         }
-                        (whole.clone(), entry)
+                        (entry_at.clone(), entry)
                     }
                 }
                 Some(entry) if entry.get("version") == Some(&text) => continue,
                 Some(_) => (shared_pointer(key, Some("version")), text),
             };
-            let summary = format!("let `{name}` bring {version} of `{key}`");
+            let summary = format!("let `{name}` bring `{key}` {version}");
             self.steps.push(Step { party, edit: Edit::new(name, pointer, value), summary, builds: true });
         }
     }
 
-    /// `name` does not make everybody use one copy.
+    /// Adds an edit by which `name` does not declare a singleton.
     fn undeclare(&mut self, name: &str) {
         if self.view.demands.iter().any(|demand| *demand.participant == *name && demand.singleton) {
-            let summary = format!("let `{name}` not ask for one copy of `{}` for all", self.view.key);
+            let summary = format!("let `{name}` not declare `{}` a singleton", self.view.key);
             self.put(name, "singleton", false, &summary);
         }
     }

@@ -8,7 +8,7 @@ use super::Why;
 use crate::rehearsal::Rehearsal;
 use crate::rehearsal::tests::{LINKED, host, rehearsal, remote};
 
-/// Why `name` is refused: its chain as `depth participant code`, and its repairs.
+/// Asserts that `name` is refused with this chain, as `depth participant code`, and these repairs.
 #[track_caller]
 fn check(shared: &str, remotes: &[(&str, &str)], name: &str, chain: &[&str], repairs: &[&str]) {
     let rehearsal = rehearsal(shared, remotes);
@@ -31,7 +31,7 @@ fn written(why: &Why) -> Vec<String> {
 const HOST: &str = r#""store": { "version": "1.0.0", "singleton": true }"#;
 
 #[test]
-fn a_strict_demand_that_the_singleton_does_not_meet() {
+fn strict_demand_outside_singleton_is_repaired() {
     check(
         HOST,
         &[("a", r#""store": { "version": "1.0.0", "requiredVersion": "^99.0", "strictVersion": true }"#)],
@@ -46,7 +46,7 @@ fn a_strict_demand_that_the_singleton_does_not_meet() {
 }
 
 #[test]
-fn nobody_offers_what_is_not_brought() {
+fn missing_provider_is_repaired() {
     check(
         HOST,
         &[("a", r#""charts": { "import": false, "requiredVersion": "^2.1" }"#)],
@@ -57,7 +57,7 @@ fn nobody_offers_what_is_not_brought() {
             r#"pulse /shared/charts {"version":"2.1.0"}"#,
         ],
     );
-    // The version of the copy is known.
+    // The entry states the version of the copy.
     check(
         HOST,
         &[("a", r#""charts": { "import": false, "version": "2.1.0", "shareScope": "x" }"#)],
@@ -68,7 +68,7 @@ fn nobody_offers_what_is_not_brought() {
 }
 
 #[test]
-fn a_provider_that_is_refused_over_another_crate() {
+fn chain_follows_a_refused_provider() {
     check(
         HOST,
         &[
@@ -90,7 +90,7 @@ fn a_provider_that_is_refused_over_another_crate() {
 }
 
 #[test]
-fn one_that_would_push_another_out() {
+fn conflict_is_repaired_on_either_side() {
     let charts = r#""charts": { "version": "1.0.0", "singleton": true }"#;
     check(
         charts,
@@ -114,8 +114,8 @@ fn one_that_would_push_another_out() {
 }
 
 #[test]
-fn remotes_of_one_name() {
-    // Of either file, the last one first.
+fn duplicate_name_is_repaired_by_renaming() {
+    // Either file may be edited; the last one comes first.
     let other = r#"a /name "a3""#;
     check(HOST, &[("a", ""), ("a", ""), ("a2", "")], "a", &["0 a duplicate-name"], &[other, other]);
     let remote = r#"pulse /name "pulse2""#;
@@ -123,7 +123,7 @@ fn remotes_of_one_name() {
 }
 
 #[test]
-fn the_host_lacks_something() {
+fn unmet_demand_of_the_host_is_repaired() {
     check(
         r#""store": { "version": "1.0.0", "requiredVersion": "^2", "strictVersion": true, "singleton": true }"#,
         &[("a", r#""store": { "version": "1.1.0" }"#)],
@@ -139,7 +139,7 @@ fn the_host_lacks_something() {
 }
 
 #[test]
-fn what_has_two_causes_takes_two_edits() {
+fn two_causes_take_two_edits() {
     check(
         r#""store": { "version": "1.0.0", "singleton": true }, "charts": { "version": "1.0.0", "singleton": true }"#,
         &[(
@@ -158,7 +158,7 @@ fn what_has_two_causes_takes_two_edits() {
 }
 
 #[test]
-fn what_cannot_be_repaired_is_said() {
+fn impossible_range_has_no_repair() {
     check(
         HOST,
         &[("a", r#""charts": { "import": false, "requiredVersion": ">2, <1" }"#)],
@@ -169,7 +169,7 @@ fn what_cannot_be_repaired_is_said() {
 }
 
 #[test]
-fn what_runs_is_not_edited() {
+fn running_participants_are_not_edited() {
     let running = vec![remote(&("a", r#""store": { "version": "1.2.0" }"#))];
     let joining = vec![remote(&("b", r#""store": { "version": "2.0.0", "strictVersion": true }"#))];
     let rehearsal = Rehearsal::join(host(HOST), LINKED, running, joining);
@@ -180,7 +180,7 @@ fn what_runs_is_not_edited() {
 }
 
 #[test]
-fn one_that_is_admitted_has_warnings_at_most() {
+fn admitted_remote_has_only_warnings() {
     let rehearsal = rehearsal(HOST, &[("a", r#""store": { "version": "2.0.0" }"#), ("b", "")]);
     let plan = rehearsal.plan();
     let why = rehearsal.why(&plan, "a").expect("a known remote");
@@ -217,7 +217,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_proposed_admits_and_takes_nothing_away(host_shared in shared(), others in vec(shared(), 1..5)) {
+    fn repair_admits_and_refuses_no_other(host_shared in shared(), others in vec(shared(), 1..5)) {
         let names = ["a", "b", "c", "d"];
         let remotes: Vec<_> = names.iter().zip(&others).map(|(name, shared)| remote(&(name, shared))).collect();
         let before = Rehearsal::start(host(&host_shared), LINKED, remotes.clone());

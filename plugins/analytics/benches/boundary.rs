@@ -1,7 +1,7 @@
-//! What the boundary costs: the dashboard linked into this program, and the same dashboard as a loaded remote,
-//! side by side in one run.
+//! Measures the cost of the boundary: the dashboard linked into this program against the same dashboard as a loaded
+//! remote, in one run.
 //!
-//! From process to process the same code differs by more than what is compared here, so frames are measured in many,
+//! The same code differs between processes by more than the compared difference, so many processes measure frames,
 //! one after the other.
 //!
 //! `cargo xtask bench`, or `cargo bench -p pulse-analytics --bench boundary` after
@@ -40,12 +40,12 @@ use serde::{Deserialize, Serialize};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SIZE: Vec2 = Vec2::new(1048.0, 768.0);
-/// Frames of one window before it is another's turn, and how many of them are not counted.
+/// Frames of a window in one turn, and the number of them that are not counted.
 const TURN: usize = 50;
 const WARM_UP: usize = 10;
 /// Turns of each window in one process.
 const ROUNDS: usize = 8;
-/// Processes, one after the other.
+/// Number of processes, which run one after the other.
 const PROCESSES: usize = 16;
 const FRAMES: usize = ROUNDS * (TURN - WARM_UP);
 /// Frames with many surfaces.
@@ -57,7 +57,7 @@ const MEASURE: &str = "--measure";
 const ALIAS: &str = "remoteAnalytics";
 
 fn main() -> Outcome<()> {
-    // `cargo test --benches` only asks whether this starts.
+    // `cargo test --benches` only checks that this program starts.
     if env::args().any(|a| a == "--test") {
         return Ok(());
     }
@@ -83,7 +83,7 @@ fn manifest() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/host.json")
 }
 
-/// The folder of the release libraries: two above this program's.
+/// Returns the folder of the release libraries: two above this program's.
 fn libraries() -> Outcome<PathBuf> {
     let exe = env::current_exe()?;
     Ok(exe.ancestors().nth(2).ok_or("the program lies in no target folder")?.to_owned())
@@ -92,7 +92,7 @@ fn libraries() -> Outcome<PathBuf> {
 fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     let mut config = Config::load(&Options { plugin_dirs: vec![libraries()?], ..options(home) })?;
     config.auth = negotiation::manifest::AuthConfig::Local;
-    // It would start this program for it.
+    // The preflight would start this program as its own process.
     config.preflight = None;
     let (wake, woken) = mpsc::channel();
     let wake = move |_| {
@@ -110,8 +110,8 @@ fn federation(home: &Path) -> Outcome<(Federation, mpsc::Receiver<()>)> {
     }
 }
 
-/// A window without a screen: everything that a frame costs the window's thread up to the buffers of the graphics card.
-/// Recording and drawing are left out: the card is a program on the same processors here.
+/// A window without a screen. A frame costs its thread everything up to the buffers of the graphics card; recording
+/// and drawing are left out, because here the card is a program on the same processors.
 struct Window {
     ctx: Context,
     time: f64,
@@ -167,17 +167,17 @@ impl Window {
         took
     }
 
-    /// Bytes written to the graphics card for surfaces so far.
+    /// Returns the number of bytes written to the graphics card for surfaces so far.
     fn written(&self) -> u64 {
         Gpu::of(&self.ctx).map_or(0, |gpu| gpu.written())
     }
 }
 
-/// What the shell does as soon as there is input.
+/// Wakes the surface at input, as the shell does, and returns the time that it took.
 fn wake(surface: &Surface, events: &[Event]) -> Duration {
     let start = Instant::now();
     if !events.is_empty() {
-        surface.get_ready();
+        surface.wake_ahead();
     }
     start.elapsed()
 }
@@ -189,18 +189,18 @@ fn show(surface: &mut Surface, ui: &mut Ui, patience: Duration) {
     surface.finish(ui.ctx(), &scene);
 }
 
-/// Takes the time of some frames, after some that are not counted.
+/// Measures the frames of a turn, without the first ones.
 fn turn(first: usize, times: &mut Vec<Duration>, frame: impl FnMut(usize) -> Duration) {
     times.extend((first..first + TURN).map(frame).skip(WARM_UP));
 }
 
-/// Moves over the chart, so that every frame shows another hover value.
+/// Returns a pointer move over the chart, so that every frame shows another hover value.
 fn hover(at: usize) -> Vec<Event> {
     let x = 80.0 + (at % 300) as f32 * 3.0;
     vec![Event::PointerMoved(Pos2::new(x, 450.0))]
 }
 
-/// A dashboard that is linked into this program.
+/// Creates a dashboard that is linked into this program.
 fn dashboard(home: &Path, name: &str) -> Outcome<(Dashboard, mpsc::Receiver<()>)> {
     let (wake, woken) = mpsc::channel();
     let data = home.join(name);
@@ -214,7 +214,7 @@ fn dashboard(home: &Path, name: &str) -> Outcome<(Dashboard, mpsc::Receiver<()>)
     Ok((dashboard, woken))
 }
 
-/// Draws until nobody has anything more to say.
+/// Draws until no wake-up has arrived for a second.
 fn settle(woken: &mpsc::Receiver<()>, mut frame: impl FnMut()) {
     loop {
         frame();
@@ -241,12 +241,12 @@ fn frames(home: &Path) -> Outcome<Frames> {
 
     let mut of = Frames::default();
     for (kind, events) in [hover as fn(usize) -> Vec<Event>, |_| vec![]].into_iter().enumerate() {
-        // What the pointer has left behind.
+        // Draws the remaining effects of the previous pointer moves.
         settle(&remote_woken, || {
             host.frame(vec![], |ui| show(&mut surface, ui, PATIENT));
         });
         let before = (surface.counts().0, host.written());
-        // In turns of some frames each, as a window has them: one after the other, its own data in the processor's caches.
+        // Each window draws a turn of frames in a row, so the processor's caches hold its own data, as in reality.
         for at in (0..ROUNDS * TURN).step_by(TURN) {
             let samples = &mut of.times[kind * 3..];
             turn(at, &mut samples[0], |at| empty.frame(events(at), |_| ()));
@@ -271,31 +271,31 @@ fn frames(home: &Path) -> Outcome<Frames> {
     Ok(of)
 }
 
-/// What was measured, in one process or in all.
+/// The measurements of one process or of all.
 #[derive(Default, Serialize, Deserialize)]
 struct Frames {
-    /// As the lines of the report.
+    /// Times of frames, in the order of the report's lines.
     times: [Vec<Duration>; 6],
-    /// The remote's own, of active frames.
+    /// The remote's own times of active frames.
     own: Vec<Duration>,
-    /// Answers that came after the frame of the window that asked.
+    /// Number of answers that arrived after the frame of the window that requested them.
     late: usize,
-    /// Frames that the remote was asked for while nothing happened.
+    /// Number of frames that were requested of the idle remote.
     asked: u64,
-    /// Bytes in a frame, active and retained.
+    /// Bytes written for a frame, active and retained.
     written: [u64; 2],
 }
 
 impl Frames {
-    /// What linked, remote active and remote retained take above the window alone.
-    fn above(&self) -> [Duration; 3] {
+    /// Returns the times of linked, remote active and remote retained, without the time of the window alone.
+    fn net(&self) -> [Duration; 3] {
         let median = |at: usize| median(&mut self.times[at].clone());
         [1, 2, 5].map(|at| median(at).saturating_sub(median(at / 3 * 3)))
     }
 
-    /// The remote's, active and retained, where what is linked is 1.
+    /// Returns the net times of the remote, active and retained, relative to the linked dashboard.
     fn ratios(&self) -> [f64; 2] {
-        let [linked, active, retained] = self.above().map(|d| d.as_secs_f64());
+        let [linked, active, retained] = self.net().map(|d| d.as_secs_f64());
         [active / linked, retained / linked]
     }
 }
@@ -305,12 +305,12 @@ fn measured(home: &Path) -> Outcome<Frames> {
     let mut command = Command::new(env::current_exe()?);
     let output = command.arg(MEASURE).arg(home).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err(format!("the process that measures ended with {}", output.status).into());
+        return Err(format!("the measuring process ended with {}", output.status).into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Frames of many processes, and what is linked next to what is loaded.
+/// Measures frames in many processes, and reports the linked dashboard against the loaded one.
 fn compare(home: &Path) -> Outcome<()> {
     let mut all = Frames::default();
     let mut ratios: [Vec<f64>; 2] = Default::default();
@@ -342,7 +342,7 @@ fn compare(home: &Path) -> Outcome<()> {
         report(name, samples, Some(base));
     }
     report("of it the remote's own time", &mut all.own, Some(base));
-    let ([linked, active, retained], [of_active, of_retained]) = (all.above(), all.ratios());
+    let ([linked, active, retained], [of_active, of_retained]) = (all.net(), all.ratios());
     println!(
         "above the window alone: linked {linked:.1?}, remote active {active:.1?} ({of_active:.2} ×), retained {retained:.1?} ({of_retained:.3} ×)"
     );
@@ -359,7 +359,7 @@ fn compare(home: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Many surfaces, of which one has something new in each frame.
+/// Measures many surfaces, of which one changes in each frame.
 fn many(home: &Path) -> Outcome<()> {
     let (mut federation, remote_woken) = federation(home)?;
     let (mut linked, mut host) = (Window::new(SIZE), Window::new(SIZE));

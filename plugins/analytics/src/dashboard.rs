@@ -1,7 +1,7 @@
 //! The dashboard: four figures, a daily chart and a table of carriers over a range of days.
 //!
-//! Drawing reads a snapshot of what the worker has and never waits for it.
-//! Nothing here asks for repaints: a dashboard that nobody touches costs nothing.
+//! Drawing reads a snapshot of the worker's state and never waits for the worker.
+//! Nothing here requests repaints: a dashboard without input costs nothing.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,10 +12,10 @@ use plugin_api::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::{look::Look, table::Sort};
+use self::{look::Palette, table::Sort};
 use crate::{
-    report::{Measure, Range, Report},
-    worker::{Failure, Phase, View, Wake, Worker},
+    report::{Measure, QuickRange, RangeReport},
+    worker::{OnUpdate, Phase, QueryWorker, View, WorkerFailure},
 };
 
 mod cards;
@@ -26,22 +26,22 @@ mod look;
 mod states;
 mod table;
 
-/// From this width on the table stands beside the chart.
+/// Width from which the table is to the right of the chart, in points.
 const SIDE_BY_SIDE: f32 = 1_080.0;
-/// Wider than this, lines are too long to follow.
+/// Largest width of the page, in points; longer lines are hard to follow.
 const MAX_WIDTH: f32 = 1_640.0;
 
-/// Why a saved state was not taken.
+/// The reason why a saved state was not restored.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// It is not a JSON object.
+    /// The state is not a JSON object.
     #[error("the saved state of the dashboard is not a JSON object ({0}); the default view is shown")]
     NotAnObject(#[from] serde_json::Error),
 }
 
 impl RestoreError {
-    /// A stable code for logs.
+    /// Returns a stable code for logs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAnObject(_) => "state-not-an-object",
@@ -49,10 +49,10 @@ impl RestoreError {
     }
 }
 
-/// What a person has chosen; survives a reload.
+/// The user's choices; they survive a reload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Choice {
-    range: Range,
+    range: QuickRange,
     measure: Measure,
     sort: Sort,
 }
@@ -61,24 +61,24 @@ struct Choice {
 pub struct Dashboard {
     choice: Choice,
     source: Source,
-    /// The notice about a damaged database was read and closed.
+    /// `true` once the user has closed the notice about a damaged database.
     notice_closed: bool,
 }
 
-/// Where the reports come from.
+/// The source of the reports: a worker, or the failure to start it.
 struct Source {
     folder: PathBuf,
-    wake: Wake,
-    worker: Result<Worker, Failure>,
+    wake: OnUpdate,
+    worker: Result<QueryWorker, WorkerFailure>,
 }
 
 impl Source {
-    fn new(folder: PathBuf, wake: Wake, range: Range) -> Self {
+    fn new(folder: PathBuf, wake: OnUpdate, range: QuickRange) -> Self {
         let worker = start(&folder, &wake, range);
         Self { folder, wake, worker }
     }
 
-    fn request(&mut self, range: Range) {
+    fn request(&mut self, range: QuickRange) {
         match &self.worker {
             Ok(worker) => worker.request(range),
             Err(_) => self.worker = start(&self.folder, &self.wake, range),
@@ -93,35 +93,35 @@ impl Source {
     }
 }
 
-fn start(folder: &std::path::Path, wake: &Wake, range: Range) -> Result<Worker, Failure> {
-    Worker::spawn(folder.to_owned(), range, Arc::clone(wake)).map_err(|error| Failure {
+fn start(folder: &std::path::Path, wake: &OnUpdate, range: QuickRange) -> Result<QueryWorker, WorkerFailure> {
+    QueryWorker::spawn(folder.to_owned(), range, Arc::clone(wake)).map_err(|error| WorkerFailure {
         code: "worker-not-started",
         message: format!(
-            "the system gave no thread to read the flights with ({error}); close something, then retry"
+            "cannot spawn the thread that reads the flights ({error}); close another program, then retry"
         ),
     })
 }
 
 impl Dashboard {
-    /// Starts to open, or to import, the data in `data_dir` on a thread of its own.
+    /// Creates a dashboard, which opens or imports the data in `data_dir` on its own thread.
     ///
-    /// Never fails: what goes wrong is shown with a button to retry.
-    /// `wake` is called on that thread whenever there is something new to paint.
+    /// Never fails: the dashboard shows a failure, with a button to retry.
+    /// Its thread calls `wake` on every change of the picture.
     pub fn new(data_dir: PathBuf, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let choice = Choice::default();
         Self { source: Source::new(data_dir, wake, choice.range), choice, notice_closed: false }
     }
 
-    /// Whether there are no figures yet, and none are known to be out of reach.
+    /// Returns `true` until there are figures or a failure.
     pub fn is_loading(&self) -> bool {
         let view = self.source.view();
         view.report.is_none() && !matches!(view.phase, Phase::Failed(_))
     }
 
-    /// Draws the dashboard into the whole of `ui`; `viewer` is the name of who is signed in.
+    /// Draws the dashboard into all of `ui`; `viewer` is the name of the signed-in user.
     pub fn ui(&mut self, ui: &mut egui::Ui, viewer: Option<&str>) {
         let view = self.source.view();
-        let look = Look::of(ui);
+        let look = Palette::of(ui);
         let slot = ui.max_rect();
         ui.painter().rect_filled(slot, 0.0, look.background);
         let margin = match slot.width() {
@@ -142,9 +142,16 @@ impl Dashboard {
         });
     }
 
-    fn content_ui(&mut self, ui: &mut egui::Ui, look: &Look, view: &View, viewer: Option<&str>, height: f32) {
+    fn content_ui(
+        &mut self,
+        ui: &mut egui::Ui,
+        look: &Palette,
+        view: &View,
+        viewer: Option<&str>,
+        height: f32,
+    ) {
         let report = view.report.as_deref();
-        header::title_ui(ui, look, report.map(Report::as_of), viewer);
+        header::title_ui(ui, look, report.map(RangeReport::as_of), viewer);
         let dates = match report {
             Some(report) if report.range == self.choice.range => {
                 format::dates(report.current.first, report.current.days.len())
@@ -171,7 +178,7 @@ impl Dashboard {
         states::source_ui(ui, look);
     }
 
-    fn report_ui(&mut self, ui: &mut egui::Ui, look: &Look, report: &Report, height: f32) {
+    fn report_ui(&mut self, ui: &mut egui::Ui, look: &Palette, report: &RangeReport, height: f32) {
         if let Some(measure) = cards::cards_ui(ui, look, report, self.choice.measure) {
             self.choice.measure = measure;
         }
@@ -189,7 +196,7 @@ impl Dashboard {
         let gap = ui.spacing().item_spacing.x;
         let whole = ui.available_rect_before_wrap();
         let table_height = table::height(look, report.carriers.len());
-        // As high as the table, unless its dates would then be below the fold.
+        // The chart is as high as the table, unless this would push its dates below the fold.
         let above = whole.top() - ui.min_rect().top();
         let fold = height - above - 2.0 * look.t.space[5];
         let chart_height = table_height.min(fold.max(360.0));
@@ -207,41 +214,41 @@ impl Dashboard {
         });
     }
 
-    fn choose_range(&mut self, range: Range) {
+    fn choose_range(&mut self, range: QuickRange) {
         if range != self.choice.range {
             self.choice.range = range;
             self.source.request(range);
         }
     }
 
-    /// What a person has chosen, as JSON.
+    /// Returns the user's choices as JSON.
     pub fn save(&self) -> Vec<u8> {
-        // Three plain enums: there is nothing in them that JSON cannot hold.
+        // Cannot fail: JSON holds three plain enums.
         serde_json::to_vec(&self.choice).unwrap_or_default()
     }
 
-    /// Takes what [`Self::save`] gave, of this or of another version.
+    /// Restores the result of [`Self::save`], of this or of another version.
     ///
-    /// Fields that are missing or not understood keep what is chosen now.
+    /// The current choice stays for fields that are missing or not understood.
     pub fn restore(&mut self, saved: &[u8]) -> Result<(), RestoreError> {
         let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(saved)?;
         let mut range = self.choice.range;
-        take(fields.get("range"), &mut range);
-        take(fields.get("measure"), &mut self.choice.measure);
-        take(fields.get("sort"), &mut self.choice.sort);
+        restore_field(fields.get("range"), &mut range);
+        restore_field(fields.get("measure"), &mut self.choice.measure);
+        restore_field(fields.get("sort"), &mut self.choice.sort);
         self.choose_range(range);
         Ok(())
     }
 }
 
-/// Overwrites `into` with `value`, if that is there and is understood.
-fn take<T: for<'a> Deserialize<'a>>(value: Option<&serde_json::Value>, into: &mut T) {
+/// Overwrites `into` with `value`, if it is present and understood.
+fn restore_field<T: for<'a> Deserialize<'a>>(value: Option<&serde_json::Value>, into: &mut T) {
     if let Some(known) = value.and_then(|value| T::deserialize(value).ok()) {
         *into = known;
     }
 }
 
-/// `color` with `share` of its opacity.
+/// Returns `color` with `share` of its opacity.
 fn faded(color: Color32, share: f32) -> Color32 {
     color.gamma_multiply(share)
 }

@@ -1,8 +1,8 @@
 //! The flights that ship inside the library, decoded from their compressed file.
 //!
 //! `data/README.md` describes the format and the source.
-//! Decoding trusts nothing that it reads: a damaged file is a [`DatasetError`], never a panic and
-//! never more memory than the file format allows.
+//! Decoding does not trust its input: a damaged file is a [`DatasetError`], and causes neither a panic nor more
+//! memory than the file format allows.
 
 use std::io::Read;
 
@@ -10,22 +10,22 @@ use flate2::read::GzDecoder;
 use jiff::civil::Date;
 use thiserror::Error;
 
-use self::reader::Reader;
+use self::reader::ColumnReader;
 
 mod reader;
 
-/// The compressed file that is part of the library.
+/// The compressed file inside the library.
 pub const BUNDLED: &[u8] = include_bytes!("../data/flights.bin.gz");
 
-/// Flights in [`BUNDLED`], known before it is decoded so that progress can name it.
+/// Number of flights in [`BUNDLED`], which the loading state shows before the file is decoded.
 pub const BUNDLED_FLIGHTS: i64 = 336_776;
 
 const MAGIC: &[u8; 8] = b"NYCFLT01";
 
-/// The content of a well-formed file is a few megabytes; more is an attack or a mistake.
+/// Largest content in bytes: a well-formed file has a few megabytes; more is an attack or a mistake.
 const MAX_CONTENT: u64 = 64 << 20;
 
-/// Why a data set could not be decoded.
+/// The reason why a data set could not be decoded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DatasetError {
@@ -35,7 +35,7 @@ pub enum DatasetError {
     /// The content does not follow the format.
     #[error("the flights data in the plugin is not valid: {what} at byte {at}; install the plugin again")]
     Format {
-        /// What was found.
+        /// The violation that was found.
         what: &'static str,
         /// Offset in the decompressed content.
         at: usize,
@@ -43,7 +43,7 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
-    /// A stable code for logs and for the screen.
+    /// Returns a stable code for logs and for the screen.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Compression(_) => "dataset-compression",
@@ -68,22 +68,22 @@ pub struct Route {
     pub origin: u8,
     /// Index into [`Dataset::airports`].
     pub destination: u8,
-    /// Miles.
+    /// Distance in miles.
     pub distance: u16,
 }
 
-/// One scheduled flight.
+/// A scheduled flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flight {
     /// Scheduled day of departure, counted from [`Dataset::first_day`].
     pub day: u16,
     /// Scheduled departure, in minutes after midnight, local time.
     pub scheduled: u16,
-    /// Minutes late, negative when early; `None` when the flight was cancelled.
+    /// Delay of the departure in minutes, negative if early; `None` if the flight was cancelled.
     pub departure_delay: Option<i32>,
-    /// Minutes late, negative when early; `None` when cancelled or diverted.
+    /// Delay of the arrival in minutes, negative if early; `None` if cancelled or diverted.
     pub arrival_delay: Option<i32>,
-    /// Minutes in the air; `None` when cancelled or diverted.
+    /// Time in the air in minutes; `None` if cancelled or diverted.
     pub air_time: Option<i32>,
     /// Index into [`Dataset::airlines`].
     pub airline: u8,
@@ -98,9 +98,9 @@ pub struct Flight {
 /// Every flight with the tables that it refers to; all indices are in range.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The day that [`Flight::day`] counts from.
+    /// Day 0 of [`Flight::day`].
     pub first_day: Date,
-    /// Days covered, [`Self::first_day`] included.
+    /// Number of days covered, including [`Self::first_day`].
     pub days: u16,
     /// Airlines by code.
     pub airlines: Vec<Named>,
@@ -114,9 +114,9 @@ pub struct Dataset {
     pub flights: Vec<Flight>,
 }
 
-/// Identifies the content of a compressed file without decoding it: its checksum and length.
+/// Returns the identity of a compressed file's content without decoding it: checksum and length.
 ///
-/// `None` for a file too short to be gzip.
+/// Returns `None` for a file too short to be gzip.
 pub fn identity(file: &[u8]) -> Option<String> {
     // RFC 1952: a gzip member ends with the CRC-32 and the length of its content.
     let (_, trailer) = file.split_last_chunk::<8>()?;
@@ -125,7 +125,7 @@ pub fn identity(file: &[u8]) -> Option<String> {
     Some(format!("{:08x}-{}", u32::from_le_bytes(*crc), u32::from_le_bytes(length)))
 }
 
-/// Decodes a compressed file. `[any thread]`, some tens of milliseconds for [`BUNDLED`].
+/// Decodes a compressed file: some tens of milliseconds for [`BUNDLED`]. `[any thread]`
 pub fn decode(file: &[u8]) -> Result<Dataset, DatasetError> {
     let mut content = Vec::new();
     GzDecoder::new(file).take(MAX_CONTENT).read_to_end(&mut content).map_err(DatasetError::Compression)?;
@@ -133,7 +133,7 @@ pub fn decode(file: &[u8]) -> Result<Dataset, DatasetError> {
 }
 
 fn parse(content: &[u8]) -> Result<Dataset, DatasetError> {
-    let mut reader = Reader::new(content);
+    let mut reader = ColumnReader::new(content);
     if reader.bytes(MAGIC.len())? != MAGIC {
         return Err(reader.error("another kind of file or another version"));
     }
@@ -154,11 +154,11 @@ fn parse(content: &[u8]) -> Result<Dataset, DatasetError> {
     Ok(Dataset { first_day, days, airlines, airports, routes, tails, flights })
 }
 
-fn named(reader: &mut Reader<'_>) -> Result<Named, DatasetError> {
+fn named(reader: &mut ColumnReader<'_>) -> Result<Named, DatasetError> {
     Ok(Named { code: reader.text()?, name: reader.text()? })
 }
 
-fn route(reader: &mut Reader<'_>, airports: usize) -> Result<Route, DatasetError> {
+fn route(reader: &mut ColumnReader<'_>, airports: usize) -> Result<Route, DatasetError> {
     let route = Route { origin: reader.u8()?, destination: reader.u8()?, distance: reader.u16()? };
     if usize::from(route.origin.max(route.destination)) >= airports {
         return Err(reader.error("a route to an unknown airport"));
@@ -168,7 +168,7 @@ fn route(reader: &mut Reader<'_>, airports: usize) -> Result<Route, DatasetError
 
 /// Reads the columns; `limits` are the lengths of the airlines, routes and tails.
 fn flights(
-    reader: &mut Reader<'_>,
+    reader: &mut ColumnReader<'_>,
     count: usize,
     days: u16,
     limits: [usize; 3],
@@ -183,7 +183,7 @@ fn flights(
     let mut air = reader.column()?;
     let mut tail = reader.column()?.planes(count)?;
 
-    // The columns are as long as the flights are many, so the file itself bounds this.
+    // A column has a byte for each flight, so the file's size bounds this allocation.
     let mut flights = Vec::with_capacity(count.min(airline.remaining()));
     let mut minute = 0_i32;
     let mut last_air_time = vec![0_i32; limits[1]];
@@ -233,8 +233,8 @@ fn flights(
     Ok(flights)
 }
 
-/// A number of minutes that a flight can be late or long: within a week.
-fn delay(column: &Reader<'_>, minutes: Option<i32>) -> Result<i32, DatasetError> {
+/// Checks that a delay or duration, in minutes, is within a week.
+fn delay(column: &ColumnReader<'_>, minutes: Option<i32>) -> Result<i32, DatasetError> {
     minutes
         .filter(|minutes| minutes.abs() <= 7 * 24 * 60)
         .ok_or_else(|| column.error("a duration that cannot be"))

@@ -1,4 +1,4 @@
-//! The analytics remote: a dashboard over every flight that left New York City in 2013.
+//! The analytics remote: a dashboard of every flight that left New York City in 2013.
 //!
 //! [`Dashboard`] is plain egui; this file makes it an expose of a remote.
 

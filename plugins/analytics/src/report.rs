@@ -1,7 +1,7 @@
-//! What the dashboard shows for a range of days: sums by day and by carrier, and the period before.
+//! The report of a range of days: sums by day and by carrier, and the period before.
 //!
 //! Ranges end with the last day of the data, not today.
-//! A report holds every measure, so that choosing another one asks nothing of the database.
+//! A report holds every measure, so the choice of another one needs no query.
 
 use std::sync::LazyLock;
 
@@ -13,23 +13,23 @@ use crate::database::{Database, DatabaseError, EPOCH};
 /// A quick range, ending with the last day of the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Range {
+pub enum QuickRange {
     /// Seven days.
     Week,
     /// Thirty days.
     Month,
     /// Ninety days.
     Quarter,
-    /// 365 days, which is the whole of the data.
+    /// 365 days: all of the data.
     #[default]
     Year,
 }
 
-impl Range {
-    /// In the order in which they are offered.
+impl QuickRange {
+    /// All ranges, in the order of the selector.
     pub const ALL: [Self; 4] = [Self::Week, Self::Month, Self::Quarter, Self::Year];
 
-    /// How many days it has.
+    /// Returns the number of days.
     pub fn days(self) -> u16 {
         match self {
             Self::Week => 7,
@@ -40,7 +40,7 @@ impl Range {
     }
 }
 
-/// One of the four figures.
+/// A measure: one of the four figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
@@ -56,11 +56,11 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// In the order in which they are shown.
+    /// All measures, in the order of the cards.
     pub const ALL: [Self; 4] = [Self::Flights, Self::OnTime, Self::Delay, Self::Cancelled];
 }
 
-/// Sums over some flights, from which every measure follows.
+/// Sums over a set of flights, from which every measure is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Scheduled flights.
@@ -74,27 +74,28 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Flights that never left.
+    /// Returns the number of flights that never left.
     pub fn cancelled(&self) -> i64 {
         self.flights - self.departed
     }
 
-    /// 0 to 1; `None` without flights. Cancelled and diverted flights count against it.
+    /// Returns the share of flights on time, 0 to 1; `None` without flights. Cancelled and diverted flights count
+    /// against it.
     pub fn on_time_share(&self) -> Option<f64> {
         ratio(self.on_time, self.flights)
     }
 
-    /// 0 to 1; `None` without flights.
+    /// Returns the share of cancelled flights, 0 to 1; `None` without flights.
     pub fn cancelled_share(&self) -> Option<f64> {
         ratio(self.cancelled(), self.flights)
     }
 
-    /// Minutes; `None` when nothing left.
+    /// Returns the mean departure delay in minutes; `None` without departures.
     pub fn average_delay(&self) -> Option<f64> {
         ratio(self.departure_delay, self.departed)
     }
 
-    /// The number that `measure` plots: flights, per cent, minutes, flights.
+    /// Returns the plotted number of `measure`, in its unit: flights, per cent, minutes, flights.
     pub fn value(&self, measure: Measure) -> Option<f64> {
         match measure {
             Measure::Flights => Some(self.flights as f64),
@@ -104,7 +105,7 @@ impl Totals {
         }
     }
 
-    /// These flights and `other` together.
+    /// Returns the sums of these flights and `other` together.
     #[must_use]
     pub fn and(self, other: &Self) -> Self {
         Self {
@@ -120,64 +121,64 @@ fn ratio(part: i64, whole: i64) -> Option<f64> {
     (whole != 0).then(|| part as f64 / whole as f64)
 }
 
-/// A run of days with their sums; days without flights are there too.
+/// A run of days with their sums, including days without flights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Period {
     /// The first day.
     pub first: Date,
-    /// One entry a day.
+    /// The sums of each day.
     pub days: Vec<Totals>,
-    /// All days together.
+    /// The sums of all days.
     pub totals: Totals,
 }
 
-/// One carrier over the whole range.
+/// A carrier's sums over the range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Carrier {
     /// The name, such as `JetBlue Airways`.
     pub name: String,
-    /// Its flights.
+    /// The sums of its flights.
     pub totals: Totals,
 }
 
-/// Everything that the dashboard shows for one range.
+/// The content of the dashboard for a range.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// What was asked for.
-    pub range: Range,
-    /// The range itself.
+pub struct RangeReport {
+    /// The requested range.
+    pub range: QuickRange,
+    /// The days of the range.
     pub current: Period,
-    /// As many days before it, when the data covers all of them.
+    /// The same number of days before it, if the data covers all of them.
     pub previous: Option<Period>,
     /// Carriers with flights in the range, by name.
     pub carriers: Vec<Carrier>,
 }
 
-impl Report {
-    /// The last day of the data.
+impl RangeReport {
+    /// Returns the last day of the data.
     pub fn as_of(&self) -> Date {
         day_after(self.current.first, self.current.days.len().saturating_sub(1))
     }
 }
 
-/// The date `days` after `first`; the end of the calendar stops it.
+/// Returns the date `days` after `first`, at most the end of the calendar.
 pub fn day_after(first: Date, days: usize) -> Date {
     shifted(first, i64::try_from(days).unwrap_or(i64::MAX))
 }
 
-/// The same for any number, such as one from a file that something else has written to.
+/// Returns the date `days` after `first` for any number, such as one from a file that another program has changed.
 fn shifted(first: Date, days: i64) -> Date {
     Span::new().try_days(days).map_or(first, |span| first.saturating_add(span))
 }
 
 impl Database {
-    /// Reads the report of a range: a few milliseconds. `[the database's thread]`
-    pub fn report(&self, range: Range) -> Result<Report, DatabaseError> {
+    /// Reads the report of a range, in a few milliseconds. `[the database's thread]`
+    pub fn report(&self, range: QuickRange) -> Result<RangeReport, DatabaseError> {
         let (_, path) = self.parts();
         self.read_report(range).map_err(|error| DatabaseError::sqlite(error, path))
     }
 
-    fn read_report(&self, range: Range) -> rusqlite::Result<Report> {
+    fn read_report(&self, range: QuickRange) -> rusqlite::Result<RangeReport> {
         let (connection, _) = self.parts();
         let (oldest, last): (Option<i64>, Option<i64>) =
             connection
@@ -186,7 +187,7 @@ impl Database {
         let days = i64::from(range.days());
         let first = last.saturating_sub(days - 1);
         let previous = first.saturating_sub(days);
-        Ok(Report {
+        Ok(RangeReport {
             range,
             current: self.read_period(first, days)?,
             previous: (previous >= oldest).then(|| self.read_period(previous, days)).transpose()?,
@@ -235,7 +236,7 @@ static BY_CARRIER: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The four sums, which stand in columns 1 to 4.
+/// Reads the four sums, from columns 1 to 4.
 fn read_totals(row: &rusqlite::Row<'_>) -> rusqlite::Result<Totals> {
     Ok(Totals {
         flights: row.get(1)?,

@@ -1,11 +1,9 @@
 //! The thread that owns the database: it opens or imports it, then answers the newest request.
 //!
-//! The UI asks with `Worker::request` and looks with `Worker::view`; neither waits for the
-//! disk.
-//! A request replaces the one before it: a query that is running for an older one is
-//! interrupted, and its result is never shown.
-//! Dropping the `Worker` stops an import or a query and joins the thread, because a library
-//! with a running thread cannot be unloaded.
+//! The UI calls `QueryWorker::request` and reads `QueryWorker::view`; neither waits for the disk.
+//! A request replaces the previous one: it interrupts a running query, whose result is never shown.
+//! Dropping the `QueryWorker` stops an import or a query and joins the thread, because a library with a running
+//! thread cannot be unloaded.
 
 use std::{
     error::Error,
@@ -24,48 +22,48 @@ use rusqlite::InterruptHandle;
 use telemetry::tracing;
 
 use crate::{
-    database::{Check, Control, Database, DatabaseError, Progress},
+    database::{CheckDepth, Control, Database, DatabaseError, ImportProgress},
     dataset::BUNDLED,
-    report::{Range, Report},
+    report::{QuickRange, RangeReport},
 };
 
-/// Called on the worker's thread when there is something new to look at; must not block.
-pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+/// The callback for a new [`View`], on the worker's thread; must not block.
+pub(crate) type OnUpdate = Arc<dyn Fn() + Send + Sync>;
 
-/// What went wrong, ready to be shown.
+/// A failure in the form that the dashboard shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    /// Stable, for logs and for searching.
+pub(crate) struct WorkerFailure {
+    /// Stable code, for logs and for searching.
     pub(crate) code: &'static str,
-    /// What happened, where, and what to do.
+    /// The message: cause, place, and what to do.
     pub(crate) message: String,
 }
 
-/// What the worker is doing for the newest request.
+/// The worker's activity for the newest request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Phase {
     /// Opening the database.
     Opening,
-    /// Importing the data, or waiting for who does.
-    Importing(Progress),
-    /// Nothing is to be done, or a query is running.
+    /// Importing the data, or waiting for another importer.
+    Importing(ImportProgress),
+    /// Idle, or running a query.
     Ready,
     /// The newest request failed.
-    Failed(Failure),
+    Failed(WorkerFailure),
 }
 
-/// The state at one moment.
+/// A snapshot of the worker's state.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) phase: Phase,
-    /// The newest report; of an older request until the newest is answered.
-    pub(crate) report: Option<Arc<Report>>,
-    /// Where a damaged database was put, when this run replaced one.
+    /// The newest report; it belongs to an older request until the newest is answered.
+    pub(crate) report: Option<Arc<RangeReport>>,
+    /// Path of the damaged database that this run replaced.
     pub(crate) set_aside: Option<PathBuf>,
 }
 
 /// A handle on the thread. `[UI thread]`
-pub(crate) struct Worker {
+pub(crate) struct QueryWorker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -74,20 +72,20 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     stop: Arc<AtomicBool>,
-    wake: Wake,
+    wake: OnUpdate,
 }
 
 struct State {
     view: View,
-    /// The newest request that nobody has taken.
-    request: Option<Range>,
-    /// Interrupts the query that is running.
+    /// The newest request that the thread has not accepted yet.
+    request: Option<QuickRange>,
+    /// The handle that interrupts the running query.
     running: Option<InterruptHandle>,
 }
 
-impl Worker {
+impl QueryWorker {
     /// Starts the thread and its first request.
-    pub(crate) fn spawn(folder: PathBuf, range: Range, wake: Wake) -> io::Result<Self> {
+    pub(crate) fn spawn(folder: PathBuf, range: QuickRange, wake: OnUpdate) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 view: View { phase: Phase::Opening, report: None, set_aside: None },
@@ -98,15 +96,14 @@ impl Worker {
             stop: Arc::default(),
             wake,
         });
-        let theirs = Arc::clone(&shared);
+        let of_thread = Arc::clone(&shared);
         let thread =
-            thread::Builder::new().name("analytics-data".to_owned()).spawn(move || theirs.run(&folder))?;
+            thread::Builder::new().name("analytics-data".to_owned()).spawn(move || of_thread.run(&folder))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Asks for the report of `range`, in place of whatever was asked before; also retries
-    /// after a failure.
-    pub(crate) fn request(&self, range: Range) {
+    /// Requests the report of `range`, in place of any earlier request; retries after a failure.
+    pub(crate) fn request(&self, range: QuickRange) {
         let mut state = self.shared.state.lock();
         state.request = Some(range);
         if matches!(state.view.phase, Phase::Failed(_)) {
@@ -119,16 +116,16 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
-    /// What there is to show now.
+    /// Returns a snapshot of the state.
     pub(crate) fn view(&self) -> View {
         self.shared.state.lock().view.clone()
     }
 }
 
-impl Drop for Worker {
+impl Drop for QueryWorker {
     fn drop(&mut self) {
         {
-            // Under the lock, so that the thread cannot miss it between looking and sleeping.
+            // Under the lock, so that the thread cannot miss the flag between its check and its wait.
             let state = self.shared.state.lock();
             self.shared.stop.store(true, Ordering::Relaxed);
             if let Some(running) = &state.running {
@@ -137,7 +134,7 @@ impl Drop for Worker {
         }
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was already shown as a failure; here only its end matters.
+            // A panic of the thread was already shown as a failure.
             let _ = thread.join();
         }
     }
@@ -150,10 +147,10 @@ impl Shared {
             let result = catch_unwind(AssertUnwindSafe(|| self.answer(folder, &mut database, range)));
             let failure = match result {
                 Ok(Ok(())) => continue,
-                // Replaced by a newer request, or stopped: whoever did it knows.
+                // Replaced by a newer request, or stopped: not a failure to show.
                 Ok(Err(DatabaseError::Cancelled)) => {
                     let mut state = self.state.lock();
-                    // An interrupt meant for the query before may hit this one: ask again.
+                    // An interrupt of the previous query may hit this one, so its request is repeated.
                     state.request.get_or_insert(range);
                     continue;
                 }
@@ -167,21 +164,20 @@ impl Shared {
                         ?range,
                         "the flights cannot be shown"
                     );
-                    Failure { code: error.code(), message: error.to_string() }
+                    WorkerFailure { code: error.code(), message: error.to_string() }
                 }
                 Err(_) => {
                     database = None;
-                    let message =
-                        "the code that reads the flights has a fault; retry, and report it if it returns";
-                    Failure { code: "worker-panicked", message: message.to_owned() }
+                    let message = "reading the flights panicked; retry, and report this to the plugin's author";
+                    WorkerFailure { code: "worker-panicked", message: message.to_owned() }
                 }
             };
             self.show(|view| view.phase = Phase::Failed(failure));
         }
     }
 
-    /// Waits for a request; `None` when it is time to end.
-    fn next_request(&self) -> Option<Range> {
+    /// Waits for a request; returns `None` to end the thread.
+    fn next_request(&self) -> Option<QuickRange> {
         let mut state = self.state.lock();
         loop {
             if self.stop.load(Ordering::Relaxed) {
@@ -198,17 +194,17 @@ impl Shared {
         &self,
         folder: &std::path::Path,
         open: &mut Option<Database>,
-        range: Range,
+        range: QuickRange,
     ) -> Result<(), DatabaseError> {
         let database = match open {
             Some(database) => database,
-            None => open.insert(self.open(folder, Check::Quick)?),
+            None => open.insert(self.open(folder, CheckDepth::Quick)?),
         };
         let report = match self.query(database, range) {
-            // The start of the file is sound and the rest is not: rebuild it, once.
+            // The quick check passed and a query found damage: rebuild the file, once.
             Err(DatabaseError::Damaged { .. }) => {
                 *open = None;
-                let rebuilt = open.insert(self.open(folder, Check::Thorough)?);
+                let rebuilt = open.insert(self.open(folder, CheckDepth::Thorough)?);
                 self.query(rebuilt, range)?
             }
             other => other?,
@@ -222,7 +218,7 @@ impl Shared {
         Ok(())
     }
 
-    fn open(&self, folder: &std::path::Path, check: Check) -> Result<Database, DatabaseError> {
+    fn open(&self, folder: &std::path::Path, check: CheckDepth) -> Result<Database, DatabaseError> {
         let control = Control {
             stop: Arc::clone(&self.stop),
             progress: &|progress| self.show(|view| view.phase = Phase::Importing(progress)),
@@ -231,7 +227,7 @@ impl Shared {
     }
 
     /// Runs the query so that a newer request can interrupt it.
-    fn query(&self, database: &Database, range: Range) -> Result<Report, DatabaseError> {
+    fn query(&self, database: &Database, range: QuickRange) -> Result<RangeReport, DatabaseError> {
         {
             let mut state = self.state.lock();
             if state.request.is_some() || self.stop.load(Ordering::Relaxed) {
@@ -245,7 +241,7 @@ impl Shared {
         if state.request.is_some() { Err(DatabaseError::Cancelled) } else { result }
     }
 
-    /// Changes what is shown and wakes the UI, without the lock.
+    /// Changes the view, and wakes the UI outside of the lock.
     fn show(&self, change: impl FnOnce(&mut View)) {
         change(&mut self.state.lock().view);
         (self.wake)();

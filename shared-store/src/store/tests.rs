@@ -25,7 +25,7 @@ fn recorder() -> (Arc<Mutex<Vec<u64>>>, impl Fn(&u64) + Send + Sync + 'static) {
 }
 
 #[test]
-fn an_atom_is_its_default_until_it_is_set() {
+fn atom_has_its_default_until_it_is_set() {
     let store = Store::new();
     assert_eq!((*store.get(&COUNT).unwrap(), store.epoch(&COUNT).unwrap()), (7, 0));
     store.set(&COUNT, &8).unwrap();
@@ -33,7 +33,7 @@ fn an_atom_is_its_default_until_it_is_set() {
 }
 
 #[test]
-fn listen_is_called_on_change_and_subscribe_also_at_once() {
+fn listen_calls_on_change_and_subscribe_also_at_once() {
     let store = Store::new();
     let (listened, f) = recorder();
     let (subscribed, g) = recorder();
@@ -47,7 +47,7 @@ fn listen_is_called_on_change_and_subscribe_also_at_once() {
 }
 
 #[test]
-fn one_failing_listener_does_not_stop_the_others() {
+fn failing_listener_does_not_stop_the_others() {
     let store = Store::new();
     let _bad = store.listen(&COUNT, |_| panic!("a listener fails on purpose")).unwrap();
     let (seen, f) = recorder();
@@ -58,7 +58,7 @@ fn one_failing_listener_does_not_stop_the_others() {
 }
 
 #[test]
-fn a_listener_may_use_the_store() {
+fn listener_may_use_the_store() {
     static ECHO: Atom<u64> = Atom::new("echo", || 0);
     let store = Store::new();
     let inner = store.clone();
@@ -67,7 +67,7 @@ fn a_listener_may_use_the_store() {
     let _listening = store
         .listen(&COUNT, move |v| {
             inner.set(&ECHO, v).unwrap();
-            // Reading, listening and letting go again, all from inside of a listener.
+            // Reads, listens, and drops the earlier `Listening`, all inside of a listener.
             assert_eq!(*inner.get(&COUNT).unwrap(), *v);
             *keep.lock() = Some(inner.listen(&COUNT, |_| {}).unwrap());
         })
@@ -79,10 +79,10 @@ fn a_listener_may_use_the_store() {
 }
 
 #[test]
-fn changes_by_others_arrive_with_deliver_and_only_once() {
+fn deliver_runs_listeners_once_for_remote_changes() {
     let table = Table::new();
-    let told = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&told);
+    let notified = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&notified);
     let reader = Store::from_cells(table.bind(Consumer {
         notify: notify_fn(move || {
             count.fetch_add(1, Ordering::SeqCst);
@@ -93,18 +93,18 @@ fn changes_by_others_arrive_with_deliver_and_only_once() {
     let (seen, f) = recorder();
     let listening = reader.listen(&COUNT, f).unwrap();
     writer.set(&COUNT, &1).unwrap();
-    assert_eq!(told.load(Ordering::SeqCst), 1, "the reader is notified");
-    assert!(seen.lock().is_empty(), "its listeners run on its own thread, by `deliver`");
+    assert_eq!(notified.load(Ordering::SeqCst), 1, "the reader is notified once");
+    assert!(seen.lock().is_empty(), "its listeners wait for `deliver` on its own thread");
     reader.deliver();
     reader.deliver();
     assert_eq!(*seen.lock(), [1]);
     drop((reader, listening));
     writer.set(&COUNT, &2).unwrap();
-    assert_eq!(told.load(Ordering::SeqCst), 1, "nobody is notified who is gone");
+    assert_eq!(notified.load(Ordering::SeqCst), 1, "a dropped reader is not notified");
 }
 
 #[test]
-fn only_what_is_granted_can_be_used() {
+fn only_granted_atoms_can_be_used() {
     static SECRET: Atom<u64> = Atom::new("secret", || 0);
     let table = Table::new();
     let store = Store::from_cells(table.bind(consumer("plugin", &[("count", false)])));
@@ -117,7 +117,7 @@ fn only_what_is_granted_can_be_used() {
 }
 
 #[test]
-fn a_newer_build_may_add_fields_and_an_older_one_goes_on_reading() {
+fn older_build_reads_values_with_added_fields() {
     #[derive(Serialize, Deserialize, Debug, PartialEq)]
     struct Old {
         name: String,
@@ -153,7 +153,7 @@ fn concurrent_updates_lose_nothing() {
 }
 
 #[test]
-fn a_reader_never_sees_an_old_value_with_a_new_epoch() {
+fn reader_never_sees_old_value_with_new_epoch() {
     let table = Table::new();
     let writer = Store::from_cells(table.bind(consumer("writer", &[("count", true)])));
     let reader = Store::from_cells(table.bind(consumer("reader", &[("count", false)])));
@@ -171,8 +171,8 @@ fn a_reader_never_sees_an_old_value_with_a_new_epoch() {
 }
 
 #[test]
-fn a_store_that_was_used_before_negotiation_cannot_be_installed() {
-    // The facade is one for the process: this is the only test that touches it.
+fn store_used_before_negotiation_is_not_installed() {
+    // The process has one facade, and no other test touches it.
     assert_eq!(COUNT.get().unwrap_err(), StoreError::NotInstalled);
     let error = Shared::install(Shared::bundled(consumer("x", &[]))).unwrap_err();
     assert!(error.to_string().contains("before it was negotiated"), "{error}");

@@ -1,14 +1,14 @@
-//! What holds of frames whatever a remote returns: the body of the fuzz target `frame`, which the tests run on its
-//! seeds. The validator is compared with a model of the contract's rules that is slow and plain.
+//! Invariants of frames for arbitrary results of a remote: the body of the fuzz target `frame`, which the tests run
+//! on its seeds. It compares the validator with a slow and plain model of the contract's rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use egui::Rect;
 use plugin_api::abi::{self, ClippedMesh, Command, CommandKind, Ime, NEVER, TextureUpdate, Vertex};
 
-use crate::compositor::frame::{self, FAR, Frame, Quota, Validator};
+use crate::compositor::frame::{self, CheckedFrame, FAR, Quota, Validator};
 
-/// Small enough that few bytes reach each limit.
+/// A quota so small that few bytes reach each limit.
 pub const QUOTA: Quota = Quota {
     vertices: 64,
     indices: 96,
@@ -23,24 +23,24 @@ pub const QUOTA: Quota = Quota {
     nodes: 16,
 };
 
-/// The largest side of a texture.
+/// Largest side of a texture, in texels.
 pub const SIDE: u32 = 16;
 
-/// What became of a sequence of frames.
+/// Counts of a sequence of frames.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Frames that were shown.
+    /// Accepted frames.
     pub accepted: usize,
-    /// Frames that were not.
+    /// Refused frames.
     pub refused: usize,
-    /// Meshes that were shown.
+    /// Meshes of accepted frames.
     pub meshes: usize,
-    /// Those of them that were kept.
+    /// Meshes of these that the remote had marked as kept.
     pub kept: usize,
 }
 
-/// Whatever a surface returns, the validator takes what the rules allow and nothing else, takes it as it is, and is
-/// after a refusal as it was before.
+/// Checks that the validator accepts exactly the frames that the rules allow, without changing them, and that a
+/// refusal does not change its state.
 pub fn frame(bytes: &[u8]) -> Seen {
     let mut choices = Choices(bytes);
     let mut validator = Validator::new(QUOTA, SIDE);
@@ -51,7 +51,7 @@ pub fn frame(bytes: &[u8]) -> Seen {
         }
         let mut given = choices.frame();
         if seen.accepted + seen.refused == 0 {
-            // Most surfaces begin with something to draw with.
+            // Most surfaces begin with textures.
             let atlas = (0..2).map(|texture| TextureUpdate { texture, ..choices.texture_of(0, [8, 8]) });
             given.textures = atlas.chain(given.textures).collect();
         }
@@ -66,19 +66,19 @@ pub fn frame(bytes: &[u8]) -> Seen {
                 model = next.after();
             }
             (Err(error), None) => {
-                let said = error.to_string();
-                assert!(said.len() < 500, "{said}");
+                let text = error.to_string();
+                assert!(text.len() < 500, "{text}");
                 seen.refused += 1;
             }
-            (Ok(_), None) => panic!("taken against the rules: {given:?}"),
-            (Err(error), Some(_)) => panic!("{error}, though it breaks no rule: {given:?}"),
+            (Ok(_), None) => panic!("accepted against the rules: {given:?}"),
+            (Err(error), Some(_)) => panic!("refused without a broken rule ({error}): {given:?}"),
         }
     }
     seen
 }
 
-/// What is shown is what was given, as far as it can be shown.
-fn is_as_given(taken: &Frame, meshes: &[ClippedMesh], given: &abi::Frame) {
+/// Checks that the accepted frame is the given one, with coordinates clamped and overlays limited.
+fn is_as_given(taken: &CheckedFrame, meshes: &[ClippedMesh], given: &abi::Frame) {
     assert_eq!(taken.meshes.len(), meshes.len());
     for (mesh, given) in taken.meshes.iter().zip(meshes) {
         assert_eq!((mesh.texture, mesh.overlay), (given.texture, given.overlay));
@@ -105,19 +105,19 @@ fn is_as_given(taken: &Frame, meshes: &[ClippedMesh], given: &abi::Frame) {
     assert!(vertices <= QUOTA.vertices && indices <= QUOTA.indices && taken.meshes.len() <= QUOTA.meshes);
 }
 
-/// What a host has of a surface.
+/// The host's state of a surface.
 #[derive(Clone, Debug, Default)]
 struct Model {
-    /// Sizes, and whether this frame frees it.
+    /// Size of each texture, and `true` if this frame frees it.
     textures: BTreeMap<u64, ([u32; 2], bool)>,
-    /// Textures that are too large to be shown.
+    /// Textures that are too large to be shown; they are blank.
     blanks: BTreeSet<u64>,
-    /// The last frame's, in full.
+    /// The last frame's meshes with an id, in full.
     named: BTreeMap<u64, ClippedMesh>,
 }
 
 impl Model {
-    /// What there is with `frame`, and its meshes in full, if it breaks no rule.
+    /// Returns the state with `frame`, and its meshes in full; `None` if it breaks a rule.
     fn judge(&self, frame: &abi::Frame) -> Option<(Self, Vec<ClippedMesh>)> {
         let (textures, blanks) = (self.textures.clone(), self.blanks.clone());
         let mut next = Self { textures, blanks, named: BTreeMap::new() };
@@ -167,7 +167,7 @@ impl Model {
         good.then_some((next, meshes))
     }
 
-    /// Changes a texture; how many texels are new, if there is nothing against it.
+    /// Changes a texture, and returns the number of new texels; `None` if a rule forbids it.
     fn change(&mut self, update: &TextureUpdate) -> Option<u64> {
         let [width, height] = update.size;
         let there = self.textures.get(&update.texture).filter(|(_, freed)| !freed).map(|(size, _)| *size);
@@ -198,10 +198,10 @@ impl Model {
         (self.textures.len() <= QUOTA.textures).then_some(costs)
     }
 
-    /// Whoever paints `taken` has what it is painted with, and after its changes the same textures as here.
-    fn has(&self, taken: &Frame) {
+    /// Checks that all textures of `taken` exist here, with valid images.
+    fn has(&self, taken: &CheckedFrame) {
         for update in &taken.textures {
-            if let frame::TextureUpdate::Set { texture, image, .. } = update {
+            if let frame::TextureChange::Set { texture, image, .. } = update {
                 assert_eq!(image.pixels.len(), image.size[0] * image.size[1]);
                 assert!(image.size.iter().all(|side| (1..=SIDE as usize).contains(side)));
                 assert!(self.textures.contains_key(texture));
@@ -211,7 +211,7 @@ impl Model {
         assert!(self.textures.len() <= QUOTA.textures);
     }
 
-    /// What is left for the next frame.
+    /// Returns the state for the next frame.
     fn after(mut self) -> Self {
         self.textures.retain(|_, (_, freed)| !*freed);
         self.blanks.retain(|texture| self.textures.contains_key(texture));
@@ -223,7 +223,7 @@ fn is_rect(rect: &abi::Rect) -> bool {
     rect.iter().all(|side| !side.is_nan())
 }
 
-/// Bytes as choices; when they end, the first of everything is chosen.
+/// Bytes as choices; after their end the first option is chosen.
 struct Choices<'a>(&'a [u8]);
 
 impl Choices<'_> {
@@ -237,7 +237,7 @@ impl Choices<'_> {
         self.byte() % count
     }
 
-    /// True for few of all bytes.
+    /// Returns `true` for few values of a byte.
     fn seldom(&mut self) -> bool {
         self.byte() >= 248
     }

@@ -1,4 +1,4 @@
-//! The validator of frames without the shell around it, and what is checked of it for any bytes.
+//! The validator of frames without the shell around it, and the checks of it for arbitrary bytes.
 
 #[path = "../../src/compositor"]
 pub mod compositor {

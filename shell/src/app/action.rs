@@ -1,4 +1,4 @@
-//! What people do with a remote, from its slot, the inspector or a message.
+//! Actions of the user on a remote, from its slot, the inspector or a message.
 
 use std::time::{Duration, Instant};
 
@@ -9,35 +9,35 @@ use plugin_api::{
 };
 
 use crate::{
-    data::archive::Kept,
+    data::archive::ArchivedGeneration,
     failure::SharedFailure,
-    federation::{Federation, Remote},
+    federation::{Federation, ManagedRemote},
 };
 
-/// Something to be done with one remote.
+/// An action on one remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Let what is on the disk now take over; the old generation keeps running until then.
+    /// Replace it from disk and keep its state; the old generation keeps running until then.
     Reload,
-    /// Start anew from what is on the disk, without what the old generation knew.
+    /// Start it again from disk, without state.
     Restart,
-    /// Load it, which otherwise happens when it is first shown.
+    /// Load it now, not when it is first shown.
     Load,
-    /// Let it run.
+    /// Allow it to run.
     Enable,
-    /// End it, and do not start it again.
+    /// End it, and keep it from starting.
     Disable,
-    /// Go back to the generation before, with a note of why.
+    /// Pin the generation before; the text is the reason.
     RollBack(String),
-    /// Take newer generations again.
+    /// Unpin it, so that updates resume.
     Unpin,
 }
 
 impl Action {
-    /// Does it.
+    /// Performs the action.
     ///
     /// # Errors
-    /// Returns the federation's error; a decision that cannot be saved comes as an event.
+    /// Returns the federation's error; a decision that cannot be saved arrives as an event.
     pub(crate) fn run(&self, federation: &mut Federation, alias: &str) -> Result<(), SharedFailure> {
         let remote = federation.remotes().get(alias);
         match self {
@@ -55,22 +55,22 @@ impl Action {
     }
 }
 
-/// How long it is looked often for earlier generations: one that has just begun is stored a moment later.
+/// The age below which earlier generations are looked for often: a new generation is archived a moment later.
 const NEW: Duration = Duration::from_secs(4);
 
-/// The way back to an earlier generation: a button and, once that was pressed, a field for why.
+/// The controls to roll back: a button and, once pressed, a field for the reason.
 #[derive(Default)]
 pub(super) struct RollBack {
     note: Option<String>,
-    /// The field has been given the keyboard.
+    /// The field has requested the keyboard.
     focused: bool,
-    earlier: Option<Kept>,
-    /// When it was looked for earlier ones, for which generation, and since when that runs.
+    earlier: Option<ArchivedGeneration>,
+    /// Time of the last look for earlier generations, the running generation, and the time since which it runs.
     looked: Option<(Instant, u64, Instant)>,
 }
 
 impl RollBack {
-    /// The button, where there is an earlier generation. `of` tells it from the same button of others.
+    /// Shows the button if there is an earlier generation; `of` is part of its accessible name.
     pub(super) fn button_ui(
         &mut self,
         ui: &mut Ui,
@@ -80,7 +80,7 @@ impl RollBack {
         button: impl FnOnce(&'static str) -> Button,
     ) {
         let remote = federation.remotes().get(alias);
-        let generation = remote.map_or(0, Remote::generation);
+        let generation = remote.map_or(0, ManagedRemote::generation);
         let now = Instant::now();
         let since = self.looked.filter(|(_, of, _)| *of == generation).map_or(now, |(.., since)| since);
         let is_new = now - since < NEW;
@@ -97,7 +97,7 @@ impl RollBack {
             return;
         };
         let about = format!(
-            "Back to {} ({}), and stay there until updates are resumed",
+            "Return to {} ({}); updates stop until you resume them",
             earlier.version,
             earlier.digest.short()
         );
@@ -108,7 +108,7 @@ impl RollBack {
         }
     }
 
-    /// The field, once the button was pressed.
+    /// Shows the field, once the button was pressed, and returns the action.
     pub(super) fn field_ui(&mut self, ui: &mut Ui, t: &Tokens) -> Option<Action> {
         let (Some(note), Some(earlier)) = (&mut self.note, &self.earlier) else { return None };
         let label = ui.label(caption(t, "Reason (optional)"));

@@ -1,5 +1,5 @@
-//! The window of a shell whose host's manifest cannot be used: it shows why, follows edits of the file, and becomes
-//! the shell once the file is right.
+//! The window of a shell whose host's manifest cannot be used: shows the reason, follows edits of the file, and
+//! becomes the shell once the file is valid.
 
 use std::{
     path::PathBuf,
@@ -17,12 +17,12 @@ use plugin_api::{
 use super::{
     Shell, WindowError, close_at_request,
     parts::{code_ui, message_ui, shortened},
-    state::State,
+    state::AppState,
     waker_now, window,
 };
 use crate::{
     config::{Config, ConfigError, Options},
-    ending::Ending,
+    ending::EndSignal,
     failure::Advise,
     fonts,
     spawn::spawn,
@@ -31,15 +31,15 @@ use crate::{
 /// The pause between two looks at the file.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Shows why there is no configuration until there is one or the window is closed; returns true if the shell ran.
+/// Shows `error` until the configuration can be loaded or the window is closed; returns `true` if the shell ran.
 ///
 /// # Errors
-/// Fails if no window can be opened either.
+/// Fails if the window cannot be opened.
 pub(crate) fn run(options: &Options, error: ConfigError) -> Result<bool, WindowError> {
     let ctx = Context::default();
-    let ending = Ending::watch(waker_now(&ctx));
+    let ending = EndSignal::watch(waker_now(&ctx));
     fonts::install(&ctx);
-    let state = Config::folders(options).map(|config| State::load(&config.data_dir)).unwrap_or_default();
+    let state = Config::folders(options).map(|config| AppState::load(&config.data_dir)).unwrap_or_default();
     let placement = state.placement();
     ctx.options_mut(|options| options.zoom_factor = state.zoom());
     let (retry, loaded) = load_again(options.clone(), waker_now(&ctx));
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options, error: ConfigError) -> Result<bool, WindowE
     Ok(starts.try_recv().is_ok())
 }
 
-/// Loads the configuration at each request and each second, on a thread of its own: a file may be out of reach.
+/// Loads the configuration at each request and each second, on its own thread: reading a file may block.
 fn load_again(
     options: Options,
     wake: impl Fn() + Send + 'static,
@@ -75,7 +75,7 @@ fn load_again(
     (retry, loaded)
 }
 
-/// Reports each change of a host's manifest that is in use, from a thread of its own.
+/// Reports each change of the host's manifest in use, from its own thread.
 pub(super) fn follow(file: PathBuf, wake: impl Fn() + Send + 'static) -> Receiver<()> {
     let (sender, changes) = mpsc::channel();
     let about = move || file.metadata().ok().map(|about| (about.len(), about.modified().ok()));
@@ -103,11 +103,11 @@ struct Broken {
     error: ConfigError,
     retry: Sender<()>,
     loaded: Receiver<Result<Box<Config>, ConfigError>>,
-    /// Until the shell has it.
-    state: Option<State>,
+    /// The window's saved state, until the shell owns it.
+    state: Option<AppState>,
     shell: Option<Shell>,
     started: Sender<()>,
-    ending: Ending,
+    ending: EndSignal,
 }
 
 impl eframe::App for Broken {
@@ -120,7 +120,7 @@ impl eframe::App for Broken {
             Ok(Ok(config)) => {
                 let state = self.state.take().unwrap_or_default();
                 self.shell = Some(Shell::new(*config, state, self.ending.clone(), ctx));
-                // The end of the window asks for it.
+                // Read when the window has closed.
                 let _ = self.started.send(());
                 ctx.request_repaint();
             }
@@ -167,7 +167,7 @@ impl Broken {
         middle_card_ui(ui, Tone::Danger, place, text, |ui| {
             ui.horizontal_wrapped(|ui| {
                 if ui.add(primary("Retry")).clicked() {
-                    // Without its thread there is nothing to ask.
+                    // Without its thread there is no receiver.
                     let _ = self.retry.send(());
                 }
                 copy_ui(ui, secondary("Copy details"), || {

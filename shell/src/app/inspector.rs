@@ -1,9 +1,9 @@
-//! The inspector: every remote, and every shared crate with who offers it, who needs it, who gets which copy and
-//! why.
+//! The inspector: every remote, and every shared crate with its offers and demands, and the reason for each
+//! assignment.
 
 use egui::{Align, Key, Layout, Modifiers, Panel, RichText, ScrollArea, Ui};
 use negotiation::manifest::DEFAULT_SCOPE;
-use negotiation::resolver::{Candidate, KeyView, Outcome, Slot};
+use negotiation::resolver::{Candidate, KeyView, Outcome, ShareKey};
 use plugin_api::{
     theme::{Tone, caption, card_ui, color, secondary, strong},
     tokens::Tokens,
@@ -16,7 +16,7 @@ use crate::failure::FailureCode;
 use crate::failure::sentence;
 use crate::federation::Federation;
 
-/// What the inspector shows, if anything.
+/// The tab that the inspector shows, if it is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Inspector {
@@ -30,14 +30,14 @@ pub(super) enum Inspector {
 const KEY: egui::KeyboardShortcut = egui::KeyboardShortcut::new(Modifiers::NONE, Key::F12);
 
 impl Inspector {
-    /// Opens it, or closes it where it is open.
+    /// Opens the inspector, or closes an open one.
     pub(super) fn toggle(&mut self) {
         *self = if *self == Self::Closed { Self::Remotes } else { Self::Closed };
     }
 }
 
 impl Shell {
-    /// The panel at the right of the window, while it is open.
+    /// Shows the panel at the right of the window, while it is open.
     pub(super) fn inspector_ui(&mut self, ui: &mut Ui, t: &Tokens) {
         if ui.input_mut(|input| input.consume_shortcut(&KEY)) {
             self.inspector.toggle();
@@ -47,7 +47,7 @@ impl Shell {
         }
         let frame = egui::Frame::new().fill(color(t.panel)).inner_margin(t.space[3]);
         let width = (ui.available_width() - 320.0).clamp(240.0, 400.0);
-        // No wider than it is made, whatever is in it.
+        // Its content does not change its width.
         let panel = Panel::right("inspector").default_size(width).size_range(240.0..=560.0).frame(frame);
         panel.show(ui, |ui| {
             self.tabs_ui(ui, t);
@@ -62,7 +62,7 @@ impl Shell {
                         federation
                             .remotes()
                             .get(alias)
-                            .map_or(alias, crate::federation::Remote::title)
+                            .map_or(alias, crate::federation::ManagedRemote::title)
                             .to_owned()
                     };
                     let pressed = self.messages.list_ui(ui, t, title);
@@ -73,7 +73,7 @@ impl Shell {
     }
 
     fn tabs_ui(&mut self, ui: &mut Ui, t: &Tokens) {
-        // Where all does not fit in one row, "Close" follows the tabs.
+        // If one row is too narrow, "Close" follows the tabs.
         let layout = if ui.available_width() < 340.0 { Layout::left_to_right } else { Layout::right_to_left };
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = t.space[0];
@@ -95,19 +95,20 @@ impl Shell {
     }
 }
 
-/// Whose copies of shared crates it uses, and who uses its own.
+/// Lists the shared crates that a participant uses and provides.
 pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: &str) {
     let plan = federation.negotiator().plan();
     for known in plan.assignments_of(name) {
-        let whose = if known.is_own_copy() { "its own".to_owned() } else { format!("of {}", known.provider) };
-        let state = if known.singleton || known.is_own_copy() { "" } else { ", with a state of its own" };
+        let whose =
+            if known.is_own_copy() { "(own copy)".to_owned() } else { format!("from {}", known.provider) };
+        let state = if known.singleton || known.is_own_copy() { "" } else { ", with separate state" };
         let text = format!("Uses {} {} {whose}{state}", krate(&known.key, &known.scope), known.version);
         let ink = if known.satisfied { t.text } else { t.warning };
         let label = ui.label(caption(t, text).color(color(ink)));
         if let Some(why) = plan.explain(&known.scope, &known.key, name)
-            && let Some(won) = why.candidates.iter().find(|candidate| candidate.won)
+            && let Some(chosen) = why.candidates.iter().find(|candidate| candidate.chosen)
         {
-            label.on_hover_text(format!("Needs {}. {}.", why.required, sentence(&won.reason)));
+            label.on_hover_text(format!("Requires {}. {}.", why.required, sentence(&chosen.reason)));
         }
     }
     let mut provided: Vec<_> =
@@ -116,7 +117,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: 
     let pinned = federation.negotiator().users_of(name).next().is_some();
     for users in provided.chunk_by(|a, b| (&a.scope, &a.key) == (&b.scope, &b.key)) {
         let names: Vec<&str> = users.iter().map(|known| &*known.consumer).collect();
-        let pin = if pinned { "; pinned: its library stays while they run" } else { "" };
+        let pin = if pinned { "; stays loaded while they run" } else { "" };
         let text = format!(
             "Provides {} {} to {}{pin}",
             krate(&users[0].key, &users[0].scope),
@@ -127,7 +128,7 @@ pub(super) fn shares_ui(ui: &mut Ui, t: &Tokens, federation: &Federation, name: 
     }
 }
 
-/// Every shared crate of the plan in force.
+/// Lists every shared crate of the plan in force.
 fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
     let plan = federation.negotiator().plan();
     let mut any = false;
@@ -136,7 +137,7 @@ fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
         card_ui(ui, |ui| {
             ui.label(strong(t, krate(&key.key, &key.scope), t.font_size[1]));
             let kind = if key.singleton {
-                format!("One copy for all; declared a singleton by {}", key.declared_by.join(", "))
+                format!("Singleton, declared by {}", key.declared_by.join(", "))
             } else {
                 "Not a singleton: code may be shared, state is not".to_owned()
             };
@@ -145,9 +146,9 @@ fn shared_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
             let admitted = |outcome: &Outcome| matches!(outcome, Outcome::Uses { .. });
             let first = key.demands.iter().find(|demand| admitted(&demand.outcome));
             let why = first.and_then(|demand| plan.explain(&key.scope, &key.key, &demand.participant));
-            // Without a singleton each has reasons of its own; they are told with each remote.
+            // Without a singleton each consumer has its own reasons, which its remote's card shows.
             for candidate in why.iter().filter(|why| why.singleton).flat_map(|why| &why.candidates) {
-                let offer = Slot::new(&candidate.provider, &key.scope, &key.key);
+                let offer = ShareKey::new(&candidate.provider, &key.scope, &key.key);
                 candidate_ui(ui, t, candidate, federation.negotiator().reason(&offer));
             }
         });
@@ -163,7 +164,7 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
     // Long names scroll instead of making the inspector wider.
     ScrollArea::horizontal().id_salt((&*key.scope, &*key.key, "scroll")).show(ui, |ui| {
         grid.show(ui, |ui| {
-            for head in ["Participant", "Has", "Needs", "Gets"] {
+            for head in ["Participant", "Offers", "Requires", "Gets"] {
                 ui.label(caption(t, head));
             }
             ui.end_row();
@@ -175,7 +176,7 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
                 ui.label(cell(format!("{}{strict}", demand.required), t.text));
                 let (gets, ink) = match &demand.outcome {
                     Outcome::Uses { provider, version, own, satisfied } => {
-                        let whose = if *own { "its own".to_owned() } else { format!("of {provider}") };
+                        let whose = if *own { "(own copy)".to_owned() } else { format!("from {provider}") };
                         (format!("{version} {whose}"), if *satisfied { t.success } else { t.warning })
                     }
                     Outcome::Refused { code } => (format!("refused ({code})"), t.danger),
@@ -187,17 +188,17 @@ fn demands_ui(ui: &mut Ui, t: &Tokens, key: &KeyView) {
     });
 }
 
-/// One copy, and why it won or lost; `first` is why it was chosen before it was in use.
+/// Shows a copy with the reason why it was chosen or not; `first` is the reason before it was in use.
 fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&str>) {
-    let Candidate { provider, version, won, reason } = candidate;
-    let (word, tone) = if *won { ("chosen", Tone::Success) } else { ("not chosen", Tone::Neutral) };
-    let first = first.filter(|first| *won && first != reason);
-    let first = first.map(|first| format!("; when it was chosen: {first}")).unwrap_or_default();
+    let Candidate { provider, version, chosen, reason } = candidate;
+    let (word, tone) = if *chosen { ("chosen", Tone::Success) } else { ("not chosen", Tone::Neutral) };
+    let first = first.filter(|first| *chosen && first != reason);
+    let first = first.map(|first| format!("; at first: {first}")).unwrap_or_default();
     let text = format!("{provider} {version}, {word}: {reason}{first}");
     ui.label(tone.caption(t, text));
 }
 
-/// A sentence with its code.
+/// Shows a sentence with its code.
 pub(super) fn remark_ui(ui: &mut Ui, t: &Tokens, tone: Tone, code: &FailureCode, text: &str) {
     ui.label(tone.caption(t, text));
     code_ui(ui, t, code, Tone::Neutral);

@@ -1,6 +1,6 @@
 //! Installing a remote from the window: a dialog for a path, and files that are dropped on it.
 //!
-//! On Wayland winit tells of no dropped files; there the dialog stands for it.
+//! On Wayland winit reports no dropped files; use the dialog there.
 
 use std::{
     path::PathBuf,
@@ -22,16 +22,16 @@ use crate::{
     config::Config,
     data::drop_folder::{DropFolder, Installed},
     failure::{Failure, SharedFailure, Stage},
-    federation::{Federation, Place},
+    federation::{Federation, RemoteOrigin},
     placement::Wake,
     spawn::spawn,
 };
 
-/// What is said when the desktop's dialog comes to nothing: the answer does not tell why.
-const NO_DIALOG: &str = "No file was chosen. If no dialog came up, this desktop has none to offer: type the path \
-                         here, or drop the file on the window.";
+/// The hint after the desktop's dialog returned no file: its answer has no reason.
+const NO_DIALOG: &str =
+    "No file chosen. If no dialog opened, enter the path here or drop the file on the window.";
 
-/// The dialog, and what goes on in the background because of it.
+/// The dialog, and installations in the background.
 #[derive(Default)]
 pub(super) struct Install {
     dialog: Option<Dialog>,
@@ -43,11 +43,11 @@ pub(super) struct Install {
 struct Dialog {
     path: String,
     failure: Option<SharedFailure>,
-    /// The system's own dialog is asked.
+    /// The answer of the desktop's dialog, while it is open.
     choosing: Option<Receiver<Option<PathBuf>>>,
-    /// What is to be said about that.
+    /// A text about the desktop's dialog.
     hint: &'static str,
-    /// The field has been given the keyboard.
+    /// The field has requested the keyboard.
     focused: bool,
     installing: bool,
 }
@@ -58,24 +58,24 @@ impl Install {
         self.dialog.get_or_insert_default();
     }
 
-    /// Begins to install `file`, on a thread of its own.
+    /// Begins to install `file`, on its own thread.
     fn start(&mut self, file: PathBuf, config: &Config, wake: &Wake) {
         let (sender, result) = mpsc::channel();
         let (data_dir, plugin_dirs) = (config.data_dir.clone(), config.plugin_dirs.clone());
         let (wake, failed) = (wake.clone(), sender.clone());
         let run = move || {
-            // A window that is closed listens no more.
+            // A closed window has dropped the receiver.
             let _ = sender.send(DropFolder::new(&data_dir).install(&file, &plugin_dirs));
             wake(std::time::Duration::ZERO);
         };
         if let Err(error) = spawn("install", "install the file", run) {
-            // The receiver is right here.
+            // The receiver is in this function, so sending cannot fail.
             let _ = failed.send(Err(error.failure(Stage::Discover)));
         }
         self.running.push(result);
     }
 
-    /// Takes what has come to an end; what is to be said of it.
+    /// Polls for finished installations, and returns messages about them.
     pub(super) fn poll(&mut self, federation: &Federation) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut results = Vec::new();
@@ -89,20 +89,20 @@ impl Install {
         for result in results {
             let dialog = self.dialog.take_if(|dialog| dialog.installing);
             match (result, dialog) {
-                (Ok(installed), _) => messages.extend(told(&installed, federation)),
+                (Ok(installed), _) => messages.extend(alternative_message(&installed, federation)),
                 (Err(failure), Some(dialog)) => {
                     let failure = Some(failure.into());
                     self.dialog = Some(Dialog { failure, installing: false, ..dialog });
                 }
                 (Err(failure), None) => {
-                    messages.push(Message::failure("The file was not installed", &failure.into()));
+                    messages.push(Message::failure("Couldn't install the file", &failure.into()));
                 }
             }
         }
         messages
     }
 
-    /// Shows the dialog while it is open, and takes files that are dropped on the window.
+    /// Shows the dialog while it is open, and installs files that are dropped on the window.
     pub(super) fn ui(&mut self, ctx: &Context, t: &Tokens, config: &Config, wake: &Wake) {
         for file in ctx.input(|input| input.raw.dropped_files.clone()) {
             self.start(file.path().to_owned(), config, wake);
@@ -155,8 +155,8 @@ impl Dialog {
         let mut outcome = Outcome::Open;
         ui.spacing_mut().item_spacing.y = t.space[2];
         ui.label(strong(t, "Install a remote", t.font_size[2]));
-        let about = "A library, or a manifest beside its library. It is copied into the drop folder, and runs once \
-                     it is enabled.";
+        let about = "Choose a library, or a manifest next to its library. It is copied into the drop folder, and \
+                     runs once it is enabled.";
         ui.label(caption(t, about));
         let ready = !self.installing && !self.path.trim().is_empty();
         ui.horizontal(|ui| {
@@ -173,7 +173,7 @@ impl Dialog {
                 outcome = Outcome::Install;
             }
             if ui.add_enabled(self.choosing.is_none(), secondary("Browse…")).clicked() {
-                self.choosing = browse_beside(wake);
+                self.choosing = browse_off_thread(wake);
                 let waits = "Waiting for the desktop's file dialog…";
                 self.hint = if self.choosing.is_some() { waits } else { NO_DIALOG };
             }
@@ -197,8 +197,8 @@ impl Dialog {
     }
 }
 
-/// Asks for a file with the system's own dialog, on a thread of its own, for it answers when the person does.
-fn browse_beside(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
+/// Opens the desktop's file dialog, on its own thread: it returns when the user answers.
+fn browse_off_thread(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
     let (sender, chosen) = mpsc::channel();
     let wake = wake.clone();
     let run = move || {
@@ -209,23 +209,27 @@ fn browse_beside(wake: &Wake) -> Option<Receiver<Option<PathBuf>>> {
         let _ = sender.send(dialog.pick_file());
         wake(std::time::Duration::ZERO);
     };
-    // Without a thread the field stays.
+    // Without a thread the user can still enter a path.
     spawn("browse", "show the file dialog", run).ok().map(|_| chosen)
 }
 
-/// What is to be said of a file that was installed, unless the federation says it when it finds the file.
-fn told(Installed { name, version, .. }: &Installed, federation: &Federation) -> Option<Message> {
+/// Returns a message about an installed file of a configured remote; the federation reports any other file itself.
+fn alternative_message(
+    Installed { name, version, .. }: &Installed,
+    federation: &Federation,
+) -> Option<Message> {
     let (alias, entry) = federation.remotes().iter().find(|(_, entry)| {
-        entry.manifest().is_some_and(|manifest| manifest.name == *name) && *entry.place() == Place::Configured
+        entry.manifest().is_some_and(|manifest| manifest.name == *name)
+            && *entry.place() == RemoteOrigin::Configured
     })?;
     let title = entry.title();
-    let text = format!("{title} runs as the host's manifest says, until this one is used instead.");
+    let text = format!("{title} still runs from the host's manifest.");
     let press = Press::Act(alias.clone(), Action::Enable);
     let message = Message::info(format!("{title} {version} is in the drop folder"), text);
     Some(message.noticed().with("Use it", format!("Use {title} {version}"), press))
 }
 
-/// Says over all of the window that what is held above it can be dropped.
+/// Covers the window with a hint while files are dragged over it.
 fn drop_hint_ui(ctx: &Context, t: &Tokens) {
     let whole = ctx.content_rect();
     Area::new(Id::unique("pulse.drop"))
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_over_the_window_can_be_dropped_and_is_installed() {
+    fn dropped_file_is_installed_and_hint_disappears() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("clock.json");
         fs::write(&file, "no JSON").expect("a file");
@@ -286,7 +290,7 @@ mod tests {
             let text = |node: &egui::accesskit::Node| node.label().or(node.value()).map(str::to_owned);
             update.nodes.iter().filter_map(|(_, node)| text(node)).collect()
         };
-        // The first pass is without the fonts.
+        // The first pass has no fonts yet.
         names(RawInput::default());
         let hovered_files = vec![HoveredFile { path: Some(file.clone()), ..HoveredFile::default() }];
         let held = || RawInput { hovered_files: hovered_files.clone(), ..RawInput::default() };

@@ -1,7 +1,7 @@
-//! Messages: one for each event, in a list in the inspector; those that need attention also as notices at the bottom
-//! of the main area until they are dismissed, answered, or no longer true.
+//! Messages: one for each event, in a list in the inspector. A message that needs attention is also a notice at the
+//! bottom of the main area, until it is dismissed, answered or no longer true.
 //!
-//! Notices have a place of their own and cover nothing. They are ordinary widgets and never take the keyboard.
+//! Notices have their own panel and cover nothing. They are ordinary widgets and never take the keyboard.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -12,14 +12,14 @@ use negotiation::text;
 
 use crate::{
     failure::{Failure, FailureCode, SharedFailure, sentence},
-    federation::{Event, Notification, Topic},
+    federation::{Notification, RemoteEvent, Topic},
 };
 
 use super::action::Action;
 
 mod ui;
 
-/// The most messages in the list; the oldest goes when another comes.
+/// The most messages in the list; another one replaces the oldest.
 const LISTED: usize = 200;
 
 /// The most bytes of a text in a message; the rest is in the log.
@@ -36,7 +36,7 @@ pub(super) enum Weight {
 /// The effect of a message's button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Press {
-    /// Does something with the remote that the message is about.
+    /// Runs an action on the remote of the message.
     Act(String, Action),
     /// Opens the inspector's list of remotes.
     Show,
@@ -48,18 +48,18 @@ pub(super) enum Press {
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     weight: Weight,
-    /// The alias of the remote that it is about.
+    /// The alias of its remote.
     alias: Option<String>,
-    /// The subject; of one remote and topic, only the last message holds.
+    /// The subject; a later message about the same remote and topic resolves it.
     topic: Option<Topic>,
     title: String,
     text: String,
-    /// What to do; may be empty.
+    /// The advice; may be empty.
     advice: String,
     code: Option<FailureCode>,
     /// The button's text, its accessible name, and its effect.
     button: Option<(&'static str, String, Press)>,
-    /// The number of times it was given.
+    /// The number of equal messages.
     count: u32,
     at: SystemTime,
     id: u64,
@@ -70,7 +70,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// A message for the list alone.
+    /// Returns a message for the list alone.
     pub(super) fn info(title: impl Into<String>, text: impl AsRef<str>) -> Self {
         Self {
             weight: Weight::Info,
@@ -89,61 +89,61 @@ impl Message {
         }
     }
 
-    /// A failure, as a notice.
+    /// Returns a notice of a failure.
     pub(super) fn failure(title: impl Into<String>, failure: &SharedFailure) -> Self {
         Self { weight: Weight::Error, notice: true, ..Self::info(title, "").because(failure, "") }
     }
 
-    /// The message with what went wrong, behind `lead`.
+    /// Adds the texts of a failure; `lead` goes before its summary.
     fn because(self, failure: &Failure, lead: &str) -> Self {
         let text = text::lines(&format!("{lead}{}", sentence(&failure.summary)), LONGEST);
         let advice = text::lines(&failure.advice, LONGEST);
         Self { text, advice, code: Some(failure.code.clone()), ..self }
     }
 
-    /// The message with a button.
+    /// Adds a button.
     pub(super) fn with(self, text: &'static str, name: impl Into<String>, press: Press) -> Self {
         Self { button: Some((text, name.into(), press)), ..self }
     }
 
-    /// The message as a notice: something can be decided.
+    /// Makes it a notice: the user can decide something.
     pub(super) fn noticed(self) -> Self {
         Self { notice: true, ..self }
     }
 
-    /// The message without a notice: its place in the window shows the same.
+    /// Keeps it from being a notice: its slot shows the same.
     pub(super) fn in_list_alone(self) -> Self {
         Self { notice: false, ..self }
     }
 
-    /// The message of an event.
-    pub(super) fn of(told: &Notification) -> Self {
-        let Notification { alias, title, event, failure, at } = told;
+    /// Returns the message of an event.
+    pub(super) fn of(notification: &Notification) -> Self {
+        let Notification { alias, title, event, failure, at } = notification;
         let (weight, notice, head, lead) = match event {
-            Event::Replaced { version, generation, took } => {
+            RemoteEvent::Replaced { version, generation, took } => {
                 let text = format!("Generation {generation}, after {} ms", took.as_millis());
                 (Weight::Info, false, format!("{title} {version} is running"), text)
             }
-            Event::Installed => {
+            RemoteEvent::Installed => {
                 let text = "Enable it to use it.".to_owned();
-                (Weight::Info, true, format!("{title} was installed and is not enabled"), text)
+                (Weight::Info, true, format!("{title} is installed but not enabled"), text)
             }
-            Event::NotReplaced => {
+            RemoteEvent::NotReplaced => {
                 let text = "Still running the previous build. ".to_owned();
                 (Weight::Error, true, format!("Couldn't update {title}"), text)
             }
-            Event::StateLost => {
-                (Weight::Warning, true, format!("{title} lost what was open in it"), String::new())
+            RemoteEvent::StateLost => (Weight::Warning, true, format!("{title} lost its state"), String::new()),
+            RemoteEvent::Failed => (Weight::Error, true, format!("{title} failed"), String::new()),
+            RemoteEvent::Disabled => (Weight::Error, true, format!("{title} was disabled"), String::new()),
+            RemoteEvent::StillLoaded => {
+                (Weight::Info, false, format!("Part of {title} is still loaded"), String::new())
             }
-            Event::Failed => (Weight::Error, true, format!("{title} has failed"), String::new()),
-            Event::Disabled => (Weight::Error, true, format!("{title} was disabled"), String::new()),
-            Event::Kept => (Weight::Info, false, format!("Part of {title} is still loaded"), String::new()),
-            Event::Unreadable => {
-                let text = "What runs is unchanged. ".to_owned();
+            RemoteEvent::FileUnusable => {
+                let text = "The running build is unchanged. ".to_owned();
                 (Weight::Error, true, format!("{title} was not updated"), text)
             }
-            Event::Undecided => {
-                (Weight::Error, true, format!("Couldn't save a decision about {title}"), String::new())
+            RemoteEvent::DecisionUnsaved => {
+                (Weight::Error, true, format!("Couldn't save the decision about {title}"), String::new())
             }
         };
         let (alias, topic) = (Some(alias.clone()), event.topic());
@@ -152,17 +152,17 @@ impl Message {
             Some(failure) => message.because(failure, &lead),
             None => message,
         };
-        let alias = told.alias.clone();
+        let alias = notification.alias.clone();
         match event {
-            Event::Replaced { .. } | Event::Kept => message,
-            Event::Installed => {
+            RemoteEvent::Replaced { .. } | RemoteEvent::StillLoaded => message,
+            RemoteEvent::Installed => {
                 message.with("Enable", format!("Enable {title}"), Press::Act(alias, Action::Enable))
             }
             _ => message.with("Show details", format!("Show details of {title}"), Press::Show),
         }
     }
 
-    /// Returns all of it in one line.
+    /// Returns its texts and code in one line.
     pub(super) fn line(&self) -> String {
         let code = self.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
         let parts = [&self.text, &self.advice].map(|part| text::line(part, LONGEST));
@@ -185,7 +185,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Adds `message`; one that is the same as an earlier one counts that instead.
+    /// Adds `message`; an equal earlier one is counted and moves to the end.
     pub(super) fn push(&mut self, mut message: Message) {
         if let (Some(alias), Some(topic)) = (message.alias.clone(), message.topic) {
             self.withdraw(&alias, topic);
@@ -204,7 +204,7 @@ impl Messages {
         self.list.push_back(Message { id: self.next, ..message });
     }
 
-    /// Takes back the notices of a remote about `topic`: they are no longer true. The list keeps them.
+    /// Withdraws the notices of a remote about `topic`: they are no longer true. The list keeps them.
     pub(super) fn withdraw(&mut self, alias: &str, topic: Topic) {
         let of =
             |message: &&mut Message| message.alias.as_deref() == Some(alias) && message.topic == Some(topic);
@@ -213,19 +213,19 @@ impl Messages {
         }
     }
 
-    /// [`withdraw`](Self::withdraw), for each.
+    /// Calls [`withdraw`](Self::withdraw) for each.
     pub(super) fn withdraw_all(&mut self, withdrawn: &BTreeSet<(String, Topic)>) {
         for (alias, topic) in withdrawn {
             self.withdraw(alias, *topic);
         }
     }
 
-    /// Returns how many came since the list was shown.
+    /// Returns the number of unread messages: notices, warnings and errors since the list was last shown.
     pub(super) fn unread(&self) -> usize {
         self.unread.min(self.list.len())
     }
 
-    /// Returns true if there are notices.
+    /// Returns `true` if there are notices.
     pub(super) fn has_notices(&self) -> bool {
         self.list.iter().any(|message| message.notice)
     }
@@ -245,7 +245,7 @@ mod tests {
         Arc::new(Failure::new(Stage::Check, Code::LibraryNotALibrary, text, ""))
     }
 
-    fn told(event: Event, text: &str) -> Notification {
+    fn notification(event: RemoteEvent, text: &str) -> Notification {
         let failure = (!text.is_empty()).then(|| failure(text));
         Notification {
             alias: "a".to_owned(),
@@ -278,23 +278,27 @@ mod tests {
     }
 
     #[test]
-    fn message_that_is_over_is_no_notice() {
+    fn resolved_message_is_no_notice() {
         let mut messages = Messages::default();
-        messages.push(Message::of(&told(Event::Unreadable, "this is a text")));
-        messages.push(Message::of(&told(Event::NotReplaced, "it is older")));
-        assert_eq!(notices(&messages), [("Couldn't update Analytics", 1)], "one about one thing");
+        messages.push(Message::of(&notification(RemoteEvent::FileUnusable, "this is a text")));
+        messages.push(Message::of(&notification(RemoteEvent::NotReplaced, "it is older")));
+        assert_eq!(
+            notices(&messages),
+            [("Couldn't update Analytics", 1)],
+            "the later message resolves the earlier one"
+        );
         messages.withdraw("a", Topic::Update);
         assert!(!messages.has_notices());
         assert_eq!(messages.list.len(), 2, "the list keeps them");
-        messages.push(Message::of(&told(Event::StateLost, "it does not fit")));
+        messages.push(Message::of(&notification(RemoteEvent::StateLost, "it does not fit")));
         messages
             .withdraw_all(&BTreeSet::from([("a".to_owned(), Topic::Update), ("a".to_owned(), Topic::Running)]));
-        assert!(messages.has_notices(), "that stays true");
+        assert!(messages.has_notices(), "lost state stays true");
     }
 
     #[test]
     fn refused_update_is_reported_with_reason_and_code() {
-        let message = Message::of(&told(Event::NotReplaced, "this is a text: /a.so"));
+        let message = Message::of(&notification(RemoteEvent::NotReplaced, "this is a text: /a.so"));
         assert_eq!(
             message.line(),
             "Couldn't update Analytics: Still running the previous build. This is a text: /a.so \
@@ -304,7 +308,7 @@ mod tests {
 
     #[test]
     fn text_of_any_length_becomes_one_short_message() {
-        let message = Message::of(&told(Event::Failed, &"long\u{1b}[2J\n".repeat(100_000)));
+        let message = Message::of(&notification(RemoteEvent::Failed, &"long\u{1b}[2J\n".repeat(100_000)));
         assert!(message.text.len() <= LONGEST && message.line().len() <= 2 * LONGEST);
         assert!(!message.line().contains(['\u{1b}', '\n']));
     }

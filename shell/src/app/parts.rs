@@ -1,4 +1,4 @@
-//! Small parts that the window is made of: failures, and times in words.
+//! Small parts of the window: failures, and times in words.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::{
     failure::{Failure, FailureCode, Stage, sentence},
 };
 
-/// The line of a manifest that would admit a remote, to be copied.
+/// Shows the change of a manifest that would admit a remote, with a button to copy it.
 pub(super) fn fix_ui(ui: &mut Ui, t: &Tokens, fix: &str) {
     ui.label(caption(t, "Change this line:"));
     ui.horizontal_wrapped(|ui| {
@@ -24,15 +24,15 @@ pub(super) fn fix_ui(ui: &mut Ui, t: &Tokens, fix: &str) {
     });
 }
 
-/// A code, with what the catalogue says of it on hover.
+/// Shows a code, with its catalogue entry on hover.
 pub(super) fn code_ui(ui: &mut Ui, t: &Tokens, code: &FailureCode, tone: Tone) {
     let label = ui.label(RichText::new(code.as_str()).monospace().size(t.font_size[0]).color(tone.ink(t)));
-    if let Some(catalogue::Entry { meaning, cause, remedy, .. }) = catalogue::find(code.as_str()) {
+    if let Some(catalogue::CodeDoc { meaning, cause, remedy, .. }) = catalogue::find(code.as_str()) {
         label.on_hover_text(format!("{meaning}\n\nCause: {cause}\n\nWhat to do: {remedy}"));
     }
 }
 
-/// Summary and advice, as sentences of their own.
+/// Shows summary and advice as separate sentences.
 pub(super) fn message_ui(ui: &mut Ui, t: &Tokens, summary: RichText, advice: &str) {
     ui.add(Label::new(summary).wrap().selectable(true));
     if !advice.is_empty() {
@@ -40,13 +40,13 @@ pub(super) fn message_ui(ui: &mut Ui, t: &Tokens, summary: RichText, advice: &st
     }
 }
 
-/// A failure as a remark.
+/// Shows a failure as a remark.
 pub(super) fn failure_ui(ui: &mut Ui, t: &Tokens, tone: Tone, failure: &Failure) {
     message_ui(ui, t, tone.caption(t, shortened(&failure.summary)), &failure.advice);
     code_ui(ui, t, &failure.code, Tone::Neutral);
 }
 
-/// What more there is to a failure, on demand.
+/// Shows the details of a failure, on demand.
 pub(super) fn details_ui(ui: &mut Ui, t: &Tokens, failure: &Failure) {
     if failure.details.is_empty() {
         return;
@@ -60,15 +60,15 @@ pub(super) fn details_ui(ui: &mut Ui, t: &Tokens, failure: &Failure) {
     });
 }
 
-/// The most bytes of a message that the window lays out; "Copy details" has all of it.
+/// The most bytes of a message that the window lays out; "Copy details" copies all of it.
 const LONGEST: usize = 4_000;
 
-/// A message as a sentence of bounded length.
+/// Returns a message as a sentence of bounded length.
 pub(super) fn shortened(message: &str) -> String {
     text::lines(&sentence(text::lines(message, LONGEST)), LONGEST)
 }
 
-/// The step of a remote's life in which something happened, in words.
+/// Returns the step of a remote's life, in words.
 pub(super) const fn step(stage: Stage) -> &'static str {
     match stage {
         Stage::Discover => "reading the manifest",
@@ -85,7 +85,7 @@ pub(super) const fn step(stage: Stage) -> &'static str {
     }
 }
 
-/// A duration as people compare it.
+/// Formats a duration in milliseconds, or in seconds from 10 s.
 pub(super) fn millis(took: Duration) -> String {
     let millis = took.as_secs_f64() * 1e3;
     match millis {
@@ -95,7 +95,7 @@ pub(super) fn millis(took: Duration) -> String {
     }
 }
 
-/// How long ago something was, to the minute.
+/// Formats the time since `at`, to the minute.
 pub(super) fn ago(at: SystemTime) -> String {
     let minutes = at.elapsed().unwrap_or_default().as_secs() / 60;
     let of = |n: u64, word: &str| format!("{n} {word}{} ago", if n == 1 { "" } else { "s" });
@@ -112,9 +112,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_in_the_largest_unit_that_they_fill() {
+    fn ages_are_in_the_largest_full_unit() {
         let before = |seconds| ago(SystemTime::now() - Duration::from_secs(seconds));
-        let said = [0, 59, 60, 119, 120, 3_600, 7_200, 86_400, 172_800].map(before);
+        let ages = [0, 59, 60, 119, 120, 3_600, 7_200, 86_400, 172_800].map(before);
         let expected = [
             "just now",
             "just now",
@@ -126,8 +126,8 @@ mod tests {
             "1 day ago",
             "2 days ago",
         ];
-        assert_eq!(said, expected);
-        assert_eq!(ago(SystemTime::now() + Duration::from_hours(1)), "just now", "clocks are set");
+        assert_eq!(ages, expected);
+        assert_eq!(ago(SystemTime::now() + Duration::from_hours(1)), "just now", "a clock may be set back");
         assert_eq!(
             [0.5, 43.4, 9_999.0, 12_345.0].map(|ms| millis(Duration::from_secs_f64(ms / 1e3))),
             ["0.5 ms", "43 ms", "9999 ms", "12 s"]

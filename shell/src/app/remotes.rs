@@ -1,5 +1,5 @@
-//! The inspector's first tab: every remote with where it comes from, how it is, what it costs and what can be done
-//! about it; and what is still loaded of those that have stopped.
+//! The inspector's first tab: every remote with its origin, state, cost and actions, and the libraries that are still
+//! loaded.
 
 use std::{
     collections::BTreeMap,
@@ -22,24 +22,24 @@ use super::{
 };
 use crate::{
     failure::sentence,
-    federation::{Federation, LeakedLibrary, Place, Remote, Status, Warning},
+    federation::{Federation, LeakedLibrary, ManagedRemote, RemoteOrigin, Status, Warning},
     library::read_manifest,
 };
 
-/// What is open and remembered of one remote's card.
+/// The state of one remote's card.
 #[derive(Default)]
 pub(super) struct Card {
     roll_back: RollBack,
-    /// The file in the drop folder that could take over, when it was written, and its version.
-    beside: Option<(PathBuf, Option<SystemTime>, String)>,
+    /// The file in the drop folder that could be used instead, the time of its last change, and its version.
+    alternative: Option<(PathBuf, Option<SystemTime>, String)>,
 }
 
-/// What one card is made from.
+/// The data of one card.
 struct Shown<'a> {
     federation: &'a Federation,
     slots: &'a BTreeMap<Key, Slot>,
     alias: &'a str,
-    entry: &'a Remote,
+    entry: &'a ManagedRemote,
 }
 
 impl Shell {
@@ -72,7 +72,7 @@ impl Shell {
             });
         }
         if self.federation.remotes().is_empty() {
-            ui.label(caption(t, "The host's manifest lists no remotes, and none is in the drop folder."));
+            ui.label(caption(t, "No remotes in the host's manifest or the drop folder"));
         }
         kept_ui(ui, t, &self.federation);
         for (alias, action) in pressed {
@@ -91,18 +91,18 @@ impl Shown<'_> {
                     Status::Active => Tone::Success,
                     Status::Failed(_) => Tone::Danger,
                     Status::Hung => Tone::Warning,
-                    Status::Ready | Status::Starting | Status::Off(_) => Tone::Neutral,
+                    Status::Ready | Status::Starting | Status::Disabled(_) => Tone::Neutral,
                 };
                 pill_ui(ui, status.word(), tone);
             });
         });
-        self.what_ui(ui);
+        self.version_ui(ui);
         self.origin_ui(ui);
         if let Some(stage) = entry.replacing() {
             let text = format!("Replacing: {}…", doing(stage));
             ui.label(Tone::Accent.caption(t, text));
         }
-        let beside = self.beside_ui(ui, t, state);
+        let alternative = self.alternative_ui(ui, t, state);
         if let Some(manifest) = entry.manifest() {
             shares_ui(ui, t, self.federation, &manifest.name);
         }
@@ -117,10 +117,10 @@ impl Shown<'_> {
         }
         self.failure_ui(ui, t, &status);
         let action = self.buttons_ui(ui, t, &status, state);
-        state.roll_back.field_ui(ui, t).or(action).or(beside)
+        state.roll_back.field_ui(ui, t).or(action).or(alternative)
     }
 
-    fn what_ui(&self, ui: &mut Ui) {
+    fn version_ui(&self, ui: &mut Ui) {
         let mut parts: Vec<String> = self
             .entry
             .manifest()
@@ -145,12 +145,12 @@ impl Shown<'_> {
         let library = self.entry.library();
         let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = match self.entry.place() {
-            Place::Configured => {
+            RemoteOrigin::Configured => {
                 let file = library.map(|library| format!(": {}", file(library))).unwrap_or_default();
                 format!("From the host's manifest{file}")
             }
-            Place::Installed(path) => format!("From the drop folder: {}", file(path)),
-            Place::Pinned { note, .. } => {
+            RemoteOrigin::Installed(path) => format!("From the drop folder: {}", file(path)),
+            RemoteOrigin::Pinned { note, .. } => {
                 let version =
                     self.entry.manifest().map(|manifest| manifest.version.to_string()).unwrap_or_default();
                 let note = if note.is_empty() { String::new() } else { format!(": {note}") };
@@ -163,17 +163,17 @@ impl Shown<'_> {
         }
     }
 
-    /// A library of the drop folder that could be used instead.
-    fn beside_ui(&self, ui: &mut Ui, t: &Tokens, state: &mut Card) -> Option<Action> {
+    /// Shows the library of the drop folder that could be used instead.
+    fn alternative_ui(&self, ui: &mut Ui, t: &Tokens, state: &mut Card) -> Option<Action> {
         let path = self.federation.inventory().alternative(self.entry)?;
         let written = path.metadata().and_then(|about| about.modified()).ok();
-        let known = state.beside.as_ref().is_some_and(|(of, at, _)| of == path && *at == written);
+        let known = state.alternative.as_ref().is_some_and(|(of, at, _)| of == path && *at == written);
         if !known {
             let version = read_manifest(path).map(|written| written.manifest.version.to_string());
-            state.beside =
+            state.alternative =
                 Some((path.to_owned(), written, version.unwrap_or_else(|failure| failure.code.into())));
         }
-        let (_, _, version) = state.beside.as_ref()?;
+        let (_, _, version) = state.alternative.as_ref()?;
         ui.horizontal(|ui| {
             let text = caption(t, format!("Version {version} in the drop folder")).color(color(t.text));
             ui.label(text).on_hover_text(path.display().to_string());
@@ -193,10 +193,10 @@ impl Shown<'_> {
         }
     }
 
-    /// The last that went wrong.
+    /// Shows the present and the last failure.
     fn failure_ui(&self, ui: &mut Ui, t: &Tokens, status: &Status) {
         let now = match status {
-            Status::Failed(failure) | Status::Off(failure) => Some(failure),
+            Status::Failed(failure) | Status::Disabled(failure) => Some(failure),
             _ => None,
         };
         let last = self.entry.last_failure();
@@ -232,19 +232,19 @@ impl Shown<'_> {
                     action = Some(does);
                 }
             };
-            if matches!(status, Status::Off(_)) {
+            if matches!(status, Status::Disabled(_)) {
                 button("Enable", "Allow it to run", Action::Enable);
             } else {
                 if matches!(status, Status::Ready) {
-                    button("Load", "Start it now instead of when it is first shown", Action::Load);
+                    button("Load", "Start it now, not when it is first shown", Action::Load);
                 } else {
                     button("Reload", "Reload from disk, keep state (Ctrl+R)", Action::Reload);
                     button("Restart", "Start again from disk, without state", Action::Restart);
                 }
                 button("Disable", "Stop it, and keep it from starting", Action::Disable);
             }
-            if matches!(self.entry.place(), Place::Pinned { .. }) {
-                let hover = "Go back to what the host's manifest or the drop folder has";
+            if matches!(self.entry.place(), RemoteOrigin::Pinned { .. }) {
+                let hover = "Use the library of the host's manifest or the drop folder again";
                 let button = small("Resume updates").named(format!("Resume updates of {title}"));
                 if ui.add(button).on_hover_text(hover).clicked() {
                     action = Some(Action::Unpin);
@@ -257,14 +257,14 @@ impl Shown<'_> {
     }
 }
 
-/// How long each stage of the start took, one after the other.
+/// Shows the time that each stage of the start took, one after the other.
 fn times_ui(ui: &mut Ui, t: &Tokens, times: &[(&'static str, Duration)]) {
     let whole: Duration = times.iter().map(|(_, took)| *took).sum();
     if whole.is_zero() {
         return;
     }
     let cost = times.iter().find(|(stage, _)| *stage == "preflight");
-    let cost = cost.map(|(_, took)| format!(", of which preflight {}", millis(*took))).unwrap_or_default();
+    let cost = cost.map(|(_, took)| format!(", including preflight {}", millis(*took))).unwrap_or_default();
     let title = caption(t, format!("Started in {}{cost}", millis(whole)));
     CollapsingHeader::new(title).id_salt("times").show_unindented(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 2.0;
@@ -292,7 +292,7 @@ fn times_ui(ui: &mut Ui, t: &Tokens, times: &[(&'static str, Duration)]) {
     });
 }
 
-/// Lists what has stopped and is still loaded.
+/// Lists generations that have stopped and are still loaded.
 fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
     let kept = federation.retiring().leaked();
     if kept.is_empty() {
@@ -302,11 +302,8 @@ fn kept_ui(ui: &mut Ui, t: &Tokens, federation: &Federation) {
         ui.label(strong(t, format!("Still loaded ({})", kept.len()), t.font_size[1]));
         ui.label(caption(t, "Stopped, but still loaded until Pulse exits"));
         for LeakedLibrary { remote, generation, failure } in kept {
-            let which = if *generation == 0 {
-                "one that never ran".to_owned()
-            } else {
-                format!("generation {generation}")
-            };
+            let which =
+                if *generation == 0 { "never started".to_owned() } else { format!("generation {generation}") };
             ui.label(caption(t, format!("{remote}, {which}")).color(color(t.text)));
             failure_ui(ui, t, Tone::Neutral, failure);
         }

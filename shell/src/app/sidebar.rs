@@ -49,7 +49,7 @@ impl Shell {
         ui.painter().vline(edge.right() - 0.5, edge.y_range(), Stroke::new(1.0, color(t.border)));
     }
 
-    /// What the sidebar lists; a remote whose exposes are not known has one entry for the reason.
+    /// Returns the entries; a remote whose exposes are not known has one nameless entry.
     pub(super) fn items(&self) -> Vec<(Key, String, Option<String>, Status)> {
         let mut items = Vec::new();
         for (alias, entry) in self.federation.remotes() {
@@ -87,13 +87,11 @@ impl Shell {
         let (name, role) = match (user, &status) {
             (Some(user), _) => (user.name.clone(), user.role.clone()),
             (None, Some(AuthStatus::SigningIn { attempt })) if *attempt > 1 => {
-                ("Signing in…".to_owned(), format!("Try {attempt} of {}", Timing::default().tries()))
+                ("Signing in…".to_owned(), format!("Attempt {attempt} of {}", Timing::default().tries()))
             }
             (None, Some(AuthStatus::SigningIn { .. }) | None) => ("Signing in…".to_owned(), String::new()),
-            (None, Some(AuthStatus::Failed(_))) => {
-                ("Sign-in failed".to_owned(), "No one is signed in".to_owned())
-            }
-            (None, Some(_)) => ("Signed out".to_owned(), "No one is signed in".to_owned()),
+            (None, Some(AuthStatus::Failed(_))) => ("Sign-in failed".to_owned(), "Not signed in".to_owned()),
+            (None, Some(_)) => ("Signed out".to_owned(), String::new()),
         };
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing = Vec2::new(t.space[2], 2.0);
@@ -149,7 +147,7 @@ fn entry_ui(
 ) -> Response {
     let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 36.0), Sense::click());
     let dot = match status {
-        Status::Ready | Status::Off(_) => t.ghost,
+        Status::Ready | Status::Disabled(_) => t.ghost,
         Status::Starting => t.accent,
         Status::Active => t.success,
         Status::Hung => t.warning,
@@ -182,7 +180,7 @@ fn entry_ui(
     painter.circle_filled(Pos2::new(rect.right() - 14.0, rect.center().y), 3.5, color(dot));
     let mut text = format!("{title}: {}", status.word());
     let failure = match status {
-        Status::Failed(failure) | Status::Off(failure) => Some(sentence(&failure.summary)),
+        Status::Failed(failure) | Status::Disabled(failure) => Some(sentence(&failure.summary)),
         _ => None,
     };
     for line in failure.iter().chain(warnings) {
@@ -191,12 +189,12 @@ fn entry_ui(
     if !warnings.is_empty() {
         warning_ui(painter, Pos2::new(rect.right() - 32.0, rect.center().y), t);
     }
-    // Assistive technology is told what the dot and the mark say.
+    // Assistive technology gets the meaning of the dot and the mark.
     ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(text.as_str()));
     response.on_hover_text(text)
 }
 
-/// A small amber mark, by its shape too.
+/// Draws a small amber mark, distinct by its shape too.
 fn warning_ui(painter: &Painter, center: Pos2, t: &Tokens) {
     let corner = |x: f32, y: f32| center + Vec2::new(x, y);
     let triangle = vec![corner(0.0, -6.0), corner(6.5, 5.0), corner(-6.5, 5.0)];
@@ -206,7 +204,7 @@ fn warning_ui(painter: &Painter, center: Pos2, t: &Tokens) {
     painter.circle_filled(corner(0.0, 3.2), 0.8, color(t.panel));
 }
 
-/// The icons that a manifest may name; anything else is a plain square.
+/// Draws the icon that a manifest names; anything unknown is a plain square.
 fn icon_ui(painter: &Painter, rect: Rect, icon: Option<&str>, ink: Rgba) {
     let bar = |left: f32, top: f32| {
         let at = rect.min + Vec2::new(left, top) * rect.width();

@@ -1,4 +1,4 @@
-//! One place in the main area, in each of its states: loading, empty, error, stale, slow, not responding, live.
+//! A place in the main area, in each of its states: loading, empty, error, stale, slow, not responding, live.
 
 use std::time::{Duration, Instant};
 
@@ -16,66 +16,66 @@ use super::{
     parts::{ago, code_ui, details_ui, fix_ui, message_ui, millis, shortened, step},
 };
 use crate::{
-    compositor::{Health, Scene, Surface},
+    compositor::{Health, HostedSurface, Scene},
     config::Config,
     data::choices::{By, Disabled},
     failure::{SharedFailure, Stage},
-    federation::{Federation, Remote, Status, Warning},
+    federation::{Federation, ManagedRemote, Status, Warning},
 };
 
-/// How many warnings stand above a surface at a time; the next comes when one was dismissed.
+/// The most warnings above a surface at a time; a dismissed one makes room for the next.
 const MAX_WARNINGS: usize = 2;
 
-/// A start that takes longer says what it is at.
+/// The time after which a start shows its stage.
 const LONG_START: Duration = Duration::from_secs(1);
 
-/// A replacement that takes longer is marked.
+/// The time after which a replacement is marked.
 const LONG_REPLACEMENT: Duration = Duration::from_millis(300);
 
-/// What a slot shows, and the failure that it shows instead.
+/// A surface, or the failure that is shown instead.
 #[derive(Default)]
 pub(crate) struct Slot {
-    surface: Option<Surface>,
+    surface: Option<HostedSurface>,
     failure: Option<SharedFailure>,
-    /// Which generation of the remote that is of.
+    /// The remote's generation that both belong to.
     generation: u64,
-    /// Warnings that the person has read.
+    /// Texts of the warnings that the user dismissed.
     dismissed: Vec<String>,
-    /// When the replacement began that goes on.
+    /// The start of the current replacement.
     replacing: Option<Instant>,
-    /// Since when there is nothing to show.
+    /// The time since which there is nothing to show.
     empty: Option<Instant>,
-    /// The longest frame since frames came in time.
+    /// The longest frame since frames were last on time.
     slow: Duration,
-    /// The person waits for a remote that does not respond.
+    /// The user chose to wait for a remote that does not respond.
     patient: bool,
     roll_back: RollBack,
 }
 
 impl Slot {
-    /// What its surface takes for a frame, in the middle and at worst; none before the first.
+    /// Returns the median and 99th percentile of its surface's frame times; `None` before the first frame.
     pub(super) fn frame_times(&self) -> Option<(Duration, Duration)> {
         self.surface.as_ref()?.frame_times()
     }
 
-    /// Why its surface does not run, apart from its remote.
+    /// Returns the failure of its surface, apart from its remote.
     pub(super) fn failure(&self) -> Option<&SharedFailure> {
         self.failure.as_ref().or_else(|| self.surface.as_ref()?.failure())
     }
 
-    /// Wakes what it shows, before a frame of the window with input.
-    pub(crate) fn get_ready(&self) {
-        self.surface.iter().for_each(Surface::get_ready);
+    /// Wakes its surface ahead of a frame of the window with input.
+    pub(crate) fn wake_ahead(&self) {
+        self.surface.iter().for_each(HostedSurface::wake_ahead);
     }
 
-    /// Belongs at the end of each frame of the window in which the slot was shown.
+    /// Finishes its surface's frame; call it at the end of each frame of the window in which the slot was shown.
     pub(crate) fn finish(&mut self, ctx: &Context, scene: &Scene) {
         if let Some(surface) = &mut self.surface {
             surface.finish(ctx, scene);
         }
     }
 
-    /// Shows `expose` of `alias` in all of `ui`'s space; what the person wants done with the remote.
+    /// Shows `expose` of `alias` in all of `ui`'s space, and returns the user's action on the remote.
     pub(crate) fn ui(
         &mut self,
         ui: &mut Ui,
@@ -86,17 +86,17 @@ impl Slot {
     ) -> Option<Action> {
         federation.want(alias);
         self.open(federation, alias, expose);
-        if self.surface.as_ref().is_some_and(Surface::is_gone) {
-            // The remote was started anew; the next frame opens a surface of it.
+        if self.surface.as_ref().is_some_and(HostedSurface::is_gone) {
+            // The remote was restarted; the next frame opens a surface of it.
             self.surface = None;
             ui.ctx().request_repaint();
         }
-        let (t, status) = (&scene.tokens, federation.remotes().get(alias).map(Remote::status));
-        if matches!(status, Some(Status::Off(_))) {
-            // Nothing is left of what somebody has ended.
+        let (t, status) = (&scene.tokens, federation.remotes().get(alias).map(ManagedRemote::status));
+        if matches!(status, Some(Status::Disabled(_))) {
+            // A disabled remote shows no old picture.
             (self.surface, self.failure) = (None, None);
         }
-        let runs = !matches!(status, None | Some(Status::Failed(_) | Status::Off(_)));
+        let runs = !matches!(status, None | Some(Status::Failed(_) | Status::Disabled(_)));
         if runs {
             self.warnings_ui(ui, t, federation, alias);
         }
@@ -105,10 +105,10 @@ impl Slot {
             surface.ui(ui, scene);
         }
         let surface = self.surface.as_ref();
-        let has_picture = surface.is_some_and(Surface::has_picture);
+        let has_picture = surface.is_some_and(HostedSurface::has_picture);
         let failure = match status {
-            Some(Status::Failed(failure) | Status::Off(failure)) => Some(failure),
-            _ => self.failure.clone().or_else(|| surface.and_then(Surface::failure).cloned()),
+            Some(Status::Failed(failure) | Status::Disabled(failure)) => Some(failure),
+            _ => self.failure.clone().or_else(|| surface.and_then(HostedSurface::failure).cloned()),
         };
         if let Some(failure) = failure {
             self.empty = None;
@@ -118,21 +118,21 @@ impl Slot {
             self.empty = None;
         } else if runs {
             let since = *self.empty.get_or_insert_with(Instant::now);
-            let starting = federation.remotes().get(alias).and_then(Remote::starting);
+            let starting = federation.remotes().get(alias).and_then(ManagedRemote::starting);
             skeleton_ui(ui, t, area, starting.map_or((Stage::Frame, since), |(stage, since)| (stage, since)));
         }
-        let replacing = federation.remotes().get(alias).and_then(Remote::replacing);
+        let replacing = federation.remotes().get(alias).and_then(ManagedRemote::replacing);
         self.marks_ui(ui, t, area, replacing, has_picture)
     }
 
-    /// Opens a surface where there is none, and lets go of what is of an earlier generation.
+    /// Opens a missing surface, and drops one of an earlier generation.
     fn open(&mut self, federation: &mut Federation, alias: &str, expose: &str) {
         let Some(entry) = federation.remotes().get(alias) else { return };
         let (status, generation) = (entry.status(), entry.generation());
         if self.generation != generation {
             self.generation = generation;
             self.failure = None;
-            self.surface.take_if(|surface| !surface.is_overtaken());
+            self.surface.take_if(|surface| !surface.is_replaced());
         }
         if self.surface.is_none() && self.failure.is_none() && matches!(status, Status::Active | Status::Hung) {
             match federation.open(alias, expose) {
@@ -161,7 +161,7 @@ impl Slot {
         }
     }
 
-    /// What stands over the picture: that another generation is on its way, that it is slow, that nothing comes.
+    /// Shows marks over the picture: a staged generation, slow frames, no response.
     fn marks_ui(
         &mut self,
         ui: &mut Ui,
@@ -177,9 +177,9 @@ impl Slot {
         self.replacing = replacing.map(|_| self.replacing.unwrap_or_else(Instant::now));
         let replaced = self.replacing.is_some_and(|since| waited(since, LONG_REPLACEMENT));
         let surface = self.surface.as_ref();
-        let health = surface.map_or(Health::Fine, Surface::health);
-        let waited = surface.and_then(Surface::waiting).unwrap_or_default();
-        let late = surface.and_then(Surface::late).unwrap_or_default();
+        let health = surface.map_or(Health::Fine, HostedSurface::health);
+        let waited = surface.and_then(HostedSurface::waiting).unwrap_or_default();
+        let late = surface.and_then(HostedSurface::late).unwrap_or_default();
         self.slow = if health == Health::Fine { Duration::ZERO } else { self.slow.max(waited).max(late) };
         let mut action = None;
         if health == Health::NotResponding {
@@ -208,7 +208,7 @@ impl Slot {
             let row = u8::from(health != Health::Fine);
             corner_ui(ui, area, row, |ui| {
                 pill_ui(ui, &format!("Replacing: {}", doing(stage)), Tone::Accent)
-                    .on_hover_text("A new generation takes over when it has drawn its first picture");
+                    .on_hover_text("The new build is shown once it has drawn its first picture");
             });
         }
         action
@@ -238,7 +238,7 @@ impl Slot {
         action
     }
 
-    /// What failed, why, and what can be done.
+    /// Shows a failure with its reason and the possible actions.
     fn failure_ui(
         &mut self,
         ui: &mut Ui,
@@ -249,13 +249,13 @@ impl Slot {
         failure: &SharedFailure,
     ) -> Option<Action> {
         let entry = federation.remotes().get(alias);
-        let title = entry.map_or(alias, Remote::title);
-        let status = entry.map(Remote::status);
-        let off = matches!(status, Some(Status::Off(_)));
+        let title = entry.map_or(alias, ManagedRemote::title);
+        let status = entry.map(ManagedRemote::status);
+        let off = matches!(status, Some(Status::Disabled(_)));
         let alone = matches!(status, Some(Status::Active | Status::Hung));
-        let stale = self.surface.as_ref().is_some_and(Surface::has_picture);
+        let stale = self.surface.as_ref().is_some_and(HostedSurface::has_picture);
         if stale {
-            // The last good picture stays, and is seen to be old.
+            // The last good picture stays, marked as old.
             veil(ui, t, area);
         }
         let mut action = None;
@@ -273,7 +273,7 @@ impl Slot {
                 entry.and_then(|entry| federation.inventory().disabled(entry))
             {
                 let by = if *by == By::Failures { "automatically" } else { "by you" };
-                // A damaged file may name a time that no clock has.
+                // A damaged file may have a time out of range.
                 let at = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(*at));
                 let when = at.map(|at| format!(" {}", ago(at))).unwrap_or_default();
                 ui.label(caption(t, format!("Disabled {by}{when}.")));
@@ -322,26 +322,26 @@ impl Slot {
     }
 }
 
-/// What is done to start or replace a remote, in words.
+/// Returns the present step of a start or replacement, in words.
 pub(super) const fn doing(stage: Stage) -> &'static str {
     match stage {
-        Stage::Discover => "finding it",
+        Stage::Discover => "reading the manifest",
         Stage::Check | Stage::Preflight => "checking the library",
-        Stage::Plan => "waiting for others",
+        Stage::Plan => "waiting for other remotes",
         Stage::Load => "loading the library",
         Stage::Init => "starting",
         Stage::Open | Stage::Restore | Stage::Frame => "drawing the first picture",
-        Stage::Save => "saving what is open",
-        Stage::Retire => "ending",
+        Stage::Save => "saving state",
+        Stage::Retire => "stopping",
     }
 }
 
-/// Makes what is below it quiet.
+/// Dims `area`.
 fn veil(ui: &Ui, t: &Tokens, area: Rect) {
     ui.painter().rect_filled(area, CornerRadius::ZERO, color(t.background).gamma_multiply(0.72));
 }
 
-/// A place in the upper right corner of `area`, over what is there.
+/// Shows `content` over the upper right corner of `area`; `row` counts from the top.
 fn corner_ui(ui: &mut Ui, area: Rect, row: u8, content: impl FnOnce(&mut Ui)) {
     let top = area.top() + 8.0 + 34.0 * f32::from(row);
     let rect = Rect::from_min_max(Pos2::new(area.left(), top), Pos2::new(area.right() - 8.0, top + 28.0));
@@ -349,7 +349,7 @@ fn corner_ui(ui: &mut Ui, area: Rect, row: u8, content: impl FnOnce(&mut Ui)) {
     ui.scope_builder(UiBuilder::new().max_rect(rect).layout(layout), content);
 }
 
-/// A warning above the surface; true when it was dismissed.
+/// Shows a warning above the surface, and returns `true` when it was dismissed.
 fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
     let text = |ui: &mut Ui| {
         let line = |text: &str| Tone::Warning.caption(t, text);
@@ -362,7 +362,7 @@ fn warning_ui(ui: &mut Ui, t: &Tokens, warning: &Warning) -> bool {
     strip_ui(ui, Tone::Warning, text, [secondary("Dismiss")]).is_some()
 }
 
-/// The shape of what will be there, while it is being loaded; and what that waits for, when it takes long.
+/// Draws a skeleton while a surface is loaded, and names the stage when that takes long.
 fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect, (stage, since): (Stage, Instant)) {
     let area = area.shrink(t.space[4]);
     placeholder(ui, Rect::from_min_size(area.min, Vec2::new(220.0, 24.0)));
@@ -379,7 +379,7 @@ fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect, (stage, since): (Stage, Inst
     if let Some(left) = left {
         ui.ctx().request_repaint_after(left);
         ui.scope_builder(UiBuilder::new().max_rect(area).layout(Layout::top_down(Align::Min)), |ui| {
-            // Said to screen readers, drawn as the skeleton.
+            // For screen readers alone: the skeleton is the picture.
             ui.label(RichText::new("Loading…").color(Color32::TRANSPARENT));
         });
         return;
@@ -394,19 +394,22 @@ fn skeleton_ui(ui: &mut Ui, t: &Tokens, area: Rect, (stage, since): (Stage, Inst
     });
 }
 
-/// Says where a shell without remotes would find some; returns true when one is to be installed.
+/// Explains where a shell without remotes looks for them; returns `true` when the user wants to install one.
 pub(super) fn empty_ui(ui: &mut Ui, t: &Tokens, config: &Config) -> bool {
     let place = middle(ui.available_rect_before_wrap(), 560.0);
     let text = |ui: &mut Ui| {
         ui.label(strong(t, "No remotes yet", t.font_size[2]));
         let from = match &config.file {
-            Some(file) => format!("{} lists none.", file.display()),
-            None => "There is no manifests/host.json here, and none was named with --config.".to_owned(),
+            Some(file) => format!("{} lists no remotes.", file.display()),
+            None => format!(
+                "There is no host's manifest at {}, so Pulse uses the built-in one.",
+                config.config_dir.join("host.json").display()
+            ),
         };
         ui.label(from);
         ui.label(
-            "Install one from a file, drop it on this window, or add a line such as \"name\": \
-             \"name@plugin.json\" under \"remotes\" and start again.",
+            "Install a remote from a file, drop one on this window, or add a line such as \"name\": \
+             \"name@plugin.json\" under \"remotes\" in the host's manifest and restart Pulse.",
         );
     };
     middle_card_ui(ui, Tone::Neutral, place, text, |ui| ui.add(primary("Install…")).clicked())

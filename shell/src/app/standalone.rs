@@ -1,4 +1,4 @@
-//! The standalone harness: one remote alone in a window, with its own store and no host.
+//! The standalone harness: a remote alone in a window, with its own store and no host.
 //!
 //! ```no_run
 //! # fn example(remote_entry: fn() -> plugin_api::abi::RemoteEntryRef) {
@@ -26,12 +26,12 @@ use super::{
     slot::Slot,
     theme::Preference,
     waker, waker_now,
-    window::{self, Placement},
+    window::{self, WindowPlacement},
 };
 use crate::{
     compositor::Scene,
     config::{Config, ConfigError, Options},
-    ending::Ending,
+    ending::EndSignal,
     failure::{Advise, Failure, FailureCode},
     federation::Federation,
     fonts,
@@ -39,7 +39,7 @@ use crate::{
     log,
 };
 
-/// Why a remote cannot be shown alone.
+/// The reason why a remote cannot be shown alone.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StandaloneError {
@@ -72,7 +72,7 @@ impl Advise for StandaloneError {
     }
 }
 
-/// `main` of a plugin's `standalone` example: shows the remote that is linked in.
+/// Runs a plugin's `standalone` example: shows the remote that is linked in.
 ///
 /// `--data-dir DIR` names the folder for its data.
 pub fn main(entry: RemoteEntryRef) -> ExitCode {
@@ -100,21 +100,21 @@ pub fn main(entry: RemoteEntryRef) -> ExitCode {
     }
 }
 
-/// Shows the remote of a library or of a manifest alone in a window; returns when that is closed.
+/// Shows the remote of a library or manifest alone in a window, and returns when that is closed.
 ///
 /// # Errors
 /// See [`StandaloneError`].
 pub fn run(path: &Path, options: &Options) -> Result<(), StandaloneError> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    // The name that the file itself states: the reference to it is right by construction.
+    // With the file's own name, the reference always matches.
     let name = read_manifest(&path)?.manifest.name;
     let reference = RemoteRef { name: name.clone(), location: path.to_string_lossy().into_owned() };
-    // Built again while it is shown, it takes over from itself.
+    // A rebuilt library replaces the running one.
     let config = Config { watch: true, ..alone(options, BTreeMap::from([(name, reference)]))? };
     show(move |ctx| Ok(Federation::start(config, fonts::all(), waker(ctx))))
 }
 
-/// A host that offers nothing: the remote uses its own copies.
+/// Returns the configuration of a host that offers nothing: the remote uses its own copies.
 fn alone(options: &Options, remotes: BTreeMap<String, RemoteRef>) -> Result<Config, ConfigError> {
     let config = Config::folders(options)?;
     config.prepare(options);
@@ -124,12 +124,12 @@ fn alone(options: &Options, remotes: BTreeMap<String, RemoteRef>) -> Result<Conf
 
 fn show(make: impl FnOnce(&Context) -> Result<Federation, Failure>) -> Result<(), StandaloneError> {
     let ctx = Context::default();
-    let ending = Ending::watch(waker_now(&ctx));
+    let ending = EndSignal::watch(waker_now(&ctx));
     fonts::install(&ctx);
     let federation = make(&ctx)?;
     let title = federation.remotes().values().next().map_or("Pulse", |e| e.title()).to_owned();
     let alone = Alone { federation, slot: Slot::default(), ending: ending.clone() };
-    window::run_with(&ctx, &title, Placement::sized(1048.0, 800.0), Box::new(alone))?;
+    window::run_with(&ctx, &title, WindowPlacement::sized(1048.0, 800.0), Box::new(alone))?;
     ending.conclude();
     Ok(())
 }
@@ -137,7 +137,7 @@ fn show(make: impl FnOnce(&Context) -> Result<Federation, Failure>) -> Result<()
 struct Alone {
     federation: Federation,
     slot: Slot,
-    ending: Ending,
+    ending: EndSignal,
 }
 
 impl eframe::App for Alone {
@@ -148,7 +148,7 @@ impl eframe::App for Alone {
 
     fn raw_input_hook(&mut self, _: &Context, input: &mut egui::RawInput) {
         if !input.events.is_empty() {
-            self.slot.get_ready();
+            self.slot.wake_ahead();
         }
     }
 

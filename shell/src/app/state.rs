@@ -1,4 +1,4 @@
-//! What the window remembers between two starts. Losing it costs nothing but convenience.
+//! The window's state over restarts. Losing it costs nothing but convenience.
 
 use std::{
     io,
@@ -8,18 +8,18 @@ use std::{
 use egui::{Context, Pos2};
 use serde::{Deserialize, Serialize};
 
-use super::{inspector::Inspector, theme::Preference, window::Placement};
+use super::{inspector::Inspector, theme::Preference, window::WindowPlacement};
 use crate::{catalogue::Code, file};
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
 
-/// The zooms between which everything can be read and reached.
+/// The zooms at which everything can be read and reached.
 const ZOOMS: std::ops::RangeInclusive<f32> = 0.5..=3.0;
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct State {
+pub(super) struct AppState {
     pub(super) theme: Preference,
     pub(super) selected: Option<(String, String)>,
     pub(super) inspector: Inspector,
@@ -40,8 +40,8 @@ struct Position {
     scale: f32,
 }
 
-impl State {
-    /// Reads what was saved in `folder`; a file that cannot be read is reported, and else as good as none.
+impl AppState {
+    /// Reads the state saved in `folder`; a file that cannot be read is logged, and the default is used.
     pub(super) fn load(folder: &Path) -> Self {
         let file = folder.join("window.json");
         let read = || match file::read(&file, LIMIT) {
@@ -51,8 +51,8 @@ impl State {
         let saved = read().unwrap_or_else(|error| {
             tracing::warn!(
                 code = Code::WindowStateUnreadable.as_str(),
-                "the window has its first size and theme again, for what it had cannot be read ({error}); let this \
-                 user read and write the file, or remove it: {}",
+                "the window's size and theme cannot be read, so the defaults are used ({error}); let this user read \
+                 and write the file, or remove it: {}",
                 file.display()
             );
             Self::default()
@@ -65,21 +65,21 @@ impl State {
         self.zoom.filter(|zoom| zoom.is_finite()).unwrap_or(1.0).clamp(*ZOOMS.start(), *ZOOMS.end())
     }
 
-    /// Returns the place of the window; sizes that no screen has are brought within reach when it opens.
-    pub(super) fn placement(&self) -> Placement {
+    /// Returns the place of the window; a place off all screens is corrected when it opens.
+    pub(super) fn placement(&self) -> WindowPlacement {
         let sane = |side: f32, default: f32| if (200.0..10_000.0).contains(&side) { side } else { default };
         let [width, height] = self.window.unwrap_or_default();
         let position = self.position.filter(|Position { pixels, scale }| {
             (0.1..=32.0).contains(scale) && pixels.iter().all(|pixel| pixel.abs() < 100_000.0)
         });
-        Placement {
+        WindowPlacement {
             position: position.map(|Position { pixels, scale }| (Pos2::from(pixels), scale)),
             maximized: self.maximized,
-            ..Placement::sized(sane(width, 1280.0), sane(height, 800.0))
+            ..WindowPlacement::sized(sane(width, 1280.0), sane(height, 800.0))
         }
     }
 
-    /// Notes how the window is now.
+    /// Notes the window's present zoom, size and place.
     pub(super) fn note_window(&mut self, ctx: &Context) {
         let zoom = ctx.zoom_factor();
         let finite = |sides: [f32; 2]| Some(sides).filter(|sides| sides.iter().all(|side| side.is_finite()));
@@ -103,7 +103,7 @@ impl State {
         if let Err(error) = save() {
             tracing::warn!(
                 code = Code::WindowStateUnwritable.as_str(),
-                "the window's size and theme are not remembered ({error}); make room and let this user write there, \
+                "the window's size and theme cannot be saved ({error}); free disk space, let this user write there, \
                  or name another folder with --data-dir: {}",
                 self.file.display()
             );
@@ -118,11 +118,11 @@ mod tests {
     use super::*;
     use crate::log::tests::capture;
 
-    /// The log tells `code` once, with the file, or nothing.
-    fn check(told: &str, code: Option<Code>, file: &Path) {
-        let Some(code) = code else { return assert_eq!(told, "") };
-        assert!(told.contains(&format!("code=\"{code}\"")) && told.lines().count() == 1, "{told}");
-        assert!(told.contains(&format!(": {}", file.display())), "{told}");
+    /// Checks that the log has one line with `code` and the file, or is empty.
+    fn check(log: &str, code: Option<Code>, file: &Path) {
+        let Some(code) = code else { return assert_eq!(log, "") };
+        assert!(log.contains(&format!("code=\"{code}\"")) && log.lines().count() == 1, "{log}");
+        assert!(log.contains(&format!(": {}", file.display())), "{log}");
     }
 
     #[test]
@@ -142,12 +142,14 @@ mod tests {
             viewports: std::iter::once((egui::ViewportId::ROOT, viewport)).collect(),
             ..Default::default()
         };
-        let mut state = State::load(folder.path());
+        let mut state = AppState::load(folder.path());
         let _ = ctx.run_ui(input, |ui| state.note_window(ui.ctx()));
         state.save();
-        let saved = State::load(folder.path());
-        let expected =
-            Placement { position: Some((Pos2::new(100.0, 200.0), 2.0)), ..Placement::sized(1000.0, 750.0) };
+        let saved = AppState::load(folder.path());
+        let expected = WindowPlacement {
+            position: Some((Pos2::new(100.0, 200.0), 2.0)),
+            ..WindowPlacement::sized(1000.0, 750.0)
+        };
         assert_eq!((saved.placement(), saved.zoom()), (expected, 1.25));
     }
 
@@ -156,22 +158,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = r#"{"window": [1e9, -4], "zoom": 900, "position": {"pixels": [1e9, 0], "scale": 0}}"#;
         fs::write(folder.path().join("window.json"), text).expect("a file can be written");
-        let state = State::load(folder.path());
-        assert_eq!((state.placement(), state.zoom()), (Placement::sized(1280.0, 800.0), 3.0));
+        let state = AppState::load(folder.path());
+        assert_eq!((state.placement(), state.zoom()), (WindowPlacement::sized(1280.0, 800.0), 3.0));
     }
 
     #[test]
-    fn what_is_lost_is_told_and_what_never_was_is_not() {
+    fn lost_window_state_is_logged_once() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("window.json");
-        let load = || drop(State::load(folder.path()));
+        let load = || drop(AppState::load(folder.path()));
         check(&capture(load), None, &file);
-        let state = State { selected: Some(("a".to_owned(), "./b".to_owned())), ..State::load(folder.path()) };
+        let state =
+            AppState { selected: Some(("a".to_owned(), "./b".to_owned())), ..AppState::load(folder.path()) };
         check(&capture(|| state.save()), None, &file);
-        assert_eq!(State::load(folder.path()).selected, state.selected);
+        assert_eq!(AppState::load(folder.path()).selected, state.selected);
         fs::write(&file, "{").expect("a file can be written");
         check(&capture(load), Some(Code::WindowStateUnreadable), &file);
-        fs::remove_file(&file).expect("it is there");
+        fs::remove_file(&file).expect("the file exists");
         fs::create_dir(&file).expect("a folder in its place");
         check(&capture(load), Some(Code::WindowStateUnreadable), &file);
         check(&capture(|| state.save()), Some(Code::WindowStateUnwritable), &file);

@@ -1,4 +1,4 @@
-//! The status bar: remotes by state, warnings of the plan, what is still loaded, the last event, messages, the theme.
+//! The status bar: remotes by state, warnings of the plan, loaded leftovers, the last message, messages, the theme.
 
 use egui::{Align, Layout, Ui};
 use plugin_api::{
@@ -19,12 +19,12 @@ impl Shell {
                 match entry.status() {
                     Status::Active => active += 1,
                     Status::Failed(_) | Status::Hung => failed += 1,
-                    Status::Off(_) => off += 1,
+                    Status::Disabled(_) => off += 1,
                     Status::Starting => starting += 1,
                     Status::Ready => ready += 1,
                 }
             }
-            // A narrow window has space for what matters most.
+            // A narrow window shows only the most important parts.
             let narrow = ui.available_width() < 420.0;
             let remotes = if active == 1 { "remote" } else { "remotes" };
             let running =
@@ -66,12 +66,12 @@ impl Shell {
                 let count = if unread > 0 { format!(" ({unread})") } else { String::new() };
                 let tone = if unread > 0 { Tone::Accent } else { Tone::Neutral };
                 let text = tone.caption(t, format!("Messages{count}"));
-                if ui.add(quiet(text)).on_hover_text("All messages of this run").clicked() {
+                if ui.add(quiet(text)).on_hover_text("All messages since Pulse started").clicked() {
                     let shown = self.inspector == Inspector::Messages;
                     self.inspector = if shown { Inspector::Closed } else { Inspector::Messages };
                 }
                 if let Some(last) = self.last.as_ref().filter(|_| !narrow) {
-                    // What is left of the line.
+                    // Fills the rest of the line.
                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| caption_ui(ui, last));
                 }
             });

@@ -1,4 +1,4 @@
-//! Strips at the top of the window: how the last run ended, and that remotes are left out.
+//! Strips at the top of the window: an unclean end of the last run, and safe mode.
 
 use egui::Ui;
 use plugin_api::theme::{Tone, secondary, strip_text_ui, strip_ui};
@@ -6,7 +6,7 @@ use plugin_api::theme::{Tone, secondary, strip_text_ui, strip_ui};
 use super::Shell;
 use crate::data::run_marker::{RunMarker, Unclean};
 
-/// This run, and the last one if it did not end well and nobody has said that they know.
+/// This run, and the last one if it was not shut down properly, until the user dismisses that.
 pub(super) struct Runs {
     marker: Option<RunMarker>,
     unclean: Option<Unclean>,
@@ -18,7 +18,7 @@ impl Runs {
         Self { marker: Some(marker), unclean, running: Vec::new() }
     }
 
-    /// Writes down which remotes run, when others do than before.
+    /// Records the running remotes when they have changed.
     pub(super) fn note(&mut self, running: &[&str]) {
         if self.running.iter().eq(running.iter().copied()) {
             return;
@@ -29,7 +29,7 @@ impl Runs {
         }
     }
 
-    /// This run ends well.
+    /// Records that this run was shut down properly.
     pub(super) fn end(&mut self) {
         if let Some(marker) = self.marker.take() {
             marker.end();
@@ -38,7 +38,7 @@ impl Runs {
 }
 
 impl Shell {
-    /// The strips that there are.
+    /// Shows the strips.
     pub(super) fn strips_ui(&mut self, ui: &mut Ui) {
         ui.spacing_mut().item_spacing.y = 0.0;
         let safe = self.federation.inventory().is_safe_mode();
@@ -67,7 +67,7 @@ impl Shell {
         }
     }
 
-    /// Whether there are strips.
+    /// Returns `true` if there are strips.
     pub(super) fn has_strips(&self) -> bool {
         self.runs.unclean.is_some() || self.federation.inventory().is_safe_mode()
     }

@@ -3,11 +3,11 @@
 use plugin_api::tokens::{DARK, LIGHT, Tokens};
 use serde::{Deserialize, Serialize};
 
-/// The palette that the user wants.
+/// The palette that the user prefers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Preference {
-    /// What the system says; light where it says nothing.
+    /// As the system; light if it states nothing.
     #[default]
     System,
     /// Always light.
@@ -17,7 +17,7 @@ pub(super) enum Preference {
 }
 
 impl Preference {
-    /// The next one when the user goes round.
+    /// Returns the next one of the cycle.
     #[must_use]
     pub(super) const fn next(self) -> Self {
         match self {
@@ -27,7 +27,7 @@ impl Preference {
         }
     }
 
-    /// The word for it.
+    /// Returns its label.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::System => "System",
@@ -36,7 +36,7 @@ impl Preference {
         }
     }
 
-    /// The palette, given what the system says.
+    /// Returns the palette, given the system's theme.
     pub(super) const fn tokens(self, system: Option<egui::Theme>) -> &'static Tokens {
         match (self, system) {
             (Self::Dark, _) | (Self::System, Some(egui::Theme::Dark)) => &DARK,

@@ -1,4 +1,4 @@
-//! A native window, and what to do when there is none.
+//! A native window, and the errors if it cannot be opened.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,14 +23,14 @@ mod graphics;
 /// The window's smallest size in points at zoom 1.
 const SMALLEST: Vec2 = Vec2::new(480.0, 360.0);
 
-/// Why there is no window.
+/// The reason why there is no window.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WindowError {
-    /// Neither X11 nor Wayland.
+    /// Neither X11 nor Wayland is named.
     #[error("there is no display: neither WAYLAND_DISPLAY nor DISPLAY is set")]
     NoDisplay,
-    /// Wayland alone, whose compositor does not answer.
+    /// Only Wayland is named, and its compositor does not answer.
     #[cfg(target_os = "linux")]
     #[error("no Wayland compositor answers at WAYLAND_DISPLAY ({error}), and DISPLAY is not set: {socket}")]
     Wayland {
@@ -40,12 +40,12 @@ pub enum WindowError {
         socket: String,
     },
     /// The display has ended while the window was open.
-    #[error("the display has ended, so the window is closed; what was open is saved")]
+    #[error("the display has ended, so the window is closed; its state is saved")]
     Gone,
-    /// A scale that no window can have.
-    #[error("WINIT_X11_SCALE_FACTOR is `{0}`, and no window has such a scale")]
+    /// The scale factor is not usable.
+    #[error("WINIT_X11_SCALE_FACTOR is `{0}`, which is not a usable scale")]
     Scale(String),
-    /// The system refuses.
+    /// The system refuses the window.
     #[error("the window cannot be opened: {0}")]
     Refused(String),
     /// A system library is missing.
@@ -56,7 +56,7 @@ pub enum WindowError {
 crate::failure::advise!(WindowError);
 
 impl WindowError {
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> Code {
         match self {
             Self::NoDisplay => Code::WindowNoDisplay,
@@ -69,11 +69,11 @@ impl WindowError {
         }
     }
 
-    /// What to do.
+    /// Returns the advice.
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::NoDisplay => {
-                "start pulse in a desktop session, or under a virtual one (`cargo xtask run` does that with Xvfb)"
+                "start pulse in a desktop session, or on a virtual display (`cargo xtask run` uses Xvfb)"
             }
             #[cfg(target_os = "linux")]
             Self::Wayland { .. } => {
@@ -82,7 +82,7 @@ impl WindowError {
             Self::Gone => "start pulse again on a display",
             Self::Scale(_) => "unset it, or set it to a number between 0.1 and 32 or to `randr`",
             Self::Refused(_) => {
-                "check that other programs open windows on this display, or start pulse under a virtual one \
+                "check that other programs open windows on this display, or start pulse on a virtual one \
                  (xvfb-run pulse)"
             }
             Self::Library(_) => {
@@ -93,9 +93,9 @@ impl WindowError {
     }
 }
 
-/// The place and size of a window, as it was the last time.
+/// The saved place and size of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Placement {
+pub(crate) struct WindowPlacement {
     /// The inner size, in points at zoom 1.
     pub(crate) size: Vec2,
     /// The upper left corner in pixels, and the pixels in a point at zoom 1.
@@ -103,13 +103,13 @@ pub(crate) struct Placement {
     pub(crate) maximized: bool,
 }
 
-impl Placement {
-    /// A window of this size wherever the system puts it.
+impl WindowPlacement {
+    /// Returns a window of this size; the system chooses its place.
     pub(crate) const fn sized(width: f32, height: f32) -> Self {
         Self { size: Vec2::new(width, height), position: None, maximized: false }
     }
 
-    /// The builder of such a window at this zoom.
+    /// Returns the builder of this window at a zoom.
     fn builder(&self, zoom: f32) -> ViewportBuilder {
         let builder = ViewportBuilder::default()
             .with_inner_size(self.size / zoom)
@@ -122,12 +122,12 @@ impl Placement {
     }
 }
 
-/// Shows `app` in a window until it is closed; `ctx` may be in use already, so that work that repaints the
-/// window can begin before there is one.
+/// Shows `app` in a window until it is closed; `ctx` may be in use already, so that work that repaints the window can
+/// begin before the window is open.
 pub(crate) fn run_with(
     ctx: &Context,
     title: &str,
-    placement: Placement,
+    placement: WindowPlacement,
     app: Box<dyn eframe::App>,
 ) -> Result<(), WindowError> {
     let viewport = placement.builder(ctx.zoom_factor()).with_title(title).with_app_id("pulse");
@@ -163,21 +163,21 @@ pub(crate) fn run_with(
             end(&app);
             Err(WindowError::Gone)
         }
-        // Its event loop has ended by itself, and the app in order.
+        // The event loop has ended by itself, and the app was shut down properly.
         (Ok(Err(eframe::Error::WinitEventLoop(_))), Stage::Open) => Err(WindowError::Gone),
         (Ok(result), _) => result.map_err(|error| WindowError::of(&error.to_string(), &format!("{error:?}"))),
-        // winit panics where a library that it opens at run time is missing, and at settings that it cannot use.
+        // winit panics if a library that it loads at run time is missing, and for settings that it cannot use.
         (Err(payload), Stage::Opening) => {
             let text = payload.downcast_ref::<String>().cloned();
             let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             Err(WindowError::of(&text.unwrap_or_default(), ""))
         }
-        // A fault of the shell itself, which the panic hook has reported.
+        // A fault of the shell, which the panic hook has reported.
         (Err(payload), _) => resume_unwind(payload),
     }
 }
 
-/// Reports a display that lets the shell wait: nothing else is to be seen of that.
+/// Logs a display that blocks the shell: the user sees nothing else of it.
 fn report_slow_display(opening: &Arc<AtomicBool>) {
     const LONG: Duration = Duration::from_secs(10);
     let opening = Arc::clone(opening);
@@ -186,18 +186,18 @@ fn report_slow_display(opening: &Arc<AtomicBool>) {
         if opening.load(Ordering::Acquire) {
             tracing::warn!(
                 code = Code::WindowSlow.as_str(),
-                "the display has not opened the window within {LONG:?}, and the shell waits for it; check DISPLAY and \
+                "the display has not opened the window within {LONG:?}, so the shell is waiting; check DISPLAY and \
                  WAYLAND_DISPLAY, and that other programs open windows there"
             );
         }
     };
-    // It is a courtesy.
+    // The shell works without this report.
     let _ = spawn("opening", "wait for the window", run);
 }
 
 type App = Rc<RefCell<Box<dyn eframe::App>>>;
 
-/// The app, for eframe; it can be ended without eframe, too.
+/// The app for eframe, which can also be ended without eframe.
 struct Shown {
     app: App,
     /// The longest side that the device can show, in pixels.
@@ -224,32 +224,32 @@ impl eframe::App for Shown {
     }
 }
 
-/// Ends an app in order, however its window has ended.
+/// Shuts an app down properly, even if its window was lost.
 fn end(app: &App) {
-    // One that is in use is being drawn, and panicked itself.
+    // A borrowed app was being drawn, and panicked itself.
     if let Ok(mut app) = app.try_borrow_mut() {
         app.on_exit();
     }
 }
 
-/// Ends the app of a thread that ends the process: Xlib calls `exit` when its server ends, and the C library then
-/// drops what is local to the thread.
+/// Guard that ends a thread's app with the process: Xlib calls `exit` when its server ends, and the C library then
+/// drops the thread's locals.
 struct AtExit(RefCell<Option<App>>);
 
 impl Drop for AtExit {
     fn drop(&mut self) {
         if let Some(app) = self.0.take() {
-            // Other values of this thread may be gone already; a panic here would abort the process.
+            // Other thread-locals may be dropped already; a panic here would abort the process.
             let _ = catch_unwind(AssertUnwindSafe(|| end(&app)));
         }
     }
 }
 
-/// Consequence of a panic on the window's thread.
+/// The stage of the window, which decides the consequence of a panic on its thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Closed,
-    /// The window is being opened: the panic is an error that is reported as such.
+    /// The window is being opened: a panic becomes an error.
     Opening,
     Open,
     /// The display has ended.
@@ -261,9 +261,9 @@ thread_local! {
     static AT_EXIT: AtExit = const { AtExit(RefCell::new(None)) };
 }
 
-/// Keeps panics that mean an error of the display from the hook that is there, and leaves all others to it.
+/// Keeps panics that mean an error of the display from the installed hook, and passes all others to it.
 ///
-/// Permanently: another hook may be put over this one at any time, and would be lost if this one were taken back.
+/// Never removed: another hook may be installed over this one at any time, and would be lost with it.
 fn silence_display_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -276,7 +276,7 @@ fn silence_display_panics() {
     });
 }
 
-/// Returns true for a panic of the window system's crates after its server has ended.
+/// Returns `true` for a panic of the window system's crates after its server has ended.
 fn is_of_lost_display(info: &PanicHookInfo<'_>) -> bool {
     const CRATES: [&str; 7] = ["winit", "wgpu", "eframe", "egui", "x11rb", "calloop", "wayland"];
     let file = info.location().map(|at| at.file().replace('\\', "/")).unwrap_or_default();
@@ -284,7 +284,7 @@ fn is_of_lost_display(info: &PanicHookInfo<'_>) -> bool {
     of_display && display_is_gone()
 }
 
-/// Returns what makes winit use the display that answers.
+/// Returns the hook that makes winit use the display that answers.
 #[cfg(target_os = "linux")]
 fn event_loop_builder() -> Result<Option<eframe::EventLoopBuilderHook>, WindowError> {
     use winit::platform::x11::EventLoopBuilderExtX11 as _;
@@ -299,7 +299,7 @@ fn display_is_gone() -> bool {
     display::is_gone()
 }
 
-/// The window system is a part of these systems, and ends with them.
+/// Returns `false`: on these systems the window system ends with the system.
 #[cfg(not(target_os = "linux"))]
 fn display_is_gone() -> bool {
     false
@@ -311,8 +311,8 @@ fn event_loop_builder() -> Result<Option<eframe::EventLoopBuilderHook>, WindowEr
     Ok(None)
 }
 
-/// Moves a window onto a screen whose place was on one that is no longer there.
-fn bring_within_reach(window: &eframe::CreationContext<'_>, placement: Placement) {
+/// Moves a window onto a screen if its saved place is off all screens.
+fn bring_within_reach(window: &eframe::CreationContext<'_>, placement: WindowPlacement) {
     let (Some((corner, _)), Some(native)) = (placement.position, window.winit_window()) else { return };
     let size = native.inner_size();
     let place = Rect::from_min_size(corner, Vec2::new(size.width as f32, size.height as f32));
@@ -327,7 +327,7 @@ fn bring_within_reach(window: &eframe::CreationContext<'_>, placement: Placement
     }
 }
 
-/// Returns a better corner for a window whose title cannot be reached on any of `screens`; all in pixels.
+/// Returns a better corner for a window whose title is out of reach on all `screens`; all in pixels.
 fn reachable(place: Rect, screens: &[Rect]) -> Option<Pos2> {
     const GRIP: Vec2 = Vec2::new(64.0, 16.0);
     let title = Rect::from_min_size(place.min, Vec2::new(place.width(), 32.0));
@@ -335,15 +335,15 @@ fn reachable(place: Rect, screens: &[Rect]) -> Option<Pos2> {
         let part = screen.intersect(title);
         part.width() >= GRIP.x && part.height() >= GRIP.y
     };
-    // A system that does not name its screens is trusted.
+    // Without known screens the place stays.
     let first = screens.first()?;
     (!screens.iter().any(seen)).then(|| first.min + Vec2::splat(32.0))
 }
 
 impl WindowError {
-    /// What eframe says, told apart by its text: its errors are of crates that this one does not name.
+    /// Converts an error of eframe by its text: its types are of crates that this one does not depend on.
     ///
-    /// Which library it was stands in the form for debugging alone, as `detail: "…"`.
+    /// Only the debug form names the missing library, as `detail: "…"`.
     fn of(text: &str, debug: &str) -> Self {
         // winit begins with the place in its own sources: `os error at /…/mod.rs:788: …`.
         let place = text.split_once("os error at ").and_then(|(before, rest)| {
@@ -385,8 +385,10 @@ mod tests {
 
     #[test]
     fn sizes_are_of_zoom_one() {
-        let placement =
-            Placement { position: Some((Pos2::new(300.0, 600.0), 1.5)), ..Placement::sized(1200.0, 800.0) };
+        let placement = WindowPlacement {
+            position: Some((Pos2::new(300.0, 600.0), 1.5)),
+            ..WindowPlacement::sized(1200.0, 800.0)
+        };
         let builder = placement.builder(2.0);
         assert_eq!(builder.inner_size, Some(Vec2::new(600.0, 400.0)));
         assert_eq!(builder.position, Some(Pos2::new(100.0, 200.0)));
@@ -394,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_library_is_told_from_a_display_that_refuses_and_no_place_is_shown() {
+    fn missing_library_and_refused_display_differ() {
         let place = "os error at /sources/winit-0.30/src/platform_impl/linux/mod.rs:788: ";
         let library = r#"LibraryOpenError(OpenError { kind: Library, detail: "libXi.so.6: file too short" })"#;
         let (missing, refused) = ("Failed to load one of xlib's shared libraries", "Failed to open connection");

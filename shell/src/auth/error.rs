@@ -6,26 +6,26 @@ use thiserror::Error;
 
 use crate::catalogue::Code;
 
-/// Why a sign-in failed.
+/// The reason why a sign-in failed.
 ///
 /// No variant carries a token, an answer's body or the credentials part of an address.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// The `auth` settings cannot be used as they stand.
+    /// The `auth` settings are invalid.
     #[error("the `auth` settings cannot be used: {reason}")]
     ConfigInvalid {
-        /// What is wrong with which setting.
+        /// The setting and its fault.
         reason: String,
     },
-    /// The profile file is not the JSON that was expected. It is left as it is.
+    /// The profile file is not valid JSON of a profile; it is not changed.
     #[error("the profile is not valid at line {line}, column {column}: {reason}: {}", .path.display())]
     ProfileInvalid {
-        /// The first line is 1.
+        /// The line, from 1.
         line: usize,
-        /// The first column is 1; 0 stands for the end of the line before.
+        /// The column, from 1; 0 is the end of the line before.
         column: usize,
-        /// What was found there.
+        /// The parser's message.
         reason: String,
         /// The profile file.
         path: PathBuf,
@@ -33,42 +33,42 @@ pub enum AuthError {
     /// The profile file could not be read or created.
     #[error("could not {action} the profile: {source}: {}", .path.display())]
     ProfileIo {
-        /// What was tried, as a verb.
+        /// The action that failed, as a verb.
         action: &'static str,
         /// The system's answer.
         source: io::Error,
-        /// The file or folder concerned.
+        /// The file or folder.
         path: PathBuf,
     },
-    /// The bearer token that the settings name is not there.
+    /// The bearer token that the settings name is missing.
     #[error("the bearer token could not be read: {reason}: {place}")]
     TokenMissing {
-        /// Why it could not be read.
+        /// The reason why it could not be read.
         reason: String,
         /// The file, or the environment variable, that should hold it.
         place: String,
     },
-    /// The bearer token is there but cannot be sent.
+    /// The bearer token was found but cannot be sent.
     #[error("the bearer token cannot be used: {reason}: {place}")]
     TokenInvalid {
-        /// What is wrong with it, without its text.
+        /// The token's fault, without its text.
         reason: &'static str,
         /// The file, or the environment variable, that holds it.
         place: String,
     },
-    /// The bearer token would be readable on its way.
+    /// The bearer token would be readable in transit.
     #[error("the bearer token was not sent, because http:// does not encrypt it: {url}")]
     TokenInClear {
-        /// The address that was to be asked.
+        /// The address of the request that was not sent.
         url: String,
     },
-    /// The operating system gave no random bytes for a session token.
-    #[error("the operating system gave no random bytes for a session token: {reason}")]
+    /// The operating system returned no random bytes for a session token.
+    #[error("the operating system returned no random bytes for a session token: {reason}")]
     Random {
         /// The system's answer.
         reason: String,
     },
-    /// 401: the provider does not accept the bearer token, or wants one.
+    /// 401: the provider does not accept the bearer token, or requires one.
     #[error("the identity provider does not accept these credentials (401): {url}")]
     Unauthorized {
         /// The address that was asked.
@@ -80,13 +80,13 @@ pub enum AuthError {
         /// The address that was asked.
         url: String,
     },
-    /// 404: nothing answers to this address.
+    /// 404: the provider has no such address.
     #[error("the identity provider has no such address (404): {url}")]
     NotFound {
         /// The address that was asked.
         url: String,
     },
-    /// Any other status that is neither success nor worth another try.
+    /// Any other status that is neither a success nor transient.
     #[error("the identity provider answered with status {status}: {url}")]
     Rejected {
         /// The HTTP status.
@@ -96,11 +96,10 @@ pub enum AuthError {
     },
     /// A redirect that was not followed: to another origin, or one too many.
     ///
-    /// Who is signed in is only ever taken from the origin in the settings,
-    /// and the bearer token is only ever sent there.
+    /// Only the origin in the settings names the user, and only that origin gets the bearer token.
     #[error("the identity provider redirects to {target}, which was not followed: {url}")]
     Redirected {
-        /// Where to; without its query.
+        /// The target, without its query.
         target: String,
         /// The address that was asked.
         url: String,
@@ -108,7 +107,7 @@ pub enum AuthError {
     /// 429, after the last try.
     #[error("the identity provider asks to slow down (429, tries: {tries}): {url}")]
     RateLimited {
-        /// How many times it was asked.
+        /// The number of requests.
         tries: u32,
         /// The address that was asked.
         url: String,
@@ -118,7 +117,7 @@ pub enum AuthError {
     ServerError {
         /// The HTTP status.
         status: u16,
-        /// How many times it was asked.
+        /// The number of requests.
         tries: u32,
         /// The address that was asked.
         url: String,
@@ -126,9 +125,9 @@ pub enum AuthError {
     /// No complete answer in time, after the last try.
     #[error("the identity provider did not answer within {} s (tries: {tries}): {url}", .limit.as_secs_f32())]
     Timeout {
-        /// The time that each try had.
+        /// The time limit of each try.
         limit: Duration,
-        /// How many times it was asked.
+        /// The number of requests.
         tries: u32,
         /// The address that was asked.
         url: String,
@@ -138,31 +137,31 @@ pub enum AuthError {
     Unreachable {
         /// The system's answer.
         reason: String,
-        /// How many times it was tried.
+        /// The number of tries.
         tries: u32,
         /// The address that was asked.
         url: String,
     },
-    /// The secure connection could not be set up.
+    /// The secure connection could not be established.
     #[error("no secure connection to the identity provider: {reason}: {url}")]
     Tls {
-        /// What the handshake reported.
+        /// The message of the handshake.
         reason: String,
         /// The address that was asked.
         url: String,
     },
-    /// An answer came, but it is not a user as the protocol defines it.
+    /// The answer is not a user as the protocol defines it.
     #[error("the identity provider's answer is not a user: {reason}: {url}")]
     Malformed {
-        /// What is wrong with the answer.
+        /// The answer's fault.
         reason: String,
         /// The address that was asked.
         url: String,
     },
-    /// The sign-in's own worker failed; a fault of the shell, not of the settings.
+    /// The sign-in worker failed: a fault of the shell, not of the settings.
     #[error("the sign-in worker failed: {reason}")]
     Worker {
-        /// What happened.
+        /// The reason.
         reason: String,
     },
 }
@@ -170,7 +169,7 @@ pub enum AuthError {
 crate::failure::advise!(AuthError);
 
 impl AuthError {
-    /// The stable code by which scripts and documentation name this failure.
+    /// Returns the stable code by which scripts and documentation name this failure.
     pub fn code(&self) -> Code {
         match self {
             Self::ConfigInvalid { .. } => Code::AuthConfigInvalid,
@@ -195,7 +194,7 @@ impl AuthError {
         }
     }
 
-    /// What to do.
+    /// Returns the advice.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::ConfigInvalid { .. } => "correct them in the host's manifest, then retry",
@@ -213,8 +212,8 @@ impl AuthError {
             }
             Self::Forbidden { .. } => "ask its administrator for access, then retry",
             Self::NotFound { .. } | Self::Rejected { .. } => "check `auth.base`, then retry",
-            Self::Redirected { .. } => "if that is right, put it into `auth.base`, then retry",
-            Self::RateLimited { .. } | Self::ServerError { .. } => "retry in a while",
+            Self::Redirected { .. } => "if the target is correct, write it in `auth.base`, then retry",
+            Self::RateLimited { .. } | Self::ServerError { .. } => "retry later",
             Self::Timeout { .. } => "check the network, then retry",
             Self::Unreachable { .. } => "check the network and `auth.base`, then retry",
             Self::Tls { .. } => "check its certificate and `auth.base`, then retry",
@@ -223,7 +222,7 @@ impl AuthError {
         }
     }
 
-    /// Whether the same request may well succeed a moment later.
+    /// Returns `true` if the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! The HTTP provider: the user is who `GET {base}/api/users/me` says.
+//! The HTTP provider: the user is the answer of `GET {base}/api/users/me`.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,10 +20,10 @@ const MAX_BODY_BYTES: u64 = 64 * 1024;
 const MAX_TOKEN_BYTES: u64 = 16 * 1024;
 const MAX_REDIRECTS: usize = 3;
 
-/// The client for one sign-in; `Agent::shutdown` on a clone cancels what it is doing.
+/// Returns the client for one sign-in; `Agent::shutdown` on a clone cancels its request.
 pub(super) fn agent() -> Agent {
     let config = Agent::config_builder()
-        // Statuses and redirects are decided here, where the origin is known.
+        // This module handles statuses and redirects, because it knows the origin.
         .http_status_as_error(false)
         .max_redirects(0)
         .user_agent(concat!("pulse/", env!("CARGO_PKG_VERSION")))
@@ -34,8 +34,8 @@ pub(super) fn agent() -> Agent {
 
 /// Asks once who the user is, within `limit`, redirects included.
 ///
-/// The bearer token is read anew on each try, so a renewed one is used at once.
-/// `tries` counts this try and those before it; errors carry it.
+/// The bearer token is read again on each try, so a renewed one is used immediately.
+/// `tries` counts this try and the ones before; errors carry it.
 pub(super) fn sign_in(
     config: &HttpAuth,
     config_dir: &Path,
@@ -55,7 +55,7 @@ pub(super) fn sign_in(
             return Ok(Session { user, token });
         };
         let target = resolve(&url, location).ok_or_else(|| AuthError::Malformed {
-            reason: "it redirects to something that is no address".to_owned(),
+            reason: "it redirects to an invalid address".to_owned(),
             url: show(&url),
         })?;
         if !same_origin(&start, &target) {
@@ -161,7 +161,7 @@ fn redirected(from: &Uri, target: &Uri) -> AuthError {
     AuthError::Redirected { target: show(target), url: show(from) }
 }
 
-/// An address for messages: no credentials, no query, one line.
+/// Formats an address for messages: no credentials, no query, one line.
 fn show(url: &Uri) -> String {
     let scheme = url.scheme_str().unwrap_or_default();
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
@@ -170,7 +170,7 @@ fn show(url: &Uri) -> String {
 }
 
 fn user_url(base: &str) -> Result<Uri, AuthError> {
-    // The text itself is not repeated: it may hold a password, and the settings show it.
+    // Messages do not repeat the text: it may hold a password, and the settings show it.
     let invalid = |reason: &str| AuthError::ConfigInvalid { reason: format!("`auth.base` {reason}") };
     let base = base.trim();
     if base.contains(['?', '#']) {
@@ -191,7 +191,7 @@ fn user_url(base: &str) -> Result<Uri, AuthError> {
     }
 }
 
-/// The bearer token that the settings name, in a variable or in a file; `None` when in neither.
+/// Reads the bearer token from the variable or file that the settings name; `None` if they name neither.
 ///
 /// A relative file is looked for in the config directory.
 fn bearer(
@@ -201,7 +201,7 @@ fn bearer(
 ) -> Result<Option<Secret>, AuthError> {
     if let Some(name) = config.token_env.as_deref() {
         let place = format!("environment variable {}", clean(name, 100));
-        // Asking for a name that no variable can have may panic.
+        // Asking for an invalid name may panic.
         let sound = !name.is_empty() && !name.contains(['=', '\0']);
         let Some(value) = sound.then(|| env(name)).flatten() else {
             return Err(AuthError::TokenMissing { reason: "the variable is not set".to_owned(), place });
@@ -259,7 +259,7 @@ fn redirect_target(response: &Response<Body>) -> Option<&[u8]> {
 /// Returns the address that a `Location` means when it comes from `from`.
 fn resolve(from: &Uri, location: &[u8]) -> Option<Uri> {
     let location = std::str::from_utf8(location).ok()?.trim();
-    // A scheme stands before an authority, or the rest would be taken as a path.
+    // A scheme needs an authority, or the rest would be parsed as a path.
     let start = location.split(['/', '?', '#']).next().unwrap_or_default();
     let bare_scheme = start.contains(':') && !location[start.len()..].starts_with("//");
     if location.is_empty() || bare_scheme || location.contains(char::is_control) {

@@ -11,7 +11,7 @@ const MAX_NAME: usize = 128;
 const MAX_ROLE: usize = 64;
 const MAX_EMAIL: usize = 254;
 
-/// A text that must not be shown: `Debug` and `Display` are redacted, the memory is
+/// A text that must not be shown: `Debug` and `Display` are redacted, and its memory is
 /// overwritten when it is dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
@@ -21,7 +21,7 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself. Whoever takes it must neither log nor store it.
+    /// Returns the text. The caller must neither log nor store it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -39,7 +39,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// A user as profile files and identity providers write it; unknown keys are ignored.
+/// A user as in profile files and answers of identity providers; unknown keys are ignored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(expecting = "a user object")]
 pub(super) struct UserRecord {
@@ -51,7 +51,7 @@ pub(super) struct UserRecord {
     pub(super) email: Option<String>,
 }
 
-/// Where in a text, and why, it is not a [`UserRecord`].
+/// The place in a text, and the reason, for which it is not a [`UserRecord`].
 #[derive(Debug)]
 pub(super) struct RecordError {
     pub(super) line: usize,
@@ -61,7 +61,7 @@ pub(super) struct RecordError {
 
 impl UserRecord {
     pub(super) fn parse(json: &[u8]) -> Result<Self, RecordError> {
-        // Twice, because a derived struct also accepts an array of its fields in order.
+        // Parsed twice, because a derived struct also accepts an array of its fields in order.
         serde_json::from_slice::<Map<String, Value>>(json).and_then(|_| serde_json::from_slice(json)).map_err(
             |error| {
                 let (line, column) = (error.line(), error.column());
@@ -73,7 +73,7 @@ impl UserRecord {
         )
     }
 
-    /// The user to show: every text is fit for one line of the window.
+    /// Returns the user for display: every text fits in one line of the window.
     pub(super) fn into_user(self, default_id: &str) -> User {
         let id = self.id.map_or_else(|| default_id.to_owned(), |UserId(id)| id);
         let email = self.email.map(|email| clean(&email, MAX_EMAIL));
@@ -88,7 +88,7 @@ impl UserRecord {
 
 /// An identifier: a JSON string, or an integer read as its digits.
 ///
-/// Unlike the texts for display it is never altered, as that could make two users one.
+/// Unlike the texts for display it is never altered, because that could merge two users.
 #[derive(Debug, Serialize)]
 pub(super) struct UserId(pub(super) String);
 
@@ -133,8 +133,8 @@ fn non_empty_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
     Ok(name)
 }
 
-/// `text` as one line of at most `max` characters: white space and control characters become
-/// single blanks, and what reorders or hides text around it is left out.
+/// Returns `text` as one line of at most `max` characters: white space and control characters become
+/// single blanks, and characters that reorder or hide text are left out.
 pub(super) fn clean(text: &str, max: usize) -> String {
     let visible: String =
         text.chars().filter(|c| !is_format(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -151,8 +151,8 @@ fn is_unprintable(c: char) -> bool {
     c.is_control() || is_format(c)
 }
 
-/// Directional marks, overrides and isolates, line separators, invisible operators, byte-order
-/// mark. The joiners U+200C and U+200D stay: names in some scripts need them.
+/// Returns `true` for directional marks, overrides and isolates, line separators, invisible operators
+/// and the byte-order mark. The joiners U+200C and U+200D stay: names in some scripts need them.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_parsed_or_refused_with_its_place() {
+    fn user_is_parsed_or_refused_with_its_place() {
         let user = |json: &str| UserRecord::parse(json.as_bytes()).map(|r| r.into_user("me"));
         let good = user(r#"{"id":42,"name":"Ada","role":"dev","email":"","x":[{}]}"#);
         let expect = User { id: "42".into(), name: "Ada".into(), role: "dev".into(), email: None };
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_shows_nothing_of_its_text() {
+    fn secret_is_redacted() {
         let secret = Secret::new("hunter2".into());
         assert!(!format!("{secret} {secret:?} {secret:#?}").contains("hunter2"));
         assert_eq!(secret.expose(), "hunter2");

@@ -1,4 +1,4 @@
-//! The embedded provider: the user is who the profile file says.
+//! The embedded provider: the user is read from a profile file.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -14,10 +14,10 @@ pub const PROFILE_FILE: &str = "profile.json";
 const MAX_PROFILE_BYTES: u64 = 64 * 1024;
 const TOKEN_BYTES: usize = 32;
 
-/// The id of a profile that states none.
+/// The user's id if the profile has none.
 const DEFAULT_ID: &str = "local";
 
-/// Reads the profile, creating it at first run, and opens a session with a fresh token.
+/// Reads the profile, which the first run creates, and opens a session with a fresh token.
 pub(super) fn sign_in(config_dir: &Path) -> Result<Session, AuthError> {
     let record = read_or_create(config_dir)?;
     Ok(Session { user: record.into_user(DEFAULT_ID), token: Some(fresh_token()?) })
@@ -28,7 +28,7 @@ fn read_or_create(config_dir: &Path) -> Result<UserRecord, AuthError> {
     match read(&path) {
         Err(AuthError::ProfileIo { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             create(config_dir, &path)?;
-            // Read back even when this shell wrote it: another one may have been first.
+            // Read back even if this shell wrote it: another one may have been first.
             read(&path)
         }
         result => result,
@@ -41,7 +41,7 @@ fn read(path: &Path) -> Result<UserRecord, AuthError> {
         io::ErrorKind::FileTooLarge => io_error(io::Error::new(error.kind(), "larger than 64 KiB")),
         _ => io_error(error),
     })?;
-    // Some editors put a byte-order mark in front.
+    // Some editors begin a file with a byte-order mark.
     let json = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
     UserRecord::parse(json).map_err(|error| AuthError::ProfileInvalid {
         line: error.line,
@@ -51,7 +51,7 @@ fn read(path: &Path) -> Result<UserRecord, AuthError> {
     })
 }
 
-/// Puts the first profile in place, whole or not at all, and never over an existing file.
+/// Creates the first profile, complete or not at all, and never over an existing file.
 fn create(config_dir: &Path, path: &Path) -> Result<(), AuthError> {
     create_private_dir(config_dir).map_err(|source| AuthError::ProfileIo {
         action: "create the folder of",
@@ -75,7 +75,7 @@ fn write_new(config_dir: &Path, path: &Path) -> io::Result<()> {
     let mut json = serde_json::to_string_pretty(&record)?;
     json.push('\n');
 
-    // Temporary files are created for their owner alone, and the rename keeps that.
+    // Only the owner can read temporary files, and the rename keeps that.
     let mut file = tempfile::Builder::new().prefix(".profile-").tempfile_in(config_dir)?;
     file.write_all(json.as_bytes())?;
     file.as_file().sync_all()?;
@@ -84,7 +84,7 @@ fn write_new(config_dir: &Path, path: &Path) -> io::Result<()> {
             tracing::info!(path = %path.display(), "created the first profile");
             Ok(())
         }
-        // A shell started at the same moment was faster; its profile holds.
+        // A shell that started at the same moment was faster; its profile stays.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error),
     }
@@ -98,11 +98,11 @@ fn create_private_dir(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
-/// 256 random bits as 64 hexadecimal digits.
+/// Returns 256 random bits as 64 hexadecimal digits.
 fn fresh_token() -> Result<Secret, AuthError> {
     let mut bytes = [0_u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| AuthError::Random { reason: error.to_string() })?;
-    // Reserved in full, as growing would leave copies behind.
+    // Full capacity from the start, because growing would leave copies in memory.
     let mut hex = String::with_capacity(2 * TOKEN_BYTES);
     for byte in bytes {
         // Writing to a `String` cannot fail.

@@ -1,17 +1,17 @@
-//! The session in the store, where the shell and remotes read it.
+//! Publishes the session in the store, for the shell and remotes.
 
 use std::path::Path;
 
 use negotiation::manifest::AuthConfig;
 use shared_store::{AUTH, AUTH_TOKEN, Auth, Store, Token};
 
-use super::{AuthService, Session, Wake};
+use super::{AuthService, OnChange, Session};
 
 impl AuthService {
     /// Starts a service that publishes the session in [`AUTH`] and [`AUTH_TOKEN`] of `store`.
     ///
-    /// See [`start`](Self::start) for the rest.
-    pub fn publish_to(store: Store, config: &AuthConfig, config_dir: &Path, wake: Wake) -> Self {
+    /// See [`start`](Self::start) for the other parameters.
+    pub fn publish_to(store: Store, config: &AuthConfig, config_dir: &Path, wake: OnChange) -> Self {
         let sink = move |session: Option<&Session>| publish(&store, session);
         Self::start(config, config_dir, sink, wake)
     }
@@ -22,6 +22,6 @@ fn publish(store: &Store, session: Option<&Session>) {
     let auth = Auth { user: session.map(|session| session.user.clone()), is_authenticated: session.is_some() };
     let written = store.set(&AUTH_TOKEN, &token).and_then(|()| store.set(&AUTH, &auth));
     if let Err(error) = written {
-        tracing::error!(code = error.code(), "who is signed in cannot be published: {error}");
+        tracing::error!(code = error.code(), "the session cannot be published: {error}");
     }
 }

@@ -13,22 +13,22 @@ use super::*;
 use crate::catalogue::Code;
 use server::{Reply, Server};
 
-/// How long a test waits for an event before it fails; no test takes this long.
+/// The time that a test waits for an event before it fails; no test needs this long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const ADA: &str = r#"{"id":7,"name":"Ada Lovelace","role":"analyst","team":["x"]}"#;
 
-/// What the sink was told.
+/// A call of the sink.
 #[derive(Debug, PartialEq)]
-enum Told {
+enum Call {
     In { name: String, token: Option<String> },
     Out,
 }
 
-/// A service with its settings, its sink and its wake-ups in the test's hands.
+/// A service whose settings, sink and wake-ups the test controls.
 struct Rig {
     service: AuthService,
-    told: Receiver<Told>,
+    calls: Receiver<Call>,
     woken: Receiver<()>,
     dir: TempDir,
 }
@@ -53,18 +53,18 @@ impl Rig {
     fn start_with(config: &AuthConfig, timing: Timing) -> Self {
         let dir = tempfile::tempdir().expect("temp dir");
         fs::write(dir.path().join("token"), "s3cret\n").expect("token");
-        let (tell, told) = channel();
+        let (sender, calls) = channel();
         let (wake, woken) = channel();
         let service = AuthService::start_with(
             config,
             dir.path(),
             timing,
-            sink(tell),
+            sink(sender),
             Arc::new(move || {
                 let _ = wake.send(());
             }),
         );
-        Self { service, told, woken, dir }
+        Self { service, calls, woken, dir }
     }
 
     /// Waits until the service has decided.
@@ -79,62 +79,62 @@ impl Rig {
         }
     }
 
-    /// Waits for a failure, which must leave nobody signed in.
+    /// Waits for a failure, which must leave no user signed in.
     fn failure(&self) -> Arc<AuthError> {
         match self.settled() {
             AuthStatus::Failed(error) => {
-                assert_eq!(self.told.try_iter().last(), Some(Told::Out));
+                assert_eq!(self.calls.try_iter().last(), Some(Call::Out));
                 error
             }
             status => panic!("expected a failure, found {status:?}"),
         }
     }
 
-    /// Waits for a sign-in, and says what the sink was told last.
-    fn signed_in(&self) -> Told {
+    /// Waits for a sign-in, and returns the last call of the sink.
+    fn signed_in(&self) -> Call {
         let status = self.settled();
         assert!(matches!(status, AuthStatus::SignedIn), "{status:?}");
-        self.told.try_iter().last().expect("the sink was told")
+        self.calls.try_iter().last().expect("a call of the sink")
     }
 }
 
-fn sink(tell: Sender<Told>) -> impl SessionSink {
+fn sink(sender: Sender<Call>) -> impl SessionSink {
     move |session: Option<&Session>| {
-        let what = session.map_or(Told::Out, |session| Told::In {
+        let what = session.map_or(Call::Out, |session| Call::In {
             name: session.user.name.clone(),
             token: session.token.as_ref().map(|t| t.expose().to_owned()),
         });
-        let _ = tell.send(what);
+        let _ = sender.send(what);
     }
 }
 
-fn ada(token: Option<&str>) -> Told {
-    Told::In { name: "Ada Lovelace".to_owned(), token: token.map(ToOwned::to_owned) }
+fn ada(token: Option<&str>) -> Call {
+    Call::In { name: "Ada Lovelace".to_owned(), token: token.map(ToOwned::to_owned) }
 }
 
 #[test]
-fn the_local_user_is_signed_in_at_start_out_and_in_again() {
+fn local_user_signs_in_out_and_in_again() {
     let rig = Rig::start(&AuthConfig::Local);
-    let Told::In { name, token } = rig.signed_in() else {
+    let Call::In { name, token } = rig.signed_in() else {
         panic!("not signed in");
     };
     assert_eq!(name, "Grace Hopper");
 
     rig.woken.try_iter().for_each(drop);
     rig.service.sign_out();
-    assert_eq!(rig.told.try_recv(), Ok(Told::Out));
+    assert_eq!(rig.calls.try_recv(), Ok(Call::Out));
     assert!(matches!(rig.service.status(), AuthStatus::SignedOut));
     assert_eq!(rig.woken.try_iter().count(), 1);
 
     rig.service.sign_in();
-    let Told::In { token: second, .. } = rig.signed_in() else {
+    let Call::In { token: second, .. } = rig.signed_in() else {
         panic!("not signed in again");
     };
     assert!(token.is_some() && second.is_some() && token != second);
 }
 
 #[test]
-fn a_malformed_profile_fails_and_retry_reads_the_corrected_one() {
+fn retry_reads_corrected_profile() {
     let rig = Rig::start(&AuthConfig::Local);
     rig.signed_in();
     let profile = rig.dir.path().join(PROFILE_FILE);
@@ -143,7 +143,7 @@ fn a_malformed_profile_fails_and_retry_reads_the_corrected_one() {
     assert_eq!(rig.failure().code(), Code::AuthProfileInvalid);
     fs::write(&profile, ADA).expect("profile");
     rig.service.retry();
-    assert!(matches!(rig.signed_in(), Told::In { name, .. } if name == "Ada Lovelace"));
+    assert!(matches!(rig.signed_in(), Call::In { name, .. } if name == "Ada Lovelace"));
     rig.service.retry();
     assert!(matches!(rig.service.status(), AuthStatus::SignedIn), "only after a failure");
 }
@@ -164,7 +164,7 @@ fn http_signs_in_with_the_bearer_as_token() {
 }
 
 #[test]
-fn a_missing_token_is_an_error_before_anything_is_sent() {
+fn missing_token_fails_before_any_request() {
     let server = Server::start(|_| Reply::json(ADA));
     let rig = Rig::start(&AuthConfig::Http(HttpAuth {
         base: server.base(),
@@ -176,7 +176,7 @@ fn a_missing_token_is_an_error_before_anything_is_sent() {
     assert_eq!(server.count(), 0);
 }
 
-/// Each request gets `reply`; the sign-in must fail with `code` after `requests` of them.
+/// Answers each request with `reply`; the sign-in must fail with `code` after `requests` of them.
 fn check_failure(reply: fn() -> Reply, code: Code, requests: usize) -> String {
     let server = Server::start(move |_| reply());
     let rig = Rig::start(&http_with_token(server.base()));
@@ -198,7 +198,7 @@ fn refusals_are_final() {
 }
 
 #[test]
-fn a_failing_server_is_asked_three_times() {
+fn failing_server_is_asked_three_times() {
     let message = check_failure(|| Reply::status(500), Code::AuthServerError, 3);
     assert!(message.contains("tries: 3"), "{message}");
     check_failure(|| Reply::status(503), Code::AuthServerError, 3);
@@ -206,7 +206,7 @@ fn a_failing_server_is_asked_three_times() {
 }
 
 #[test]
-fn answers_that_are_no_user_are_final() {
+fn malformed_answers_are_final() {
     let malformed = |reply, reason: &str| {
         let message = check_failure(reply, Code::AuthMalformed, 1);
         assert!(message.contains(reason), "{message}");
@@ -231,7 +231,7 @@ fn answers_that_are_no_user_are_final() {
 }
 
 #[test]
-fn a_body_without_an_end_is_cut_off_at_the_limit() {
+fn endless_body_is_cut_off_at_the_limit() {
     let message = check_failure(
         || {
             let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
@@ -249,7 +249,7 @@ fn a_body_without_an_end_is_cut_off_at_the_limit() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_tried_again() {
+fn broken_connection_is_retried() {
     check_failure(|| Reply::Raw(Vec::new()), Code::AuthUnreachable, 3);
     check_failure(
         || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":".to_vec()),
@@ -259,7 +259,7 @@ fn a_connection_that_breaks_is_tried_again() {
 }
 
 #[test]
-fn a_server_that_recovers_is_signed_in_to() {
+fn recovering_server_signs_in() {
     let server = Server::start(|number| match number {
         0 => Reply::status(500),
         1 => Reply::Raw(Vec::new()),
@@ -268,11 +268,11 @@ fn a_server_that_recovers_is_signed_in_to() {
     let rig = Rig::start(&http(server.base()));
     assert_eq!(rig.signed_in(), ada(None));
     assert_eq!(server.count(), 3);
-    assert!(rig.told.try_recv().is_err(), "told once");
+    assert!(rig.calls.try_recv().is_err(), "one call");
 }
 
 #[test]
-fn each_try_is_announced() {
+fn status_names_each_try() {
     let (open, gate) = channel();
     let mut gate = Some(gate);
     let server = Server::start(move |number| match gate.take_if(|_| number == 1) {
@@ -289,7 +289,7 @@ fn each_try_is_announced() {
 }
 
 #[test]
-fn a_silent_server_times_out() {
+fn silent_server_times_out() {
     let server = Server::start(|_| Reply::Silence);
     let limit = Duration::from_millis(50);
     let rig = Rig::start_with(&http(server.base()), timing(limit));
@@ -300,8 +300,8 @@ fn a_silent_server_times_out() {
 }
 
 #[test]
-fn a_refused_connection_is_unreachable() {
-    // Nothing listens on the port of a service that nobody runs any more.
+fn refused_connection_is_unreachable() {
+    // No server listens on port 1.
     let rig = Rig::start(&http("http://127.0.0.1:1".to_owned()));
     let error = rig.failure();
     assert_eq!(error.code(), Code::AuthUnreachable);
@@ -322,13 +322,13 @@ fn retry_asks_again_after_a_final_failure() {
 }
 
 #[test]
-fn an_unusable_base_is_reported() {
+fn unusable_base_is_reported() {
     let rig = Rig::start(&http("id.example.org".to_owned()));
     assert_eq!(rig.failure().code(), Code::AuthConfigInvalid);
 }
 
 #[test]
-fn https_is_spoken_to_https_addresses_and_never_given_up() {
+fn https_address_never_falls_back_to_http() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let base = format!("https://{}", listener.local_addr().expect("an address"));
     let server = thread::spawn(move || {
@@ -346,7 +346,7 @@ fn https_is_spoken_to_https_addresses_and_never_given_up() {
 }
 
 #[test]
-fn another_origin_gets_neither_the_bearer_nor_a_request() {
+fn redirect_to_other_origin_is_not_followed() {
     let other = Server::start(|_| Reply::json(ADA));
     let location: &'static str = format!("Location: {}/api/users/me\r\n", other.base()).leak();
     for status in [301, 302, 303, 307, 308] {
@@ -360,7 +360,7 @@ fn another_origin_gets_neither_the_bearer_nor_a_request() {
 }
 
 #[test]
-fn a_redirect_within_the_origin_keeps_the_bearer_and_ends() {
+fn redirect_within_origin_keeps_bearer_and_ends() {
     let server = Server::start(|number| match number {
         0 => Reply::Answer(307, "Location: /api/v2/me\r\n", String::new()),
         _ => Reply::json(ADA),
@@ -379,7 +379,7 @@ fn a_redirect_within_the_origin_keeps_the_bearer_and_ends() {
 }
 
 #[test]
-fn a_late_answer_to_a_cancelled_sign_in_is_dropped() {
+fn late_answer_to_cancelled_sign_in_is_dropped() {
     let (open, gate) = channel();
     let mut gate = Some(gate);
     let server = Server::start(move |_| match gate.take() {
@@ -389,34 +389,34 @@ fn a_late_answer_to_a_cancelled_sign_in_is_dropped() {
     let rig = Rig::start(&http(server.base()));
     server.request();
     rig.service.sign_out();
-    // Told by the time that the call returns, though the provider still has the request.
-    assert_eq!(rig.told.try_recv(), Ok(Told::Out));
+    // The sink was called before the call returned, though the provider still has the request.
+    assert_eq!(rig.calls.try_recv(), Ok(Call::Out));
     assert!(matches!(rig.service.status(), AuthStatus::SignedOut));
     drop(open);
 
-    // The next sign-in is not held up, and its answer is the only one.
+    // The next sign-in is not delayed, and its answer is the only one.
     rig.service.sign_in();
-    assert!(matches!(rig.signed_in(), Told::In { name, .. } if name == "Katherine"));
-    let Rig { service, told, .. } = rig;
+    assert!(matches!(rig.signed_in(), Call::In { name, .. } if name == "Katherine"));
+    let Rig { service, calls, .. } = rig;
     drop(service);
-    assert_eq!(told.try_iter().count(), 0);
+    assert_eq!(calls.try_iter().count(), 0);
 }
 
 #[test]
-fn an_outcome_of_an_earlier_generation_reaches_nobody() {
+fn outcome_of_earlier_generation_is_dropped() {
     let rig = Rig::start(&AuthConfig::Local);
     rig.signed_in();
     let shared = &rig.service.shared;
     let generation = shared.state.lock().generation;
     rig.service.sign_out();
-    assert_eq!(rig.told.try_recv(), Ok(Told::Out));
+    assert_eq!(rig.calls.try_recv(), Ok(Call::Out));
     let session = Session { user: User::default(), token: None };
     shared.finish(generation, Ok(session));
     let lost = AuthError::Random { reason: "test".to_owned() };
     shared.finish(generation, Err(lost));
     assert!(!shared.begin_try(generation, 2, &super::http::agent()));
     assert!(!shared.pause(generation, PATIENCE));
-    assert!(rig.told.try_recv().is_err());
+    assert!(rig.calls.try_recv().is_err());
     assert!(matches!(rig.service.status(), AuthStatus::SignedOut));
 }
 
@@ -435,7 +435,7 @@ fn signing_out_interrupts_the_pause_between_tries() {
 }
 
 #[test]
-fn dropping_the_service_ends_its_worker_wherever_it_is() {
+fn dropped_service_ends_its_worker() {
     let hours = Timing { limit: Duration::from_hours(10), back_off: vec![Duration::from_hours(10)] };
     let during_request: fn() -> Reply = || Reply::Silence;
     let during_pause: fn() -> Reply = || Reply::status(500);
@@ -443,36 +443,36 @@ fn dropping_the_service_ends_its_worker_wherever_it_is() {
         let server = Server::start(move |_| reply());
         let rig = Rig::start_with(&http(server.base()), hours.clone());
         server.request();
-        let Rig { service, told, .. } = rig;
+        let Rig { service, calls, .. } = rig;
         drop(service);
-        // The sink goes with the service, and was told nothing: what it holds may be unloaded now.
-        assert_eq!(told.try_recv(), Err(TryRecvError::Disconnected));
+        // The sink is dropped with the service, without a call: a library that it holds may be unloaded now.
+        assert_eq!(calls.try_recv(), Err(TryRecvError::Disconnected));
     }
 }
 
 #[test]
-fn a_listener_may_sign_out_while_the_sign_in_is_published() {
+fn listener_may_sign_out_during_publication() {
     struct Reluctant {
         service: Arc<Mutex<Option<Arc<AuthService>>>>,
-        tell: Sender<Told>,
+        sender: Sender<Call>,
     }
 
     impl SessionSink for Reluctant {
         fn signed_in(&self, session: &Session) {
-            sink(self.tell.clone()).signed_in(session);
+            sink(self.sender.clone()).signed_in(session);
             let service = self.service.lock().clone();
             service.expect("the service").sign_out();
         }
 
         fn signed_out(&self) {
-            sink(self.tell.clone()).signed_out();
+            sink(self.sender.clone()).signed_out();
         }
     }
 
     let dir = tempfile::tempdir().expect("temp dir");
-    let (tell, told) = channel();
+    let (sender, calls) = channel();
     let slot = Arc::new(Mutex::new(None));
-    let reluctant = Reluctant { service: Arc::clone(&slot), tell };
+    let reluctant = Reluctant { service: Arc::clone(&slot), sender };
     // The sink waits for the slot until the service is in it.
     let mut filled = slot.lock();
     let service = AuthService::start(&AuthConfig::Local, dir.path(), reluctant, Arc::new(|| ()));
@@ -480,9 +480,9 @@ fn a_listener_may_sign_out_while_the_sign_in_is_published() {
     *filled = Some(Arc::clone(&service));
     drop(filled);
 
-    assert!(matches!(told.recv_timeout(PATIENCE), Ok(Told::In { .. })));
-    assert_eq!(told.recv_timeout(PATIENCE), Ok(Told::Out));
-    // Free once the worker has dealt with the whole outcome.
+    assert!(matches!(calls.recv_timeout(PATIENCE), Ok(Call::In { .. })));
+    assert_eq!(calls.recv_timeout(PATIENCE), Ok(Call::Out));
+    // Free once the worker has handled the complete outcome.
     drop(service.shared.delivery.lock());
     assert!(matches!(service.status(), AuthStatus::SignedOut));
     slot.lock().take();

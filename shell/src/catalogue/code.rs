@@ -1,4 +1,4 @@
-//! Codes of Pulse, in one list.
+//! The list of Pulse's codes.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use plugin_api::shared::InstallError;
 /// Declares [`Code`] from its variants and their words.
 macro_rules! codes {
     ($($variant:ident = $word:literal),+ $(,)?) => {
-        /// A code that Pulse reports with; `docs/codes.md` explains it.
+        /// A code that Pulse reports; `docs/codes.md` explains it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = concat!("`", $word, "`.")] $variant),+
@@ -120,23 +120,23 @@ impl serde::Serialize for Code {
     }
 }
 
-impl From<resolver::Code> for Code {
-    fn from(code: resolver::Code) -> Self {
+impl From<resolver::DiagnosticCode> for Code {
+    fn from(code: resolver::DiagnosticCode) -> Self {
         match code {
-            resolver::Code::Conflict => Self::Conflict,
-            resolver::Code::DuplicateName => Self::DuplicateName,
-            resolver::Code::HostUnsatisfied => Self::HostUnsatisfied,
-            resolver::Code::NameReserved => Self::NameReserved,
-            resolver::Code::NoProvider => Self::NoProvider,
-            resolver::Code::NotShared => Self::NotShared,
-            resolver::Code::NotSingleton => Self::NotSingleton,
-            resolver::Code::OwnCopy => Self::OwnCopy,
-            resolver::Code::ProviderNotGranted => Self::ProviderNotGranted,
-            resolver::Code::ProviderRefused => Self::ProviderRefused,
-            resolver::Code::SeparateScopes => Self::SeparateScopes,
-            resolver::Code::SharedKeySimilar => Self::SharedKeySimilar,
-            resolver::Code::VersionMismatch => Self::VersionMismatch,
-            resolver::Code::VersionMismatchStrict => Self::VersionMismatchStrict,
+            resolver::DiagnosticCode::Conflict => Self::Conflict,
+            resolver::DiagnosticCode::DuplicateName => Self::DuplicateName,
+            resolver::DiagnosticCode::HostUnsatisfied => Self::HostUnsatisfied,
+            resolver::DiagnosticCode::NameReserved => Self::NameReserved,
+            resolver::DiagnosticCode::NoProvider => Self::NoProvider,
+            resolver::DiagnosticCode::NotShared => Self::NotShared,
+            resolver::DiagnosticCode::NotSingleton => Self::NotSingleton,
+            resolver::DiagnosticCode::OwnCopy => Self::OwnCopy,
+            resolver::DiagnosticCode::ProviderNotGranted => Self::ProviderNotGranted,
+            resolver::DiagnosticCode::ProviderRefused => Self::ProviderRefused,
+            resolver::DiagnosticCode::SeparateScopes => Self::SeparateScopes,
+            resolver::DiagnosticCode::SharedKeySimilar => Self::SharedKeySimilar,
+            resolver::DiagnosticCode::VersionMismatch => Self::VersionMismatch,
+            resolver::DiagnosticCode::VersionMismatchStrict => Self::VersionMismatchStrict,
         }
     }
 }

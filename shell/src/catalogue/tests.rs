@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn docs_explain_exactly_the_codes() {
     let headings = TEXT.lines().filter(|line| line.starts_with("### ")).count();
-    assert_eq!(all().len(), headings, "each heading is a code and begins an entry in the form of the others");
+    assert_eq!(all().len(), headings, "each heading is a code and begins a well-formed entry");
     let mut codes: Vec<_> = all().iter().map(|entry| entry.code).collect();
     codes.sort_unstable();
     assert_eq!(codes, Code::ALL);
@@ -28,7 +28,7 @@ fn code_is_its_word_in_kebab_case() {
 
 #[test]
 fn codes_of_other_crates_keep_their_words() {
-    use negotiation::resolver::Code::*;
+    use negotiation::resolver::DiagnosticCode::*;
     for code in [
         Conflict,
         DuplicateName,
@@ -48,7 +48,7 @@ fn codes_of_other_crates_keep_their_words() {
         assert_eq!(Code::from(code).as_str(), code.as_str());
     }
     for text in ["", "{", r#"{"manifestVersion": 9}"#, &" ".repeat(MAX_MANIFEST_BYTES + 1)] {
-        let error = HostManifest::from_json(text).expect_err("it is no manifest");
+        let error = HostManifest::from_json(text).expect_err("invalid manifest");
         assert_eq!(Code::from(&error).as_str(), error.code());
     }
     let (key, version, provider, difference) = Default::default();
@@ -72,8 +72,8 @@ fn codes_of_other_crates_keep_their_words() {
 }
 
 #[test]
-fn each_part_is_there_and_made_of_sentences() {
-    for Entry { code, group, meaning, cause, remedy, example } in all() {
+fn entry_parts_are_sentences() {
+    for CodeDoc { code, group, meaning, cause, remedy, example } in all() {
         assert!(!group.is_empty(), "{code}");
         for part in [meaning, cause, remedy] {
             assert!(part.ends_with('.') && part.len() > 10, "{code}: {part}");
@@ -94,14 +94,14 @@ fn examples_of_json_are_json() {
 }
 
 #[test]
-fn a_code_is_found_and_a_remote_s_own_is_not() {
-    let entry = find("library-missing").expect("it is in the list");
+fn only_codes_of_pulse_are_found() {
+    let entry = find("library-missing").expect("known code");
     assert_eq!((entry.code, entry.group), (Code::LibraryMissing, "Libraries"));
     assert_eq!(find("fixture-refused"), None);
 }
 
 #[test]
-fn a_near_miss_is_named() {
+fn near_miss_is_found() {
     for (miss, meant) in [
         ("version-missmatch", "version-mismatch"),
         ("Library_Missing", "library-missing"),
@@ -115,8 +115,8 @@ fn a_near_miss_is_named() {
 }
 
 #[test]
-fn text_for_a_terminal_is_as_wide_as_the_terminal() {
-    let entry = Entry {
+fn text_is_wrapped_to_terminal_width() {
+    let entry = CodeDoc {
         code: Code::Output,
         group: "Places",
         meaning: "It means this.".to_owned(),
@@ -141,12 +141,12 @@ What to do: Nothing.
 }
 
 #[test]
-fn no_word_is_lost_at_any_width() {
+fn wrapping_keeps_every_word() {
     for entry in all() {
-        let whole: Vec<String> = entry.render(usize::MAX).split_whitespace().map(str::to_owned).collect();
+        let words: Vec<String> = entry.render(usize::MAX).split_whitespace().map(str::to_owned).collect();
         for width in [0, 1, 20, 79, 120] {
             let text = entry.render(width);
-            assert!(text.split_whitespace().eq(whole.iter().map(String::as_str)), "{}", entry.code);
+            assert!(text.split_whitespace().eq(words.iter().map(String::as_str)), "{}", entry.code);
             let prose = text.lines().skip(1).take_while(|line| !line.starts_with("    "));
             let narrow = |line: &str| line.chars().count() <= width || !line.contains(' ');
             assert!(prose.into_iter().all(narrow), "{width} columns:\n{text}");
@@ -155,16 +155,16 @@ fn no_word_is_lost_at_any_width() {
 }
 
 #[test]
-fn an_entry_is_json() {
-    let entry = find("conflict").expect("it is in the list");
-    let json = serde_json::to_value(entry).expect("an entry is JSON");
+fn entry_serializes_as_json() {
+    let entry = find("conflict").expect("known code");
+    let json = serde_json::to_value(entry).expect("entries serialize");
     assert_eq!(json["code"], "conflict");
     let keys: Vec<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(keys, ["cause", "code", "group", "meaning", "remedy"]);
 }
 
 #[test]
-fn a_section_in_another_form_is_no_entry() {
+fn malformed_section_is_skipped() {
     let check = |text: &'static str, entries: usize| assert_eq!(parse(text).len(), entries, "{text}");
     check("# T\n\n## G\n\n### output\n\nM.\n\nCause: C.\n\nWhat to do: R.\n", 1);
     check("# T\n\n## G\n\nText.\n\n### output\n\nM.\n\nCause: C.\n\nWhat to do: R.\n\n```sh\nx\n```\n", 1);

@@ -1,4 +1,4 @@
-//! `pulse install`, `pulse enable` and `pulse disable`: what a running shell follows, for those without a window.
+//! `pulse install`, `pulse enable` and `pulse disable`: decisions about remotes, which a running shell follows.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -22,34 +22,34 @@ use crate::{
 pub(super) const INSTALL_EXAMPLES: &str = "Examples:
   pulse install target/release/libpulse_analytics.so
   pulse install clock.json --enable        the manifest and its library
-  pulse install clock.so --json            what is where now, as JSON
+  pulse install clock.so --json            the installed files, as JSON
 
 Exit status:
   0 when it is installed
   1 when the file cannot be used or copied
   2 for a wrong command line
   3 when it is for another platform or revision of the contract
-  4 when the library has another digest than its manifest says
-  6 when the file is not there";
+  4 when the library's digest differs from the one in its manifest
+  6 when the file does not exist";
 
 pub(super) const ENABLE_EXAMPLES: &str = "Examples:
   pulse enable remoteClock
   pulse disable remoteClock --note \"slows down the start\"
 
 Exit status:
-  0 when it is written down, which a running shell follows at once
-  1 when it cannot be
+  0 when the decision is saved; a running shell applies it immediately
+  1 when it cannot be saved
   2 for a wrong command line
   6 when there is no such remote";
 
 #[derive(Args)]
 pub(super) struct InstallArgs {
-    /// A library, or a manifest with its library beside it.
+    /// Library, or a manifest next to its library.
     file: PathBuf,
-    /// Lets it run, too.
+    /// Also enable it.
     #[arg(long)]
     enable: bool,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -58,12 +58,12 @@ pub(super) struct InstallArgs {
 
 #[derive(Args)]
 pub(super) struct EnableArgs {
-    /// The name in the remote's manifest, or its alias in the host's.
+    /// Name in the remote's manifest, or its alias in the host's.
     name: String,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// The host's manifest; `PULSE_SHELL_CONFIG` stands for it.
+    /// Use this host's manifest; default: `PULSE_SHELL_CONFIG`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(super) struct EnableArgs {
 pub(super) struct DisableArgs {
     #[command(flatten)]
     which: EnableArgs,
-    /// Why, for whoever wonders.
+    /// Save the reason.
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
 }
@@ -100,17 +100,17 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
     let state = if enabled {
         "is installed and enabled".to_owned()
     } else {
-        format!("is installed, and runs once it is enabled: `pulse enable {name}`")
+        format!("is installed; enable it with `pulse enable {name}`")
     };
     let instead = installed.replaced.map(|old| format!(" in place of {old}")).unwrap_or_default();
     eprintln!("{name} {}{instead} {state}", installed.version);
     for other in &installed.others {
-        eprintln!("warning: this is of {name} too, and only one can be used; remove one: {}", Shown(other));
+        eprintln!("warning: {name} is installed twice, and only one can be used; remove one: {}", Shown(other));
     }
     Ok(0)
 }
 
-/// The exit code says whether it is worth to try again here.
+/// Returns the exit for a refused file: trying again on this machine is pointless for 3 and 4.
 fn refused(failure: Failure) -> Exit {
     let code = match failure.code {
         FailureCode::Pulse(Code::AbiRevision | Code::LibraryOtherPlatform) => Exit::INCOMPATIBLE,
@@ -131,7 +131,7 @@ pub(super) fn enable(args: EnableArgs) -> Result<u8, Exit> {
 }
 
 pub(super) fn disable(args: DisableArgs) -> Result<u8, Exit> {
-    decide(args.which, |choices, name| choices.disable(name, Disabled::by_person(args.note)))
+    decide(args.which, |choices, name| choices.disable(name, Disabled::by_user(args.note)))
 }
 
 fn decide(
@@ -150,7 +150,7 @@ fn decide(
     Ok(0)
 }
 
-/// The name of the remote that is meant.
+/// Returns the name of the remote for a name or an alias.
 fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit> {
     if let Some(reference) = config.host.remotes.get(word) {
         return Ok(reference.name.clone());
@@ -158,7 +158,7 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
     let drop_folder = DropFolder::new(&config.data_dir);
     let mut names: BTreeSet<String> = drop_folder.names();
     names.extend(config.host.remotes.values().map(|reference| reference.name.clone()));
-    // One that was decided about may be away for a while.
+    // A remote with a saved decision may be missing for a while.
     if names.contains(word) || choices.is_enabled(word) || choices.disabled(word).is_some() {
         return Ok(word.to_owned());
     }

@@ -1,4 +1,4 @@
-//! `pulse plan`: will these manifests agree? Nothing is loaded, no code of a remote runs.
+//! `pulse plan`: plans manifests together, without loading anything or running code of a remote.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
 use negotiation::manifest::{RemoteManifest, Written, near_miss};
 use negotiation::rehearsal::Rehearsal;
-use negotiation::report::{self, Look};
+use negotiation::report::{self, TextStyle};
 use negotiation::resolver::{KeyView, Outcome, Plan};
 use negotiation::text;
 use negotiation::why::Why;
@@ -32,7 +32,7 @@ use inputs::Inputs;
 pub(super) const EXAMPLES: &str = "Examples:
   pulse plan                               the remotes of the host's manifest
   pulse plan manifests/ target/release/    every remote in these folders
-  pulse plan --host my/host.json a.json    another host, and this remote
+  pulse plan --config my/host.json a.json  another host, and this remote
   pulse plan --live remoteA=old/a.json new/
                                            remoteA runs already; these join
   pulse plan --explain shared-store        who gets which copy, and why
@@ -42,33 +42,33 @@ pub(super) const EXAMPLES: &str = "Examples:
                                            smallest change that admits it
 
 Exit status:
-  0 when everybody is served; with --why, when that remote is
+  0 when each participant is admitted; with --why, when that remote is
   1 when a manifest cannot be used
   2 for a wrong command line
-  3 when anyone is refused or the host lacks something; with --why, when that
+  3 when a remote is refused or the host lacks something; with --why, when that
     remote is refused
-  6 when a file, a crate or a remote is not there";
+  6 when a file, a crate or a remote does not exist";
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
-    /// The host's manifest, for which `PULSE_SHELL_CONFIG` stands; else the one that `pulse` would start with.
-    #[arg(long, value_name = "FILE")]
-    host: Option<PathBuf>,
-    /// Manifests, libraries or folders with some of both; without any, the remotes that the host's manifest lists.
+    /// Use this host's manifest; default: `PULSE_SHELL_CONFIG`.
+    #[arg(long, value_name = "FILE", alias = "host")]
+    config: Option<PathBuf>,
+    /// Manifests, libraries, or folders of both; default: the remotes in the host's manifest.
     manifests: Vec<PathBuf>,
-    /// A remote that runs already, as this manifest says; it may be older than one of that name that joins.
+    /// Treat this remote as running already; it may be older than a remote of the same name that joins.
     #[arg(long, value_name = "NAME=MANIFEST", value_parser = live)]
     live: Vec<(String, PathBuf)>,
-    /// Explains who gets which copy of a crate, candidate by candidate; may be given more than once.
+    /// Explain who gets which copy of a crate, candidate by candidate; may be repeated.
     #[arg(long, value_name = "KEY[@SCOPE]")]
     explain: Vec<String>,
-    /// Says what refuses a remote, and the smallest change of manifests that would admit it.
+    /// Show what refuses a remote, and the smallest change of manifests that would admit it.
     #[arg(long, value_name = "REMOTE")]
     why: Option<String>,
-    /// The plan as JSON; explanations are further keys of it.
+    /// Print JSON; explanations are additional keys of the plan.
     #[arg(long)]
     json: bool,
-    /// When to use colours; `auto` is on a terminal, unless `NO_COLOR` is set.
+    /// Colour the output; `auto` does so on a terminal, unless `NO_COLOR` is set.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 }
@@ -87,10 +87,10 @@ fn live(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-/// Plans, answers what is asked, and says with its code whether all is well.
+/// Plans, prints the plan or the answers, and returns the exit status.
 pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     migrate(true);
-    let options = Options { config: named(args.host.clone()), ..Options::default() };
+    let options = Options { config: named(args.config.clone()), ..Options::default() };
     let config = Config::load(&options).map_err(|e| Exit::of(&e))?;
     let running = running(&args.live)?;
     let inputs = if args.manifests.is_empty() {
@@ -129,7 +129,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
         if answers.is_empty() {
             answers.push(report::render(&rehearsal, &plan, failures.len(), look));
         }
-        // Without control characters but those of its colours.
+        // The only control characters are those of its colours.
         write(answers.join("\n").trim_end())?;
     }
     if why.map_or(!plan.is_compatible(), |why| why.refused) {
@@ -138,13 +138,13 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     Ok(failures.into_iter().next().map_or(0, |failure| Exit::from(failure).code))
 }
 
-/// The remotes that run already.
+/// Reads the manifests of the remotes that run already.
 fn running(live: &[(String, PathBuf)]) -> Result<Vec<Written<RemoteManifest>>, Exit> {
     let mut names = BTreeSet::new();
     let mut running = Vec::new();
     for (name, path) in live {
         if !names.insert(name) {
-            let text = format!("`{name}` is given with --live more than once; one remote runs once");
+            let text = format!("`{name}` is named by --live more than once");
             Cli::command().error(ErrorKind::ArgumentConflict, text).exit();
         }
         let read = read_manifest(path)?;
@@ -161,7 +161,7 @@ fn running(live: &[(String, PathBuf)]) -> Result<Vec<Written<RemoteManifest>>, E
     Ok(running)
 }
 
-/// The crates that are asked for as `KEY` or `KEY@SCOPE`.
+/// Returns the crates named as `KEY` or `KEY@SCOPE`.
 fn keys(plan: &Plan, asked: &[String]) -> Result<Vec<KeyView>, Exit> {
     let mut found = Vec::new();
     for text in asked {
@@ -203,17 +203,17 @@ fn why(rehearsal: &Rehearsal, plan: &Plan, host: &str, name: &str) -> Result<Why
     })
 }
 
-/// What is asked for is not there; says what is.
+/// Returns the exit for an unknown name; the advice lists the known ones.
 fn unknown(code: Code, what: &str, word: &str, known: &[&str]) -> Exit {
     let meant = near_miss(word, known).map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
     let list = match known {
-        [] => "there are none".to_owned(),
+        [] => return Exit::new(Exit::NOT_FOUND, code, what, ""),
         known => known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     };
     Exit::new(Exit::NOT_FOUND, code, what, format!("{meant}name one of these: {list}"))
 }
 
-/// The explanation of one crate as JSON.
+/// Returns the explanation of one crate as JSON.
 fn explained(plan: &Plan, key: &KeyView) -> Value {
     let consumer = |why: negotiation::resolver::Explanation| {
         let (uses, refused) = match &why.outcome {
@@ -228,7 +228,7 @@ fn explained(plan: &Plan, key: &KeyView) -> Value {
         };
         let candidates = why.candidates.iter().map(|one| {
             let (provider, version) = (&*one.provider, one.version.to_string());
-            json!({ "provider": provider, "version": version, "won": one.won, "reason": one.reason })
+            json!({ "provider": provider, "version": version, "won": one.chosen, "reason": one.reason })
         });
         json!({
             "consumer": &*why.consumer,
@@ -252,7 +252,7 @@ fn explained(plan: &Plan, key: &KeyView) -> Value {
 }
 
 impl Color {
-    fn look(self) -> Look {
+    fn look(self) -> TextStyle {
         let terminal = io::stdout().is_terminal();
         let color = match self {
             Self::Always => true,
@@ -262,6 +262,6 @@ impl Color {
                 terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        Look { color, width: columns() }
+        TextStyle { color, width: columns() }
     }
 }

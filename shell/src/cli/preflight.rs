@@ -1,4 +1,4 @@
-//! `pulse preflight`: tries a library in a process of its own.
+//! `pulse preflight`: tries a library in a separate process.
 
 use std::{
     io::{self, Write},
@@ -13,7 +13,7 @@ use super::{Exit, named, print};
 use crate::{
     config::{Config, Options},
     failure::{Failure, Stage},
-    preflight::{Event, LIMIT, Preflight, Role, Subject, guard},
+    preflight::{LIMIT, Preflight, Role, Subject, TrialEvent, guard},
     trial,
 };
 
@@ -22,36 +22,42 @@ pub(super) const EXAMPLES: &str = "Examples:
   pulse preflight new/libreports.so --with libstore.so --config my/host.json
   gdb --args pulse preflight --in-process target/release/libpulse_analytics.so
 
-The library's code runs, with all rights of the user, but without secrets of the environment, and with temporary
-folders in place of the user's. Everything that it starts is ended.
-Exit codes: 0 it can be loaded, 3 the plan refuses it, 6 there is no such file, 1 it fails.";
+The library's code runs with all rights of the user, but without the secrets of the environment, and with temporary
+folders instead of the user's. Processes that it starts are ended.
+
+Exit status:
+  0 when it can be loaded
+  1 when it fails
+  2 for a wrong command line
+  3 when the plan refuses it
+  6 when the file does not exist";
 
 #[derive(clap::Args)]
 pub(super) struct PreflightArgs {
-    /// A library, or its manifest.
+    /// Library, or its manifest.
     file: PathBuf,
-    /// A library or manifest of another remote that takes part; may be given more than once.
+    /// Include another remote, by its library or manifest; may be repeated.
     #[arg(long, value_name = "LIB")]
     with: Vec<PathBuf>,
-    /// The host's manifest; its remotes are left out.
+    /// Use this host's manifest without its remotes; default: `PULSE_SHELL_CONFIG`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A folder to look for libraries in; may be given more than once.
+    /// Look for libraries in this folder; may be repeated.
     #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
-    /// The time that it may take in all, in milliseconds.
+    /// Limit the trial to this time, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = LIMIT.as_millis() as u64)]
     limit: u64,
-    /// As JSON, one object in a line as things happen.
+    /// Print JSON, one event on a line as it happens.
     #[arg(long)]
     json: bool,
-    /// Run the library in this very process, without limits, for a debugger.
+    /// Run the library in this process, without limits, for a debugger.
     #[arg(long)]
     in_process: bool,
-    /// The part of this process in the trial of another one.
+    /// Run as this part of another process's trial.
     #[arg(long, hide = true)]
     role: Option<Role>,
-    /// The path that messages name.
+    /// Name this path in messages.
     #[arg(long, hide = true, requires = "role")]
     name: Option<PathBuf>,
 }
@@ -70,18 +76,18 @@ pub(super) fn run(args: PreflightArgs) -> Result<u8, Exit> {
         Options { config: named(subject.host), plugin_dirs: subject.plugin_dirs, ..Options::default() };
     let config = Config::load(&options).map_err(|e| Exit::of(&e))?;
     (subject.host, subject.plugin_dirs) = (config.file, config.plugin_dirs);
-    let mut hear = |event: &Event| {
+    let mut on_event = |event: &TrialEvent| {
         if json {
-            tell(event);
+            print_event(event);
         }
     };
     let report = if in_process {
-        let verdict = trial::run(&subject, &mut |event| tell(&event));
-        tell(&verdict.clone().map_or_else(Event::Refused, |()| Event::Taken));
+        let verdict = trial::run(&subject, &mut |event| print_event(&event));
+        print_event(&verdict.clone().map_or_else(TrialEvent::Refused, |()| TrialEvent::Accepted));
         return verdict.map(|()| 0).map_err(exit);
     } else {
         let preflight = Preflight { limit, ..Preflight::default() };
-        preflight.check(&subject, &AtomicBool::new(false), &mut hear).map_err(exit)?
+        preflight.check(&subject, &AtomicBool::new(false), &mut on_event).map_err(exit)?
     };
     if json {
         return Ok(0);
@@ -90,7 +96,7 @@ pub(super) fn run(args: PreflightArgs) -> Result<u8, Exit> {
     let mut lines: Vec<String> =
         report.stages.iter().map(|(stage, took)| format!("{stage:<40} {:>8.1} ms", millis(*took))).collect();
     lines.extend(report.unopened.iter().map(|failure| format!("not opened: {failure}")));
-    lines.push(format!("it can be loaded; tried in {:.1} ms", millis(report.whole)));
+    lines.push(format!("the library can be loaded; tried in {:.1} ms", millis(report.whole)));
     print(&lines.join("\n"))?;
     Ok(0)
 }
@@ -102,9 +108,9 @@ fn exit(failure: Failure) -> Exit {
     Exit { code, details, ..exit }
 }
 
-/// Writes an event to standard output.
-fn tell(event: &Event) {
+/// Writes an event to standard output as a line of JSON.
+fn print_event(event: &TrialEvent) {
     let line = serde_json::to_string(event).map(|line| text::json(&line)).unwrap_or_default();
-    // A reader that has gone away is no error.
+    // A closed pipe is not an error.
     let _ = writeln!(io::stdout().lock(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! `pulse rollback`: back to a generation that ran well, and staying with it.
+//! `pulse rollback`: pins a remote to an earlier generation that ran well.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -6,41 +6,41 @@ use negotiation::text;
 use serde_json::{Value, json};
 
 use super::{Exit, Folders, folders, pretty, print};
-use crate::data::archive::{Archive, ArchiveError, Kept, Pin};
+use crate::data::archive::{Archive, ArchiveError, ArchivedGeneration, Pin};
 
 pub(super) const EXAMPLES: &str = "Examples:
-  pulse rollback remoteAnalytics           the one before
+  pulse rollback remoteAnalytics           the generation before
   pulse rollback remoteAnalytics --to 1.1.0 --note \"1.2 loses filters\"
   pulse rollback remoteAnalytics --to 3fa9c1
                                            by the beginning of its digest
-  pulse rollback --list                    what is kept, of all remotes
-  pulse rollback remoteAnalytics --latest  newer ones are taken again
+  pulse rollback --list                    archived generations of all remotes
+  pulse rollback remoteAnalytics --latest  unpin
 
 Exit status:
   0 when it is pinned, unpinned or listed
-  1 when the kept generations are out of reach
+  1 when the archive cannot be used
   2 for a wrong command line
-  4 when the kept library is damaged
+  4 when the archived library is damaged
   6 when there is no such remote or generation";
 
 #[derive(Args)]
 pub(super) struct RollbackArgs {
-    /// The name in the remote's manifest.
+    /// Name in the remote's manifest.
     #[arg(required_unless_present = "list")]
     name: Option<String>,
-    /// A version, or the beginning of a digest; without it the generation before the one in use.
+    /// Pin this version, or digest by its beginning; default: the generation before the one in use.
     #[arg(long, value_name = "VERSION|DIGEST", conflicts_with_all = ["list", "latest"])]
     to: Option<String>,
-    /// Why, for whoever wonders why newer ones are not taken.
+    /// Save the reason.
     #[arg(long, value_name = "TEXT", default_value = "", conflicts_with_all = ["list", "latest"])]
     note: String,
-    /// Lists what is kept, newest first, and changes nothing.
+    /// List archived generations, newest first, and change nothing.
     #[arg(long, conflicts_with = "latest")]
     list: bool,
-    /// Takes newer generations again.
+    /// Unpin the remote, so that updates resume.
     #[arg(long)]
     latest: bool,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(super) fn run(args: RollbackArgs) -> Result<u8, Exit> {
         if args.json {
             print(&pretty(&json!({ "name": name, "pinned": Value::Null }))?)?;
         }
-        eprintln!("{name} takes newer generations again");
+        eprintln!("{name} is unpinned");
         return Ok(0);
     }
     let kept = archive.roll_back(&name, args.to.as_deref(), &args.note)?;
@@ -68,10 +68,7 @@ pub(super) fn run(args: RollbackArgs) -> Result<u8, Exit> {
     } else {
         print(&format!("{name} {} {}", kept.version, kept.digest))?;
     }
-    eprintln!(
-        "{name} stays with {}; `pulse rollback {name} --latest` lets it take newer ones again",
-        kept.version
-    );
+    eprintln!("{name} is pinned to {}; unpin it with `pulse rollback {name} --latest`", kept.version);
     Ok(0)
 }
 
@@ -104,15 +101,15 @@ fn list(archive: &Archive, name: Option<&str>, json: bool) -> Result<u8, Exit> {
     if json {
         print(&pretty(&values)?)?;
     } else if lines.is_empty() {
-        eprintln!("nothing is kept yet; a generation is kept once it has run well");
+        eprintln!("no archived generations yet; a generation is archived once it has run well");
     } else {
-        // A note is whatever the user wrote.
+        // A note is free text of the user.
         print(&text::lines(&lines.join("\n"), usize::MAX))?;
     }
     Ok(0)
 }
 
-fn entry(kept: &Kept, pin: Option<&Pin>) -> Value {
+fn entry(kept: &ArchivedGeneration, pin: Option<&Pin>) -> Value {
     let pin = pin.filter(|pin| pin.digest == kept.digest);
     json!({
         "version": kept.version,
@@ -123,7 +120,7 @@ fn entry(kept: &Kept, pin: Option<&Pin>) -> Value {
     })
 }
 
-/// As in ISO 8601; an impossible time is left as the number it is.
+/// Formats a time as in ISO 8601; an impossible one stays a number of seconds.
 fn time(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     time.map_or_else(|| seconds.to_string(), |time| time.to_string())

@@ -1,8 +1,8 @@
-//! A remote's accessibility nodes in the shell's own tree.
+//! Accessibility nodes of remotes in the shell's own tree.
 //!
-//! The window has one tree, and every egui context names its root alike.
-//! So each node of a remote gets a name of its own here, becomes a descendant of the surface's pane, and stands
-//! at its true place in the window; actions on it find their way back.
+//! The window has one tree, and every egui context gives its root the same id.
+//! Each node of a remote therefore gets a new id here, becomes a descendant of the surface's pane, and is moved to
+//! its position in the window; actions on it are translated back.
 
 use std::collections::BTreeMap;
 
@@ -13,37 +13,37 @@ use egui::{
 
 use crate::catalogue::Code;
 
-/// The nodes of one surface, under the shell's names for them.
+/// Nodes of one surface, under the shell's ids.
 pub(super) struct Access {
     surface: u64,
-    /// What stands directly below the surface's pane.
+    /// Children of the surface's pane.
     top: Vec<NodeId>,
     focus: Option<NodeId>,
-    /// All but the root, whose place the pane has; in slot coordinates.
+    /// All nodes but the root, which the pane replaces; in slot coordinates.
     nodes: Vec<(Id, Node)>,
-    /// From the shell's names back to the remote's.
+    /// The shell's ids, with the remote's.
     back: BTreeMap<NodeId, NodeId>,
-    /// It was said that a tree cannot be read.
-    told: bool,
+    /// An unreadable tree has been logged.
+    logged: bool,
 }
 
-/// Whether somebody reads the tree of this window. Asked inside of a pass.
+/// Returns `true` if a client reads the tree of this window. Must be called inside of a pass.
 pub(super) fn is_enabled(ctx: &Context, pane: Id) -> bool {
     ctx.accesskit_node_builder(pane, |_| ()).is_some()
 }
 
 impl Access {
     pub(super) fn new(surface: u64) -> Self {
-        Self { surface, top: Vec::new(), focus: None, nodes: Vec::new(), back: BTreeMap::new(), told: false }
+        Self { surface, top: Vec::new(), focus: None, nodes: Vec::new(), back: BTreeMap::new(), logged: false }
     }
 
-    /// Takes what a new frame has of the tree: with one that cannot be read the pane stands alone rather than with
-    /// what was there before, which is told of once.
+    /// Replaces the nodes by a new frame's. An unreadable tree leaves the pane empty rather than stale, and is logged
+    /// once.
     pub(super) fn take(&mut self, remote: &str, tree: Result<TreeUpdate, String>) {
         match tree {
             Ok(tree) => self.update(tree),
             Err(fault) => {
-                if !self.told {
+                if !self.logged {
                     tracing::warn!(
                         remote,
                         code = Code::TreeUnreadable.as_str(),
@@ -51,7 +51,7 @@ impl Access {
                          was not usable: {fault}; report this to the plugin's author"
                     );
                 }
-                *self = Self { told: true, ..Self::new(self.surface) };
+                *self = Self { logged: true, ..Self::new(self.surface) };
             }
         }
     }
@@ -71,7 +71,7 @@ impl Access {
                 continue;
             }
             if id == tree.focus {
-                // The pane can point to one node only, so it is the one that this would point to.
+                // The pane can name only one node: the focused node's own active descendant.
                 self.focus = node.active_descendant().and_then(map).or(self.focus);
             }
             rewrite(&mut node, &map);
@@ -80,7 +80,7 @@ impl Access {
         self.back = names.into_iter().map(|(foreign, id)| (id.accesskit_id(), foreign)).collect();
     }
 
-    /// The request in the remote's terms, when it is for one of these nodes.
+    /// Translates a request to the remote's ids; `None` if it is for another node.
     pub(super) fn action(&self, request: &ActionRequest) -> Option<ActionRequest> {
         let target_node = *self.back.get(&request.target_node)?;
         let mut data = request.data.clone();
@@ -98,7 +98,7 @@ impl Access {
             node.set_label(name);
             node.set_bounds(bounds(slot));
             node.set_children(self.top.clone());
-            // The keyboard is the pane's for egui; whoever reads the tree takes this for what has the focus.
+            // egui gives the focus to the pane; readers of the tree take the active descendant for the focus.
             match self.focus.filter(|_| focused) {
                 Some(focus) => node.set_active_descendant(focus),
                 None => node.clear_active_descendant(),
@@ -112,7 +112,7 @@ impl Access {
             move_by(&mut node, slot.min.to_vec2());
             ctx.accesskit_node_builder(*id, |n| *n = node);
         }
-        // Each of them was made a child of the window as well, for want of a parent that egui knows.
+        // egui knows no parent of these nodes, and has made each a child of the window as well.
         ctx.accesskit_node_builder(egui::accesskit_root_id(), |n| {
             let kept: Vec<_> = n.children().iter().copied().filter(|c| !self.back.contains_key(c)).collect();
             n.set_children(kept);
@@ -127,7 +127,7 @@ fn move_by(node: &mut Node, origin: Vec2) {
         node.set_bounds(Bounds { x0: b.x0 + x, y0: b.y0 + y, x1: b.x1 + x, y1: b.y1 + y });
     }
     if let Some(own) = node.transform() {
-        // Everything below has been moved before it is transformed, so it is moved back first.
+        // Descendants have been moved before this transform applies to them, so it moves them back first.
         let moved = Affine::translate((x, y)) * *own * Affine::translate((-x, -y));
         node.set_transform(moved);
     }
@@ -137,7 +137,7 @@ fn bounds(r: Rect) -> Bounds {
     Bounds { x0: r.min.x.into(), y0: r.min.y.into(), x1: r.max.x.into(), y1: r.max.y.into() }
 }
 
-/// Renames every node that `node` points to, and drops what points to nodes that there are not.
+/// Maps all references of `node` to the shell's ids, and drops those to missing nodes.
 fn rewrite(node: &mut Node, map: &dyn Fn(NodeId) -> Option<NodeId>) {
     macro_rules! lists {
         ($($get:ident $set:ident $clear:ident),*) => {$(

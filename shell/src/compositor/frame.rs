@@ -1,7 +1,7 @@
 //! Frames of remotes, checked once, on entry.
 //!
-//! A frame is untrusted data: every index, number, size and rectangle is looked at here, and what comes out is
-//! owned by the shell, so that it outlives the library that it came from.
+//! A frame is untrusted data: every index, number, size and rectangle is checked here. The result is owned by the
+//! shell, so that it outlives the library that it came from.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,15 +20,16 @@ mod tree;
 pub use held::Held;
 use held::{Amounts, Share};
 
-/// How far away a vertex may be, in points: beyond any screen, and what is computed with it stays finite, here
-/// and on the GPU. What is further away is brought to here, as a chart that is zoomed in too far is no misdeed.
+/// Largest absolute coordinate of a vertex, in points: beyond any screen, and small enough that all computations
+/// with it stay finite, here and on the GPU. Vertices beyond this are clamped, not rejected: a chart may be zoomed
+/// in far.
 pub const FAR: f32 = 1e9;
 
-/// A day is as good as for ever, and no sum of times overflows.
+/// Longest delay of a repaint, short enough that no sum of times overflows.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// Limits on the frames of one surface; those on texels, vertices, indices and nodes hold for all surfaces of a remote
-/// together. The reasons are with the values, in `limits`.
+/// Limits on the frames of one surface; the limits on texels, vertices, indices and nodes hold for all surfaces of a
+/// remote together. The reasons are with the values, in `limits`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
     /// Vertices in a frame.
@@ -37,7 +38,7 @@ pub struct Quota {
     pub indices: usize,
     /// Meshes in a frame.
     pub meshes: usize,
-    /// Layers that take the pointer outside of the slot; those on top are kept.
+    /// Layers that take the pointer outside of the slot; the topmost are kept.
     pub overlays: usize,
     /// Textures alive at once.
     pub textures: usize,
@@ -47,11 +48,11 @@ pub struct Quota {
     pub updates: usize,
     /// Commands in a frame.
     pub commands: usize,
-    /// Bytes of all commands of a frame together, texts and data.
+    /// Bytes of all commands of a frame together, text and data.
     pub data: usize,
     /// Bytes of the accessibility tree, and of a cursor's name.
     pub text: usize,
-    /// Accessibility nodes; those beyond are left out.
+    /// Accessibility nodes; excess nodes are left out.
     pub nodes: usize,
 }
 
@@ -73,53 +74,53 @@ impl Default for Quota {
     }
 }
 
-/// Why a frame is not shown.
+/// The reason why a frame is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the frame is not valid and was not shown: {what}")]
 pub struct FrameError {
-    pub(super) rule: Rule,
+    pub(super) rule: FrameRule,
     what: String,
 }
 
-/// What a frame breaks.
+/// The rule that a frame breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rule {
+pub(super) enum FrameRule {
     Form,
     Kept,
     Quota,
     Texture,
 }
 
-fn bad<T>(rule: Rule, what: impl Into<String>) -> Result<T, FrameError> {
+fn bad<T>(rule: FrameRule, what: impl Into<String>) -> Result<T, FrameError> {
     Err(FrameError { rule, what: what.into() })
 }
 
 /// A checked frame, in slot coordinates.
 #[derive(Debug, Default)]
-pub struct Frame {
-    /// What is painted, back to front.
+pub struct CheckedFrame {
+    /// Meshes, back to front.
     pub meshes: Vec<Mesh>,
-    /// Rectangles above the background, as far as something is painted in them.
+    /// Rectangles of overlays, as far as something is painted in them.
     pub overlays: Vec<Rect>,
     /// Changes of textures, in order.
-    pub textures: Vec<TextureUpdate>,
-    /// What the platform is asked to do.
+    pub textures: Vec<TextureChange>,
+    /// Requests to the platform.
     pub commands: Vec<abi::Command>,
     /// The pointer's cursor.
     pub cursor: egui::CursorIcon,
-    /// Where text is edited, while it is.
+    /// Position of the input method, while text is edited.
     pub ime: Option<egui::output::IMEOutput>,
-    /// Whether a control wants the keyboard.
+    /// A control wants the keyboard.
     pub wants_keyboard: bool,
-    /// Stands in for a picture that is still being made.
+    /// The frame is a placeholder for content that is still loading.
     pub placeholder: bool,
-    /// When the surface wants to run again by itself.
+    /// Delay until the surface wants to run again by itself.
     pub repaint_after: Option<Duration>,
-    /// Accessibility nodes, where they are other ones than before; or why there are none to be had.
+    /// Accessibility nodes, if they have changed; or the reason why they cannot be used.
     pub access: Option<Result<egui::accesskit::TreeUpdate, String>>,
-    /// Why a picture in it is not shown.
+    /// The picture in the frame that is not shown, and its limit.
     pub refused: Option<String>,
-    /// How long the remote took.
+    /// Time that the remote took.
     pub took: Duration,
 }
 
@@ -128,15 +129,15 @@ pub struct Frame {
 pub struct Mesh {
     /// Clip rectangle.
     pub clip: Rect,
-    /// The surface's name of the texture.
+    /// The surface's id of the texture.
     pub texture: u64,
-    /// May leave the slot.
+    /// The mesh may leave the slot.
     pub overlay: bool,
-    /// The same value as in the frame before for a mesh that was kept.
+    /// The same allocation as in the previous frame for a kept mesh.
     pub triangles: Arc<Triangles>,
 }
 
-/// What is drawn.
+/// Triangles as indices into vertices.
 #[derive(Debug)]
 pub struct Triangles {
     /// Indices into `vertices`, each in range.
@@ -145,57 +146,57 @@ pub struct Triangles {
     pub vertices: Vec<epaint::Vertex>,
 }
 
-/// A change of a texture that fits the textures that there are.
+/// A change of a texture that fits the surface's textures.
 #[derive(Debug)]
-pub enum TextureUpdate {
-    /// A whole image, or a part at a position.
+pub enum TextureChange {
+    /// A full image, or a part at a position.
     Set {
-        /// The surface's name of the texture.
+        /// The surface's id of the texture.
         texture: u64,
-        /// Left and top of the part.
+        /// Left and top of a part; `None` for a full image.
         pos: Option<[usize; 2]>,
         /// The texels.
         image: ColorImage,
         /// Sampling.
         options: TextureOptions,
     },
-    /// Not needed once this frame is gone.
+    /// Frees the texture once this frame is no longer shown.
     Free(u64),
 }
 
-/// Checks the frames of one surface; knows which textures it has. `[remote's thread]`
+/// Checks the frames of one surface, whose textures it tracks. `[remote's thread]`
 #[derive(Debug, Default)]
 pub struct Validator {
     quota: Quota,
     sizes: BTreeMap<u64, [u32; 2]>,
-    /// Textures that are too large, and shown as one texel.
+    /// Textures that are too large, and replaced by a single texel.
     blanks: BTreeSet<u64>,
     share: Share,
-    /// Meshes of the last frame that have a name.
+    /// Meshes of the last frame that have an id.
     named: BTreeMap<u64, Mesh>,
     max_side: u32,
 }
 
-/// The changes of a frame's textures, those that are freed, and why a picture was refused.
-type Textures = (Vec<TextureUpdate>, Vec<u64>, Option<String>);
+/// Changes of a frame's textures, the freed textures, and the reason why a picture was refused.
+type Textures = (Vec<TextureChange>, Vec<u64>, Option<String>);
 
 impl Validator {
-    /// A validator for textures of at most `max_side` texels a side.
+    /// Creates a validator for textures of at most `max_side` texels a side.
     pub fn new(quota: Quota, max_side: u32) -> Self {
         Self { quota, max_side, ..Self::default() }
     }
 
-    /// Makes the limits hold for all surfaces together that share `held`.
+    /// Makes the limits hold for all surfaces that share `held` together.
     #[must_use]
     pub fn sharing(self, held: &Held) -> Self {
         Self { share: Share::of(held), ..self }
     }
 
-    /// Checks `frame` and takes it over.
+    /// Checks `frame`, and copies it into the shell's memory.
     ///
     /// # Errors
-    /// When anything in it cannot be shown as it is; nothing of it is then used.
-    pub fn accept(&mut self, frame: abi::Frame) -> Result<Frame, FrameError> {
+    /// Fails if anything in it is not valid; nothing of it is then used.
+    pub fn accept(&mut self, frame: abi::Frame) -> Result<CheckedFrame, FrameError> {
         let others = self.share.others();
         let (mut sizes, mut blanks) = (self.sizes.clone(), self.blanks.clone());
         let (textures, freed, refused) = self.textures(&mut sizes, &mut blanks, others, frame.textures)?;
@@ -208,7 +209,7 @@ impl Validator {
         if let Some(length) =
             [frame.access.len(), frame.cursor.len()].into_iter().find(|l| *l > self.quota.text)
         {
-            return bad(Rule::Quota, format!("a text of {length} bytes, more than {}", self.quota.text));
+            return bad(FrameRule::Quota, format!("a text of {length} bytes, more than {}", self.quota.text));
         }
         let overlays: Vec<_> = frame.overlays.iter().map(rect).collect::<Result<_, _>>()?;
         let overlays = &overlays[overlays.len().saturating_sub(self.quota.overlays)..];
@@ -222,7 +223,7 @@ impl Validator {
             }),
             None => None,
         };
-        // A remote's AccessKit may be newer than this one; its picture is good all the same.
+        // A remote's AccessKit may be newer than this one; its picture is shown anyway.
         let room = self.quota.nodes.saturating_sub(others.nodes);
         let access = (!frame.access.is_empty()).then(|| tree::read(&frame.access, room));
         let count = |of: fn(&Triangles) -> usize| meshes.iter().map(|mesh| of(&mesh.triangles)).sum::<usize>();
@@ -236,7 +237,7 @@ impl Validator {
             },
         });
         (self.sizes, self.blanks, self.named) = (sizes, blanks, named);
-        Ok(Frame {
+        Ok(CheckedFrame {
             meshes,
             overlays,
             textures,
@@ -266,18 +267,24 @@ impl Validator {
 
     fn commands(&self, commands: &[abi::Command]) -> Result<(), FrameError> {
         if commands.len() > self.quota.commands {
-            return bad(Rule::Quota, format!("{} commands, more than {}", commands.len(), self.quota.commands));
+            return bad(
+                FrameRule::Quota,
+                format!("{} commands, more than {}", commands.len(), self.quota.commands),
+            );
         }
         let bytes: usize = commands.iter().map(|c| c.text.len() + c.data.len()).sum();
         if bytes > self.quota.data {
-            return bad(Rule::Quota, format!("commands of {bytes} bytes, more than {}", self.quota.data));
+            return bad(FrameRule::Quota, format!("commands of {bytes} bytes, more than {}", self.quota.data));
         }
         for command in commands.iter().filter(|c| c.kind == abi::CommandKind::COPY_IMAGE) {
             let [width, height] = command.size;
             let texels = u64::from(width) * u64::from(height);
             if texels == 0 || texels.checked_mul(4) != Some(command.data.len() as u64) {
                 let length = command.data.len();
-                return bad(Rule::Form, format!("an image of {width}×{height} texels with {length} bytes"));
+                return bad(
+                    FrameRule::Form,
+                    format!("an image of {width}×{height} texels with {length} bytes"),
+                );
             }
         }
         Ok(())
@@ -297,48 +304,48 @@ impl Validator {
         for (count, update) in updates.into_iter().enumerate() {
             if count >= self.quota.updates {
                 return bad(
-                    Rule::Quota,
-                    format!("changes of textures without end, more than {}", self.quota.updates),
+                    FrameRule::Quota,
+                    format!("too many changes of textures, more than {}", self.quota.updates),
                 );
             }
             let id = update.texture;
             if update.free {
                 if !sizes.contains_key(&id) || freed.contains(&id) {
-                    return bad(Rule::Texture, format!("it frees texture {id}, which there is not"));
+                    return bad(FrameRule::Texture, format!("it frees texture {id}, which does not exist"));
                 }
                 freed.push(id);
-                out.push(TextureUpdate::Free(id));
+                out.push(TextureChange::Free(id));
                 continue;
             }
             let [width, height] = update.size;
             let texels = u64::from(width) * u64::from(height);
             if texels.checked_mul(4) != Some(update.pixels.len() as u64) {
                 return bad(
-                    Rule::Texture,
+                    FrameRule::Texture,
                     format!("texture {id} of {width}×{height} with {} bytes", update.pixels.len()),
                 );
             }
             if texels == 0 {
-                return bad(Rule::Texture, format!("texture {id} without texels"));
+                return bad(FrameRule::Texture, format!("texture {id} without texels"));
             }
-            // A picture that the device cannot show costs that picture, not the surface.
+            // A picture that the device cannot show is dropped, not the surface.
             let blank = if update.partial { blanks.contains(&id) } else { width.max(height) > self.max_side };
             changed += if blank { 0 } else { texels };
             if changed > self.quota.texels {
                 return bad(
-                    Rule::Quota,
+                    FrameRule::Quota,
                     format!("changes of {changed} texels in all, more than {}", self.quota.texels),
                 );
             }
             let pos = if update.partial {
                 let Some(whole) = sizes.get(&id).filter(|_| !freed.contains(&id)) else {
-                    return bad(Rule::Texture, format!("a part of texture {id}, which there is not"));
+                    return bad(FrameRule::Texture, format!("a part of texture {id}, which does not exist"));
                 };
                 let fits = |axis: usize| {
                     update.pos[axis].checked_add(update.size[axis]).is_some_and(|end| end <= whole[axis])
                 };
                 if !fits(0) || !fits(1) {
-                    return bad(Rule::Texture, format!("a part of texture {id} outside of it"));
+                    return bad(FrameRule::Texture, format!("a part of texture {id} outside of it"));
                 }
                 Some([update.pos[0] as usize, update.pos[1] as usize])
             } else {
@@ -351,7 +358,7 @@ impl Validator {
                 }
                 if sizes.len() > self.quota.textures {
                     return bad(
-                        Rule::Quota,
+                        FrameRule::Quota,
                         format!("{} textures, more than {}", sizes.len(), self.quota.textures),
                     );
                 }
@@ -369,12 +376,12 @@ impl Validator {
                 let pixels: Vec<Color32> = bytemuck::cast_slice(&update.pixels).to_vec();
                 ColorImage::new([width as usize, height as usize], pixels)
             };
-            out.push(TextureUpdate::Set { texture: id, pos, image, options });
+            out.push(TextureChange::Set { texture: id, pos, image, options });
         }
         let texels = texels(sizes, blanks) + others.texels;
         if texels > self.quota.texels {
             return bad(
-                Rule::Quota,
+                FrameRule::Quota,
                 format!(
                     "textures of {texels} texels in all panels of the remote, more than {}",
                     self.quota.texels
@@ -398,8 +405,8 @@ impl Validator {
             let before = self.named.get(&mesh.id).filter(|_| mesh.kept);
             if mesh.kept && before.is_none() {
                 return bad(
-                    Rule::Kept,
-                    format!("it keeps mesh {}, which the frame before did not have", mesh.id),
+                    FrameRule::Kept,
+                    format!("it keeps mesh {}, which the previous frame did not have", mesh.id),
                 );
             }
             let (v, i) = before.map_or((mesh.vertices.len(), mesh.indices.len()), |before| {
@@ -407,11 +414,11 @@ impl Validator {
             });
             vertices += v;
             indices += i;
-            // Before anything is copied.
+            // Checked before anything is copied.
             if vertices > self.quota.vertices || indices > self.quota.indices || out.len() >= self.quota.meshes
             {
                 return bad(
-                    Rule::Quota,
+                    FrameRule::Quota,
                     format!("{vertices} vertices and {indices} indices in {} meshes", out.len() + 1),
                 );
             }
@@ -426,12 +433,12 @@ impl Validator {
             };
             if !sizes.contains_key(&checked.texture) {
                 return bad(
-                    Rule::Texture,
-                    format!("a mesh with texture {}, which there is not", checked.texture),
+                    FrameRule::Texture,
+                    format!("a mesh with texture {}, which does not exist", checked.texture),
                 );
             }
             if mesh.id != 0 && named.insert(mesh.id, checked.clone()).is_some() {
-                return bad(Rule::Form, format!("two meshes with the name {}", mesh.id));
+                return bad(FrameRule::Form, format!("two meshes with the id {}", mesh.id));
             }
             out.push(checked);
         }
@@ -439,7 +446,7 @@ impl Validator {
     }
 }
 
-/// Returns how a texture is sampled.
+/// Returns the sampling of a texture.
 fn options(update: &abi::TextureUpdate) -> TextureOptions {
     let filter = |nearest| if nearest { TextureFilter::Nearest } else { TextureFilter::Linear };
     TextureOptions {
@@ -448,20 +455,20 @@ fn options(update: &abi::TextureUpdate) -> TextureOptions {
         wrap_mode: match update.wrap {
             1 => TextureWrapMode::Repeat,
             2 => TextureWrapMode::MirroredRepeat,
-            // What is not known yet is shown as the simplest.
+            // Modes of newer contracts fall back to the simplest.
             _ => TextureWrapMode::ClampToEdge,
         },
         mipmap_mode: None,
     }
 }
 
-/// Returns the number of texels that textures have on the device.
+/// Returns the number of texels of all textures on the device.
 fn texels(sizes: &BTreeMap<u64, [u32; 2]>, blanks: &BTreeSet<u64>) -> u64 {
     let shown = sizes.iter().filter(|(id, _)| !blanks.contains(id));
     shown.map(|(_, [width, height])| u64::from(*width) * u64::from(*height)).sum()
 }
 
-/// Returns the parts of `places` in which an overlay is painted: where nothing is seen, the pointer is the shell's.
+/// Returns the parts of `places` in which an overlay is painted: the pointer stays the shell's over invisible ones.
 fn painted(places: &[Rect], meshes: &[Mesh]) -> Vec<Rect> {
     if places.is_empty() {
         return Vec::new();
@@ -480,23 +487,23 @@ fn painted(places: &[Rect], meshes: &[Mesh]) -> Vec<Rect> {
     places.iter().filter_map(part).collect()
 }
 
-/// Copies the triangles of a mesh.
+/// Checks and copies the triangles of a mesh.
 fn triangles(mesh: &abi::ClippedMesh) -> Result<Triangles, FrameError> {
     if !mesh.indices.len().is_multiple_of(3) {
-        return bad(Rule::Form, format!("{} indices do not make triangles", mesh.indices.len()));
+        return bad(FrameRule::Form, format!("{} indices do not make triangles", mesh.indices.len()));
     }
     let count = mesh.vertices.len();
     if let Some(index) = mesh.indices.iter().copied().max().filter(|i| *i as usize >= count) {
-        return bad(Rule::Form, format!("index {index} of {count} vertices"));
+        return bad(FrameRule::Form, format!("index {index} of {count} vertices"));
     }
     let mut vertices: Vec<epaint::Vertex> = bytemuck::cast_slice(&mesh.vertices).to_vec();
-    // One pass without branches for what every good mesh is; NaN is not within either.
+    // A single pass without branches accepts every good mesh; NaN fails it too.
     let within = |v: &epaint::Vertex| {
         (v.pos.x.abs() <= FAR) & (v.pos.y.abs() <= FAR) & (v.uv.x.abs() <= FAR) & (v.uv.y.abs() <= FAR)
     };
     if !vertices.iter().fold(true, |all, v| all & within(v)) {
         if !vertices.iter().all(|v| v.pos.is_finite() && v.uv.is_finite()) {
-            return bad(Rule::Form, "a vertex that is not a finite number");
+            return bad(FrameRule::Form, "a vertex that is not a finite number");
         }
         for v in &mut vertices {
             for n in [&mut v.pos.x, &mut v.pos.y, &mut v.uv.x, &mut v.uv.y] {
@@ -507,12 +514,12 @@ fn triangles(mesh: &abi::ClippedMesh) -> Result<Triangles, FrameError> {
     Ok(Triangles { indices: mesh.indices.to_vec(), vertices })
 }
 
-/// A rectangle without NaN. Infinite sides are well-defined: they clip nothing.
+/// Converts a rectangle, and rejects NaN. Infinite sides are valid: they clip nothing.
 fn rect(r: &abi::Rect) -> Result<Rect, FrameError> {
     if r.iter().any(|n| n.is_nan()) {
-        return bad(Rule::Form, "a rectangle that is not a number");
+        return bad(FrameRule::Form, "a rectangle that is not a number");
     }
-    // Beyond any screen, and still far from where floats run out.
+    // Beyond any screen, and far from the limits of floats.
     let side = |n: f32| n.clamp(-1e6, 1e6);
     Ok(Rect::from_min_max(Pos2::new(side(r[0]), side(r[1])), Pos2::new(side(r[2]), side(r[3]))))
 }

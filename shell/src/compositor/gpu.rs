@@ -2,9 +2,8 @@
 //!
 //! Triangles and textures are written to the card when a frame brings them, and stay there as long as later frames
 //! keep them.
-//! A frame of the window in which a surface has nothing new writes nothing, whatever is shown; a surface that moves
-//! costs sixteen bytes.
-//! Everything that gets here has passed the [`Validator`](super::frame::Validator).
+//! A frame of the window writes nothing for a surface without a new picture; one that moves costs sixteen bytes.
+//! All data here has passed the [`Validator`](super::frame::Validator).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,10 +22,10 @@ use egui_wgpu::{Callback, CallbackResources, CallbackTrait, RenderState, ScreenD
 use parking_lot::Mutex;
 use range_alloc::RangeAllocator;
 
-use super::frame::{Mesh, TextureUpdate, Triangles};
+use super::frame::{Mesh, TextureChange, Triangles};
 use crate::limits;
 
-/// What the surfaces of a window draw with. `[window's thread]`
+/// Renderer shared by the surfaces of a window. `[window's thread]`
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -46,19 +45,19 @@ pub(crate) fn texture_side() -> u32 {
 }
 
 impl Gpu {
-    /// Makes the surfaces that are shown in `ctx` draw with `state`; without, they do all but being seen.
+    /// Makes the surfaces in `ctx` draw with `state`; without a call, they do everything but draw.
     pub fn install(ctx: &Context, state: &RenderState) {
         SIDE.store(state.device.limits().max_texture_dimension_2d, Ordering::Relaxed);
         let gpu = Arc::new(Self::new(state));
         ctx.data_mut(|data| data.insert_temp(Id::NULL, gpu));
     }
 
-    /// What the surfaces in `ctx` draw with.
+    /// Returns the renderer of the surfaces in `ctx`; `None` if none is installed.
     pub fn of(ctx: &Context) -> Option<Arc<Self>> {
         ctx.data(|data| data.get_temp(Id::NULL))
     }
 
-    /// Bytes written to the card since the start: triangles, textures and places.
+    /// Returns the bytes written to the card since the start: triangles, textures and positions.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
@@ -147,7 +146,7 @@ impl Gpu {
 
 const LABEL: Option<&str> = Some("pulse surface");
 
-/// The same blending as egui's: colours are premultiplied.
+/// Creates the pipeline, with egui's blending: colours are premultiplied.
 fn pipeline(
     device: &wgpu::Device,
     format: wgpu::TextureFormat,
@@ -203,12 +202,12 @@ fn pipeline(
     })
 }
 
-/// What one surface has on the card. `[window's thread]`
+/// Resources of a surface on the card. `[window's thread]`
 pub(super) struct Canvas {
     gpu: Arc<Gpu>,
     images: BTreeMap<u64, Image>,
-    vertices: Store,
-    indices: Store,
+    vertices: BufferPool,
+    indices: BufferPool,
     placed: HashMap<*const Triangles, Placed>,
     layers: [Arc<Mutex<Layer>>; 2],
 }
@@ -219,22 +218,22 @@ struct Image {
 }
 
 struct Placed {
-    #[expect(dead_code, reason = "keeps the address taken that this is found by")]
+    #[expect(dead_code, reason = "keeps the address, the key of this entry, from being reused")]
     triangles: Arc<Triangles>,
     vertices: Range<u64>,
     indices: Range<u64>,
 }
 
-/// A buffer that is given out in pieces.
-struct Store {
+/// A buffer from which ranges are allocated.
+struct BufferPool {
     buffer: wgpu::Buffer,
     usage: wgpu::BufferUsages,
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     stride: u64,
     ranges: RangeAllocator<u64>,
 }
 
-/// What is drawn in one go: what belongs into the slot, or what lies above.
+/// Meshes that are drawn by one callback: the slot's, or the overlays'.
 struct Layer {
     pipeline: wgpu::RenderPipeline,
     screen: Arc<Screen>,
@@ -251,7 +250,7 @@ struct Draw {
     base: i32,
 }
 
-/// Where the slot is on the screen, for the vertices.
+/// Uniform buffer with the screen's size and the slot's origin.
 struct Screen {
     gpu: Arc<Gpu>,
     buffer: wgpu::Buffer,
@@ -280,17 +279,17 @@ impl Canvas {
         };
         Self {
             images: BTreeMap::new(),
-            vertices: Store::new(&gpu, wgpu::BufferUsages::VERTEX, size_of::<Vertex>() as u64),
-            indices: Store::new(&gpu, wgpu::BufferUsages::INDEX, size_of::<u32>() as u64),
+            vertices: BufferPool::new(&gpu, wgpu::BufferUsages::VERTEX, size_of::<Vertex>() as u64),
+            indices: BufferPool::new(&gpu, wgpu::BufferUsages::INDEX, size_of::<u32>() as u64),
             placed: HashMap::new(),
             layers: [layer(), layer()],
             gpu,
         }
     }
 
-    /// Changes a texture.
-    pub(super) fn apply(&mut self, update: &TextureUpdate) {
-        let TextureUpdate::Set { texture, pos, image, options } = update else { return };
+    /// Creates or changes a texture.
+    pub(super) fn apply(&mut self, update: &TextureChange) {
+        let TextureChange::Set { texture, pos, image, options } = update else { return };
         let [width, height] = image.size.map(|side| side as u32);
         let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
         let [x, y] = pos.unwrap_or_default().map(|side| side as u32);
@@ -314,7 +313,7 @@ impl Canvas {
         self.gpu.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
 
-    /// Lets go of a texture.
+    /// Drops a texture.
     pub(super) fn free(&mut self, texture: u64) {
         self.images.remove(&texture);
     }
@@ -327,7 +326,7 @@ impl Canvas {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            // Not one that decodes: the shader multiplies encoded colours, as egui's does.
+            // Not an sRGB format, which decodes: the shader multiplies encoded colours, as egui's does.
             format: wgpu::TextureFormat::Rgba8Unorm,
             usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
@@ -346,7 +345,7 @@ impl Canvas {
         Image { texture, bind }
     }
 
-    /// Takes `meshes` in place of those that are there: writes those that are new.
+    /// Replaces the meshes by `meshes`, and writes those that are new.
     pub(super) fn place(&mut self, meshes: &[Mesh]) {
         let key = |mesh: &Mesh| Arc::as_ptr(&mesh.triangles);
         let wanted: HashMap<_, _> = meshes.iter().map(|mesh| (key(mesh), &mesh.triangles)).collect();
@@ -378,14 +377,14 @@ impl Canvas {
         }
     }
 
-    /// Writes triangles that are not there yet; false when there is no room.
+    /// Writes triangles that are not on the card yet; returns `false` if there is no room.
     fn put(&mut self, triangles: &Arc<Triangles>) -> bool {
         let key = Arc::as_ptr(triangles);
         if triangles.indices.is_empty() || self.placed.contains_key(&key) {
             return true;
         }
-        let Some(vertices) = self.vertices.take(triangles.vertices.len()) else { return false };
-        let Some(indices) = self.indices.take(triangles.indices.len()) else {
+        let Some(vertices) = self.vertices.allocate(triangles.vertices.len()) else { return false };
+        let Some(indices) = self.indices.allocate(triangles.indices.len()) else {
             self.vertices.free(&vertices);
             return false;
         };
@@ -395,7 +394,7 @@ impl Canvas {
         true
     }
 
-    /// Moves to buffers with room for twice of `meshes`.
+    /// Moves to buffers with room for twice the size of `meshes`.
     fn grow(&mut self, meshes: &[Mesh]) {
         let count = |of: fn(&Triangles) -> usize| meshes.iter().map(|m| of(&m.triangles) as u64).sum::<u64>();
         self.vertices = self.vertices.with_room(&self.gpu, count(|t| t.vertices.len()) * 2);
@@ -406,19 +405,19 @@ impl Canvas {
         }
     }
 
-    /// What is painted for what belongs into the slot (false), or for what lies above: within `clip`, with the slot's
-    /// corner at `origin`. Shows what was placed last when the window's frame is drawn.
+    /// Returns the shape that paints the slot, or the overlays, within `clip`, with the slot's corner at `origin`. It
+    /// shows the meshes that are placed last when the window's frame is drawn.
     pub(super) fn shape(&self, overlay: bool, clip: Rect, origin: Vec2) -> Option<Shape> {
         let shared = &self.layers[usize::from(overlay)];
         let mut layer = shared.lock();
         layer.origin = origin;
-        // The slot's may still come in this frame of the window; what lies above is asked for when everything is there.
+        // The slot's meshes may still arrive in this frame of the window; overlays are painted at its end.
         let wanted = !overlay || !layer.draws.is_empty();
         wanted.then(|| Shape::Callback(Callback::new_paint_callback(clip, Paint(Arc::clone(shared)))))
     }
 }
 
-impl Store {
+impl BufferPool {
     fn new(gpu: &Gpu, usage: wgpu::BufferUsages, stride: u64) -> Self {
         let capacity = 4096;
         let buffer = gpu.buffer(capacity * stride, usage);
@@ -431,7 +430,7 @@ impl Store {
         Self { buffer, ranges: RangeAllocator::new(0..capacity), ..*self }
     }
 
-    fn take(&mut self, elements: usize) -> Option<Range<u64>> {
+    fn allocate(&mut self, elements: usize) -> Option<Range<u64>> {
         self.ranges.allocate_range(elements as u64).ok()
     }
 

@@ -1,4 +1,4 @@
-// Triangles of a remote, in the colours that egui's own painter gives the shell's.
+// Draws a remote's triangles in the same colours as egui's painter draws the shell's.
 
 struct Screen {
     // Width and height in points.
@@ -36,13 +36,13 @@ fn texel(in: Corner) -> vec4<f32> {
     return vec4<f32>(color.rgb + noise(in.position.xy), color.a);
 }
 
-// For a target that takes colours as they are.
+// For a target that stores colours as they are.
 @fragment
 fn encoded(in: Corner) -> @location(0) vec4<f32> {
     return texel(in);
 }
 
-// For a target that encodes what it is given.
+// For a target that encodes colours itself.
 @fragment
 fn linear(in: Corner) -> @location(0) vec4<f32> {
     let color = texel(in);

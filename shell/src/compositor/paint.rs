@@ -3,15 +3,15 @@
 use egui::{Context, CursorIcon, Rect, Shape, Vec2, output::IMEOutput};
 
 use super::{
-    frame::{Frame, TextureUpdate},
+    frame::{CheckedFrame, TextureChange},
     gpu::{Canvas, Gpu},
 };
 
 /// A frame whose textures have been applied.
 pub(super) struct Picture {
-    /// None where nobody looks.
+    /// `None` in headless tests.
     canvas: Option<Canvas>,
-    /// Freed by the frame that is shown: needed until the next one.
+    /// Textures freed by the current frame, which needs them until the next one.
     freed: Vec<u64>,
     cursor: CursorIcon,
     ime: Option<IMEOutput>,
@@ -33,7 +33,7 @@ impl Picture {
         self.cursor
     }
 
-    /// Where the input method is wanted. That what is being composed is to be given up is said once, however often
+    /// Returns the input method's position. An interruption of the composition is requested only once, however often
     /// the picture is shown.
     pub(super) fn ime(&mut self) -> Option<IMEOutput> {
         let ime = self.ime;
@@ -41,13 +41,13 @@ impl Picture {
         ime
     }
 
-    /// What leaves the slot and takes the pointer there, in slot coordinates.
+    /// Returns the rectangles that take the pointer outside of the slot, in slot coordinates.
     pub(super) fn overlays(&self) -> &[Rect] {
         &self.overlays
     }
 
-    /// Takes `frame` in place of the one that is shown: textures and meshes together.
-    pub(super) fn show(&mut self, frame: Frame) {
+    /// Replaces the current frame by `frame`: textures and meshes together.
+    pub(super) fn show(&mut self, frame: CheckedFrame) {
         self.cursor = frame.cursor;
         self.ime = frame.ime;
         self.overlays = frame.overlays;
@@ -55,17 +55,17 @@ impl Picture {
         self.freed.drain(..).for_each(|texture| canvas.free(texture));
         for update in &frame.textures {
             match update {
-                TextureUpdate::Set { texture, .. } => {
+                TextureChange::Set { texture, .. } => {
                     self.freed.retain(|freed| freed != texture);
                     canvas.apply(update);
                 }
-                TextureUpdate::Free(texture) => self.freed.push(*texture),
+                TextureChange::Free(texture) => self.freed.push(*texture),
             }
         }
         canvas.place(&frame.meshes);
     }
 
-    /// What paints what belongs into the slot (false), or what lies above; see [`Canvas::shape`].
+    /// Returns the shape that paints the slot, or the overlays; see [`Canvas::shape`].
     pub(super) fn shape(&self, overlay: bool, clip: Rect, origin: Vec2) -> Option<Shape> {
         self.canvas.as_ref()?.shape(overlay, clip, origin)
     }

@@ -1,6 +1,6 @@
-//! The way between a place on the screen and the generation of a remote that is behind it.
+//! Connection between a slot on the screen and the current generation of its remote.
 //!
-//! A [`Source`] is one surface of one generation; a [`Port`] stays while generations come and go.
+//! A [`SurfaceHandle`] is one surface of one generation; a [`Port`] stays while generations come and go.
 
 use std::{
     collections::VecDeque,
@@ -15,13 +15,13 @@ use abi_stable::std_types::RVec;
 use parking_lot::{Condvar, Mutex};
 use plugin_api::abi::{EventKind, FrameInput};
 
-use super::frame::Frame;
+use super::frame::CheckedFrame;
 use crate::failure::SharedFailure;
 
-/// Does nothing until `done`, for at most a millisecond; false when that has passed.
+/// Spins until `done`, for at most a millisecond; returns `false` when that has passed.
 ///
-/// Between a window and its remotes almost every answer comes sooner, and to be woken from sleep takes about as long
-/// as a frame. Not where the other thread has no processor of its own meanwhile.
+/// Almost every answer between a window and its remotes comes sooner, and waking from sleep takes about as long as a
+/// frame. Returns at once with a single processor, which the other thread needs.
 pub(crate) fn wait_awake(mut done: impl FnMut() -> bool) -> bool {
     static SEVERAL: LazyLock<bool> =
         LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1));
@@ -33,26 +33,26 @@ pub(crate) fn wait_awake(mut done: impl FnMut() -> bool) -> bool {
         if !*SEVERAL || Instant::now() >= until {
             return false;
         }
-        // Between two looks: the other thread may share its processor's units with this one.
+        // The other thread may share the units of this processor.
         (0..16).for_each(|_| std::hint::spin_loop());
-        // Or all of it: after a rest both tend to be woken on one.
+        // Or the processor itself: after an idle time both threads tend to be woken on the same one.
         std::thread::yield_now();
     }
 }
 
-/// What a remote answers to a [`Request`].
-pub type Reply = Result<Frame, SharedFailure>;
+/// A remote's answer to a [`FrameRequest`].
+pub type Reply = Result<CheckedFrame, SharedFailure>;
 
-/// Asks a remote for a frame, or says that it will be asked for one in a moment (`None`), so that its thread is awake
-/// by then; false when there is nobody to ask any more.
-pub type Request = Box<dyn Fn(Option<FrameInput>) -> bool + Send + Sync>;
+/// Requests a frame; `None` only wakes the remote's thread ahead of a request. Returns `false` if the remote ended.
+pub type FrameRequest = Box<dyn Fn(Option<FrameInput>) -> bool + Send + Sync>;
 
-/// Where a remote's thread leaves frames for the window's thread. `[thread-safe]`
+/// Queue of replies from a remote's thread to the window's thread. `[thread-safe]`
 pub struct Mailbox {
     inner: Mutex<Inbox>,
     arrived: Condvar,
     /// There are replies.
     ready: AtomicBool,
+    /// A frame is requested without delay.
     dirty: AtomicBool,
     wake: Arc<dyn Fn(Duration) + Send + Sync>,
 }
@@ -61,12 +61,12 @@ pub struct Mailbox {
 struct Inbox {
     replies: VecDeque<Reply>,
     waiting: bool,
-    /// When the surface asked to be run.
+    /// Time at which the surface wants to run.
     due: Option<Instant>,
 }
 
 impl Mailbox {
-    /// A mailbox; `wake` makes the window draw again after a while.
+    /// Creates a mailbox that is due; `wake` makes the window draw again after the given delay.
     pub fn new(wake: Arc<dyn Fn(Duration) + Send + Sync>) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::default(),
@@ -77,7 +77,7 @@ impl Mailbox {
         })
     }
 
-    /// Leaves a reply. `[remote's thread]`
+    /// Adds a reply, and wakes the window. `[remote's thread]`
     pub fn put(&self, reply: Reply) {
         let mut inner = self.inner.lock();
         inner.replies.push_back(reply);
@@ -90,7 +90,7 @@ impl Mailbox {
         }
     }
 
-    /// Asks for a frame after `delay`.
+    /// Requests a frame after `delay`, and wakes the window for it.
     pub fn request(&self, delay: Duration) {
         if delay.is_zero() {
             self.dirty.store(true, Ordering::Release);
@@ -102,14 +102,14 @@ impl Mailbox {
         (self.wake)(delay);
     }
 
-    /// What has arrived.
+    /// Takes the replies that have arrived.
     pub(crate) fn take(&self) -> VecDeque<Reply> {
         let mut inner = self.inner.lock();
         self.ready.store(false, Ordering::Release);
         std::mem::take(&mut inner.replies)
     }
 
-    /// What has arrived by `deadline`.
+    /// Waits for a reply until `deadline`, and takes all that have arrived.
     pub(super) fn take_until(&self, deadline: Instant) -> VecDeque<Reply> {
         wait_awake(|| self.ready.load(Ordering::Acquire) || Instant::now() >= deadline);
         let mut inner = self.inner.lock();
@@ -120,7 +120,7 @@ impl Mailbox {
         std::mem::take(&mut inner.replies)
     }
 
-    /// Whether a frame was asked for whose time has come; asked once, it is no longer.
+    /// Returns `true` if a requested frame is due, and forgets the request.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         let mut inner = self.inner.lock();
         let due = inner.due.is_some_and(|d| d <= now);
@@ -131,42 +131,42 @@ impl Mailbox {
         self.dirty.swap(false, Ordering::AcqRel) || due
     }
 
-    /// Puts back what [`is_due`](Self::is_due) has taken.
+    /// Restores the request that [`is_due`](Self::is_due) has forgotten.
     pub(super) fn remain_due(&self) {
         self.dirty.store(true, Ordering::Release);
     }
 }
 
-/// One surface of one generation of a remote; the remote closes it when this goes.
-pub struct Source {
-    /// What the remote knows the surface by.
+/// A surface of one generation of a remote; the remote closes it when this is dropped.
+pub struct SurfaceHandle {
+    /// Id by which the remote knows the surface.
     pub id: u64,
-    /// Where its frames arrive.
+    /// Queue of its replies.
     pub mailbox: Arc<Mailbox>,
-    /// Asks for one.
-    pub request: Request,
+    /// Requests a frame.
+    pub request: FrameRequest,
 }
 
-/// What a surface on the screen gets its frames from, whichever generation that is. `[thread-safe]`
+/// Source of frames for a surface on the screen, across generations. `[thread-safe]`
 pub struct Port(Mutex<Behind>);
 
 struct Behind {
-    source: Arc<Source>,
-    /// How often another source has taken over.
+    source: Arc<SurfaceHandle>,
+    /// Number of replacements of the source.
     turn: u64,
-    /// The frames that the newest source brought along, in order.
-    first: Vec<Frame>,
-    /// What the last frame was asked for with, without its events.
+    /// Frames that the newest source drew while it was staged, in order.
+    first: Vec<CheckedFrame>,
+    /// Input of the last request, without its events.
     last: Option<FrameInput>,
-    /// Grows with everything that was sent and may have changed what the surface would save.
+    /// Number of events sent that may have changed the state that the surface would save.
     touched: u64,
     /// A button of the pointer is held down in the surface.
     held: bool,
 }
 
 impl Port {
-    /// A port with `source` behind it.
-    pub fn new(source: Source) -> Arc<Self> {
+    /// Creates a port with `source` behind it.
+    pub fn new(source: SurfaceHandle) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Behind {
             source: Arc::new(source),
             turn: 0,
@@ -177,48 +177,47 @@ impl Port {
         })))
     }
 
-    /// What is behind it now.
-    pub fn source(&self) -> Arc<Source> {
+    /// Returns the current source.
+    pub fn source(&self) -> Arc<SurfaceHandle> {
         Arc::clone(&self.0.lock().source)
     }
 
-    /// What the last frame was asked for with, without its events; none before the first.
+    /// Returns the input of the last request, without its events; `None` before the first.
     pub fn last_input(&self) -> Option<FrameInput> {
         self.0.lock().last.clone()
     }
 
-    /// A number that grows with everything that may have changed what the surface would save.
+    /// Returns a number that grows with each event that may have changed the state that the surface would save.
     pub fn touched(&self) -> u64 {
         self.0.lock().touched
     }
 
-    /// Whether a button of the pointer is held down in the surface: no good time for another generation.
+    /// Returns `true` while a pointer button is held down in the surface, which defers a replacement.
     pub fn is_held(&self) -> bool {
         self.0.lock().held
     }
 
-    /// Puts `source` behind the port, with all of its frames so far: the last of them is shown from the next frame
-    /// of the window on.
-    pub fn take_over(&self, source: Arc<Source>, first: Vec<Frame>) {
+    /// Puts `source` behind the port, with all of its frames so far; the next frame of the window shows the last one.
+    pub fn replace_source(&self, source: Arc<SurfaceHandle>, first: Vec<CheckedFrame>) {
         let mut behind = self.0.lock();
         behind.source = source;
         behind.turn += 1;
         behind.first = first;
     }
 
-    /// How often another source has taken over.
+    /// Returns the number of replacements of the source.
     pub(super) fn turn(&self) -> u64 {
         self.0.lock().turn
     }
 
-    /// What took over since `turn`, if anything did.
-    pub(super) fn newer_than(&self, turn: u64) -> Option<(u64, Arc<Source>, Vec<Frame>)> {
+    /// Returns number, source and first frames of a replacement since `turn`; `None` if there is none.
+    pub(super) fn newer_than(&self, turn: u64) -> Option<(u64, Arc<SurfaceHandle>, Vec<CheckedFrame>)> {
         let mut behind = self.0.lock();
         (behind.turn != turn)
             .then(|| (behind.turn, Arc::clone(&behind.source), std::mem::take(&mut behind.first)))
     }
 
-    /// Notes what is about to be sent. `[window's thread]`
+    /// Records an input that is about to be sent. `[window's thread]`
     pub(super) fn note(&self, input: &FrameInput, held: bool) {
         let moves =
             [EventKind::POINTER_MOVED, EventKind::POINTER_GONE, EventKind::MOTION, EventKind::MODIFIERS];

@@ -1,4 +1,4 @@
-//! One slot on the screen: asks its remote for frames, keeps the last good one, and paints it.
+//! A slot on the screen: requests frames from its remote, keeps the last good one, and paints it.
 
 use std::{
     collections::VecDeque,
@@ -9,108 +9,109 @@ use std::{
 use egui::{Context, Id, Pos2, Rect, Response, Sense, Ui, Vec2};
 use plugin_api::{abi::FrameInput, bridge, tokens::Tokens};
 
-use super::{Port, Reply, Source, access::Access, paint::Picture};
-use telemetry::rate::{Bucket, Verdict};
+use super::{Port, Reply, SurfaceHandle, access::Access, paint::Picture};
+use telemetry::rate::{Bucket, RateDecision};
 
 use crate::{catalogue::Code, failure::SharedFailure, limits};
 
-mod above;
 mod activation;
 mod drag;
 mod focus;
 mod input;
+mod overlays;
 mod pending;
 
-pub(crate) use above::set_reach;
-use above::{Above, reach};
 use activation::Activation;
+use input::InputState;
+pub(crate) use overlays::set_reach;
+use overlays::{Overlays, reach};
 use pending::Pending;
 
-/// A frame that takes longer than this is late enough to be told of.
+/// Duration of a frame from which it is shown as late.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// Longest wait, after the window's look or a size has changed, for a surface that has not followed yet: a picture
-/// with one half in the old look is worse than one that comes a little later.
+/// Longest wait for a surface after the window's look or its size has changed: a picture that is half in the old look
+/// is worse than a slightly later one.
 const HOLD: Duration = Duration::from_millis(100);
 
-/// A surface that has not answered for so long does not respond.
+/// Time without an answer after which a surface counts as not responding.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a late frame is told of after it has arrived.
+/// Time for which a late frame is shown as such after it has arrived.
 const SLOW_SHOWN: Duration = Duration::from_secs(1);
 
-/// How many frames the figures are made of.
+/// Number of frames in the statistics.
 const MEASURED: usize = 120;
 
-/// Whether frames come in time.
+/// Timeliness of a surface's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// They do.
+    /// Frames come in time.
     Fine,
-    /// The last one took longer than 50 ms, or is still being drawn.
+    /// The last frame took 50 ms or longer, or is being drawn for that long.
     Slow,
-    /// It has been waited for longer than two seconds.
+    /// The surface has not answered for two seconds.
     NotResponding,
 }
 
-/// What is the same for all surfaces in one frame of the window.
+/// Settings that all surfaces share in one frame of the window.
 #[derive(Clone, Copy)]
 pub struct Scene {
-    /// The look.
+    /// Theme tokens.
     pub tokens: Tokens,
-    /// Until when the window waits for fresh frames.
+    /// End of the window's wait for fresh frames.
     pub deadline: Instant,
 }
 
-/// One slot on the screen.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the last frame")]
-pub struct Surface {
+/// A slot on the screen.
+#[expect(clippy::struct_excessive_bools, reason = "the flags are independent facts about the last frame")]
+pub struct HostedSurface {
     id: u64,
     name: String,
     /// The remote's name.
     remote: String,
     port: Arc<Port>,
-    source: Arc<Source>,
-    /// Which of the port's sources that is.
+    source: Arc<SurfaceHandle>,
+    /// Number of `source` in the order of the port's sources.
     turn: u64,
-    /// The picture is still of the source before.
+    /// The picture is still the previous source's.
     renewed: bool,
     access: Access,
     picture: Option<Picture>,
     failure: Option<SharedFailure>,
-    /// When the frame was asked for that has not come yet.
+    /// Time of the request that is not answered yet.
     in_flight: Option<Instant>,
-    /// When it was shown last.
+    /// Time at which the surface was last shown.
     began: Instant,
-    /// Where it is shown in this frame of the window, until that is finished.
+    /// The slot in the current frame of the window, until [`finish`](Self::finish).
     shown: Option<Response>,
-    /// What of it leaves the slot.
-    above: Above,
+    /// Layers that leave the slot.
+    overlays: Overlays,
     /// Arrival and duration of the last late frame.
     late: Option<(Instant, Duration)>,
     gone: bool,
     asked: Option<Asked>,
-    /// Until when the window waits for the look or size that was changed in this frame of it.
+    /// End of the window's wait for a look or size that changed in this frame of the window.
     hold: Option<Instant>,
-    /// A changed look or size that can be asked for when the frame under way has come.
+    /// A changed look or size to request once the frame in flight has arrived.
     next: Option<Asked>,
-    /// It was waited for in vain, and has not answered in time since.
+    /// The surface missed the end of `hold`, and has not answered in time since.
     missed: bool,
     pointer_inside: bool,
-    /// Those pressed inside, one bit each: all pointer events are this surface's until every button is up.
+    /// Buttons pressed inside, one bit each: all pointer events belong to this surface until every button is up.
     buttons: u8,
-    hands: input::Hands,
+    input_state: InputState,
     hover: drag::Hover,
     activation: Activation,
     warnings: Bucket,
     pending: Pending,
-    /// Frames taken from the remote, and frames of the window that needed none.
+    /// Frames received from the remote, and frames of the window that needed none.
     counts: (u64, u64),
-    /// How long the remote took for the last ones.
+    /// Durations of the remote's last frames.
     took: VecDeque<Duration>,
 }
 
-/// What a frame depends on besides events.
+/// The conditions under which a frame was requested, apart from events.
 #[derive(Clone, Copy, PartialEq)]
 struct Asked {
     size: Vec2,
@@ -129,8 +130,8 @@ impl Asked {
     }
 }
 
-impl Surface {
-    /// Makes a surface called `name`, of `remote`, that gets its frames from what is behind `port`.
+impl HostedSurface {
+    /// Creates a surface `name` of `remote`, with frames from the source behind `port`.
     pub fn new(id: u64, name: String, remote: String, port: Arc<Port>) -> Self {
         Self {
             id,
@@ -146,7 +147,7 @@ impl Surface {
             in_flight: None,
             began: Instant::now(),
             shown: None,
-            above: Above::new(id),
+            overlays: Overlays::new(id),
             late: None,
             gone: false,
             asked: None,
@@ -155,7 +156,7 @@ impl Surface {
             missed: false,
             pointer_inside: false,
             buttons: 0,
-            hands: input::Hands::default(),
+            input_state: InputState::default(),
             hover: drag::Hover::default(),
             activation: Activation::default(),
             warnings: Bucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND),
@@ -165,52 +166,52 @@ impl Surface {
         }
     }
 
-    /// The surface among the controls of the window.
+    /// Returns the id of the surface's pane in the window.
     fn pane(&self) -> Id {
         Id::unique(("pulse.surface", self.id))
     }
 
-    /// Why it no longer runs; the last good picture may still be there.
+    /// Returns the reason why the surface no longer runs; its last good picture may still be shown.
     pub fn failure(&self) -> Option<&SharedFailure> {
         self.failure.as_ref()
     }
 
-    /// Whether its remote has ended: another surface has to be opened.
+    /// Returns `true` if the remote has ended and another surface must be opened.
     pub fn is_gone(&self) -> bool {
         self.gone
     }
 
-    /// Whether another generation has taken over that is shown from the next frame of the window on.
-    pub fn is_overtaken(&self) -> bool {
+    /// Returns `true` if a new generation replaces this one in the next frame of the window.
+    pub fn is_replaced(&self) -> bool {
         self.port.turn() != self.turn
     }
 
-    /// Since when a frame is waited for, if one is.
+    /// Returns how long a request has been in flight; `None` if there is no request.
     pub fn waiting(&self) -> Option<Duration> {
         self.in_flight.map(|since| since.elapsed())
     }
 
-    /// How long the remote took for the last frame; none before the first.
+    /// Returns the duration of the remote's last frame; `None` before the first.
     pub fn last_took(&self) -> Option<Duration> {
         self.took.back().copied()
     }
 
-    /// Returns how long the last frame took that was late, for as long as that is shown.
+    /// Returns the duration of the last late frame, for as long as it is shown as late.
     pub fn late(&self) -> Option<Duration> {
         self.late.filter(|(late, _)| late.elapsed() < SLOW_SHOWN).map(|(_, took)| took)
     }
 
-    /// Whether there is a picture to show.
+    /// Returns `true` if there is a picture to show.
     pub fn has_picture(&self) -> bool {
         self.picture.is_some()
     }
 
-    /// Frames taken from the remote, and frames of the window that showed the picture again.
+    /// Returns the number of frames received from the remote, and of frames of the window that repeated the picture.
     pub fn counts(&self) -> (u64, u64) {
         self.counts
     }
 
-    /// Whether frames come in time.
+    /// Reports if frames come in time.
     pub fn health(&self) -> Health {
         match self.in_flight.map(|since| since.elapsed()) {
             Some(waited) if waited >= PATIENCE => Health::NotResponding,
@@ -220,7 +221,7 @@ impl Surface {
         }
     }
 
-    /// Median and 99th percentile of what the remote took for its last frames; none before the first.
+    /// Returns median and 99th percentile of the durations of the last frames; `None` before the first.
     pub fn frame_times(&self) -> Option<(Duration, Duration)> {
         let mut took: Vec<Duration> = self.took.iter().copied().collect();
         took.sort();
@@ -228,25 +229,25 @@ impl Surface {
         Some((took[took.len() / 2], took[(took.len() * 99 / 100).min(last)]))
     }
 
-    /// Wakes the remote: there is input for the window, and most likely a frame will be asked for.
-    pub fn get_ready(&self) {
+    /// Wakes the remote ahead of a request: the window has input, so a frame will most likely be needed.
+    pub fn wake_ahead(&self) {
         if self.in_flight.is_none() && self.picture.is_some() {
             (self.source.request)(None);
         }
     }
 
-    /// Shows the surface in all of `ui`'s space; [`finish`](Self::finish) belongs to it.
+    /// Shows the surface in all of `ui`'s space; call [`finish`](Self::finish) at the end of the window's frame.
     ///
-    /// Asks the remote for a frame when there is a reason to, and does not wait for it: what comes in time for this
-    /// frame of the window is waited for at its end, when every surface has been asked.
+    /// Requests a frame when there is a reason to, without waiting: the window waits at the end of its frame, when
+    /// every surface has been asked.
     pub fn ui(&mut self, ui: &mut Ui, scene: &Scene) -> Response {
         let ppp = ui.ctx().pixels_per_point();
         // Whole physical pixels: text stays as sharp as the shell's own.
         let snap = |p: Pos2| Pos2::new((p.x * ppp).round() / ppp, (p.y * ppp).round() / ppp);
         let available = ui.available_rect_before_wrap();
         let slot = Rect::from_min_max(snap(available.min), snap(available.max));
-        self.pass_focus_on(ui);
-        // By a name of its own: whatever the shell shows above it, the keyboard stays.
+        self.move_focus_out(ui);
+        // With a fixed id: the keyboard stays even when the shell shows other widgets before it.
         let response = ui.interact(slot, self.pane(), Sense::click_and_drag().union(Sense::FOCUSABLE));
         ui.advance_cursor_after_rect(slot);
         self.follow(ui.ctx());
@@ -254,7 +255,7 @@ impl Surface {
         if self.failure.is_none() {
             self.ask(ui, &response, slot, scene);
         } else {
-            // More may be known of the failure by now.
+            // A later reply may say more about the failure.
             for reply in self.source.mailbox.take().into_iter().filter(Result::is_err) {
                 self.arrive(ui.ctx(), reply);
             }
@@ -267,8 +268,7 @@ impl Surface {
         response
     }
 
-    /// Waits until `scene`'s deadline for the frame that was asked for, and shows what has come, at the end of a
-    /// frame of the window.
+    /// Ends a frame of the window: waits until `scene`'s deadline for the requested frame, and paints the newest.
     pub fn finish(&mut self, ctx: &Context, scene: &Scene) {
         let Some(response) = self.shown.take() else { return };
         if self.picture.is_some() && self.failure.is_none() {
@@ -278,11 +278,11 @@ impl Surface {
         self.paint(ctx, &response);
     }
 
-    /// Waits for what was asked for in this frame of the window: a moment for a fresh picture, and up to [`HOLD`] for
-    /// one of a changed look or size.
+    /// Waits for the frame requested in this frame of the window: until the deadline for a fresh picture, up to
+    /// [`HOLD`] for a changed look or size.
     ///
-    /// There is one wait for each change. A surface that does not follow in time is not waited for again until it has
-    /// answered faster, so that a hanging one does not slow every frame of a resize.
+    /// Each change is waited for once. A surface that is too late is not waited for again until it has answered
+    /// faster, so that a hanging one does not slow every frame of a resize.
     fn wait(&mut self, ctx: &Context, scene: &Scene) {
         let hold = self.hold.take();
         let until = hold.map_or(scene.deadline, |until| until.max(scene.deadline));
@@ -291,7 +291,7 @@ impl Surface {
                 self.arrive(ctx, reply);
             }
             match self.next.take_if(|_| self.in_flight.is_none()) {
-                // The frame that was under way had the look of before.
+                // The frame that was in flight has the old look.
                 Some(ask) if self.failure.is_none() && Instant::now() < until => self.send(ctx, ask),
                 _ => break,
             }
@@ -299,13 +299,13 @@ impl Surface {
         self.missed |= hold.is_some() && self.in_flight.is_some();
     }
 
-    /// Goes over to the generation that has taken over, if one has: from one frame of the window to the next.
+    /// Switches to the newest generation behind the port, if it has changed.
     fn follow(&mut self, ctx: &Context) {
         let Some((turn, source, first)) = self.port.newer_than(self.turn) else { return };
         self.turn = turn;
         self.source = source;
         self.access = Access::new(self.id);
-        // The last picture stays until there is one of the new source, whose textures are its own.
+        // The last picture stays until the new source has one; the two share no textures.
         self.renewed = true;
         self.failure = None;
         self.in_flight = None;
@@ -315,7 +315,7 @@ impl Surface {
         self.missed = false;
         self.took.clear();
         if first.is_empty() {
-            // What was meant for the old one is not for one that starts from nothing.
+            // Input for the old source means nothing to one that starts without state.
             self.pending.clear();
         }
         for frame in first {
@@ -323,7 +323,7 @@ impl Surface {
         }
     }
 
-    /// Takes what has come since, and asks for a frame when there is a reason to.
+    /// Receives the replies since the last call, and requests a frame when there is a reason to.
     fn ask(&mut self, ui: &Ui, response: &Response, slot: Rect, scene: &Scene) {
         let now = Instant::now();
         self.began = now;
@@ -351,8 +351,8 @@ impl Surface {
             return;
         }
         if self.in_flight.is_some() {
-            // One frame at a time; what happens meanwhile is asked for when it has arrived, and a late frame
-            // is not waited for again.
+            // One frame at a time: changes are requested when it has arrived, and a late frame is not waited for
+            // again.
             if due {
                 self.source.mailbox.remain_due();
             }
@@ -362,8 +362,8 @@ impl Surface {
         self.send(ui.ctx(), ask);
     }
 
-    /// Draws the window again when the surface begins to be late, or not to respond. Who shows for how long draws it
-    /// from then on.
+    /// Schedules a repaint for when the surface becomes late or stops responding. The slot, which shows for how long,
+    /// repaints from then on.
     fn show_waiting(&self, ctx: &Context) {
         let Some(waited) = self.waiting() else { return };
         let next = [SLOW, PATIENCE].into_iter().find_map(|limit| limit.checked_sub(waited));
@@ -372,9 +372,9 @@ impl Surface {
         }
     }
 
-    /// Returns true when a fault of the remote is to be logged: a few, and then only now and then.
+    /// Returns `true` if another fault of the remote may be logged: a few at once, then at a low rate.
     fn may_warn(&self) -> bool {
-        matches!(self.warnings.take(0), Verdict::Pass | Verdict::PassAfter(_))
+        matches!(self.warnings.take(0), RateDecision::Pass | RateDecision::PassAfter(_))
     }
 
     fn send(&mut self, ctx: &Context, ask: Asked) {
@@ -419,16 +419,16 @@ impl Surface {
                     self.source.mailbox.request(delay);
                 }
                 for command in std::mem::take(&mut frame.commands) {
-                    self.obey(ctx, &command);
+                    self.apply_command(ctx, &command);
                 }
                 if std::mem::take(&mut self.renewed) {
                     self.picture = None;
                 }
                 if self.picture.is_none() || self.is_dragged_over() {
-                    // What stands in for it has been drawn already, and its own place has not.
+                    // The slot was drawn, and the drag routed, before this answer came.
                     ctx.request_repaint();
                 }
-                self.hands.busy = frame.wants_keyboard || !frame.overlays.is_empty();
+                self.input_state.busy = frame.wants_keyboard || !frame.overlays.is_empty();
                 if let Some(what) = frame.refused.take()
                     && self.may_warn()
                 {
@@ -445,24 +445,24 @@ impl Surface {
             }
             Err(failure) => {
                 self.failure = Some(failure);
-                // The slot says so.
+                // The slot shows it.
                 ctx.request_repaint();
             }
         }
     }
 
-    /// Everything that depends on the picture of this frame, besides the slot itself.
+    /// Applies everything but the slot itself that depends on this frame's picture.
     fn paint(&mut self, ctx: &Context, response: &Response) {
         let drag_cursor = self.drag_cursor(ctx);
         let Some(picture) = &mut self.picture else { return };
         let origin = response.rect.min.to_vec2();
-        let clip = self.above.clip(ctx, response.rect, self.pointer_inside);
+        let clip = self.overlays.clip(ctx, response.rect, self.pointer_inside);
         if let Some(shape) = picture.shape(true, clip, origin) {
-            self.above.paint(ctx, shape);
+            self.overlays.paint(ctx, shape);
         }
-        // What does not answer must not keep the pointer from the shell.
+        // A surface that does not answer must not keep the pointer from the shell.
         if self.failure.is_none() && self.in_flight.is_none_or(|since| since.elapsed() < PATIENCE) {
-            self.above.show(ctx, picture.overlays(), origin);
+            self.overlays.show(ctx, picture.overlays(), origin);
         }
         if self.pointer_inside {
             ctx.set_cursor_icon(drag_cursor.unwrap_or(picture.cursor()));
@@ -484,10 +484,10 @@ impl Surface {
     }
 }
 
-/// Whether keys are for this surface.
+/// Returns `true` if keys are for this surface.
 ///
-/// Unlike egui's own question, also while the window is in the background: keys arrive there only from somebody
-/// who drives it.
+/// Unlike [`Response::has_focus`], also while the window is in the background: only a program that drives the window
+/// sends keys there.
 fn owns_keyboard(response: &Response) -> bool {
     response.ctx.memory(|m| m.has_focus(response.id))
 }

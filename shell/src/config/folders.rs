@@ -1,4 +1,4 @@
-//! The user's folders, and who may look into them.
+//! The user's folders, and their permissions.
 
 use std::{
     env,
@@ -13,17 +13,17 @@ use crate::{
     file,
 };
 
-/// Returns the user's folders for data and settings; none if the system does not name a home folder by an absolute path.
+/// Returns the user's folders for data and settings; `None` if the system has no absolute path of a home folder.
 pub(super) fn of_user() -> Option<[PathBuf; 2]> {
     let base = choose_base_strategy().ok()?;
     let folders = [base.data_dir(), base.config_dir()].map(|folder| folder.join(NAME));
-    // A relative one would be another with each working folder.
+    // A relative path would mean another folder for each working folder.
     folders.iter().all(|folder| folder.is_absolute()).then_some(folders)
 }
 
 /// Chooses the folders for data and for settings: the user's `own`, but the data in `named` if that is given.
 ///
-/// Without a home folder the one that is named holds the settings too.
+/// Without a home folder, `named` holds the settings too.
 pub(super) fn data_and_config(
     named: Option<&Path>,
     own: Option<[PathBuf; 2]>,
@@ -35,16 +35,16 @@ pub(super) fn data_and_config(
     }
 }
 
-/// Makes the data folder, and takes the rights of other users to the folders away.
+/// Creates the data folder, and removes the permissions of other users from the folders.
 ///
-/// A data folder that the user has named and made keeps the rights that it has.
+/// An existing data folder that the user has named keeps its permissions.
 pub(super) fn prepare(data_dir: &Path, is_default: bool, config_dir: &Path) {
     if is_default || !data_dir.exists() {
-        // Reported where it is used.
+        // The first use of the folder reports the error.
         let _ = file::create_private(data_dir);
     }
     for part in data::FOLDERS {
-        file::tighten(&data_dir.join(part));
+        file::make_private(&data_dir.join(part));
     }
-    file::tighten(config_dir);
+    file::make_private(config_dir);
 }

@@ -1,7 +1,7 @@
-//! Moves what earlier versions kept in folders and variables that `PulseAudio` has as well.
+//! Migrates the data of earlier versions, whose folders and variables have the same names as those of `PulseAudio`.
 //!
-//! Each file or folder moves on its own and never over another one, so that the next start continues where one was
-//! interrupted, and shells that start together do not disturb each other. What is not Pulse's stays where it is.
+//! Each file or folder moves separately and never replaces another one. The next start therefore continues an
+//! interrupted migration, and shells that start together do not disturb each other. Files of other programs stay.
 
 use std::{
     env,
@@ -25,9 +25,9 @@ const DATA: [&str; 6] = ["generations", "plugins", "remotes", "standalone", "win
 /// Variables that have another name now.
 const VARIABLES: [&str; 4] = ["CONFIG", "PLUGIN_DIR", "DATA_DIR", "LOG"];
 
-/// Moves what is there under the former name, and names former variables that are set.
+/// Migrates settings and data from the former folders, and warns of former variables that are set.
 ///
-/// The data stays where it is if the user has named another folder for it.
+/// The data is not migrated if the user has named a folder for it.
 pub(crate) fn migrate(has_data_dir: bool) {
     for name in VARIABLES {
         let (former, now) = (format!("PULSE_{name}"), format!("PULSE_SHELL_{name}"));
@@ -38,49 +38,50 @@ pub(crate) fn migrate(has_data_dir: bool) {
     let Ok(base) = choose_base_strategy() else { return };
     let (config, data) = (base.config_dir(), base.data_dir());
     if config.is_absolute() {
-        take_config(&config.join(FORMER), &config.join(NAME));
+        migrate_config(&config.join(FORMER), &config.join(NAME));
     }
     if data.is_absolute() && !has_data_dir {
-        take_data(&data.join(FORMER), &data.join(NAME));
+        migrate_data(&data.join(FORMER), &data.join(NAME));
     }
 }
 
-/// Returns whether a former variable can be meant for this program: `PulseAudio` has some of them.
+/// Returns `true` if a former variable is probably meant for this program: `PulseAudio` uses some of the names.
 fn is_ours(name: &str, value: &str) -> bool {
     match name {
         _ if value.is_empty() => false,
         // `daemon.conf`, `client.conf`.
         "CONFIG" => library::is_json(Path::new(value)),
-        // A number or the name of a level of its own.
+        // `PulseAudio` accepts numbers and its own level names.
         "LOG" => value.contains(['=', ',']) || ["trace", "debug", "off"].contains(&value),
         _ => true,
     }
 }
 
-/// Takes the settings: the profile, and the host's manifest with the files that it names in its own folder.
-fn take_config(from: &Path, to: &Path) {
+/// Migrates the settings: the profile, and the host's manifest with the files that it names in its own folder.
+fn migrate_config(from: &Path, to: &Path) {
     let read = |name| file::read(&from.join(name), MAX_MANIFEST_BYTES as u64).unwrap_or_default();
     if serde_json::from_slice::<serde_json::Value>(&read("profile.json"))
         .is_ok_and(|profile| profile.is_object())
     {
-        take(from, to, Path::new("profile.json"));
+        move_entry(from, to, Path::new("profile.json"));
     }
     let host = read("host.json");
     if !String::from_utf8_lossy(&host).contains("\"manifestVersion\"") {
         return;
     }
-    // Without them the manifest would mean something else; after it they would not be found again.
+    // The manifest moves last: without these files it would mean something else, and an interrupted migration finds
+    // them only through it.
     let host = HostManifest::from_slice(&host).ok();
     for named in host.iter().flat_map(named_files) {
         if from.join(&named).extension().is_some_and(|ending| ending == "json")
             && let Ok(remote) = read_manifest(&from.join(&named))
         {
             let entry = remote.manifest.remote_entry;
-            take(from, to, &named.with_file_name(library::file_name(&entry)));
+            move_entry(from, to, &named.with_file_name(library::file_name(&entry)));
         }
-        take(from, to, &named);
+        move_entry(from, to, &named);
     }
-    take(from, to, Path::new("host.json"));
+    move_entry(from, to, Path::new("host.json"));
 }
 
 /// Lists the relative paths in a host's manifest that stay in its folder.
@@ -95,26 +96,26 @@ fn named_files(host: &HostManifest) -> Vec<PathBuf> {
     locations.chain(token).filter(stays).collect()
 }
 
-/// Takes the data, unless an earlier version is running.
-fn take_data(from: &Path, to: &Path) {
+/// Migrates the data, unless an earlier version is running.
+fn migrate_data(from: &Path, to: &Path) {
     if !DATA.iter().any(|name| from.join(name).exists()) {
         return;
     }
     if is_in_use(&from.join("sessions")) {
         tracing::warn!(
             code = Code::DataInUse.as_str(),
-            "an earlier version of Pulse is running and keeps its data for now; close it and start again to take the \
-             data over: {}",
+            "an earlier version of Pulse is running, so its data is not migrated; close both and start Pulse \
+             again: {}",
             from.display()
         );
         return;
     }
     for name in DATA {
-        take(from, to, Path::new(name));
+        move_entry(from, to, Path::new(name));
     }
 }
 
-/// Returns whether a shell that keeps its data there is running: each holds a file.
+/// Returns `true` if a shell with its data there is running: each shell locks a file.
 fn is_in_use(sessions: &Path) -> bool {
     let files = sessions.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
     files.filter(|path| path.extension().is_some_and(|ending| ending == "json")).any(|path| {
@@ -123,8 +124,8 @@ fn is_in_use(sessions: &Path) -> bool {
     })
 }
 
-/// Moves one file or folder, unless there is one of that name already.
-fn take(from: &Path, to: &Path, name: &Path) {
+/// Moves one file or folder, unless the target exists already.
+fn move_entry(from: &Path, to: &Path, name: &Path) {
     let (old, new) = (from.join(name), to.join(name));
     if fs::symlink_metadata(&old).is_err() || fs::symlink_metadata(&new).is_ok_and(|about| !about.is_dir()) {
         return;
@@ -132,7 +133,7 @@ fn take(from: &Path, to: &Path, name: &Path) {
     let failed = |error: &io::Error| {
         tracing::warn!(
             code = Code::DataNotTaken.as_str(),
-            "what an earlier version kept cannot be moved to {} ({error}); move it there by hand: {}",
+            "data of an earlier version cannot be moved to {} ({error}); move it there manually: {}",
             new.display(),
             old.display()
         );
@@ -142,9 +143,9 @@ fn take(from: &Path, to: &Path, name: &Path) {
     }
     match move_to(&old, &new) {
         Ok(()) => {
-            tracing::info!(from = %old.display(), to = %new.display(), "moved what an earlier version kept");
+            tracing::info!(from = %old.display(), to = %new.display(), "migrated data of an earlier version");
         }
-        // Another shell was first, or a start after which both are there.
+        // Another shell was first, or a previous start left both.
         Err(error)
             if matches!(
                 error.kind(),
@@ -157,7 +158,7 @@ fn take(from: &Path, to: &Path, name: &Path) {
 fn move_to(old: &Path, new: &Path) -> io::Result<()> {
     let about = fs::symlink_metadata(old)?;
     if about.is_dir() {
-        // Over an empty folder at most.
+        // Replaces an empty folder at most.
         return fs::rename(old, new);
     }
     #[cfg(unix)]
@@ -171,7 +172,7 @@ fn move_to(old: &Path, new: &Path) -> io::Result<()> {
     match fs::hard_link(old, new) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-        // Not every file system has links.
+        // Not every file system supports hard links.
         Err(_) => {
             let folder = new.parent().unwrap_or(Path::new("."));
             let mut copy = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;

@@ -1,7 +1,7 @@
-//! The last good generations of each remote, kept by the digest of their libraries.
+//! Archive of the last good generations of each remote, stored by the digest of their libraries.
 //!
 //! ```text
-//! DATA/generations/index.json              what is kept of whom, newest first, and what is pinned
+//! DATA/generations/index.json              generations of each remote, newest first, and its pin
 //! DATA/generations/sha256/HEX/library      the library
 //! DATA/generations/sha256/HEX/manifest.json
 //! ```
@@ -28,41 +28,41 @@ use crate::{
     library::Digest,
 };
 
-/// How many generations of a remote are kept, beside a pinned one.
+/// Number of generations of a remote that are kept, in addition to a pinned one.
 pub const GENERATIONS: usize = 5;
 
-/// The size that the libraries of a remote may have together, in bytes, beyond the newest two and a pinned one.
+/// Total size of the libraries of a remote, in bytes. The newest two and a pinned one are kept even beyond it.
 pub const GENERATION_BYTES: u64 = 1 << 30;
 
-/// The longest note of a pin, in characters; a longer one is cut.
+/// Maximum length of a pin's note, in characters; a longer one is cut.
 pub const MAX_NOTE: usize = 500;
 
-/// Why a generation is not kept, or cannot be gone back to.
+/// Reason why a generation cannot be archived or restored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
     /// The file system refuses.
-    #[error("the kept generations are out of reach ({0}): {1}")]
+    #[error("the kept generations cannot be accessed ({0}): {1}")]
     Unavailable(io::Error, PathBuf),
-    /// What was read has another digest than it should have.
+    /// The library has another digest than expected.
     #[error("the library has the SHA-256 digest {found} and should have {expected}: {path}")]
     Mismatch {
-        /// What it should have.
+        /// The expected digest.
         expected: Digest,
-        /// What it has.
+        /// The digest of the content.
         found: Digest,
         /// The library.
         path: PathBuf,
     },
-    /// The manifest to keep beside a library is none.
-    #[error("the generation of `{1}` is not kept, because its manifest is wrong: {manifest}", manifest = .0.summary())]
+    /// The manifest to store with a library is invalid.
+    #[error("the generation of `{1}` is not kept, because its manifest is invalid: {manifest}", manifest = .0.summary())]
     Manifest(ManifestError, String),
     /// Nothing is kept of this remote.
     #[error("no generation of `{name}` is kept")]
     UnknownName {
         /// The remote.
         name: String,
-        /// What there is instead.
+        /// The remotes that have some, or the name that was probably meant.
         hint: String,
     },
     /// No kept generation has this version or digest.
@@ -70,18 +70,18 @@ pub enum ArchiveError {
     Unknown {
         /// The remote.
         name: String,
-        /// What was asked for.
+        /// The requested version or digest.
         to: String,
-        /// Versions and digests that are there.
+        /// The versions and digests that are kept.
         kept: String,
     },
-    /// There is nothing to go back to.
-    #[error("no generation of `{0}` older than the one in use is kept: it has run well in one version only")]
+    /// No older generation is kept.
+    #[error("no older generation of `{0}` is kept: only the one in use has run well")]
     NoneOlder(String),
-    /// What is stored is gone or is not what was stored.
+    /// The stored library or its manifest is missing or was changed.
     #[error("the kept library is damaged ({problem}) and is not used: {path}")]
     Damaged {
-        /// What is wrong.
+        /// The fault.
         problem: String,
         /// The library in the store.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum ArchiveError {
 crate::failure::advise!(ArchiveError);
 
 impl ArchiveError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         match self {
             Self::Unavailable(..) => Code::ArchiveUnavailable,
@@ -103,20 +103,22 @@ impl ArchiveError {
         }
     }
 
-    /// What to do; may be empty.
+    /// Returns what to do; may be empty.
     pub fn advice(&self) -> Cow<'static, str> {
         match self {
             Self::Unavailable(error, _) => remedy(error).into(),
-            Self::Mismatch { .. } => "it is being written or is another one: copy or build it again".into(),
+            Self::Mismatch { .. } => {
+                "it is being written, or is another library: copy or build it again".into()
+            }
             Self::Manifest(error, _) => error.advice().into(),
-            Self::Unknown { kept, .. } => format!("name one of those that are kept: {kept}").into(),
+            Self::Unknown { kept, .. } => format!("name a kept generation: {kept}").into(),
             Self::UnknownName { hint, .. } => hint.clone().into(),
             Self::NoneOlder(_) => "".into(),
             Self::Damaged { .. } => "roll back to another generation, or install this one again".into(),
         }
     }
 
-    /// Returns `true` if the index is one that a later version wrote.
+    /// Returns `true` if a later version has written the index.
     pub(crate) fn is_later_format(&self) -> bool {
         matches!(self, Self::Unavailable(error, _) if error.kind() == io::ErrorKind::Unsupported)
     }
@@ -124,16 +126,16 @@ impl ArchiveError {
 
 /// A generation that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The digest of its library, under which it is stored.
+pub struct ArchivedGeneration {
+    /// Digest of its library, under which it is stored.
     pub digest: Digest,
-    /// The version of the remote.
+    /// Version of the remote.
     pub version: Version,
-    /// Its library in the store. Load a copy, never this file.
+    /// Path of its library in the archive. Load a copy, never this file.
     pub library: PathBuf,
-    /// Its manifest in the store.
+    /// Path of its manifest in the archive.
     pub manifest: PathBuf,
-    /// When it was taken, in seconds since 1970.
+    /// Time at which it was archived, in seconds since 1970.
     pub taken: u64,
 }
 
@@ -142,12 +144,12 @@ pub struct Kept {
 pub struct Pin {
     /// The generation.
     pub digest: Digest,
-    /// Why, in the words of whoever decided it; may be empty.
+    /// The user's reason; may be empty.
     #[serde(default)]
     pub note: String,
 }
 
-/// The store of one data folder. Cheap to make; everything is read when it is asked for.
+/// The archive of one data folder. Cheap to make; files are read on demand.
 #[derive(Clone, Debug)]
 pub struct Archive {
     folder: PathBuf,
@@ -162,7 +164,7 @@ struct Index {
 
 impl Content for Index {}
 
-/// The generations that are kept, as they were when the index was read.
+/// The kept generations at the time when the index was read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Listing {
     folder: PathBuf,
@@ -170,17 +172,17 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// The generations of a remote, newest first; they may be damaged.
-    pub(crate) fn kept(&self, name: &str) -> Vec<Kept> {
+    /// Returns the generations of a remote, newest first. They may be damaged.
+    pub(crate) fn kept(&self, name: &str) -> Vec<ArchivedGeneration> {
         let line = self.index.remotes.get(name).map(|line| line.kept.as_slice()).unwrap_or_default();
         line.iter().map(|record| entry(&self.folder, record)).collect()
     }
 
-    /// The generation that the remote is pinned to; it may be damaged.
+    /// Returns the pinned generation of a remote. It may be damaged.
     ///
     /// # Errors
-    /// `generation-damaged` if it is not kept.
-    pub(crate) fn pinned(&self, name: &str) -> Result<Option<(Pin, Kept)>, ArchiveError> {
+    /// Fails with `generation-damaged` if it is not kept.
+    pub(crate) fn pinned(&self, name: &str) -> Result<Option<(Pin, ArchivedGeneration)>, ArchiveError> {
         let Some(line) = self.index.remotes.get(name) else { return Ok(None) };
         let Some(pin) = &line.pin else { return Ok(None) };
         let Some(record) = line.kept.iter().find(|kept| kept.digest == pin.digest) else {
@@ -199,16 +201,16 @@ fn library(folder: &Path, digest: &Digest) -> PathBuf {
     object(folder, digest).join("library")
 }
 
-fn entry(folder: &Path, record: &Record) -> Kept {
+fn entry(folder: &Path, record: &Record) -> ArchivedGeneration {
     let Record { digest, version, taken, .. } = record.clone();
     let (library, manifest) = (library(folder, &digest), object(folder, &digest).join("manifest.json"));
-    Kept { digest, version, library, manifest, taken }
+    ArchivedGeneration { digest, version, library, manifest, taken }
 }
 
-/// What is kept of one remote.
+/// The kept generations of one remote, and its pin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Line {
-    /// Newest first.
+    /// Its generations, newest first.
     kept: Vec<Record>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pin: Option<Pin>,
@@ -219,48 +221,48 @@ struct Record {
     digest: Digest,
     version: Version,
     taken: u64,
-    /// Of its library, in bytes; 0 if that is not known.
+    /// Size of its library in bytes; 0 if unknown.
     #[serde(default)]
     size: u64,
 }
 
-/// What goes wrong while the index is locked; with the path it becomes an [`ArchiveError`].
-enum Fault {
+/// Error while the index is locked; with the path it becomes an [`ArchiveError`].
+enum ArchiveFault {
     Io(io::Error),
     Known(ArchiveError),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for ArchiveFault {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl From<ArchiveError> for Fault {
+impl From<ArchiveError> for ArchiveFault {
     fn from(error: ArchiveError) -> Self {
         Self::Known(error)
     }
 }
 
 impl Archive {
-    /// The store in the data folder of the shell.
+    /// Returns the archive in this data folder.
     pub fn new(data_dir: &Path) -> Self {
         let folder = data_dir.join("generations");
         let path = folder.join("index.json");
         Self { index: SharedFile::new(path, "the list of kept generations", Code::ArchiveIndexDamaged), folder }
     }
 
-    /// The file that changes when anything of this does, whoever changes it.
+    /// Returns the file that every change of the archive writes, by any process.
     pub fn index_file(&self) -> PathBuf {
         self.index.path().to_owned()
     }
 
-    /// Keeps a generation that runs well as the newest of the remote called `name`.
+    /// Archives a generation that runs well as the newest of the remote called `name`.
     ///
-    /// Of each remote the newest [`GENERATIONS`] are kept as far as [`GENERATION_BYTES`] go, and the pinned one.
+    /// Each remote keeps its newest [`GENERATIONS`] within [`GENERATION_BYTES`], and the pinned one.
     ///
     /// # Errors
-    /// `digest-mismatch` if the library is not the one of this digest any more; nothing is kept then.
+    /// Fails with `digest-mismatch` if the library no longer has this digest; nothing is archived then.
     pub fn keep(
         &self,
         name: &str,
@@ -284,42 +286,47 @@ impl Archive {
             dropped.retain(|digest| !index.holds(digest));
             Ok(())
         })?;
-        // After the index: an object that nobody names costs room, a name without an object costs trust.
+        // After the index is written: an unused object only costs space, but an entry without an object is an error.
         for digest in dropped {
             self.remove(&digest);
         }
         Ok(())
     }
 
-    /// The generations of a remote, newest first; whether they are whole is looked at when they are used.
-    pub fn kept(&self, name: &str) -> Result<Vec<Kept>, ArchiveError> {
+    /// Returns the generations of a remote, newest first. Damage is found only when one is used.
+    pub fn kept(&self, name: &str) -> Result<Vec<ArchivedGeneration>, ArchiveError> {
         Ok(self.listing()?.kept(name))
     }
 
-    /// The remotes of which generations are kept.
+    /// Returns the names of the remotes of which generations are kept.
     pub fn names(&self) -> Result<Vec<String>, ArchiveError> {
         Ok(self.read()?.remotes.into_keys().collect())
     }
 
-    /// That generations of this remote are kept.
+    /// Checks that generations of this remote are kept.
     ///
     /// # Errors
-    /// `generation-unknown`, with the name that was probably meant.
+    /// Fails with `generation-unknown` and the name that was probably meant.
     pub fn expect(&self, name: &str) -> Result<(), ArchiveError> {
         self.read()?.expect(name)
     }
 
-    /// Whether a library of this digest has run well before, of whatever remote.
+    /// Returns `true` if a library with this digest has run well before, for any remote.
     pub fn knows(&self, digest: &Digest) -> bool {
         self.read().is_ok_and(|index| index.holds(digest))
     }
 
-    /// Pins a generation of the remote called `name`: of this version, or whose digest begins so; without either
-    /// the one before the pinned, or before the newest.
+    /// Pins a generation of the remote called `name`. `to` is its version or the beginning of its digest; `None`
+    /// selects the generation before the pinned one, or before the newest.
     ///
     /// # Errors
-    /// Nothing is pinned if the generation is not kept, or is damaged.
-    pub fn roll_back(&self, name: &str, to: Option<&str>, note: &str) -> Result<Kept, ArchiveError> {
+    /// Fails, and pins nothing, if the generation is not kept or is damaged.
+    pub fn roll_back(
+        &self,
+        name: &str,
+        to: Option<&str>,
+        note: &str,
+    ) -> Result<ArchivedGeneration, ArchiveError> {
         let note: String =
             note.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NOTE).collect();
         self.change(|index| {
@@ -331,10 +338,10 @@ impl Archive {
         })
     }
 
-    /// Takes newer generations of the remote again.
+    /// Unpins the remote, which then uses newer generations again.
     ///
     /// # Errors
-    /// `generation-unknown` if nothing is kept of the remote.
+    /// Fails with `generation-unknown` if no generation of the remote is kept.
     pub fn unpin(&self, name: &str) -> Result<(), ArchiveError> {
         let mut dropped = Vec::new();
         self.change(|index| {
@@ -350,11 +357,11 @@ impl Archive {
         Ok(())
     }
 
-    /// The generation that the remote is pinned to.
+    /// Returns the pinned generation of a remote, and verifies it.
     ///
     /// # Errors
-    /// `generation-damaged` if it is not what was stored.
-    pub fn pinned(&self, name: &str) -> Result<Option<(Pin, Kept)>, ArchiveError> {
+    /// Fails with `generation-damaged` if it was changed or is missing.
+    pub fn pinned(&self, name: &str) -> Result<Option<(Pin, ArchivedGeneration)>, ArchiveError> {
         let pinned = self.listing()?.pinned(name)?;
         if let Some((pin, _)) = &pinned {
             self.verify(&pin.digest)?;
@@ -362,12 +369,12 @@ impl Archive {
         Ok(pinned)
     }
 
-    /// What the remote is pinned to as the index has it, without a look at the library.
+    /// Returns the pin of a remote from the index, without verifying the library.
     pub fn pin(&self, name: &str) -> Result<Option<Pin>, ArchiveError> {
         Ok(self.read()?.remotes.remove(name).and_then(|line| line.pin))
     }
 
-    /// Everything that is kept.
+    /// Reads the list of all kept generations.
     pub(crate) fn listing(&self) -> Result<Listing, ArchiveError> {
         Ok(Listing { folder: self.folder.clone(), index: self.read()? })
     }
@@ -376,10 +383,10 @@ impl Archive {
         self.index.read().map_err(|error| ArchiveError::Unavailable(error, self.index_file()))
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut Index) -> Result<R, Fault>) -> Result<R, ArchiveError> {
+    fn change<R>(&self, change: impl FnOnce(&mut Index) -> Result<R, ArchiveFault>) -> Result<R, ArchiveError> {
         self.index.change(change).map_err(|fault| match fault {
-            Fault::Io(error) => ArchiveError::Unavailable(error, self.index_file()),
-            Fault::Known(error) => error,
+            ArchiveFault::Io(error) => ArchiveError::Unavailable(error, self.index_file()),
+            ArchiveFault::Known(error) => error,
         })
     }
 
@@ -391,12 +398,12 @@ impl Archive {
         library(&self.folder, digest)
     }
 
-    fn verified(&self, record: &Record) -> Result<Kept, ArchiveError> {
+    fn verified(&self, record: &Record) -> Result<ArchivedGeneration, ArchiveError> {
         self.verify(&record.digest)?;
         Ok(entry(&self.folder, record))
     }
 
-    /// An object is what its name says.
+    /// Checks that an object has the content that its name states.
     fn verify(&self, digest: &Digest) -> Result<(), ArchiveError> {
         let object = self.object(digest);
         let path = object.join("library");
@@ -411,8 +418,8 @@ impl Archive {
         manifest.map(drop).map_err(|problem| damaged(format!("its manifest: {problem}")))
     }
 
-    /// Writes an object; it is there whole or not at all. The index is locked.
-    fn store(&self, library: &Path, digest: &Digest, manifest_text: &str) -> Result<(), Fault> {
+    /// Writes an object, completely or not at all. The index must be locked.
+    fn store(&self, library: &Path, digest: &Digest, manifest_text: &str) -> Result<(), ArchiveFault> {
         let objects = self.folder.join("sha256");
         fs::create_dir_all(&objects)?;
         sweep(&objects);
@@ -429,25 +436,25 @@ impl Archive {
         manifest.write_all(manifest_text.as_bytes())?;
         manifest.sync_all()?;
         drop((copy, manifest));
-        // One that is there is damaged.
+        // An existing object is damaged.
         self.remove(digest);
         fs::rename(new.path(), self.object(digest))?;
-        // Nothing has this name any more.
+        // The folder was renamed, so there is nothing to remove under this name.
         let _ = new.keep();
         sync_folder(&objects);
         Ok(())
     }
 
-    /// Removes an object that nobody names; what cannot be removed is in nobody's way.
+    /// Removes an object that is not in the index. A failure is ignored, because a leftover does no harm.
     fn remove(&self, digest: &Digest) {
         let _ = fs::remove_dir_all(self.object(digest));
     }
 }
 
-/// How the folders are called that are not finished.
+/// Beginning of the names of unfinished folders.
 const NEW: &str = ".new-";
 
-/// Removes what processes that were killed have left unfinished. The index is locked.
+/// Removes unfinished folders of processes that were killed. The index must be locked.
 fn sweep(objects: &Path) {
     let unfinished = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
     for entry in objects.read_dir().into_iter().flatten().flatten().filter(unfinished) {
@@ -469,7 +476,7 @@ impl Index {
         let hint = match (near_miss(name, &names), names.as_slice()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, []) => "a generation is kept once it has run well".to_owned(),
-            (None, names) => format!("there are some of {}", names.join(", ")),
+            (None, names) => format!("generations of these remotes are kept: {}", names.join(", ")),
         };
         Err(ArchiveError::UnknownName { name: name.to_owned(), hint })
     }
@@ -480,7 +487,7 @@ impl Index {
 }
 
 impl Line {
-    /// Drops what is too old, but for what is pinned; returns what was dropped.
+    /// Drops generations that are too old, except the pinned one; returns the digests of the dropped ones.
     fn prune(&mut self) -> Vec<Digest> {
         let pinned = self.pin.as_ref().map(|pin| pin.digest);
         let (mut at, mut bytes, mut dropped) = (0, 0_u64, Vec::new());
@@ -497,7 +504,7 @@ impl Line {
         dropped
     }
 
-    /// The generation to go back to; see [`Archive::roll_back`].
+    /// Selects the generation to restore; see [`Archive::roll_back`].
     fn choose(&self, name: &str, to: Option<&str>) -> Result<&Record, ArchiveError> {
         let Some(to) = to else {
             let pinned = self.pin.as_ref().map(|pin| pin.digest);
@@ -512,7 +519,7 @@ impl Line {
         };
         let mut found = self.kept.iter().filter(meant);
         let first = found.next();
-        // Of one version the newest; digits are to mean one.
+        // A version means its newest generation; digits must be unambiguous.
         match first {
             Some(first) if version.is_some() || found.next().is_none() => Ok(first),
             _ => {
@@ -524,10 +531,10 @@ impl Line {
     }
 }
 
-/// The generations that are kept whatever their size: the one in use, and one to go back to.
+/// Number of generations that are kept at any size: the one in use, and one to roll back to.
 const ALWAYS: usize = 2;
 
-/// So few digits of a digest are no name for it.
+/// Minimum number of digits that identify a digest.
 const MIN_DIGITS: usize = 4;
 
 #[cfg(test)]

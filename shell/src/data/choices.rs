@@ -1,7 +1,7 @@
-//! What people and the shell have decided about remotes, remembered over restarts: `DATA/remotes.json`.
+//! Decisions of users and the shell about remotes, across restarts: `DATA/remotes.json`.
 //!
-//! Remotes go by the name in their manifest.
-//! Every change is made to the file as it is then, so several shells and commands do not undo each other's.
+//! Remotes are identified by the name in their manifest.
+//! Every change reads the file first, so several shells and commands do not undo each other's changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,48 +16,49 @@ use crate::{catalogue::Code, failure::FailureCode};
 
 use super::shared_file::{Content, SharedFile, remedy};
 
-/// So many failures within [`WINDOW`] disable a remote.
+/// Number of failures within [`WINDOW`] that disable a remote.
 pub const FAILURES: usize = 3;
 
-/// The time in which failures count together.
+/// Period in which failures count together.
 pub const WINDOW: Duration = Duration::from_mins(10);
 
-/// The longest message that is remembered, in characters.
+/// Maximum length of a stored message, in characters.
 const MAX_MESSAGE: usize = 1000;
 
-/// Who has disabled a remote.
+/// Origin of the decision to disable a remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
-    /// Somebody.
-    Person,
+    /// A user.
+    #[serde(rename = "person")]
+    User,
     /// The shell, after [`FAILURES`] failures within [`WINDOW`].
     Failures,
 }
 
-/// Why a remote does not run although it could.
+/// Reason why a remote is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disabled {
-    /// Who has decided that.
+    /// Origin of the decision.
     pub by: By,
-    /// The codes of the failures, oldest first; none if a person did.
+    /// Codes of the failures, oldest first; empty for a decision of a user.
     #[serde(default)]
     pub codes: Vec<FailureCode>,
-    /// The last failure's message, or what the person said; may be empty.
+    /// Message of the last failure, or the user's reason; may be empty.
     #[serde(default)]
     pub message: String,
-    /// When, in seconds since 1970.
+    /// Time of the decision, in seconds since 1970.
     pub at: u64,
 }
 
 impl Disabled {
-    /// A person's decision, made now.
-    pub fn by_person(message: impl Into<String>) -> Self {
-        Self { by: By::Person, codes: Vec::new(), message: message.into(), at: seconds(SystemTime::now()) }
+    /// Makes a decision of a user, with the present time.
+    pub fn by_user(message: impl Into<String>) -> Self {
+        Self { by: By::User, codes: Vec::new(), message: message.into(), at: seconds(SystemTime::now()) }
     }
 }
 
-/// A decision that could not be written down; it holds until the shell ends.
+/// A decision that could not be saved; it applies until the shell ends.
 #[derive(Debug, thiserror::Error)]
 #[error("the decision about `{name}` is not saved ({error}): {}", path.display())]
 pub struct ChoicesError {
@@ -69,12 +70,12 @@ pub struct ChoicesError {
 crate::failure::advise!(ChoicesError);
 
 impl ChoicesError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         Code::ChoicesUnwritable
     }
 
-    /// What to do.
+    /// Returns what to do.
     pub fn advice(&self) -> &'static str {
         remedy(&self.error)
     }
@@ -85,7 +86,7 @@ impl ChoicesError {
 pub(crate) enum Decision {
     Enable(String),
     Disable(String, Disabled),
-    /// A failure of what ran, at this time in seconds since 1970.
+    /// A failure of a running remote; `at` is its time in seconds since 1970.
     Failed {
         name: String,
         code: FailureCode,
@@ -110,12 +111,12 @@ impl Decision {
     }
 }
 
-/// The decisions of one data folder, as they were when they were last read or changed.
+/// The decisions of one data folder, from the last time that they were read or changed.
 #[derive(Clone, Debug)]
 pub struct Choices {
     file: SharedFile,
     known: Known,
-    /// Why they are not known; those made since then are.
+    /// Reason why earlier decisions are not known.
     unread: Option<String>,
 }
 
@@ -125,7 +126,7 @@ struct Known {
     enabled: BTreeSet<String>,
     disabled: BTreeMap<String, Disabled>,
     failures: BTreeMap<String, Vec<Failed>>,
-    /// Earlier decisions are lost, so that any other remote may have been disabled.
+    /// Set if earlier decisions are lost, so any other remote may have been disabled.
     #[serde(rename = "onlyEnabled", skip_serializing_if = "std::ops::Not::not")]
     only_enabled: bool,
 }
@@ -136,35 +137,35 @@ impl Content for Known {
     }
 }
 
-/// One failure that counts.
+/// A failure that counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Failed {
     code: FailureCode,
-    /// Seconds since 1970.
+    /// Time in seconds since 1970.
     at: u64,
 }
 
 impl Choices {
-    /// Reads what is remembered in this data folder; a file that cannot be read is logged.
+    /// Reads the decisions of this data folder; logs a file that cannot be read.
     pub fn load(data_dir: &Path) -> Self {
         let mut choices = Self::unread(data_dir);
         choices.reload();
         choices
     }
 
-    /// The decisions of this data folder before they are read.
+    /// Returns the decisions of this data folder before they are read.
     pub(crate) fn unread(data_dir: &Path) -> Self {
         let path = data_dir.join("remotes.json");
         let file = SharedFile::new(path, "the list of enabled and disabled remotes", Code::ChoicesDamaged);
         Self { file, known: Known::default(), unread: Some("it is still being read".to_owned()) }
     }
 
-    /// The file that changes when anything of this does, whoever changes it.
+    /// Returns the file that every change of the decisions writes, by any process.
     pub fn file(&self) -> &Path {
         self.file.path()
     }
 
-    /// Reads the file again. When that fails it is logged, and what was known stays.
+    /// Reads the file again. A failure is logged, and the known decisions stay.
     pub fn reload(&mut self) {
         match self.file.read() {
             Ok(known) => {
@@ -175,7 +176,7 @@ impl Choices {
             Err(error) => {
                 tracing::warn!(
                     code = Code::ChoicesUnreadable.as_str(),
-                    "which remotes are enabled and disabled cannot be read ({error}); {}: {}",
+                    "the list of enabled and disabled remotes cannot be read ({error}); {}: {}",
                     remedy(&error),
                     self.file.path().display()
                 );
@@ -196,21 +197,20 @@ impl Choices {
         }
     }
 
-    /// Returns `true` if the remote was enabled, and not disabled since: what a remote in the drop folder needs to
-    /// run.
+    /// Returns `true` if the remote was enabled, and not disabled since. A remote in the drop folder runs only then.
     pub fn is_enabled(&self, name: &str) -> bool {
         self.known.enabled.contains(name) && !self.known.disabled.contains_key(name)
     }
 
-    /// Why the remote is disabled.
+    /// Returns the reason why the remote is disabled.
     pub fn disabled(&self, name: &str) -> Option<&Disabled> {
         self.known.disabled.get(name)
     }
 
-    /// Enables the remote, and forgets why it was disabled and how it failed.
+    /// Enables the remote, and removes the reason why it was disabled and its failures.
     ///
     /// # Errors
-    /// When it cannot be written down; it holds for this value all the same.
+    /// Fails if it cannot be saved; it applies to this value anyway.
     pub fn enable(&mut self, name: &str) -> Result<(), ChoicesError> {
         self.decide(Decision::Enable(name.to_owned()))
     }
@@ -218,7 +218,7 @@ impl Choices {
     /// Disables the remote.
     ///
     /// # Errors
-    /// When it cannot be written down; it holds for this value all the same.
+    /// Fails if it cannot be saved; it applies to this value anyway.
     pub fn disable(&mut self, name: &str, why: Disabled) -> Result<(), ChoicesError> {
         self.decide(Decision::Disable(name.to_owned(), why))
     }
@@ -228,20 +228,20 @@ impl Choices {
         self.write(&decisions).inspect_err(|_| decisions.iter().for_each(|decision| _ = self.note(decision)))
     }
 
-    /// Takes a decision without writing it down; returns the reason if that disables a remote that failed too often.
+    /// Applies a decision without saving it; returns the reason if that disables a remote that failed too often.
     pub(crate) fn note(&mut self, decision: &Decision) -> Option<Disabled> {
-        self.known.take(decision)
+        self.known.apply(decision)
     }
 
-    /// Writes decisions down, all or none.
+    /// Saves decisions, all or none.
     ///
     /// # Errors
-    /// Fails if they cannot be written; none is taken then.
+    /// Fails if they cannot be saved; none is applied then.
     pub(crate) fn write(&mut self, decisions: &[Decision]) -> Result<(), ChoicesError> {
         let written = self.file.change(|known: &mut Known| {
             known.clamp(seconds(SystemTime::now()));
             for decision in decisions {
-                known.take(decision);
+                known.apply(decision);
             }
             Ok::<_, io::Error>(known.clone())
         });
@@ -252,19 +252,19 @@ impl Choices {
         Ok(())
     }
 
-    /// Returns `true` if both say the same of every remote.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+    /// Returns `true` if both hold the same decisions about every remote.
+    pub(crate) fn has_same_decisions(&self, other: &Self) -> bool {
         (&self.known, &self.unread) == (&other.known, &other.unread)
     }
 }
 
 impl Known {
-    /// Brings the times of a file, which may state any, within those that a clock can have had.
+    /// Limits times from a file, which may contain any value, to the past.
     fn clamp(&mut self, now: u64) {
         self.disabled.values_mut().for_each(|why| why.at = why.at.min(now));
     }
 
-    fn take(&mut self, decision: &Decision) -> Option<Disabled> {
+    fn apply(&mut self, decision: &Decision) -> Option<Disabled> {
         match decision {
             Decision::Enable(name) => {
                 self.enabled.insert(name.clone());
@@ -288,9 +288,9 @@ impl Known {
         self.disabled.insert(name.to_owned(), why);
     }
 
-    /// Counts a failure; the reason, if it was one too many.
+    /// Counts a failure; returns the reason if it disables the remote.
     fn fail(&mut self, name: &str, code: &FailureCode, message: &str, now: u64) -> Option<Disabled> {
-        // Those of the future are of a clock that was wrong.
+        // Failures in the future come from a clock that was wrong.
         let counts = |failed: &Failed| failed.at <= now && now - failed.at <= WINDOW.as_secs();
         self.failures.retain(|_, failures| {
             failures.retain(counts);

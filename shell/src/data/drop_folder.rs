@@ -1,4 +1,4 @@
-//! The drop folder, `DATA/plugins`: what is installed there runs once it is enabled.
+//! The drop folder, `DATA/plugins`. Remotes in it run once they are enabled.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,21 +20,21 @@ mod install;
 
 pub use install::Installed;
 
-/// The drop folder of one data folder. Cheap to make; its files are read when they are asked for.
+/// The drop folder of one data folder. Cheap to make; its files are read on demand.
 #[derive(Clone, Debug)]
 pub struct DropFolder(PathBuf);
 
 /// The content of the drop folder.
 #[derive(Debug, Default)]
 pub(crate) struct Scanned {
-    /// The remotes by name; of several with one name the highest version, a manifest before a library.
+    /// The remotes by name. Of several with one name it is the highest version, and a manifest rather than a library.
     pub(crate) installed: BTreeMap<String, PathBuf>,
     /// Files and folders that cannot be used.
     pub(crate) failures: Vec<(PathBuf, Failure)>,
 }
 
 impl DropFolder {
-    /// The drop folder of this data folder.
+    /// Returns the drop folder of this data folder.
     pub fn new(data_dir: &Path) -> Self {
         Self(data_dir.join("plugins"))
     }
@@ -44,18 +44,18 @@ impl DropFolder {
         &self.0
     }
 
-    /// Reads the names of the remotes in it; what cannot be read has none.
+    /// Reads the names of the remotes in it, and skips files that cannot be read.
     pub fn names(&self) -> BTreeSet<String> {
         self.remotes().into_iter().map(|(_, manifest)| manifest.name).collect()
     }
 
-    /// Reads every remote whose manifest can be read, by file.
+    /// Reads the remotes in it by file, and skips files that cannot be read.
     fn remotes(&self) -> Vec<(PathBuf, RemoteManifest)> {
         let read = |path: PathBuf| read_manifest(&path).ok().map(|read| (path, read.manifest));
         files(&self.0).into_iter().flatten().filter_map(read).collect()
     }
 
-    /// Reads which remotes there are, and what cannot be used.
+    /// Reads the remotes in it, and reports files that cannot be used.
     pub(crate) fn scan(&self) -> Scanned {
         let (mut found, mut failures) = (BTreeMap::new(), Vec::new());
         for path in entries(&self.0).unwrap_or_default() {
@@ -105,10 +105,10 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-/// Returns `true` if a file of this name may be a library or a manifest: the one rule for what is installed, listed
-/// and followed.
+/// Returns `true` if a file of this name may be a library or a manifest. Installing, listing and following share this
+/// rule.
 pub(crate) fn is_plugin(path: &Path) -> bool {
-    // A name that is not text cannot be written down where a remote comes from.
+    // A path that is not text cannot be the location of a remote.
     let Some(name) = path.file_name().and_then(OsStr::to_str) else { return false };
     let suffix = env::consts::DLL_SUFFIX;
     let end = name.len().checked_sub(suffix.len()).and_then(|at| name.get(at..)).unwrap_or_default();
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plugins_are_told_by_one_rule() {
+    fn plugins_are_recognised_by_one_rule() {
         let library = |stem: &str| PathBuf::from(format!("{stem}{}", env::consts::DLL_SUFFIX));
         for path in [library("libx"), library("x y é"), "a.json".into(), "folder/A.JSON".into()] {
             assert!(is_plugin(&path), "{}", path.display());

@@ -1,9 +1,9 @@
-//! Folders of one process alone: for the copies of libraries that it loads, and for what a trial leaves behind.
+//! Private folders of a process: for its copies of libraries, and for the files of a trial.
 //!
-//! A folder lies in the first of several [`Places`] that may hold code and has room. It has a random name, belongs to
-//! the user alone, and holds a marker that the process keeps locked while it lives: an unlocked one means that the
-//! process has ended, whichever container it was in.
-//! The marker lists what was put into the folder. Only that is ever removed, and the folder only once it is empty.
+//! A folder is in the first of several [`Places`] that allows code and has space. It has a random name, belongs to
+//! the user alone, and contains a marker that the process keeps locked while it runs. An unlocked marker means that
+//! the process has ended, in any container.
+//! The marker lists the files of the folder. Only these are ever removed, and the folder only once it is empty.
 //! `[any thread but the window's]`
 
 use std::{
@@ -17,41 +17,41 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 
 use crate::{file, library, trust};
 
-/// The variable that names the folder to be tried first.
+/// Variable with the folder to try first.
 pub(crate) const VARIABLE: &str = "PULSE_SHELL_CACHE_DIR";
 
-/// The name of the folder below the user's folders.
+/// Name of the folder below the user's folders.
 pub(crate) const NAME: &str = "pulse-shell";
 
-/// The beginning of the folders' names.
+/// Beginning of the folders' names.
 const PREFIX: &str = "pulse-shell-";
 
-/// The file in a folder that is held, and lists what is in it.
+/// Name of the locked file that lists the content of a folder.
 const MARKER: &str = ".pulse-shell";
 
-/// The first line of a marker.
+/// First line of a marker.
 const MARK: &str = "files of one run of pulse 1\n";
 
-/// A longer marker is not read, and its folder left alone.
+/// Maximum size of a marker in bytes. A larger one is not read, and its folder is not touched.
 const LONGEST_MARKER: u64 = 1 << 24;
 
-/// The places where a folder can be made, best first.
+/// Places for private folders, best first.
 ///
-/// The cache comes before the runtime folder, which is memory, often too little of it for libraries with debug
-/// information; the folder for temporary files comes last, as it is others' to clean.
+/// The cache comes before the runtime folder, which is memory and often too small for libraries with debug
+/// information. The folder for temporary files comes last, because other programs clean it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places(Vec<Place>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     path: PathBuf,
-    /// It is shared with others, and there is nothing to be set right about it.
+    /// Set for a folder that is shared with other users, whose permissions Pulse does not change.
     shared: bool,
 }
 
 impl Places {
-    /// Lists the places of this user: that of `PULSE_SHELL_CACHE_DIR`, then the user's folders for caches, for runtime files
-    /// and for data, else `data_dir`, and the folder for temporary files.
+    /// Lists the places of this user: that of `PULSE_SHELL_CACHE_DIR`, the user's folders for caches, for runtime
+    /// files and for data, `data_dir`, and the folder for temporary files.
     pub fn of_user(data_dir: Option<&Path>) -> Self {
         let base = choose_base_strategy().ok();
         let named = env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -66,13 +66,13 @@ impl Places {
 
     /// Lists places below these folders, and at last in `temporary`, which may be shared with other users.
     pub fn of_folders(folders: impl IntoIterator<Item = PathBuf>, temporary: &Path) -> Self {
-        // A relative one would be another with each working folder.
+        // A relative path would depend on the working folder.
         let folders = folders.into_iter().filter(|folder| folder.is_absolute());
         let own = folders.map(|folder| Place { path: folder.join("libraries"), shared: false });
         Self(own.chain([Place { path: temporary.to_owned(), shared: true }]).collect())
     }
 
-    /// Returns their number.
+    /// Returns the number of places.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -80,7 +80,7 @@ impl Places {
     /// Makes a folder in the place of this number.
     ///
     /// # Errors
-    /// Why it cannot be used, with the place.
+    /// Returns the place and the reason why it cannot be used.
     pub(crate) fn make(&self, number: usize) -> Result<Folder, String> {
         let place = &self.0[number];
         let made = place.prepare().and_then(|()| Folder::make(&place.path));
@@ -90,7 +90,7 @@ impl Places {
     /// Makes a folder in the first place that can be used.
     ///
     /// # Errors
-    /// Why none can be.
+    /// Returns the reason for each place.
     pub(crate) fn first(&self) -> Result<Folder, String> {
         let mut refused = Vec::new();
         for number in 0..self.len() {
@@ -110,30 +110,30 @@ impl Places {
     }
 }
 
-/// Returns what to do where no place can be used.
+/// Returns what to do when no place can be used.
 pub(crate) fn remedy() -> String {
-    format!("make room in one of these folders, or name another one, which may hold code, in {VARIABLE}")
+    format!("make room in one of these folders, or name another one that allows code in {VARIABLE}")
 }
 
 impl Place {
-    /// Makes it, if it is not there, and looks whether other users are kept out.
+    /// Makes it if it is missing, and checks that other users cannot change it.
     fn prepare(&self) -> Result<(), String> {
         if !self.shared {
             file::create_private(&self.path).map_err(|error| error.to_string())?;
         }
         trust::check(&self.path).map_err(|reason| match reason {
-            trust::Unsafe::Unreadable(error, path) if path == self.path => error.to_string(),
+            trust::UnsafePath::Unreadable(error, path) if path == self.path => error.to_string(),
             reason => reason.to_string(),
         })
     }
 }
 
-/// A folder of this process. Dropped, it is removed with what was put into it.
+/// A folder of this process. Dropping it removes the folder with its listed files.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     marker: File,
-    /// Held as well, because programs that clean folders for temporary files respect it.
+    /// Lock on the folder, because programs that clean temporary files respect it.
     _held: Option<File>,
 }
 
@@ -148,7 +148,7 @@ impl Folder {
         let marker = folder.path().join(MARKER);
         let mark = || -> io::Result<File> {
             let mut file = File::options().read(true).write(true).create_new(true).open(&marker)?;
-            // Another process may look at it meanwhile, for a moment.
+            // Another process may hold the lock for a moment.
             file.lock()?;
             file.write_all(MARK.as_bytes())?;
             Ok(file)
@@ -156,25 +156,25 @@ impl Folder {
         let marker = mark().map_err(|e| e.to_string())?;
         library::may_execute(&marker).map_err(|error| not_executable(&error, place))?;
         let held = File::open(folder.path()).ok().filter(|held| held.try_lock_shared().is_ok());
-        // From here on it is removed by what the marker lists.
+        // From here on it is removed according to its marker.
         Ok(Self { path: folder.keep(), marker, _held: held })
     }
 
-    /// Returns whether it is still there: others may have cleaned its place.
+    /// Returns `true` if it still exists: other programs may have cleaned its place.
     pub(crate) fn exists(&self) -> bool {
         let there = fs::symlink_metadata(self.path.join(MARKER));
         let same = |there: &fs::Metadata| self.marker.metadata().is_ok_and(|held| is_same(there, &held));
         there.is_ok_and(|there| same(&there))
     }
 
-    /// Returns the path for a file of this name, which is from now on removed with the folder; so is a folder of its
-    /// name and `.d`, for what belongs to the file.
+    /// Returns the path for a file of this name, and lists it for removal with the folder. A folder with its name and
+    /// `.d`, for the parts of the file, is listed too.
     pub(crate) fn file(&mut self, name: &str) -> io::Result<PathBuf> {
         self.list(&format!("{name}.d/"))?;
         self.list(name)
     }
 
-    /// Makes a folder of this name, which is removed with all that is in it by then.
+    /// Makes a folder of this name, and lists it for removal with its content.
     pub(crate) fn tree(&mut self, name: &str) -> io::Result<PathBuf> {
         let path = self.list(&format!("{name}/"))?;
         file::create_private(&path)?;
@@ -202,7 +202,7 @@ fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// A file that is held cannot be exchanged.
+/// Returns `true`, because a locked file cannot be exchanged.
 #[cfg(not(unix))]
 fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
     true
@@ -220,7 +220,7 @@ fn not_executable(error: &io::Error, place: &Path) -> String {
     format!("the system runs no code from it ({error})")
 }
 
-/// Removes the folders of processes that have ended: marked as such, the user's own, and not held.
+/// Removes the folders of processes that have ended: marked, owned by the user, and not locked.
 fn sweep(place: &Path) {
     for entry in place.read_dir().into_iter().flatten().flatten() {
         let path = entry.path();
@@ -236,7 +236,7 @@ fn is_own(about: &fs::Metadata) -> bool {
     std::os::unix::fs::MetadataExt::uid(about) == rustix::process::geteuid().as_raw()
 }
 
-/// The places are below the user's own folders.
+/// Returns `true`, because the places are below the user's own folders.
 #[cfg(not(unix))]
 fn is_own(_: &fs::Metadata) -> bool {
     true
@@ -247,7 +247,7 @@ fn remove_abandoned(folder: &Path) {
     if !marker.symlink_metadata().is_ok_and(|about| about.is_file()) {
         return;
     }
-    // Locks of some network file systems need the right to write.
+    // Locks of some network file systems need write access.
     let Ok(held) = File::options().read(true).write(true).open(&marker) else { return };
     match held.try_lock() {
         Ok(()) => remove(folder, &held),
@@ -255,16 +255,16 @@ fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// Removes what the marker lists, then the marker and the folder; what is not removed is left for a later process.
+/// Removes the listed files, then the marker and the folder. Anything that stays is left to a later process.
 fn remove(folder: &Path, mut marker: &File) {
-    // Through the file that holds the lock: some systems let no other one read it.
+    // Read through the locked handle, because some systems let no other handle read the file.
     let mut text = Vec::new();
     let read = marker.rewind().and_then(|()| marker.take(LONGEST_MARKER + 1).read_to_end(&mut text));
     if !read.is_ok_and(|read| read as u64 <= LONGEST_MARKER) {
         return;
     }
     let text = String::from_utf8_lossy(&text);
-    // One without the first line is not complete, or not of this program.
+    // A marker without the first line is incomplete, or of another program.
     let Some(list) = text.strip_prefix(MARK) else { return };
     let gone = |name: &str| {
         let (name, is_tree) = name.strip_suffix('/').map_or((name, false), |name| (name, true));
@@ -274,10 +274,10 @@ fn remove(folder: &Path, mut marker: &File) {
         let done = if is_tree { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         done.is_ok() || !folder.join(name).exists()
     };
-    // All of them, also after one that stays.
+    // All of them, even after a failure.
     if list.lines().map(gone).filter(|gone| !gone).count() == 0 && fs::remove_file(folder.join(MARKER)).is_ok()
     {
-        // It stays if another process has put something into it.
+        // The folder stays if another process has put something into it.
         let _ = fs::remove_dir(folder);
     }
 }

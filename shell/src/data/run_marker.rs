@@ -1,7 +1,8 @@
-//! Markers of runs of the shell, by which the next one knows whether the last was shut down properly.
+//! Markers of runs of the shell, which show the next run if the last one was not shut down properly.
 //!
-//! Each run holds a lock on a file of its own in `DATA/sessions` and removes it at the end.
-//! The system releases a lock however its process ends, so a file that can be locked is of a run that did not.
+//! Each run keeps a file of its own in `DATA/sessions` locked, and removes it at its end.
+//! The system releases the lock at every end of a process. So a file that can be locked belongs to a run that was not
+//! shut down properly.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -16,55 +17,55 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::shared_file::remedy;
-use crate::{catalogue::Code, file, lock::Lock, worker::Worker};
+use crate::{catalogue::Code, file, lock::Lock, worker::JobThread};
 
-/// The largest file that is read, in bytes.
+/// Maximum size of a file that is read, in bytes.
 const LIMIT: u64 = 1 << 16;
 
-/// The format of the files, which state none.
+/// Format of the files, which do not state it.
 const FORMAT: u64 = 1;
 
-/// At most so many remotes are written down.
+/// Maximum number of remotes in a file.
 const NAMES: usize = 100;
 
-/// The time for which another process may hold the lock of the folder.
+/// Time for which another process may hold the lock of the folder.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The time for which the start of the shell waits for the folder, and its end too.
+/// Time for which the shell waits for the folder, at its start and at its end.
 const LIMIT_OF_WAITING: Duration = Duration::from_secs(2);
 
 /// A run that was not shut down properly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Unclean {
-    /// When it began, in seconds since 1970; 0 if that is not known.
+    /// Time of its start, in seconds since 1970; 0 if unknown.
     pub started: u64,
-    /// The remotes that ran when it last said so; none if that is not known.
+    /// Remotes that ran according to its last record; empty if unknown.
     pub running: Vec<String>,
 }
 
 /// The marker of this run. Dropped without [`RunMarker::end`], the run counts as one that was not shut down properly.
 #[derive(Debug)]
 pub struct RunMarker {
-    /// Writes; `None` once the run has ended, or where the system has no thread.
-    worker: Option<Worker>,
-    /// `None` while the folder is out of reach.
+    /// Thread that writes; `None` once the run has ended, or if the system refuses a thread.
+    worker: Option<JobThread>,
+    /// `None` while the folder cannot be accessed.
     held: Arc<Mutex<Option<Held>>>,
     about: Unclean,
 }
 
-/// The file of this run, which is locked, and its place.
+/// The locked file of this run, and its path.
 type Held = (File, PathBuf);
 
 impl RunMarker {
-    /// Begins a run, and returns how the last one ended if it was not shut down properly; that is reported once.
+    /// Begins a run, and returns the last one if it was not shut down properly. Each such run is returned once.
     ///
-    /// Waits two seconds at most; a folder that is out of reach is logged.
+    /// Waits two seconds at most, and logs a folder that cannot be accessed.
     pub fn begin(data_dir: &Path) -> (Self, Option<Unclean>) {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let about = Unclean { started, running: Vec::new() };
         let (folder, held) = (data_dir.join("sessions"), Arc::default());
-        let worker = match Worker::start("run marker", "mark this run") {
+        let worker = match JobThread::start("run marker", "mark this run") {
             Ok(worker) => worker,
             Err(error) => {
                 report(&error.into(), &folder);
@@ -94,7 +95,7 @@ impl RunMarker {
         (Self { worker: Some(worker), held, about }, unclean)
     }
 
-    /// Writes down which remotes run now.
+    /// Records the running remotes.
     pub fn running(&mut self, names: &[&str]) {
         let names: Vec<String> = names.iter().take(NAMES).map(|name| (*name).to_owned()).collect();
         if self.about.running == names {
@@ -105,7 +106,7 @@ impl RunMarker {
         let (held, about) = (Arc::clone(&self.held), self.about.clone());
         worker.run(move || {
             if let Some((file, _)) = &mut *held.lock() {
-                // The lock says that the run has not ended; without the names that is merely less precise.
+                // A failure is ignored: the lock marks the run, and only the names are missing.
                 let _ = write(file, &about);
             }
         });
@@ -117,7 +118,7 @@ impl RunMarker {
         let held = Arc::clone(&self.held);
         worker.run(move || {
             let Some((file, path)) = held.lock().take() else { return };
-            // Where an open file cannot be removed it is closed first; the next run may then see it for a moment.
+            // If an open file cannot be removed, it is closed first; the next run may see it for a moment.
             if fs::remove_file(&path).is_err() {
                 drop(file);
                 let _ = fs::remove_file(&path);
@@ -138,7 +139,7 @@ impl Drop for RunMarker {
 fn report(error: &io::Error, folder: &Path) {
     tracing::warn!(
         code = Code::SessionUnwritable.as_str(),
-        "a crash of this run will not be noticed by the next ones ({error}); {}: {}",
+        "the next run cannot notice a crash of this one ({error}); {}: {}",
         remedy(error),
         folder.display()
     );
@@ -146,8 +147,8 @@ fn report(error: &io::Error, folder: &Path) {
 
 fn begin(folder: &Path, about: &Unclean) -> io::Result<(Held, Option<Unclean>)> {
     fs::create_dir_all(folder)?;
-    // A file is made, and locked a moment later: no other process looks at it meanwhile.
-    let _all = Lock::take(&folder.join("lock"), PATIENCE)?;
+    // No other process may look at the new file before it is locked.
+    let _all = Lock::acquire(&folder.join("lock"), PATIENCE)?;
     let mut last: Option<Unclean> = None;
     for entry in folder.read_dir()?.flatten() {
         let path = entry.path();
@@ -167,14 +168,14 @@ fn begin(folder: &Path, about: &Unclean) -> io::Result<(Held, Option<Unclean>)> 
     Ok((file, last))
 }
 
-/// Returns `true` for the names that [`open_new`] gives.
+/// Returns `true` for names of [`open_new`].
 fn is_run(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.and_then(|name| name.strip_suffix(".json"))
         .is_some_and(|stem| stem.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && !stem.is_empty())
 }
 
-/// A new file named after this process, whose number another run may have had elsewhere.
+/// Makes a new file with the id of this process as its name, which a run in another container may have as well.
 fn open_new(folder: &Path) -> io::Result<Held> {
     let pid = process::id();
     for number in 0..100 {
@@ -188,8 +189,8 @@ fn open_new(folder: &Path) -> io::Result<Held> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Reads and removes the file of a run that has ended; `None` for one that is still running, and for a file of a later
-/// version, which is left to that.
+/// Reads and removes the file of a run that has ended. Returns `None` for an active run, and for a file of a later
+/// version, which is not removed.
 fn abandoned(path: &Path) -> Option<Unclean> {
     let mut file = file::open(path).ok()?;
     file.try_lock().ok()?;
@@ -205,18 +206,18 @@ fn abandoned(path: &Path) -> Option<Unclean> {
     let unclean = read.unwrap_or_else(|error: String| {
         tracing::warn!(
             code = Code::SessionDamaged.as_str(),
-            "a run ended without saying so, and which remotes ran is lost ({error}); nothing is to be done: {}",
+            "a run was not shut down properly, and the list of its remotes is lost ({error}); no action is needed: {}",
             path.display()
         );
         Unclean::default()
     });
     drop(file);
-    // One that stays is said again, which is better than never.
+    // A file that stays is reported again, which is better than never.
     let _ = fs::remove_file(path);
     Some(unclean)
 }
 
-/// In place, because the lock is on this file and not on its name.
+/// Writes in place, because the lock belongs to the file and not to its name.
 fn write(file: &mut File, about: &Unclean) -> io::Result<()> {
     let text = serde_json::to_vec(about)?;
     file.rewind()?;

@@ -1,10 +1,10 @@
 //! Small JSON files that several processes read and change.
 //!
-//! A reader sees the old content or the new one, complete: writing is a new file and a rename.
-//! A writer holds a lock in a file of its own from reading to writing, so that no change is lost, and leaves a copy
-//! of what it wrote in a second file, `.bak`.
-//! A damaged file is set aside, and its copy is used. A file that a later version wrote is neither used nor touched.
-//! All of this may wait: `[any thread but the window's]`.
+//! A reader sees the old or the new content, always complete: a writer writes a new file and renames it.
+//! A writer holds the lock of a separate file from reading to writing, so that no change is lost, and writes a copy
+//! of the content to a second file, `.bak`.
+//! A damaged file is set aside, and its copy is used. A file of a later version is neither used nor touched.
+//! All functions may wait: `[any thread but the window's]`.
 
 use std::{
     fs, io,
@@ -16,34 +16,34 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     catalogue::Code,
-    file::{self, Staged},
+    file::{self, StagedFile},
     lock::Lock,
 };
 
-/// The format of the files.
+/// Format of the files.
 const FORMAT: u32 = 1;
 
-/// The largest file that is read or written, in bytes.
+/// Maximum size of a file that is read or written, in bytes.
 const LIMIT: usize = 1 << 20;
 
-/// The time for which another process may hold the lock.
+/// Time for which another process may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The content of such a file.
+/// Content of a shared file.
 pub(crate) trait Content: Serialize + DeserializeOwned + Default + Clone + PartialEq {
-    /// Returns the content to continue with when file and copy are damaged.
+    /// Returns the content to use when file and copy are damaged.
     fn after_loss() -> Self {
         Self::default()
     }
 }
 
-/// One such file.
+/// A shared file.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedFile {
     path: PathBuf,
-    /// Names the content in messages.
+    /// Description of the content, for messages.
     what: &'static str,
-    /// The code of a damaged file.
+    /// Code for a damaged file.
     damaged: Code,
 }
 
@@ -54,7 +54,7 @@ struct Written<T> {
     content: T,
 }
 
-/// A file as it was found.
+/// Result of reading a file.
 enum Found<T> {
     Missing,
     Content(T),
@@ -73,7 +73,7 @@ impl SharedFile {
     /// Returns the content; that of a missing file is the default.
     ///
     /// # Errors
-    /// Returns the system's errors; [`io::ErrorKind::Unsupported`] for the file of a later version.
+    /// Returns the system's errors, and [`io::ErrorKind::Unsupported`] for a file of a later version.
     pub(crate) fn read<T: Content>(&self) -> io::Result<T> {
         match Self::find(&self.path)? {
             Found::Missing => Ok(T::default()),
@@ -85,7 +85,7 @@ impl SharedFile {
         }
     }
 
-    /// Changes the content; the file stays as it is when `change` fails or changes nothing.
+    /// Changes the content. The file is not written if `change` fails or changes nothing.
     pub(crate) fn change<T, R, E>(&self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
     where
         T: Content,
@@ -102,10 +102,10 @@ impl SharedFile {
         Ok(result)
     }
 
-    /// Takes the lock; it ends with the value.
+    /// Takes the lock, which is released when the value is dropped.
     fn lock(&self) -> io::Result<Lock> {
         fs::create_dir_all(self.folder())?;
-        Lock::take(&self.beside("lock"), PATIENCE)
+        Lock::acquire(&self.sibling("lock"), PATIENCE)
     }
 
     fn read_locked<T: Content>(&self) -> io::Result<T> {
@@ -128,23 +128,24 @@ impl SharedFile {
             Ok(json) => json,
             Err(error) => return Ok(Found::Damaged(error.to_string())),
         };
-        // Before the rest, which a later version may have given another meaning.
+        // Checked first, because the rest may have another meaning in a later version.
         if let Some(format) = json.get("format").and_then(serde_json::Value::as_u64)
             && format > u64::from(FORMAT)
         {
-            let text = format!("it has format {format} of a later version, and this one reads format {FORMAT}");
+            let text =
+                format!("it has format {format} of a later version, and this version reads format {FORMAT}");
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
         Ok(match serde_json::from_value::<Written<T>>(json) {
             Ok(Written { format: FORMAT, content }) => Found::Content(content),
-            Ok(Written { format, .. }) => Found::Damaged(format!("there is no format {format}")),
+            Ok(Written { format, .. }) => Found::Damaged(format!("format {format} is unknown")),
             Err(error) => Found::Damaged(error.to_string()),
         })
     }
 
-    /// Returns the content to use in place of a damaged one, and writes it unless there is no `lock`.
+    /// Returns the content that replaces a damaged one, and writes it unless the lock failed with the error `lock`.
     fn recover<T: Content>(&self, problem: &str, lock: Option<io::Error>) -> T {
-        let (content, instead) = match Self::find(&self.beside("bak")) {
+        let (content, instead) = match Self::find(&self.sibling("bak")) {
             Ok(Found::Content(content)) => (content, "its last good copy is used"),
             _ => (T::after_loss(), "there is no good copy"),
         };
@@ -156,12 +157,12 @@ impl SharedFile {
         match set_aside {
             Ok(aside) => tracing::warn!(
                 code = self.damaged.as_str(),
-                "{what} cannot be understood ({problem}), and {instead}; what was there is in {}: {path}",
+                "{what} is damaged ({problem}), and {instead}; the damaged file was renamed to {}: {path}",
                 aside.display()
             ),
             Err(error) => tracing::warn!(
                 code = self.damaged.as_str(),
-                "{what} cannot be understood ({problem}) nor replaced ({error}), and {instead}; correct or remove it: \
+                "{what} is damaged ({problem}) and cannot be replaced ({error}), and {instead}; correct or remove it: \
                  {path}"
             ),
         }
@@ -171,19 +172,22 @@ impl SharedFile {
     fn write<T: Content>(&self, content: &T) -> io::Result<()> {
         let text = text(content)?;
         file::replace(&self.path, &text)?;
-        // The file itself is safe; without its copy it is as good.
-        let _ = file::replace(&self.beside("bak"), &text);
+        // A failure is ignored, because the file itself is written.
+        let _ = file::replace(&self.sibling("bak"), &text);
         Ok(())
     }
 
-    /// Gives the damaged file another name, and its own to a file with `content`, unless that is the default.
+    /// Renames the damaged file, and replaces it by a file with `content`, unless that is the default.
     fn replace_damaged<T: Content>(&self, content: &T) -> io::Result<PathBuf> {
-        let new =
-            if *content == T::default() { None } else { Some(Staged::with(self.folder(), &text(content)?)?) };
-        let names = (1..=u32::MAX).map(|number| self.beside(&format!("damaged-{number}")));
+        let new = if *content == T::default() {
+            None
+        } else {
+            Some(StagedFile::with(self.folder(), &text(content)?)?)
+        };
+        let names = (1..=u32::MAX).map(|number| self.sibling(&format!("damaged-{number}")));
         let free = names.into_iter().find(|path| path.symlink_metadata().is_err());
         let aside = free.ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
-        // A second name first: without a file under the first one nothing would be known at all. Folders have one only.
+        // A hard link first, so that the first name is never missing. A folder cannot have one, and is renamed.
         if new.is_none() || fs::hard_link(&self.path, &aside).is_err() {
             fs::rename(&self.path, &aside)?;
         }
@@ -195,7 +199,7 @@ impl SharedFile {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    fn sibling(&self, ending: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".");
         name.push(ending);
@@ -215,7 +219,7 @@ pub(crate) fn remedy(error: &io::Error) -> &'static str {
 fn text<T: Content>(content: &T) -> io::Result<Vec<u8>> {
     let text = serde_json::to_vec_pretty(&Written { format: FORMAT, content })?;
     if text.len() > LIMIT {
-        // It could not be read again.
+        // A larger file could not be read again.
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {LIMIT} bytes")));
     }
     Ok(text)

@@ -1,18 +1,18 @@
-//! Pointing participants at the copies of shared crates that a plan gives them.
+//! Binding of participants to the copies of shared crates that a plan assigns to them.
 //!
-//! Versions state what is promised, layouts state what is true: a copy whose interface contradicts its version is not
-//! used, and the next plan is made without it.
+//! Versions are promises, layouts are facts: a copy whose interface contradicts its version is not used, and the next
+//! plan is made without it.
 
 use std::{sync::Arc, time::Duration};
 
 use negotiation::manifest::near_miss;
-use negotiation::resolver::{Assignment, Plan, Slot};
+use negotiation::resolver::{Assignment, Plan, ShareKey};
 use negotiation::text;
 use plugin_api::shared::{Consumer, InstallError, notify_fn};
 
 use super::{
-    Remote,
-    negotiator::{BadOffer, Fault, Negotiator, Remotes, Unusable},
+    ManagedRemote,
+    negotiator::{AtFault, BadOffer, Negotiator, Remotes, Unusable},
 };
 use crate::{
     catalogue::Code,
@@ -22,13 +22,13 @@ use crate::{
 
 /// Interfaces for one remote.
 pub(super) struct Scope {
-    /// Makes one interface for each shared crate.
+    /// Functions that make the interface for each shared crate.
     pub(super) binds: Vec<Bind>,
-    /// The copies that it then uses.
-    pub(super) used: Vec<(Slot, Module)>,
+    /// Copies that the remote then uses.
+    pub(super) used: Vec<(ShareKey, Module)>,
 }
 
-/// Finds the copies that `plan` speaks of in what is loaded.
+/// Finds the copies that `plan` assigns among the loaded libraries.
 pub(super) struct Binder<'a> {
     pub(super) negotiator: &'a Negotiator,
     pub(super) plan: &'a Plan,
@@ -36,7 +36,7 @@ pub(super) struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    /// Returns the share scope of `consumer`, in whose image `linked` is; `None` while a provider is not loaded yet.
+    /// Returns the share scope of `consumer`, whose image links `linked`; `None` while a provider is not loaded yet.
     ///
     /// # Errors
     /// Fails if a copy, or the consumer, contradicts its manifest.
@@ -56,7 +56,7 @@ impl Binder<'_> {
             scope.binds.push(Box::new(move || {
                 module.bind(&offer.participant, consumer).inspect_err(|failure| {
                     let report = BadOffer { consumer: assignment.consumer, offer, failure: failure.clone() };
-                    // A shell that ends listens no more.
+                    // The shell may have ended.
                     let _ = reports.send(report);
                 })
             }));
@@ -64,8 +64,8 @@ impl Binder<'_> {
         Ok(Some(scope))
     }
 
-    /// Returns the copy that `assignment` names, for an image that was built with `expected`; `None` while its library
-    /// is not loaded yet.
+    /// Returns the copy that `assignment` names, for an image built with `expected`; `None` while its library is not
+    /// loaded yet.
     fn provided(
         &self,
         assignment: &Assignment,
@@ -98,26 +98,26 @@ impl Binder<'_> {
                 (text, format!("add it to `export!` or take it out of the manifest{meant}"))
             };
             let failure = Failure::new(Stage::Init, Code::SharedMissing, text, advice);
-            return Err(Unusable { fault: Fault::Offer(assignment.offer()), failure });
+            return Err(Unusable { fault: AtFault::Offer(assignment.offer()), failure });
         };
         let Some(expected) = expected else { return Ok(Some(module.clone())) };
         let Err(difference) = expected.can_use(module) else { return Ok(Some(module.clone())) };
         let at_fault = if self.provider_is_right(assignment, module, expected) {
-            Fault::Consumer(consumer.to_string())
+            AtFault::Consumer(consumer.to_string())
         } else {
-            Fault::Offer(assignment.offer())
+            AtFault::Offer(assignment.offer())
         };
         let (text, advice) = match &at_fault {
-            Fault::Offer(_) => (
+            AtFault::Offer(_) => (
                 format!(
                     "`{provider}` offers `{key}` {version}, whose interface is not the one that `{consumer}` was \
                      built with, although the versions agree: {difference}"
                 ),
                 format!(
-                    "rebuild `{provider}` with the true `{key}` {version}, or give its copy a new major version"
+                    "rebuild `{provider}` with the original `{key}` {version}, or give its copy a new major version"
                 ),
             ),
-            Fault::Consumer(_) => (
+            AtFault::Consumer(_) => (
                 format!(
                     "`{consumer}` was built with another interface of `{key}` than that of {version} of \
                      `{provider}`, which the others use: {difference}"
@@ -128,11 +128,11 @@ impl Binder<'_> {
         Err(Unusable { fault: at_fault, failure: Failure::new(Stage::Init, Code::SharedLayout, text, advice) })
     }
 
-    /// Returns `true` if of two layouts that contradict each other the provider's is right.
+    /// Returns `true` if the provider's layout is right, of two that contradict each other.
     ///
-    /// Two layouts alone do not show who keeps what the versions promise. The host knows what it was built with, a
-    /// copy that works for others is good, and so is one that never promised to fit; otherwise the images that are
-    /// loaded and link the crate too are asked whom they agree with.
+    /// Two layouts alone do not show which side breaks the promise of its version. The host's own build is right, and
+    /// so is a copy that already serves others or never promised to fit; otherwise the loaded images that link the
+    /// crate too are compared with both, and the majority decides.
     fn provider_is_right(&self, assignment: &Assignment, provided: &Module, expected: &Module) -> bool {
         let Assignment { consumer, provider, key, scope, .. } = assignment;
         let Negotiator { host, live, excluded, .. } = self.negotiator;
@@ -141,7 +141,7 @@ impl Binder<'_> {
             return **provider == *host_name;
         }
         let in_use = live.users_of(provider).any(|user| user.key == *key && user.scope == *scope);
-        if in_use || !assignment.satisfied || excluded.contains(&Slot::new(consumer, scope, key)) {
+        if in_use || !assignment.satisfied || excluded.contains(&ShareKey::new(consumer, scope, key)) {
             return true;
         }
         let mut witnesses: Vec<Module> = host.modules().to_vec();
@@ -160,13 +160,14 @@ impl Binder<'_> {
         if *participant == *self.plan.host() {
             return Some(Arc::clone(self.negotiator.host.modules()));
         }
-        let is = |remote: &&Remote| remote.manifest().is_some_and(|manifest| manifest.name == participant);
+        let is =
+            |remote: &&ManagedRemote| remote.manifest().is_some_and(|manifest| manifest.name == participant);
         self.remotes.values().find(is)?.offers()
     }
 }
 
 impl Negotiator {
-    /// Points the host at the copies that the plan gives it, as far as their providers are loaded.
+    /// Binds the host to the copies that the plan assigns to it, as far as their providers are loaded.
     ///
     /// # Errors
     /// Fails if a copy contradicts its manifest; the host tries again with the next plan.
@@ -184,7 +185,7 @@ impl Negotiator {
                 let Some(module) = binder.provided(assignment, Some(&own), None)? else { return Ok(()) };
                 module
             }
-            // Without an entry of its own the host still has its copy.
+            // The host uses its own copy even without an entry in its manifest.
             None => own,
         };
         let wake = Arc::clone(&self.wake);
@@ -198,7 +199,7 @@ impl Negotiator {
         let provider = assignment.map_or(host, |known| &*known.provider);
         let installed = module.bind(provider, consumer).and_then(|bound| {
             let unusable = |error: InstallError| {
-                // One sentence: the same error is returned over the contract.
+                // Summary and advice are one sentence, because the same error crosses the contract.
                 Failure::new(Stage::Init, Code::from(&error), error.to_string(), "")
             };
             self.host.install(&key, bound).map_err(unusable)
@@ -211,9 +212,9 @@ impl Negotiator {
             }
             (Ok(()), None) => {}
             (Err(failure), Some(known)) => {
-                return Err(Unusable { fault: Fault::Offer(known.offer()), failure });
+                return Err(Unusable { fault: AtFault::Offer(known.offer()), failure });
             }
-            // The host's own copy is the one that it was built with.
+            // The host was built with its own copy, so no other plan can help.
             (Err(failure), None) => self.problems.push(Arc::new(failure)),
         }
         Ok(())

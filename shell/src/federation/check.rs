@@ -1,4 +1,4 @@
-//! What is looked at before a library enters the process, on a thread of its own, so that the window never waits.
+//! Checks of a library before it enters the process, on a separate thread, so that the window never waits.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,43 +26,41 @@ use crate::{
     data::archive::Archive,
     failure::{Failure, Stage},
     library::{self, Bundle, Digest, LibraryError},
-    placement::{Binary, Ending, OnThread, Placement, Times, Wake},
+    placement::{Binary, DropHook, OnThread, Placement, Times, Wake},
     preflight::Subject,
     spawn::spawn,
     trust,
 };
 
-/// How long a library is waited for here until it is loaded; its deadline is another one.
+/// Time for which the check waits for the library to load; the load has a deadline of its own.
 const LOADED_LIMIT: Duration = Duration::from_millis(500);
 
-/// What to look at.
+/// Inputs of a check.
 pub(super) struct Job {
     pub(super) config: Arc<Config>,
     pub(super) alias: String,
     pub(super) reference: RemoteRef,
-    /// The folders for its private copy.
-    pub(super) copies: copies::Shared,
+    /// Folders for the private copy.
+    pub(super) copies: copies::SharedFolders,
     /// The plan that must admit it.
     pub(super) context: PlanContext,
-    /// The manifest that has been planned with; none for a generation that is to replace another.
+    /// The manifest in the current plan; `None` for a generation that replaces another.
     pub(super) planned: Option<Arc<RemoteManifest>>,
-    /// The content that it must have.
+    /// The required digest of the library.
     pub(super) expected: Option<Digest>,
-    /// The content that runs already, and need not be taken again.
+    /// Digest of the running library, which is not loaded again.
     pub(super) current: Option<Digest>,
-    /// Libraries whose copies of shared crates it may be given.
-    ///
-    /// Of each the private copy, and the file that stands in for it if its place was cleaned.
+    /// Libraries whose copies of shared crates it may use: the private copy of each, and the original as a fallback.
     pub(super) with: Vec<[Option<PathBuf>; 2]>,
-    /// Ends the remote when the check is given up.
-    pub(super) ending: Ending,
+    /// Ends the remote if the check is abandoned.
+    pub(super) ending: DropHook,
     pub(super) wake: Wake,
 }
 
 /// A remote that may start, and has begun to load.
 pub(super) struct Checked {
     pub(super) found: Found,
-    /// Where anybody wants to know.
+    /// Digest of the library, if it was needed.
     pub(super) digest: Option<Digest>,
     pub(super) copy: PathBuf,
     pub(super) placement: Box<dyn Placement>,
@@ -72,8 +70,7 @@ pub(super) struct Checked {
 
 /// Routes a remote's repaint requests: to the window once it is visible, to a hook while it is staged.
 ///
-/// The window is not drawn for every step of a generation that is not shown yet: on a slow screen each drawing would
-/// hold up the next step.
+/// The window is not drawn for each step of a staged generation: on a slow screen, drawing would delay the next step.
 pub(super) struct WakeRouter {
     wake: Wake,
     visible: AtomicBool,
@@ -106,14 +103,14 @@ impl WakeRouter {
     }
 }
 
-/// A look that is being taken; dropping it gives it up, with the remote that it may have loaded.
+/// A running check; dropping it abandons the check, with the remote that it may have loaded.
 pub(super) struct Check {
     result: mpsc::Receiver<Result<Option<Checked>, Failure>>,
     cancel: Arc<AtomicBool>,
 }
 
 impl Check {
-    /// Begins to look.
+    /// Starts the check.
     pub(super) fn start(job: Job) -> Self {
         let (sender, result) = mpsc::channel();
         let cancel = Arc::new(AtomicBool::new(false));
@@ -121,18 +118,18 @@ impl Check {
         let alias = job.alias.clone();
         let run = move || {
             let wake = Arc::clone(&job.wake);
-            // What comes too late to be of use is dropped, and ends.
+            // A result that comes too late is dropped, which ends its remote.
             let _ = sender.send(job.run(&stop));
             wake(Duration::ZERO);
         };
         if let Err(error) = spawn(format!("check:{alias}"), format!("check `{alias}`"), run) {
-            // The receiver is right here.
+            // The receiver is still in scope.
             let _ = failed.send(Err(error.failure(Stage::Check)));
         }
         Self { result, cancel }
     }
 
-    /// What came of it, if anything new is there; none while it goes on.
+    /// Returns the result once the check is complete; `Ok(None)` if this library runs already.
     pub(super) fn poll(&self) -> Option<Result<Option<Checked>, Failure>> {
         match self.result.try_recv() {
             Ok(result) => Some(result),
@@ -185,29 +182,29 @@ impl Job {
         let replaces = planned.is_none();
         let wanted = config.watch || config.preflight.is_some() || expected.is_some();
         let digest = examine(library, copy, &found.manifest, wanted)
-            .map_err(|error| Failure::of(Stage::Check, &error))?;
+            .map_err(|error| Failure::from_error(Stage::Check, &error))?;
         if let (Some(expected), Some(digest)) = (expected, digest)
             && expected != digest
         {
             let text = format!(
-                "the kept generation of `{alias}` is damaged: its SHA-256 is {digest}: {}",
+                "the archived generation of `{alias}` is damaged: its SHA-256 is {digest}: {}",
                 library.display()
             );
-            let advice = "roll back to another one, or unpin the remote";
+            let advice = "roll back to another generation, or unpin the remote";
             return Err(Failure::new(Stage::Check, Code::GenerationDamaged, text, advice));
         }
-        // They run with it.
+        // The files of the bundle are loaded with the library.
         let bundle = Bundle::of(library);
         bundle.parts().try_for_each(is_trusted)?;
-        bundle.bring_to(copy).map_err(|error| Failure::of(Stage::Check, &error))?;
+        bundle.copy_to(copy).map_err(|error| Failure::from_error(Stage::Check, &error))?;
         note(&mut stages, "copy");
         if current.is_some() && current == digest {
             return Ok(None);
         }
         if planned.is_none_or(|planned| planned != found.manifest) {
             let plan = context.plan(&found.manifest);
-            let change = |said: &Diagnostic| {
-                let edit = said.fix()?;
+            let change = |reported: &Diagnostic| {
+                let edit = reported.fix()?;
                 let own = *edit.participant == *found.manifest.name;
                 let origin = if own { found.origin.as_ref()? } else { &config.origin };
                 (own || *edit.participant == *plan.host()).then(|| Change::new(edit, origin))
@@ -249,7 +246,7 @@ impl Job {
     }
 }
 
-/// Returns what adds the time since the last call to a list, under the name of a stage.
+/// Returns a function that appends a stage and the time since its last call to a list.
 fn note() -> impl FnMut(&mut Times, &'static str) {
     let mut last = Instant::now();
     move |stages, stage| {
@@ -258,11 +255,11 @@ fn note() -> impl FnMut(&mut Times, &'static str) {
     }
 }
 
-/// Checks that no other user can change what is about to run, or what states how.
+/// Checks that no other user can change a library or manifest.
 fn is_trusted(path: &Path) -> Result<(), Failure> {
     match trust::check(path) {
-        // What is missing or out of reach is reported where it is read.
-        Ok(()) | Err(trust::Unsafe::Unreadable(..)) => Ok(()),
+        // A missing or unreadable file is reported when it is read.
+        Ok(()) | Err(trust::UnsafePath::Unreadable(..)) => Ok(()),
         Err(reason) => {
             let text = format!(
                 "the remote does not run, because other users can change its code: {reason}: {}",
@@ -274,8 +271,8 @@ fn is_trusted(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Checks that `copy`, of `library`, is complete and is what `planned` speaks of; returns its digest if that is
-/// `wanted` or stated.
+/// Checks that `copy`, of `library`, is complete and agrees with `planned`; returns its digest if that is `wanted` or
+/// stated in the manifest.
 fn examine(
     library: &Path,
     copy: &Path,

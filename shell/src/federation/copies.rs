@@ -1,4 +1,4 @@
-//! Private copies of libraries, under names that no library was loaded by before.
+//! Private copies of libraries, under names that were never loaded before.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,11 +15,11 @@ use crate::{
     library::{LibraryError, copy_name},
 };
 
-/// The folders of this process for its copies. They go with this value, which clones share.
-pub(super) struct Copies(Shared);
+/// The folders of this process for its copies. Dropping this removes them.
+pub(super) struct CopyFolders(SharedFolders);
 
-/// Makes copies, on any thread but the window's.
-pub(super) type Shared = Arc<Mutex<Folders>>;
+/// The folders as shared with other threads; copies are made off the window's thread.
+pub(super) type SharedFolders = Arc<Mutex<Folders>>;
 
 pub(super) struct Folders {
     places: Places,
@@ -28,29 +28,29 @@ pub(super) struct Folders {
     number: u64,
 }
 
-impl Copies {
+impl CopyFolders {
     pub(super) fn new(places: Places) -> Self {
         let made = (0..places.len()).map(|_| None).collect();
         Self(Arc::new(Mutex::new(Folders { places, made, number: 0 })))
     }
 
-    pub(super) fn share(&self) -> Shared {
+    pub(super) fn share(&self) -> SharedFolders {
         Arc::clone(&self.0)
     }
 }
 
-impl Drop for Copies {
+impl Drop for CopyFolders {
     fn drop(&mut self) {
-        // A check that has not come to its end yet holds on to the value, and makes no more copies.
+        // A check that still runs holds on to the shared value, and makes no more copies.
         self.0.lock().made.clear();
     }
 }
 
 impl Folders {
-    /// Returns a path for the next copy of a library of `remote` in the place of this number.
+    /// Returns a path for the next copy of a library of `remote` in the place with index `place`.
     fn next(&mut self, place: usize, remote: &str) -> Result<PathBuf, String> {
         let folder = self.made.get_mut(place).ok_or("the shell is ending")?;
-        // Others may have cleaned the place meanwhile.
+        // Another program may have cleaned the place meanwhile.
         folder.take_if(|folder| !folder.exists());
         let folder = match folder {
             Some(folder) => folder,
@@ -67,7 +67,7 @@ impl Folders {
 /// # Errors
 /// `library-missing` or `library-unreadable` for the library, `copy-failed` for the places.
 pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Result<PathBuf, Failure> {
-    let unreadable = |error| Failure::of(Stage::Check, &LibraryError::io(error, library));
+    let unreadable = |error| Failure::from_error(Stage::Check, &LibraryError::io(error, library));
     // A library that cannot be read needs no folder.
     file::open_within(library, file::MAX_LIBRARY).map_err(unreadable)?;
     let mut refused = Vec::new();
@@ -76,8 +76,8 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
         let copy = copies.lock().next(place, remote);
         let copy = match copy {
             Ok(copy) => copy,
-            Err(why) => {
-                refused.push(why);
+            Err(reason) => {
+                refused.push(reason);
                 continue;
             }
         };
@@ -90,7 +90,7 @@ pub(super) fn take(copies: &Mutex<Folders>, library: &Path, remote: &str) -> Res
         }
     }
     let text =
-        format!("no private copy of the library can be made ({}): {}", refused.join("; "), library.display());
+        format!("the library cannot be copied for loading ({}): {}", refused.join("; "), library.display());
     Err(Failure::new(Stage::Check, Code::CopyFailed, text, remedy()))
 }
 

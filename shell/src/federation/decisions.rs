@@ -1,7 +1,7 @@
-//! Decisions about remotes: read from memory at once, written by a worker.
+//! Decisions about remotes: read from memory, written by a worker.
 //!
-//! The view is what the files said last, with what was decided here since. A decision that cannot be written stays in
-//! the view, and is written with the next one or at the end.
+//! The view is the last content of the files plus the decisions made here since. A decision that cannot be written
+//! stays in the view, and is written with the next one or at the end.
 
 use std::{
     path::Path,
@@ -20,32 +20,32 @@ use crate::{
     failure::{Advise, Failure, Stage},
     placement::Wake,
     spawn::SpawnError,
-    worker::Worker,
+    worker::JobThread,
 };
 
-/// The time for which the start waits for the files, and the end for what is still to be written.
+/// Time for which the start waits for the files, and the end for pending writes.
 const LIMIT: Duration = Duration::from_secs(2);
 
 pub(super) struct Decisions {
     files: Arc<Mutex<Files>>,
-    /// `None` once everything is written, or where the system has no thread: then the caller waits.
-    worker: Option<Worker>,
+    /// `None` at the end, or without a thread: jobs then run on the caller's thread.
+    worker: Option<JobThread>,
     sender: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
     wake: Arc<dyn Fn() + Send + Sync>,
-    /// As the files were.
+    /// The last content of the files.
     base: Snapshot,
-    /// With what is pending.
+    /// The choices of `base` plus the pending decisions.
     choices: Choices,
     pending: Vec<Pending>,
     next: u64,
 }
 
-/// A decision that is not in the file as far as is known.
+/// A decision that is not known to be in the file.
 struct Pending {
     number: u64,
     decision: Decision,
-    /// The worker has it.
+    /// The decision was passed to the worker.
     sent: bool,
 }
 
@@ -54,11 +54,11 @@ struct Pending {
 struct Snapshot {
     choices: Choices,
     listing: Listing,
-    /// Why it is not known which generations are pinned.
+    /// The reason why the pins are not known.
     doubt: Option<String>,
 }
 
-/// The files, as the worker reads and writes them.
+/// The worker's side of the files.
 struct Files {
     snapshot: Snapshot,
     archive: Archive,
@@ -69,16 +69,16 @@ struct Files {
 /// Result of a job.
 struct Report {
     snapshot: Snapshot,
-    /// The decisions that it was to write.
+    /// Numbers of the decisions in the job.
     written: Vec<u64>,
-    /// The remote's name, and what went wrong.
+    /// The failure of the job, with the remote's name.
     failed: Option<(String, Failure)>,
 }
 
 impl Decisions {
-    /// Begins to read the files of this data folder, and waits for them for at most two seconds.
+    /// Starts to read the files of this data folder, and waits for them for at most two seconds.
     pub(super) fn start(data_dir: &Path, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let worker = Worker::start("decisions", "write decisions, so the window waits for them");
+        let worker = JobThread::start("decisions", "write decisions, so the window waits for them");
         let worker = worker.inspect_err(SpawnError::log);
         let choices = Choices::unread(data_dir);
         let snapshot = Snapshot { choices: choices.clone(), listing: Listing::default(), doubt: None };
@@ -102,8 +102,8 @@ impl Decisions {
         } else {
             tracing::warn!(
                 code = Code::ChoicesUnreadable.as_str(),
-                "which remotes are enabled and disabled has not been read within {} s; none starts until it is, so \
-                 check the disk or network folder that this file is on: {}",
+                "the decisions about remotes were not read within {} s, and no remote starts until they are; check \
+                 the disk or network folder of the file: {}",
                 LIMIT.as_secs(),
                 decisions.choices.file().display()
             );
@@ -119,12 +119,12 @@ impl Decisions {
         &self.base.listing
     }
 
-    /// Returns why it is not known what was decided; see [`Choices::doubt`].
+    /// Returns the reason why the decisions are not known; see [`Choices::doubt`].
     pub(super) fn doubt(&self) -> Option<String> {
         self.choices.doubt().or_else(|| self.base.doubt.clone())
     }
 
-    /// Takes a decision now, and has it written.
+    /// Applies a decision at once, and queues it for writing. Returns the entry if it disables the remote.
     pub(super) fn decide(&mut self, decision: Decision) -> Option<Disabled> {
         let disabled = self.choices.note(&decision);
         self.next += 1;
@@ -133,12 +133,12 @@ impl Decisions {
         disabled
     }
 
-    /// Has the files read again.
+    /// Requests that the files are read again.
     pub(super) fn refresh(&self) {
         self.run(Vec::new(), |_| None);
     }
 
-    /// Has the archive pin another generation of the remote called `name`, or none.
+    /// Requests that the archive pins or unpins a generation of the remote called `name`.
     pub(super) fn change_pin(
         &self,
         name: String,
@@ -146,7 +146,7 @@ impl Decisions {
     ) {
         self.run(Vec::new(), move |files| {
             let error = change(&files.archive, &name).err()?;
-            Some((name, Failure::of(Stage::Discover, &error)))
+            Some((name, Failure::from_error(Stage::Discover, &error)))
         });
     }
 
@@ -163,11 +163,11 @@ impl Decisions {
         self.run(numbers, move |files| {
             let error: ChoicesError = files.snapshot.choices.write(&decisions).err()?;
             let name = decisions.last().map(Decision::name).unwrap_or_default().to_owned();
-            Some((name, Failure::of(Stage::Discover, &error)))
+            Some((name, Failure::from_error(Stage::Discover, &error)))
         });
     }
 
-    /// Runs `job` on the worker, and reads the files after it.
+    /// Runs `job` on the worker, then reads the files again.
     fn run(
         &self,
         written: Vec<u64>,
@@ -188,7 +188,8 @@ impl Decisions {
         }
     }
 
-    /// Takes what has come of jobs: `None` if nothing has changed, else what went wrong, by the remote's name.
+    /// Adopts the results of finished jobs. Returns `None` if nothing has changed, else the failures by the remote's
+    /// name.
     pub(super) fn poll(&mut self) -> Option<Vec<(String, Failure)>> {
         let (mut changed, mut failed) = (false, Vec::new());
         while let Ok(report) = self.reports.try_recv() {
@@ -210,14 +211,14 @@ impl Decisions {
         for pending in &self.pending {
             choices.note(&pending.decision);
         }
-        let differs = !choices.says_the_same(&self.choices)
+        let differs = !choices.has_same_decisions(&self.choices)
             || snapshot.listing != self.base.listing
             || snapshot.doubt != self.base.doubt;
         (self.base, self.choices) = (snapshot, choices);
         (differs, failed)
     }
 
-    /// Writes what is still to be written, and waits for that for at most two seconds.
+    /// Writes pending decisions, and waits for that for at most two seconds.
     pub(super) fn finish(&mut self) {
         let _ = self.poll();
         self.write();
@@ -231,7 +232,7 @@ impl Decisions {
             let why = match failed {
                 Some((_, failure)) => failure.line(),
                 None if in_time => String::new(),
-                None => format!("it was not done within {} s", LIMIT.as_secs()),
+                None => format!("it was not written within {} s", LIMIT.as_secs()),
             };
             tracing::warn!(
                 code = Code::ChoicesUnwritable.as_str(),
@@ -253,7 +254,7 @@ impl Files {
             }
             Err(error) => {
                 let text = error.line();
-                // Pins are decisions, and a later version may have made some.
+                // A later version of the shell may have set pins.
                 self.snapshot.doubt = error.is_later_format().then(|| text.clone());
                 if self.error.as_ref() != Some(&text) {
                     tracing::warn!(code = error.code().as_str(), "{text}");

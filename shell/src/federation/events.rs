@@ -10,37 +10,37 @@ use semver::Version;
 
 use crate::{failure::SharedFailure, placement::Wake};
 
-/// Notifications that are kept until they are taken.
+/// Largest number of notifications in the queue; older ones are dropped.
 const LIMIT: usize = 64;
 
 /// An event in the life of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Another generation runs in its place.
+pub enum RemoteEvent {
+    /// Another generation has replaced the running one.
     Replaced {
         /// Version of the new generation.
         version: Version,
         /// Number of the new generation, from 1.
         generation: u64,
-        /// Time from the first look at its library to its first picture.
+        /// Time from the detection of its complete library to its promotion.
         took: Duration,
     },
     /// Another generation was refused; the running one keeps running.
     NotReplaced,
-    /// A surface could not give its state, or not take it.
+    /// A surface could not save or restore its state.
     StateLost,
     /// The remote, or one of its surfaces, has failed.
     Failed,
     /// The remote failed too often and was disabled.
     Disabled,
     /// The remote has ended, and its code is still loaded.
-    Kept,
+    StillLoaded,
     /// A library or manifest was put into the drop folder.
     Installed,
     /// A file of the remote cannot be used as it is.
-    Unreadable,
+    FileUnusable,
     /// A decision about the remote could not be carried out, or is not saved.
-    Undecided,
+    DecisionUnsaved,
 }
 
 /// Subject of messages about a remote; messages of a topic are withdrawn together once they no longer hold.
@@ -58,14 +58,14 @@ impl Topic {
     pub(super) const ALL: [Self; 3] = [Self::Enabling, Self::Update, Self::Running];
 }
 
-impl Event {
+impl RemoteEvent {
     /// Returns the subject of the message; `None` for one that is never withdrawn.
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::Installed => Some(Topic::Enabling),
-            Self::NotReplaced | Self::Unreadable => Some(Topic::Update),
+            Self::NotReplaced | Self::FileUnusable => Some(Topic::Update),
             Self::Failed | Self::Disabled => Some(Topic::Running),
-            Self::Replaced { .. } | Self::StateLost | Self::Kept | Self::Undecided => None,
+            Self::Replaced { .. } | Self::StateLost | Self::StillLoaded | Self::DecisionUnsaved => None,
         }
     }
 }
@@ -78,8 +78,8 @@ pub struct Notification {
     /// Title of the remote.
     pub title: String,
     /// The event.
-    pub event: Event,
-    /// The reason, where something went wrong.
+    pub event: RemoteEvent,
+    /// The reason, if something went wrong.
     pub failure: Option<SharedFailure>,
     /// Time of the event.
     pub at: SystemTime,
@@ -104,7 +104,7 @@ impl Events {
 
     /// Takes the remotes and topics whose earlier messages no longer hold.
     ///
-    /// Call it before [`take`](Self::take), whose notifications came later.
+    /// Must be called before [`take`](Self::take), whose notifications came later.
     pub fn take_withdrawn(&mut self) -> BTreeSet<(String, Topic)> {
         std::mem::take(&mut self.withdrawn)
     }
@@ -118,7 +118,13 @@ impl Events {
     }
 
     /// Adds a notification, and logs it.
-    pub(super) fn notify(&mut self, alias: &str, title: &str, event: Event, failure: Option<SharedFailure>) {
+    pub(super) fn notify(
+        &mut self,
+        alias: &str,
+        title: &str,
+        event: RemoteEvent,
+        failure: Option<SharedFailure>,
+    ) {
         log(alias, &event, failure.as_ref());
         if self.queue.len() == LIMIT {
             self.queue.pop_front();
@@ -129,17 +135,17 @@ impl Events {
     }
 }
 
-fn log(remote: &str, event: &Event, failure: Option<&SharedFailure>) {
-    if let Event::Replaced { version, generation, took } = event {
+fn log(remote: &str, event: &RemoteEvent, failure: Option<&SharedFailure>) {
+    if let RemoteEvent::Replaced { version, generation, took } = event {
         let took = took.as_millis() as u64;
-        tracing::info!(remote, %version, generation, took, "replaced by another generation");
+        tracing::info!(remote, %version, generation, took, "another generation has replaced the running one");
     }
     let Some(failure) = failure.map(Arc::as_ref) else { return };
     let (stage, code, message) = (failure.stage, failure.code.as_str(), failure.line());
     match event {
-        // Logged where it happened.
-        Event::Failed => {}
-        Event::NotReplaced => {
+        // Logged by the code that detected it.
+        RemoteEvent::Failed => {}
+        RemoteEvent::NotReplaced => {
             tracing::error!(remote, %stage, code, "not replaced, and the running generation keeps running: {message}");
         }
         _ => tracing::warn!(remote, %stage, code, "{message}"),

@@ -1,4 +1,4 @@
-//! What was found of a remote without running it: its manifest and its library.
+//! A remote's manifest and library, found without running it.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,18 +10,18 @@ use crate::{failure::Failure, library::Digest};
 
 /// Origin of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum RemoteOrigin {
     /// The host's manifest.
     Configured,
-    /// The drop folder; the user has enabled it.
+    /// The drop folder; the user has enabled the remote.
     Installed(PathBuf),
     /// A generation that ran well before.
     Pinned {
         /// The library in the archive.
         library: PathBuf,
-        /// Its content.
+        /// Digest of the library.
         digest: Digest,
-        /// The reason.
+        /// The user's reason for pinning it.
         note: String,
     },
 }
@@ -60,12 +60,12 @@ pub(super) enum CodeOrigin {
     Linked(RemoteEntryRef),
 }
 
-/// Returns the reference to locate: that of the host, or what `place` puts before it.
-pub(super) fn source(reference: &RemoteRef, place: &Place) -> RemoteRef {
+/// Returns the reference to locate: the host's, or the file that `place` puts in its place.
+pub(super) fn source(reference: &RemoteRef, place: &RemoteOrigin) -> RemoteRef {
     let instead = match place {
-        Place::Configured => return reference.clone(),
-        Place::Installed(path) => path,
-        Place::Pinned { library, .. } => library,
+        RemoteOrigin::Configured => return reference.clone(),
+        RemoteOrigin::Installed(path) => path,
+        RemoteOrigin::Pinned { library, .. } => library,
     };
     RemoteRef { name: reference.name.clone(), location: instead.to_string_lossy().into_owned() }
 }

@@ -1,4 +1,4 @@
-//! The host as a participant: the shared crates that it has and uses, and what it lets remotes use.
+//! The host as a participant: its shared crates, the copies that it uses, and its grants to remotes.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,21 +14,21 @@ use crate::{
     placement::{Bound, Module, loader::Image},
 };
 
-/// The crates that every host links, and keeps its own state in.
+/// The crates that every host links, and that hold the host's own state.
 pub(crate) const LINKED: &[&str] =
     &[<shared_store::Shared as SharedCrate>::NAME, <telemetry::Shared as SharedCrate>::NAME];
 
-/// The host's copies of shared crates, and the copies that it was pointed at.
+/// The host's copies of shared crates, and the copies that it is bound to.
 pub(super) struct Host {
     modules: Arc<[Module]>,
     bound: BTreeSet<String>,
     store: Option<Store>,
-    /// The libraries whose copies it uses.
+    /// Libraries whose copies it uses.
     images: Vec<Arc<Image>>,
 }
 
 impl Host {
-    /// A host that uses nothing yet.
+    /// Creates a host that is not bound to any copy.
     pub(super) fn new() -> Self {
         let table = Table::new();
         let store = Module::of_host::<shared_store::Shared>(move |consumer| table.bind(consumer));
@@ -37,43 +37,44 @@ impl Host {
         Self { modules: Arc::new([store, telemetry]), bound: BTreeSet::new(), store: None, images: Vec::new() }
     }
 
-    /// What it has.
+    /// Returns its own copies of shared crates.
     pub(super) fn modules(&self) -> &Arc<[Module]> {
         &self.modules
     }
 
-    /// What it has not been pointed at yet.
+    /// Returns the shared crates that it is not bound for yet.
     pub(super) fn unbound(&self) -> Vec<Module> {
         self.modules.iter().filter(|module| !self.bound.contains(&module.key)).cloned().collect()
     }
 
-    /// Points the host at the copy of `key` that is bound for it; it is not pointed at another one afterwards.
+    /// Installs the copy of `key` that is bound for the host, once for each key.
     pub(super) fn install(&mut self, key: &str, bound: Bound) -> Result<(), InstallError> {
         let Bound { interface, image } = bound;
         self.bound.insert(key.to_owned());
         if key == <shared_store::Shared as SharedCrate>::NAME {
             self.store = Some(Store::from_cells(interface.get()?));
         } else if key == <telemetry::Shared as SharedCrate>::NAME {
-            // For as long as the provider lives, so that remotes are heard until they have ended; nothing of the
-            // provider is kept.
+            // Attached for as long as the provider lives, so that remotes can log until they have ended; nothing of
+            // the provider is kept.
             interface.get::<HubArc>()?.attach(replay::into_default());
         }
         self.images.extend(image);
         Ok(())
     }
 
-    /// Its view of the store.
+    /// Returns its view of the store.
     pub(super) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
 
-    /// Lets go of everything that may be a remote's.
+    /// Releases everything that may belong to a remote.
     pub(super) fn uninstall(&mut self) {
         self.store = None;
         self.images.clear();
     }
 
-    /// Returns the configuration as this build really is, which has its crates in one version each, and what was wrong.
+    /// Corrects the shared crates in the host's manifest to those of this build; returns the configuration and the
+    /// corrections.
     pub(super) fn reconcile(&self, mut config: Config) -> (Config, Vec<SharedFailure>) {
         let mut problems = Vec::new();
         let mut report = |code: Code, text: String, advice: String| {
@@ -88,7 +89,7 @@ impl Host {
                     "the host's manifest offers `{key}`, which this shell does not have: {}",
                     config.origin.place(&format!("/shared/{key}"))
                 );
-                report(Code::HostSharedUnknown, text, "take it out of `shared`".to_owned());
+                report(Code::HostSharedUnknown, text, "remove it from `shared`".to_owned());
                 return false;
             };
             if offered.to_string() != linked.version {
@@ -106,10 +107,10 @@ impl Host {
     }
 }
 
-/// What a remote may use: what its manifest asks for and the host grants; and what it asks for in vain.
+/// Returns the atoms that a remote may use, requested by its manifest and granted by the host, and the refused ones.
 ///
 /// Without `grants` in the host's manifest, everything may be read, and atoms named after the remote may be written.
-/// A secret, and writing an atom of the host, always take a grant of the host's manifest.
+/// A secret, and writing an atom of the host, always need a grant in the host's manifest.
 pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) -> (Grants, Vec<Refused>) {
     let granted = |atom: &str, asked: AtomAccess| {
         if let Some(grants) = &config.host.grants {
@@ -120,7 +121,7 @@ pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) ->
             AtomAccess::Read => true,
             AtomAccess::Write => own() && !is_reserved(atom),
         };
-        // Last, whatever another rule allows.
+        // Overrides all other rules.
         by_default && !is_secret(atom)
     };
     let (mut out, mut refused) = (Vec::new(), Vec::new());
@@ -135,13 +136,13 @@ pub(super) fn grants(config: &Config, alias: &str, manifest: &RemoteManifest) ->
     (out.into(), refused)
 }
 
-/// Returns true for atoms that hold secrets: that of the token, and whatever is named under it.
+/// Returns `true` for atoms that hold secrets: the token's, and all whose names start like it.
 fn is_secret(atom: &str) -> bool {
     let token = shared_store::AUTH_TOKEN.name();
     atom.get(..token.len()).is_some_and(|head| head.eq_ignore_ascii_case(token))
 }
 
-/// An atom that a remote asks for and that the host does not grant.
+/// An atom that a remote requests and the host does not grant.
 pub(super) struct Refused {
     remote: String,
     atom: String,
@@ -155,13 +156,13 @@ impl Refused {
         let place = config.origin.place(&format!("/grants/{alias}/{atom}"));
         let advice = match config.host.grants.as_ref().map(|grants| grants.contains_key(alias)) {
             _ if config.file.is_none() => {
-                format!("a host's manifest may, with `{grant}` under `{alias}` in `grants`")
+                format!("a host's manifest can grant it with `{grant}` under `{alias}` in `grants`")
             }
             Some(true) => format!("if it may, put `{grant}` under `{alias}` in `grants`: {place}"),
             Some(false) => format!("if it may, put `\"{alias}\": {{ {grant} }}` under `grants`: {place}"),
             None => format!(
-                "if it may, put `\"grants\": {{ \"{alias}\": {{ {grant} }} }}` there, and all else that remotes are \
-                 to use: {place}"
+                "if it may, put `\"grants\": {{ \"{alias}\": {{ {grant} }} }}` there, and all other atoms that \
+                 remotes use: {place}"
             ),
         };
         let message =
@@ -169,7 +170,7 @@ impl Refused {
         Self { remote: remote.to_owned(), atom: atom.to_owned(), message }
     }
 
-    /// Says so in the log.
+    /// Logs the refusal.
     pub(super) fn log(&self) {
         let Self { remote, atom, message } = self;
         tracing::warn!(remote, atom, code = Code::AtomNotGranted.as_str(), "{message}");

@@ -1,6 +1,6 @@
-//! Inventory of remotes: where they come from while the shell runs, and what was decided about them.
+//! Inventory of remotes: their origins while the shell runs, and the decisions about them.
 //!
-//! It watches files, the drop folder and decisions, and turns what changes into [`Order`]s; it starts and ends nothing
+//! It watches files, the drop folder and decisions, and turns changes into [`Order`]s; it starts and ends nothing
 //! itself.
 
 use std::{
@@ -14,29 +14,29 @@ use negotiation::manifest::RemoteRef;
 
 use super::{
     decisions::{self, Decisions},
-    events::{Event, Topic},
-    found::{CodeOrigin, Place},
+    events::{RemoteEvent, Topic},
+    found::{CodeOrigin, RemoteOrigin},
     negotiator::Remotes,
-    remote::Remote,
+    remote::ManagedRemote,
     scan::{self, Scan},
 };
 use crate::{
     catalogue::Code,
     config::Config,
     data::{
-        archive::{Archive, ArchiveError, Kept},
+        archive::{Archive, ArchiveError, ArchivedGeneration},
         choices::{By, Decision, Disabled},
         drop_folder::{DropFolder, Scanned},
     },
     failure::{Failure, FailureCode, SharedFailure, Stage},
     placement::Wake,
-    watch::{Change, Watch},
+    watch::{FileEvent, Watch},
 };
 
-/// Advice for a remote that does not run, and could.
+/// Advice for a remote that could run and does not.
 const ENABLE: &str = "enable it to use it";
 
-/// The code of a remote in the drop folder that waits for being enabled.
+/// The code of a remote in the drop folder that is not enabled yet.
 const NOT_ENABLED: Code = Code::RemoteNotEnabled;
 
 /// Wait for the other file of a remote, its manifest or its library: a build writes both.
@@ -51,43 +51,43 @@ pub struct Inventory {
     watch: Option<Watch>,
     /// The remotes of the drop folder, by name.
     installed: BTreeMap<String, PathBuf>,
-    /// Looks into the drop folder; the window does not wait for its files.
+    /// Scans the drop folder off the window's thread.
     scan: Option<Scan>,
     /// Files of the first scan that cannot be used, until they are reported.
     unusable: Vec<(PathBuf, Failure)>,
-    /// The remotes that were enabled since the user has asked for a shell without remotes.
+    /// Remotes enabled since safe mode began; `None` outside of it.
     safe: Option<BTreeSet<String>>,
-    /// Remotes of which files have changed: when that was seen, and when no more is expected.
+    /// Remotes with changed files: time of the change, and time at which its other file should be complete too.
     changed: BTreeMap<String, (Instant, Instant)>,
     wake: Wake,
 }
 
-/// Change that is to be carried out.
+/// A change to carry out.
 pub(super) enum Order {
     /// A remote was found in the drop folder.
-    Add(Box<Remote>),
-    /// A remote has gone that does not run.
+    Add(Box<ManagedRemote>),
+    /// A remote that does not run was removed.
     Remove(String),
     /// A remote must not run any more.
     Disable {
         alias: String,
         reason: SharedFailure,
-        place: Place,
-        /// Its open panels are saved.
+        place: RemoteOrigin,
+        /// Save its open panels first.
         save: bool,
-        /// It is not about enabling it any more.
+        /// The user has decided: withdraw the message about enabling it.
         settled: bool,
     },
-    /// A remote may run again, or is to be started anew.
+    /// A remote may run again, or must be started anew.
     Retry(String),
-    /// A remote comes from another place.
-    Move(String, Place),
-    /// Another library is there for a running remote, complete since.
+    /// A remote has another origin.
+    Move(String, RemoteOrigin),
+    /// A running remote has another library, complete since this time.
     Replace(String, Instant),
-    /// Another file is there for a remote that nothing has asked for.
-    Renew(Box<Remote>),
-    /// A failure, of a remote or of a file that is named in its place.
-    Report(String, SharedFailure, Event),
+    /// A remote that is not requested has another file.
+    Renew(Box<ManagedRemote>),
+    /// A failure of a remote, or of a file with this name.
+    Report(String, SharedFailure, RemoteEvent),
     /// Messages of a topic no longer hold.
     Withdraw(String, Topic),
     /// The files to watch may have changed.
@@ -95,16 +95,16 @@ pub(super) enum Order {
 }
 
 impl Inventory {
-    /// Reads what there is, for some seconds at most; the rest comes when it is read.
+    /// Reads files and decisions, for a few seconds at most; later results arrive with [`poll`](Self::poll).
     pub(super) fn new(config: Arc<Config>, wake: Wake) -> Self {
         let looked = Arc::clone(&wake);
         let drop_folder = DropFolder::new(&config.data_dir);
         let watch = config.watch.then(|| Watch::start(move || looked(Duration::ZERO)));
         if let Some(watch) = &watch {
-            // Before the first look: what comes between the two is seen by either.
+            // Before the first scan, so that no file is missed between the two.
             watch.follow(BTreeSet::new(), BTreeSet::from([drop_folder.path().to_owned()]));
         }
-        // The slow things at the same time.
+        // The scan and the decisions are read in parallel.
         let mut inventory = Self {
             archive: Archive::new(&config.data_dir),
             watch,
@@ -132,7 +132,7 @@ impl Inventory {
         inventory
     }
 
-    /// Returns every remote: those of the host's manifest, and those of the drop folder. Logs missing libraries.
+    /// Returns the remotes of the host's manifest and of the drop folder. Logs missing libraries.
     pub(super) fn remotes(&self) -> Remotes {
         let configured = self.config.host.remotes.iter();
         let mut remotes: Remotes =
@@ -144,7 +144,7 @@ impl Inventory {
     }
 
     /// Returns the remotes of the drop folder that are not in `remotes`.
-    fn unlisted(&self, remotes: &Remotes) -> Vec<Remote> {
+    fn unlisted(&self, remotes: &Remotes) -> Vec<ManagedRemote> {
         let is_listed =
             |name: &String| remotes.contains_key(name) || remotes.values().any(|remote| remote.name() == name);
         let new = self.installed.iter().filter(|(name, _)| !is_listed(name));
@@ -155,37 +155,36 @@ impl Inventory {
         .collect()
     }
 
-    /// Returns `remote` as it is found now.
-    pub(super) fn find_again(&self, remote: &Remote) -> Remote {
+    /// Finds `remote` again.
+    pub(super) fn find_again(&self, remote: &ManagedRemote) -> ManagedRemote {
         remote.linked_again().unwrap_or_else(|| self.remote(remote.alias(), remote.reference()))
     }
 
-    /// Finds a remote, with everything that was decided about it.
-    fn remote(&self, alias: &str, reference: &RemoteRef) -> Remote {
+    /// Finds a remote, with the decisions about it.
+    fn remote(&self, alias: &str, reference: &RemoteRef) -> ManagedRemote {
         let (place, damaged) = self.place(reference);
         let host = &self.config.host;
         let mut remote = if let Some(failure) = damaged {
-            Remote::new(alias, reference.clone(), place, Err(failure))
+            ManagedRemote::new(alias, reference.clone(), place, Err(failure))
         } else if let Some(first) = host.alias_of(&reference.name).filter(|first| *first != alias) {
             let failure = self.config.duplicate(first, alias, reference);
             tracing::error!(remote = alias, code = failure.code.as_str(), "{}", failure.line());
-            Remote::new(alias, reference.clone(), place, Err(Arc::new(failure)))
+            ManagedRemote::new(alias, reference.clone(), place, Err(Arc::new(failure)))
         } else {
-            Remote::locate(&self.config, alias, reference.clone(), place)
+            ManagedRemote::locate(&self.config, alias, reference.clone(), place)
         };
         remote.set_disabled(self.disabled_by(reference));
         remote
     }
 
-    /// Returns the place of a remote; and the reason why it cannot come from there, for a pinned generation that is
-    /// damaged.
-    fn place(&self, reference: &RemoteRef) -> (Place, Option<SharedFailure>) {
+    /// Returns the origin of a remote, and the failure of a pinned generation that is damaged.
+    fn place(&self, reference: &RemoteRef) -> (RemoteOrigin, Option<SharedFailure>) {
         match self.pinned(&reference.name) {
             Ok(Some(place)) => return (place, None),
             Ok(None) => {}
             Err(error) => {
-                let failure = Failure::of(Stage::Discover, &error);
-                return (Place::Configured, Some(Arc::new(failure)));
+                let failure = Failure::from_error(Stage::Discover, &error);
+                return (RemoteOrigin::Configured, Some(Arc::new(failure)));
             }
         }
         let installed = self.installed.get(&reference.name).filter(|path| {
@@ -193,27 +192,31 @@ impl Inventory {
                 || (self.decisions.choices().is_enabled(&reference.name)
                     && *Path::new(&reference.location) != **path)
         });
-        (installed.map_or(Place::Configured, |path| Place::Installed(path.clone())), None)
+        (installed.map_or(RemoteOrigin::Configured, |path| RemoteOrigin::Installed(path.clone())), None)
     }
 
     fn is_configured(&self, name: &str) -> bool {
         self.config.host.remotes.values().any(|known| known.name == name)
     }
 
-    /// Returns the generation that a remote is pinned to; it is examined before it is loaded.
-    fn pinned(&self, name: &str) -> Result<Option<Place>, ArchiveError> {
+    /// Returns the generation that a remote is pinned to; it is checked before it is loaded.
+    fn pinned(&self, name: &str) -> Result<Option<RemoteOrigin>, ArchiveError> {
         let pinned = self.decisions.listing().pinned(name)?;
-        Ok(pinned.map(|(pin, Kept { digest, library, .. })| Place::Pinned { library, digest, note: pin.note }))
+        Ok(pinned.map(|(pin, ArchivedGeneration { digest, library, .. })| RemoteOrigin::Pinned {
+            library,
+            digest,
+            note: pin.note,
+        }))
     }
 
-    /// Returns the decision by which a remote must not run.
+    /// Returns the decision that keeps a remote from running.
     fn disabled_by(&self, reference: &RemoteRef) -> Option<SharedFailure> {
         let name = &reference.name;
         let failure =
             |code, text, advice: &str| Some(Arc::new(Failure::new(Stage::Discover, code, text, advice)));
         if let Some(Disabled { by, message, codes, .. }) = self.decisions.choices().disabled(name) {
             return match by {
-                By::Person => {
+                By::User => {
                     let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
                     failure(Code::RemoteDisabled, format!("`{name}` was disabled{why}"), ENABLE)
                 }
@@ -252,7 +255,7 @@ impl Inventory {
         self.config.watch && !self.is_configured(name) && !self.installed.contains_key(name) && !pinned()
     }
 
-    /// Takes what was found in the drop folder, if a look is over.
+    /// Adopts the result of a finished scan of the drop folder; returns `true` if there was one.
     fn take_scan(&mut self) -> bool {
         let Some(Scanned { installed, failures }) = self.scan.as_ref().and_then(Scan::poll) else {
             return false;
@@ -262,8 +265,7 @@ impl Inventory {
         true
     }
 
-    /// Returns what has changed since the last call: in the drop folder, in decisions made here or elsewhere, and in
-    /// files of remotes.
+    /// Polls for changes of the drop folder, of decisions made here or by other processes, and of remotes' files.
     pub(super) fn poll(&mut self, remotes: &Remotes) -> Vec<Order> {
         let mut orders = self.take_decisions(remotes);
         let changes = self.watch.as_ref().map(Watch::changes).unwrap_or_default();
@@ -287,7 +289,7 @@ impl Inventory {
         let mut orders = Vec::new();
         let scanned = self.take_scan();
         for (path, failure) in self.unusable.drain(..) {
-            orders.push(Order::Report(file_name(&path), Arc::new(failure), Event::Unreadable));
+            orders.push(Order::Report(file_name(&path), Arc::new(failure), RemoteEvent::FileUnusable));
         }
         let failed = self.decisions.poll();
         if !scanned && failed.is_none() {
@@ -296,7 +298,7 @@ impl Inventory {
         for (name, failure) in failed.into_iter().flatten() {
             let alias = remotes.values().find(|remote| remote.name() == name);
             let alias = alias.map_or(name, |remote| remote.alias().to_owned());
-            orders.push(Order::Report(alias, Arc::new(failure), Event::Undecided));
+            orders.push(Order::Report(alias, Arc::new(failure), RemoteEvent::DecisionUnsaved));
         }
         orders.extend(self.unlisted(remotes).into_iter().map(|remote| Order::Add(Box::new(remote))));
         orders.extend(self.decided(remotes));
@@ -304,17 +306,17 @@ impl Inventory {
         orders
     }
 
-    /// Returns what is to be done so that `remotes` are as was decided.
+    /// Returns the orders by which `remotes` follow the decisions.
     pub(super) fn decided(&self, remotes: &Remotes) -> Vec<Order> {
         let library = remotes.values().filter(|remote| remote.linked().is_none());
         library.flat_map(|remote| self.decided_about(remote)).collect()
     }
 
-    fn decided_about(&self, remote: &Remote) -> Vec<Order> {
+    fn decided_about(&self, remote: &ManagedRemote) -> Vec<Order> {
         let (alias, name) = (remote.alias().to_owned(), remote.name());
         let now = self.disabled_by(remote.reference());
         if self.is_gone(name) {
-            // What runs keeps running, from where it came.
+            // A running remote keeps running without its file.
             let removed = remote.placement().is_none() || now.is_some();
             return if removed { vec![Order::Remove(alias)] } else { Vec::new() };
         }
@@ -337,7 +339,7 @@ impl Inventory {
         }
     }
 
-    fn take_changes(&mut self, changes: Vec<Change>, remotes: &Remotes) -> Vec<Order> {
+    fn take_changes(&mut self, changes: Vec<FileEvent>, remotes: &Remotes) -> Vec<Order> {
         let decided = [self.decisions.choices().file().to_owned(), self.archive.index_file()];
         if changes.iter().any(|change| decided.iter().any(|file| file == change.path())) {
             self.decisions.refresh();
@@ -351,26 +353,26 @@ impl Inventory {
             let of: Vec<_> = of.collect();
             let aliases = of.iter().map(|remote| remote.alias().to_owned());
             match change {
-                Change::Unreadable { failure, .. } => {
+                FileEvent::Unreadable { failure, .. } => {
                     let failure = Arc::new(failure);
                     let unlisted = (of.is_empty() && dropped).then_some(file);
                     orders.extend(
                         aliases
                             .chain(unlisted)
-                            .map(|alias| Order::Report(alias, Arc::clone(&failure), Event::Unreadable)),
+                            .map(|alias| Order::Report(alias, Arc::clone(&failure), RemoteEvent::FileUnusable)),
                     );
                     continue;
                 }
-                Change::Complete { seen, .. } => {
+                FileEvent::Complete { seen, .. } => {
                     for remote in &of {
                         let wait = if remote.has_several_files() { QUIET } else { Duration::ZERO };
                         self.changed.insert(remote.alias().to_owned(), (seen, Instant::now() + wait));
                     }
                 }
-                // What runs keeps running without its file.
-                Change::Gone { .. } => {}
+                // A running remote keeps running without its file.
+                FileEvent::Gone { .. } => {}
             }
-            // What could not be read has gone, or is read again.
+            // A file that could not be read is gone, or was read again.
             let aliases = aliases.chain(dropped.then_some(file));
             orders.extend(aliases.map(|alias| Order::Withdraw(alias, Topic::Update)));
             if dropped && let Some(scan) = &self.scan {
@@ -380,8 +382,8 @@ impl Inventory {
         orders
     }
 
-    /// Returns what is to be done as another file of `remote` is complete since `seen`.
-    fn changed_file(&self, remote: &Remote, seen: Instant) -> Order {
+    /// Returns the order for a changed file of `remote`, complete since `seen`.
+    fn changed_file(&self, remote: &ManagedRemote, seen: Instant) -> Order {
         let alias = remote.alias().to_owned();
         match remote.disabled() {
             None if remote.active().is_some() => Order::Replace(alias, seen),
@@ -390,7 +392,7 @@ impl Inventory {
         }
     }
 
-    /// Watches the files of these remotes, from now on.
+    /// Watches the files of `remotes` from now on.
     pub(super) fn follow(&self, remotes: &Remotes) {
         let Some(watch) = &self.watch else { return };
         let mut files: BTreeSet<PathBuf> = remotes.values().flat_map(|remote| self.files_of(remote)).collect();
@@ -399,8 +401,8 @@ impl Inventory {
         watch.follow(files, BTreeSet::from([self.drop_folder.path().to_owned()]));
     }
 
-    /// Returns the files that decide what a remote is.
-    fn files_of(&self, remote: &Remote) -> Vec<PathBuf> {
+    /// Returns the files that define a remote.
+    fn files_of(&self, remote: &ManagedRemote) -> Vec<PathBuf> {
         let mut files = vec![self.config.place_of(&remote.source().location)];
         if let Ok(found) = remote.found() {
             files.extend(found.looked.iter().cloned());
@@ -411,14 +413,14 @@ impl Inventory {
         files
     }
 
-    /// Returns the archive, where generations that run well are kept.
+    /// Returns the archive of generations that ran well; `None` if files are not watched.
     pub(super) fn archive(&self) -> Option<&Archive> {
         self.config.watch.then_some(&self.archive)
     }
 
     /// Lets a remote run that was disabled, was not enabled yet, or was left out.
     pub(super) fn enable(&mut self, remotes: &Remotes, alias: &str) {
-        if let Some(name) = remotes.get(alias).map(Remote::name) {
+        if let Some(name) = remotes.get(alias).map(ManagedRemote::name) {
             if let Some(enabled) = &mut self.safe {
                 enabled.insert(name.to_owned());
             }
@@ -428,19 +430,19 @@ impl Inventory {
 
     /// Disables a remote, over restarts.
     pub(super) fn disable(&mut self, remotes: &Remotes, alias: &str) {
-        if let Some(name) = remotes.get(alias).map(Remote::name) {
-            self.decisions.decide(Decision::Disable(name.to_owned(), Disabled::by_person("by hand")));
+        if let Some(name) = remotes.get(alias).map(ManagedRemote::name) {
+            self.decisions.decide(Decision::Disable(name.to_owned(), Disabled::by_user("by hand")));
         }
     }
 
-    /// Counts a failure of what runs. Returns `true` if the remote is disabled by it: the third within ten minutes.
+    /// Counts a failure of a running remote. Returns `true` if that disables it: the third within ten minutes.
     pub(super) fn count_failure(&mut self, remotes: &Remotes, alias: &str, failure: &Failure) -> bool {
-        let Some(name) = remotes.get(alias).map(Remote::name) else { return false };
+        let Some(name) = remotes.get(alias).map(ManagedRemote::name) else { return false };
         let failed = Decision::failed(name, &failure.code, &failure.summary, SystemTime::now());
         self.decisions.decide(failed).is_some()
     }
 
-    /// Begins or ends safe mode, in which remotes run only where the user enables them.
+    /// Begins or ends safe mode, in which only remotes run that the user enables.
     pub(super) fn set_safe_mode(&mut self, safe: bool) {
         if safe {
             self.safe.get_or_insert_default();
@@ -454,19 +456,19 @@ impl Inventory {
         self.safe.is_some()
     }
 
-    /// Returns who has disabled a remote, and when.
-    pub fn disabled(&self, remote: &Remote) -> Option<&Disabled> {
+    /// Returns the decision that disabled a remote, with its time and reason.
+    pub fn disabled(&self, remote: &ManagedRemote) -> Option<&Disabled> {
         self.decisions.choices().disabled(remote.name())
     }
 
     /// Returns the generations of a remote that ran well, newest first.
-    pub fn generations(&self, remote: &Remote) -> Vec<Kept> {
+    pub fn generations(&self, remote: &ManagedRemote) -> Vec<ArchivedGeneration> {
         self.decisions.listing().kept(remote.name())
     }
 
-    /// Returns the generation to roll back to: the one that ran well before the one that runs or, if that one never
-    /// did, the newest that did.
-    pub fn earlier(&self, remote: &Remote) -> Option<Kept> {
+    /// Returns the generation to roll back to: the last that ran well before the running one, or the newest if the
+    /// running one is not in the archive.
+    pub fn earlier(&self, remote: &ManagedRemote) -> Option<ArchivedGeneration> {
         let generations = self.generations(remote);
         let now = generations.iter().position(|kept| Some(&kept.digest) == remote.digest());
         generations.into_iter().nth(now.map_or(0, |now| now + 1))
@@ -474,14 +476,14 @@ impl Inventory {
 
     /// Rolls a remote back to its [`earlier`](Self::earlier) generation, and pins it there.
     ///
-    /// A notification follows if that one is damaged, or the decision cannot be saved.
+    /// A notification follows if that generation is damaged, or the decision cannot be saved.
     ///
     /// # Errors
     /// Fails if there is no earlier build.
-    pub fn roll_back(&self, remote: &Remote, note: &str) -> Result<(), SharedFailure> {
+    pub fn roll_back(&self, remote: &ManagedRemote, note: &str) -> Result<(), SharedFailure> {
         let Some(to) = self.earlier(remote).map(|kept| kept.digest.to_string()) else {
             let error = ArchiveError::NoneOlder(remote.name().to_owned());
-            return Err(Arc::new(Failure::of(Stage::Discover, &error)));
+            return Err(Arc::new(Failure::from_error(Stage::Discover, &error)));
         };
         let note = note.to_owned();
         self.decisions.change_pin(remote.name().to_owned(), move |archive, name| {
@@ -491,19 +493,19 @@ impl Inventory {
     }
 
     /// Lets newer generations of a remote run again; a notification follows if that cannot be saved.
-    pub fn unpin(&self, remote: &Remote) {
+    pub fn unpin(&self, remote: &ManagedRemote) {
         self.decisions.change_pin(remote.name().to_owned(), Archive::unpin);
     }
 
     /// Returns a library of the drop folder that could replace a configured one, and is not enabled.
-    pub fn alternative(&self, remote: &Remote) -> Option<&Path> {
+    pub fn alternative(&self, remote: &ManagedRemote) -> Option<&Path> {
         let path = self.installed.get(remote.name())?;
-        let other =
-            matches!(remote.place(), Place::Configured) && *Path::new(&remote.reference().location) != **path;
+        let other = matches!(remote.place(), RemoteOrigin::Configured)
+            && *Path::new(&remote.reference().location) != **path;
         other.then_some(path)
     }
 
-    /// Writes what was decided, within seconds.
+    /// Writes pending decisions, within seconds.
     pub(super) fn finish(&mut self) {
         self.decisions.finish();
     }
@@ -514,7 +516,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Logs the libraries that are missing: five with their places, the others as a count.
-fn log_missing<'a>(remotes: impl Iterator<Item = &'a Remote>) {
+fn log_missing<'a>(remotes: impl Iterator<Item = &'a ManagedRemote>) {
     const NAMED: usize = 5;
     let missing: Vec<_> = remotes
         .filter_map(|remote| Some((remote.alias(), remote.unusable()?)))

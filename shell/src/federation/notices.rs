@@ -1,4 +1,4 @@
-//! What the plans of this run have said: each thing logged once, and counted.
+//! Diagnostics of the plans of this run: each is logged once, and counted.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,50 +8,50 @@ use semver::Version;
 
 use crate::{catalogue::Code, failure::sentence};
 
-/// Something that the plan in force warns of.
+/// A warning of the plan in force.
 #[derive(Clone, Debug)]
 pub struct Warning {
     /// The participant concerned.
     pub participant: Arc<str>,
     /// The stable code.
     pub code: Code,
-    /// What it is, and what to do.
+    /// The problem, and what to do.
     pub text: String,
-    /// The line to change, and how.
+    /// The line to change, and its new value.
     pub fix: Option<String>,
-    /// In how many plans of this run it was said.
+    /// Number of plans in this run that contained it.
     pub count: u32,
 }
 
-/// How often each thing was said, by code, participant, scope, key, and the version that is used.
+/// Number of occurrences by code, participant, scope, key, and the version in use.
 #[derive(Default)]
 pub(super) struct Notices(BTreeMap<Subject, u32>);
 
-type Subject = (resolver::Code, [Arc<str>; 3], Option<Version>);
+type Subject = (resolver::DiagnosticCode, [Arc<str>; 3], Option<Version>);
 
 impl Notices {
-    /// Counts what `plan` says, logs what no plan has said before, and returns the warnings.
+    /// Counts the diagnostics of `plan`, logs the new ones, and returns the warnings.
     pub(super) fn take(&mut self, plan: &Plan, change: impl Fn(&Diagnostic) -> Option<Change>) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        for said in plan.diagnostics() {
-            let count = self.0.entry(subject(plan, said)).or_default();
+        for diagnostic in plan.diagnostics() {
+            let count = self.0.entry(subject(plan, diagnostic)).or_default();
             *count += 1;
-            let (code, severity) = (said.code.as_str(), said.severity());
+            let (code, severity) = (diagnostic.code.as_str(), diagnostic.severity());
             if *count > 1 && severity != Severity::Warning {
                 continue;
             }
-            let fix = change(said).map(|change| change.to_string());
+            let fix = change(diagnostic).map(|change| change.to_string());
             if *count == 1 {
-                let (remote, fix) = (&*said.participant, fix.as_deref().unwrap_or("none"));
+                let (remote, fix) = (&*diagnostic.participant, fix.as_deref().unwrap_or("none"));
                 match severity {
-                    Severity::Error => tracing::error!(remote, code, fix, "{said}"),
-                    Severity::Warning => tracing::warn!(remote, code, fix, "{said}"),
-                    Severity::Info => tracing::info!(remote, code, "{said}"),
+                    Severity::Error => tracing::error!(remote, code, fix, "{diagnostic}"),
+                    Severity::Warning => tracing::warn!(remote, code, fix, "{diagnostic}"),
+                    Severity::Info => tracing::info!(remote, code, "{diagnostic}"),
                 }
             }
             if severity == Severity::Warning {
-                let (participant, text) = (Arc::clone(&said.participant), sentence(said));
-                let code = said.code.into();
+                let (participant, text) = (Arc::clone(&diagnostic.participant), sentence(diagnostic));
+                let code = diagnostic.code.into();
                 warnings.push(Warning { participant, code, text, fix, count: *count });
             }
         }
@@ -59,8 +59,8 @@ impl Notices {
     }
 }
 
-fn subject(plan: &Plan, said: &Diagnostic) -> Subject {
-    let Diagnostic { code, participant, scope, key, .. } = said;
+fn subject(plan: &Plan, diagnostic: &Diagnostic) -> Subject {
+    let Diagnostic { code, participant, scope, key, .. } = diagnostic;
     let used = plan.assignment(participant, scope, key);
     (*code, [participant, scope, key].map(Arc::clone), used.map(|used| used.version.clone()))
 }

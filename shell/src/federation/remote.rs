@@ -1,4 +1,4 @@
-//! One configured remote: where it comes from, whether it may run, and how far it is.
+//! A configured remote: its origin, the reasons that block it, and its phase.
 
 use std::{
     collections::BTreeSet,
@@ -14,17 +14,18 @@ use plugin_api::abi::RemoteEntryRef;
 
 use super::{
     check::{Check, Checked},
-    events::{Event, Events, Topic},
-    found::{CodeOrigin, Found, Place, source},
+    events::{Events, RemoteEvent, Topic},
+    found::{CodeOrigin, Found, RemoteOrigin, source},
     replacement::Replacement,
 };
 use crate::config::Config;
 use crate::{
+    catalogue::Code,
     compositor::Port,
     data::{archive::Archive, panels::SavedPanel},
     failure::{Advise, Failure, SharedFailure, Stage},
     library::{Digest, LibraryError},
-    placement::{Ending, Module, Note, Placement, State, Times},
+    placement::{DropHook, GenerationState, Module, Note, Placement, Times},
     spawn::spawn,
 };
 
@@ -34,79 +35,79 @@ mod view;
 use faults::Faults;
 pub use view::Status;
 
-/// One configured remote. `[window's thread]`
-pub struct Remote {
+/// A configured remote. `[window's thread]`
+pub struct ManagedRemote {
     alias: String,
     /// Entry of the host's manifest, or of the drop folder.
     reference: RemoteRef,
-    place: Place,
+    place: RemoteOrigin,
     found: Result<Found, SharedFailure>,
     blocked: Blocked,
     phase: Phase,
-    /// The user has asked for one of its exposes, or the plan for its copies.
+    /// The user has opened an expose, or the plan needs its copies.
     wanted: bool,
     /// Number of starts.
     generation: u64,
     /// Start of the current generation.
     started_at: Option<Instant>,
-    /// Content of the library that runs, or ran last.
+    /// Digest of the library that runs, or ran last.
     digest: Option<Digest>,
     /// Durations of the stages before the library was loaded.
     check_times: Times,
-    /// Its surfaces, by expose.
+    /// Its surfaces, with their exposes.
     ports: Vec<(String, Weak<Port>)>,
-    /// The generation that these get their frames from.
+    /// Number of the generation that draws these surfaces.
     served: u64,
-    /// Exposes that were opened since the start, or before a restart that the user asked for.
+    /// Exposes that were opened since the start, or before a restart by the user.
     opened: BTreeSet<String>,
     faults: Faults,
     /// The plan refused the last new generation: another plan may admit it.
     postponed: bool,
 }
 
-/// Reasons for which a remote must not run; each holds by itself.
+/// Reasons why a remote must not run; each is sufficient.
 #[derive(Default)]
 struct Blocked {
-    /// A decision.
+    /// A decision disables it.
     disabled: Option<SharedFailure>,
-    /// It cannot be started, or pointed at what the plan gives it; it takes no part in plans until it is retried.
+    /// It cannot be started, or bound to its copies; it takes no part in plans until it is retried.
     unusable: Option<SharedFailure>,
     /// The plan in force refuses it.
     refused: Option<SharedFailure>,
 }
 
-/// Manifest of a remote that is loaded, what runs, and the shared crates in its image.
+/// Manifest and placement of a loaded remote, and the shared crates in its image.
 type ToInitialise<'a> = (Arc<RemoteManifest>, &'a dyn Placement, Arc<[Module]>);
 
 /// State of a remote that may run.
 enum Phase {
     /// Not started.
     Idle,
-    /// Starts once the generation before it has ended, which may hold what both need.
+    /// Starts once the previous generation has ended, which may hold a resource that both need.
     Ending,
-    /// Its library is examined before it is loaded.
+    /// Its library is being checked.
     Checking(Check),
-    /// Its library is loaded, or on the way; `init` waits for the providers of its shared crates.
+    /// Its library is loaded or loading; `init` waits for the providers of its shared crates.
     Loading(Generation),
     /// `init` was called.
     Running(Generation, Option<Box<Replacement>>),
 }
 
-/// The generation that runs.
+/// The running generation.
 struct Generation {
     placement: Box<dyn Placement>,
     /// The private copy of its library; `None` for a linked remote.
     copy: Option<PathBuf>,
-    /// It is in the archive, or cannot be.
+    /// It was archived, or the attempt failed.
     archived: bool,
 }
 
-impl Remote {
-    /// Returns a remote whose manifest was found, or the reason why it was not.
+impl ManagedRemote {
+    /// Creates a remote from its manifest, or from the reason why that was not found.
     pub(super) fn new(
         alias: &str,
         reference: RemoteRef,
-        place: Place,
+        place: RemoteOrigin,
         found: Result<Found, SharedFailure>,
     ) -> Self {
         Self {
@@ -129,16 +130,18 @@ impl Remote {
         }
     }
 
-    /// Returns a remote that is linked into this executable.
-    pub(super) fn linked_in(entry: RemoteEntryRef, manifest: RemoteManifest) -> Self {
+    /// Creates a remote that is linked into this executable.
+    pub(super) fn linked_in(entry: RemoteEntryRef) -> Result<Self, Failure> {
+        let manifest = RemoteManifest::from_json(entry.descriptor()().as_str())
+            .map_err(|e| Failure::new(Stage::Discover, Code::from(&e), e.summary(), e.advice()))?;
         let reference = RemoteRef { name: manifest.name.clone(), location: "linked".to_owned() };
         let (alias, code) = (manifest.name.clone(), CodeOrigin::Linked(entry));
         let found = Found { manifest: Arc::new(manifest), origin: None, code, looked: Vec::new() };
-        Self::new(&alias, reference, Place::Configured, Ok(found))
+        Ok(Self::new(&alias, reference, RemoteOrigin::Configured, Ok(found)))
     }
 
-    /// Finds the manifest of a remote, and looks whether its library is there.
-    pub(super) fn locate(config: &Config, alias: &str, reference: RemoteRef, place: Place) -> Self {
+    /// Finds the manifest of a remote, and checks that its library exists.
+    pub(super) fn locate(config: &Config, alias: &str, reference: RemoteRef, place: RemoteOrigin) -> Self {
         let located = config.locate(alias, &source(&reference, &place)).map(Found::from).map_err(|failure| {
             tracing::error!(remote = alias, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.line());
             Arc::new(failure)
@@ -148,17 +151,17 @@ impl Remote {
             && let CodeOrigin::Library(path) = &found.code
             && path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         {
-            // Known without trying: it takes no part in plans, and no participant waits for its copies.
+            // Blocked at once: it takes no part in plans, and no participant waits for its copies.
             let missing = LibraryError::Missing(path.clone());
-            let failure = Failure::of(Stage::Check, &missing);
+            let failure = Failure::from_error(Stage::Check, &missing);
             remote.blocked.unusable = Some(Arc::new(found.looked_for(failure)));
         }
         remote
     }
 
-    /// Returns the same remote, found anew, which keeps its surfaces and its history.
+    /// Returns the remote as found anew (`fresh`), with its surfaces and its history.
     ///
-    /// It is wanted, and starts once the generation before it has ended, unless that hangs.
+    /// It is wanted, and starts once the previous generation has ended, or at once if that hangs.
     pub(super) fn renew(self, fresh: Self) -> Self {
         Self {
             wanted: true,
@@ -174,7 +177,7 @@ impl Remote {
         &self.reference
     }
 
-    /// Returns the reference to locate: that of the host, or what its place puts before it.
+    /// Returns the reference to locate: the host's, or the file that its origin puts in its place.
     pub(super) fn source(&self) -> RemoteRef {
         source(&self.reference, &self.place)
     }
@@ -204,10 +207,10 @@ impl Remote {
     pub(super) fn linked_again(&self) -> Option<Self> {
         let (entry, manifest) = self.linked()?;
         let found = Found { manifest, origin: None, code: CodeOrigin::Linked(entry), looked: Vec::new() };
-        Some(Self::new(&self.alias, self.reference.clone(), Place::Configured, Ok(found)))
+        Some(Self::new(&self.alias, self.reference.clone(), RemoteOrigin::Configured, Ok(found)))
     }
 
-    /// Returns the decision by which it must not run.
+    /// Returns the decision that disables it.
     pub(super) fn disabled(&self) -> Option<&SharedFailure> {
         self.blocked.disabled.as_ref()
     }
@@ -217,7 +220,7 @@ impl Remote {
         self.blocked.unusable.as_ref()
     }
 
-    /// Returns `true` if it was asked for.
+    /// Returns `true` if it was requested by the user or the plan.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted
     }
@@ -227,12 +230,12 @@ impl Remote {
         self.postponed
     }
 
-    /// Returns `true` if it starts once the generation before it has ended.
+    /// Returns `true` if it starts once the previous generation has ended.
     pub(super) fn is_waiting(&self) -> bool {
         self.wanted && matches!(self.phase, Phase::Ending)
     }
 
-    /// Returns `true` if it is being started, and its `init` was not called.
+    /// Returns `true` if it is being started, and its `init` was not called yet.
     pub(super) fn is_before_init(&self) -> bool {
         matches!(self.phase, Phase::Checking(_) | Phase::Loading(_))
     }
@@ -242,7 +245,7 @@ impl Remote {
         matches!(self.status(), Status::Starting) || self.replacing().is_some()
     }
 
-    /// Returns `true` if a build may write several files of it: a manifest next to a library.
+    /// Returns `true` if it has several files, a manifest next to a library, that a build may write.
     pub(super) fn has_several_files(&self) -> bool {
         match &self.found {
             Ok(Found { origin: Some(origin), code: CodeOrigin::Library(path), .. }) => origin.path() != path,
@@ -251,7 +254,7 @@ impl Remote {
         }
     }
 
-    /// Returns the remote as plans see it; `None` where it takes no part in them.
+    /// Returns the remote's entry for plans; `None` if it takes no part in them.
     pub(super) fn participant(&self) -> Option<Participant> {
         if self.blocked.unusable.is_some() || self.blocked.disabled.is_some() {
             return None;
@@ -267,52 +270,52 @@ impl Remote {
         }
     }
 
-    /// Returns the generation that was started.
+    /// Returns the current generation.
     pub(super) fn placement(&self) -> Option<&dyn Placement> {
         self.running().map(|generation| &*generation.placement)
     }
 
-    /// Returns the generation that was started, once it is ready for surfaces.
+    /// Returns the current generation, once it is ready for surfaces.
     pub(super) fn active(&self) -> Option<&dyn Placement> {
-        self.placement().filter(|placement| matches!(placement.state(), State::Active))
+        self.placement().filter(|placement| matches!(placement.state(), GenerationState::Active))
     }
 
-    /// Returns the private copy of the library that runs.
+    /// Returns the private copy of the running library.
     pub(super) fn copy(&self) -> Option<&Path> {
         self.running()?.copy.as_deref()
     }
 
-    /// Returns the shared crates of the image that runs, once it is loaded.
+    /// Returns the shared crates of the running image, once it is loaded.
     pub(super) fn offers(&self) -> Option<Arc<[Module]>> {
         self.placement()?.offers()
     }
 
-    /// Returns its surfaces that are shown, by expose.
+    /// Returns its open surfaces, with their exposes.
     pub(super) fn ports(&self) -> impl Iterator<Item = (&str, Arc<Port>)> {
         self.ports.iter().filter_map(|(expose, port)| Some((expose.as_str(), port.upgrade()?)))
     }
 
-    /// Notes a decision about it; `None` lets it run.
+    /// Sets the decision that disables it; `None` lets it run.
     pub(super) fn set_disabled(&mut self, reason: Option<SharedFailure>) {
         self.blocked.disabled = reason;
     }
 
-    /// Notes that the plan in force refuses it, or does not.
+    /// Sets the reason why the plan in force refuses it, if it does.
     pub(super) fn set_refused(&mut self, reason: Option<SharedFailure>) {
         self.blocked.refused = reason;
     }
 
-    /// Notes that it cannot be used until it is retried; a running generation ends.
+    /// Blocks it until it is retried; a running generation ends.
     pub(super) fn set_unusable(&mut self, reason: SharedFailure) {
         self.blocked.unusable = Some(reason);
         self.phase = Phase::Idle;
     }
 
-    pub(super) fn set_place(&mut self, place: Place) {
+    pub(super) fn set_place(&mut self, place: RemoteOrigin) {
         self.place = place;
     }
 
-    /// Notes that it is wanted. Returns `true` if it is to start now; `ending` if an earlier generation still ends.
+    /// Marks it as wanted. Returns `true` if it must be started now; `ending` if an earlier generation still ends.
     pub(super) fn want(&mut self, ending: bool) -> bool {
         self.wanted = true;
         let free = match self.phase {
@@ -332,21 +335,24 @@ impl Remote {
         true
     }
 
-    /// Begins to examine its library.
+    /// Enters the checking phase.
     pub(super) fn check(&mut self, check: Check) {
         self.phase = Phase::Checking(check);
     }
 
-    /// Lets a generation that was started run in its name.
+    /// Installs the started generation of a linked remote.
     pub(super) fn place_linked(&mut self, placement: Box<dyn Placement>) {
         self.phase = Phase::Loading(Generation { placement, copy: None, archived: false });
     }
 
-    /// Takes what a finished check has found. Returns `true` if plans have not seen its manifest.
+    /// Adopts the result of a finished check. Returns `true` if its manifest differs from the planned one.
     ///
     /// # Errors
     /// Fails if the library cannot be used.
-    pub(super) fn take_checked(&mut self, on_drop: impl FnOnce(u64) -> Ending) -> Result<bool, SharedFailure> {
+    pub(super) fn take_checked(
+        &mut self,
+        on_drop: impl FnOnce(u64) -> DropHook,
+    ) -> Result<bool, SharedFailure> {
         let Phase::Checking(check) = &self.phase else { return Ok(false) };
         match check.poll() {
             None => Ok(false),
@@ -369,7 +375,7 @@ impl Remote {
         }
     }
 
-    /// Returns its manifest and what runs, if `init` can be called once its share scope is there.
+    /// Returns manifest, placement and shared crates if it is loaded and only its share scope is missing for `init`.
     pub(super) fn to_initialise(&self) -> Option<ToInitialise<'_>> {
         let Blocked { disabled, unusable, refused } = &self.blocked;
         let Phase::Loading(generation) = &self.phase else { return None };
@@ -380,7 +386,7 @@ impl Remote {
         Some((Arc::clone(&self.found.as_ref().ok()?.manifest), &*generation.placement, offers))
     }
 
-    /// Notes that `init` was called.
+    /// Records that `init` was called.
     pub(super) fn initialised(&mut self) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Loading(generation) => Phase::Running(generation, None),
@@ -393,8 +399,8 @@ impl Remote {
         self.started_at.is_some_and(|since| since.elapsed() >= limit)
     }
 
-    /// Returns the state of a generation whose `init` was not called yet.
-    pub(super) fn loading(&self) -> Option<State> {
+    /// Returns the state of the generation, if its `init` was not called yet.
+    pub(super) fn loading(&self) -> Option<GenerationState> {
         match &self.phase {
             Phase::Loading(generation) => Some(generation.placement.state()),
             _ => None,
@@ -407,18 +413,18 @@ impl Remote {
         for Note { failure, fatal, surface } in self.placement().map(Placement::notes).unwrap_or_default() {
             if let Some((expose, mailbox)) = surface {
                 let failure = self.faults.count_of_surface(&self.alias, &expose, failure, &mailbox);
-                self.report(failure, Event::Failed, events);
+                self.report(failure, RemoteEvent::Failed, events);
                 continue;
             }
-            let event = if fatal { Event::Failed } else { Event::StateLost };
+            let event = if fatal { RemoteEvent::Failed } else { RemoteEvent::StateLost };
             self.report(Arc::clone(&failure), event, events);
             counted.extend(fatal.then_some(failure));
         }
         counted
     }
 
-    /// Looks whether a call takes too long, and reports it once; a start that takes too long is given up, which needs
-    /// another plan. Returns the failure, which counts towards disabling the remote.
+    /// Checks for a call that takes too long, and reports it once; a start that takes too long is abandoned, which
+    /// needs another plan. Returns the failure, which counts towards disabling the remote.
     pub(super) fn look_for_hang(
         &mut self,
         events: &mut Events,
@@ -428,16 +434,16 @@ impl Remote {
         let failure = Arc::new(self.faults.look_for_hang(&*generation.placement, wake)?);
         let (alias, stage, code) = (&self.alias, failure.stage, failure.code.as_str());
         tracing::error!(remote = alias, %stage, code, "{}", failure.line());
-        if !matches!(generation.placement.state(), State::Active) {
-            // Another try is another thread.
+        if !matches!(generation.placement.state(), GenerationState::Active) {
+            // This thread is lost; a retry uses another one.
             self.set_unusable(Arc::clone(&failure));
         }
-        self.report(Arc::clone(&failure), Event::Failed, events);
+        self.report(Arc::clone(&failure), RemoteEvent::Failed, events);
         Some(failure)
     }
 
-    /// Reports a failure: with the remote, in the log, and to the user.
-    pub(super) fn report(&mut self, failure: SharedFailure, event: Event, events: &mut Events) {
+    /// Reports a failure: at the remote, in the log, and to the user.
+    pub(super) fn report(&mut self, failure: SharedFailure, event: RemoteEvent, events: &mut Events) {
         self.faults.last = Some((Arc::clone(&failure), SystemTime::now(), event.topic()));
         events.notify(&self.alias, self.title(), event, Some(failure));
     }
@@ -448,7 +454,7 @@ impl Remote {
         events.withdraw(&self.alias, topic);
     }
 
-    /// Puts a generation that runs well into the archive, once, on a thread of its own.
+    /// Archives a generation that runs well, once, on a separate thread.
     pub(super) fn archive(&mut self, archive: &Archive) {
         let (alias, digest) = (&self.alias, self.digest);
         let (Phase::Loading(generation) | Phase::Running(generation, _)) = &mut self.phase else { return };
@@ -473,7 +479,7 @@ impl Remote {
         }
     }
 
-    /// Notes that `port` shows `expose`. Returns `true` if the expose was not open before in this run.
+    /// Records that `port` shows `expose`.
     pub(super) fn add_port(&mut self, expose: &str, port: &Arc<Port>) {
         self.opened.insert(expose.to_owned());
         self.ports.retain(|(_, port)| port.strong_count() > 0);
@@ -485,17 +491,17 @@ impl Remote {
         self.opened.contains(expose)
     }
 
-    /// Takes the exposes that were open before in this run, for a restart after which panels start from nothing.
+    /// Takes the exposes that were open before in this run, for a restart without the panels' state.
     pub(super) fn take_opened(&mut self) -> BTreeSet<String> {
         std::mem::take(&mut self.opened)
     }
 
-    /// Puts back what [`take_opened`](Self::take_opened) has taken.
+    /// Restores the exposes of [`take_opened`](Self::take_opened).
     pub(super) fn set_opened(&mut self, opened: BTreeSet<String>) {
         self.opened = opened;
     }
 
-    /// Gives the surfaces of an earlier generation to the one that runs now, from nothing. Returns `true` if it did.
+    /// Opens the surfaces of an earlier generation in the running one, without state. Returns `true` if it did.
     pub(super) fn reopen(&mut self, mut next_surface: impl FnMut() -> u64) -> bool {
         if self.served == self.generation || self.active().is_none() {
             return false;
@@ -503,13 +509,13 @@ impl Remote {
         self.served = self.generation;
         if let Some(placement) = self.active() {
             for (expose, port) in self.ports() {
-                port.take_over(Arc::new(placement.open(next_surface(), expose, None)), Vec::new());
+                port.replace_source(Arc::new(placement.open(next_surface(), expose, None)), Vec::new());
             }
         }
         true
     }
 
-    /// Asks its open panels for their state, which is written before the remote ends.
+    /// Requests the state of its open panels, which is written before the remote ends.
     pub(super) fn save_panels(&self, data_dir: &Path) {
         let Some(placement) = self.placement() else { return };
         for (expose, port) in self.ports() {
@@ -517,13 +523,13 @@ impl Remote {
         }
     }
 
-    /// Gives up whatever runs or starts in its name; returns the generation that ran.
+    /// Abandons its start or replacement, and forgets its opened exposes; returns the generation that ran.
     pub(super) fn stop(&mut self) -> Option<Box<dyn Placement>> {
         self.opened.clear();
         self.take_placement()
     }
 
-    /// Takes the generation that runs; what was to replace it is given up.
+    /// Takes the running generation; a replacement is abandoned.
     pub(super) fn take_placement(&mut self) -> Option<Box<dyn Placement>> {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Loading(generation) | Phase::Running(generation, _) => Some(generation.placement),
@@ -531,13 +537,13 @@ impl Remote {
         }
     }
 
-    /// Begins to replace the running generation; an earlier attempt is given up.
+    /// Starts to replace the running generation; an earlier attempt is abandoned.
     pub(super) fn replace(&mut self, next: Replacement) {
         self.postponed = false;
         self.put_replacement(Some(Box::new(next)));
     }
 
-    /// Takes what is to replace the running generation.
+    /// Takes the replacement of the running generation.
     pub(super) fn take_replacement(&mut self) -> Option<Box<Replacement>> {
         match &mut self.phase {
             Phase::Running(_, next) => next.take(),
@@ -545,23 +551,23 @@ impl Remote {
         }
     }
 
-    /// Puts back what [`take_replacement`](Self::take_replacement) has taken.
+    /// Restores the replacement of [`take_replacement`](Self::take_replacement).
     pub(super) fn put_replacement(&mut self, next: Option<Box<Replacement>>) {
         if let Phase::Running(_, place) = &mut self.phase {
             *place = next;
         }
     }
 
-    /// Notes that a new generation was refused; `postponed` if another plan may admit it.
+    /// Records that a new generation was refused; `postponed` if another plan may admit it.
     pub(super) fn not_replaced(&mut self, postponed: bool) {
         self.postponed = postponed;
     }
 
-    /// Lets a new generation run in place of the old one, which is returned with its number.
+    /// Promotes a new generation; returns the old one and its number.
     pub(super) fn promote(
         &mut self,
         checked: Checked,
-        on_drop: impl FnOnce(u64) -> Ending,
+        on_drop: impl FnOnce(u64) -> DropHook,
     ) -> (u64, Option<Box<dyn Placement>>) {
         let before = self.generation;
         let old = self.take_placement();
@@ -575,7 +581,7 @@ impl Remote {
         (before, old)
     }
 
-    fn adopt(&mut self, checked: Checked, on_drop: impl FnOnce(u64) -> Ending) -> Generation {
+    fn adopt(&mut self, checked: Checked, on_drop: impl FnOnce(u64) -> DropHook) -> Generation {
         let Checked { found, digest, copy, mut placement, times, .. } = checked;
         placement.on_drop(Some(on_drop(self.generation)));
         self.found = Ok(found);

@@ -1,8 +1,8 @@
-//! Replacement of a running generation by another one: all of it at once, or not at all.
+//! Replacement of a running generation by another one: completely, or not at all.
 //!
-//! The new generation is examined, tried, loaded, planned, started, given the state of every open surface and asked for
-//! their first frames while the old one keeps running. Only then do the surfaces change hands, from one frame of the
-//! window to the next. A failure at any step leaves the old generation as it is.
+//! The new generation is checked, tried, loaded, planned and started, restores the state of every open surface and
+//! draws their first frames, while the old one keeps running. Only then are the surfaces switched, between two frames
+//! of the window. A failure at any step leaves the old generation unchanged.
 
 use std::{
     sync::Arc,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Remote,
+    ManagedRemote,
     admission::refusal,
     binding::{Binder, Scope},
     check::{Check, Checked},
@@ -21,26 +21,26 @@ use super::{
 use crate::{
     compositor::Port,
     failure::{Failure, Stage},
-    placement::{Module, Placement, State, hung},
+    placement::{GenerationState, Module, Placement, hung},
 };
 
 mod staging;
 
 use negotiation::rehearsal::Change;
-use negotiation::resolver::{Plan, Slot};
-use staging::{Stages, Verdict};
+use negotiation::resolver::{Plan, ShareKey};
+use staging::{Stages, StagingState};
 
 /// Time that each step of a new generation may take.
 const STEP_LIMIT: Duration = Duration::from_secs(3);
 
-/// A generation that is to replace the running one. Dropped, it ends.
+/// A generation that will replace the running one; dropping it ends it.
 pub(super) struct Replacement {
     step: Step,
-    /// Time at which the complete file was seen.
+    /// Time at which the complete file was detected.
     begun: Instant,
     /// Start of the step.
     since: Instant,
-    /// The user has asked for it, whatever the content.
+    /// The user has requested it, even if the content runs already.
     again: bool,
 }
 
@@ -52,11 +52,11 @@ enum Step {
     Drawing(Box<Started>),
 }
 
-/// A generation that was started next to the running one.
+/// A generation that was started alongside the running one.
 struct Started {
     checked: Checked,
     plan: Plan,
-    used: Vec<(Slot, Module)>,
+    used: Vec<(ShareKey, Module)>,
     stages: Arc<Stages>,
 }
 
@@ -66,28 +66,28 @@ pub(super) struct Complete {
     /// The plan that admits it.
     pub(super) plan: Plan,
     /// The copies that it uses.
-    pub(super) used: Vec<(Slot, Module)>,
+    pub(super) used: Vec<(ShareKey, Module)>,
     stages: Arc<Stages>,
-    /// Time at which the complete file was seen.
+    /// Time at which the complete file was detected.
     pub(super) begun: Instant,
 }
 
 /// Parts of the federation that a step needs.
 pub(super) struct Context<'a> {
-    /// The remote whose generation is to be replaced.
-    pub(super) remote: &'a Remote,
+    /// The remote whose generation is replaced.
+    pub(super) remote: &'a ManagedRemote,
     pub(super) remotes: &'a Remotes,
     pub(super) negotiator: &'a Negotiator,
     pub(super) surroundings: &'a mut Surroundings,
     /// Receives the names of participants whose copies the new generation waits for.
     pub(super) wanted: &'a mut Vec<String>,
-    /// Receives the failures of surfaces that could not give their state.
+    /// Receives the failures of surfaces that could not save their state.
     pub(super) lost: &'a mut Vec<Failure>,
 }
 
 /// Result of a step.
 pub(super) enum Progress {
-    /// Not over yet.
+    /// The replacement is not complete yet.
     Pending(Box<Replacement>),
     /// The library on the disk runs already.
     Nothing,
@@ -99,16 +99,16 @@ pub(super) enum Progress {
 
 /// Result of a step within the machine.
 enum Outcome {
-    /// The same step, or the next one.
+    /// The same step continues, or the next one begins.
     Next(Step),
-    /// Complete, and the user holds a button in one of its surfaces.
+    /// Complete, but the user holds a button in one of its surfaces.
     Held(Step),
     Nothing,
     Done(Box<Started>),
 }
 
 impl Replacement {
-    /// Begins with the examination of a library, whose complete file was seen at `begun`.
+    /// Creates a replacement that begins with `check`; the complete file was detected at `begun`.
     pub(super) fn new(check: Check, begun: Instant, again: bool) -> Self {
         Self { step: Step::Checking(check), begun, since: Instant::now(), again }
     }
@@ -122,18 +122,18 @@ impl Replacement {
         }
     }
 
-    /// Returns `true` if the user has asked for it, whatever the content.
+    /// Returns `true` if the user has requested it, even if the content runs already.
     pub(super) fn is_again(&self) -> bool {
         self.again
     }
 
-    /// Takes the next step if that is possible. Waits for a part of one frame of the window at most.
+    /// Takes the next step if that is possible. Waits for at most a part of a frame of the window.
     pub(super) fn poll(self, cx: &mut Context<'_>) -> Progress {
         let before = self.stage();
         let Self { step, begun, since, again } = self;
         let next = |step, since| Box::new(Self { step, begun, since, again });
         match step.poll(cx, since) {
-            // No limit runs while the user holds a button.
+            // Limits are suspended while the user holds a button.
             Ok(Outcome::Held(step)) => Progress::Pending(next(step, Instant::now())),
             Ok(Outcome::Next(step)) => {
                 let mut next = next(step, since);
@@ -153,8 +153,8 @@ impl Replacement {
             Err(mut failure) => {
                 if matches!(failure.stage, Stage::Init | Stage::Open) {
                     failure.advise(
-                        "the running generation may hold what the new one needs, such as a port or a file: Restart \
-                         ends it first",
+                        "the running generation may hold a resource that the new one needs, such as a port or a \
+                         file: Restart ends it first",
                     );
                 }
                 Progress::Failed(failure)
@@ -178,7 +178,7 @@ impl Step {
     }
 }
 
-/// Starts a generation that has loaded, once its share scope is there.
+/// Starts a loaded generation, once its share scope is complete.
 fn bind(checked: Box<Checked>, cx: &mut Context<'_>, since: Instant) -> Result<Outcome, Box<Failure>> {
     if let Some(failure) = failure_of(&*checked.placement, since) {
         return Err(Box::new(failure));
@@ -211,33 +211,33 @@ fn bind(checked: Box<Checked>, cx: &mut Context<'_>, since: Instant) -> Result<O
     draw(Box::new(Started { checked: *checked, plan, used, stages }), cx, Instant::now())
 }
 
-/// Waits for the first frames of all surfaces, and for a moment in which they can change hands.
+/// Waits for the first frames of all surfaces, and for a moment in which they can be switched.
 fn draw(started: Box<Started>, cx: &mut Context<'_>, since: Instant) -> Result<Outcome, Box<Failure>> {
     let Started { checked, stages, .. } = &*started;
-    let active = matches!(checked.placement.state(), State::Active);
-    // A complete generation waits for the user and not for the remote.
+    let active = matches!(checked.placement.state(), GenerationState::Active);
+    // A complete generation waits for the user, not for the remote.
     let since_failure = if active && stages.are_ready() { Instant::now() } else { since };
     if let Some(failure) = failure_of(&*checked.placement, since_failure) {
         return Err(Box::new(failure));
     }
     match stages.poll(cx, checked, active, since)? {
-        Verdict::Pending => Ok(Outcome::Next(Step::Drawing(started))),
-        Verdict::Held => Ok(Outcome::Held(Step::Drawing(started))),
-        Verdict::Complete => Ok(Outcome::Done(started)),
+        StagingState::Pending => Ok(Outcome::Next(Step::Drawing(started))),
+        StagingState::Held => Ok(Outcome::Held(Step::Drawing(started))),
+        StagingState::Complete => Ok(Outcome::Done(started)),
     }
 }
 
 impl Complete {
-    /// Gives every open surface of `remote` to the new generation, whose placement and first frames are ready.
-    pub(super) fn hand_over(&self, remote: &Remote, surroundings: &mut Surroundings) {
+    /// Switches every open surface of `remote` to the new generation and its first frames.
+    pub(super) fn switch_surfaces(&self, remote: &ManagedRemote, surroundings: &mut Surroundings) {
         let mut staged = self.stages.take();
         for (expose, port) in remote.ports() {
-            let of = |staged: &staging::Staged| std::ptr::eq(staged.port.as_ptr(), Arc::as_ptr(&port));
+            let of = |staged: &staging::StagedSurface| std::ptr::eq(staged.port.as_ptr(), Arc::as_ptr(&port));
             if let Some(at) = staged.iter().position(of) {
                 let staged = staged.swap_remove(at);
-                port.take_over(staged.source, staged.frames);
+                port.replace_source(staged.source, staged.frames);
             } else {
-                // One that was opened meanwhile, or is no longer exposed, starts from nothing.
+                // A surface that was opened meanwhile, or is no longer exposed, starts without state.
                 open_empty(&*self.checked.placement, expose, &port, surroundings);
             }
         }
@@ -245,19 +245,19 @@ impl Complete {
 }
 
 fn open_empty(placement: &dyn Placement, expose: &str, port: &Port, surroundings: &mut Surroundings) {
-    port.take_over(Arc::new(placement.open(surroundings.next_surface(), expose, None)), Vec::new());
+    port.replace_source(Arc::new(placement.open(surroundings.next_surface(), expose, None)), Vec::new());
 }
 
-/// Returns the reason why a generation that is being started cannot be, if there is one.
+/// Returns the reason why a generation cannot be started, if there is one.
 fn failure_of(placement: &dyn Placement, since: Instant) -> Option<Failure> {
     match placement.state() {
-        State::Failed(failure) => return Some(Failure::clone(&failure)),
-        State::Ended => return Some(hung(Stage::Init, since.elapsed())),
+        GenerationState::Failed(failure) => return Some(Failure::clone(&failure)),
+        GenerationState::Ended => return Some(hung(Stage::Init, since.elapsed())),
         _ => {}
     }
     let busy = placement.busy().filter(|(_, waited)| *waited >= STEP_LIMIT);
     busy.map(|(stage, waited)| hung(stage, waited)).or_else(|| {
-        // Nothing has failed, and nothing comes: a provider that does not load, a picture that is never ready.
+        // Nothing failed, but nothing arrives: a provider does not load, or a picture is never ready.
         (since.elapsed() >= STEP_LIMIT * 3).then(|| hung(Stage::Frame, since.elapsed()))
     })
 }

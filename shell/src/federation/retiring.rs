@@ -1,4 +1,4 @@
-//! Generations that end, on threads of their own, and libraries that cannot be unloaded.
+//! Generations that end, each on a separate thread, and libraries that cannot be unloaded.
 
 use std::{
     sync::{
@@ -15,11 +15,11 @@ use parking_lot::Mutex;
 use crate::{
     catalogue::Code,
     failure::{Failure, SharedFailure, Stage},
-    placement::{Ending, Placement, Retired, SHUTDOWN_LIMIT, Waiting, Wake},
+    placement::{DropHook, Placement, Retired, SHUTDOWN_LIMIT, Waiting, Wake},
     spawn::spawn,
 };
 
-/// Least time that each group of remotes has to end when the shell ends.
+/// Minimum time for each group of remotes to end when the shell ends.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// A generation that has ended, and whose library is still loaded.
@@ -53,7 +53,7 @@ pub struct Retiring {
     wake: Wake,
 }
 
-/// Ends remotes on threads of their own: one that hangs must not hang the window. `[thread-safe]`
+/// Ends each generation on a separate thread: one that hangs must not hang the window. `[thread-safe]`
 struct Endings {
     threads: Mutex<Vec<Last>>,
     done: mpsc::Sender<(String, u64, Retired)>,
@@ -63,7 +63,7 @@ struct Endings {
 /// A thread that ends a generation.
 struct Last {
     alias: String,
-    /// Set before the window is woken, which the thread's own end follows.
+    /// Set before the window is woken: the thread ends only after that.
     ended: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
 }
@@ -91,8 +91,8 @@ impl Retiring {
         self.endings.threads.lock().iter().filter(|last| last.runs()).count()
     }
 
-    /// Returns the function that ends this generation when it is dropped.
-    pub(super) fn ending(&self, alias: &str, generation: u64) -> Ending {
+    /// Returns the drop hook that ends a generation's placement.
+    pub(super) fn ending(&self, alias: &str, generation: u64) -> DropHook {
         let endings = Arc::clone(&self.endings);
         let (alias, name) = (alias.to_owned(), alias.to_owned());
         Box::new(move |placement| {
@@ -107,7 +107,8 @@ impl Retiring {
         self.endings.threads.lock().iter().any(|last| last.alias == alias && last.runs())
     }
 
-    /// Ends a generation whose copies of shared crates `users` use, and keeps its library; returns what to report.
+    /// Ends a generation whose copies of shared crates `users` use, and keeps its library loaded; returns the failure
+    /// to report.
     pub(super) fn pin(
         &mut self,
         alias: &str,
@@ -119,8 +120,8 @@ impl Retiring {
         placement.begin_shutdown();
         self.pinned.push(placement);
         let text = format!(
-            "generation {generation} of `{alias}` has ended, and its library stays loaded until Pulse exits, because its \
-             copies of shared crates are in use: by {}",
+            "generation {generation} of `{alias}` has ended, and its library stays loaded until Pulse exits, because \
+             its copies of shared crates are in use by {}",
             users.join(", ")
         );
         let failure = Arc::new(Failure::new(Stage::Retire, Code::LibraryPinned, text, ""));
@@ -129,13 +130,13 @@ impl Retiring {
         failure
     }
 
-    /// Counts libraries that stay, and unloads those that nothing holds any more; returns the new ones to report.
+    /// Records libraries that stay loaded, and unloads libraries that are free now; returns the new ones to report.
     pub(super) fn poll(&mut self) -> Vec<LeakedLibrary> {
         let mut new = Vec::new();
         for (remote, generation, retired) in self.done.try_iter() {
             match retired {
                 Retired::Gone => self.leaked.retain(|leaked| !leaked.is_of(&remote, generation)),
-                Retired::Kept(failure) => {
+                Retired::Leaked(failure) => {
                     self.leaked.retain(|leaked| !leaked.is_of(&remote, generation));
                     new.push(LeakedLibrary { remote, generation, failure: Arc::new(failure) });
                 }
@@ -161,20 +162,20 @@ impl Retiring {
         new
     }
 
-    /// Ends every remote and unloads its library; those that use copies of others come first. Waits for up to
-    /// [`SHUTDOWN_LIMIT`], and a moment for each group.
+    /// Ends every remote and unloads its library; consumers come before their providers. Waits for up to
+    /// [`SHUTDOWN_LIMIT`], and at least [`LAST_MOMENT`] for each group.
     pub(super) fn shutdown(&mut self, groups: [Vec<Generation>; 2]) {
         let deadline = Instant::now() + SHUTDOWN_LIMIT;
         for group in groups {
             for (.., placement) in &group {
                 placement.begin_shutdown();
             }
-            // However long the others took, each has a moment.
+            // A slow group must not leave the next one without time.
             let deadline = deadline.max(Instant::now() + LAST_MOMENT);
             for (name, generation, placement) in group {
                 match placement.retire(&name, generation, deadline) {
                     Retired::Gone => {}
-                    Retired::Kept(failure) => {
+                    Retired::Leaked(failure) => {
                         tracing::warn!(remote = name, code = failure.code.as_str(), "{}", failure.line());
                     }
                     Retired::Waiting(waiting) => self.waiting.push(waiting),
@@ -183,10 +184,10 @@ impl Retiring {
         }
     }
 
-    /// Waits for the generations that are ending, and unloads libraries that waited for them. Others stay.
+    /// Waits for the generations that are ending, and unloads libraries that waited for them; the rest stay loaded.
     pub(super) fn finish(&mut self) {
         for last in std::mem::take(&mut *self.endings.threads.lock()) {
-            // It ends within the limit, and its own panic is no reason not to end here.
+            // The thread ends within its limit, and its panic must not stop the shutdown.
             let _ = last.thread.join();
         }
         while let Some(at) = self.waiting.iter().position(Waiting::is_free) {
@@ -196,14 +197,14 @@ impl Retiring {
 }
 
 impl Endings {
-    /// Ends a generation on a thread of its own.
+    /// Ends a generation on a separate thread.
     fn run(&self, alias: &str, generation: u64, run: impl FnOnce() -> Retired + Send + 'static) {
         let (name, done, wake) = (alias.to_owned(), self.done.clone(), Arc::clone(&self.wake));
         let ended = Arc::new(AtomicBool::new(false));
         let mark = Arc::clone(&ended);
         let run = move || {
             let retired = run();
-            // A shell that ends listens no more.
+            // The shell may have ended.
             let _ = done.send((name, generation, retired));
             mark.store(true, Ordering::Release);
             wake(Duration::ZERO);
@@ -213,9 +214,9 @@ impl Endings {
         let what = format!("unload `{alias}`, so its library stays loaded until Pulse exits");
         match spawn(format!("retire:{alias}"), what, run) {
             Ok(thread) => threads.push(Last { alias: alias.to_owned(), ended, thread }),
-            // The remote went with the closure: it ends by itself, and only its library stays.
+            // The closure was dropped with the remote, which ends by itself; only its library stays loaded.
             Err(error) => {
-                let retired = Retired::Kept(error.failure(Stage::Retire));
+                let retired = Retired::Leaked(error.failure(Stage::Retire));
                 let _ = self.done.send((alias.to_owned(), generation, retired));
             }
         }

@@ -1,4 +1,4 @@
-//! Everything that runs: the remotes, the generations that end, and the notifications about both.
+//! The remotes at run time, the generations that end, and the notifications about both.
 
 use std::{
     collections::BTreeSet,
@@ -11,11 +11,11 @@ use negotiation::manifest::RemoteManifest;
 use plugin_api::abi::Font;
 
 use super::{
-    Remote,
+    ManagedRemote,
     binding::{Binder, Scope},
     check::{Check, Job},
-    events::{Event, Events, Topic},
-    found::Place,
+    events::{Events, RemoteEvent, Topic},
+    found::RemoteOrigin,
     host::Refused,
     inventory::Order,
     negotiator::{Negotiator, Remotes, Unusable},
@@ -25,21 +25,21 @@ use super::{
 };
 use crate::{
     catalogue::Code,
-    compositor::{Port, Surface},
+    compositor::{HostedSurface, Port},
     config::Config,
     data::{archive::Archive, panels::SavedPanel},
     failure::{Failure, SharedFailure, Stage},
     library::Digest,
-    placement::{Binary, OnThread, Placement, State, Wake},
+    placement::{Binary, GenerationState, OnThread, Placement, Wake},
 };
 
-/// Time that other remotes wait for the copies of a remote that is being loaded.
+/// Time for which other remotes wait for the copies of a remote that is being loaded.
 const LOAD_LIMIT: Duration = Duration::from_secs(3);
 
-/// Time after which deadlines are looked at again while there are any.
+/// Interval of checks while there are deadlines.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Remotes, and the generations of them that end. `[window's thread]`
+/// Remotes, and their generations that end. `[window's thread]`
 pub(super) struct Runtime {
     pub(super) remotes: Remotes,
     pub(super) retiring: Retiring,
@@ -55,13 +55,13 @@ impl Runtime {
         Self { remotes, retiring, events, surroundings }
     }
 
-    /// Returns the alias of the remote whose manifest has this name.
+    /// Returns the alias of the remote with the manifest name `name`.
     pub(super) fn alias_of(&self, name: &str) -> Option<String> {
-        let is = |remote: &&Remote| remote.manifest().is_some_and(|manifest| manifest.name == name);
+        let is = |remote: &&ManagedRemote| remote.manifest().is_some_and(|manifest| manifest.name == name);
         self.remotes.values().find(is).map(|remote| remote.alias().to_owned())
     }
 
-    /// Makes plans until one holds, and points the host at the copies that it is given.
+    /// Makes plans until one holds, and binds the host to the copies that it is assigned.
     pub(super) fn settle(&mut self, negotiator: &mut Negotiator) {
         loop {
             if negotiator.is_stale() {
@@ -76,8 +76,8 @@ impl Runtime {
         }
     }
 
-    /// Takes a new plan to the remotes: stops those that it refuses before they have started, and starts the providers
-    /// that it needs and every remote that is wanted.
+    /// Applies a new plan: stops refused remotes that have not started yet, and starts the providers that it needs
+    /// and every wanted remote.
     fn adopt_plan(&mut self, negotiator: &mut Negotiator) {
         let refusals: Vec<_> = self
             .remotes
@@ -86,7 +86,7 @@ impl Runtime {
             .collect();
         let mut stopped = Vec::new();
         for (remote, refusal) in self.remotes.values_mut().zip(refusals) {
-            // A plan may come between the check of a library and its start.
+            // The plan may change between the check of a library and its start.
             if refusal.is_some() && remote.is_before_init() {
                 stopped.push(remote.alias().to_owned());
             }
@@ -97,14 +97,14 @@ impl Runtime {
         }
         let needed: BTreeSet<_> = negotiator.plan().bootstrap().iter().map(ToString::to_string).collect();
         let is_needed =
-            |remote: &Remote| remote.manifest().is_some_and(|manifest| needed.contains(&manifest.name));
+            |remote: &ManagedRemote| remote.manifest().is_some_and(|manifest| needed.contains(&manifest.name));
         let wanted = self.remotes.values().filter(|remote| remote.is_wanted() || is_needed(remote));
         for alias in wanted.map(|remote| remote.alias().to_owned()).collect::<Vec<_>>() {
             self.want(&alias, negotiator);
         }
     }
 
-    /// Asks for a remote to be loaded and started.
+    /// Requests that a remote is loaded and started.
     pub(super) fn want(&mut self, alias: &str, negotiator: &Negotiator) {
         let ending = self.retiring.is_ending(alias);
         let Some(remote) = self.remotes.get_mut(alias) else { return };
@@ -125,24 +125,25 @@ impl Runtime {
         self.remotes.entry(alias.to_owned()).and_modify(|remote| remote.check(check));
     }
 
-    /// Begins to examine the library of `remote`: that of its next generation without a manifest that was planned
-    /// with. The content `current` runs already.
+    /// Starts the check of `remote`'s library. `planned` is the manifest in the current plan, `None` for a
+    /// replacement; `current` is the content that runs already.
     fn examine(
         &self,
-        remote: &Remote,
+        remote: &ManagedRemote,
         generation: u64,
         planned: Option<Arc<RemoteManifest>>,
         current: Option<Digest>,
         negotiator: &Negotiator,
     ) -> Check {
         let alias = remote.alias();
-        let provides = |other: &Remote| {
+        let provides = |other: &ManagedRemote| {
             let mut known = negotiator.plan().assignments().iter();
             known.any(|known| *known.provider == *other.name() && !known.is_own_copy())
         };
         let with = self.remotes.values().filter(|other| other.alias() != alias && provides(other));
-        // One that is not loaded yet is tried from its place: its copy may come later than the trial.
-        let places = |other: &Remote| [other.copy(), other.library()].map(|path| path.map(PathBuf::from));
+        // A provider without a copy is tried from its original: the copy may be made later than the trial.
+        let places =
+            |other: &ManagedRemote| [other.copy(), other.library()].map(|path| path.map(PathBuf::from));
         Check::start(Job {
             config: Arc::clone(&self.surroundings.config),
             alias: alias.to_owned(),
@@ -150,7 +151,11 @@ impl Runtime {
             copies: self.surroundings.copies.share(),
             context: negotiator.context_for(remote, &self.remotes),
             planned,
-            expected: if let Place::Pinned { digest, .. } = remote.place() { Some(*digest) } else { None },
+            expected: if let RemoteOrigin::Pinned { digest, .. } = remote.place() {
+                Some(*digest)
+            } else {
+                None
+            },
             current,
             with: with.map(places).collect(),
             ending: self.retiring.ending(alias, generation),
@@ -158,9 +163,9 @@ impl Runtime {
         })
     }
 
-    /// Takes the offers that could not be bound. Returns the consumers to retry: the fault is not theirs.
+    /// Excludes the offers that could not be bound. Returns the consumers to retry, which are not at fault.
     pub(super) fn take_bad_offers(&self, negotiator: &mut Negotiator) -> Vec<String> {
-        // One that is active runs; a generation that was to replace it has failed.
+        // An active consumer keeps running: the failure was its replacement's.
         let starts = |alias: &String| {
             self.remotes
                 .get(alias)
@@ -170,10 +175,10 @@ impl Runtime {
         consumers.iter().filter_map(|name| self.alias_of(name)).filter(starts).collect()
     }
 
-    /// Takes what remotes have done since the last call. Returns the faults that count towards disabling them.
+    /// Polls remotes for state changes since the last call. Returns the faults that count towards disabling them.
     pub(super) fn poll(&mut self, negotiator: &mut Negotiator) -> Vec<(String, SharedFailure)> {
         for leaked in self.retiring.poll() {
-            self.report(&leaked.remote, leaked.failure, Event::Kept);
+            self.report(&leaked.remote, leaked.failure, RemoteEvent::StillLoaded);
         }
         let mut counted = Vec::new();
         let (retiring, events, wake) = (&self.retiring, &mut self.events, &self.surroundings.wake);
@@ -182,7 +187,7 @@ impl Runtime {
                 Ok(false) => {}
                 Ok(true) => negotiator.invalidate(),
                 Err(failure) => {
-                    remote.report(failure, Event::Failed, events);
+                    remote.report(failure, RemoteEvent::Failed, events);
                     negotiator.invalidate();
                 }
             }
@@ -199,13 +204,13 @@ impl Runtime {
         counted
     }
 
-    /// Plans without the copies of remotes that have failed to load, or take too long.
+    /// Excludes the copies of remotes that have failed to load, or take too long.
     fn give_up_providers(&self, negotiator: &mut Negotiator) {
         for remote in self.remotes.values() {
             let (Some(manifest), Some(state)) = (remote.manifest(), remote.loading()) else { continue };
             let slow = match state {
-                State::Failed(_) => false,
-                State::Loading if remote.is_slow_to_load(LOAD_LIMIT) => true,
+                GenerationState::Failed(_) => false,
+                GenerationState::Loading if remote.is_slow_to_load(LOAD_LIMIT) => true,
                 _ => continue,
             };
             let awaited = negotiator.awaited_of(&manifest.name);
@@ -223,7 +228,7 @@ impl Runtime {
         }
     }
 
-    /// Takes a remote one step further. Returns `true` if a new generation was promoted.
+    /// Advances a remote by a step. Returns `true` if a new generation was promoted.
     pub(super) fn advance(
         &mut self,
         alias: &str,
@@ -239,21 +244,22 @@ impl Runtime {
         promoted
     }
 
-    /// Starts remotes that waited for an earlier generation to end, and asks to be polled again while there are
+    /// Starts remotes that waited for an earlier generation to end, and schedules the next poll while there are
     /// deadlines.
     pub(super) fn wake_up(&mut self, negotiator: &Negotiator) {
         let waiting = self.remotes.values().filter(|remote| remote.is_waiting());
         for alias in waiting.map(|remote| remote.alias().to_owned()).collect::<Vec<_>>() {
             self.want(&alias, negotiator);
         }
-        if self.remotes.values().any(Remote::is_moving) {
+        if self.remotes.values().any(ManagedRemote::is_moving) {
             (self.surroundings.wake)(LOOK_AGAIN);
         }
     }
 
-    /// Calls `init` of a remote that is loaded, once everything that the plan gives it is there.
+    /// Calls `init` of a loaded remote, once all copies that the plan assigns to it are loaded.
     fn initialise(&mut self, alias: &str, negotiator: &mut Negotiator) {
-        let Some((manifest, placement, offers)) = self.remotes.get(alias).and_then(Remote::to_initialise)
+        let Some((manifest, placement, offers)) =
+            self.remotes.get(alias).and_then(ManagedRemote::to_initialise)
         else {
             return;
         };
@@ -262,20 +268,20 @@ impl Runtime {
         let binder = Binder { negotiator, plan: &plan, remotes: &self.remotes };
         match binder.scope_for(&consumer, &offers) {
             Ok(Some(Scope { binds, used })) => {
-                // Now, because this is the one time that it is started.
+                // Logged here, because a generation is started only once.
                 refused.iter().for_each(Refused::log);
-                // Before it runs: its copies are in use from here on.
+                // Before it runs, because its copies are in use from here on.
                 negotiator.commit(&plan, &manifest.name, used);
                 let Surroundings { fonts, .. } = &self.surroundings;
                 placement.init(binds, self.surroundings.data_dir(&manifest.name), fonts.clone());
-                self.remotes.entry(alias.to_owned()).and_modify(Remote::initialised);
+                self.remotes.entry(alias.to_owned()).and_modify(ManagedRemote::initialised);
             }
             Ok(None) => {}
             Err(unusable) => self.exclude(unusable, negotiator),
         }
     }
 
-    /// Plans without a copy that cannot be used, or without a remote that cannot use what it is given.
+    /// Excludes an unusable copy, or a remote that cannot use its copy, from the next plan.
     fn exclude(&mut self, unusable: Unusable, negotiator: &mut Negotiator) {
         if let Some((name, failure)) = negotiator.exclude(unusable)
             && let Some(alias) = self.alias_of(&name)
@@ -286,23 +292,23 @@ impl Runtime {
     }
 
     /// Opens an expose of a remote that is active; `None` for any other.
-    pub(super) fn open(&mut self, alias: &str, expose: &str) -> Option<Result<Surface, SharedFailure>> {
-        // Those of an earlier generation first, all of them at once.
+    pub(super) fn open(&mut self, alias: &str, expose: &str) -> Option<Result<HostedSurface, SharedFailure>> {
+        // First all surfaces of an earlier generation, at once.
         self.reopen(alias);
         let remote = self.remotes.get_mut(alias)?;
         let (placement, manifest) = (remote.active()?, remote.manifest()?);
         let Some(known) = manifest.exposes.get(expose) else {
             let names: Vec<_> = manifest.exposes.keys().map(String::as_str).collect();
             let text = format!("`{alias}` has no expose `{expose}`");
-            let advice = format!("ask for one that its manifest lists: {}", names.join(", "));
+            let advice = format!("use one that its manifest lists: {}", names.join(", "));
             return Some(Err(Arc::new(Failure::new(Stage::Open, Code::ExposeUnknown, text, advice))));
         };
         let id = self.surroundings.next_surface();
         let data_dir = &self.surroundings.config.data_dir;
-        // A panel that was open in this run starts from nothing: its state may be the reason why it was closed.
+        // A panel that was open in this run starts without state: the state may be the reason why it was closed.
         let saved = (!remote.was_opened(expose)).then(|| SavedPanel::new(data_dir, remote.name(), expose));
         let port = Port::new(placement.open(id, expose, saved));
-        let surface = Surface::new(id, known.title.clone(), manifest.name.clone(), Arc::clone(&port));
+        let surface = HostedSurface::new(id, known.title.clone(), manifest.name.clone(), Arc::clone(&port));
         remote.add_port(expose, &port);
         Some(Ok(surface))
     }
@@ -316,27 +322,27 @@ impl Runtime {
         }
     }
 
-    /// Starts a remote again, as it is found now (`fresh`).
-    pub(super) fn retry(&mut self, alias: &str, fresh: Remote, negotiator: &mut Negotiator) {
+    /// Starts a remote again, as found anew (`fresh`).
+    pub(super) fn retry(&mut self, alias: &str, fresh: ManagedRemote, negotiator: &mut Negotiator) {
         let Some(mut remote) = self.remotes.remove(alias) else { return };
         let (name, generation) = (remote.name().to_owned(), remote.generation());
         if let Some(placement) = remote.take_placement() {
             self.release(alias, &name, generation, placement, negotiator);
         }
         negotiator.release(&name);
-        negotiator.users_or_forget(&name);
+        negotiator.release_if_unused(&name);
         negotiator.readmit(&name);
         self.remotes.insert(alias.to_owned(), remote.renew(fresh));
         negotiator.invalidate();
     }
 
-    /// Carries out what the inventory asks for. Returns the remote to reload, if it comes from another place now.
+    /// Carries out an order of the inventory. Returns the remote to reload, if its origin has changed.
     pub(super) fn carry_out(&mut self, order: Order, negotiator: &mut Negotiator) -> Option<String> {
         match order {
             Order::Add(remote) => {
                 let alias = remote.alias().to_owned();
                 if remote.disabled().is_some() {
-                    self.events.notify(&alias, remote.title(), Event::Installed, None);
+                    self.events.notify(&alias, remote.title(), RemoteEvent::Installed, None);
                 }
                 self.remotes.insert(alias, *remote);
                 negotiator.invalidate();
@@ -378,13 +384,13 @@ impl Runtime {
 
     /// Reports that a remote was disabled because it failed too often.
     pub(super) fn report_disabled(&mut self, alias: &str) {
-        let disabled = self.remotes.get(alias).and_then(Remote::disabled).map(Arc::clone);
+        let disabled = self.remotes.get(alias).and_then(ManagedRemote::disabled).map(Arc::clone);
         if let Some(failure) = disabled {
-            self.report(alias, failure, Event::Disabled);
+            self.report(alias, failure, RemoteEvent::Disabled);
         }
     }
 
-    /// Ends a remote that is not to run, and keeps listing it; `save` its open panels first.
+    /// Ends a remote that must not run, which stays listed; `save` its open panels first.
     pub(super) fn stop(&mut self, alias: &str, save: bool, negotiator: &mut Negotiator) {
         let Some(remote) = self.remotes.get_mut(alias) else { return };
         if save {
@@ -397,7 +403,7 @@ impl Runtime {
         negotiator.release(&name);
     }
 
-    /// Lets go of a generation that no longer runs in its remote's name.
+    /// Releases a generation that no longer runs; its library stays loaded if its copies have users.
     fn release(
         &mut self,
         alias: &str,
@@ -406,19 +412,18 @@ impl Runtime {
         placement: Box<dyn Placement>,
         negotiator: &mut Negotiator,
     ) {
-        let users = negotiator.users_or_forget(name);
+        let users = negotiator.release_if_unused(name);
         if users.is_empty() {
-            // Dropped, it ends.
+            // Its drop hook ends it.
             drop(placement);
         } else {
             let failure = self.retiring.pin(alias, generation, placement, &users);
-            self.report(alias, failure, Event::Kept);
+            self.report(alias, failure, RemoteEvent::StillLoaded);
         }
     }
 
-    /// Begins to replace the running generation by the library that is on the disk now, seen to be complete at `seen`;
-    /// unless `again`, the content that runs already is not taken again. Returns `false` for a remote that does not
-    /// run, which is to be retried.
+    /// Starts to replace the running generation by the library on the disk, detected as complete at `seen`; with
+    /// `again`, even if that content runs already. Returns `false` if the remote does not run and must be retried.
     pub(super) fn replace(&mut self, alias: &str, again: bool, seen: Instant, negotiator: &Negotiator) -> bool {
         let Some(remote) = self.remotes.get_mut(alias).filter(|remote| remote.disabled().is_none()) else {
             return true;
@@ -426,7 +431,7 @@ impl Runtime {
         if remote.active().is_none() || remote.library().is_none() {
             return false;
         }
-        // A file that changes meanwhile does not take back what the user has asked for.
+        // A change of the file must not cancel the user's request.
         let again = again | remote.take_replacement().is_some_and(|next| next.is_again());
         let current = remote.digest().copied().filter(|_| !again);
         let check = self.examine(&self.remotes[alias], 0, None, current, negotiator);
@@ -436,9 +441,11 @@ impl Runtime {
         true
     }
 
-    /// Takes the replacement of a remote one step further. Returns `true` if it is over and done.
+    /// Advances the replacement of a remote by a step. Returns `true` if the new generation was promoted.
     fn step_replacement(&mut self, alias: &str, negotiator: &mut Negotiator) -> bool {
-        let Some(next) = self.remotes.get_mut(alias).and_then(Remote::take_replacement) else { return false };
+        let Some(next) = self.remotes.get_mut(alias).and_then(ManagedRemote::take_replacement) else {
+            return false;
+        };
         let (mut wanted, mut lost) = (Vec::new(), Vec::new());
         let progress = next.poll(&mut Context {
             remote: &self.remotes[alias],
@@ -449,7 +456,7 @@ impl Runtime {
             lost: &mut lost,
         });
         for failure in lost {
-            self.report(alias, Arc::new(failure), Event::StateLost);
+            self.report(alias, Arc::new(failure), RemoteEvent::StateLost);
         }
         for provider in wanted {
             if let Some(provider) = self.alias_of(&provider) {
@@ -465,17 +472,17 @@ impl Runtime {
             Progress::Pending(next) => remote.put_replacement(Some(next)),
             Progress::Failed(failure) => {
                 remote.not_replaced(failure.stage == Stage::Plan);
-                remote.report(Arc::new(*failure), Event::NotReplaced, events);
+                remote.report(Arc::new(*failure), RemoteEvent::NotReplaced, events);
             }
             Progress::Nothing | Progress::Complete(_) => remote.withdraw(Topic::Update, events),
         });
         false
     }
 
-    /// Lets a new generation run: the one moment in which the old one is let go.
+    /// Promotes a new generation, and releases the old one.
     fn promote(&mut self, alias: &str, complete: Complete, negotiator: &mut Negotiator) {
         let Some(remote) = self.remotes.get_mut(alias) else { return };
-        complete.hand_over(remote, &mut self.surroundings);
+        complete.switch_surfaces(remote, &mut self.surroundings);
         let Complete { checked, plan, used, begun, .. } = complete;
         let (wakes, manifest) = (Arc::clone(&checked.wakes), Arc::clone(&checked.found.manifest));
         let (before, old) = remote.promote(checked, |generation| self.retiring.ending(alias, generation));
@@ -490,25 +497,25 @@ impl Runtime {
             self.withdraw(alias, topic);
         }
         let (version, took) = (manifest.version.clone(), begun.elapsed());
-        let event = Event::Replaced { version, generation: before + 1, took };
+        let event = RemoteEvent::Replaced { version, generation: before + 1, took };
         self.events.notify(alias, manifest.display_name(), event, None);
     }
 
-    /// Returns the remotes whose last new generation an earlier plan has refused.
+    /// Returns the remotes whose last new generation was refused by an earlier plan.
     pub(super) fn postponed(&self) -> Vec<String> {
         let postponed = self.remotes.values().filter(|remote| remote.is_postponed());
         postponed.map(|remote| remote.alias().to_owned()).collect()
     }
 
-    /// Reports a failure of the remote called `alias`, or of a file of that name.
-    pub(super) fn report(&mut self, alias: &str, failure: SharedFailure, event: Event) {
+    /// Reports a failure of the remote called `alias`, or of a file with that name.
+    pub(super) fn report(&mut self, alias: &str, failure: SharedFailure, event: RemoteEvent) {
         match self.remotes.get_mut(alias) {
             Some(remote) => remote.report(failure, event, &mut self.events),
             None => self.events.notify(alias, alias, event, Some(failure)),
         }
     }
 
-    /// Withdraws the messages about `topic` of the remote called `alias`, or of a file of that name.
+    /// Withdraws the messages about `topic` of the remote called `alias`, or of a file with that name.
     pub(super) fn withdraw(&mut self, alias: &str, topic: Topic) {
         match self.remotes.get_mut(alias) {
             Some(remote) => remote.withdraw(topic, &mut self.events),
@@ -516,20 +523,20 @@ impl Runtime {
         }
     }
 
-    /// Asks every open panel for its state, which is written before the remotes end.
+    /// Requests the state of all open panels, which is written before the remotes end.
     pub(super) fn save_panels(&self) {
         self.remotes.values().for_each(|remote| remote.save_panels(&self.surroundings.config.data_dir));
     }
 
-    /// Ends every remote, those that use copies of others first, and waits for up to `limit`. Libraries stay loaded.
+    /// Ends every remote, consumers before providers, and waits for up to `limit`. Libraries stay loaded.
     pub(super) fn close(&self, limit: Duration, negotiator: &mut Negotiator) {
         let deadline = Instant::now() + limit;
         negotiator.uninstall();
         for providing in [false, true] {
             let is_in_group =
-                |remote: &&Remote| negotiator.users_of(remote.name()).next().is_some() == providing;
+                |remote: &&ManagedRemote| negotiator.users_of(remote.name()).next().is_some() == providing;
             let group: Vec<_> =
-                self.remotes.values().filter(is_in_group).filter_map(Remote::placement).collect();
+                self.remotes.values().filter(is_in_group).filter_map(ManagedRemote::placement).collect();
             for placement in &group {
                 placement.begin_shutdown();
             }

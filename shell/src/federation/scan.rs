@@ -1,4 +1,4 @@
-//! A look into the drop folder, on a thread of its own: its files may be on a file system that does not answer.
+//! Scan of the drop folder, on a separate thread: the folder may be on a file system that does not answer.
 
 use std::{
     sync::{Arc, mpsc},
@@ -13,21 +13,21 @@ use crate::{
     spawn::spawn,
 };
 
-/// The time for which the start of the shell waits for the drop folder.
+/// Time for which the start of the shell waits for the drop folder.
 pub(super) const LIMIT: Duration = Duration::from_secs(2);
 
-/// A look that is being taken, and the later ones; dropping it ends them.
+/// A running scan, and those after it; dropping it ends them.
 pub(super) struct Scan {
     requests: mpsc::Sender<()>,
     shared: Arc<(Mutex<Option<Scanned>>, Condvar)>,
 }
 
 impl Scan {
-    /// Begins to look into `folder`.
+    /// Starts to scan `folder`.
     pub(super) fn start(folder: DropFolder, wake: &Wake) -> Self {
         let shared = Arc::new((Mutex::new(None::<Scanned>), Condvar::new()));
         let (requests, inbox) = mpsc::channel::<()>();
-        let look = {
+        let scan = {
             let (shared, wake) = (Arc::clone(&shared), Arc::clone(wake));
             move |first: bool| {
                 let mut found = folder.scan();
@@ -44,37 +44,37 @@ impl Scan {
                 wake(Duration::ZERO);
             }
         };
-        let look = Arc::new(look);
-        let its = Arc::clone(&look);
+        let scan = Arc::new(scan);
+        let scan_again = Arc::clone(&scan);
         let run = move || {
-            its(true);
+            scan_again(true);
             while inbox.recv().is_ok() {
-                // Those that came meanwhile are answered by one look.
+                // A single scan answers all requests so far.
                 inbox.try_iter().for_each(drop);
-                its(false);
+                scan_again(false);
             }
         };
-        let what = "look into the drop folder, so remotes that are put there later are not noticed";
+        let what = "scan the drop folder, so remotes that are added to it later are not noticed";
         if let Err(error) = spawn("scan", what, run) {
             error.log();
-            look(true);
+            scan(true);
         }
         Self { requests, shared }
     }
 
-    /// Looks again.
+    /// Requests another scan.
     pub(super) fn again(&self) {
-        // Without a thread the first look is all there is.
+        // Without a thread there is only the first scan.
         let _ = self.requests.send(());
     }
 
-    /// Waits for the first look, for at most [`LIMIT`]; `true` if it is over.
+    /// Waits for the first scan, for at most [`LIMIT`]; returns `true` if it is complete.
     pub(super) fn wait(&self) -> bool {
         let mut found = self.shared.0.lock();
         !self.shared.1.wait_while_for(&mut found, |found| found.is_none(), LIMIT).timed_out()
     }
 
-    /// The result of the last look, once.
+    /// Takes the result of the last scan.
     pub(super) fn poll(&self) -> Option<Scanned> {
         self.shared.0.lock().take()
     }

@@ -1,8 +1,8 @@
 //! Fonts of the system: one provider for the shell and all remotes.
 //!
-//! The first look at what is installed takes hundreds of milliseconds, and each new script reads a file.
-//! Hence a remote asks on its own thread ([`find`]) and waits there; the window's thread never does
-//! (`provide`): its text is drawn once without the characters, and again when a thread has found them.
+//! The first search takes hundreds of milliseconds, and each new script reads a file.
+//! A remote therefore calls [`find`] on its own thread and waits there. The window's thread never waits (`provide`):
+//! its text is drawn without the characters, and again when a thread has found them.
 
 use std::{
     collections::HashMap,
@@ -24,21 +24,21 @@ use plugin_api::{
 
 use crate::spawn::spawn;
 
-/// Made, and the system asked, when the first character is missing.
+/// The system's fonts, which are listed when the first character is missing.
 static SYSTEM: LazyLock<SystemFontProvider> = LazyLock::new(SystemFontProvider::new);
 
-/// Files that were given out. They stay for as long as the process runs, because a remote may use them at any time:
-/// once each, mapped into memory rather than read, and no more than the system has fonts.
-static GIVEN: Mutex<Vec<&'static [u8]>> = Mutex::new(Vec::new());
+/// Files that were handed out. They stay mapped while the process runs, because a remote may use them at any time.
+/// Each is mapped once, and not read into memory, so their number is limited by the system's fonts.
+static HANDED_OUT: Mutex<Vec<&'static [u8]>> = Mutex::new(Vec::new());
 
-/// A font of the system with the first character of `cluster`; `families` are those that are to have it.
+/// Finds a font of the system with the first character of `cluster`, for these `families`.
 ///
 /// Waits for the system. `[any thread but the window's]`
 pub fn find(cluster: &str, families: u32) -> Option<Font> {
     let family = if families == MONOSPACE { FontFamily::Monospace } else { FontFamily::Proportional };
     let found = SYSTEM.font_for(&FallbackRequest { cluster, family: &family })?;
-    let data = given(&found.data);
-    // Faces of one family come from several files.
+    let data = handed_out(&found.data);
+    // The address makes the name unique, because faces of one family come from several files.
     let name = format!("{}:{:x}", found.name, data.as_ptr().addr());
     Some(Font {
         name: name.into(),
@@ -49,33 +49,33 @@ pub fn find(cluster: &str, families: u32) -> Option<Font> {
     })
 }
 
-/// The bytes of a font, from now on for ever.
-fn given(font: &FontData) -> &'static [u8] {
-    let mut given = GIVEN.lock();
+/// Returns the bytes of a font, and keeps them permanently.
+fn handed_out(font: &FontData) -> &'static [u8] {
+    let mut handed_out = HANDED_OUT.lock();
     let bytes = font.bytes();
-    if let Some(known) = given.iter().find(|known| std::ptr::eq(**known, bytes)) {
+    if let Some(known) = handed_out.iter().find(|known| std::ptr::eq(**known, bytes)) {
         return known;
     }
     let kept: &'static FontData = Box::leak(Box::new(font.clone()));
-    given.push(kept.bytes());
+    handed_out.push(kept.bytes());
     kept.bytes()
 }
 
-/// Finds fonts of the system for the text of `ctx` from now on.
+/// Makes `ctx` search the system's fonts for missing characters.
 pub(super) fn provide(ctx: &Context) {
     let later = Later::default();
     ctx.set_font_providers(vec![Arc::new(later.clone())]);
-    // Here, because a provider is not told who asks.
+    // At the end of a pass, because a provider does not get the context.
     ctx.on_end_pass("system fonts", Arc::new(move |ui| later.search(ui.ctx())));
 }
 
-/// The fonts of the system for the window's own text, without ever waiting for them.
+/// Provider of the system's fonts for the window's own text, which never waits.
 #[derive(Clone, Default)]
-struct Later(Arc<Mutex<Asked>>);
+struct Later(Arc<Mutex<SearchState>>);
 
-/// What is known of characters that the window's fonts lack.
+/// Results and requests for characters that the window's fonts lack.
 #[derive(Default)]
-struct Asked {
+struct SearchState {
     found: HashMap<(FontFamily, char), Option<Font>>,
     wanted: Vec<(FontFamily, String)>,
     searching: bool,
@@ -84,25 +84,25 @@ struct Asked {
 impl FontProvider for Later {
     fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
         let first = request.cluster.chars().next()?;
-        let mut asked = self.0.lock();
-        if let Some(found) = asked.found.get(&(request.family.clone(), first)) {
+        let mut state = self.0.lock();
+        if let Some(found) = state.found.get(&(request.family.clone(), first)) {
             return found.as_ref().map(theme::found_font);
         }
-        asked.wanted.push((request.family.clone(), request.cluster.to_owned()));
+        state.wanted.push((request.family.clone(), request.cluster.to_owned()));
         None
     }
 }
 
 impl Later {
-    /// Looks for what the pass wanted, on a thread of its own, and has it drawn again.
+    /// Searches fonts for the last pass off-thread, and then has it drawn again.
     fn search(&self, ctx: &Context) {
-        let mut asked = self.0.lock();
-        if asked.searching || asked.wanted.is_empty() {
+        let mut state = self.0.lock();
+        if state.searching || state.wanted.is_empty() {
             return;
         }
-        asked.searching = true;
-        let wanted = mem::take(&mut asked.wanted);
-        drop(asked);
+        state.searching = true;
+        let wanted = mem::take(&mut state.wanted);
+        drop(state);
         let (ctx, later) = (ctx.clone(), self.clone());
         let search = move || {
             let found = wanted.into_iter().filter_map(|(family, cluster)| {
@@ -111,16 +111,16 @@ impl Later {
             });
             let found: Vec<_> = found.collect();
             let any = found.iter().any(|(_, font)| font.is_some());
-            let mut asked = later.0.lock();
-            asked.searching = false;
-            asked.found.extend(found);
-            drop(asked);
+            let mut state = later.0.lock();
+            state.searching = false;
+            state.found.extend(found);
+            drop(state);
             if any {
-                // egui remembers what it has not found until its providers change.
+                // egui caches missing characters until its providers change.
                 ctx.set_font_providers(vec![Arc::new(later)]);
             }
         };
-        // Without a thread the characters stay boxes until other ones are missing.
+        // Without a thread the characters stay boxes until others are missing.
         if spawn("fonts", "look for a font", search).is_err() {
             self.0.lock().searching = false;
         }

@@ -1,18 +1,18 @@
-//! Names of private copies of libraries, which messages replace by the libraries' own.
+//! Names of private copies of libraries; messages replace them by the original names.
 
 use std::{env, path::Path};
 
-/// Returns the beginning of the names of a remote's private copies, whatever it is called.
+/// Returns the prefix of the names of a remote's private copies, with only letters and digits of its alias.
 pub(crate) fn stem(alias: &str) -> String {
     alias.chars().filter(char::is_ascii_alphanumeric).take(40).collect()
 }
 
-/// Returns the name of the private copy of a remote's library with this number.
+/// Returns the name of the remote's private copy with this number.
 pub(crate) fn of(alias: &str, number: u64) -> String {
     format!("{}-{number}{}", stem(alias), env::consts::DLL_SUFFIX)
 }
 
-/// Replaces paths of private copies below `folder` by what `name` returns for the beginning of the copy's name.
+/// Replaces paths of private copies below `folder` by the name that `name` returns for their prefix.
 pub(crate) fn replace(text: &str, folder: &Path, name: impl Fn(&str) -> Option<String>) -> String {
     let folder = folder.to_string_lossy();
     let (mut renamed, mut rest) = (String::new(), text);

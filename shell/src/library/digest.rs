@@ -12,22 +12,22 @@ use sha2::{Digest as _, Sha256};
 
 use crate::file::{self, CopyError};
 
-/// The SHA-256 digest of a library's file; as text 64 hexadecimal digits.
+/// The SHA-256 digest of a library's file; formatted as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-/// A text that is no digest.
+/// Error for a text that is not a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a SHA-256 digest is 64 hexadecimal digits")]
 pub struct NoDigest;
 
 impl Digest {
-    /// Reads the file at `path` piece by piece.
+    /// Computes the digest of the file at `path`, which is read in pieces.
     pub fn of(path: &Path) -> io::Result<Self> {
         Self::copying(&mut file::open_within(path, file::MAX_LIBRARY)?, &mut io::sink())
     }
 
-    /// Copies from one to the other, and returns the digest of that.
+    /// Copies `from` to `to`, and returns the digest of the content.
     pub(crate) fn copying(from: &mut impl Read, to: &mut impl Write) -> io::Result<Self> {
         let mut digest = Sha256::new();
         match file::transfer(from, to, |piece| digest.update(piece)) {
@@ -90,17 +90,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_those_of_sha256() {
+    fn digest_is_sha256() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("abc");
-        // Test vectors of FIPS 180-4, and one that is longer than a piece.
+        // Test vectors of FIPS 180-4; the last is longer than a piece.
         for (content, digits) in [
             ("abc".to_owned(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
             (String::new(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
             ("a".repeat(1_000_000), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
         ] {
-            fs::write(&file, content).expect("it can be written");
-            let digest = Digest::of(&file).expect("it can be read");
+            fs::write(&file, content).expect("file is written");
+            let digest = Digest::of(&file).expect("file is read");
             assert_eq!(digest.to_string(), digits);
             assert_eq!(digits.to_uppercase().parse(), Ok(digest));
         }

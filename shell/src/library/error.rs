@@ -10,79 +10,79 @@ use plugin_api::abi::ABI_REVISION;
 use super::Digest;
 use crate::{catalogue::Code, file};
 
-/// Reason why the file of a library cannot be used. The path stands last in every summary.
+/// Reason why a library's file cannot be used. Every summary ends with the path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LibraryError {
-    /// There is no file.
+    /// The file does not exist.
     #[error("the library is missing: {0}")]
     Missing(PathBuf),
-    /// The file system refuses.
+    /// The file system returned an error.
     #[error("the library cannot be read ({0}): {1}")]
     Unreadable(io::Error, PathBuf),
-    /// A folder, a pipe, a device or another thing that is no file.
+    /// The path is a folder, a pipe, a device or another non-file.
     #[error("this is not a library ({0}): {1}")]
     NotAFile(io::Error, PathBuf),
-    /// Larger than any library.
-    #[error("the library is too large ({0}, and at most {max} are loaded): {1}", max = file::MAX_LIBRARY)]
+    /// The file exceeds the limit.
+    #[error("the library is too large ({0}, and the limit is {max} bytes): {1}", max = file::MAX_LIBRARY)]
     TooLarge(io::Error, PathBuf),
-    /// Not a library of any platform.
+    /// The file is not a library of any platform.
     #[error("this file is not a library: {0}")]
     NotALibrary(PathBuf),
-    /// A library that ends too early or contradicts itself.
+    /// The library is truncated or inconsistent.
     #[error("the library is damaged or was copied only in part ({0}): {1}")]
     Damaged(String, PathBuf),
-    /// For another operating system or processor.
-    #[error("the library is for {found}, and this shell runs on {here}: {path}")]
+    /// The library is for another operating system or processor.
+    #[error("the library is for {found}, but this shell runs on {here}: {path}")]
     OtherPlatform {
-        /// What the library is for.
+        /// The library's platform.
         found: String,
-        /// What this shell is.
+        /// This shell's platform.
         here: String,
-        /// The library.
+        /// Path of the library.
         path: PathBuf,
     },
-    /// A library without a remote's manifest or entry point.
-    #[error("the library is no Pulse plugin ({0}): {1}")]
+    /// The library has no remote's manifest or entry point.
+    #[error("the library is not a Pulse plugin ({0}): {1}")]
     NotAPlugin(String, PathBuf),
-    /// Built with another revision of the contract.
+    /// The library was built with another revision of the contract.
     #[error(
-        "the library was built for revision {found} of the plugin contract, and this shell speaks revision {}: {path}",
+        "the library was built for revision {found} of the plugin contract, but this shell uses revision {}: {path}",
         ABI_REVISION
     )]
     Revision {
         /// The library's revision.
         found: u32,
-        /// The library.
+        /// Path of the library.
         path: PathBuf,
     },
-    /// Its panics would end the process.
+    /// The library's panics would end the process.
     #[error("the library was built with `panic = \"abort\"`, so its first panic would end the shell: {0}")]
     Aborts(PathBuf),
-    /// The embedded manifest is wrong.
-    #[error("the manifest inside of the library is wrong: {manifest}: {1}", manifest = .0.summary())]
+    /// The embedded manifest is invalid.
+    #[error("the manifest inside the library is invalid: {manifest}: {1}", manifest = .0.summary())]
     Manifest(ManifestError, PathBuf),
-    /// Its content is not what the manifest beside it states.
+    /// The library's digest differs from that in the manifest next to it.
     #[error(
-        "the library is not the one that its manifest states: its SHA-256 is {found}, and `sha256` says {stated}: {path}"
+        "the library does not match its manifest: its SHA-256 is {found}, but `sha256` states {stated}: {path}"
     )]
     Digest {
-        /// What the manifest states.
+        /// Digest in the manifest.
         stated: Digest,
-        /// What the file has.
+        /// Digest of the file.
         found: Digest,
-        /// The library.
+        /// Path of the library.
         path: PathBuf,
     },
-    /// The running library says something else than the manifest that was planned with.
-    #[error("the library's own manifest differs from the one that was planned with ({0}): {1}")]
+    /// The library's own manifest differs from the planned one.
+    #[error("the library's own manifest does not match the planned manifest ({0}): {1}")]
     Descriptor(String, PathBuf),
 }
 
 crate::failure::advise!(LibraryError);
 
 impl LibraryError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         match self {
             Self::Missing(_) => Code::LibraryMissing,
@@ -100,7 +100,7 @@ impl LibraryError {
         }
     }
 
-    /// What to do.
+    /// Returns the remedy.
     pub fn advice(&self) -> Cow<'static, str> {
         let advice = match self {
             Self::Missing(_) => "build the remote or correct its location",
@@ -109,7 +109,7 @@ impl LibraryError {
             Self::NotAFile(..) | Self::NotALibrary(_) => {
                 "put the remote's library there, or correct its location"
             }
-            Self::Damaged(..) => "copy it again",
+            Self::Damaged(..) => "copy or build it again",
             Self::OtherPlatform { .. } => "build the remote for this platform",
             Self::NotAPlugin(..) => "call `plugin_api::export!` in the library, or correct its location",
             Self::Revision { .. } => "rebuild it with a matching `plugin-api`",
@@ -123,7 +123,7 @@ impl LibraryError {
         advice.into()
     }
 
-    /// The error of a file that cannot be opened or read.
+    /// Classifies the error of a file that cannot be opened or read.
     pub(crate) fn io(error: io::Error, path: &Path) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing(path.to_owned()),
@@ -133,7 +133,7 @@ impl LibraryError {
         }
     }
 
-    /// Returns the same error of the library that lies at `path`, whose private copy was read.
+    /// Replaces the path of the private copy by that of the original library.
     pub(crate) fn of_original(self, path: &Path) -> Self {
         let path = path.to_owned();
         match self {

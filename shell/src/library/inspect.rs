@@ -1,4 +1,4 @@
-//! The manifest inside of a library, read from the tables of its file.
+//! Reads the manifest inside a library from the tables of its file.
 
 use std::{cell::Cell, fs::File, io, ops::Range, path::Path};
 
@@ -12,29 +12,29 @@ use plugin_api::{
 use super::LibraryError;
 use crate::file;
 
-type Image<'a> = object::File<'a, Frugal<'a>>;
+type Image<'a> = object::File<'a, Budgeted<'a>>;
 
-/// The most that is read of a library to find its manifest, in bytes: its tables, with the symbols of a debug build.
+/// The limit of bytes read to find a library's manifest: its tables, with the symbols of a debug build.
 const MAX_TABLES: u64 = 128 << 20;
 
 /// The largest manifest section, in bytes; some formats pad it.
 const MAX_SECTION: u64 = 2 * (embed::HEADER + embed::MAX_TEXT) as u64;
 
-/// A reader of a library's tables, which state their own sizes, within a budget.
+/// A reader with a budget, because a library's tables state their own sizes.
 #[derive(Clone, Copy)]
-pub(super) struct Frugal<'a> {
+pub(super) struct Budgeted<'a> {
     cache: &'a ReadCache<File>,
     left: &'a Cell<u64>,
 }
 
-impl Frugal<'_> {
+impl Budgeted<'_> {
     fn spend(self, bytes: u64) -> Result<(), ()> {
         self.left.set(self.left.get().checked_sub(bytes).ok_or(())?);
         Ok(())
     }
 }
 
-impl<'a> ReadRef<'a> for Frugal<'a> {
+impl<'a> ReadRef<'a> for Budgeted<'a> {
     fn len(self) -> Result<u64, ()> {
         self.cache.len()
     }
@@ -51,7 +51,7 @@ impl<'a> ReadRef<'a> for Frugal<'a> {
     }
 }
 
-/// The manifest inside of the library at `path`. Runs none of its code.
+/// Reads the manifest inside the library at `path`. Runs none of its code.
 ///
 /// # Errors
 /// See [`LibraryError`].
@@ -59,19 +59,18 @@ pub fn inspect(path: &Path) -> Result<RemoteManifest, LibraryError> {
     parse(&section_text(path)?, path)
 }
 
-/// The manifest inside of the library at `path`, once all of the file is there. Runs none of its code.
+/// Reads the manifest inside the library at `path`, and checks that the file is complete. Runs none of its code.
 ///
-/// Headers and the manifest are read; of everything else only the place is compared with the file's size. That
-/// is what a library lacks that is still being written or was cut off: a linker, a copy and a download write the
-/// tables of sections, or what they speak of, in the end.
-/// Bytes that are in place and wrong are not found here.
+/// Headers and the manifest are read; of everything else only the place is compared with the file's size. This
+/// detects a library that is still being written or was truncated, because a linker, a copy and a download write the
+/// section tables, or the sections, last. Corrupt bytes within the file are not detected.
 ///
 /// # Errors
 /// See [`LibraryError`].
 pub fn complete(path: &Path) -> Result<RemoteManifest, LibraryError> {
     let text = with_library(path, |library, size| {
         if let Some((what, end)) = beyond(library, size) {
-            let text = format!("{what} ends at byte {end}, and the file at byte {size}");
+            let text = format!("{what} ends at byte {end}, but the file at byte {size}");
             return Err(LibraryError::Damaged(text, path.to_owned()));
         }
         manifest_text(library, path)
@@ -79,17 +78,17 @@ pub fn complete(path: &Path) -> Result<RemoteManifest, LibraryError> {
     parse(&text, path)
 }
 
-/// The text of the manifest inside of the library at `path`. Runs none of its code.
+/// Reads the text of the manifest inside the library at `path`. Runs none of its code.
 pub(crate) fn section_text(path: &Path) -> Result<String, LibraryError> {
     with_library(path, |library, _| manifest_text(library, path))
 }
 
-/// Reads the text of a manifest out of the library at `path`.
+/// Parses the text of the manifest inside the library at `path`.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryError> {
     RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
 }
 
-/// Reads a library of this platform and the size of its file.
+/// Opens a library of this platform, and passes it to `read` with the size of its file.
 pub(super) fn with_library<T>(
     path: &Path,
     read: impl FnOnce(&Image<'_>, u64) -> Result<T, LibraryError>,
@@ -101,7 +100,7 @@ pub(super) fn with_library<T>(
         return Err(LibraryError::io(error, path));
     }
     let (cache, left) = (ReadCache::new(file), Cell::new(MAX_TABLES));
-    let data = Frugal { cache: &cache, left: &left };
+    let data = Budgeted { cache: &cache, left: &left };
     let kind = FileKind::parse(data).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
     let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
     let here = platform(native_format(), native_architecture());
@@ -113,7 +112,7 @@ pub(super) fn with_library<T>(
         | FileKind::MachO64
         | FileKind::Pe32
         | FileKind::Pe64 => {}
-        // Several libraries in one file: none of them is looked into.
+        // Several libraries in one file: they are not searched.
         FileKind::MachOFat32 | FileKind::MachOFat64 => return Err(other("macho universal".to_owned())),
         _ => return Err(LibraryError::NotALibrary(path.to_owned())),
     }
@@ -132,10 +131,9 @@ fn manifest_text(library: &Image<'_>, path: &Path) -> Result<String, LibraryErro
     let section = embed::SECTIONS.iter().find_map(|name| library.section_by_name(name));
     let section = section
         .ok_or_else(|| LibraryError::NotAPlugin("it has no manifest section".to_owned(), path.to_owned()))?;
-    // Before it is read: it states its own size.
+    // Checked before the section is read, because it states its own size.
     if section.size() > MAX_SECTION {
-        let text =
-            format!("its manifest section has {} bytes, and at most {MAX_SECTION} are read", section.size());
+        let text = format!("its manifest section has {} bytes, and the limit is {MAX_SECTION}", section.size());
         return Err(LibraryError::Damaged(text, path.to_owned()));
     }
     let content = section.data().map_err(|e| damaged(e, path))?;
@@ -153,10 +151,10 @@ fn manifest_text(library: &Image<'_>, path: &Path) -> Result<String, LibraryErro
     Ok(text.to_owned())
 }
 
-/// Returns true when panics of this library end the process, as far as its imports show.
+/// Returns `true` if the library's imports show that its panics end the process.
 ///
-/// Rust's standard library imports the unwinder's functions for backtraces; the one that begins to unwind is there only
-/// when panics do.
+/// Rust's standard library imports the unwinder's functions for backtraces, but the function that begins to unwind
+/// only if panics unwind.
 fn aborts<'data>(library: &impl Object<'data>) -> bool {
     let (mut traces, mut unwinds) = (false, false);
     for symbol in library.dynamic_symbols() {
@@ -169,7 +167,7 @@ fn aborts<'data>(library: &impl Object<'data>) -> bool {
     traces && !unwinds
 }
 
-/// The first section or segment that goes beyond the end of the file, and where that ends.
+/// Returns the first section or segment beyond the end of the file, and its end.
 fn beyond(library: &Image<'_>, size: u64) -> Option<(String, u64)> {
     let sections = library.sections().map(|section| {
         let name =

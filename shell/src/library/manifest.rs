@@ -1,4 +1,4 @@
-//! Manifests as files: JSON of its own, or a section of a library.
+//! Manifests as files: a JSON file, or a section of a library.
 
 use std::io;
 use std::path::Path;
@@ -10,30 +10,30 @@ use crate::catalogue::Code;
 use crate::failure::{Failure, Stage};
 use crate::file;
 
-/// Reads the manifest of a JSON file or, by any other ending, the one inside of a library; runs no code.
+/// Reads a manifest: a JSON file by its extension, else the manifest inside a library. Runs no code.
 ///
 /// # Errors
-/// Names the file, and the place in it.
+/// Returns a failure that names the file and the place in it.
 pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
     let embedded = !is_json(path);
     if embedded {
         let read = super::section_text(path).and_then(|text| {
             remote(&text, path, embedded).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
         });
-        return read.map_err(|e| Failure::of(Stage::Discover, &e));
+        return read.map_err(|e| Failure::from_error(Stage::Discover, &e));
     }
     let fail = |code: Code, text: String, advice: String| {
         Failure::new(Stage::Discover, code, format!("{text}: {}", path.display()), advice)
     };
     let wrong = |e: ManifestError| fail((&e).into(), e.summary(), e.advice());
     let bytes = read_text(path).map_err(|error| match error {
-        Unread::TooLarge(error) => wrong(error),
-        Unread::Io(error) => {
+        ManifestReadError::TooLarge(error) => wrong(error),
+        ManifestReadError::Io(error) => {
             let (code, text, advice) = match error.kind() {
                 io::ErrorKind::NotFound => (
                     Code::ManifestMissing,
                     "the manifest is missing".to_owned(),
-                    "put it back or correct its location",
+                    "restore it or correct its location",
                 ),
                 kind => {
                     let advice = match kind {
@@ -49,25 +49,25 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
     utf8(&bytes).and_then(|text| remote(text, path, embedded)).map_err(wrong)
 }
 
-/// An answer in place of the text of a manifest.
-pub(crate) enum Unread {
+/// Reason why the text of a manifest cannot be read.
+pub(crate) enum ManifestReadError {
     Io(io::Error),
     TooLarge(ManifestError),
 }
 
-/// Reads the text of a manifest, and no more than one may have.
-pub(crate) fn read_text(path: &Path) -> Result<Vec<u8>, Unread> {
+/// Reads the text of a manifest up to the limit.
+pub(crate) fn read_text(path: &Path) -> Result<Vec<u8>, ManifestReadError> {
     file::read(path, MAX_MANIFEST_BYTES as u64).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => {
             let bytes = path.metadata().map_or(0, |about| usize::try_from(about.len()).unwrap_or(usize::MAX));
             let bytes = bytes.max(MAX_MANIFEST_BYTES + 1);
-            Unread::TooLarge(ManifestError::TooLarge { bytes, limit: MAX_MANIFEST_BYTES })
+            ManifestReadError::TooLarge(ManifestError::TooLarge { bytes, limit: MAX_MANIFEST_BYTES })
         }
-        _ => Unread::Io(error),
+        _ => ManifestReadError::Io(error),
     })
 }
 
-/// Returns true if a manifest is read from this file as it is, and not out of a library.
+/// Returns `true` if this file is a JSON manifest and not a library.
 pub(crate) fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }

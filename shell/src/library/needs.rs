@@ -1,8 +1,8 @@
-//! Libraries that are shipped alongside a remote's: found from its file, and brought along with its private copy.
+//! Libraries shipped alongside a remote's library: found from its file, and copied with its private copy.
 //!
-//! A library names what it needs, and by `$ORIGIN` (`@loader_path` on macOS, and always on Windows) the system looks
-//! for that where the library lies. The private copy lies elsewhere. So the libraries that are found that way are
-//! copied too, at the same place relative to it.
+//! A library names its dependencies. With `$ORIGIN` (`@loader_path` on macOS, and always on Windows) the system
+//! searches for them in the library's folder. The private copy is in another folder, so these dependencies are copied
+//! too, to the same places relative to it.
 
 use std::{
     ffi::OsString,
@@ -21,34 +21,34 @@ use object::{
 use super::{LibraryError, inspect::with_library};
 use crate::file;
 
-/// At most so many libraries are brought along.
+/// Limit of libraries that are copied along.
 const MOST: usize = 64;
 
-/// At most so many steps up from the library's folder.
+/// Limit of steps up from the library's folder.
 const HIGHEST: usize = 8;
 
-/// Names the folder in a tree of copies that stands for a step down to the library.
+/// Name of the folder in a tree of copies that represents a step down to the library.
 const STEP: &str = ".pulse-origin";
 
-/// Names of the libraries that a library needs, and the folders that it names for them.
+/// The dependencies of a library, and its search folders.
 #[derive(Default)]
-struct Needs {
+struct Dependencies {
     names: Vec<String>,
-    /// Folders to look for them in.
+    /// Folders to search for the dependencies.
     folders: Vec<String>,
-    /// Folders that count for what the needed libraries need, too.
+    /// Folders that also apply to the dependencies' own dependencies.
     inherited: Vec<String>,
 }
 
-/// A library, and the libraries that are shipped alongside it.
+/// A library, and the libraries shipped alongside it.
 pub struct Bundle {
     library: PathBuf,
-    /// Path relative to the library's folder, and file.
+    /// Path relative to the library's folder, and the source file.
     parts: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Bundle {
-    /// Finds what is shipped alongside the library at `path`, directly or through each other. Runs none of their code.
+    /// Finds the libraries shipped alongside the library at `path`, also indirect dependencies. Runs no code.
     pub fn of(path: &Path) -> Self {
         let home = home(path);
         let mut found: Vec<(PathBuf, PathBuf)> = Vec::new();
@@ -76,16 +76,16 @@ impl Bundle {
         Self { library: path.to_owned(), parts: found }
     }
 
-    /// Returns the files that are shipped alongside the library.
+    /// Returns the files shipped alongside the library.
     pub fn parts(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().map(|(_, file)| &**file)
     }
 
-    /// Brings the parts to the library's private copy, which is then loaded from [`loadable`].
+    /// Copies the parts to the library's private copy, which is then loaded from [`loadable`].
     ///
     /// # Errors
-    /// Fails if they cannot be read, or there is no room for them.
-    pub fn bring_to(&self, copy: &Path) -> Result<(), LibraryError> {
+    /// Fails if they cannot be read or written.
+    pub fn copy_to(&self, copy: &Path) -> Result<(), LibraryError> {
         let tree = tree(copy);
         if self.parts.is_empty() || tree.exists() {
             return Ok(());
@@ -93,9 +93,9 @@ impl Bundle {
         let up = |place: &Path| place.components().filter(|part| *part == Component::ParentDir).count();
         let steps = self.parts.iter().map(|(place, _)| up(place)).max().unwrap_or_default();
         let home = (0..steps).fold(tree, |folder, _| folder.join(STEP));
-        let made = self.parts.iter().try_for_each(|(place, file)| take(file, &home, place));
+        let made = self.parts.iter().try_for_each(|(place, file)| copy_part(file, &home, place));
         made.and_then(|()| fs::create_dir_all(&home)).map_err(|error| {
-            let text = format!("the libraries that are shipped alongside it cannot be copied: {error}");
+            let text = format!("the libraries shipped alongside it cannot be copied: {error}");
             LibraryError::Unreadable(io::Error::new(error.kind(), text), self.library.clone())
         })?;
         let inside = loadable(copy);
@@ -104,14 +104,14 @@ impl Bundle {
     }
 }
 
-/// Returns the path to load a private copy from: among what was brought along with it, if anything was.
+/// Returns the path to load a private copy from: in the tree of its parts, if it has any.
 pub fn loadable(copy: &Path) -> PathBuf {
     home(copy).join(copy.file_name().unwrap_or_default())
 }
 
-/// Removes a private copy and what was brought along with it.
+/// Removes a private copy and its parts.
 pub fn remove(copy: &Path) {
-    // Fails where the system holds on to what is mapped; there the folder of copies goes later.
+    // Fails on systems that lock mapped files; there the folder of copies is removed later.
     let _ = fs::remove_file(copy);
     let tree = tree(copy);
     if tree.exists() {
@@ -119,7 +119,7 @@ pub fn remove(copy: &Path) {
     }
 }
 
-/// Returns the folder of a private copy and of all that was brought along with it, if anything was.
+/// Returns the folder with a private copy and its parts; `None` if it has no parts.
 pub(crate) fn root(copy: &Path) -> Option<&Path> {
     let mut name = copy.file_name()?.to_owned();
     name.push(".d");
@@ -127,21 +127,21 @@ pub(crate) fn root(copy: &Path) -> Option<&Path> {
 }
 
 /// Copies a library to `place` below `home`.
-fn take(file: &Path, home: &Path, place: &Path) -> io::Result<()> {
+fn copy_part(file: &Path, home: &Path, place: &Path) -> io::Result<()> {
     let to = normal_in(home, place);
     fs::create_dir_all(to.parent().unwrap_or(home))?;
     let mut to = fs::File::create(to)?;
     io::copy(&mut file::open(file)?, &mut to).map(drop)
 }
 
-/// Returns the folder of what is copied along with `copy`.
+/// Returns the folder for the parts of `copy`.
 fn tree(copy: &Path) -> PathBuf {
     let mut name = copy.file_name().map(OsString::from).unwrap_or_default();
     name.push(".d");
     copy.with_file_name(name)
 }
 
-/// Returns the folder that a library's relative places start from: that of the file, or in the tree of a private copy.
+/// Returns the folder that a library's relative places start from: the file's own, or one in a private copy's tree.
 fn home(path: &Path) -> PathBuf {
     let mut folder = tree(path);
     if !folder.is_dir() {
@@ -153,7 +153,7 @@ fn home(path: &Path) -> PathBuf {
     folder
 }
 
-/// Lists the places relative to the library's folder at which a library that it needs may lie.
+/// Lists the possible places of a dependency, relative to the library's folder.
 fn places<'a>(name: &'a str, folders: &'a [&String]) -> impl Iterator<Item = PathBuf> + 'a {
     let origin = |path: &'a str| {
         let rest =
@@ -167,7 +167,7 @@ fn places<'a>(name: &'a str, folders: &'a [&String]) -> impl Iterator<Item = Pat
     direct.chain(searched.map(move |folder| folder.join(bare)))
 }
 
-/// Moves a relative path's steps up to its front; `None` for one that goes too far up.
+/// Moves a relative path's steps up to its front; returns `None` for too many steps up.
 fn normal(path: &Path) -> Option<PathBuf> {
     let mut parts: Vec<Component<'_>> = Vec::new();
     for part in path.components() {
@@ -193,19 +193,23 @@ fn normal_in(home: &Path, place: &Path) -> PathBuf {
     })
 }
 
-/// Reads what the library at `path` needs; nothing for a file that is no library of this platform.
-fn needs(path: &Path) -> Needs {
+/// Reads the dependencies of the library at `path`; none for a file that is not a library of this platform.
+fn needs(path: &Path) -> Dependencies {
     let read = with_library(path, |library, _| {
         Ok(match library {
             object::File::Elf32(elf) => of_elf(elf),
             object::File::Elf64(elf) => of_elf(elf),
             object::File::MachO32(macho) => of_macho(macho),
             object::File::MachO64(macho) => of_macho(macho),
-            // Windows looks in the library's folder first.
+            // Windows searches the library's folder first.
             other => other.imports().ok().map(|imports| {
                 let names =
                     imports.flatten().map(|import| String::from_utf8_lossy(import.library()).into_owned());
-                Needs { names: names.collect(), folders: vec!["$ORIGIN".to_owned()], ..Needs::default() }
+                Dependencies {
+                    names: names.collect(),
+                    folders: vec!["$ORIGIN".to_owned()],
+                    ..Dependencies::default()
+                }
             }),
         })
     });
@@ -214,9 +218,9 @@ fn needs(path: &Path) -> Needs {
 
 fn of_elf<'data, E: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
     elf: &ElfFile<'data, E, R>,
-) -> Option<Needs> {
+) -> Option<Dependencies> {
     let table = elf.elf_dynamic_table().ok()?;
-    let mut needs = Needs::default();
+    let mut needs = Dependencies::default();
     let (mut run, mut old) = (Vec::new(), Vec::new());
     for entry in &table {
         let text = || table.string(entry).ok().map(|text| String::from_utf8_lossy(text).into_owned());
@@ -228,7 +232,7 @@ fn of_elf<'data, E: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
             _ => {}
         }
     }
-    // The older kind counts only without the newer one, and then for what is below too.
+    // `DT_RPATH` counts only without `DT_RUNPATH`, and then also for indirect dependencies.
     if run.is_empty() {
         needs.folders.clone_from(&old);
         needs.inherited = old;
@@ -240,9 +244,9 @@ fn of_elf<'data, E: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
 
 fn of_macho<'data, M: MachHeader<Endian = Endianness>, R: ReadRef<'data>>(
     macho: &MachOFile<'data, M, R>,
-) -> Option<Needs> {
+) -> Option<Dependencies> {
     let endian = macho.endian();
-    let mut needs = Needs::default();
+    let mut needs = Dependencies::default();
     let mut commands = macho.macho_load_commands().ok()?;
     while let Ok(Some(command)) = commands.next() {
         let text =

@@ -1,4 +1,4 @@
-//! The last of a generation: its library, once no code of it runs by itself.
+//! Last phase of a generation: its library, once none of its code runs by itself.
 
 use std::{
     mem::ManuallyDrop,
@@ -10,7 +10,7 @@ use plugin_api::shared::Interface;
 
 use super::{
     SHUTDOWN_LIMIT,
-    loader::{Image, Library, Unloaded},
+    loader::{Image, LoadedLibrary, Unloaded},
 };
 use crate::{
     catalogue::Code,
@@ -19,16 +19,16 @@ use crate::{
 
 /// A remote whose thread has ended.
 pub(super) struct Ended {
-    pub(super) library: Library,
+    pub(super) library: LoadedLibrary,
     pub(super) providers: Vec<Provider>,
 }
 
-/// A library whose copy of a shared crate a remote uses: held, because the remote's code may call it.
+/// A library whose copy of a shared crate a remote uses; held while the remote's code may call it.
 pub(crate) struct Provider {
-    /// Its name, and that of the crate.
+    /// Names of the provider and of the crate, for messages.
     name: String,
     image: Arc<Image>,
-    /// The copy keeps nothing of the remote but what the remote counts.
+    /// Set if the copy keeps nothing of the remote but objects that the remote counts.
     counted: bool,
 }
 
@@ -44,17 +44,17 @@ impl Provider {
 pub enum Retired {
     /// Nothing of it is left.
     Gone,
-    /// Its code stays until the shell ends, and why.
-    Kept(Failure),
-    /// Its code stays while others may call it.
+    /// Its code is still loaded and stays so until the shell ends, for this reason.
+    Leaked(Failure),
+    /// Its code is still loaded while others may call it.
     Waiting(Waiting),
 }
 
-/// A library that runs no code by itself any more, and whose code and objects others may still call.
+/// A library that runs no code by itself any more, but whose code and objects others may still call.
 pub struct Waiting {
     name: String,
     generation: u64,
-    library: Library,
+    library: LoadedLibrary,
     /// Libraries that may keep objects of it.
     keepers: Vec<(String, Weak<Image>)>,
     since: Instant,
@@ -67,14 +67,14 @@ impl Ended {
         let Self { library, providers } = self;
         let threads = library.threads_left();
         if !threads.is_empty() {
-            // They may call the providers at any time.
+            // The threads may call the providers at any time.
             let _held = ManuallyDrop::new(providers);
-            return Retired::Kept(left_threads(name, generation, &threads));
+            return Retired::Leaked(left_threads(name, generation, &threads));
         }
         let keepers = providers.iter().filter(|provider| !provider.counted);
         let keepers =
             keepers.map(|provider| (provider.name.clone(), Arc::downgrade(&provider.image))).collect();
-        // Its code calls nothing by itself any more.
+        // The code calls nothing by itself any more.
         drop(providers);
         let name = name.to_owned();
         let waiting = Waiting { name, generation, library, keepers, since: Instant::now(), reported: false };
@@ -93,13 +93,13 @@ impl Waiting {
         alive.map(|(name, _)| &**name)
     }
 
-    /// Returns true once nothing holds it any more.
+    /// Returns `true` once nothing holds it any more.
     pub(crate) fn is_free(&self) -> bool {
         self.keepers().next().is_none() && !self.library.is_held()
     }
 
-    /// Reports the cause for which it stays, once: at once when that will not change by itself, and after a while
-    /// otherwise.
+    /// Returns the reason why it is still loaded, once: immediately if that will not change by itself, and after
+    /// [`SHUTDOWN_LIMIT`] otherwise.
     pub(crate) fn report(&mut self) -> Option<Failure> {
         let keepers: Vec<_> = self.keepers().collect();
         let (code, why, advice) = if !keepers.is_empty() {
@@ -128,7 +128,7 @@ impl Waiting {
             return None;
         }
         let (generation, name) = (self.generation, &self.name);
-        let text = format!("generation {generation} of `{name}` has ended, and its library stays {why}");
+        let text = format!("generation {generation} of `{name}` has ended, and its library stays loaded {why}");
         Some(Failure::new(Stage::Retire, code, text, advice))
     }
 
@@ -139,27 +139,28 @@ impl Waiting {
 }
 
 /// Unloads a library that nothing holds.
-fn unload(name: &str, generation: u64, library: Library) -> Retired {
+fn unload(name: &str, generation: u64, library: LoadedLibrary) -> Retired {
     let (code, why) = match library.unload() {
         unloaded @ (Unloaded::Gone | Unloaded::Linked) => {
             tracing::debug!(remote = name, generation, ?unloaded, "retired");
             return Retired::Gone;
         }
-        Unloaded::Threads(threads) => return Retired::Kept(left_threads(name, generation, &threads)),
+        Unloaded::Threads(threads) => return Retired::Leaked(left_threads(name, generation, &threads)),
         Unloaded::Signals(left) => {
             let list = left.join(", ");
-            (Code::LibrarySignals, format!("the process may still call what it has installed: {list}"))
+            (
+                Code::LibrarySignals,
+                format!("the process may still call functions that it has installed: {list}"),
+            )
         }
-        Unloaded::Kept => {
-            (Code::LibraryMapped, "the system keeps it: something in the process still uses it".to_owned())
-        }
+        Unloaded::StillMapped => (Code::LibraryMapped, "something in the process still uses it".to_owned()),
     };
-    Retired::Kept(stays(name, generation, code, &why))
+    Retired::Leaked(stays(name, generation, code, &why))
 }
 
 fn left_threads(name: &str, generation: u64, threads: &[String]) -> Failure {
     let list = threads.join(", ");
-    let why = format!("it left threads running, and their code must not go: {list}");
+    let why = format!("it left threads running, whose code must stay: {list}");
     stays(name, generation, Code::LibraryThreads, &why)
 }
 
@@ -197,13 +198,13 @@ mod tests {
         let mut waiting = Waiting {
             name: "consumer".to_owned(),
             generation: 1,
-            library: Library::linked(entry(ROOT)),
+            library: LoadedLibrary::linked(entry(ROOT)),
             keepers: vec![("`provider` (rates)".to_owned(), Arc::downgrade(&keeper))],
             since: Instant::now(),
             reported: false,
         };
         assert!(!waiting.is_free(), "the provider may keep objects of it");
-        let failure = waiting.report().expect("it stays");
+        let failure = waiting.report().expect("it is still loaded");
         assert_eq!(failure.code, Code::LibraryLent);
         assert!(failure.line().contains("`provider` (rates)"), "{failure}");
         assert!(waiting.report().is_none(), "it is reported once");

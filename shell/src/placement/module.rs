@@ -1,4 +1,4 @@
-//! Copies of shared crates that participants have, and how one is bound for another participant.
+//! Participants' copies of shared crates, and their binding for other participants.
 
 use std::sync::{Arc, Weak};
 
@@ -16,12 +16,12 @@ use crate::{
     failure::{Failure, Stage},
 };
 
-/// The longest name of a crate in a message, in bytes.
+/// Maximum length of a crate's name or version in a message, in bytes.
 const NAMED: usize = 80;
 
 /// A shared crate that is linked into a participant's image.
 ///
-/// That of a remote is looked at and called only as long as its library is mapped.
+/// A remote's module is read and called only while its library is mapped.
 #[derive(Clone)]
 pub struct Module {
     /// Key in the share scope.
@@ -29,13 +29,13 @@ pub struct Module {
     /// Version of the copy.
     pub(crate) version: String,
     layout: &'static TypeLayout,
-    /// The library that it is in; none for the host's.
+    /// The library that contains it; `None` for the host's.
     image: Option<Weak<Image>>,
     bind: Arc<dyn Fn(Consumer) -> Result<Interface, Failure> + Send + Sync>,
 }
 
 impl Module {
-    /// The host's copy of `C`.
+    /// Wraps the host's copy of `C`.
     pub(crate) fn of_host<C: SharedCrate>(
         bind: impl Fn(Consumer) -> C::Interface + Send + Sync + 'static,
     ) -> Self {
@@ -48,7 +48,7 @@ impl Module {
         }
     }
 
-    /// A copy in a remote's library.
+    /// Wraps a copy in a remote's library.
     pub(crate) fn of_remote(module: &SharedModule, image: &Arc<Image>) -> Self {
         let bind = module.bind;
         Self {
@@ -66,7 +66,7 @@ impl Module {
     ///
     /// # Errors
     /// Fails if the provider's code panics, its library is being unloaded, or it hands over another copy than this:
-    /// what a consumer keeps in a crate is for the provider that the plan names.
+    /// the data that a consumer keeps in a crate is for the provider that the plan names.
     pub(crate) fn bind(&self, provider: &str, consumer: Consumer) -> Result<Bound, Failure> {
         let image = self.image.as_ref().map(|image| {
             Image::hold(image).ok_or_else(|| {
@@ -74,7 +74,7 @@ impl Module {
                 Failure::new(Stage::Init, Code::SharedMissing, text, "retry")
             })
         });
-        // Before its code is called.
+        // Held before its code is called.
         let image = image.transpose()?;
         let interface = (self.bind)(consumer)?;
         let Self { key, version, layout, .. } = self;
@@ -92,10 +92,10 @@ impl Module {
         Err(Failure::new(Stage::Init, Code::SharedForged, text, advice))
     }
 
-    /// Whether an image that was built with this module can use `provided`.
+    /// Checks that an image that was built with this module can use `provided`.
     ///
     /// # Errors
-    /// The first difference between the two interfaces, as a part of a sentence.
+    /// Returns the first difference between the two interfaces, as a part of a sentence.
     pub(crate) fn can_use(&self, provided: &Self) -> Result<(), String> {
         layout::check(self.layout, provided.layout)
     }
@@ -103,8 +103,8 @@ impl Module {
 
 /// A copy that is bound for a consumer.
 pub struct Bound {
-    /// Interface that the consumer is pointed at.
+    /// Interface that the consumer uses.
     pub(crate) interface: Interface,
-    /// The provider's library, to be held for as long as the consumer may call it; none for the host's copy.
+    /// The provider's library, to be held while the consumer may call it; `None` for the host's copy.
     pub(crate) image: Option<Arc<Image>>,
 }

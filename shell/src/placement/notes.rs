@@ -1,4 +1,4 @@
-//! Faults of a remote that the window's thread has yet to take.
+//! Queue of a remote's faults for the window's thread.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::limits;
 pub(super) struct Notes(VecDeque<Note>);
 
 impl Notes {
-    /// Adds a note, unless the same one is waiting; beyond the limit the oldest that is not fatal makes room.
+    /// Adds a note, unless the same one is waiting; at the limit it drops the oldest note that is not fatal.
     pub(super) fn push(&mut self, note: Note) {
         if self.0.iter().any(|known| is_same(known, &note)) {
             return;
@@ -41,14 +41,14 @@ mod tests {
 
     fn note(text: &str, fatal: bool) -> Note {
         Note {
-            failure: Arc::new(Failure::new(Stage::Open, FailureCode::of("no-seats"), text, "")),
+            failure: Arc::new(Failure::new(Stage::Open, FailureCode::parse("no-seats"), text, "")),
             fatal,
             surface: None,
         }
     }
 
     #[test]
-    fn notes_are_bounded_and_equal_ones_are_one() {
+    fn notes_are_bounded_and_deduplicated() {
         let mut notes = Notes::default();
         notes.push(note("it ends", true));
         for i in 0..100_000 {
@@ -56,7 +56,7 @@ mod tests {
         }
         let taken = notes.take();
         assert_eq!(taken.len(), limits::NOTES);
-        assert!(taken[0].fatal && !taken[1].fatal, "what ends a surface is not lost");
+        assert!(taken[0].fatal && !taken[1].fatal, "a fatal note is not dropped");
         assert_eq!(taken[limits::NOTES - 1].failure.summary, "49999");
         assert!(notes.take().is_empty());
     }

@@ -20,12 +20,12 @@ use parking_lot::{Condvar, Mutex};
 use plugin_api::abi::{Font, FrameInput, RemoteEntryRef};
 
 use super::{
-    Begin, Bind, Ending, Module, Note, Notifier, Placement, Retired, SHUTDOWN_LIMIT, Saved, SavedPanel, State,
-    Times, Wake, ended::Ended, notes::Notes,
+    Begin, Bind, DropHook, GenerationState, Module, Note, Notifier, Placement, Retired, SHUTDOWN_LIMIT,
+    SavedPanel, SavedState, Times, Wake, ended::Ended, notes::Notes,
 };
 use crate::{
     catalogue::Code,
-    compositor::{Mailbox, Source, frame::Held},
+    compositor::{Mailbox, SurfaceHandle, frame::Held},
     failure::{Failure, SharedFailure, Stage},
     spawn::spawn_with,
 };
@@ -37,7 +37,7 @@ mod running;
 mod services;
 
 use inbox::Inbox;
-use link::Link;
+use link::SurfaceLink;
 use running::{Thread, copied};
 use services::Rates;
 
@@ -48,7 +48,7 @@ pub enum Binary {
     Library {
         /// The library as it was found.
         path: PathBuf,
-        /// Its private copy, under a name that no library was loaded by before.
+        /// Its private copy, under a name that no library was loaded from before.
         copy: PathBuf,
     },
     /// Linked into this executable.
@@ -60,19 +60,19 @@ pub struct OnThread {
     calls: mpsc::Sender<Call>,
     shared: Arc<Shared>,
     thread: Option<thread::JoinHandle<Option<Ended>>>,
-    ending: Option<Ending>,
+    ending: Option<DropHook>,
 }
 
 struct Shared {
     name: String,
     /// Path of the library, as it was found; empty for a linked remote.
     library: String,
-    state: Mutex<State>,
+    state: Mutex<GenerationState>,
     /// Signals a change of `state`.
     moved: Condvar,
     offers: OnceLock<Arc<[Module]>>,
     times: Mutex<Times>,
-    /// The thread is at its end, with a panic or without.
+    /// Set once the thread has ended, with a panic or without.
     at_end: Mutex<bool>,
     end: Condvar,
     /// The call that the remote is in, and since when.
@@ -81,8 +81,8 @@ struct Shared {
     rates: Rates,
     mailboxes: Mutex<HashMap<u64, Weak<Mailbox>>>,
     changed: AtomicBool,
-    /// A surface has recovered from an error by itself since this was cleared.
-    coped: AtomicBool,
+    /// Set when a surface recovers from an error by itself.
+    recovered: AtomicBool,
     wake: Wake,
 }
 
@@ -107,7 +107,7 @@ enum Call {
     },
     Save {
         surface: u64,
-        then: Box<dyn FnOnce(Saved) + Send>,
+        then: Box<dyn FnOnce(SavedState) + Send>,
     },
     Changed,
     Close {
@@ -126,7 +126,7 @@ impl OnThread {
                 Binary::Library { path, .. } => path.to_string_lossy().into_owned(),
                 Binary::Linked(_) => String::new(),
             },
-            state: Mutex::new(State::Loading),
+            state: Mutex::new(GenerationState::Loading),
             moved: Condvar::new(),
             offers: OnceLock::new(),
             times: Mutex::default(),
@@ -137,7 +137,7 @@ impl OnThread {
             rates: Rates::of(&manifest.name),
             mailboxes: Mutex::default(),
             changed: AtomicBool::new(false),
-            coped: AtomicBool::new(false),
+            recovered: AtomicBool::new(false),
             wake,
         });
         let run = {
@@ -195,7 +195,7 @@ impl OnThread {
 }
 
 impl Placement for OnThread {
-    fn state(&self) -> State {
+    fn state(&self) -> GenerationState {
         self.shared.state.lock().clone()
     }
 
@@ -216,8 +216,8 @@ impl Placement for OnThread {
     }
 
     fn init(&self, scope: Vec<Bind>, data_dir: PathBuf, fonts: Vec<Font>) {
-        self.shared.set(State::Initialising);
-        // A thread that is gone has left its reason in the state.
+        self.shared.set(GenerationState::Initialising);
+        // The state holds the reason of a thread that has ended.
         let _ = self.calls.send(Call::Init { scope, data_dir, fonts });
     }
 
@@ -232,11 +232,11 @@ impl Placement for OnThread {
         })
     }
 
-    fn opening(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> (Source, Begin) {
+    fn opening(&self, id: u64, expose: &str, saved: Option<SavedPanel>) -> (SurfaceHandle, Begin) {
         self.open_later(id, expose, saved)
     }
 
-    fn save(&self, surface: u64, then: Box<dyn FnOnce(Saved) + Send>) {
+    fn save(&self, surface: u64, then: Box<dyn FnOnce(SavedState) + Send>) {
         let sent = self.calls.send(Call::Save { surface, then });
         if let Err(mpsc::SendError(Call::Save { then, .. })) = sent {
             then(Ok(None));
@@ -259,12 +259,12 @@ impl Placement for OnThread {
     fn await_loaded(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.state.lock();
-        while matches!(*state, State::Loading)
+        while matches!(*state, GenerationState::Loading)
             && !self.shared.moved.wait_until(&mut state, deadline).timed_out()
         {}
     }
 
-    fn on_drop(&mut self, ending: Option<Ending>) {
+    fn on_drop(&mut self, ending: Option<DropHook>) {
         self.ending = ending;
     }
 
@@ -286,12 +286,12 @@ impl Placement for OnThread {
         match self.end(deadline) {
             Ok(Some(ended)) => ended.unload(name, generation),
             Ok(None) => Retired::Gone,
-            Err(failure) => Retired::Kept(failure),
+            Err(failure) => Retired::Leaked(failure),
         }
     }
 }
 
-/// Notes that a remote's thread is at its end, however it gets there.
+/// Guard that records the end of a remote's thread, also by a panic.
 struct AtEnd(Arc<Shared>);
 
 impl Drop for AtEnd {
@@ -303,7 +303,7 @@ impl Drop for AtEnd {
 }
 
 impl Shared {
-    fn set(&self, state: State) {
+    fn set(&self, state: GenerationState) {
         *self.state.lock() = state;
         self.moved.notify_all();
         (self.wake)(Duration::ZERO);
@@ -313,11 +313,11 @@ impl Shared {
         tracing::error!(remote = self.name, stage = %failure.stage, code = failure.code.as_str(), "{}", failure.line());
         let failure = Arc::new(failure);
         self.notes.lock().push(Note { failure: Arc::clone(&failure), fatal: true, surface: None });
-        self.set(State::Failed(Arc::clone(&failure)));
+        self.set(GenerationState::Failed(Arc::clone(&failure)));
         failure
     }
 
-    /// Runs one call into the remote, so that others can see how long it takes.
+    /// Runs one call into the remote, and shows others meanwhile how long it takes.
     fn during<T>(&self, stage: Stage, f: impl FnOnce() -> T) -> T {
         *self.busy.lock() = Some((stage, Instant::now()));
         let result = f();
@@ -325,7 +325,7 @@ impl Shared {
         result
     }
 
-    /// Runs one stage and notes how long it took.
+    /// Runs one stage and records its duration.
     fn timed<T>(&self, stage: Stage, name: &'static str, f: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = self.during(stage, f);
@@ -334,14 +334,14 @@ impl Shared {
     }
 }
 
-/// Returns the size of a remote's stack in bytes: that of a main thread, as in a window of the panel's own.
+/// Returns the size of a remote's stack in bytes: that of a main thread, as if the panel had its own window.
 ///
-/// Only addresses are reserved; memory is used as far as the stack grows. `RUST_MIN_STACK` may ask for more.
+/// Only addresses are reserved; memory is used as far as the stack grows. `RUST_MIN_STACK` may request more.
 fn stack_size() -> usize {
     const LEAST: usize = 8 << 20;
     const MOST: usize = 64 << 20;
-    let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    main_stack().map_or(LEAST, |limit| limit.clamp(LEAST, MOST)).max(asked)
+    let requested = std::env::var("RUST_MIN_STACK").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    main_stack().map_or(LEAST, |limit| limit.clamp(LEAST, MOST)).max(requested)
 }
 
 /// Returns the limit of the main thread's stack, in bytes.

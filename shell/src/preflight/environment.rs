@@ -1,8 +1,8 @@
 //! The environment of a trial.
 //!
-//! A library is tried as it will run, so variables that its author documents reach it. Those that may be secrets,
-//! that lead to programs of the session, or that steer Pulse do not, and every folder that variables name lies within
-//! the trial's own.
+//! A library is tried under the conditions in which it will run, so variables that its author documents reach it.
+//! Variables that may be secrets, lead to programs of the session, or steer Pulse do not. Every folder that a
+//! variable names lies within the trial's own.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use std::{
 
 use crate::data::private;
 
-/// Parts of names of variables that may hold secrets.
+/// Parts of names of variables that may contain secrets.
 const SECRET: &[&str] = &[
     "ACCESS",
     "ACCOUNT",
@@ -39,13 +39,13 @@ const SECRET: &[&str] = &[
     "WEBHOOK",
 ];
 
-/// Beginnings of names of variables that steer Pulse, belong to the session, or to services with secrets.
-const FOREIGN: &[&str] = &[
+/// Beginnings of names of variables that steer Pulse, or belong to the session or to services with secrets.
+const WITHHELD: &[&str] = &[
     "PULSE_", "EGUI_", "WGPU_", "WINIT_", "DISPLAY", "WAYLAND_", "XAUTH", "ICEAUTH", "DBUS_", "SSH_", "GPG_",
     "SUDO_", "NOTIFY_", "LISTEN_", "AWS_", "AZURE_", "GOOGLE_", "GITHUB_", "GITLAB_", "VAULT_", "XDG_",
 ];
 
-/// Variables that name a folder of the user, and the folder within the trial's own that they name there.
+/// Variables that name a folder of the user, with the folder in the trial's own that replaces it.
 const FOLDERS: &[(&str, &str)] = &[
     ("HOME", "home"),
     ("USERPROFILE", "home"),
@@ -79,23 +79,23 @@ pub(super) fn of_trial(folder: &Path) -> io::Result<Vec<(OsString, OsString)>> {
 }
 
 fn passes(name: &OsStr, value: &OsStr) -> bool {
-    // Anything but text is left out: it cannot be looked into.
+    // Anything but text is left out, because it cannot be examined.
     let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { return false };
     let name = name.to_ascii_uppercase();
-    let foreign = FOREIGN.iter().any(|start| name.starts_with(start))
+    let withheld = WITHHELD.iter().any(|start| name.starts_with(start))
         || FOLDERS.iter().any(|(folder, _)| *folder == name)
         || SECRET.iter().any(|part| name.contains(part));
-    !foreign && !is_secret(value)
+    !withheld && !is_secret(value)
 }
 
-/// Returns true for a key in text form, a URL with a password, and any long word of letters and digits.
+/// Returns `true` for a key in text form, a URL with a password, and any long word of letters and digits.
 fn is_secret(value: &str) -> bool {
     let url = |(_, rest): (&str, &str)| rest.split(['/', '?', '#']).next().unwrap_or_default().contains('@');
     if value.contains("-----BEGIN") || value.split_once("://").is_some_and(url) {
         return true;
     }
     let words = value.split(|c: char| !(c.is_ascii_alphanumeric() || "-_+=".contains(c)));
-    // A component of a path is no secret, whatever it looks like.
+    // A component of a path is never a secret.
     let path = value.contains(['/', '\\']);
     !path
         && words.into_iter().any(|word| {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_reach_a_trial() {
+    fn secrets_do_not_reach_trial() {
         for (name, value) in [
             ("PULSE_TOKEN", "x"),
             ("pulse_config", "/x"),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_libraries_reach_a_trial() {
+    fn settings_reach_trial() {
         for (name, value) in [
             ("PATH", "/usr/local/bin:/usr/bin"),
             ("LD_LIBRARY_PATH", "/opt/x86_64-unknown-linux-gnu-0123456789/lib"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_a_trial_are_its_own() {
+    fn trial_gets_folders_of_its_own() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let variables = of_trial(folder.path()).expect("folders can be made");
         for (name, _) in FOLDERS {

@@ -1,4 +1,4 @@
-//! Failures of a trial that the guard finds, and how a process has ended.
+//! Failures of a trial that the guard finds, and descriptions of exit statuses.
 
 use std::{fmt, path::Path, process::ExitStatus, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, Stage},
 };
 
-const KEPT: &str = "it was not loaded, and what ran before keeps running";
+const KEPT: &str = "it was not loaded, and a running generation keeps running";
 
 const REPORT: &str = "report this to the plugin's author";
 
@@ -17,7 +17,7 @@ const REPORT: &str = "report this to the plugin's author";
 #[derive(Debug)]
 pub(super) struct At {
     pub(super) stage: String,
-    /// The other remote whose code runs, and not yet any of the library's.
+    /// Alias of the provider whose code runs, before any code of the library.
     pub(super) provider: Option<String>,
 }
 
@@ -32,10 +32,10 @@ pub(crate) fn unavailable(what: &str, error: &dyn fmt::Display, library: &Path) 
 }
 
 pub(super) fn cancelled(library: &Path) -> Failure {
-    failure(Code::PreflightCancelled, "the trial was called off", "", library)
+    failure(Code::PreflightCancelled, "the trial was cancelled", "", library)
 }
 
-/// The library wrote to the channel of the trial.
+/// Returns the failure of a library that wrote to the channel of the trial.
 pub(super) fn forged(at: Option<&At>, library: &Path) -> Failure {
     let stage = at.map_or("load", |at| &at.stage);
     let text = format!(
@@ -45,35 +45,36 @@ pub(super) fn forged(at: Option<&At>, library: &Path) -> Failure {
     failure(Code::PreflightForged, text, format!("{REPORT}, and do not trust the library"), library)
 }
 
-/// The other remote `provider`, which the library needs, failed before anything of the library ran.
+/// Returns the failure of the remote `provider`, which the library needs, before any code of the library ran.
 pub(crate) fn provider(provider: &str, how: impl fmt::Display, library: &Path) -> Failure {
     let text = format!(
-        "the library was not tried, because the remote `{provider}`, whose shared crates it is to get, fails first: \
+        "the library was not tried, because the remote `{provider}`, which provides its shared crates, failed first: \
          {how}"
     );
     failure(Code::PreflightProvider, text, format!("repair or disable `{provider}`"), library)
 }
 
-/// The library does not come to an end of the stage `at`, or of what comes before all stages.
+/// Returns the failure of a library that did not finish the stage `at`, or its start.
 pub(super) fn hung(at: Option<&At>, took: Duration, limit: Duration, library: &Path) -> Failure {
     let stage = at.map_or_else(|| "its start".to_owned(), |at| format!("`{}`", at.stage));
     let (took, limit) = (Time(took), Time(limit));
     if let Some(name) = at.and_then(|at| at.provider.as_deref()) {
-        return provider(name, format!("{stage} had not ended after {took}"), library);
+        return provider(name, format!("{stage} had not finished after {took}"), library);
     }
     let text = format!(
-        "the library did not come to an end of {stage} and was stopped after {took}, where {limit} are allowed for \
-         all; {KEPT}"
+        "the library did not finish {stage} and was stopped after {took} (limit of the trial: {limit}); {KEPT}"
     );
     failure(Code::PreflightHung, text, REPORT, library)
 }
 
-/// The trial ended without a verdict, in the stage `at` or before anything of the library ran.
+/// Returns the failure of a trial that ended without a verdict, in the stage `at` or before any code of the library
+/// ran.
 pub(super) fn ended(status: Option<ExitStatus>, at: Option<&At>, library: &Path) -> Failure {
-    let exit = status.map_or_else(|| "a status that the system has not kept".to_owned(), |s| s.to_string());
+    let exit = status.map_or_else(|| "an unknown exit status".to_owned(), |s| s.to_string());
     let Some(At { stage, provider: other }) = at else {
-        let text = format!("the library cannot be tried, because the trial ended before it began ({exit})");
-        let advice = "see the details; install Pulse anew, or set `preflight` to false in the host's manifest";
+        let text =
+            format!("the library cannot be tried, because its process ended before the trial began ({exit})");
+        let advice = "see the details; reinstall Pulse, or set `preflight` to false in the host's manifest";
         return failure(Code::PreflightUnavailable, text, advice, library);
     };
     let crash = status.and_then(crash);
@@ -86,7 +87,7 @@ pub(super) fn ended(status: Option<ExitStatus>, at: Option<&At>, library: &Path)
     failure(code, text, format!("{REPORT}, with the details"), library)
 }
 
-/// A duration in the unit that shows it.
+/// A duration that is shown in a fitting unit.
 struct Time(Duration);
 
 impl fmt::Display for Time {
@@ -99,7 +100,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// Returns what ended a process that did not end by itself.
+/// Returns the signal that ended a process; `None` for one that exited by itself.
 #[cfg(unix)]
 fn crash(status: ExitStatus) -> Option<String> {
     use signal_hook::consts;
@@ -109,7 +110,7 @@ fn crash(status: ExitStatus) -> Option<String> {
         consts::SIGTRAP => "a trap (SIGTRAP)",
         consts::SIGABRT => "it was aborted (SIGABRT)",
         consts::SIGFPE => "an arithmetic error (SIGFPE)",
-        consts::SIGKILL => "it was killed (SIGKILL), perhaps for want of memory",
+        consts::SIGKILL => "it was killed (SIGKILL), perhaps because memory ran out",
         consts::SIGSEGV => "segmentation fault (SIGSEGV)",
         consts::SIGPIPE => "a closed pipe (SIGPIPE)",
         consts::SIGTERM => "it was asked to end (SIGTERM)",
@@ -125,7 +126,7 @@ fn crash(status: ExitStatus) -> Option<String> {
     Some(known.to_owned())
 }
 
-/// Returns what ended a process that did not end by itself: Windows has statuses that are numbers of errors.
+/// Returns the error that ended a process, which Windows reports as its status; `None` for one that exited by itself.
 #[cfg(not(unix))]
 fn crash(status: ExitStatus) -> Option<String> {
     let code = status.code()? as u32;
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_provider_is_named() {
+    fn failing_provider_is_named() {
         let at = At { stage: "provider feed".to_owned(), provider: Some("feed".to_owned()) };
         let library = Path::new("convert.so");
         for failure in [
@@ -168,15 +169,15 @@ mod tests {
     #[test]
     fn signals_are_named() {
         use std::os::unix::process::ExitStatusExt;
-        let says = |signal, part: &str| {
+        let shows = |signal, part: &str| {
             let how = crash(ExitStatus::from_raw(signal)).expect("it is a signal");
             assert!(how.contains(part), "{how}");
         };
-        says(9, "want of memory");
-        says(25, "SIGXFSZ");
-        says(31, "SIGSYS");
-        says(10, "SIGUSR1");
-        says(42, "signal 42");
+        shows(9, "memory ran out");
+        shows(25, "SIGXFSZ");
+        shows(31, "SIGSYS");
+        shows(10, "SIGUSR1");
+        shows(42, "signal 42");
         assert_eq!(crash(ExitStatus::from_raw(0)), None);
     }
 }

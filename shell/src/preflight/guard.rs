@@ -1,8 +1,8 @@
-//! The guard of a trial: a process of Pulse without foreign code between the shell and the library.
+//! Guard of a trial: a process of Pulse without untrusted code, between the shell and the library.
 //!
-//! It starts the trial, reads what comes out of it within fixed limits, decides, and ends everything that the trial
-//! has started, wherever that has gone. The shell holds the guard's standard input open as long as it wants the
-//! result; a shell that crashes so ends its trials too.
+//! It starts the trial, reads its output within fixed limits, decides, and ends every process that the trial has
+//! started. The shell keeps the guard's standard input open as long as it wants the result, so the trials of a shell
+//! that crashes end too.
 
 use std::{
     collections::VecDeque,
@@ -21,37 +21,38 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Event, Preflight, Role, Subject,
-    channel::{self, Said},
+    Preflight, Role, Subject, TrialEvent,
+    channel::{self, ChannelMessage},
     failure::{self, At},
     processes,
 };
 use crate::{failure::Failure, spawn::spawn};
 
-/// The period in which the end of the trial, the deadline and the shell's wish are looked at.
-const LOOK: Duration = Duration::from_millis(2);
+/// Period of the polls for the trial's end, the deadline and a cancellation.
+const POLL: Duration = Duration::from_millis(2);
 
-/// The time for which the channel is read after the trial's end, where a process that has escaped holds it open.
+/// Time for which the channel is read after the trial's end, if an escaped process holds it open.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// Messages of the trial that wait to be handled; then the trial waits.
+/// Messages of the trial that may wait to be handled; beyond that the trial waits.
 const QUEUE: usize = 64;
 
-/// Bytes kept of what the trial writes to its outputs: the last.
-const LAST_WORDS: usize = 4096;
+/// Bytes of the trial's last output that are kept.
+const LAST_OUTPUT: usize = 4096;
 
-/// Tries `subject` as the guard: events go to standard output, one in a line. Returns the exit code.
+/// Tries `subject` as the guard, and writes one event per line to standard output. Returns the exit code.
 pub(crate) fn main(subject: &Subject, limit: Duration) -> u8 {
     processes::adopt();
     let preflight = Preflight { limit, ..Preflight::default() };
     let guard = Guard { program: &preflight.program, subject, limit, sweep: processes::sweep };
-    // A shell that is gone has closed standard input as well, which ends the trial.
-    let hear = &mut |event: &Event| drop(tell(event));
-    let verdict = guard.watch(io::stdin(), hear).map_or_else(Event::Refused, |()| Event::Taken);
-    u8::from(tell(&verdict).is_err())
+    // A failure is ignored: a shell that is gone has closed standard input as well, which ends the trial.
+    let on_event = &mut |event: &TrialEvent| drop(emit(event));
+    let verdict =
+        guard.watch(io::stdin(), on_event).map_or_else(TrialEvent::Refused, |()| TrialEvent::Accepted);
+    u8::from(emit(&verdict).is_err())
 }
 
-fn tell(event: &Event) -> io::Result<()> {
+fn emit(event: &TrialEvent) -> io::Result<()> {
     let line = serde_json::to_string(event)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
@@ -59,37 +60,37 @@ fn tell(event: &Event) -> io::Result<()> {
 }
 
 pub(super) struct Guard<'a> {
-    /// The executable of the trial.
+    /// Executable of the trial.
     pub(super) program: &'a Path,
     pub(super) subject: &'a Subject,
-    /// The time that the trial may take in all.
+    /// Time limit of the whole trial.
     pub(super) limit: Duration,
     /// Ends the trial's orphans.
     pub(super) sweep: fn(),
 }
 
-/// The status of a process that has ended; `None` where the system has not kept it.
+/// Status of a process that has ended; `None` if the system has not kept it.
 type Ended = Option<ExitStatus>;
 
 impl Guard<'_> {
-    /// Runs the trial to its end. `hear` gets all events but the verdict. No process of the trial is left.
+    /// Runs the trial to its end. `on_event` gets all events but the verdict. No process of the trial is left.
     ///
     /// # Errors
-    /// Why the library is not to be loaded.
+    /// Returns the reason to refuse the library.
     pub(super) fn watch(
         &self,
         lifeline: impl Read + Send + 'static,
-        hear: &mut dyn FnMut(&Event),
+        on_event: &mut dyn FnMut(&TrialEvent),
     ) -> Result<(), Failure> {
         let started = self.start(lifeline);
         let mut trial =
             started.map_err(|e| failure::unavailable("its process does not start", &e, &self.subject.name))?;
-        let verdict = self.follow(&mut trial, hear);
+        let verdict = self.follow(&mut trial, on_event);
         processes::end(&mut trial.child);
         (self.sweep)();
-        let last_words = trial.last_words();
+        let last_output = trial.last_output();
         // The trial's own refusal is complete.
-        verdict.map_err(|(failure, own)| if own { failure } else { failure.with_details(last_words) })
+        verdict.map_err(|(failure, own)| if own { failure } else { failure.with_details(last_output) })
     }
 
     fn start(&self, lifeline: impl Read + Send + 'static) -> io::Result<Trial> {
@@ -99,27 +100,27 @@ impl Guard<'_> {
         command.args(self.subject.arguments(Role::Trial, self.limit));
         command.stdin(to_guard).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn()?;
-        // The guard's own ends of what the trial writes to are closed with this.
+        // This closes the guard's own copies of the trial's ends of the pipes.
         drop(command);
-        let (sender, said) = mpsc::sync_channel(QUEUE);
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
-        let called_off = Arc::new(AtomicBool::new(false));
-        let (kept, closed) = (Arc::clone(&last_words), Arc::clone(&called_off));
-        let mut trial = Trial { child, said, called_off, last_words, keeps: None };
+        let (sender, messages) = mpsc::sync_channel(QUEUE);
+        let last_output = Arc::new(Mutex::new(VecDeque::new()));
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let (kept, closed) = (Arc::clone(&last_output), Arc::clone(&cancelled));
+        let mut trial = Trial { child, messages, cancelled, last_output, reader: None };
         let what = "follow the trial";
         let threads = [
             spawn("preflight:channel", what, move || channel::listen(channel, &sender)),
-            spawn("preflight:outputs", what, move || keep(outputs, &kept)),
+            spawn("preflight:outputs", what, move || keep_last(outputs, &kept)),
             spawn("preflight:lifeline", what, move || {
                 let mut lifeline = lifeline;
-                // Nothing is sent: this waits for the other end to be closed.
+                // Nothing is sent; this waits until the shell closes its end.
                 let _ = io::copy(&mut lifeline, &mut io::sink());
                 closed.store(true, Ordering::Release);
             }),
         ];
         for (number, thread) in threads.into_iter().enumerate() {
             match thread {
-                Ok(thread) if number == 1 => trial.keeps = Some(thread),
+                Ok(thread) if number == 1 => trial.reader = Some(thread),
                 Ok(_) => {}
                 Err(error) => {
                     processes::end(&mut trial.child);
@@ -130,43 +131,45 @@ impl Guard<'_> {
         Ok(trial)
     }
 
-    /// Follows the trial until the verdict is clear. The flag marks a failure that is the trial's own word.
-    fn follow(&self, trial: &mut Trial, hear: &mut dyn FnMut(&Event)) -> Result<(), (Failure, bool)> {
+    /// Follows the trial until the verdict is clear. The flag marks a refusal by the trial itself.
+    fn follow(&self, trial: &mut Trial, on_event: &mut dyn FnMut(&TrialEvent)) -> Result<(), (Failure, bool)> {
         let (name, started) = (&self.subject.name, Instant::now());
         let (mut at, mut taken): (Option<At>, bool) = (None, false);
         let mut ended: Option<(Ended, Instant)> = None;
         loop {
-            let said = trial.said.recv_timeout(LOOK);
-            let all_said = matches!(said, Err(RecvTimeoutError::Disconnected));
-            match said {
-                Ok(Said::Event(_)) if taken => return Err((failure::forged(at.as_ref(), name), false)),
-                Ok(Said::Event(Event::Refused(failure))) => return Err((failure, true)),
-                Ok(Said::Event(Event::Taken)) => {
-                    // What is left is to exit, which runs code of the library again.
+            let message = trial.messages.recv_timeout(POLL);
+            let drained = matches!(message, Err(RecvTimeoutError::Disconnected));
+            match message {
+                Ok(ChannelMessage::Event(_)) if taken => {
+                    return Err((failure::forged(at.as_ref(), name), false));
+                }
+                Ok(ChannelMessage::Event(TrialEvent::Refused(failure))) => return Err((failure, true)),
+                Ok(ChannelMessage::Event(TrialEvent::Accepted)) => {
+                    // Only the exit is left, which runs code of the library again.
                     taken = true;
                     at = Some(At { stage: "exit".to_owned(), provider: None });
                 }
-                Ok(Said::Event(event)) => {
-                    if let Event::Begin { stage, provider } = &event {
+                Ok(ChannelMessage::Event(event)) => {
+                    if let TrialEvent::Begin { stage, provider } = &event {
                         at = Some(At { stage: stage.clone(), provider: provider.clone() });
                     }
-                    hear(&event);
+                    on_event(&event);
                 }
-                Ok(Said::Strange) => return Err((failure::forged(at.as_ref(), name), false)),
-                Err(_) if all_said && ended.is_none() => thread::sleep(LOOK),
+                Ok(ChannelMessage::Untrusted) => return Err((failure::forged(at.as_ref(), name), false)),
+                Err(_) if drained && ended.is_none() => thread::sleep(POLL),
                 Err(_) => {}
             }
             if let Some((status, since)) = ended {
-                if all_said || since.elapsed() > DRAIN {
+                if drained || since.elapsed() > DRAIN {
                     return match status {
                         Some(status) if status.success() && taken => Ok(()),
                         _ => Err((failure::ended(status, at.as_ref(), name), false)),
                     };
                 }
-            } else if trial.called_off.load(Ordering::Acquire) {
+            } else if trial.cancelled.load(Ordering::Acquire) {
                 return Err((failure::cancelled(name), false));
             } else if let Some(status) = trial.poll() {
-                // Processes of the library hold the channel open.
+                // Processes of the library may hold the channel open.
                 (self.sweep)();
                 ended = Some((status, Instant::now()));
             } else if started.elapsed() > self.limit {
@@ -179,11 +182,11 @@ impl Guard<'_> {
 /// A running trial.
 struct Trial {
     child: Child,
-    said: mpsc::Receiver<Said>,
-    called_off: Arc<AtomicBool>,
-    last_words: Arc<Mutex<VecDeque<u8>>>,
-    /// Ends when no process can write to the trial's outputs any more.
-    keeps: Option<thread::JoinHandle<()>>,
+    messages: mpsc::Receiver<ChannelMessage>,
+    cancelled: Arc<AtomicBool>,
+    last_output: Arc<Mutex<VecDeque<u8>>>,
+    /// Thread that ends when no process can write to the trial's outputs any more.
+    reader: Option<thread::JoinHandle<()>>,
 }
 
 impl Trial {
@@ -191,29 +194,29 @@ impl Trial {
     fn poll(&mut self) -> Option<Ended> {
         match self.child.try_wait() {
             Ok(status) => status.map(Some),
-            // It is no child any more, so it has ended.
+            // It is no longer a child, so it has ended.
             Err(_) => Some(None),
         }
     }
 
-    /// Returns the last that the trial has written; it has ended.
-    fn last_words(self) -> String {
-        let give_up = Instant::now() + LOOK * 10;
-        while self.keeps.as_ref().is_some_and(|keeps| !keeps.is_finished()) && Instant::now() < give_up {
-            thread::sleep(LOOK / 10);
+    /// Returns the trial's last output, after its end.
+    fn last_output(self) -> String {
+        let give_up = Instant::now() + POLL * 10;
+        while self.reader.as_ref().is_some_and(|reader| !reader.is_finished()) && Instant::now() < give_up {
+            thread::sleep(POLL / 10);
         }
-        let words: Vec<u8> = self.last_words.lock().iter().copied().collect();
-        negotiation::text::lines(String::from_utf8_lossy(&words).trim(), LAST_WORDS)
+        let bytes: Vec<u8> = self.last_output.lock().iter().copied().collect();
+        negotiation::text::lines(String::from_utf8_lossy(&bytes).trim(), LAST_OUTPUT)
     }
 }
 
-fn keep(mut outputs: impl Read, last: &Mutex<VecDeque<u8>>) {
+fn keep_last(mut outputs: impl Read, last: &Mutex<VecDeque<u8>>) {
     let mut part = vec![0; 1 << 16];
     while let Ok(read @ 1..) = outputs.read(&mut part) {
-        let new = &part[read.saturating_sub(LAST_WORDS)..read];
+        let new = &part[read.saturating_sub(LAST_OUTPUT)..read];
         let mut last = last.lock();
         last.extend(new);
-        let surplus = last.len().saturating_sub(LAST_WORDS);
+        let surplus = last.len().saturating_sub(LAST_OUTPUT);
         last.drain(..surplus);
     }
 }

@@ -1,19 +1,19 @@
-//! Processes of a trial: kept apart from the shell's, and ended with all that they have started.
+//! Processes of a trial: isolated from the shell, and ended with all their descendants.
 
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
 
-/// Limits of a trial, lower than those of any machine that the library could be made for: no core dump; no file and
-/// no memory that would fill the machine.
+/// Limits of a trial, in bytes: no core dump, and no file or memory that would fill the machine. Every machine that a
+/// library could be made for has more.
 #[cfg(unix)]
 const LIMITS: &[(Resource, u64)] =
     &[(Resource::Core, 0), (Resource::Fsize, 4 << 30), (Resource::Data, 8 << 30)];
 
-/// Prepares this process for foreign code. Nothing here is vital: a system that refuses it has other limits.
+/// Prepares this process for untrusted code. Every step is optional: a system that refuses it has other limits.
 pub(crate) fn isolate() {
     #[cfg(unix)]
     {
-        // Without a terminal, and in a group that can be ended as one.
+        // No terminal, and a process group that can be ended at once.
         let _ = setsid();
         for (resource, most) in LIMITS {
             let now = getrlimit(*resource);
@@ -25,22 +25,22 @@ pub(crate) fn isolate() {
     #[cfg(target_os = "linux")]
     {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-        // Where memory runs out, the trial ends before anything else of the user.
+        // If memory runs out, the trial ends before the user's other processes.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     }
 }
 
-/// Makes this process the parent of everything that its children leave behind, and lets it see how they end.
+/// Makes this process the parent of its descendants' orphans, and able to read the status of its children.
 pub(super) fn adopt() {
     #[cfg(target_os = "linux")]
     {
-        // Where it fails, an orphan escapes.
+        // If it fails, an orphan escapes.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
     #[cfg(unix)]
     {
-        // A parent that ignores the signal hands that down, and then the system keeps no status. On some systems that
-        // cannot be asked for. Any handler ends it, and the trial starts with the default.
+        // A child inherits that its parent ignores the signal, and the system then keeps no status. Some systems do
+        // not report that. Any handler overrides it, and the trial starts with the default.
         let flag = std::sync::Arc::default();
         let _ = signal_hook::flag::register(signal_hook::consts::SIGCHLD, flag);
     }
@@ -48,7 +48,7 @@ pub(super) fn adopt() {
 
 /// Ends all descendants of this process, which has [adopted](adopt) the orphans among them.
 ///
-/// Linux only. Elsewhere a process that left the trial's group stays.
+/// Linux only. Elsewhere a process that has left the trial's group keeps running.
 #[cfg(target_os = "linux")]
 pub(super) fn sweep() {
     use std::{
@@ -58,7 +58,7 @@ pub(super) fn sweep() {
 
     use rustix::process::{Signal, WaitOptions, getpid, kill_process, wait};
 
-    /// Only what starts processes faster than they are ended takes as long.
+    /// Limit for code that starts processes faster than they are ended.
     const LIMIT: Duration = Duration::from_secs(1);
 
     let give_up = Instant::now() + LIMIT;
@@ -67,7 +67,7 @@ pub(super) fn sweep() {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some(_)) => {}
                 Ok(None) => break true,
-                // There is none.
+                // No child is left.
                 Err(_) => break false,
             }
         };
@@ -85,11 +85,11 @@ pub(super) fn sweep() {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn sweep() {}
 
-/// Returns every process whose parent, or whose parent's parent and so on, is `ancestor`.
+/// Returns the children of `ancestor`, their children, and so on.
 #[cfg(target_os = "linux")]
 fn descendants(ancestor: rustix::process::Pid) -> Vec<rustix::process::Pid> {
     let parent = |stat: &str| {
-        // `PID (NAME) STATE PARENT …`, and the name may hold anything.
+        // `PID (NAME) STATE PARENT …`; the name may contain anything.
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()
     };
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
@@ -106,14 +106,14 @@ fn descendants(ancestor: rustix::process::Pid) -> Vec<rustix::process::Pid> {
     found.into_iter().skip(1).filter_map(rustix::process::Pid::from_raw).collect()
 }
 
-/// Ends a child with the group that it leads, and takes its status.
+/// Ends a child with the process group that it leads, and reaps it.
 pub(super) fn end(child: &mut std::process::Child) {
     #[cfg(unix)]
     if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // There is no such group before the trial has made it.
+        // The group is missing until the trial has made it.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
-    // One that has ended already cannot be killed.
+    // A child that has ended already cannot be killed.
     let _ = child.kill();
     let _ = child.wait();
 }

@@ -1,4 +1,4 @@
-//! One followed file: what was told of it, and what is to be told once it comes to rest.
+//! State of one followed file: its reported content, and a change that is not stable yet.
 
 use std::{
     fs::Metadata,
@@ -9,7 +9,7 @@ use std::{
 
 use negotiation::manifest::MAX_MANIFEST_BYTES;
 
-use super::{Change, Pace, route::identity};
+use super::{FileEvent, Pace, route::identity};
 use crate::{
     catalogue::Code,
     failure::{Failure, Stage},
@@ -18,18 +18,18 @@ use crate::{
     library::{self, LibraryError},
 };
 
-/// What tells one content of a file from another, without reading it.
+/// Metadata that differ between two contents of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
-    /// Time of the last change of content or owner, which no program can set: `cp -p` and `rsync -t` set the other.
+    /// Time of the last change of content or owner. Programs cannot set it; `cp -p` and `rsync -t` set `modified`.
     changed: (i64, i64),
     identity: (u64, u64, Option<SystemTime>),
 }
 
 impl Stamp {
-    /// None where no file is.
+    /// Reads the stamp; `None` if there is no file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let about = path.metadata().ok().filter(|about| !about.is_dir())?;
         Some(Self {
@@ -47,7 +47,7 @@ fn changed(about: &Metadata) -> (i64, i64) {
         use std::os::unix::fs::MetadataExt;
         (about.ctime(), about.ctime_nsec())
     }
-    // Windows has such a time, and the standard library does not give it.
+    // Windows has such a time, but the standard library does not return it.
     #[cfg(not(unix))]
     {
         let _ = about;
@@ -55,96 +55,97 @@ fn changed(about: &Metadata) -> (i64, i64) {
     }
 }
 
+/// A followed file.
 #[derive(Debug)]
 pub(super) struct Followed {
-    /// What is known of it outside; none if it is not there.
-    told: Option<Stamp>,
-    unrest: Option<Unrest>,
+    /// Stamp of the reported content; `None` for a missing file.
+    reported: Option<Stamp>,
+    pending: Option<Pending>,
 }
 
-/// It is not what was told.
+/// A change that is not reported yet.
 #[derive(Debug)]
-struct Unrest {
+struct Pending {
     stamp: Option<Stamp>,
-    /// Since when it has this stamp.
+    /// Time since which it has this stamp.
     since: Instant,
-    /// When to look at it again, and how long after that.
+    /// Time of the next check, and the pause before the one after that.
     due: Instant,
     pause: Duration,
 }
 
 impl Followed {
-    pub(super) fn known(told: Option<Stamp>) -> Self {
-        Self { told, unrest: None }
+    pub(super) fn known(reported: Option<Stamp>) -> Self {
+        Self { reported, pending: None }
     }
 
-    /// Whether it is not there, and that is known.
+    /// Returns `true` if the file is missing and that was reported.
     pub(super) fn is_gone(&self) -> bool {
-        self.told.is_none() && self.unrest.is_none()
+        self.reported.is_none() && self.pending.is_none()
     }
 
-    /// When it is to be looked at again.
+    /// Returns the time of the next check.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.unrest.as_ref().map(|unrest| unrest.due)
+        self.pending.as_ref().map(|pending| pending.due)
     }
 
-    /// Takes note of how the file is now.
-    pub(super) fn look(&mut self, stamp: Option<Stamp>, now: Instant, pace: &Pace) {
-        if self.unrest.as_ref().is_some_and(|unrest| unrest.stamp == stamp) {
+    /// Records the present stamp of the file.
+    pub(super) fn observe(&mut self, stamp: Option<Stamp>, now: Instant, pace: &Pace) {
+        if self.pending.as_ref().is_some_and(|pending| pending.stamp == stamp) {
             return;
         }
         let pause = if stamp.is_some() { pace.settle } else { pace.absence };
-        let unrest = Unrest { stamp, since: now, due: now + pause, pause };
-        self.unrest = (stamp != self.told).then_some(unrest);
+        let pending = Pending { stamp, since: now, due: now + pause, pause };
+        self.pending = (stamp != self.reported).then_some(pending);
     }
 
-    /// What is to be told now.
-    pub(super) fn settle(&mut self, path: &Path, pace: &Pace) -> Option<Change> {
+    /// Returns the event to report now.
+    pub(super) fn settle(&mut self, path: &Path, pace: &Pace) -> Option<FileEvent> {
         let now = Instant::now();
         if self.due().is_none_or(|due| due > now) {
             return None;
         }
-        self.look(Stamp::of(path), now, pace);
-        let unrest = self.unrest.as_mut().filter(|unrest| unrest.due <= now)?;
+        self.observe(Stamp::of(path), now, pace);
+        let pending = self.pending.as_mut().filter(|pending| pending.due <= now)?;
         let path = path.to_owned();
-        let Some(stamp) = unrest.stamp else {
+        let Some(stamp) = pending.stamp else {
             *self = Self::known(None);
-            return Some(Change::Gone { path });
+            return Some(FileEvent::Gone { path });
         };
         let read = complete(&path);
-        // What was read is what it was before and is still.
+        // The content counts only if the stamp is the same before and after reading.
         let (seen, again) = (Instant::now(), Stamp::of(&path));
         if again != Some(stamp) {
-            self.look(again, seen, pace);
+            self.observe(again, seen, pace);
             return None;
         }
         match read {
             Ok(()) => {
                 *self = Self::known(Some(stamp));
-                Some(Change::Complete { path, seen })
+                Some(FileEvent::Complete { path, seen })
             }
-            Err(failure) if seen.duration_since(unrest.since) >= pace.patience => {
+            Err(failure) if seen.duration_since(pending.since) >= pace.patience => {
                 *self = Self::known(Some(stamp));
-                Some(Change::Unreadable { path, failure })
+                Some(FileEvent::Unreadable { path, failure })
             }
             Err(_) => {
-                // A writer may fill a file that has its size already without a new time for each piece.
-                unrest.pause *= 2;
-                unrest.due = (seen + unrest.pause).min(unrest.since + pace.patience).max(seen + pace.settle);
+                // A writer may fill a preallocated file without a new time for each piece.
+                pending.pause *= 2;
+                pending.due = (seen + pending.pause).min(pending.since + pace.patience).max(seen + pace.settle);
                 None
             }
         }
     }
 }
 
-/// Whether the file is whole, as far as can be told without running it. What is wrong with a whole file is for
-/// whoever uses it to say.
+/// Checks that the file is complete, as far as possible without running it. Faults of a complete file are left to its
+/// reader.
 fn complete(path: &Path) -> Result<(), Failure> {
     if !is_json(path) {
         return match library::complete(path) {
             Ok(_) | Err(LibraryError::Revision { .. } | LibraryError::OtherPlatform { .. }) => Ok(()),
             Err(LibraryError::Manifest(error, _)) if Code::from(&error) != Code::ManifestNotJson => Ok(()),
-            Err(error) => Err(Failure::of(Stage::Discover, &error)),
+            Err(error) => Err(Failure::from_error(Stage::Discover, &error)),
         };
     }
     let shown = path.display();

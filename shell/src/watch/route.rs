@@ -1,4 +1,4 @@
-//! The way to a file: in which folders something must be seen to happen.
+//! Route to a file: the folders whose events decide where its path leads.
 
 use std::{
     ffi::OsString,
@@ -7,21 +7,21 @@ use std::{
     time::SystemTime,
 };
 
-/// So many links are followed, as systems do.
+/// Maximum number of links that are followed, as in most systems.
 const LINKS: usize = 40;
 
 /// An entry of a folder that decides where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    /// The folder; there is no link in its path.
+pub(super) struct PathStep {
+    /// The folder, by path without links.
     pub(super) folder: PathBuf,
     pub(super) name: OsString,
-    /// The path may lead elsewhere when this changes: a link, or something on the way that is missing.
-    pub(super) turns: bool,
+    /// Set if a change may lead the path elsewhere: for a link, or a missing folder on the way.
+    pub(super) redirects: bool,
 }
 
-/// The steps to `path`: every link on the way, and the file itself or what is missing first.
-pub(super) fn route(path: &Path) -> Vec<Step> {
+/// Returns the steps to `path`: every link on the way, then the file itself or the first missing folder.
+pub(super) fn route(path: &Path) -> Vec<PathStep> {
     let mut steps = Vec::new();
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (mut real, mut rest) = split(&path);
@@ -32,7 +32,7 @@ pub(super) fn route(path: &Path) -> Vec<Step> {
             continue;
         }
         let here = real.join(&name);
-        let step = |turns| Step { folder: real.clone(), name: name.clone(), turns };
+        let step = |redirects| PathStep { folder: real.clone(), name: name.clone(), redirects };
         match here.symlink_metadata() {
             Ok(about) if about.is_symlink() => {
                 steps.push(step(true));
@@ -57,7 +57,7 @@ pub(super) fn route(path: &Path) -> Vec<Step> {
     steps
 }
 
-/// What a path starts at, and its names, the last one first.
+/// Splits a path into its root and its names, the last one first.
 fn split(path: &Path) -> (PathBuf, Vec<OsString>) {
     let is_root = |part: &Component<'_>| matches!(part, Component::Prefix(_) | Component::RootDir);
     let root = path.components().take_while(is_root).collect();
@@ -67,7 +67,7 @@ fn split(path: &Path) -> (PathBuf, Vec<OsString>) {
     (root, names)
 }
 
-/// Which folder or file it is, whatever its name.
+/// Returns the identity of a folder or file, which does not depend on its name.
 pub(super) fn identity(about: &Metadata) -> (u64, u64, Option<SystemTime>) {
     #[cfg(unix)]
     {

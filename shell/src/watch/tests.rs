@@ -15,48 +15,48 @@ use crate::{
     log::tests::{capture, count},
 };
 
-/// Only a failing test ever waits as long.
+/// Limit that only a failing test reaches.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const NEVER: Duration = Duration::from_hours(1);
 
-/// As in the product, but nothing is seen that the system does not tell.
+/// Pace of the product, but without polls: only events of the system count.
 const EVENTS: Pace = Pace { poll: NEVER, ..Pace::REAL };
 
-/// A folder with files that a watch follows; its writer is the test.
+/// A folder with files that the test writes and a watch follows.
 struct Scene {
     folder: tempfile::TempDir,
     watch: Watch,
     woken: Receiver<()>,
-    /// What was told and not yet expected.
-    told: Vec<Change>,
+    /// Events that were reported but not expected yet.
+    reported: Vec<FileEvent>,
 }
 
 impl Scene {
     fn new(pace: Pace) -> Self {
         Self::with(pace, |shared| {
             Ok(Box::new(notify::RecommendedWatcher::new(
-                move |event| shared.hear(event),
+                move |event| shared.on_event(event),
                 notify::Config::default(),
             )?))
         })
     }
 
-    /// A system that tells nothing.
-    fn deaf(pace: Pace) -> Self {
+    /// Makes a scene whose system reports no events.
+    fn without_events(pace: Pace) -> Self {
         Self::with(pace, |_| Ok(Box::new(NullWatcher)))
     }
 
     fn with(pace: Pace, system: impl FnOnce(Arc<Shared>) -> notify::Result<System> + Send + 'static) -> Self {
         let (wake, woken) = mpsc::channel();
         let watch = Watch::with(
-            // Nobody listens any more when the test ends.
+            // The receiver is gone when the test ends.
             move || _ = wake.send(()),
             pace,
             system,
         );
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, watch, woken, told: Vec::new() }
+        Self { folder, watch, woken, reported: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -69,11 +69,11 @@ impl Scene {
         fs::write(path, content).expect("files can be written");
     }
 
-    /// Follows these files, and one that tells where in the course of things the thread is.
+    /// Follows these files, and a file that marks the thread's progress.
     fn follow(&self, files: &[&str], folders: &[&str]) {
         let paths = |names: &[&str]| names.iter().map(|name| self.path(name)).collect::<BTreeSet<_>>();
         self.watch.follow(paths(&[files, &["mark.json"]].concat()), paths(folders));
-        // Its change is known to the thread only after that it follows the others.
+        // The thread has taken the list once its inbox is empty.
         self.mark_followed();
     }
 
@@ -84,54 +84,54 @@ impl Scene {
     }
 
     fn collect(&mut self) {
-        self.woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nothing more is told: {:?}", self.told));
-        self.told.extend(self.watch.changes());
+        self.woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no further event: {:?}", self.reported));
+        self.reported.extend(self.watch.changes());
     }
 
-    /// Waits until `name` is told as `expected`; nothing else is told of it before.
+    /// Waits for the event `expected` of `name`, which must be its next one.
     #[track_caller]
-    fn expect(&mut self, name: &str, expected: &str) -> Change {
+    fn expect(&mut self, name: &str, expected: &str) -> FileEvent {
         let path = self.path(name);
         loop {
-            if let Some(at) = self.told.iter().position(|change| change.path() == path) {
-                let change = self.told.remove(at);
-                assert_eq!(word(&change), expected, "{change:?}");
+            if let Some(at) = self.reported.iter().position(|change| change.path() == path) {
+                let change = self.reported.remove(at);
+                assert_eq!(kind(&change), expected, "{change:?}");
                 return change;
             }
             self.collect();
         }
     }
 
-    /// Nothing is told, but for what is expected later: the thread gets that far.
+    /// Checks that no other event was reported, after the thread has handled a later change.
     #[track_caller]
     fn expect_nothing_else(&mut self) {
         static MARKS: AtomicUsize = AtomicUsize::new(0);
         self.write("mark.json", &MARKS.fetch_add(1, Ordering::Relaxed).to_string());
         self.expect("mark.json", "complete");
-        assert!(self.told.is_empty(), "{:?}", self.told);
+        assert!(self.reported.is_empty(), "{:?}", self.reported);
     }
 }
 
-fn word(change: &Change) -> &'static str {
+fn kind(change: &FileEvent) -> &'static str {
     match change {
-        Change::Complete { .. } => "complete",
-        Change::Gone { .. } => "gone",
-        Change::Unreadable { .. } => "unreadable",
+        FileEvent::Complete { .. } => "complete",
+        FileEvent::Gone { .. } => "gone",
+        FileEvent::Unreadable { .. } => "unreadable",
     }
 }
 
 #[test]
-fn what_is_there_is_known_and_what_is_written_is_told() {
+fn existing_files_are_known_and_changes_reported() {
     let mut scene = Scene::new(EVENTS);
     scene.write("a.json", "1");
     scene.follow(&["a.json", "b.json"], &[]);
     scene.expect_nothing_else();
     let before = Instant::now();
     scene.write("b.json", "[2, 3]");
-    let Change::Complete { seen, .. } = scene.expect("b.json", "complete") else {
+    let FileEvent::Complete { seen, .. } = scene.expect("b.json", "complete") else {
         unreachable!("it is complete")
     };
-    assert!(seen >= before + SETTLE, "it was at rest");
+    assert!(seen >= before + SETTLE, "it was stable");
     // The same content, at another time.
     scene.write("a.json", "1");
     scene.expect("a.json", "complete");
@@ -139,11 +139,11 @@ fn what_is_there_is_known_and_what_is_written_is_told() {
 }
 
 #[test]
-fn a_file_that_is_written_in_pieces_is_told_when_it_is_whole() {
+fn file_written_in_pieces_is_reported_when_complete() {
     let mut scene = Scene::new(EVENTS);
     scene.write("a.json", "[1, 2, 3]");
     scene.follow(&["a.json"], &[]);
-    // Truncates.
+    // This truncates the file.
     let mut file = File::create(scene.path("a.json")).expect("it can be written");
     for piece in ["", "[1,", " 2,", " {", "}"] {
         file.write_all(piece.as_bytes()).expect("it can be written");
@@ -156,7 +156,7 @@ fn a_file_that_is_written_in_pieces_is_told_when_it_is_whole() {
 }
 
 #[test]
-fn a_file_that_is_replaced_is_told() {
+fn replaced_file_is_reported() {
     let mut scene = Scene::new(Pace { absence: NEVER, ..EVENTS });
     for name in ["renamed.json", "removed.json", "linked.json"] {
         scene.write(name, "1");
@@ -171,7 +171,7 @@ fn a_file_that_is_replaced_is_told() {
     scene.write("removed.json", "2");
     scene.expect("removed.json", "complete");
 
-    // As cargo does: the file is another name of one in a folder of its own.
+    // Cargo hard-links the file from a folder of its own.
     for content in ["2", "3"] {
         let inner = scene.path("build/inner.json");
         let _ = fs::remove_file(&inner);
@@ -180,18 +180,18 @@ fn a_file_that_is_replaced_is_told() {
         fs::hard_link(inner, scene.path("linked.json")).expect("it can be linked");
         scene.expect("linked.json", "complete");
     }
-    // Away and back, as it was.
+    // Renamed away and back, unchanged.
     fs::rename(scene.path("linked.json"), scene.path("away.json")).expect("it can be renamed");
     fs::rename(scene.path("away.json"), scene.path("linked.json")).expect("it can be renamed");
     if cfg!(target_os = "linux") {
-        // It may be another content with the old time: a new name changes what no program can set.
+        // It may be another content with the old time. A rename changes the time that no program can set.
         scene.expect("linked.json", "complete");
     }
     scene.expect_nothing_else();
 }
 
 #[test]
-fn a_file_that_is_gone_is_told_and_when_it_is_back() {
+fn removed_and_restored_file_is_reported() {
     let mut scene = Scene::new(EVENTS);
     scene.write("a.json", "1");
     scene.follow(&["a.json"], &[]);
@@ -206,7 +206,7 @@ fn a_file_that_is_gone_is_told_and_when_it_is_back() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_is_switched_is_told() {
+fn switched_link_is_reported() {
     use std::os::unix::fs::symlink;
 
     let mut scene = Scene::new(EVENTS);
@@ -226,13 +226,13 @@ fn a_link_that_is_switched_is_told() {
     switch("file.json", &scene.path("two/a.json").to_string_lossy());
     scene.expect("current/a.json", "complete");
     scene.expect("file.json", "complete");
-    // What they lead to is followed from now on, and nothing else.
+    // Now only the new targets are followed.
     scene.write("one/a.json", "2");
     scene.expect_nothing_else();
     scene.write("two/a.json", "2");
     scene.expect("current/a.json", "complete");
     scene.expect("file.json", "complete");
-    // A link in a circle leads nowhere.
+    // A circular link leads nowhere.
     let switch = |link: &str, to: &str| {
         symlink(to, scene.path("new")).expect("links can be made");
         fs::rename(scene.path("new"), scene.path(link)).expect("it can be renamed");
@@ -243,7 +243,7 @@ fn a_link_that_is_switched_is_told() {
 }
 
 #[test]
-fn folders_come_and_go() {
+fn appearing_and_removed_folders_are_followed() {
     let mut scene = Scene::new(EVENTS);
     scene.follow(&["far/away/a.json"], &[]);
     for content in ["1", "2"] {
@@ -253,7 +253,7 @@ fn folders_come_and_go() {
         scene.expect("far/away/a.json", "gone");
     }
     scene.expect_nothing_else();
-    // Another folder in its place, with a file of another content.
+    // Another folder in its place, with a file of other content.
     scene.write("far/away/a.json", "1");
     scene.expect("far/away/a.json", "complete");
     scene.write("next/a.json", "2");
@@ -266,12 +266,14 @@ fn folders_come_and_go() {
 }
 
 #[test]
-fn a_file_that_stays_incomplete_is_told_once() {
+fn file_that_stays_incomplete_is_reported_once() {
     let mut scene = Scene::new(Pace { patience: SETTLE * 4, ..EVENTS });
     scene.follow(&["a.json"], &[]);
     for (content, code) in [("[1, 2", Code::ManifestNotJson), ("", Code::ManifestNotJson)] {
         scene.write("a.json", content);
-        let Change::Unreadable { failure, .. } = scene.expect("a.json", "unreadable") else { unreachable!() };
+        let FileEvent::Unreadable { failure, .. } = scene.expect("a.json", "unreadable") else {
+            unreachable!()
+        };
         assert_eq!(failure.code, code);
         assert!(failure.line().contains("a.json"), "{}", failure.line());
         scene.expect_nothing_else();
@@ -283,15 +285,15 @@ fn a_file_that_stays_incomplete_is_told_once() {
 
 #[cfg(unix)]
 #[test]
-fn content_of_the_same_size_and_time_is_another_one() {
+fn change_of_same_size_and_time_is_noticed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("a.so");
     fs::write(&path, "1").expect("files can be written");
     let (before, time) = (Stamp::of(&path), path.metadata().and_then(|about| about.modified()));
     let until = Instant::now() + PATIENCE;
-    // The clocks of file systems are coarse.
+    // Repeated, because the clocks of file systems are coarse.
     while Stamp::of(&path) == before {
-        assert!(Instant::now() < until, "the change is never seen");
+        assert!(Instant::now() < until, "the change is not noticed");
         let mut file = File::options().write(true).open(&path).expect("it can be written");
         file.write_all(b"2").expect("it can be written");
         file.set_modified(*time.as_ref().expect("it has a time")).expect("times can be set");
@@ -300,7 +302,7 @@ fn content_of_the_same_size_and_time_is_another_one() {
 
 #[cfg(unix)]
 #[test]
-fn pipes_devices_and_folders_hold_nothing_up() {
+fn pipes_devices_and_folders_do_not_block() {
     use std::os::unix::fs::symlink;
     let mut scene = Scene::new(Pace { patience: SETTLE * 4, ..EVENTS });
     let library = format!("drop/pipe{}", std::env::consts::DLL_SUFFIX);
@@ -318,7 +320,7 @@ fn pipes_devices_and_folders_hold_nothing_up() {
         (&*library, Code::LibraryNotALibrary, "it is a named pipe, not a file"),
         ("drop/zero.json", Code::ManifestUnreadable, "it is a device, not a file"),
     ] {
-        let Change::Unreadable { failure, .. } = scene.expect(name, "unreadable") else { unreachable!() };
+        let FileEvent::Unreadable { failure, .. } = scene.expect(name, "unreadable") else { unreachable!() };
         assert_eq!(failure.code, code, "{failure}");
         assert!(failure.line().contains(what), "{failure}");
     }
@@ -328,13 +330,13 @@ fn pipes_devices_and_folders_hold_nothing_up() {
 }
 
 #[test]
-fn thread_that_is_held_up_is_waited_for_no_longer_than_its_limit() {
+fn blocked_thread_is_waited_for_within_limit() {
     let (release, held) = mpsc::channel::<()>();
     let watch = Watch::with(
         || (),
         EVENTS,
         move |_| {
-            // As a file system that does not answer.
+            // Like a file system that does not answer.
             let _ = held.recv();
             Ok(Box::new(NullWatcher))
         },
@@ -347,23 +349,23 @@ fn thread_that_is_held_up_is_waited_for_no_longer_than_its_limit() {
 }
 
 #[test]
-fn system_without_threads_leaves_looking() {
+fn missing_system_thread_becomes_an_error() {
     let started = start_system(|| panic!("no thread"));
     assert!(started.is_err_and(|error| error.to_string().contains("no thread")));
 }
 
 #[test]
-fn a_library_that_is_none_is_not_complete() {
+fn file_that_is_not_a_library_is_not_complete() {
     let mut scene = Scene::new(Pace { patience: SETTLE * 4, ..EVENTS });
     let name = format!("a{}", std::env::consts::DLL_SUFFIX);
     scene.follow(&[&name], &[]);
     scene.write(&name, "not a library");
-    let Change::Unreadable { failure, .. } = scene.expect(&name, "unreadable") else { unreachable!() };
+    let FileEvent::Unreadable { failure, .. } = scene.expect(&name, "unreadable") else { unreachable!() };
     assert_eq!(failure.code, Code::LibraryNotALibrary);
 }
 
 #[test]
-fn thousands_of_other_files_are_dismissed_by_name() {
+fn other_files_are_dismissed_by_name() {
     let mut scene = Scene::new(EVENTS);
     scene.follow(&["a.json"], &[]);
     for number in 0..3000 {
@@ -373,12 +375,14 @@ fn thousands_of_other_files_are_dismissed_by_name() {
     let shared = &scene.watch.shared;
     let path = |name: &str| scene.path(name).canonicalize().unwrap_or_else(|_| real(&scene).join(name));
     for kind in [EventKind::Any, EventKind::Create(notify::event::CreateKind::File)] {
-        shared.hear(Ok(Event::new(kind).add_path(path("unit-7.json"))));
+        shared.on_event(Ok(Event::new(kind).add_path(path("unit-7.json"))));
         let inbox = shared.inbox.lock();
         assert!(inbox.touched.is_empty() && !inbox.everything && inbox.lost.is_empty());
     }
-    // What reads a file tells nothing about it.
-    shared.hear(Ok(Event::new(EventKind::Access(AccessKind::Open(AccessMode::Any))).add_path(path("a.json"))));
+    // Read access is no change.
+    shared.on_event(Ok(
+        Event::new(EventKind::Access(AccessKind::Open(AccessMode::Any))).add_path(path("a.json"))
+    ));
     assert!(shared.inbox.lock().touched.is_empty());
 }
 
@@ -387,13 +391,13 @@ fn real(scene: &Scene) -> PathBuf {
 }
 
 #[test]
-fn what_is_followed_may_change_at_any_time() {
+fn followed_files_may_change_at_any_time() {
     let mut scene = Scene::new(EVENTS);
     scene.follow(&["a.json", "b.json"], &[]);
     scene.write("a.json", "[");
     scene.write("b.json", "[");
     scene.expect_nothing_else();
-    // One of them is not followed any more while it is being written.
+    // Following of `a.json` stops while it is being written.
     scene.follow(&["b.json", "c.json"], &[]);
     scene.write("a.json", "[]");
     scene.write("b.json", "[]");
@@ -401,20 +405,20 @@ fn what_is_followed_may_change_at_any_time() {
     scene.expect("b.json", "complete");
     scene.expect("c.json", "complete");
     scene.expect_nothing_else();
-    // What it is by now is known when it is followed again.
+    // Its present content counts as known when it is followed again.
     scene.follow(&["a.json"], &[]);
     scene.expect_nothing_else();
     scene.write("a.json", "[1]");
     scene.expect("a.json", "complete");
-    // What was not fetched of a file that is not followed any more is not told.
+    // Events that were not taken are dropped when following stops.
     scene.write("a.json", "[2]");
-    scene.woken.recv_timeout(PATIENCE).expect("it is told");
+    scene.woken.recv_timeout(PATIENCE).expect("it is reported");
     scene.follow(&[], &[]);
     scene.expect_nothing_else();
 }
 
 #[test]
-fn plugins_in_a_folder_are_told() {
+fn plugins_in_a_folder_are_reported() {
     let mut scene = Scene::new(EVENTS);
     scene.write("drop/old.json", "1");
     scene.follow(&[], &["drop", "later/drop"]);
@@ -429,7 +433,7 @@ fn plugins_in_a_folder_are_told() {
     scene.expect("drop/old.json", "gone");
     scene.write("drop/old.json", "3");
     scene.expect("drop/old.json", "complete");
-    // As `pulse install` does.
+    // `pulse install` renames a complete file.
     scene.write("drop/.new-1", "4");
     fs::rename(scene.path("drop/.new-1"), scene.path("drop/new.json")).expect("it can be renamed");
     scene.expect("drop/new.json", "complete");
@@ -443,12 +447,12 @@ fn plugins_in_a_folder_are_told() {
 }
 
 #[test]
-fn plugin_that_comes_while_others_are_followed_is_reported() {
-    let mut scene = Scene::deaf(Pace { poll: SETTLE, ..Pace::REAL });
+fn plugin_added_while_following_is_reported() {
+    let mut scene = Scene::without_events(Pace { poll: SETTLE, ..Pace::REAL });
     fs::create_dir(scene.path("drop")).expect("folders can be made");
     scene.follow(&[], &["drop"]);
     for number in 0..10 {
-        // Before the thread looks.
+        // Before the next poll.
         scene.write(&format!("drop/{number}.json"), "1");
         scene.follow(&[&format!("{number}.json")], &["drop"]);
         scene.expect(&format!("drop/{number}.json"), "complete");
@@ -456,8 +460,8 @@ fn plugin_that_comes_while_others_are_followed_is_reported() {
 }
 
 #[test]
-fn without_events_files_are_looked_at_all_the_same() {
-    let mut scene = Scene::deaf(Pace { poll: SETTLE, ..Pace::REAL });
+fn files_are_polled_without_events() {
+    let mut scene = Scene::without_events(Pace { poll: SETTLE, ..Pace::REAL });
     scene.write("a/b/a.json", "1");
     scene.follow(&["a/b/a.json"], &["drop"]);
     scene.write("a/b/a.json", "[2]");
@@ -472,7 +476,7 @@ fn without_events_files_are_looked_at_all_the_same() {
 }
 
 #[test]
-fn a_folder_above_that_is_moved_is_found_by_looking() {
+fn moved_parent_folder_is_found_by_polling() {
     let mut scene = Scene::new(Pace { poll: SETTLE, ..Pace::REAL });
     scene.write("a/b/a.json", "1");
     scene.follow(&["a/b/a.json"], &[]);
@@ -485,20 +489,21 @@ fn a_folder_above_that_is_moved_is_found_by_looking() {
 }
 
 #[test]
-fn when_events_were_lost_everything_is_looked_at() {
-    let mut scene = Scene::deaf(EVENTS);
+fn lost_events_trigger_a_full_scan() {
+    let mut scene = Scene::without_events(EVENTS);
     scene.follow(&["a.json"], &["drop"]);
-    let lost = |scene: &Scene| scene.watch.shared.hear(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+    let lost =
+        |scene: &Scene| scene.watch.shared.on_event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
     scene.write("a.json", "1");
     lost(&scene);
     scene.expect("a.json", "complete");
     scene.write("drop/b.json", "1");
-    scene.watch.shared.hear(Err(notify::Error::generic("it has lost its place")));
+    scene.watch.shared.on_event(Err(notify::Error::generic("events were lost")));
     scene.expect("drop/b.json", "complete");
 }
 
 #[test]
-fn dropping_it_ends_the_thread() {
+fn dropping_the_watch_ends_its_thread() {
     let alive = Arc::new(());
     let held = Arc::clone(&alive);
     let watch = Watch::start(move || {
@@ -510,7 +515,7 @@ fn dropping_it_ends_the_thread() {
     assert_eq!(wait_for_one(&alive), 1, "the thread's closure is gone");
 }
 
-/// The system's own thread may end a moment later.
+/// Waits until `alive` has one owner, because the system's own thread may end a moment later.
 fn wait_for_one(alive: &Arc<()>) -> usize {
     let until = Instant::now() + PATIENCE;
     while Arc::strong_count(alive) > 1 && Instant::now() < until {
@@ -520,7 +525,7 @@ fn wait_for_one(alive: &Arc<()>) -> usize {
 }
 
 #[test]
-fn a_system_that_refuses_to_watch_is_told_of_once() {
+fn refused_watch_is_logged_once() {
     #[derive(Debug)]
     struct Full;
 
@@ -542,34 +547,34 @@ fn a_system_that_refuses_to_watch_is_told_of_once() {
         }
     }
 
-    let scene = Scene::deaf(EVENTS);
+    let scene = Scene::without_events(EVENTS);
     let mut follower = Follower::new(Arc::clone(&scene.watch.shared), EVENTS);
     follower.system = Some(Box::new(Full));
     let files = BTreeSet::from([scene.path("a.json"), scene.path("b/c.json")]);
     follower.follow(Follow { files, folders: BTreeSet::new(), number: 1 });
-    let log = capture(|| (0..3).for_each(|_| follower.look_at_everything()));
+    let log = capture(|| (0..3).for_each(|_| follower.poll_all()));
     assert_eq!(count(&log, Code::WatchLimited), 1, "{log}");
     assert!(log.contains("within two seconds"), "{log}");
-    // And is followed all the same.
+    // The file is followed anyway.
     scene.write("a.json", "1");
-    follower.look_at_everything();
+    follower.poll_all();
     assert!(follower.files[&scene.path("a.json")].due().is_some());
 }
 
 #[test]
-fn the_way_to_a_file_is_every_folder_that_decides_it() {
+fn route_lists_every_folder_that_decides_a_path() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let real = folder.path().canonicalize().expect("it is there");
     let steps = |path: &str| {
         let steps = route::route(&real.join(path));
-        let place = |step: &route::Step| {
+        let place = |step: &route::PathStep| {
             let path = step.folder.join(&step.name);
             let place = path.strip_prefix(&real).expect("in the folder").to_string_lossy().replace('\\', "/");
-            (place, step.turns)
+            (place, step.redirects)
         };
         steps.iter().map(place).collect::<Vec<_>>()
     };
-    let step = |place: &str, turns| (place.to_owned(), turns);
+    let step = |place: &str, redirects| (place.to_owned(), redirects);
     assert_eq!(steps("a/b.json"), [step("a", true)]);
     assert_eq!(steps("b.json"), [step("b.json", false)]);
     fs::create_dir_all(real.join("a/x")).expect("folders can be made");
@@ -586,6 +591,6 @@ fn the_way_to_a_file_is_every_folder_that_decides_it() {
         assert_eq!(steps("link/b.json"), [step("link", true), step("a/b.json", false)]);
         assert_eq!(steps("b.json"), [step("b.json", true), step("link", true), step("a/b.json", false)]);
         let circle = steps("circle/c.json");
-        assert!(circle.len() <= 100 && circle.iter().all(|(_, turns)| *turns), "{circle:?}");
+        assert!(circle.len() <= 100 && circle.iter().all(|(_, redirects)| *redirects), "{circle:?}");
     }
 }

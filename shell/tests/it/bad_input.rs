@@ -1,5 +1,5 @@
-//! What is wrong with one remote is said in its slot and in the log, under a stable code, and is nobody else's
-//! concern: the shell, the other remotes and the store go on, and Retry works once it is repaired.
+//! Bad files of one remote are reported in its slot and in the log, with a stable code. The shell, the other remotes
+//! and the store keep running, and Retry starts the repaired remote.
 
 use std::fs;
 
@@ -15,18 +15,18 @@ use crate::support::{Headless, Installation, libraries, log, manifest_of};
 
 mod part;
 mod running;
-// Elsewhere nothing is unloaded.
+// Only Linux unloads libraries.
 #[cfg(target_os = "linux")]
 mod unload;
 
-/// The remote that is bad, and the expose of it that is looked at.
+/// The bad remote, and its expose that is shown.
 const BAD: (&str, &str) = ("remoteMisbehaving", "./calm");
-/// The remote beside it.
+/// The good remote, and its expose that is shown.
 const GOOD: (&str, &str) = ("remoteNoSdk", "./triangles");
 
-/// Breaks a good installation of [`BAD`] with `break_it`, and expects the failure `code`, whose message says
-/// all of `says` and names the folder of the installation; then puts it right and expects Retry to work.
-fn check(code: &str, says: &[&str], break_it: impl FnOnce(&mut Installation)) {
+/// Breaks a good installation of [`BAD`] with `break_it`, and asserts that it fails with `code`. The message must
+/// have all `parts` and the installation's folder. Then repairs it and asserts that Retry starts the remote.
+fn check(code: &str, parts: &[&str], break_it: impl FnOnce(&mut Installation)) {
     let mut installation = Installation::new();
     installation.add(&libraries().no_sdk);
     installation.add(&libraries().misbehaving);
@@ -35,20 +35,20 @@ fn check(code: &str, says: &[&str], break_it: impl FnOnce(&mut Installation)) {
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
     shell.show(GOOD.0, GOOD.1);
-    shell.drive("one remote has failed and the other is seen", |shell| {
+    shell.drive("one remote has failed and the other has a picture", |shell| {
         shell.failure(BAD.0).is_some() && shell.has_picture(GOOD.0, GOOD.1)
     });
-    let failure = shell.failure(BAD.0).expect("it has just been seen");
+    let failure = shell.failure(BAD.0).expect("the awaited failure");
     let place = installation.folder().to_string_lossy().into_owned();
     assert_eq!(failure.code.as_str(), code, "{failure}");
-    for part in says.iter().copied().chain([&*place]) {
+    for part in parts.iter().copied().chain([&*place]) {
         assert!(failure.line().contains(part), "`{part}` is not in: {failure}");
     }
-    assert!(!failure.line().contains('\n'), "a sentence: {failure}");
+    assert!(!failure.line().contains('\n'), "more than one line: {failure}");
     assert_logged(code, &place);
-    others_go_on(&mut shell);
+    assert_others_run(&mut shell);
 
-    // Not overwritten: a copy into a named pipe waits for a reader.
+    // Removed first: a copy into a named pipe would wait for a reader.
     for path in [installation.path("remoteMisbehaving.json"), installation.path(&library())] {
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
     }
@@ -67,12 +67,12 @@ fn assert_logged(code: &str, part: &str) {
     assert!(found, "the log has no error with code={code} and `{part}`");
 }
 
-/// The good remote runs and draws, and the store keeps what is written to it.
-fn others_go_on(shell: &mut Headless) {
+/// Asserts that the good remote runs and draws, and that the store keeps a written value.
+fn assert_others_run(shell: &mut Headless) {
     shell.drive("the other remote runs", |shell| shell.is_active(GOOD.0));
     assert!(shell.slot_failure(GOOD.0, GOOD.1).is_none(), "{}", shell.describe());
     let frames = shell.frames(GOOD.0, GOOD.1);
-    // Slots stand in the order of their names, so this one is the rightmost.
+    // Slots are in the order of aliases, so this is the rightmost.
     for x in [1170.0, 1180.0] {
         shell.frame(vec![Event::PointerMoved(Pos2::new(x, 400.0))]);
     }
@@ -88,17 +88,17 @@ fn library() -> String {
     crate::support::library_file("fixture_misbehaving")
 }
 
-/// Puts a changed copy of the library in place.
+/// Returns a function that changes the installed library.
 fn with_library(change: impl FnOnce(&mut Vec<u8>)) -> impl FnOnce(&mut Installation) {
     move |installation| {
         let path = installation.path(&library());
-        let mut bytes = fs::read(&path).expect("the library was installed");
+        let mut bytes = fs::read(&path).expect("the library is installed");
         change(&mut bytes);
         fs::write(path, bytes).expect("the library can be replaced");
     }
 }
 
-/// Puts a changed manifest beside the library.
+/// Returns a function that writes a changed manifest file.
 fn with_manifest(change: impl FnOnce(&mut Value)) -> impl FnOnce(&mut Installation) {
     move |installation| {
         let mut manifest = manifest_of(&libraries().misbehaving);
@@ -111,7 +111,7 @@ fn with_manifest_text(text: impl AsRef<[u8]>) -> impl FnOnce(&mut Installation) 
     move |installation| drop(installation.write("remoteMisbehaving.json", text))
 }
 
-/// Overwrites every `from` with `to`, which is as long.
+/// Overwrites every `from` with `to`, which has the same length.
 fn overwrite(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
     let places: Vec<_> =
@@ -122,11 +122,11 @@ fn overwrite(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     }
 }
 
-/// The manifest's section in a library.
+/// Returns the manifest's section of a library.
 fn section(bytes: &mut [u8]) -> &mut [u8] {
     let mut mark = MAGIC.to_vec();
     mark.extend(ABI_REVISION.to_le_bytes());
-    let at = bytes.windows(mark.len()).position(|window| *window == mark).expect("there is a manifest");
+    let at = bytes.windows(mark.len()).position(|window| *window == mark).expect("a manifest");
     let length = u32::from_le_bytes(bytes[at + HEADER - 4..at + HEADER].try_into().expect("four bytes"));
     &mut bytes[at..at + HEADER + length as usize]
 }
@@ -139,7 +139,7 @@ fn a_library_that_is_missing() {
 }
 
 #[test]
-fn a_missing_library_was_looked_for_in_all_of_these_places() {
+fn missing_library_names_every_searched_place() {
     let mut installation = Installation::new();
     installation.add(&libraries().misbehaving);
     fs::remove_file(installation.path(&library())).expect("it was there");
@@ -218,10 +218,14 @@ fn pipe_device_or_link_loop_as_library() {
 fn a_truncated_library() {
     check("library-not-a-library", &[], with_library(|bytes| bytes.truncate(10)));
     for part in [30, 60, 100, 5_000] {
-        check("library-damaged", &["copied only in part", "copy it again"], with_library(|b| b.truncate(part)));
+        check(
+            "library-damaged",
+            &["copied only in part", "copy or build it again"],
+            with_library(|b| b.truncate(part)),
+        );
     }
     check("library-damaged", &["copied only in part"], with_library(|b| b.truncate(b.len() / 2)));
-    // An ELF file ends with the headers of its sections, of 64 bytes each.
+    // An ELF file ends with its section headers, of 64 bytes each.
     if cfg!(target_os = "linux") {
         check("library-damaged", &["copied only in part"], with_library(|b| b.truncate(b.len() - 64)));
         check("library-damaged", &["copied only in part"], with_library(|b| b.truncate(b.len() - 1)));
@@ -230,11 +234,11 @@ fn a_truncated_library() {
 
 #[test]
 fn a_library_for_another_platform() {
-    let says = &["and this shell runs on", std::env::consts::ARCH, "build the remote for this platform"];
+    let parts = &["but this shell runs on", std::env::consts::ARCH, "build the remote for this platform"];
     // The header of an ARM library for macOS.
     let mut mac = [0xFEED_FACF_u32, 0x0100_000C, 0, 6, 0, 0, 0, 0].map(u32::to_le_bytes).concat();
     mac.resize(4_096, 0);
-    // And of one for Windows: the old header, which says where the new one is, and an optional one.
+    // A library for Windows: the DOS header, which points to the PE header, and the optional header.
     let mut windows = vec![0; 4_096];
     windows[..2].copy_from_slice(b"MZ");
     windows[60] = 64;
@@ -243,27 +247,31 @@ fn a_library_for_another_platform() {
     windows[84..86].copy_from_slice(&240_u16.to_le_bytes());
     windows[86..88].copy_from_slice(&0x2022_u16.to_le_bytes());
     windows[88..90].copy_from_slice(&0x020B_u16.to_le_bytes());
-    // And of a universal one.
+    // A universal library for macOS.
     let mut universal = [0xCAFE_BABE_u32, 1, 0x0100_0007, 3, 4_096, 64, 12].map(u32::to_be_bytes).concat();
     universal.resize(8_192, 0);
     if cfg!(target_os = "linux") {
         let other = if cfg!(target_arch = "aarch64") { 62_u16 } else { 183 };
         let machine = with_library(|bytes| bytes[18..20].copy_from_slice(&other.to_le_bytes()));
-        check("library-other-platform", says, machine);
-        check("library-other-platform", says, with_library(|bytes| *bytes = mac));
-        check("library-other-platform", says, with_library(|bytes| *bytes = universal));
-        check("library-other-platform", says, with_library(|bytes| *bytes = windows));
+        check("library-other-platform", parts, machine);
+        check("library-other-platform", parts, with_library(|bytes| *bytes = mac));
+        check("library-other-platform", parts, with_library(|bytes| *bytes = universal));
+        check("library-other-platform", parts, with_library(|bytes| *bytes = windows));
     }
 }
 
 #[test]
 fn a_library_that_is_no_plugin() {
-    let says = &["no Pulse plugin", "export!"];
-    check("library-not-a-plugin", says, with_library(|b| overwrite(b, b".pulse.manifest", b".other.manifest")));
-    check("library-not-a-plugin", says, with_library(|b| overwrite(b, &MAGIC, b"ANOTHER-MANIFEST")));
+    let parts = &["not a Pulse plugin", "export!"];
     check(
         "library-not-a-plugin",
-        says,
+        parts,
+        with_library(|b| overwrite(b, b".pulse.manifest", b".other.manifest")),
+    );
+    check("library-not-a-plugin", parts, with_library(|b| overwrite(b, &MAGIC, b"ANOTHER-MANIFEST")));
+    check(
+        "library-not-a-plugin",
+        parts,
         with_library(|b| {
             overwrite(
                 b,
@@ -273,22 +281,22 @@ fn a_library_that_is_no_plugin() {
         }),
     );
     let program = std::env::current_exe().expect("this test has a file");
-    check("library-not-a-plugin", says, with_library(|b| *b = fs::read(program).expect("it can be read")));
+    check("library-not-a-plugin", parts, with_library(|b| *b = fs::read(program).expect("it can be read")));
 }
 
 #[test]
 fn another_revision_of_the_contract() {
     let other = ABI_REVISION + 1;
-    let says = [format!("revision {other}"), format!("this shell speaks revision {ABI_REVISION}")];
+    let parts = [format!("revision {other}"), format!("this shell uses revision {ABI_REVISION}")];
     let change = with_library(|bytes| {
         section(bytes)[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&other.to_le_bytes());
     });
-    check("abi-revision", &[&says[0], &says[1], "rebuild it"], change);
+    check("abi-revision", &[&parts[0], &parts[1], "rebuild it"], change);
 }
 
 #[test]
 fn another_layout_of_the_contract() {
-    // The name of a field, as the library describes it.
+    // The name of a field in the library's description of its layout.
     let field = with_library(|bytes| overwrite(bytes, b"predicted_dt", b"predicted_df"));
     check(
         "abi-layout",
@@ -302,11 +310,11 @@ fn another_layout_of_the_contract() {
 
 #[test]
 fn a_manifest_inside_of_the_library_that_is_wrong() {
-    let says = &["the manifest inside of the library is wrong", "then build the library again"];
-    check("manifest-not-json", says, with_library(|bytes| section(bytes)[HEADER] = b'?'));
+    let parts = &["the manifest inside the library is invalid", "then build the library again"];
+    check("manifest-not-json", parts, with_library(|bytes| section(bytes)[HEADER] = b'?'));
     check(
         "manifest-invalid",
-        says,
+        parts,
         with_library(|bytes| overwrite(section(bytes), b"\"remoteEntry\"", b"\"remoteDoors\"")),
     );
     check("library-damaged", &[], with_library(|bytes| section(bytes)[HEADER - 1] = 0xFF));
@@ -315,7 +323,7 @@ fn a_manifest_inside_of_the_library_that_is_wrong() {
 
 #[test]
 fn a_manifest_that_is_missing_or_unreadable() {
-    check("manifest-missing", &["put it back or correct"], |installation| {
+    check("manifest-missing", &["restore it or correct"], |installation| {
         fs::remove_file(installation.path("remoteMisbehaving.json")).expect("it was there");
     });
     check(
@@ -380,19 +388,19 @@ fn a_manifest_of_a_later_format() {
 #[test]
 fn a_manifest_of_another_remote() {
     let other = with_manifest(|manifest| manifest["name"] = json!("remoteOther"));
-    check("manifest-name", &["remoteMisbehaving", "remoteOther", "correct one of them"], other);
+    check("manifest-name", &["remoteMisbehaving", "remoteOther", "correct one of the names"], other);
 }
 
 #[test]
 fn a_descriptor_that_differs_from_the_manifest() {
-    let says = &["differs from the one that was planned with"];
+    let parts = &["does not match the planned manifest"];
     let version = with_manifest(|manifest| manifest["version"] = json!("1.0.1"));
-    check("descriptor-mismatch", &[says[0], "1.0.1", "1.0.0"], version);
+    check("descriptor-mismatch", &[parts[0], "1.0.1", "1.0.0"], version);
     let expose = with_manifest(|manifest| manifest["exposes"]["./new"] = json!({ "title": "New" }));
-    check("descriptor-mismatch", says, expose);
+    check("descriptor-mismatch", parts, expose);
     let atom = with_manifest(|manifest| manifest["atoms"]["auth.token"] = json!("read"));
-    check("descriptor-mismatch", says, atom);
-    // Both the file and the section say something else than the code.
+    check("descriptor-mismatch", parts, atom);
+    // The file and the section agree, and differ from the descriptor in the code.
     check("descriptor-mismatch", &["its code and its section disagree"], |installation| {
         with_manifest(|manifest| manifest["title"] = json!("Misbehavinx"))(installation);
         with_library(|bytes| overwrite(section(bytes), b"\"Misbehaving\"", b"\"Misbehavinx\""))(installation);
@@ -407,16 +415,16 @@ fn a_location_that_is_a_url() {
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
     shell.show(GOOD.0, GOOD.1);
-    shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
+    shell.drive("the other remote has a picture", |shell| shell.has_picture(GOOD.0, GOOD.1));
     let failure = shell.failure(BAD.0).expect("it is refused");
     assert_eq!(failure.code.as_str(), "location-unsupported");
     assert!(failure.line().contains("https://example.org/misbehaving.json"), "{failure}");
     assert!(failure.line().contains("host.json"), "{failure}");
-    others_go_on(&mut shell);
+    assert_others_run(&mut shell);
 }
 
 #[test]
-fn a_shared_crate_that_nobody_has_in_the_version_that_is_needed() {
+fn shared_crate_without_a_matching_version() {
     let mut installation = Installation::new();
     installation.add(&libraries().no_sdk);
     installation.add_with(&libraries().misbehaving, |manifest| {
@@ -427,19 +435,19 @@ fn a_shared_crate_that_nobody_has_in_the_version_that_is_needed() {
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
     shell.show(GOOD.0, GOOD.1);
-    shell.drive("the other remote is seen", |shell| shell.has_picture(GOOD.0, GOOD.1));
+    shell.drive("the other remote has a picture", |shell| shell.has_picture(GOOD.0, GOOD.1));
     let failure = shell.failure(BAD.0).expect("it is refused");
     assert_eq!(failure.stage, pulse::failure::Stage::Plan, "{failure}");
     assert!(failure.line().contains("shared-store") && failure.line().contains("^99"), "{failure}");
-    others_go_on(&mut shell);
+    assert_others_run(&mut shell);
 }
 
 #[test]
-fn a_library_without_a_manifest_beside_it_is_enough() {
+fn library_without_separate_manifest_is_enough() {
     let mut installation = Installation::new();
     installation.copy(&libraries().misbehaving);
     installation.configure(BAD.0, &format!("remoteMisbehaving@{}", library()));
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
-    shell.drive("it is seen", |shell| shell.has_picture(BAD.0, BAD.1));
+    shell.drive("it is shown", |shell| shell.has_picture(BAD.0, BAD.1));
 }

@@ -1,4 +1,4 @@
-//! Every code is provoked by a test, or there is a reason why not.
+//! Each code is provoked by a test, or a reason is given why none can.
 
 use std::{
     collections::BTreeMap,
@@ -10,14 +10,14 @@ use std::{
 };
 
 use negotiation::manifest::{AuthConfig, HostManifest, Range, RemoteManifest};
-use negotiation::resolver::{Live, Participant, Plan, Request, Slot, resolve};
+use negotiation::resolver::{Live, Participant, Plan, PlanRequest, ShareKey, resolve};
 use plugin_api::shared::{Consumer, notify_fn};
 use pulse::{
     auth::{AuthService, AuthStatus, Session},
     catalogue::Code,
     config::{Config, Options},
     library,
-    placement::{State, loader::Library},
+    placement::{GenerationState, loader::LoadedLibrary},
 };
 use shared_store::{AUTH, Atom, Store, bundled::Table};
 
@@ -32,7 +32,7 @@ mod remote;
 use answers::{Answer, answer};
 use remote::fail;
 
-/// Something real that goes wrong, and the code that it is reported with.
+/// A code, and a function that provokes it and returns the report.
 type Provocation = (Code, fn() -> String);
 
 #[test]
@@ -44,7 +44,7 @@ fn every_code_is_provoked_or_out_of_reach() {
         let answer = answer(*code);
         assert_eq!(here.contains(code), matches!(answer, Answer::Here), "{code}");
         if let Answer::Test(name) = answer {
-            assert!(sources.contains(&format!("fn {name}()")), "`{code}` is said to be provoked by {name}");
+            assert!(sources.contains(&format!("fn {name}()")), "no test `{name}`, for `{code}`");
         }
     }
 }
@@ -53,16 +53,16 @@ const PROVOCATIONS: [&[Provocation]; 4] = [VALUES, CONFIGURATIONS, REMOTES, PROG
 
 fn provoke(table: &[Provocation]) {
     for (code, provocation) in table {
-        says(&provocation(), *code);
+        assert_names(&provocation(), *code);
     }
 }
 
-/// The text tells `code` as the command line, the log or a code alone does.
-fn says(told: &str, code: Code) {
+/// Asserts that `text` names `code` like the command line or the log, or is the code alone.
+fn assert_names(text: &str, code: Code) {
     let log = format!("code=\"{code}\"");
     assert!(
-        told == code.as_str() || told.contains(&format!("[{code}]")) || told.contains(&log),
-        "`{code}` is not in: {told}"
+        text == code.as_str() || text.contains(&format!("[{code}]")) || text.contains(&log),
+        "`{code}` is not in: {text}"
     );
 }
 
@@ -79,7 +79,7 @@ const VALUES: &[Provocation] = &[
     (Code::RangeTooLong, || range(&"=1.0.0, ".repeat(100))),
     (Code::AtomConflict, || {
         let cells = Table::new().bind(everything());
-        let cell = cells.open("range".into()).into_result().expect("everything is granted");
+        let cell = cells.open("range".into()).into_result().expect("every atom is granted");
         let expected = abi_stable::std_types::ROption::RSome(7);
         cells
             .write(cell.id, expected, b"1".as_slice().into())
@@ -89,7 +89,7 @@ const VALUES: &[Provocation] = &[
             .into()
     }),
     (Code::AtomRefused, || {
-        let fault = Table::new().bind(everything()).read(5).into_result().expect_err("there is no such cell");
+        let fault = Table::new().bind(everything()).read(5).into_result().expect_err("the cell does not exist");
         let consumer = everything().name;
         assert!(fault.message.contains(&format!("`{consumer}` asks for cell 5")), "{}", fault.message);
         fault.code.into()
@@ -102,11 +102,11 @@ const VALUES: &[Provocation] = &[
     (Code::AtomRefused, || {
         static TEXT: Atom<String> = Atom::new("text", String::new);
         let text = "x".repeat(shared_store::bundled::MAX_VALUE);
-        Store::new().set(&TEXT, &text).expect_err("with its quotes it is too long").code().to_string()
+        Store::new().set(&TEXT, &text).expect_err("the quotes make it too long").code().to_string()
     }),
     (Code::UsedBeforeNegotiation, || {
-        // Nobody installs a store in this image: the shell has one of its own, and so has each library.
-        AUTH.get().expect_err("there is no store").code().to_string()
+        // No store is installed in this image: the shell has its own, and so has each library.
+        AUTH.get().expect_err("no store is installed").code().to_string()
     }),
 ];
 
@@ -119,10 +119,10 @@ fn everything() -> Consumer {
     Consumer { name, grants, all: true, isolated: false, notify: notify_fn(|| ()) }
 }
 
-/// Remotes by name, with what `shared` of their manifests says.
+/// Remotes by name, with `shared` of their manifests.
 type Remotes = &'static [(&'static str, &'static str)];
 
-/// What a plan says, `shared` of the host's manifest, and the remotes.
+/// A code in a plan's diagnostics, `shared` of the host's manifest, and the remotes.
 const PLANS: &[(Code, &str, Remotes)] = &[
     (
         Code::Conflict,
@@ -176,24 +176,27 @@ const PLANS: &[(Code, &str, Remotes)] = &[
     (Code::NotShared, r#""store": { "version": "1.0.0", "requiredVersion": "=1.0.0" }"#, LATE),
 ];
 
-/// With this the host keeps a copy of its own, and a singleton is declared later.
+/// Remotes with which the host keeps its own copy, and a singleton is declared late.
 const LATE: Remotes = &[
     ("a", r#""store": { "version": "1.1.0", "requiredVersion": "=1.1.0" }"#),
     ("b", r#""store": { "import": false, "requiredVersion": "^1", "singleton": true }"#),
 ];
 
 #[test]
-fn plans_that_have_something_to_say() {
+fn plans_with_diagnostics() {
     for (code, host, remotes) in PLANS {
         let mut live = Live::new();
         if *remotes == LATE {
             for (name, version) in [("pulse", "1.0.0"), ("a", "1.1.0")] {
-                live.bind(Slot::new(name, "default", "store"), name, version.parse().expect("a version"));
+                live.bind(ShareKey::new(name, "default", "store"), name, version.parse().expect("a version"));
             }
         }
         let plan = plan(host, remotes, &live).to_json();
-        let said = plan["diagnostics"].as_array().expect("a list");
-        assert!(said.iter().any(|said| said["code"] == code.as_str()), "`{code}` is not in {said:?}");
+        let diagnostics = plan["diagnostics"].as_array().expect("a list");
+        assert!(
+            diagnostics.iter().any(|one| one["code"] == code.as_str()),
+            "`{code}` is not in {diagnostics:?}"
+        );
     }
 }
 
@@ -209,7 +212,7 @@ fn plan(host: &str, remotes: &[(&str, &str)], live: &Live) -> Plan {
             .loaded(!live.is_empty() && *name == "a")
     });
     let remotes: Vec<Participant> = remotes.collect();
-    resolve(&Request { live, ..Request::new(&Participant::host(&host), &remotes, host.share_strategy) })
+    resolve(&PlanRequest { live, ..PlanRequest::new(&Participant::host(&host), &remotes, host.share_strategy) })
 }
 
 #[test]
@@ -217,12 +220,12 @@ fn configurations_that_are_wrong() {
     provoke(CONFIGURATIONS);
 }
 
-/// The host's manifest, and libraries.
+/// Faults of the host's manifest and of libraries.
 const CONFIGURATIONS: &[Provocation] = &[
     (Code::ConfigMissing, || config("missing.json", "correct its path")),
     (Code::ConfigUnreadable, || config(".", "let this user read it")),
-    (Code::HostSharedUnknown, || host_says("ledger")),
-    (Code::HostSharedVersion, || host_says("shared-store")),
+    (Code::HostSharedUnknown, || host_problems("ledger")),
+    (Code::HostSharedVersion, || host_problems("shared-store")),
     (Code::PanicAbort, || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let library = folder.path().join("library");
@@ -233,7 +236,7 @@ const CONFIGURATIONS: &[Provocation] = &[
             bytes[at + magic.len() + 3] |= 0x80;
         }
         fs::write(&library, bytes).expect("libraries can be written");
-        library::inspect(&library).expect_err("its panics end the process").code().to_string()
+        library::inspect(&library).expect_err("its panics abort the process").code().to_string()
     }),
     #[cfg(target_os = "linux")]
     (Code::LibrarySymbol, || unloadable("pthread_key_create", "pulse_is_not_there", "pulse_is_not_there")),
@@ -243,36 +246,36 @@ const CONFIGURATIONS: &[Provocation] = &[
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
         let mut bytes = fs::read(&libraries().misbehaving).expect("libraries can be read");
-        // A library that it needs gets a name that no system has.
+        // Renames a needed library to one that no system has.
         let needed = NEEDED.as_bytes();
         let places: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(needed)).collect();
-        assert!(!places.is_empty(), "it needs {NEEDED}");
+        assert!(!places.is_empty(), "the library does not name {NEEDED}");
         for at in places {
             bytes[at..at + needed.len()].fill(b'x');
         }
         fs::write(&library, bytes).expect("libraries can be written");
-        let manifest = library::inspect(&library).expect("its manifest is as it was");
-        let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
+        let manifest = library::inspect(&library).expect("its manifest is unchanged");
+        let error = LoadedLibrary::open(&library, &copy, &manifest).err().expect("the system does not load it");
         assert!(error.advice().contains("install what it needs"), "{error}");
         error.code().to_string()
     }),
 ];
 
-/// The code for a library that asks the system for `to` instead of `from`; the message names `what`.
+/// Returns the code for a library that asks the system for `to` instead of `from`; the message names `what`.
 #[cfg(target_os = "linux")]
 fn unloadable(from: &str, to: &str, what: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [library, copy] = ["library", "copy"].map(|name| folder.path().join(name));
     fs::write(&library, crate::support::edited(&libraries().no_sdk, &[(from, to)])).expect("it can be written");
-    let manifest = library::inspect(&library).expect("its manifest is as it was");
-    let error = Library::open(&library, &copy, &manifest).err().expect("the system does not load it");
-    let told = error.to_string();
-    assert!(told.contains(what) && told.ends_with(&*library.to_string_lossy()), "{told}");
-    assert!(!told.contains(&*copy.to_string_lossy()), "the private copy is no concern of the reader's: {told}");
+    let manifest = library::inspect(&library).expect("its manifest is unchanged");
+    let error = LoadedLibrary::open(&library, &copy, &manifest).err().expect("the system does not load it");
+    let message = error.to_string();
+    assert!(message.contains(what) && message.ends_with(&*library.to_string_lossy()), "{message}");
+    assert!(!message.contains(&*copy.to_string_lossy()), "the message names the private copy: {message}");
     error.code().to_string()
 }
 
-/// What every library of this platform needs.
+/// A library that every library of this platform needs.
 const NEEDED: &str = if cfg!(windows) {
     "KERNEL32.dll"
 } else if cfg!(target_os = "macos") {
@@ -285,23 +288,26 @@ fn config(file: &str, advice: &str) -> String {
     let installation = Installation::new();
     let path = installation.path(file);
     let options = Options { config: Some(path.clone()), ..Options::default() };
-    let error = Config::load(&options).expect_err("it is no file");
-    let told = error.to_string();
+    let error = Config::load(&options).expect_err("the configuration is not a file");
+    let message = error.to_string();
     let path = std::path::absolute(path).expect("it has a name");
-    assert!(error.advice().contains(advice) && told.ends_with(&format!(": {}", path.display())), "{told}");
+    assert!(
+        error.advice().contains(advice) && message.ends_with(&format!(": {}", path.display())),
+        "{message}"
+    );
     error.code().to_string()
 }
 
-/// What the shell says of itself when its manifest offers a crate in a version that it does not have.
-fn host_says(key: &str) -> String {
+/// Returns the problems of a host whose manifest offers `key` in a version that the shell does not have.
+fn host_problems(key: &str) -> String {
     let mut installation = Installation::new();
     installation.edit_host(|host| host["shared"][key] = serde_json::json!({ "version": "1.0.7" }));
     let shell = installation.start();
-    let told =
+    let message =
         shell.federation.negotiator().problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    // File, line and column.
-    assert!(told.contains(&format!("{}:1:", installation.path("host.json").display())), "{told}");
-    told
+    // With file, line and column.
+    assert!(message.contains(&format!("{}:1:", installation.path("host.json").display())), "{message}");
+    message
 }
 
 #[test]
@@ -309,7 +315,7 @@ fn remotes_that_return_errors() {
     provoke(REMOTES);
 }
 
-/// A remote over the bare contract.
+/// Faults of a remote over the bare contract.
 const REMOTES: &[Provocation] = &[
     (Code::InitFailed, || fail("init-failed")),
     (Code::InitPanicked, || fail("init-panicked")),
@@ -327,11 +333,11 @@ fn programs_that_end_with_an_error() {
     provoke(PROGRAMS);
 }
 
-/// The program in surroundings in which it cannot work.
+/// The program in environments in which it cannot work.
 const PROGRAMS: &[Provocation] = &[
     (Code::Output, || {
         let full = File::options().write(true).open("/dev/full").expect("a device that is full");
-        run(|pulse, host| pulse.args(["plan", "--host", host]).stdout(full))
+        run(|pulse, host| pulse.args(["plan", "--config", host]).stdout(full))
     }),
     (Code::InspectionNotLocal, || {
         run(|pulse, host| pulse.args(["--config", host]).env("EGUI_INSPECTION", "0.0.0.0:5719"))
@@ -353,20 +359,20 @@ const PROGRAMS: &[Provocation] = &[
     (Code::WindowLibrary, || without("libX11-xcb.so.1")),
 ];
 
-/// What the program says where this system library is damaged.
+/// Returns the program's errors with a damaged copy of this system library.
 fn without(library: &str) -> String {
-    let told = run(|pulse, host| {
+    let message = run(|pulse, host| {
         let folder = host.replace("host.json", "libraries");
         fs::create_dir(&folder).expect("a folder");
-        // It is found first, and it is none.
+        // The empty file is found before the system's library.
         File::create_new(format!("{folder}/{library}")).expect("a file");
         pulse.args(["--config", host]).env("LD_LIBRARY_PATH", folder)
     });
-    assert!(told.contains(library.split(".so").next().unwrap_or(library)), "{library}: {told}");
-    told
+    assert!(message.contains(library.split(".so").next().unwrap_or(library)), "{library}: {message}");
+    message
 }
 
-/// What the program says when it is run so, with the path of a good host's manifest.
+/// Runs the program, which must fail; `edit` gets the path of a good host's manifest. Returns standard error.
 fn run(edit: impl for<'a> FnOnce(&'a mut Command, &str) -> &'a mut Command) -> String {
     let desktop = Desktop::new();
     let mut installation = Installation::new();
@@ -374,42 +380,42 @@ fn run(edit: impl for<'a> FnOnce(&'a mut Command, &str) -> &'a mut Command) -> S
     let mut pulse = desktop.command(env!("CARGO_BIN_EXE_pulse"));
     edit(&mut pulse, &installation.path("host.json").to_string_lossy());
     let output = pulse.output().expect("pulse starts");
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    // A sentence, and nothing for whoever has the sources.
-    assert!(!told.contains("panicked at") && !told.contains(".rs:"), "{told}");
-    told
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    // A message for users, without places in the sources.
+    assert!(!stderr.contains("panicked at") && !stderr.contains(".rs:"), "{stderr}");
+    stderr
 }
 
-/// Codes of a system that gives no threads.
+/// Codes of a system that cannot spawn threads.
 const WITHOUT_THREADS: [Code; 2] = [Code::AuthWorkerFailed, Code::NoThread];
 
-/// Set in the process that gets no threads.
+/// Set in the process that cannot spawn threads.
 const INNER: &str = "PULSE_TEST_WITHOUT_THREADS";
 
 #[test]
-fn a_system_that_gives_no_threads() {
+fn system_that_cannot_spawn_threads() {
     if env::var_os(INNER).is_some() {
         return without_threads();
     }
     let name = thread::current().name().expect("tests have names").to_owned();
     let mut inner = Command::new(env::current_exe().expect("this test has a file"));
-    // Each thread is to have a stack of a pebibyte, which no machine has; the test then runs on the first one.
+    // No machine has a pebibyte for the stack of each thread; the test then runs on the first thread.
     inner
         .args(["--exact", &name, "--nocapture"])
         .env(INNER, "1")
         .env("RUST_MIN_STACK", (1_u64 << 50).to_string());
     let output = inner.output().expect("this test starts");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     for code in WITHOUT_THREADS {
-        says(&told, code);
+        assert_names(&stderr, code);
     }
 }
 
 fn without_threads() {
     log();
-    let State::Failed(failure) = remote::start(Arc::new(|_| ())).state() else { panic!("it runs") };
+    let GenerationState::Failed(failure) = remote::start(Arc::new(|_| ())).state() else { panic!("it runs") };
     eprintln!("{failure}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sink = |_: Option<&Session>| ();

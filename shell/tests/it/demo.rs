@@ -1,5 +1,5 @@
-//! egui's own demo as a remote, next to the same demo as a part of a program of eframe: whatever a person does to
-//! both, both have the same tree and the same pixels.
+//! egui's own demo as a remote, and the same demo as a part of an eframe program. After the same input, both have the
+//! same tree and the same pixels.
 
 use std::{
     fs,
@@ -23,19 +23,19 @@ mod outline;
 
 use outline::Outline;
 
-/// How long the two may differ; only a failing test waits as long.
+/// Time for both to become equal; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A host cuts clip rectangles in its own coordinates, and rounds once more: this many steps of a channel.
+/// Allowed difference of a channel: the host clips in its own coordinates, and so rounds a second time.
 const ROUNDING: u8 = 1;
 
-/// In so many pixels of a whole window; there were five.
+/// Number of pixels of a window that may differ by [`ROUNDING`]; five were seen.
 const ROUNDED: usize = 16;
 
-/// After so many differences the rest is a consequence.
+/// Number of differences that end a test: more of them are consequences.
 const ENOUGH: usize = 10;
 
-/// Parts of the names of all demos.
+/// Parts of the demos' names.
 const DEMOS: [&str; 28] = [
     "Band",
     "Bézier Curve",
@@ -67,13 +67,13 @@ const DEMOS: [&str; 28] = [
     "Widget Gallery",
 ];
 
-/// Those that never rest.
+/// Demos that never stop moving.
 const RESTLESS: [&str; 2] = ["Band", "Dancing Strings"];
 
-/// What the remote's manifest calls it.
+/// Title of the expose in the remote's manifest.
 const TITLE: &str = "Every demo";
 
-/// The library of the remote, and the program with the same in a window.
+/// Builds the remote's library and the program with the same demo; returns their paths.
 fn demo() -> &'static (PathBuf, PathBuf) {
     static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -84,7 +84,7 @@ fn demo() -> &'static (PathBuf, PathBuf) {
     })
 }
 
-/// Writes the shell's fonts where the plain window finds them.
+/// Writes the shell's fonts into `folder` for the plain program.
 fn write_fonts(folder: &Path) {
     let fonts = fonts::all();
     let list: Vec<_> =
@@ -95,13 +95,13 @@ fn write_fonts(folder: &Path) {
     }
 }
 
-/// The demo as a part of a program, and in a surface; at the same place in windows of the same size.
+/// The demo as a part of a program, and in a surface, at the same place in windows of the same size.
 struct Pair {
     plain: Window,
     surface: Window,
     slot: Rect,
     faults: Vec<String>,
-    // They go last: the windows are on them.
+    // Dropped last: the windows are on these desktops.
     _desktops: [Desktop; 2],
     _fonts: tempfile::TempDir,
 }
@@ -129,13 +129,12 @@ impl Pair {
         plain.focus();
         surface.focus();
         let mut pair = Self { plain, surface, slot, faults: Vec::new(), _desktops: desktops, _fonts: fonts };
-        // Windows have found their places, and what is pressed from now on stays where it is.
+        // The demo's windows have found their places.
         pair.same("start");
         pair
     }
 
-    /// Where the middle of the element is, in the plain window: the one of this role, and of those whose name has
-    /// this part the `nth`.
+    /// Returns the centre, in the plain window, of the `nth` element with this role and `part` in its name.
     fn at(&mut self, role: Role, part: &str, nth: usize) -> Pos2 {
         self.plain.until(&format!("{role:?} {part:?} {nth}"), |tree| {
             let mut items = tree.of_role(role).filter(|item| item.name.contains(part));
@@ -143,7 +142,7 @@ impl Pair {
         })
     }
 
-    /// Does the same to both, one event for each frame.
+    /// Sends both the same events, one per frame.
     fn events(&mut self, events: impl IntoIterator<Item = Event>) {
         for event in events {
             self.surface.events(vec![event.clone()]);
@@ -172,7 +171,7 @@ impl Pair {
         }
     }
 
-    /// Presses at `from`, and lets go at the end of the way.
+    /// Presses at `from`, moves along `way`, and releases.
     fn drag(&mut self, from: Pos2, way: &[Vec2]) {
         let primary = PointerButton::Primary;
         self.point(from);
@@ -204,8 +203,8 @@ impl Pair {
         }]);
         self.plain.settle();
         self.surface.settle();
-        // What is under the pointer now is known to a table one frame later, and none may come: a picture of a
-        // window draws it once more, but a surface keeps its last frame.
+        // A table knows the row under the pointer one frame later. A screenshot draws that frame of the window, but
+        // a surface keeps its last one; so send another event.
         self.point(pos);
     }
 
@@ -213,9 +212,9 @@ impl Pair {
         [Outline::of_window(&self.plain.update().1), Outline::of_surface(&self.surface.update().1, TITLE)]
     }
 
-    /// Both have the same tree, or soon have.
+    /// Waits until both have the same tree; otherwise records a fault.
     fn same_tree(&mut self, step: &str) {
-        // Shown when the test fails: how far it came.
+        // The output of a failing test shows its last step.
         eprintln!("{step}");
         let give_up = Instant::now() + PATIENCE;
         let [plain, surface] = loop {
@@ -231,7 +230,7 @@ impl Pair {
         self.save(step);
     }
 
-    /// Both have the same tree, and when they rest the same pixels.
+    /// Waits until both have the same tree, and the same pixels at rest; otherwise records a fault.
     fn same(&mut self, step: &str) {
         self.same_tree(step);
         let give_up = Instant::now() + PATIENCE;
@@ -265,11 +264,11 @@ impl Pair {
     fn fault(&mut self, fault: String) {
         eprintln!("{fault}");
         self.faults.push(fault);
-        assert!(self.faults.len() < ENOUGH, "they differ:\n{}", self.faults.join("\n"));
+        assert!(self.faults.len() < ENOUGH, "surface and program differ:\n{}", self.faults.join("\n"));
     }
 
     fn end(self) {
-        assert!(self.faults.is_empty(), "they differ:\n{}", self.faults.join("\n"));
+        assert!(self.faults.is_empty(), "surface and program differ:\n{}", self.faults.join("\n"));
     }
 }
 
@@ -278,7 +277,7 @@ fn pressing(pos: Pos2, button: PointerButton, pressed: bool) -> Event {
 }
 
 #[test]
-fn a_surface_is_as_a_part_of_the_program() {
+fn surface_behaves_like_part_of_the_program() {
     let mut pair = Pair::open();
     presses(&mut pair);
     types(&mut pair);
@@ -288,30 +287,30 @@ fn a_surface_is_as_a_part_of_the_program() {
 }
 
 #[test]
-fn windows_tooltips_keys_and_menus_are_as_in_a_part_of_the_program() {
+fn windows_and_menus_behave_like_part_of_the_program() {
     let mut pair = Pair::open();
     pair.toggle(&["About egui", "Code Example"]);
-    points(&mut pair);
-    goes_by_keys(&mut pair);
+    hovers(&mut pair);
+    uses_keyboard(&mut pair);
     opens_menus(&mut pair);
     moves(&mut pair);
     pair.end();
 }
 
 #[test]
-fn dialogs_text_and_drags_are_as_in_a_part_of_the_program() {
+fn dialogs_and_drags_behave_like_part_of_the_program() {
     let mut pair = Pair::open();
     folds(&mut pair);
     picks_a_date(&mut pair);
     pair.toggle(&["Widget Gallery"]);
     writes_lines(&mut pair);
-    puts_elsewhere(&mut pair);
-    stands_above(&mut pair);
+    drags_between_columns(&mut pair);
+    opens_dialogs(&mut pair);
     pair.end();
 }
 
 #[test]
-fn every_demo_is_as_in_a_part_of_the_program() {
+fn every_demo_looks_like_part_of_the_program() {
     let mut pair = Pair::open();
     pair.toggle(&["About egui", "Code Example", "Widget Gallery"]);
     for demo in DEMOS {
@@ -326,7 +325,7 @@ fn every_demo_is_as_in_a_part_of_the_program() {
     pair.end();
 }
 
-/// Buttons, checkboxes and radio buttons.
+/// Presses buttons, checkboxes and radio buttons.
 fn presses(pair: &mut Pair) {
     pair.toggle(&["About egui", "Code Example"]);
     pair.same("one-window");
@@ -344,7 +343,7 @@ fn presses(pair: &mut Pair) {
     pair.same_tree("enabled");
 }
 
-/// Text with a selection, undone and done again.
+/// Types text, selects, undoes and redoes.
 fn types(pair: &mut Pair) {
     pair.click(Role::TextInput, "", 0);
     pair.same_tree("text-focus");
@@ -359,7 +358,7 @@ fn types(pair: &mut Pair) {
     pair.same_tree("text-undone");
     pair.key(Modifiers::COMMAND | Modifiers::CTRL | Modifiers::SHIFT, Key::Z);
     pair.same_tree("text-redone");
-    // In one frame, since two clicks are a double click for a third of a second.
+    // In one frame: a double click must not take more than a third of a second.
     let pos = pair.at(Role::TextInput, "", 0) - Vec2::new(40.0, 0.0);
     let clicks = [true, false, true, false].map(|pressed| pressing(pos, PointerButton::Primary, pressed));
     pair.surface.events(clicks.to_vec());
@@ -369,11 +368,11 @@ fn types(pair: &mut Pair) {
     pair.same_tree("text-pasted");
 }
 
-/// A combo box and a colour.
+/// Uses a combo box and a colour picker.
 fn chooses(pair: &mut Pair) {
     pair.click(Role::ComboBox, "", 0);
     pair.same("combo-open");
-    // In the list, which stands after what it belongs to.
+    // In the list, which follows its combo box in the tree.
     pair.click(Role::Button, "First", 1);
     pair.same("combo-chosen");
     pair.click(Role::ColorWell, "", 0);
@@ -383,7 +382,7 @@ fn chooses(pair: &mut Pair) {
     pair.same_tree("color-closed");
 }
 
-/// Sliders and numbers.
+/// Drags sliders and numbers.
 fn drags(pair: &mut Pair) {
     let right = [Vec2::new(15.0, 0.0), Vec2::new(25.0, 3.0), Vec2::new(-8.0, 0.0)];
     let slider = pair.at(Role::Slider, "", 0);
@@ -400,17 +399,17 @@ fn drags(pair: &mut Pair) {
     pair.same("number-typed");
 }
 
-/// What is shown on demand.
+/// Opens and closes a collapsing section.
 fn folds(pair: &mut Pair) {
     pair.toggle(&["About egui", "Code Example"]);
     pair.click(Role::DisclosureTriangle, "Click to see", 0);
-    // With a spinner, which never rests.
+    // The spinner in it never stops, so pixels are not compared.
     pair.same_tree("unfolded");
     pair.click(Role::DisclosureTriangle, "Click to see", 0);
     pair.same_tree("folded");
 }
 
-/// A day of this month.
+/// Picks a day of this month.
 fn picks_a_date(pair: &mut Pair) {
     pair.click(Role::Button, "📆", 0);
     pair.same("date-open");
@@ -420,7 +419,7 @@ fn picks_a_date(pair: &mut Pair) {
     pair.same("date-saved");
 }
 
-/// Text of several lines.
+/// Edits text of several lines.
 fn writes_lines(pair: &mut Pair) {
     pair.toggle(&["TextEdit"]);
     pair.same("lines-window");
@@ -444,8 +443,8 @@ fn writes_lines(pair: &mut Pair) {
     pair.toggle(&["TextEdit"]);
 }
 
-/// Something of one column into another.
-fn puts_elsewhere(pair: &mut Pair) {
+/// Drags an item from one column into another.
+fn drags_between_columns(pair: &mut Pair) {
     pair.toggle(&["Drag and Drop"]);
     let from = pair.at(Role::Label, "Item B", 0);
     let to = pair.at(Role::Label, "Item F", 0);
@@ -460,8 +459,8 @@ fn puts_elsewhere(pair: &mut Pair) {
     pair.toggle(&["Drag and Drop"]);
 }
 
-/// Dialogs, one above the other, and a list above a dialog.
-fn stands_above(pair: &mut Pair) {
+/// Opens a dialog over another, and a list over a dialog.
+fn opens_dialogs(pair: &mut Pair) {
     pair.toggle(&["Modals"]);
     pair.click(Role::Button, "Open User Modal", 0);
     pair.same("modal");
@@ -469,7 +468,7 @@ fn stands_above(pair: &mut Pair) {
     pair.same("modal-combo");
     pair.click(Role::Button, "admin", 0);
     pair.same_tree("modal-chosen");
-    // After the button that opens such a dialog alone.
+    // The second button: the first belongs to another dialog.
     pair.click(Role::Button, "Save", 1);
     pair.same("modal-above");
     pair.click(Role::Button, "No Thanks", 0);
@@ -478,7 +477,7 @@ fn stands_above(pair: &mut Pair) {
     pair.same("modal-gone");
 }
 
-/// A window within the surface, by its title.
+/// Moves a window within the surface by its title.
 fn moves(pair: &mut Pair) {
     pair.toggle(&["About egui"]);
     let title = pair.plain.until("the window", |tree| {
@@ -488,8 +487,8 @@ fn moves(pair: &mut Pair) {
     pair.same("window-moved");
 }
 
-/// What shows when the pointer rests on something.
-fn points(pair: &mut Pair) {
+/// Shows a tooltip.
+fn hovers(pair: &mut Pair) {
     let pos = pair.at(Role::CheckBox, "Visible", 0);
     pair.point(pos);
     pair.plain.wait_for("Uncheck to hide all the widgets.");
@@ -498,8 +497,8 @@ fn points(pair: &mut Pair) {
     pair.same_tree("tooltip-gone");
 }
 
-/// Tab from one control to the next, and pressing them with the keyboard.
-fn goes_by_keys(pair: &mut Pair) {
+/// Tabs through controls, and presses them with the keyboard.
+fn uses_keyboard(pair: &mut Pair) {
     pair.click(Role::CheckBox, "Checkbox", 0);
     for step in 0..4 {
         pair.key(Modifiers::NONE, Key::Tab);
@@ -511,7 +510,7 @@ fn goes_by_keys(pair: &mut Pair) {
     pair.same("shift-tab");
 }
 
-/// Another demo, scrolled and sorted; menus.
+/// Opens menus, and sorts and scrolls a table.
 fn opens_menus(pair: &mut Pair) {
     pair.click(Role::Button, "File", 0);
     pair.same("menu");

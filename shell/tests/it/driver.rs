@@ -1,8 +1,8 @@
 //! Drives a program of this workspace in a real window, the way a browser driver drives a page.
 //!
-//! The program runs on a virtual screen of its own and is asked over egui's inspection protocol for its
-//! accessibility tree and its pixels, and told what a person does.
-//! Every request makes the window draw a frame, so waiting is asking again until what is awaited is there.
+//! The program runs on a virtual screen. Over egui's inspection protocol it reports its accessibility tree and its
+//! pixels, and gets the user's input. Every request makes the window draw a frame: to wait is to repeat a request
+//! until the awaited condition holds.
 
 use std::{
     env, fs,
@@ -33,10 +33,10 @@ mod tree;
 pub(crate) use picture::Picture;
 pub(crate) use tree::{Item, Tree};
 
-/// How long anything may take before a test gives up; far more than it takes on a loaded machine.
+/// Timeout of each step of a test; far more than a loaded machine needs.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A screen and a home of one's own: what a program finds of its user and leaves behind.
+/// A virtual screen and a temporary home folder.
 pub(crate) struct Desktop {
     folder: TempDir,
     screen: Screen,
@@ -51,12 +51,12 @@ impl Desktop {
         Self { folder, screen: Screen::start() }
     }
 
-    /// Where pulse and its remotes keep their data on this desktop.
+    /// Returns the data folder of Pulse and its remotes on this desktop.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data").join("pulse-shell")
     }
 
-    /// `program`, to be run on this desktop.
+    /// Returns a command that runs `program` on this desktop.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         for (name, _) in env::vars_os() {
@@ -80,9 +80,9 @@ impl Desktop {
 
     /// Starts `command` and waits for its window.
     pub(crate) fn open(&self, mut command: Command) -> Window {
-        // The port is free when it is chosen and may be taken when the program comes to bind it.
+        // Another process may bind the port between its choice and the program's start.
         for _ in 0..3 {
-            let errors = NamedTempFile::new_in(self.folder.path()).expect("a file for what it says");
+            let errors = NamedTempFile::new_in(self.folder.path()).expect("a file for standard error");
             let port = free_port();
             command
                 .env("EGUI_INSPECTION", port.to_string())
@@ -95,14 +95,14 @@ impl Desktop {
             }
             end(&mut process);
         }
-        panic!("no port for {command:?} in three tries");
+        panic!("no free port for {command:?} in three tries");
     }
 }
 
-/// A virtual screen; it ends with this value.
+/// A virtual screen, ended on drop.
 struct Screen {
     server: Child,
-    /// The value for `DISPLAY`.
+    /// Value of `DISPLAY`.
     display: String,
 }
 
@@ -110,26 +110,26 @@ impl Screen {
     fn start() -> Self {
         let mut command = Command::new("Xvfb");
         command
-            // Without `-noreset` it starts anew when the last client leaves, and refuses those that come meanwhile.
+            // Without `-noreset` it restarts when the last client leaves, and refuses new clients meanwhile.
             .args(["-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp", "-noreset"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let server = command.spawn().unwrap_or_else(|e| {
-            panic!("Xvfb does not start ({e}); `cargo xtask test` installs it, and what else windows need")
+            panic!("Xvfb does not start ({e}); `cargo xtask test` installs it and what windows need")
         });
         let mut screen = Self { server, display: String::new() };
-        // The server chooses a free number, and writes it when it takes connections.
+        // The server chooses a free number and writes it once it accepts connections.
         let mut number = String::new();
         let output = screen.server.stdout.take().expect("a pipe");
         BufReader::new(output).read_line(&mut number).expect("the number of a display");
-        assert!(!number.trim().is_empty(), "Xvfb ended instead of giving the number of its display");
+        assert!(!number.trim().is_empty(), "Xvfb ended before it wrote the number of its display");
         screen.display = format!(":{}", number.trim());
         screen.move_pointer_away();
         screen
     }
 
-    /// The pointer begins in the middle, where windows are, and would point at something.
+    /// Moves the pointer to a corner: in the middle, where it begins, it would hover over windows.
     fn move_pointer_away(&self) {
         let (x11, screen) = x11rb::connect(Some(&self.display)).expect("a connection to the screen");
         let root = x11.setup().roots[screen].root;
@@ -144,7 +144,7 @@ impl Drop for Screen {
     }
 }
 
-/// Ends a process of this test, if it has not ended by itself.
+/// Kills a process of this test, unless it has ended.
 fn end(process: &mut Child) {
     let _ = process.kill();
     let _ = process.wait();
@@ -155,7 +155,7 @@ fn free_port() -> SocketAddr {
     listener.local_addr().expect("the address of a listener")
 }
 
-/// `None` when it is somebody else who answers there.
+/// Connects to the program's inspection port; `None` if another program answers there.
 fn connect(port: SocketAddr, process: &mut Child, errors: &NamedTempFile) -> Option<TcpStream> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -165,22 +165,22 @@ fn connect(port: SocketAddr, process: &mut Child, errors: &NamedTempFile) -> Opt
             return read_handshake(&mut stream).is_ok().then_some(stream);
         }
         if let Some(status) = process.try_wait().expect("the state of a child") {
-            panic!("the program ended ({status}) instead of opening a window:\n{}", said(errors));
+            panic!("the program ended ({status}) instead of opening a window:\n{}", stderr_of(errors));
         }
-        assert!(Instant::now() < deadline, "no window after {PATIENCE:?}:\n{}", said(errors));
-        // Nothing tells that a port has begun to listen.
+        assert!(Instant::now() < deadline, "no window after {PATIENCE:?}:\n{}", stderr_of(errors));
+        // There is no notification that a port has begun to listen.
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-fn said(errors: &NamedTempFile) -> String {
+fn stderr_of(errors: &NamedTempFile) -> String {
     let text = fs::read(errors.path()).unwrap_or_default();
     format!("--- its standard error ---\n{}--- end ---", String::from_utf8_lossy(&text))
 }
 
-/// A running program and its window; the program ends with this value.
+/// A running program and its window; drop kills the program.
 pub(crate) struct Window {
-    /// The test's, for pictures.
+    /// Name of the test, for file names of pictures.
     name: String,
     process: Child,
     stream: TcpStream,
@@ -189,18 +189,18 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// What the program has written to standard error so far.
+    /// Returns the program's standard error so far.
     pub(crate) fn stderr(&self) -> String {
-        said(&self.errors)
+        stderr_of(&self.errors)
     }
 
-    /// The window as a screen reader has it, of a frame that is drawn now.
+    /// Draws a frame and returns its accessibility tree.
     pub(crate) fn tree(&mut self) -> Tree {
         let (step, update) = self.update();
         Tree::new(step, update)
     }
 
-    /// The number of a frame that is drawn now, and all that a screen reader is told of it.
+    /// Draws a frame; returns its number and its complete accessibility update.
     pub(crate) fn update(&mut self) -> (u64, TreeUpdate) {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -213,7 +213,7 @@ impl Window {
         panic!("no accessibility tree after {PATIENCE:?}")
     }
 
-    /// Waits until `look` finds what `what` says.
+    /// Draws frames until `look` returns a value; `what` names it in the message of a timeout.
     pub(crate) fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Tree) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -225,7 +225,7 @@ impl Window {
         }
     }
 
-    /// Waits for the element of this name.
+    /// Waits for an element with this name.
     pub(crate) fn wait_for(&mut self, name: &str) -> Item {
         self.until(&format!("`{name}`"), |tree| tree.find(name).cloned())
     }
@@ -240,11 +240,11 @@ impl Window {
         self.until(&format!("`{name}` to go"), |tree| tree.find(name).is_none().then_some(()));
     }
 
-    /// Waits for the element to lie still inside of the window, and says where its middle is.
+    /// Waits until the element rests inside the window; returns its centre.
     fn aim(&mut self, what: &str, find: impl Fn(&Tree) -> Option<&Item>) -> Pos2 {
         let window = Rect::from_min_size(Pos2::ZERO, self.size());
         let mut before = None;
-        self.until(&format!("{what} to lie still in the window"), |tree| {
+        self.until(&format!("{what} to rest inside the window"), |tree| {
             let found = find(tree)?;
             let still = before.replace(found.bounds) == Some(found.bounds);
             let at = found.bounds.center();
@@ -252,21 +252,21 @@ impl Window {
         })
     }
 
-    /// Presses and releases the primary button in the middle of the element of this name.
+    /// Clicks the centre of the element with this name.
     ///
-    /// Returns when the frame that saw the release is drawn.
+    /// Returns once the frame with the release is drawn.
     pub(crate) fn click(&mut self, name: &str) {
         let pos = self.aim(&format!("`{name}`"), |tree| tree.find(name));
         self.click_at(pos);
     }
 
-    /// The same with the element whose name has all these parts, whatever else it says meanwhile.
+    /// Clicks the centre of the element whose name has all these parts, although the rest of it may change.
     pub(crate) fn click_parts(&mut self, parts: &[&str]) {
         let pos = self.aim(&format!("{parts:?}"), |tree| tree.find_parts(parts));
         self.click_at(pos);
     }
 
-    /// Presses and releases the primary button there.
+    /// Clicks at `pos` with the primary button.
     pub(crate) fn click_at(&mut self, pos: Pos2) {
         self.event(Event::PointerMoved(pos));
         for pressed in [true, false] {
@@ -275,14 +275,14 @@ impl Window {
         }
     }
 
-    /// Moves the pointer over the middle of the element of this name, which it returns.
+    /// Moves the pointer to the centre of the element with this name; returns that position.
     pub(crate) fn hover(&mut self, name: &str) -> Pos2 {
         let pos = self.aim(&format!("`{name}`"), |tree| tree.find(name));
         self.event(Event::PointerMoved(pos));
         pos
     }
 
-    /// Turns the wheel where the pointer is: what is below it moves by `delta` points.
+    /// Turns the wheel at the pointer: the content there moves by `delta` points.
     pub(crate) fn wheel(&mut self, delta: Vec2) {
         self.event(Event::MouseWheel {
             unit: MouseWheelUnit::Point,
@@ -293,7 +293,7 @@ impl Window {
         });
     }
 
-    /// Types text where the keyboard is.
+    /// Types text into the focused control.
     pub(crate) fn text(&mut self, text: &str) {
         self.event(Event::Text(text.to_owned()));
     }
@@ -303,14 +303,14 @@ impl Window {
         self.key_with(Modifiers::NONE, key);
     }
 
-    /// Presses and releases a key while others are held.
+    /// Presses and releases a key while modifiers are held.
     pub(crate) fn key_with(&mut self, modifiers: Modifiers, key: Key) {
         for pressed in [true, false] {
             self.event(Event::Key { key, physical_key: None, pressed, repeat: false, modifiers });
         }
     }
 
-    /// Does what a screen reader does to the element of this name.
+    /// Requests an accessibility action of the element with this name.
     pub(crate) fn act(&mut self, name: &str, action: Action) {
         let target_node = self.wait_for(name).id;
         let request = ActionRequest { action, target_tree: TreeId::ROOT, target_node, data: None };
@@ -321,40 +321,40 @@ impl Window {
         self.events(vec![event]);
     }
 
-    /// Lets all this happen in one frame, and returns when that is drawn.
+    /// Applies these events in one frame; returns once it is drawn.
     pub(crate) fn events(&mut self, events: Vec<Event>) {
         let reply = self.ask(&Request::ApplyEvents { events });
         assert!(matches!(reply, Response::Done), "{reply:?}");
     }
 
-    /// Makes the window this many points large.
+    /// Resizes the window, in points, and waits for a frame of that size.
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
         let reply = self.ask(&Request::Resize { width, height });
         assert!(matches!(reply, Response::Done), "{reply:?}");
         let deadline = Instant::now() + PATIENCE;
-        // A picture of that size is of a frame that was laid out for it.
+        // A picture of that size shows a frame that was laid out for it.
         while self.picture().0.size() != [width as usize, height as usize] {
             assert!(Instant::now() < deadline, "no window of {width} by {height} points after {PATIENCE:?}");
         }
     }
 
-    /// The inside of the window, in points; the virtual screen has one pixel for each.
+    /// Returns the window's inner size in points; the virtual screen has one pixel per point.
     pub(crate) fn size(&self) -> Vec2 {
         let (x11, window) = self.x11();
         let geometry = x11.get_geometry(window).expect("a request").reply().expect("the size of a window");
         Vec2::new(geometry.width.into(), geometry.height.into())
     }
 
-    /// Waits until the window asks for no more frames.
+    /// Waits until the window requests no more frames.
     pub(crate) fn settle(&mut self) {
         let reply = self.ask(&Request::Settle { max_steps: 500 });
         assert!(
             matches!(reply, Response::Settled { settled: true, .. }),
-            "the window does not rest: {reply:?}"
+            "the window keeps requesting frames: {reply:?}"
         );
     }
 
-    /// What is on the screen; also kept as a file of this name in cargo's folder for files of tests.
+    /// Takes a screenshot, one pixel per point; also writes it to `file` in cargo's folder for files of tests.
     pub(crate) fn screenshot(&mut self, file: &str) -> Picture {
         let (picture, png) = self.picture();
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
@@ -362,7 +362,7 @@ impl Window {
         picture
     }
 
-    /// What is on the screen, pixel by pixel, whatever the scale is; kept as [`screenshot`](Self::screenshot) is.
+    /// Takes a screenshot in physical pixels; also writes it to `file`, as [`screenshot`](Self::screenshot) does.
     pub(crate) fn pixels(&mut self, file: &str) -> Picture {
         let (picture, png) = self.picture_at(None);
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
@@ -370,7 +370,7 @@ impl Window {
         picture
     }
 
-    /// What is on the screen, also as a PNG.
+    /// Takes a screenshot, one pixel per point; returns it also as a PNG.
     pub(crate) fn picture(&mut self) -> (Picture, Vec<u8>) {
         self.picture_at(Some(1.0))
     }
@@ -386,16 +386,16 @@ impl Window {
         let reply = write_message(&mut self.stream, request).and_then(|()| read_message(&mut self.stream));
         reply.unwrap_or_else(|e| {
             let state = self.process.try_wait();
-            panic!("the program does not answer to {request:?} ({e}); its state is {state:?}")
+            panic!("the program does not answer {request:?} ({e}); its state is {state:?}")
         })
     }
 
-    /// Gives the window the keyboard, which without a window manager nobody else does.
+    /// Gives the window the keyboard focus: the screen has no window manager.
     pub(crate) fn focus(&mut self) {
         let (x11, window) = self.x11();
-        // It answers before it is on the screen, and only then can it have the keyboard.
-        let told = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
-        x11.change_window_attributes(window, &told).expect("a request").check().expect("to be told");
+        // The program answers before its window is on the screen, and only a window on the screen can have the focus.
+        let notify = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        x11.change_window_attributes(window, &notify).expect("a request").check().expect("a subscription");
         let state =
             || x11.get_window_attributes(window).expect("a request").reply().expect("attributes").map_state;
         while state() != MapState::VIEWABLE {
@@ -407,7 +407,7 @@ impl Window {
             .expect("focus");
     }
 
-    /// Sends the program a signal, named as `kill` names it, and waits for its end.
+    /// Sends the program a signal, named as for `kill`, and waits for its end; returns status and standard error.
     pub(crate) fn signal(mut self, name: &str) -> (ExitStatus, String) {
         let kill = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status();
         assert!(kill.expect("kill starts").success());
@@ -415,7 +415,7 @@ impl Window {
         (status, self.stderr())
     }
 
-    /// Closes the window as its close button does, and waits for the end of the program.
+    /// Closes the window as its close button does, and waits for the program's end; returns status and errors.
     pub(crate) fn close(mut self) -> (ExitStatus, String) {
         let (x11, window) = self.x11();
         let [protocols, delete] = ["WM_PROTOCOLS", "WM_DELETE_WINDOW"].map(|name| atom(&x11, name));
@@ -428,7 +428,7 @@ impl Window {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                panic!("the window was closed {PATIENCE:?} ago, and the program goes on")
+                panic!("the program still runs {PATIENCE:?} after its window was closed")
             }
             _ => {}
         }
@@ -436,7 +436,7 @@ impl Window {
         (status, self.stderr())
     }
 
-    /// A connection to the screen, and the window there that can be closed.
+    /// Connects to the screen; returns the connection and the id of the program's window.
     pub(crate) fn x11(&self) -> (impl Connection + use<>, u32) {
         let (x11, screen) = x11rb::connect(Some(&self.display)).expect("a connection to the screen");
         let root = x11.setup().roots[screen].root;
@@ -457,7 +457,7 @@ pub(crate) fn atom(x11: &impl Connection, name: &str) -> u32 {
 impl Drop for Window {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Whatever can still be had of it helps; nothing here may panic a second time.
+            // Best effort: a second panic would end the process.
             let _ = self.stream.set_read_timeout(Some(Duration::from_secs(10)));
             let shot = Request::GetScreenshot { pixels_per_point: None };
             let reply = write_message(&mut self.stream, &shot).and_then(|()| read_message(&mut self.stream));

@@ -1,4 +1,4 @@
-//! Files of real libraries: written under the eyes of a watch, installed and gone back to by the real binary.
+//! Files of real libraries: watched while they are written, installed and rolled back by the binary.
 
 use std::{
     collections::BTreeSet,
@@ -12,13 +12,13 @@ use std::{
 use pulse::{
     data::{archive::Archive, choices::Choices},
     library::Digest,
-    watch::{Change, Watch},
+    watch::{FileEvent, Watch},
 };
 use serde_json::{Value, json};
 
 use crate::support::{Installation, PATIENCE, libraries, library_file, manifest_of};
 
-/// The binary with the data of this installation.
+/// Returns a command that runs the binary with the data of this installation.
 fn pulse(installation: &Installation) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulse"));
     command.env("PULSE_SHELL_DATA_DIR", installation.path("data"));
@@ -38,11 +38,11 @@ impl Answer {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {} {}", self.stdout, self.stderr))
     }
 
-    /// It failed with this exit code, and says why with this code.
+    /// Asserts that the command failed with this exit code and reports the code `reason`.
     #[track_caller]
-    fn refused(&self, code: i32, says: &str) {
+    fn refused(&self, code: i32, reason: &str) {
         assert_eq!((self.code, &*self.stdout), (Some(code), ""), "{}", self.stderr);
-        assert!(self.stderr.contains(&format!("[{says}]")), "{says}: {}", self.stderr);
+        assert!(self.stderr.contains(&format!("[{reason}]")), "{reason}: {}", self.stderr);
     }
 
     #[track_caller]
@@ -62,7 +62,7 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The remote that is written over the bare contract, as its author built it: file, name and manifest.
+/// Returns library, name and manifest of the remote without the SDK.
 fn no_sdk() -> (PathBuf, String, Value) {
     let library = libraries().no_sdk.clone();
     let manifest = manifest_of(&library);
@@ -88,7 +88,7 @@ fn a_library_is_installed_and_enabled() {
     assert_eq!((&installed["version"], &installed["replaced"]), (&manifest["version"], &manifest["version"]));
     assert_eq!((&installed["enabled"], &installed["manifest"]), (&json!(true), &Value::Null));
     assert!(Choices::load(&installation.path("data")).is_enabled(&name));
-    // From where it is already.
+    // From the drop folder itself.
     run(&installation, &["install", &text(&place)]).good();
     let left: Vec<_> = installation.path("data/plugins").read_dir().expect("it is there").collect();
     assert_eq!(left.len(), 1, "{left:?}");
@@ -133,7 +133,7 @@ fn a_manifest_is_installed_with_its_library() {
     let place = plugins.join(library.file_name().expect("a library is a file"));
     assert_eq!(Digest::of(&place).expect("it is there"), digest);
 
-    // Another digest, and another manifest: nothing is touched.
+    // With another digest or another manifest, no file is touched.
     let before = fs::metadata(&place).expect("it is there").modified().expect("it has a time");
     manifest["sha256"] = "0".repeat(64).into();
     let file = installation.write("bare.json", manifest.to_string());
@@ -144,11 +144,11 @@ fn a_manifest_is_installed_with_its_library() {
     run(&installation, &["install", &text(&file)]).refused(1, "descriptor-mismatch");
     assert_eq!(fs::metadata(&place).expect("it is there").modified().expect("it has a time"), before);
 
-    // The library alone takes the place of both: the manifest was about another build.
+    // The library alone replaces both files: the manifest described another build.
     let installed = run(&installation, &["install", &text(&library), "--json"]).good().json();
     assert_eq!((&installed["manifest"], &installed["others"]), (&Value::Null, &json!([])));
     assert!(!plugins.join("bare.json").exists() && place.exists());
-    // One under another name is left where it is, and named.
+    // A library of the same remote under another file name stays, and is named.
     let other = installation.path(&library_file("other"));
     fs::copy(&library, &other).expect("libraries can be copied");
     let answer = run(&installation, &["install", &text(&other)]).good();
@@ -160,7 +160,7 @@ fn a_manifest_is_installed_with_its_library() {
 }
 
 #[test]
-fn what_cannot_be_used_is_not_installed() {
+fn unusable_files_are_not_installed() {
     let installation = Installation::new();
     let (library, _, mut manifest) = no_sdk();
     let install = |file: &Path| run(&installation, &["install", &text(file)]);
@@ -172,31 +172,31 @@ fn what_cannot_be_used_is_not_installed() {
     install(&installation.write("alone.json", manifest.to_string())).refused(6, "library-missing");
 
     let mut bytes = fs::read(&library).expect("libraries can be read");
-    let (cut, whole) = (bytes.len() / 2, bytes.clone());
-    let answer = install(&installation.write("cut.so", &whole[..cut]));
+    let (cut, complete) = (bytes.len() / 2, bytes.clone());
+    let answer = install(&installation.write("cut.so", &complete[..cut]));
     assert_eq!(answer.code, Some(1), "{}", answer.stderr);
-    // The revision is in front of the manifest.
+    // The revision follows the magic number.
     let magic = plugin_api::embed::MAGIC;
     let at = bytes.windows(magic.len()).position(|window| window == magic).expect("a library has a section");
     bytes[at + magic.len()] ^= 0x40;
     install(&installation.write("later.so", &bytes)).refused(3, "abi-revision");
     if cfg!(target_os = "linux") {
-        let mut other = whole;
-        // `e_machine` of ELF: another processor.
+        let mut other = complete;
+        // `e_machine` of the ELF header: another processor.
         other[18] = if cfg!(target_arch = "x86_64") { 0xb7 } else { 0x3e };
         other[19] = 0;
         install(&installation.write("foreign.so", &other)).refused(3, "library-other-platform");
     }
     assert!(!installation.path("data/plugins").exists());
 
-    // Another remote's file of that name is not overwritten.
+    // A file of another remote is not overwritten.
     let analytics = installation.path("data/plugins").join(library.file_name().expect("a library is a file"));
     fs::create_dir_all(installation.path("data/plugins")).expect("folders can be made");
     fs::copy(&libraries().analytics, &analytics).expect("libraries can be copied");
     let answer = install(&library);
     answer.refused(1, "install-occupied");
     assert!(answer.stderr.contains("remoteAnalytics"), "{}", answer.stderr);
-    // A drop folder that is a file.
+    // The drop folder is a file.
     fs::remove_dir_all(installation.path("data/plugins")).expect("it is there");
     installation.write("data/plugins", "");
     install(&library).refused(1, "install-failed");
@@ -217,7 +217,7 @@ fn file_of_any_name_is_installed_where_it_is_found() {
         shell.frame(Vec::new());
         assert!(shell.federation.remotes().contains_key(&name), "{odd}");
     }
-    // One that a shell finds keeps its name, and its successor says what it replaces.
+    // A file name that the shell finds is kept, and the next install names the replaced version.
     let installation = Installation::new();
     let own = installation
         .write(&format!("shipped/{}", library_file("own")), fs::read(&library).expect("it is there"));
@@ -226,7 +226,7 @@ fn file_of_any_name_is_installed_where_it_is_found() {
     let answer = run(&installation, &["install", &text(&own)]).good();
     let version = manifest["version"].as_str().expect("a version");
     assert!(answer.stderr.contains(&format!("in place of {version}")), "{}", answer.stderr);
-    // A hidden manifest gets a name as well.
+    // A hidden manifest is renamed, too.
     let hidden = installation.write("shipped/.json.json", manifest.to_string());
     fs::copy(&library, installation.path("shipped").join(library_file(&entry)))
         .expect("libraries can be copied");
@@ -235,7 +235,7 @@ fn file_of_any_name_is_installed_where_it_is_found() {
 }
 
 #[test]
-fn folder_is_not_installed_and_its_files_are_named() {
+fn install_of_a_folder_names_its_files() {
     let installation = Installation::new();
     let (library, ..) = no_sdk();
     let file = installation
@@ -247,14 +247,14 @@ fn folder_is_not_installed_and_its_files_are_named() {
 
 #[cfg(unix)]
 #[test]
-fn installed_library_is_private_and_what_killed_installs_left_goes() {
+fn install_is_private_and_removes_stale_files() {
     use std::os::unix::fs::PermissionsExt;
     let installation = Installation::new();
     let (library, ..) = no_sdk();
     let open = installation.copy(&library);
     fs::set_permissions(&open, fs::Permissions::from_mode(0o6777)).expect("rights can be set");
     let left = installation.write("data/plugins/.pulse-new-killed", "half");
-    let others = installation.write("data/plugins/.new-things", "of somebody else");
+    let others = installation.write("data/plugins/.new-things", "of another program");
     run(&installation, &["install", &text(&open)]).good();
     let place = installation.path("data/plugins").join(library.file_name().expect("a library is a file"));
     assert_eq!(place.metadata().expect("it is there").permissions().mode() & 0o7777, 0o600);
@@ -263,7 +263,7 @@ fn installed_library_is_private_and_what_killed_installs_left_goes() {
 
 #[cfg(unix)]
 #[test]
-fn hostile_files_in_the_drop_folder_hold_no_command_up() {
+fn hostile_files_in_drop_folder_block_no_command() {
     use std::os::unix::fs::symlink;
     let installation = Installation::new();
     let plugins = installation.path("data/plugins");
@@ -281,7 +281,7 @@ fn hostile_files_in_the_drop_folder_hold_no_command_up() {
     let (library, name, _) = no_sdk();
     run(&installation, &["install", &text(&library)]).good();
     run(&installation, &["enable", &name]).good();
-    for (file, code, says) in [
+    for (file, code, reason) in [
         ("pipe.so", "library-not-a-library", "it is a named pipe"),
         ("pipe.json", "manifest-unreadable", "it is a named pipe"),
         ("zero.json", "manifest-unreadable", "it is a device"),
@@ -290,24 +290,24 @@ fn hostile_files_in_the_drop_folder_hold_no_command_up() {
     ] {
         let answer = run(&installation, &["install", &text(&plugins.join(file))]);
         answer.refused(1, code);
-        assert!(answer.stderr.contains(says), "{}", answer.stderr);
-        assert!(run(&installation, &["inspect", &text(&plugins.join(file))]).stderr.contains(says));
+        assert!(answer.stderr.contains(reason), "{}", answer.stderr);
+        assert!(run(&installation, &["inspect", &text(&plugins.join(file))]).stderr.contains(reason));
     }
-    // As a host's manifest too, and as the files that decisions are in.
+    // As the host's manifest, too.
     for (file, code) in [("pipe.json", "config-unreadable"), ("large.json", "manifest-too-large")] {
-        run(&installation, &["plan", "--host", &text(&plugins.join(file))]).refused(1, code);
+        run(&installation, &["plan", "--config", &text(&plugins.join(file))]).refused(1, code);
     }
     let made = Command::new("mkfifo").arg(installation.path("data/remotes.json.lock")).status();
     let _ = made.expect("mkfifo starts");
 }
 
 #[test]
-fn generations_are_listed_and_gone_back_to() {
+fn generations_are_listed_and_rolled_back_to() {
     let installation = Installation::new();
     let data = installation.path("data");
     let archive = Archive::new(&data);
     let answer = run(&installation, &["rollback", "--list"]).good();
-    assert!(answer.stdout.is_empty() && answer.stderr.contains("nothing is kept"), "{}", answer.stderr);
+    assert!(answer.stdout.is_empty() && answer.stderr.contains("no archived generations"), "{}", answer.stderr);
     run(&installation, &["rollback", "clock"]).refused(6, "generation-unknown");
 
     let keep = |version: &str| {
@@ -361,7 +361,7 @@ fn generations_are_listed_and_gone_back_to() {
     }
 }
 
-/// A library that is followed, and its writer.
+/// A watched path in an installation.
 struct Followed {
     installation: Installation,
     path: PathBuf,
@@ -376,46 +376,46 @@ impl Followed {
         let watch = Watch::start(move || _ = wake.send(()));
         let path = installation.path(name);
         fs::create_dir_all(path.parent().expect("a file in a folder")).expect("folders can be made");
-        // What tells how far the thread is.
+        // `mark.json` shows how far the watch has read; see `nothing`.
         watch.follow(BTreeSet::from([path.clone(), installation.path("mark.json")]), BTreeSet::new());
         Self { installation, path, watch, woken }
     }
 
-    /// What is told next.
-    fn next(&self) -> Change {
+    /// Returns the next event.
+    fn next(&self) -> FileEvent {
         loop {
             let mut changes = self.watch.changes();
-            assert!(changes.len() < 2, "one thing at a time: {changes:?}");
+            assert!(changes.len() < 2, "more than one event: {changes:?}");
             if let Some(change) = changes.pop() {
                 return change;
             }
-            self.woken.recv_timeout(PATIENCE).expect("something is told");
+            self.woken.recv_timeout(PATIENCE).expect("an event");
         }
     }
 
     #[track_caller]
     fn complete(&self) {
         let change = self.next();
-        assert!(matches!(&change, Change::Complete { path, .. } if *path == self.path), "{change:?}");
+        assert!(matches!(&change, FileEvent::Complete { path, .. } if *path == self.path), "{change:?}");
     }
 
-    /// The thread has got this far and tells nothing of the library.
+    /// Asserts that the watch has no event of the library so far.
     #[track_caller]
     fn nothing(&self) {
         let mark = self.installation.path("mark.json");
         fs::write(&mark, "1").expect("files can be written");
         let change = self.next();
-        assert!(matches!(&change, Change::Complete { path, .. } if *path == mark), "{change:?}");
+        assert!(matches!(&change, FileEvent::Complete { path, .. } if *path == mark), "{change:?}");
     }
 }
 
 #[test]
-fn a_library_that_is_written_in_pieces_is_told_once_it_is_whole() {
+fn library_written_in_pieces_is_reported_complete() {
     let library = fs::read(&libraries().no_sdk).expect("libraries can be read");
     let followed = Followed::new(&library_file("remote"));
     for _ in 0..2 {
         let mut file = File::create(&followed.path).expect("it can be written");
-        // The last piece has the table of sections, which is needed first.
+        // The last piece has the table of sections: a library is complete only with it.
         for piece in library.chunks(library.len().div_ceil(4)) {
             followed.nothing();
             file.write_all(piece).expect("it can be written");
@@ -427,11 +427,11 @@ fn a_library_that_is_written_in_pieces_is_told_once_it_is_whole() {
 }
 
 #[test]
-fn a_library_that_a_build_replaces_is_told() {
+fn library_replaced_by_a_build_is_reported() {
     let no_sdk = &libraries().no_sdk;
     let followed = Followed::new(&library_file("remote"));
     let scratch = followed.installation.path(&library_file("scratch"));
-    // The first build, a rename, a hard link as cargo makes it, a copy over it.
+    // A first build, a rename, a hard link like cargo's, and a copy over the file.
     fs::copy(no_sdk, &followed.path).expect("libraries can be copied");
     followed.complete();
     fs::copy(&libraries().analytics, &scratch).expect("libraries can be copied");
@@ -444,23 +444,23 @@ fn a_library_that_a_build_replaces_is_told() {
     fs::copy(&libraries().analytics, &followed.path).expect("libraries can be copied");
     followed.complete();
     fs::remove_file(&followed.path).expect("it is there");
-    assert!(matches!(followed.next(), Change::Gone { .. }));
+    assert!(matches!(followed.next(), FileEvent::Gone { .. }));
 }
 
 #[test]
-fn half_of_a_library_is_told_as_unreadable_after_a_while() {
+fn half_a_library_is_reported_as_unreadable() {
     let library = fs::read(&libraries().no_sdk).expect("libraries can be read");
     let followed = Followed::new(&library_file("remote"));
     fs::write(&followed.path, &library[..library.len() / 2]).expect("it can be written");
     let change = followed.next();
-    let Change::Unreadable { failure, .. } = &change else { panic!("{change:?}") };
+    let FileEvent::Unreadable { failure, .. } = &change else { panic!("{change:?}") };
     assert_eq!(failure.code.as_str(), "library-damaged");
     fs::write(&followed.path, &library).expect("it can be written");
     followed.complete();
 }
 
 #[test]
-fn what_is_installed_is_seen_whole() {
+fn installed_library_is_seen_complete() {
     let followed = Followed::new("unused");
     let plugins = followed.installation.path("data/plugins");
     followed.watch.follow(BTreeSet::new(), BTreeSet::from([plugins.clone()]));
@@ -468,5 +468,5 @@ fn what_is_installed_is_seen_whole() {
     run(&followed.installation, &["install", &text(&library)]).good();
     let change = followed.next();
     let place = plugins.join(library.file_name().expect("a library is a file"));
-    assert!(matches!(&change, Change::Complete { path, .. } if *path == place), "{change:?}");
+    assert!(matches!(&change, FileEvent::Complete { path, .. } if *path == place), "{change:?}");
 }

@@ -1,4 +1,4 @@
-//! Hands on remotes: dragging between them, files, and writing in a real window.
+//! Input to remotes: drags between them, files, the clipboard, and typing in a real window.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -19,16 +19,16 @@ mod reaching;
 mod screen;
 mod writing;
 
-const FIRST: (&str, &str) = ("remoteMisbehaving", "./hands");
-const SECOND: (&str, &str) = ("remoteMisbehavin2", "./hands");
+const FIRST: (&str, &str) = ("remoteMisbehaving", "./input");
+const SECOND: (&str, &str) = ("remoteMisbehavin2", "./input");
 
-/// A window of the shell that has the keyboard, with an expose of `misbehaving` that says `text` first. What it runs
-/// from has to be kept.
+/// Opens a focused window of the shell with an expose of `misbehaving`, and waits for `text` in it. Keep the desktop
+/// and the installation: the program runs from them.
 fn open(expose: &str, text: &str) -> (Window, Desktop, Installation) {
     open_on(Desktop::new(), expose, text, &[])
 }
 
-/// The same on this desktop, with some variables.
+/// Does the same on this desktop, with environment variables.
 fn open_on(
     desktop: Desktop,
     expose: &str,
@@ -48,12 +48,12 @@ fn open_on(
     (window, desktop, installation)
 }
 
-/// Two remotes side by side that do the same.
+/// Starts a shell with two remotes of the same code in adjacent slots.
 fn side_by_side() -> Headless {
     let mut installation = Installation::new();
     let library = &libraries().misbehaving;
     installation.add(library);
-    // A remote of its own by its name.
+    // Another name makes it another remote.
     let file = format!("second/{}", library_file("fixture_misbehaving"));
     installation.write(&file, edited(library, &[(FIRST.0, SECOND.0)]));
     installation.configure(SECOND.0, &format!("{}@{file}", SECOND.0));
@@ -61,11 +61,11 @@ fn side_by_side() -> Headless {
     for (alias, expose) in [FIRST, SECOND] {
         shell.show(alias, expose);
     }
-    shell.drive("both are seen", |shell| shell.screen().places("City: Aachen").len() == 2);
+    shell.drive("both are shown", |shell| shell.screen().places("City: Aachen").len() == 2);
     shell
 }
 
-/// Where a text stands in both remotes; slots are in the order of their aliases.
+/// Returns the centre of a text in both remotes, from left to right: slots are in the order of aliases.
 fn places(shell: &Headless, text: &str) -> [Pos2; 2] {
     // `remoteMisbehavin2` comes before `remoteMisbehaving`.
     let places: Vec<Rect> = shell.screen().places(text);
@@ -77,40 +77,40 @@ fn press(pos: Pos2, pressed: bool) -> Event {
     Event::PointerButton { pos, button: PointerButton::Primary, pressed, modifiers: Modifiers::NONE }
 }
 
-/// Begins to drag what stands at `from`.
+/// Starts a drag at `from`.
 fn pick_up(shell: &mut Headless, from: Pos2) {
     shell.frame(vec![Event::PointerMoved(from)]);
     shell.frame(vec![press(from, true)]);
-    shell.drive("the remote has seen the press", |shell| shell.screen().says("Held"));
+    shell.drive("the remote has seen the press", |shell| shell.screen().shows("Held"));
     for step in 1..4 {
         shell.frame(vec![Event::PointerMoved(from + egui::vec2(8.0 * step as f32, 0.0))]);
     }
-    shell.drive("something is dragged", |shell| shell.screen().cursor == CursorIcon::NoDrop);
+    shell.drive("the drag has begun", |shell| shell.screen().cursor == CursorIcon::NoDrop);
 }
 
 #[test]
-fn what_one_remote_drags_another_takes() {
+fn drag_from_one_remote_drops_on_another() {
     let mut shell = side_by_side();
     let [from, own] = [places(&shell, "City: Aachen")[0], places(&shell, "Drop here")[0]];
     let there = places(&shell, "Drop here")[1];
 
     pick_up(&mut shell, from);
     shell.frame(vec![Event::PointerMoved(there)]);
-    shell.drive("it would be taken", |shell| shell.screen().cursor == CursorIcon::Grabbing);
+    shell.drive("the zone accepts the drag", |shell| shell.screen().cursor == CursorIcon::Grabbing);
     shell.frame(vec![press(there, false)]);
     shell.drive("it was dropped", |shell| {
-        shell.screen().says(r#"Dropped ["text/plain Aachen"]"#) && shell.screen().says("Ended [true]")
+        shell.screen().shows(r#"Dropped ["text/plain Aachen"]"#) && shell.screen().shows("Ended [true]")
     });
 
     pick_up(&mut shell, from);
     shell.frame(vec![Event::PointerMoved(places(&shell, "Click me")[1])]);
     shell.frame(vec![press(places(&shell, "Click me")[1], false)]);
-    shell.drive("nobody took it", |shell| shell.screen().says("Ended [true, false]"));
+    shell.drive("no zone accepted it", |shell| shell.screen().shows("Ended [true, false]"));
 
     pick_up(&mut shell, from);
     shell.frame(vec![Event::PointerMoved(own), press(own, false)]);
-    shell.drive("it was dropped at home, in one frame", |shell| {
-        shell.screen().says("Ended [true, false, true]")
+    shell.drive("the dragging remote accepted it, in one frame", |shell| {
+        shell.screen().shows("Ended [true, false, true]")
     });
 
     pick_up(&mut shell, from);
@@ -120,7 +120,7 @@ fn what_one_remote_drags_another_takes() {
         Event::Key { key, physical_key: None, pressed, repeat: false, modifiers }
     };
     shell.frame(vec![escape(true), escape(false)]);
-    shell.drive("it was given up", |shell| shell.screen().says("Ended [true, false, true, false]"));
+    shell.drive("the drag was cancelled", |shell| shell.screen().shows("Ended [true, false, true, false]"));
     shell.frame(vec![press(there, false)]);
 
     let large = places(&shell, "Everything")[0];
@@ -129,9 +129,9 @@ fn what_one_remote_drags_another_takes() {
     for step in 1..4 {
         shell.frame(vec![Event::PointerMoved(large + egui::vec2(8.0 * step as f32, 0.0))]);
     }
-    shell.drive("it is too large", |shell| shell.screen().says("Ended [true, false, true, false, false]"));
+    shell.drive("it is refused", |shell| shell.screen().shows("Ended [true, false, true, false, false]"));
     let code = format!("code={} ", "drag-refused");
-    assert!(log().iter().any(|line| line.text.contains(&code)), "the log says so");
+    assert!(log().iter().any(|line| line.text.contains(&code)), "the refusal is not logged");
 }
 
 #[derive(Debug)]
@@ -157,16 +157,16 @@ fn dropped() -> RawInput {
 }
 
 #[test]
-fn files_are_the_remotes_where_it_takes_them_and_the_shells_elsewhere() {
+fn dropped_files_go_to_zone_under_pointer_or_shell() {
     let mut shell = side_by_side();
     shell.frame(vec![Event::PointerMoved(places(&shell, "Drop here")[1])]);
-    while !shell.screen().says("Files above: 1") || shell.screen().files != [0, 0] {
+    while !shell.screen().shows("Files above: 1") || shell.screen().files != [0, 0] {
         shell.frame_of(held());
         std::thread::yield_now();
     }
     shell.frame_of(dropped());
-    shell.drive("the remote has the file", |shell| shell.screen().says(r#"dropped: ["a b.txt"]"#));
-    assert!(shell.screen().says(r#"Dropped ["text/uri-list file:///tmp/a%20b.txt"#), "{}", shell.describe());
+    shell.drive("the remote has the file", |shell| shell.screen().shows(r#"dropped: ["a b.txt"]"#));
+    assert!(shell.screen().shows(r#"Dropped ["text/uri-list file:///tmp/a%20b.txt"#), "{}", shell.describe());
     assert_eq!(shell.screen().files, [0, 0]);
 
     shell.frame(vec![Event::PointerMoved(places(&shell, "Click me")[1])]);
@@ -187,7 +187,7 @@ fn images_and_the_request_to_paste() {
         shell.frame(vec![Event::PointerMoved(at)]);
         for text in texts {
             shell.frame(vec![press(at, true), press(at, false)]);
-            shell.drive("it was clicked", |shell| shell.screen().says(text));
+            shell.drive("it was clicked", |shell| shell.screen().shows(text));
         }
     }
     shell.drive("an image was copied", |shell| !shell.screen().commands.is_empty());
@@ -207,9 +207,9 @@ fn images_and_the_request_to_paste() {
         shell.screen().viewport_commands.contains(&ViewportCommand::RequestPaste)
     });
     shell.frame(vec![Event::PasteImage(Arc::new(image))]);
-    shell.drive("the image has come", |shell| shell.screen().says("Image Some([2, 3])"));
+    shell.drive("the image has come", |shell| shell.screen().shows("Image Some([2, 3])"));
 
-    // The other surface has no keyboard, though a screen reader presses its button, and may not see the clipboard.
+    // The surface without the keyboard may not read the clipboard, although a screen reader presses its button.
     let code = format!("code={} ", "paste-refused");
     for at in 0..2 {
         shell.press_nth("Paste", at);

@@ -1,4 +1,4 @@
-//! Tab through surfaces, in both directions and always in view.
+//! Tab through surfaces, in both directions; the focused control is always in view.
 
 use egui::{
     Event, Key, Modifiers,
@@ -7,13 +7,13 @@ use egui::{
 
 use crate::support::{Headless, Installation, elsewhere, libraries};
 
-/// The element in focus within a surface, and whether all of it is in the window.
+/// Returns the focused control within a surface, and `true` if all of it is in the window.
 fn focus(shell: &Headless) -> Option<(NodeId, bool)> {
     let tree = shell.screen().tree.as_ref()?;
     let node = |id| tree.nodes.iter().find(|(known, _)| *known == id).map(|(_, node)| node);
     let id = node(tree.focus).filter(|node| node.role() == Role::Pane)?.active_descendant()?;
     let at = node(id)?.bounds()?;
-    // A little is the frame of what has the focus.
+    // The focus ring may exceed the window by a point.
     Some((id, at.y0 >= -1.0 && at.y1 <= 801.0))
 }
 
@@ -22,11 +22,11 @@ fn press(shell: &mut Headless, modifiers: Modifiers) -> NodeId {
     let key = |pressed| Event::Key { key: Key::Tab, physical_key: None, pressed, repeat: false, modifiers };
     shell.frame(vec![key(true), key(false)]);
     let moved = |shell: &Headless| focus(shell).filter(|(id, seen)| Some(*id) != before && *seen);
-    shell.drive("Tab leads on, to what is in view", |shell| moved(shell).is_some());
-    moved(shell).expect("it has just been there").0
+    shell.drive("Tab moves the focus to a control in view", |shell| moved(shell).is_some());
+    moved(shell).expect("the awaited focus").0
 }
 
-/// The stops of Tab from the first one on, until it comes round.
+/// Presses Tab until the first control has the focus again; returns all of its stops.
 fn stops(shell: &mut Headless) -> Vec<NodeId> {
     let mut stops = vec![press(shell, Modifiers::NONE)];
     loop {
@@ -34,12 +34,12 @@ fn stops(shell: &mut Headless) -> Vec<NodeId> {
         if next == stops[0] {
             return stops;
         }
-        assert!(!stops.contains(&next) && stops.len() < 500, "it goes round within");
+        assert!(!stops.contains(&next) && stops.len() < 500, "Tab does not return to its first stop");
         stops.push(next);
     }
 }
 
-/// Shows some exposes, goes round in both directions, and returns the number of stops.
+/// Shows these exposes, presses Tab and Shift+Tab through all controls, and returns the number of stops.
 fn go_round(shown: &[(&std::path::Path, &str, &str)]) -> usize {
     let mut installation = Installation::new();
     let aliases: Vec<String> = shown.iter().map(|(library, ..)| installation.add(library)).collect();
@@ -47,7 +47,7 @@ fn go_round(shown: &[(&std::path::Path, &str, &str)]) -> usize {
     for (alias, (_, expose, _)) in aliases.iter().zip(shown) {
         shell.show(alias, expose);
     }
-    shell.drive("all is there", |shell| shown.iter().all(|(.., text)| shell.screen().says(text)));
+    shell.drive("all are shown", |shell| shown.iter().all(|(.., text)| shell.screen().shows(text)));
     let forward = stops(&mut shell);
     let mut backward: Vec<NodeId> = (0..forward.len()).map(|_| press(&mut shell, Modifiers::SHIFT)).collect();
     backward.reverse();
@@ -68,7 +68,7 @@ fn shift_tab_mirrors_tab_through_all_kinds_of_widgets() {
 }
 
 #[test]
-fn shift_tab_mirrors_tab_through_surfaces_of_several_toolkits() {
+fn shift_tab_mirrors_tab_through_several_toolkits() {
     let shown = [
         (libraries().analytics.as_path(), "./analytics-dashboard", "Flights 336,776"),
         (elsewhere::egui_0_36(), "./form", "Look on egui 0.36"),

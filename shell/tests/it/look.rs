@@ -1,4 +1,4 @@
-//! The look that remotes have from their host.
+//! Look of remotes: theme, tokens and fonts of the host.
 
 use std::{
     fs,
@@ -21,25 +21,25 @@ use crate::{
 const HOST: &str = "Host look: ";
 const OWN: &str = "Own look: ";
 
-/// A shell that shows a surface with the host's look and one with its own.
+/// Starts a shell that shows a surface with the host's look and another with its own.
 fn looks() -> Headless {
     let mut installation = Installation::new();
     let misbehaving = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     shell.show(&misbehaving, "./look");
     shell.show(&misbehaving, "./own-look");
-    shell.drive("both looks are there", |s| s.screen().says(HOST) && s.screen().says(OWN));
+    shell.drive("both looks are shown", |s| s.screen().shows(HOST) && s.screen().shows(OWN));
     shell
 }
 
-/// What the text that begins so goes on with.
-fn said(shell: &Headless, start: &str) -> String {
+/// Returns the rest of the shown text that begins with `start`.
+fn text_after(shell: &Headless, start: &str) -> String {
     let text = shell.screen().texts().find_map(|text| text.strip_prefix(start));
-    text.unwrap_or_else(|| panic!("nothing begins with {start:?}; {}", shell.describe())).to_owned()
+    text.unwrap_or_else(|| panic!("no text begins with {start:?}; {}", shell.describe())).to_owned()
 }
 
-/// Waits until nothing is under way, and from then on in each frame for what the frame asks for: whether remotes
-/// answer in time is not what is tested here.
+/// Waits until no frame of a surface is pending, and lets later frames of the window wait for their surfaces: a slow
+/// answer must not fail the test.
 fn settle(shell: &mut Headless, surfaces: &[(&str, &str)]) {
     let give_up = Instant::now() + PATIENCE;
     shell.budget = PATIENCE;
@@ -48,20 +48,20 @@ fn settle(shell: &mut Headless, surfaces: &[(&str, &str)]) {
     };
     let before = idle(shell);
     while idle(shell).iter().zip(&before).any(|(now, before)| now == before) {
-        assert!(Instant::now() < give_up, "there is always something under way; {}", shell.describe());
+        assert!(Instant::now() < give_up, "a frame is always pending; {}", shell.describe());
         shell.frame(vec![]);
     }
 }
 
 #[test]
-fn a_surface_has_the_hosts_look_unless_it_wants_its_own() {
+fn surface_has_host_look_unless_it_chose_its_own() {
     let shell = looks();
-    assert_eq!(said(&shell, HOST), "light, spacing [8.0 8.0], radius 6, text 14, host light");
+    assert_eq!(text_after(&shell, HOST), "light, spacing [8.0 8.0], radius 6, text 14, host light");
     let style = egui::Style::default();
     let (spacing, text) = (style.spacing.item_spacing, egui::TextStyle::Body.resolve(&style).size);
     let radius = egui::Visuals::light().widgets.inactive.corner_radius.nw;
     let egui = format!("light, spacing {spacing:?}, radius {radius}, text {text}, host light");
-    assert_eq!(said(&shell, OWN), egui);
+    assert_eq!(text_after(&shell, OWN), egui);
 }
 
 #[test]
@@ -72,11 +72,11 @@ fn the_hosts_tokens_arrive_as_they_are() {
     shell.tokens.radius[0] = 3.0;
     shell.tokens.font_size[1] = 17.0;
     shell.frame(vec![]);
-    assert_eq!(said(&shell, HOST), "light, spacing [11.0 11.0], radius 3, text 17, host light");
+    assert_eq!(text_after(&shell, HOST), "light, spacing [11.0 11.0], radius 3, text 17, host light");
 }
 
 #[test]
-fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
+fn theme_switch_reaches_every_surface_in_one_frame() {
     let mut installation = Installation::new();
     let misbehaving = installation.add(&libraries().misbehaving);
     let egui_0_36 = installation.add(elsewhere::egui_0_36());
@@ -87,8 +87,8 @@ fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
         shell.show(alias, expose);
     }
     let all = |shell: &Headless, shade: &str| {
-        let says = |start: &str| shell.screen().says(&format!("{start}{shade}"));
-        [HOST, OWN, "Look on egui 0.36: "].into_iter().all(says)
+        let shows = |start: &str| shell.screen().shows(&format!("{start}{shade}"));
+        [HOST, OWN, "Look on egui 0.36: "].into_iter().all(shows)
     };
     shell.drive("all are light", |shell| all(shell, "light"));
     settle(&mut shell, &surfaces);
@@ -99,14 +99,14 @@ fn a_switch_of_the_theme_takes_every_surface_in_one_frame() {
     }
 }
 
-/// A theme, a scale and a zoom change the shell and a slow surface in one picture, in the middle of a frame too.
+/// Changes of theme and scale reach the shell and a slow surface in one picture, also during a frame of the surface.
 #[test]
 fn a_slow_surface_follows_in_the_same_picture() {
     let mut installation = Installation::new();
     let misbehaving = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
     shell.show(&misbehaving, "./slow-look");
-    shell.drive("it is light", |shell| shell.screen().says("Slow look: light, scale 1, 1200 wide"));
+    shell.drive("it is light", |shell| shell.screen().shows("Slow look: light, scale 1, 1200 wide"));
     settle(&mut shell, &[(&misbehaving, "./slow-look")]);
     shell.budget = Duration::ZERO;
     let surface = (misbehaving.as_str(), "./slow-look");
@@ -116,19 +116,19 @@ fn a_slow_surface_follows_in_the_same_picture() {
         if under_way {
             let asked = shell.frames(surface.0, surface.1);
             shell.frame(vec![Event::PointerMoved(Pos2::new(50.0 + 10.0 * scale, 50.0))]);
-            assert_eq!(shell.frames(surface.0, surface.1), asked, "the window does not wait for it");
+            assert_eq!(shell.frames(surface.0, surface.1), asked, "the window waited for the surface");
         }
         shell.tokens = if dark { DARK } else { LIGHT };
         shell.screen_scale = scale;
         shell.frame(vec![]);
         let expected = format!("Slow look: {}, scale {scale}, 1200 wide", if dark { "dark" } else { "light" });
-        assert!(shell.screen().says(&expected), "{expected}; {}", shell.describe());
+        assert!(shell.screen().shows(&expected), "{expected}; {}", shell.describe());
         settle(&mut shell, &[surface]);
         shell.budget = Duration::ZERO;
     }
 }
 
-/// The same in a real window, with the inspector, which takes room from the surface.
+/// Does the same in a real window, also with the inspector, which shrinks the surface.
 #[test]
 fn a_window_never_shows_an_old_panel_in_a_new_shell() {
     let mut installation = Installation::new();
@@ -142,9 +142,9 @@ fn a_window_never_shows_an_old_panel_in_a_new_shell() {
     let mut window = desktop.open(command);
     window.wait_for_parts(&["Slow look: light"]);
     window.settle();
-    // What the panel was drawn for, and what the shell is drawn for, in every picture that is looked at.
+    // In every picture, the panel must be drawn for the look and the size that the shell has.
     let check = |tree: &Tree| {
-        let said = tree.find_parts(&["Slow look: "])?.name.clone();
+        let shown = tree.find_parts(&["Slow look: "])?.name.clone();
         let pane = tree.of_role(Role::Pane).find(|item| item.name == "Looks slowly")?.bounds;
         let dark = tree.find("Theme: Dark").is_some();
         let expected = format!(
@@ -153,7 +153,7 @@ fn a_window_never_shows_an_old_panel_in_a_new_shell() {
             pane.width(),
             pane.height()
         );
-        assert_eq!(said, expected, "{tree}");
+        assert_eq!(shown, expected, "{tree}");
         Some((dark, pane.width()))
     };
     for round in 0..4 {
@@ -170,7 +170,7 @@ fn a_window_never_shows_an_old_panel_in_a_new_shell() {
 }
 
 #[test]
-fn a_remote_has_the_fonts_of_the_system_and_copes_without() {
+fn remote_gets_system_fonts_and_runs_without() {
     let mut installation = Installation::new();
     let alias = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
@@ -178,11 +178,11 @@ fn a_remote_has_the_fonts_of_the_system_and_copes_without() {
     shell.show(&alias, "./look");
     for (script, character) in [("Arabic", "ع"), ("Han", "语"), ("Kana", "か"), ("Emoji", "🫨")] {
         if pulse::fonts::find(character, 1).is_none() {
-            eprintln!("left out: this system has no font with {script}; `cargo xtask test` installs one");
+            eprintln!("skipped: this system has no font with {script}; `cargo xtask test` installs one");
             continue;
         }
-        let said = format!("{script}: true");
-        shell.drive("it has it, and goes on without a font for U+10FFFD", |s| s.screen().says(&said));
+        let shown = format!("{script}: true");
+        shell.drive("it has the font, and runs without one for U+10FFFD", |s| s.screen().shows(&shown));
     }
     let (width, pixels) = shell.picture();
     Picture::new(width, pixels).save("look-scripts.png");
@@ -197,7 +197,7 @@ fn no_library_brings_fonts_along() {
     for library in own.into_iter().map(PathBuf::as_path).chain([elsewhere::egui_0_36()]) {
         let bytes = fs::read(library).expect("libraries can be read");
         for font in &fonts {
-            // From the middle, and longer than what tables of numbers may have alike.
+            // From the middle, and too long to be equal by chance.
             let part = &font.data.as_slice()[font.data.len() / 2..][..1024];
             assert!(places_of(&bytes, part).is_empty(), "{} contains {}", library.display(), font.name);
         }

@@ -1,4 +1,4 @@
-//! The shell against real libraries, real servers and a real window.
+//! Tests of the shell with real libraries, real servers and a real window.
 
 #![expect(clippy::disallowed_methods, reason = "a test may fail where the shell may not")]
 

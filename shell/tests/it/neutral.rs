@@ -1,4 +1,4 @@
-//! Remotes of other toolkits, compilers and versions, side by side.
+//! Remotes of different toolkits, compilers and versions in one window.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     support::{Headless, Installation, elsewhere, libraries},
 };
 
-/// A click of a person.
+/// Clicks with the primary button.
 fn click(shell: &mut Headless, pos: Pos2) {
     let button = |pressed| Event::PointerButton {
         pos,
@@ -27,11 +27,11 @@ fn click(shell: &mut Headless, pos: Pos2) {
 
 /// Waits until a text is on the screen.
 fn await_text(shell: &mut Headless, text: &str) {
-    shell.drive(&format!("it says {text:?}"), |shell| shell.screen().says(text));
+    shell.drive(&format!("{text:?} is shown"), |shell| shell.screen().shows(text));
 }
 
-/// What has the focus, and the surface that it is in; assistive technology goes on from a node to its active
-/// descendant.
+/// Returns the focused control and the title of its surface. The focused node is the surface, and the control its
+/// active descendant.
 fn focus(shell: &Headless) -> Option<(NodeId, String)> {
     let nodes = &shell.screen().tree.as_ref()?.nodes;
     let node = |id: NodeId| nodes.iter().find(|(known, _)| *known == id).map(|(_, node)| node);
@@ -45,7 +45,7 @@ fn focus(shell: &Headless) -> Option<(NodeId, String)> {
     }
 }
 
-/// Presses Tab until it has gone through every surface; their titles in that order.
+/// Presses Tab until it has passed every surface; returns their titles in this order.
 fn tab_through(shell: &mut Headless, modifiers: Modifiers, surfaces: usize) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
     let mut seen = BTreeSet::new();
@@ -61,17 +61,17 @@ fn tab_through(shell: &mut Headless, modifiers: Modifiers, surfaces: usize) -> V
         }
         let key = |pressed| Event::Key { key: Key::Tab, physical_key: None, pressed, repeat: false, modifiers };
         shell.frame(vec![key(true), key(false)]);
-        shell.drive("Tab leads on", |shell| focus(shell).is_some_and(|focus| Some(focus) != before));
+        shell.drive("Tab moves the focus", |shell| focus(shell).is_some_and(|focus| Some(focus) != before));
     }
 }
 
 #[test]
-fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
+fn four_toolkits_share_one_screen_and_one_tree() {
     let mut installation = Installation::new();
     let no_sdk = installation.add(&libraries().no_sdk);
     let egui_0_36 = installation.add(elsewhere::egui_0_36());
     let misbehaving = installation.add(&libraries().misbehaving);
-    // By another compiler and with other flags, where there is one; otherwise as the others.
+    // Built by the nightly compiler with other flags, if it is installed.
     let analytics = installation.add(elsewhere::nightly().unwrap_or(&libraries().analytics));
     let mut shell = installation.start();
     shell.paint();
@@ -87,14 +87,14 @@ fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
     for before in ["336,776", "Count 0", "Sent 0", "Counted 0"] {
         await_text(&mut shell, before);
     }
-    // Through the one tree.
+    // By accessibility actions in the one tree.
     let buttons =
         [("Add", "Count 1"), ("Send", "Sent 1 for"), ("Count", "Counted 1"), ("Last 7 days", "6,064")];
     for (label, after) in buttons {
         shell.press(label);
         await_text(&mut shell, after);
     }
-    // With the pointer, where the last of four slots has its buttons.
+    // With the pointer: the last of four slots has its buttons here.
     click(&mut shell, Pos2::new(900.0 + 164.0, 36.0));
     await_text(&mut shell, "Count 2");
     click(&mut shell, Pos2::new(900.0 + 36.0, 36.0));
@@ -110,13 +110,13 @@ fn four_toolkits_and_compilers_share_one_screen_and_one_tree() {
         let colors: BTreeSet<_> = picture.pixels(slot).collect();
         assert!(colors.len() > 4, "{} colours in slot {at}", colors.len());
     }
-    // From each to the next, and back.
+    // With Tab, forwards and backwards.
     let forward = tab_through(&mut shell, Modifiers::NONE, 4);
     let backward = tab_through(&mut shell, Modifiers::SHIFT, 4);
     assert_eq!(forward, ["Triangles", "Analytics", "A form on egui 0.36", "Calm"]);
     assert_eq!(backward, ["Triangles", "Calm", "A form on egui 0.36", "Analytics"]);
-    // What each was asked to do, the others have no part in.
+    // No control has changed another surface.
     for still in ["Count 1", "Sent 1", "Counted 1"] {
-        assert!(shell.screen().says(still), "{}", shell.describe());
+        assert!(shell.screen().shows(still), "{}", shell.describe());
     }
 }

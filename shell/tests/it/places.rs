@@ -1,4 +1,4 @@
-//! Sources of configuration, libraries and copies, and attacks of other users on them.
+//! Folders of configuration, libraries and copies, and attacks of other users on them.
 
 use std::{
     env, fs,
@@ -10,17 +10,17 @@ use pulse::{data::private::Places, federation::Status, preflight::Preflight};
 
 use crate::support::{Headless, Installation, libraries, manifest_of};
 
-/// The bare remote's only expose.
+/// Shows the first expose of a remote.
 fn show(shell: &mut Headless, alias: &str) {
     let expose = shell.entry(alias).exposes().next().map(|(name, _)| name.to_owned());
-    shell.show(alias, &expose.expect("it exposes something"));
+    shell.show(alias, &expose.expect("the remote has an expose"));
 }
 
 fn file_name(library: &Path) -> String {
     library.file_name().expect("a library is a file").to_string_lossy().into_owned()
 }
 
-/// A user's home, in which a program finds nothing else.
+/// A temporary home folder of a user.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -52,11 +52,11 @@ impl Home {
     }
 
     fn pulse(&self) -> Command {
-        // Where cargo builds, an installation may begin: the checkout, with its own `manifests`.
+        // A copy outside of the checkout, whose `manifests` a program in cargo's folder would find.
         self.command(&self.install(".local/bin"))
     }
 
-    /// A program of its own in this folder.
+    /// Installs the program in this folder of the home; returns its path.
     fn install(&self, folder: &str) -> PathBuf {
         let program = self.path(folder).join(format!("pulse{}", env::consts::EXE_SUFFIX));
         fs::create_dir_all(self.path(folder)).expect("folders can be made");
@@ -68,8 +68,8 @@ impl Home {
     }
 }
 
-/// Runs a program; returns its output in one text, and its exit status.
-fn said(command: &mut Command) -> (String, Option<i32>) {
+/// Runs a program; returns both outputs in one text, and the exit status.
+fn run(command: &mut Command) -> (String, Option<i32>) {
     let Output { status, stdout, stderr } = command.output().expect("it starts");
     let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8")).concat();
     assert!(!text.contains("panicked at"), "{text}");
@@ -81,30 +81,30 @@ fn host(name: &str, rest: &str) -> String {
 }
 
 #[test]
-fn the_working_folder_has_no_say() {
+fn working_folder_is_not_searched() {
     let home = Home::new();
     home.write("manifests/host.json", &host("planted", ""));
     home.write("host.json", &host("planted", ""));
-    let (text, code) = said(home.pulse().arg("plan"));
+    let (text, code) = run(home.pulse().arg("plan"));
     assert!(!text.contains("planted") && !text.contains("nowhere"), "{text}");
     assert_eq!(code, Some(0), "{text}");
-    // A file of another tool does not stop anything.
+    // A file of another tool stops no command.
     home.write("manifests/host.json", "not for Pulse");
-    assert_eq!(said(home.pulse().arg("plan")).1, Some(0));
-    let (text, code) = said(home.pulse().args(["enable", "nobody"]));
+    assert_eq!(run(home.pulse().arg("plan")).1, Some(0));
+    let (text, code) = run(home.pulse().args(["enable", "missing"]));
     assert!(text.contains("[remote-unknown]") && text.contains("built in"), "{text}");
     assert_eq!(code, Some(6));
-    // Named, it counts; and the message says what was read.
+    // A file that is named counts, and the message names it.
     home.write("manifests/host.json", &host("named", ""));
     for named in [
-        home.pulse().args(["plan", "--host", "manifests/host.json"]),
+        home.pulse().args(["plan", "--config", "manifests/host.json"]),
         home.pulse().arg("plan").env("PULSE_SHELL_CONFIG", "manifests/host.json"),
     ] {
-        let (text, code) = said(named);
+        let (text, code) = run(named);
         assert!(text.contains("nowhere.so"), "{text}");
         assert_eq!(code, Some(6), "{text}");
     }
-    let (text, _) = said(home.pulse().args(["enable", "nobody", "--config", "manifests/host.json"]));
+    let (text, _) = run(home.pulse().args(["enable", "missing", "--config", "manifests/host.json"]));
     assert!(text.contains("manifests/host.json"), "{text}");
 }
 
@@ -112,27 +112,27 @@ fn the_working_folder_has_no_say() {
 fn the_users_own_manifest_is_found() {
     let home = Home::new();
     let own = home.write(".config/pulse-shell/host.json", &host("own", ""));
-    assert!(said(home.pulse().arg("plan")).0.contains("nowhere.so"));
-    // It was kept elsewhere once; PulseAudio's own file there stays.
+    assert!(run(home.pulse().arg("plan")).0.contains("nowhere.so"));
+    // Earlier versions used another folder; PulseAudio's own file there stays.
     fs::remove_file(own).expect("files can be removed");
     home.write(".config/pulse/host.json", &host("former", ""));
     home.write(".config/pulse/cookie", "cookie");
-    let (text, _) = said(home.pulse().arg("plan"));
+    let (text, _) = run(home.pulse().arg("plan"));
     assert!(text.contains("nowhere.so"), "{text}");
     assert!(home.path(".config/pulse-shell/host.json").exists() && home.path(".config/pulse/cookie").exists());
 }
 
 #[test]
-fn an_installation_has_a_manifest_if_others_cannot_write_there() {
+fn installation_manifest_counts_if_not_writable() {
     let home = Home::new();
     let program = home.install("opt/pulse/bin");
     let secret = r#", "auth": { "provider": "http", "base": "https://localhost:1", "tokenEnv": "SECRET" }"#;
     home.write("opt/pulse/manifests/host.json", &host("installed", secret));
-    let plan = || said(home.command(&program).arg("plan").env("SECRET", "secret"));
+    let plan = || run(home.command(&program).arg("plan").env("SECRET", "secret"));
     let (text, _) = plan();
     assert!(text.contains("nowhere.so"), "{text}");
     assert!(text.contains("auth-token-withheld"), "{text}");
-    // Below the home folder it ends.
+    // The search for an installation ends below the home folder.
     home.write("manifests/host.json", &host("planted", ""));
     fs::remove_dir_all(home.path("opt/pulse/manifests")).expect("folders can be removed");
     assert!(!plan().0.contains("nowhere"));
@@ -145,7 +145,7 @@ fn an_installation_has_a_manifest_if_others_cannot_write_there() {
         };
         home.write("opt/pulse/manifests/host.json", &host("planted", ""));
         assert!(plan().0.contains("nowhere"));
-        // In a folder as `/tmp` is, any user could have made `manifests`.
+        // In a folder like `/tmp`, any user can create `manifests`.
         mode("opt/pulse", 0o1777);
         assert!(!plan().0.contains("nowhere"));
         mode("opt/pulse", 0o755);
@@ -157,16 +157,16 @@ fn an_installation_has_a_manifest_if_others_cannot_write_there() {
 }
 
 #[test]
-fn settings_of_the_environment_are_understood_or_reported() {
+fn environment_settings_are_applied_or_reported() {
     let home = Home::new();
     let enable = |name: &str, value: &str| {
-        let (text, code) = said(home.pulse().args(["enable", "nobody"]).env(name, value));
+        let (text, code) = run(home.pulse().args(["enable", "missing"]).env(name, value));
         assert_eq!(code, Some(6), "{name}={value}: {text}");
         text
     };
     for name in ["CONFIG", "DATA_DIR", "PLUGIN_DIR", "CACHE_DIR", "LOG"] {
         let text = enable(&format!("PULSE_SHELL_{name}"), "");
-        // What happened, and what to do.
+        // Summary and advice, one line each.
         assert_eq!(text.lines().count(), 2, "{text}");
         enable(&format!("PULSE_{name}"), "");
     }
@@ -175,45 +175,45 @@ fn settings_of_the_environment_are_understood_or_reported() {
     let text = enable("PULSE_DATA_DIR", "/nowhere");
     assert!(text.contains("variable-former") && text.contains("PULSE_SHELL_DATA_DIR"), "{text}");
     let text = enable("PULSE_CONFIG", "/etc/pulse/daemon.conf");
-    assert!(!text.contains("variable-former"), "it is PulseAudio's: {text}");
-    // Relative folders would be others in each working folder.
-    let (text, code) = said(home.pulse().args(["enable", "nobody"]).env("HOME", "relative"));
+    assert!(!text.contains("variable-former"), "the variable is PulseAudio's: {text}");
+    // A relative home would depend on the working folder.
+    let (text, code) = run(home.pulse().args(["enable", "missing"]).env("HOME", "relative"));
     assert!(text.contains("[config-no-home]") && text.contains("`relative`"), "{text}");
     assert_eq!(code, Some(1));
     assert!(!home.path("relative").exists());
 }
 
 #[test]
-fn several_folders_of_the_environment_are_looked_into() {
+fn every_folder_of_the_variable_is_searched() {
     let home = Home::new();
     let library = file_name(&libraries().no_sdk);
     fs::create_dir(home.path("second")).expect("folders can be made");
     fs::copy(&libraries().no_sdk, home.path("second").join(&library)).expect("libraries can be copied");
     let mut manifest = manifest_of(&libraries().no_sdk);
-    manifest["title"] = "another one than the library says".into();
+    manifest["title"] = "another title than in the library".into();
     let manifest = home.write("one/bare.json", &manifest.to_string());
     let folders = env::join_paths([home.path("first"), home.path("second")]).expect("a list");
     let install = |folders: &std::ffi::OsStr| {
-        said(home.pulse().arg("install").arg(&manifest).env("PULSE_SHELL_PLUGIN_DIR", folders)).0
+        run(home.pulse().arg("install").arg(&manifest).env("PULSE_SHELL_PLUGIN_DIR", folders)).0
     };
     let found = install(&folders);
     assert!(found.contains("[descriptor-mismatch]") && found.contains("second"), "{found}");
-    // The program's own folder may have it, too.
+    // The program's own folder may contain the library, too.
     assert!(!install(home.path("first").as_os_str()).contains("second"));
 }
 
 #[test]
-fn data_of_a_running_earlier_version_is_left_to_it() {
+fn data_in_use_by_an_earlier_version_is_left() {
     let home = Home::new();
     home.write(".local/share/pulse/remotes.json", r#"{ "format": 1, "enabled": ["clock"] }"#);
     let session = fs::File::open(home.write(".local/share/pulse/sessions/1.json", "{}")).expect("it is there");
     session.lock().expect("files can be locked");
-    let enable = || said(home.pulse().args(["enable", "clock"]));
+    let enable = || run(home.pulse().args(["enable", "clock"]));
     let (text, code) = enable();
     assert!(text.contains("data-in-use"), "{text}");
     assert_eq!(code, Some(6), "{text}");
     drop(session);
-    assert_eq!(enable().1, Some(0), "it is known from then on");
+    assert_eq!(enable().1, Some(0), "the data is moved, and the remote is known");
 }
 
 #[test]
@@ -221,13 +221,13 @@ fn data_that_cannot_be_moved_is_reported() {
     let home = Home::new();
     home.write(".local/share/pulse/remotes.json", "{}");
     home.write(".local/share/pulse-shell", "a file in the way");
-    let (text, _) = said(home.pulse().args(["enable", "clock"]));
+    let (text, _) = run(home.pulse().args(["enable", "clock"]));
     assert!(text.contains("data-not-taken"), "{text}");
     assert!(home.path(".local/share/pulse/remotes.json").exists());
 }
 
 #[test]
-fn a_library_that_is_not_enabled_runs_in_no_place_of_another() {
+fn disabled_library_replaces_no_missing_one() {
     let mut installation = Installation::new();
     let library = file_name(&libraries().no_sdk);
     let name = manifest_of(&libraries().no_sdk)["name"].as_str().expect("a name").to_owned();
@@ -239,15 +239,15 @@ fn a_library_that_is_not_enabled_runs_in_no_place_of_another() {
     }
     let mut shell = installation.start();
     shell.federation.want(&name);
-    shell.drive("it is not there", |shell| shell.failure(&name).is_some());
+    shell.drive("the library is missed", |shell| shell.failure(&name).is_some());
     let failure = shell.failure(&name).expect("there is a reason");
     assert_eq!(failure.code.as_str(), "library-missing");
     assert!(failure.line().contains(&*missing.to_string_lossy()), "{failure}");
-    assert_eq!(shell.entry(&name).generation(), 0, "nothing of it runs");
+    assert_eq!(shell.entry(&name).generation(), 0, "no code of the remote runs");
 }
 
 #[test]
-fn a_cleaned_folder_of_copies_is_made_again() {
+fn cleaned_cache_folder_is_recreated() {
     let mut installation = Installation::new();
     let alias = installation.add(&libraries().misbehaving);
     let mut shell = installation.start();
@@ -255,16 +255,16 @@ fn a_cleaned_folder_of_copies_is_made_again() {
     shell.drive("it runs", |shell| shell.is_active(&alias));
     fs::remove_dir_all(installation.path("cache")).expect("folders can be removed");
     shell.federation.reload(&alias);
-    shell.drive("it was replaced", |shell| shell.entry(&alias).generation() == 2);
+    shell.drive("it is replaced", |shell| shell.entry(&alias).generation() == 2);
     shell.drive("it runs again", |shell| shell.is_active(&alias));
     assert!(installation.path("cache/libraries").exists());
     drop(shell);
     let left = installation.path("cache/libraries").read_dir().expect("it is there").count();
-    assert_eq!(left, 0, "copies go with the shell");
+    assert_eq!(left, 0, "the shell removes its copies");
 }
 
 #[test]
-fn a_trial_does_without_a_copy_that_was_cleaned_away() {
+fn preflight_works_without_a_cleaned_copy() {
     let mut installation = Installation::new();
     installation.edit_host(|host| host["preflight"] = true.into());
     installation.add(&libraries().newer_crates);
@@ -273,7 +273,7 @@ fn a_trial_does_without_a_copy_that_was_cleaned_away() {
     config.preflight = Some(Preflight { program: env!("CARGO_BIN_EXE_pulse").into(), ..Preflight::default() });
     let mut shell = installation.start_with(config);
     shell.show(&alias, "./sum");
-    shell.drive("it has its provider", |shell| shell.screen().says("Sum 0"));
+    shell.drive("it has its provider", |shell| shell.screen().shows("Sum 0"));
     fs::remove_dir_all(installation.path("cache")).expect("folders can be removed");
     let mut library = fs::read(&libraries().borrower).expect("libraries can be read");
     library.extend(b"another build");
@@ -287,7 +287,7 @@ fn a_trial_does_without_a_copy_that_was_cleaned_away() {
 }
 
 #[test]
-fn copies_go_to_the_next_place_and_their_failure_is_theirs() {
+fn copies_go_to_next_usable_folder() {
     let mut installation = Installation::new();
     let alias = installation.add(&libraries().no_sdk);
     let file = installation.write("file", "no folder");
@@ -301,7 +301,7 @@ fn copies_go_to_the_next_place_and_their_failure_is_theirs() {
     config.private = Places::of_folders([file.clone()], &file);
     let mut shell = installation.start_with(config);
     show(&mut shell, &alias);
-    shell.drive("there is no place", |shell| shell.failure(&alias).is_some());
+    shell.drive("no folder can be used", |shell| shell.failure(&alias).is_some());
     let failure = shell.failure(&alias).expect("there is a reason");
     assert_eq!(failure.code.as_str(), "copy-failed");
     for part in [&*file.to_string_lossy(), "PULSE_SHELL_CACHE_DIR", "TMPDIR"] {

@@ -1,4 +1,4 @@
-//! `pulse plan` as it is run before a release; it needs no window.
+//! `pulse plan`, as authors run it before a release.
 
 use std::{
     fs,
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::support::{libraries, library_file, manifest_of};
 
-/// A folder with `host.json`, in which `pulse plan` is run.
+/// A temporary folder with `host.json`, the working folder of `pulse plan`.
 struct Release {
     folder: tempfile::TempDir,
 }
 
-/// What a run left behind.
-struct Said {
+/// Exit code and outputs of a run.
+struct Outcome {
     code: Option<i32>,
     out: String,
     err: String,
@@ -60,37 +60,37 @@ impl Release {
         );
     }
 
-    /// `pulse plan` with these arguments, as a program in a pipe runs it.
-    fn plan(&self, args: &[&str]) -> Said {
+    /// Runs `pulse plan` with these arguments and its outputs in pipes.
+    fn plan(&self, args: &[&str]) -> Outcome {
         self.run(args, &[])
     }
 
-    fn run(&self, args: &[&str], environment: &[(&str, &str)]) -> Said {
+    fn run(&self, args: &[&str], environment: &[(&str, &str)]) -> Outcome {
         let home = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pulse"));
-        command.arg("plan").args(["--host", "host.json"]).args(args).current_dir(home);
+        command.arg("plan").args(["--config", "host.json"]).args(args).current_dir(home);
         command.env("HOME", home).env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
         let Output { status, stdout, stderr } =
             command.envs(environment.iter().copied()).output().expect("pulse starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        Said { code: status.code(), out: text(stdout), err: text(stderr) }
+        Outcome { code: status.code(), out: text(stdout), err: text(stderr) }
     }
 }
 
-impl Said {
-    /// It ended with `code`, and both streams say what they should.
+impl Outcome {
+    /// Asserts that the run ended with `code`, and that its outputs contain these parts.
     #[track_caller]
     fn check(&self, code: i32, out: &[&str], err: &[&str]) {
         let Self { out: stdout, err: stderr, .. } = self;
         assert_eq!(self.code, Some(code), "{stdout}\n{stderr}");
         for part in out {
-            assert!(stdout.contains(part), "`{part}` is in\n{stdout}");
+            assert!(stdout.contains(part), "`{part}` is not in\n{stdout}");
         }
         for part in err {
-            assert!(stderr.contains(part), "`{part}` is in\n{stderr}");
+            assert!(stderr.contains(part), "`{part}` is not in\n{stderr}");
         }
-        assert!(!err.is_empty() || stderr.is_empty(), "nothing more to say than\n{stderr}");
-        assert!(!stdout.contains('\u{1b}'), "no colours in a pipe: {stdout}");
+        assert!(!err.is_empty() || stderr.is_empty(), "unexpected standard error\n{stderr}");
+        assert!(!stdout.contains('\u{1b}'), "colours in a pipe: {stdout}");
     }
 
     fn json(&self) -> Value {
@@ -102,7 +102,7 @@ fn keys(json: &Value) -> Vec<&str> {
     json.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-/// Everything that a remote refused over a singleton needs.
+/// Returns `shared` of a remote that is refused over a singleton.
 fn strict() -> Value {
     json!({ "shared-store": { "version": "1.0.0", "requiredVersion": "^99.0", "strictVersion": true } })
 }
@@ -113,29 +113,37 @@ fn a_refusal_names_the_line_to_change() {
     release.remote("remoteA.json", "remoteA", &strict());
     let fix = "    fix: remoteA.json:7:26  /shared/shared-store/requiredVersion: \"^99.0\" -> \"^1.0\"\n";
     for args in [&[][..], &["remoteA.json"], &["remoteA.json", "./remoteA.json", "."], &["."]] {
-        let said = release.plan(args);
-        assert_eq!(said.code, Some(3), "{}", said.err);
-        assert!(said.out.contains("Plan of pulse (version-first, 1 remote): 1 refused\n"), "{}", said.out);
-        assert!(said.out.contains(fix), "{}", said.out);
-        assert!(said.out.lines().any(|line| line.len() > 200), "lines are not wrapped in a pipe: {}", said.out);
+        let outcome = release.plan(args);
+        assert_eq!(outcome.code, Some(3), "{}", outcome.err);
+        assert!(
+            outcome.out.contains("Plan of pulse (version-first, 1 remote): 1 refused\n"),
+            "{}",
+            outcome.out
+        );
+        assert!(outcome.out.contains(fix), "{}", outcome.out);
+        assert!(
+            outcome.out.lines().any(|line| line.len() > 200),
+            "lines are wrapped in a pipe: {}",
+            outcome.out
+        );
     }
-    // The proposal holds.
+    // The proposed change admits the remote.
     let text = fs::read_to_string(release.path("remoteA.json")).expect("the manifest");
     fs::write(release.path("remoteA.json"), text.replace("^99.0", "^1.0")).expect("the manifest");
-    release.plan(&[]).check(0, &["everybody gets what it needs"], &[]);
+    release.plan(&[]).check(0, &["every participant is served"], &[]);
 }
 
 #[test]
-fn json_has_more_keys_only_when_they_are_asked_for() {
+fn json_has_more_keys_only_on_request() {
     let release = Release::new();
     release.remote("remoteA.json", "remoteA", &strict());
     let plan = release.plan(&["--json"]);
     plan.check(3, &[], &[]);
-    let mut whole = release.plan(&["--json", "--explain", "shared-store", "--why", "remoteA"]).json();
+    let mut full = release.plan(&["--json", "--explain", "shared-store", "--why", "remoteA"]).json();
     assert_eq!(keys(&plan.json()), ["assignments", "diagnostics", "refused"]);
-    assert_eq!(keys(&whole), ["assignments", "diagnostics", "explain", "refused", "why"]);
+    assert_eq!(keys(&full), ["assignments", "diagnostics", "explain", "refused", "why"]);
 
-    let explained = whole["explain"][0].take();
+    let explained = full["explain"][0].take();
     assert_eq!((&explained["key"], &explained["declaredBy"]), (&json!("shared-store"), &json!(["pulse"])));
     let of = |name: &str| {
         let consumers = explained["consumers"].as_array().expect("consumers");
@@ -148,7 +156,7 @@ fn json_has_more_keys_only_when_they_are_asked_for() {
     assert_eq!(of("remoteA")["refused"], "version-mismatch-strict");
     assert_eq!(of("pulse")["candidates"].as_array().map(Vec::len), Some(2));
 
-    let why = whole["why"].take();
+    let why = full["why"].take();
     assert_eq!((&why["refused"], &why["chain"][0]["code"]), (&json!(true), &json!("version-mismatch-strict")));
     let edit = json!({
         "participant": "remoteA", "file": "remoteA.json", "line": 7, "column": 26,
@@ -158,20 +166,20 @@ fn json_has_more_keys_only_when_they_are_asked_for() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn colours_are_for_terminals_or_on_request() {
     let release = Release::new();
     release.remote("remoteA.json", "remoteA", &strict());
     let colours =
         |args: &[&str], environment: &[(&str, &str)]| release.run(args, environment).out.contains('\u{1b}');
     assert!(!colours(&[], &[]) && !colours(&["--color", "auto"], &[]) && !colours(&["--color", "never"], &[]));
     assert!(colours(&["--color", "always"], &[]));
-    assert!(colours(&["--color", "always"], &[("NO_COLOR", "1")]), "who asks for colours gets them");
-    assert!(!colours(&["--color", "always", "--json"], &[]), "JSON has none");
+    assert!(colours(&["--color", "always"], &[("NO_COLOR", "1")]), "no colours on request");
+    assert!(!colours(&["--color", "always", "--json"], &[]), "JSON with colours");
     assert_eq!(release.plan(&["--color", "green"]).code, Some(2));
 }
 
 #[test]
-fn an_explanation_is_for_crates_that_there_are() {
+fn explain_accepts_only_known_crates() {
     let release = Release::new();
     let charts = json!({ "charts": { "version": "1.2.0", "shareScope": "legacy" } });
     release.remote("remoteA.json", "remoteA", &charts);
@@ -181,8 +189,8 @@ fn an_explanation_is_for_crates_that_there_are() {
         &[],
     );
     let legacy = release.plan(&["--explain", "charts@legacy"]);
-    legacy.check(0, &["charts in scope legacy", "won  1.2.0 of remoteA", "highest-fitting"], &[]);
-    assert!(!legacy.out.contains("1.0.0 of pulse"), "{}", legacy.out);
+    legacy.check(0, &["charts in scope legacy", "chosen  1.2.0 from remoteA", "highest-fitting"], &[]);
+    assert!(!legacy.out.contains("1.0.0 from pulse"), "{}", legacy.out);
     let list = "`charts`, `shared-store`";
     release.plan(&["--explain", "shared-stor"]).check(
         6,
@@ -197,7 +205,7 @@ fn an_explanation_is_for_crates_that_there_are() {
 }
 
 #[test]
-fn a_refusal_is_followed_to_its_end() {
+fn why_follows_a_refusal_to_its_cause() {
     let release = Release::new();
     let charts = json!({ "charts": { "import": false, "requiredVersion": "^2" } });
     release.remote("remoteA.json", "remoteA", &charts);
@@ -208,16 +216,16 @@ fn a_refusal_is_followed_to_its_end() {
     release.plan(&[&all[..], &["--why", "remoteA"]].concat()).check(
         3,
         &[
-            "provider-refused  `remoteA` needs ^2 of `charts`",
+            "provider-refused  `remoteA` requires `charts` ^2",
             "because `remoteB` is refused:",
-            "version-mismatch-strict  `remoteB` needs ^99.0",
-            "The smallest change that admits it: one line\n  let `remoteA` work with ^1.0 of `charts`\n    remoteA.json:",
-            "let `remoteB` work with ^1.0 of `shared-store`\n    remoteB.json:",
+            "version-mismatch-strict  `remoteB` requires `shared-store` ^99.0",
+            "The smallest change that admits it: one line\n  let `remoteA` accept `charts` ^1.0\n    remoteA.json:",
+            "let `remoteB` accept `shared-store` ^1.0\n    remoteB.json:",
         ],
         &[],
     );
-    // It asks about one remote, whatever becomes of the others.
-    release.plan(&["--why", "pulse", "remoteB.json"]).check(0, &["pulse gets what it needs"], &[]);
+    // The exit status is that of the named remote, not of the others.
+    release.plan(&["--why", "pulse", "remoteB.json"]).check(0, &["pulse is served"], &[]);
     release.plan(&["--why", "remoteC", "remoteB.json"]).check(
         6,
         &[],
@@ -226,14 +234,14 @@ fn a_refusal_is_followed_to_its_end() {
 }
 
 #[test]
-fn what_runs_is_not_displaced() {
+fn live_copies_are_not_displaced() {
     let release = Release::new();
     let store = |version: &str, strict: bool| json!({ "shared-store": { "version": version, "requiredVersion": format!("^{version}"), "strictVersion": strict } });
     release.remote("remoteA.json", "remoteA", &store("1.2.0", false));
     release.remote("new/remoteA.json", "remoteA", &store("1.9.0", false));
     release.remote("remoteB.json", "remoteB", &store("1.9.0", true));
     let live = ["--live", "remoteA=remoteA.json"];
-    release.plan(&["remoteA.json", "remoteB.json"]).check(0, &["1.9.0 of remoteB"], &[]);
+    release.plan(&["remoteA.json", "remoteB.json"]).check(0, &["1.9.0 from remoteB"], &[]);
     let joins = [&live[..], &["remoteB.json"]].concat();
     release.plan(&joins).check(
         3,
@@ -254,12 +262,12 @@ fn what_runs_is_not_displaced() {
         &[
             "Joins: remoteA 1.0.0 in place of 1.0.0\n",
             "in use already",
-            "version-mismatch  `remoteA` needs ^1.9.0",
+            "version-mismatch  `remoteA` requires `shared-store` ^1.9.0",
         ],
         &[],
     );
-    // The host's own list joins, but for those that run.
-    release.plan(&live).check(0, &["Running: pulse, remoteA 1.0.0\nJoins: nobody\n"], &[]);
+    // The host's own list joins, without the running remotes.
+    release.plan(&live).check(0, &["Running: pulse, remoteA 1.0.0\nJoins: none\n"], &[]);
 
     release.plan(&["--live", "remoteB=remoteA.json"]).check(
         1,
@@ -284,14 +292,14 @@ fn folders_and_libraries_are_read() {
     let library = copy.to_string_lossy().into_owned();
     release.plan(&[&library, "--explain", "shared-store"]).check(0, &["remoteAnalytics"], &[]);
 
-    // What is no remote is counted; what should be one is reported, and the rest is planned.
+    // Files that are no remotes are counted, broken remotes are reported, and the others are planned.
     fs::copy(release.path("host.json"), release.path("dist/host.json")).expect("a copy of the manifest");
     fs::write(release.path("dist/package.json"), "{}").expect("a file");
     fs::write(release.path("dist").join(library_file("other")), "no library").expect("a file");
-    let skipped = "skipped in dist: 1 library without a manifest, 1 manifest of a host, 1 JSON file that is no manifest\n";
-    let said = release.plan(&all);
-    said.check(0, &["version-first, 1 remote"], &[skipped]);
-    assert_eq!(said.err, skipped);
+    let skipped = "skipped in dist: 1 library without a manifest, 1 host's manifest, 1 JSON file that is not a manifest\n";
+    let outcome = release.plan(&all);
+    outcome.check(0, &["version-first, 1 remote"], &[skipped]);
+    assert_eq!(outcome.err, skipped);
     fs::write(release.path("dist/broken.json"), r#"{ "manifestVersion": 1, "name": "x", "remoteEntry": 3 }"#)
         .expect("a file");
     release.plan(&all).check(1, &["version-first, 1 remote"], &["[manifest-invalid]", "dist/broken.json"]);
@@ -299,24 +307,24 @@ fn folders_and_libraries_are_read() {
     release.plan(&["dist", "remoteA.json"]).check(3, &["version-first, 2 remotes"], &["[manifest-invalid]"]);
     release.plan(&["none.json", "dist/remoteAnalytics.json"]).check(
         6,
-        &["1 remote): 1 could not be used; the others get what they need"],
+        &["1 remote): 1 could not be used; the other participants are served"],
         &["[manifest-missing]"],
     );
     release.plan(&["none.json"]).check(6, &["no remotes): no manifest could be used"], &["[manifest-missing]"]);
-    // A host's manifest is none of a remote's.
+    // A host's manifest is not a remote's.
     let mut inspect = Command::new(env!("CARGO_BIN_EXE_pulse"));
-    let said = inspect.arg("inspect").arg(release.path("host.json")).output().expect("pulse starts");
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.contains("the manifest of a host") && said.contains("[manifest-of-host]"), "{said}");
+    let output = inspect.arg("inspect").arg(release.path("host.json")).output().expect("pulse starts");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("a host's manifest") && stderr.contains("[manifest-of-host]"), "{stderr}");
 
-    // A library and a manifest that say different things.
+    // A library and a manifest that contradict each other.
     let mut other = manifest_of(analytics);
     other["shared"]["shared-store"]["requiredVersion"] = "^1.2".into();
     let json = release.write("remoteAnalytics.json", &other);
     let both = [json.to_string_lossy().into_owned(), library];
-    let said = release.plan(&[&both[0], &both[1]]);
+    let outcome = release.plan(&[&both[0], &both[1]]);
     let file = Path::new("dist").join(library_file("pulse_analytics")).display().to_string();
-    said.check(
+    outcome.check(
         1,
         &["no remotes"],
         &["[descriptor-mismatch]", "remoteAnalytics.json:", &file, "/shared/shared-store/requiredVersion"],
@@ -331,8 +339,8 @@ fn a_line_in_a_library_is_one_of_its_manifest() {
         "host.json",
         &json!({ "manifestVersion": 1, "name": "pulse", "shared": { "shared-store": { "version": "2.0.0" } } }),
     );
-    let said = release.plan(&[&library]);
-    said.check(0, &["version-mismatch  `", "(embedded manifest, line "], &[]);
+    let outcome = release.plan(&[&library]);
+    outcome.check(0, &["version-mismatch  `", "(embedded manifest, line "], &[]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Real libraries, tried in a process of their own.
+//! Preflights of real libraries.
 
 use std::{
     fs,
@@ -10,12 +10,12 @@ use std::{
 
 use pulse::{
     failure::{Failure, Stage},
-    preflight::{Event, Preflight, Report, Subject},
+    preflight::{Preflight, Subject, TrialEvent, TrialReport},
 };
 
 use crate::support::{Installation, PATIENCE, edited, libraries, library_file};
 
-fn check(library: &Path, with: &[&PathBuf], installation: &Installation) -> Result<Report, Failure> {
+fn check(library: &Path, with: &[&PathBuf], installation: &Installation) -> Result<TrialReport, Failure> {
     let with = with.iter().copied().cloned().collect();
     let preflight = Preflight { program: PULSE.into(), limit: PATIENCE };
     let subject = Subject { with, host: Some(installation.path("host.json")), ..Subject::new(library) };
@@ -24,14 +24,14 @@ fn check(library: &Path, with: &[&PathBuf], installation: &Installation) -> Resu
 
 const PULSE: &str = env!("CARGO_BIN_EXE_pulse");
 
-/// Puts a build of `scripted` with this fault into the installation.
+/// Writes a build of `scripted` with this fault into the installation; returns its path.
 fn scripted(installation: &Installation, fault: &str) -> PathBuf {
     const NONE: &str = "fault: none                    ";
     let text = format!("{:width$}", format!("fault: {fault}"), width = NONE.len());
     installation.write(&library_file("fixture_scripted"), edited(&libraries().scripted, &[(NONE, &text)]))
 }
 
-/// Exit code and outputs of `pulse preflight` with these arguments.
+/// Runs a command; returns exit code, standard output and standard error.
 fn output(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("pulse starts");
     let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
@@ -44,7 +44,7 @@ fn fails(library: &Path, with: &[&PathBuf], installation: &Installation) -> (Sta
 }
 
 #[test]
-fn a_good_library_is_taken_stage_by_stage() {
+fn good_library_passes_every_stage() {
     let report = check(&libraries().analytics, &[], &Installation::new()).expect("a good library");
     let stages: Vec<_> = report.stages.iter().map(|(stage, _)| stage.as_str()).collect();
     let expected = ["load", "init", "new ./analytics-dashboard", "frame ./analytics-dashboard", "close"];
@@ -54,23 +54,22 @@ fn a_good_library_is_taken_stage_by_stage() {
 }
 
 #[test]
-fn what_is_shared_comes_from_whoever_takes_part() {
+fn shared_crates_come_from_other_participants() {
     let (installation, libraries) = (Installation::new(), libraries());
     let (stage, code, _) = fails(&libraries.borrower, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Plan, "no-provider"));
-    let report =
-        check(&libraries.borrower, &[&libraries.newer_crates], &installation).expect("the other has it");
+    let report = check(&libraries.borrower, &[&libraries.newer_crates], &installation).expect("it is provided");
     let stages: Vec<_> = report.stages.iter().map(|(stage, _)| stage.as_str()).collect();
     assert_eq!(stages, ["provider remoteNewerCrates", "load", "init", "new ./sum", "frame ./sum", "close"]);
 }
 
 #[test]
-fn a_library_that_fails_is_told_as_where_it_runs() {
+fn preflight_reports_failures_like_the_shell() {
     let (mut installation, libraries) = (Installation::new(), libraries());
     let (stage, code, message) = fails(&scripted(&installation, "panic@new"), &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Open, "new-panicked"), "{message}");
-    assert!(message.contains("the fixture was told to panic"), "{message}");
-    // The first of its exposes is in the manifest alone.
+    assert!(message.contains("the fixture panics on command"), "{message}");
+    // Its first expose is in the manifest, but not in the library.
     let (stage, code, message) = fails(&libraries.misbehaving, &[], &installation);
     assert_eq!((stage, code.as_str()), (Stage::Open, "expose-unknown"), "{message}");
     let report = check(&scripted(&installation, "fail@new"), &[], &installation).expect("it may open later");
@@ -87,7 +86,7 @@ fn a_library_that_fails_is_told_as_where_it_runs() {
 }
 
 #[test]
-fn the_command_answers_and_exits_as_it_says() {
+fn command_prints_verdict_and_matching_exit_code() {
     let (installation, libraries) = (Installation::new(), libraries());
     let pulse = |args: &[&str], library: &Path| {
         let mut command = Command::new(PULSE);
@@ -101,13 +100,13 @@ fn the_command_answers_and_exits_as_it_says() {
     assert!(code == Some(3) && stderr.contains("[no-provider]"), "{code:?} {stderr}");
     let (code, _, stderr) = pulse(&[], &installation.path("missing.so"));
     assert!(code == Some(6) && stderr.contains("[library-missing]"), "{code:?} {stderr}");
-    assert_eq!(stderr.matches("error:").count(), 1, "a failure is written once: {stderr}");
+    assert_eq!(stderr.matches("error:").count(), 1, "the failure is written more than once: {stderr}");
     let hangs = scripted(&installation, "hang@frame");
     let (code, stdout, stderr) = pulse(&["--json", "--limit", "500"], &hangs);
-    let events: Vec<Event> = stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let Some(Event::Refused(failure)) = events.last() else { panic!("{stdout}") };
+    let events: Vec<TrialEvent> = stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let Some(TrialEvent::Refused(failure)) = events.last() else { panic!("{stdout}") };
     assert_eq!((code, failure.code.as_str()), (Some(1), "preflight-hung"), "{failure}");
-    assert!(stderr.contains("[preflight-hung]") && stderr.contains("500 ms are allowed"), "{stderr}");
+    assert!(stderr.contains("[preflight-hung]") && stderr.contains("limit of the trial: 500 ms"), "{stderr}");
     let (code, stdout, _) = pulse(&["--json"], &libraries.analytics);
     assert!(code == Some(0) && stdout.ends_with("{\"preflight\":\"taken\"}\n"), "{stdout}");
     let (code, stdout, _) = pulse(&["--in-process"], &libraries.analytics);
@@ -127,7 +126,7 @@ fn a_flood_is_read_and_forgotten() {
     let (installation, cancel) = (Installation::new(), AtomicBool::new(false));
     let preflight = Preflight { program: PULSE.into(), limit: Duration::from_secs(1) };
     let subject = Subject::new(scripted(&installation, "flood@load"));
-    let failure = preflight.check(&subject, &cancel, &mut |_| ()).expect_err("it never ends");
+    let failure = preflight.check(&subject, &cancel, &mut |_| ()).expect_err("the flood never ends");
     assert_eq!(failure.code.as_str(), "preflight-hung", "{failure}");
     assert!(failure.details.len() < 5000, "{}", failure.details.len());
 }
@@ -144,7 +143,7 @@ fn text_of_a_library_is_cut_and_neutralised() {
 }
 
 #[test]
-fn names_of_files_do_not_reach_a_terminal_as_they_are() {
+fn control_characters_in_file_names_are_escaped() {
     let installation = Installation::new();
     let name = installation.path("a\u{1b}[2J\u{202e}b.json");
     for command in ["inspect", "plan", "preflight", "install"] {
@@ -157,7 +156,7 @@ fn names_of_files_do_not_reach_a_terminal_as_they_are() {
 }
 
 #[test]
-fn a_trial_gets_no_secrets_and_no_folders_of_the_user() {
+fn preflight_gets_no_secrets_and_no_user_folders() {
     let installation = Installation::new();
     let library = scripted(&installation, "confess@init");
     let mut command = Command::new(PULSE);
@@ -170,12 +169,12 @@ fn a_trial_gets_no_secrets_and_no_folders_of_the_user() {
         assert!(!stderr.contains(kept), "{stderr}");
     }
     let own = stderr.split("in Ok(\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a folder");
-    assert!(!Path::new(own).exists(), "it is removed: {own}");
+    assert!(!Path::new(own).exists(), "the folder is not removed: {own}");
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn no_process_of_a_library_outlives_its_trial() {
+fn no_process_of_a_library_outlives_its_preflight() {
     let installation = Installation::new();
     for (fault, good) in [("spawn@load", true), ("spawn@load exit@new", false)] {
         assert_eq!(check(&scripted(&installation, fault), &[], &installation).is_ok(), good, "{fault}");
@@ -185,7 +184,7 @@ fn no_process_of_a_library_outlives_its_trial() {
     }
 }
 
-/// The command lines of processes that have this in them.
+/// Returns the command lines of running processes that contain `part`.
 #[cfg(target_os = "linux")]
 fn running(part: &str) -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("there are processes").flatten();
@@ -195,7 +194,7 @@ fn running(part: &str) -> Vec<String> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_trial_ends_with_whoever_asked_for_it() {
+fn preflight_ends_with_its_parent_process() {
     use std::io::{BufRead, BufReader};
     let installation = Installation::new();
     let library = scripted(&installation, "hang@init");
@@ -219,7 +218,7 @@ fn a_trial_ends_with_whoever_asked_for_it() {
 
 #[test]
 #[cfg(unix)]
-fn ends_are_seen_where_signals_of_children_are_ignored() {
+fn exit_is_seen_with_ignored_sigchld() {
     let installation = Installation::new();
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' CHLD; exec \"$0\" preflight \"$1\"", PULSE]);
@@ -245,7 +244,7 @@ fn failures_name_the_library_and_not_its_copies() {
         assert!(!failure.line().contains(&*library.to_string_lossy()), "{failure}");
         assert!(fault != "segfault@new" || failure.line().contains("/own/name.so"), "{failure}");
     }
-    // The system's loader names the file that it was given.
+    // The system's loader names the file that it opened, a copy.
     let library = unlinkable(&installation);
     let subject = Subject { name: "/own/name.so".into(), ..Subject::new(&library) };
     let failure =
@@ -254,13 +253,13 @@ fn failures_name_the_library_and_not_its_copies() {
     assert!(failure.line().contains("/own/name.so") && !failure.line().contains("pulse-"), "{failure}");
 }
 
-/// A library that needs another that there is not.
+/// Writes a library that needs a missing one; returns its path.
 fn unlinkable(installation: &Installation) -> PathBuf {
     let bytes = edited(&libraries().no_sdk, &[("libc.so.6\0", "libx.so.6\0")]);
     installation.write(&library_file("fixture_no_sdk"), bytes)
 }
 
-/// A copy of `library` with 0xF4 in place of its code, which on Intel's processors is for the kernel alone.
+/// Writes a copy of `library` whose code is 0xF4 (`hlt`), which on x86-64 only the kernel may execute.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn crashing(library: &Path, installation: &Installation) -> PathBuf {
     use object::{Object, ObjectSection};
@@ -268,7 +267,7 @@ fn crashing(library: &Path, installation: &Installation) -> PathBuf {
     let mut bytes = fs::read(&copy).expect("libraries can be read");
     let code = {
         let library = object::File::parse(&*bytes).expect("a library");
-        library.section_by_name(".text").and_then(|text| text.file_range()).expect("it has code")
+        library.section_by_name(".text").and_then(|text| text.file_range()).expect("a section of code")
     };
     bytes[code.0 as usize..][..code.1 as usize].fill(0xF4);
     fs::write(&copy, bytes).expect("libraries can be written");
@@ -277,7 +276,7 @@ fn crashing(library: &Path, installation: &Installation) -> PathBuf {
 
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn a_library_that_crashes_takes_only_its_own_process_with_it() {
+fn preflight_catches_crashing_library() {
     let installation = Installation::new();
     let copy = crashing(&libraries().no_sdk, &installation);
     let (stage, code, message) = fails(&copy, &[], &installation);

@@ -1,8 +1,8 @@
-//! What the tests stand on: libraries that cargo builds once per run, an installation in a folder of its own,
-//! and a shell without a window.
+//! Support code of the tests: [`libraries`], which cargo builds once per run, an [`Installation`] in a temporary
+//! folder, and a [`Headless`] shell.
 //!
-//! Nothing sleeps: the shell's `wake` ends every wait, and a wait that takes longer than [`PATIENCE`] fails the
-//! test with what was waited for.
+//! Nothing sleeps: the shell's `wake` ends every wait. A wait longer than [`PATIENCE`] fails the test and names the
+//! awaited condition.
 
 use std::{
     collections::BTreeMap,
@@ -28,24 +28,24 @@ pub(crate) use headless::Headless;
 pub(crate) use log::{Line, log};
 pub(crate) use pulse::library::file_name as library_file;
 
-/// How long a test waits for an event before it gives up. Only a failing test ever waits as long.
+/// Timeout for each event that a test waits for. Only a failing test waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The remotes' libraries, as cargo built them. Copy them; never load or change these files.
+/// Paths of the remotes' libraries, as cargo built them. Copy them; never load or change these files.
 pub(crate) struct Libraries {
     /// The analytics remote.
     pub(crate) analytics: PathBuf,
-    /// The remote that misbehaves on command, written with the SDK.
+    /// The remote with one expose for each fault, written with the SDK.
     pub(crate) misbehaving: PathBuf,
-    /// The remote that is written over the bare contract.
+    /// The remote that uses the contract without the SDK.
     pub(crate) no_sdk: PathBuf,
-    /// A remote with a later `shared-store` than the host's, and with a `ledger`.
+    /// A remote that offers a later `shared-store` than the host's, and a `ledger`.
     pub(crate) newer_crates: PathBuf,
-    /// A remote that uses a `ledger` and has none.
+    /// A remote that demands a `ledger` and offers none.
     pub(crate) borrower: PathBuf,
-    /// A remote whose shared crates are not what their versions promise.
+    /// A remote whose shared crates contradict their versions.
     pub(crate) bad_layout: PathBuf,
-    /// The good remote that fails when it is commanded to.
+    /// A good remote that fails on command.
     pub(crate) scripted: PathBuf,
     /// The plugin of the README.
     pub(crate) hello: PathBuf,
@@ -55,8 +55,8 @@ pub(crate) struct Libraries {
 pub(crate) fn libraries() -> &'static Libraries {
     static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
-        // The whole workspace with development dependencies, which examples bring in: the features are then those
-        // that this test was built with, and the toolkit is not compiled a second time.
+        // `--examples` brings in development dependencies. So the features are those that this test was built with,
+        // and the toolkit is not compiled a second time.
         let built = cargo_build(&workspace(), &["--workspace", "--lib", "--examples"]);
         let find = |name: &str| {
             let library = built.get(name).cloned();
@@ -75,12 +75,12 @@ pub(crate) fn libraries() -> &'static Libraries {
     })
 }
 
-/// Builds what is selected of the workspace in `folder`; every dynamic library and program of it by the name of
-/// its target.
+/// Builds the selected targets of the workspace in `folder`; returns its dynamic libraries and programs by the name
+/// of their target.
 pub(crate) fn cargo_build(folder: &Path, selection: &[&str]) -> BTreeMap<String, PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").args(selection).current_dir(folder);
-    // Where this test was built, also for another workspace: `deps` of the profile's folder is where it lies.
+    // This test's own target folder, for other workspaces too; the test lies in `TARGET/PROFILE/deps`.
     let test = env::current_exe().expect("this test is a file");
     cargo.arg("--target-dir").arg(test.ancestors().nth(3).expect("a file in a target folder"));
     if !cfg!(debug_assertions) {
@@ -89,10 +89,10 @@ pub(crate) fn cargo_build(folder: &Path, selection: &[&str]) -> BTreeMap<String,
     built_by(cargo)
 }
 
-/// Runs `cargo` and returns every dynamic library and program that it has built, by the name of its target.
+/// Runs `cargo` and returns the dynamic libraries and programs that it has built, by the name of their target.
 fn built_by(mut cargo: Command) -> BTreeMap<String, PathBuf> {
     cargo.arg("--message-format=json-render-diagnostics");
-    // What cargo told this test about its package would make build scripts that watch it run again.
+    // Cargo sets these variables for this test's package; build scripts that watch them would run again.
     for (key, _) in env::vars_os() {
         let name = key.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -101,7 +101,7 @@ fn built_by(mut cargo: Command) -> BTreeMap<String, PathBuf> {
     }
     cargo.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = cargo.output().expect("cargo starts");
-    assert!(output.status.success(), "cargo builds the libraries; it says why above");
+    assert!(output.status.success(), "cargo could not build the libraries; its errors are above");
     let mut built = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
@@ -119,18 +119,18 @@ fn built_by(mut cargo: Command) -> BTreeMap<String, PathBuf> {
     built
 }
 
-/// The workspace's root.
+/// Returns the workspace's root.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
 }
 
-/// Manifest of a library, as JSON to be edited.
+/// Returns the manifest of a library, as JSON for tests to edit.
 pub(crate) fn manifest_of(library: &Path) -> Value {
     let manifest = library::inspect(library).expect("a library that the test run built has a manifest");
     serde_json::to_value(manifest).expect("a manifest is JSON")
 }
 
-/// A folder with `host.json`, manifests, libraries and the data of a shell; removed at the end.
+/// A temporary folder with `host.json`, manifests, libraries and the data of a shell.
 ///
 /// ```text
 /// host.json
@@ -144,7 +144,7 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// A shell without remotes.
+    /// Creates an installation without remotes.
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("pulse-test-").tempdir().expect("a temporary folder");
         let host = json!({
@@ -157,9 +157,9 @@ impl Installation {
                 "telemetry":
                     { "version": "1.0.0", "requiredVersion": "^1.0", "singleton": true, "eager": true },
             },
-            // This process is not the shell's; tests of preflight say who is.
+            // A preflight runs the shell's executable, and this test is another; tests of preflight name it.
             "preflight": false,
-            // Said here, so that the user's own configuration is not asked.
+            // Stated, so that the user's own configuration is not read.
             "auth": { "provider": "local" },
         });
         let installation = Self { folder: Arc::new(folder), host };
@@ -167,12 +167,12 @@ impl Installation {
         installation
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A path in the folder.
+    /// Returns a path in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -192,12 +192,12 @@ impl Installation {
         copy
     }
 
-    /// Installs `library` with the manifest that is in it; returns the alias, which is the remote's name.
+    /// Installs `library` with a copy of its embedded manifest; returns the alias, which is the remote's name.
     pub(crate) fn add(&mut self, library: &Path) -> String {
         self.add_with(library, |_| ())
     }
 
-    /// Installs `library` with its manifest as `edit` leaves it; returns the alias.
+    /// Installs `library` with a manifest that `edit` has changed; returns the alias.
     pub(crate) fn add_with(&mut self, library: &Path, edit: impl FnOnce(&mut Value)) -> String {
         let mut manifest = manifest_of(library);
         let alias = manifest["name"].as_str().expect("a manifest has a name").to_owned();
@@ -208,7 +208,7 @@ impl Installation {
         alias
     }
 
-    /// Installs `library` with the manifest that is in it and no other; returns the alias.
+    /// Installs `library` alone, without a manifest file; returns the alias.
     pub(crate) fn add_library(&mut self, library: &Path) -> String {
         let copy = self.copy(library);
         let alias = manifest_of(&copy)["name"].as_str().expect("a manifest has a name").to_owned();
@@ -217,16 +217,16 @@ impl Installation {
         alias
     }
 
-    /// Installs `library` with `from` replaced by `to`, which is as long, in the manifest that it carries: the
-    /// build of an author who has written that. Returns the alias.
+    /// Installs a build of `library` with `from` replaced by `to`, of the same length, in its embedded manifest;
+    /// returns the alias.
     pub(crate) fn add_edited(&mut self, library: &Path, from: &str, to: &str) -> String {
         let alias = self.add_library(library);
         self.rebuild(library, &[(from, to)]);
         alias
     }
 
-    /// Puts a later build of `library` in its place, as a linker does: a file of its own that is renamed over the
-    /// old one. It differs in texts of its manifest, which are replaced by others that are as long.
+    /// Replaces `library` with another build, as a linker does: writes a new file and renames it over the old one.
+    /// `edits` replace texts of the embedded manifest by others of the same length.
     pub(crate) fn rebuild(&self, library: &Path, edits: &[(&str, &str)]) {
         let name = library.file_name().expect("a library is a file").to_string_lossy().into_owned();
         let new = self.write(&format!("building/{name}"), edited(library, edits));
@@ -238,7 +238,7 @@ impl Installation {
         self.edit_host(|host| host["remotes"][alias] = reference.into());
     }
 
-    /// Lets these participants provide `key` for others.
+    /// Grants these participants to provide `key` for others.
     pub(crate) fn grant_provider(&mut self, key: &str, names: &[&str]) {
         self.edit_host(|host| host["providers"][key] = json!(names));
     }
@@ -253,17 +253,17 @@ impl Installation {
         self.write("host.json", self.host.to_string());
     }
 
-    /// The folder for data of the remote called `name`.
+    /// Returns the data folder of the remote called `name`.
     pub(crate) fn data_of(&self, name: &str) -> PathBuf {
         self.path("data").join("remotes").join(name)
     }
 
-    /// Puts a file into the data folder of the remote called `name`: what fixtures wait for.
-    pub(crate) fn tell(&self, name: &str, marker: &str) {
+    /// Creates an empty file `marker` in the data folder of the remote called `name`: a signal to a fixture.
+    pub(crate) fn place_marker(&self, name: &str, marker: &str) {
         self.write(&format!("data/remotes/{name}/{marker}"), "");
     }
 
-    /// The configuration of a shell that is started from here, and that finds nothing elsewhere.
+    /// Returns the configuration of a shell that uses this folder alone.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::load(&Options {
             config: Some(self.path("host.json")),
@@ -291,13 +291,16 @@ impl Installation {
     }
 }
 
-/// The content of `library` with texts replaced by others that are as long.
+/// Returns the bytes of `library` with texts replaced by others of the same length.
+///
+/// # Panics
+/// If a text is missing.
 pub(crate) fn edited(library: &Path, edits: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = fs::read(library).expect("libraries can be read");
     for (from, to) in edits {
-        assert_eq!(from.len(), to.len(), "the library's layout stays");
+        assert_eq!(from.len(), to.len(), "edits must not change lengths");
         let places: Vec<usize> = places_of(&bytes, from.as_bytes());
-        assert!(!places.is_empty(), "`{from}` is in the library");
+        assert!(!places.is_empty(), "`{from}` is not in the library");
         for at in places {
             bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         }
@@ -305,9 +308,9 @@ pub(crate) fn edited(library: &Path, edits: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// Where `part` stands in `bytes`.
+/// Returns the offsets of `part` in `bytes`.
 pub(crate) fn places_of(bytes: &[u8], part: &[u8]) -> Vec<usize> {
-    let (first, rest) = part.split_first().expect("something is looked for");
+    let (first, rest) = part.split_first().expect("a part that is not empty");
     let starts = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
     starts.filter(|(at, _)| bytes[at + 1..].starts_with(rest)).map(|(at, _)| at).collect()
 }

@@ -1,4 +1,4 @@
-//! Events of remotes in the host's log, whoever provides the crate that carries them.
+//! Events of remotes in the host's log, with each provider of the crate `telemetry`.
 
 use std::sync::Mutex;
 
@@ -10,7 +10,7 @@ use crate::support::{Headless, Installation, Line, libraries, log};
 const ANALYTICS: (&str, &str) = ("remoteAnalytics", "./analytics-dashboard");
 const CHATTY: (&str, &str) = ("remoteMisbehaving", "./chatty");
 
-/// The chatty remote says the same in every test: they count their lines one after the other.
+/// Held while a test counts lines: the chatty remote logs the same in each test.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn provider(shell: &Headless) -> String {
@@ -18,7 +18,7 @@ fn provider(shell: &Headless) -> String {
     plan.assignment(plan.host(), "default", "telemetry").expect("the host wants telemetry").provider.to_string()
 }
 
-/// Lines of a remote in which all of `parts` occur.
+/// Returns the lines of a remote that contain all `parts`.
 fn lines(remote: &str, parts: &[&str]) -> Vec<Line> {
     let remote = format!("remote={remote} ");
     let has = |line: &Line| line.text.contains(&remote) && parts.iter().all(|part| line.text.contains(part));
@@ -38,8 +38,8 @@ fn the_import_of_the_flights_is_in_the_hosts_log() {
     assert!(found.iter().all(|l| l.level == Level::INFO && l.target == "pulse_analytics::database::import"));
 }
 
-/// Opens the chatty expose, closes the shell, and expects every line once more than before.
-fn every_event_is_heard(installation: &Installation, provided_by: &str) {
+/// Opens the chatty expose, closes the shell, and asserts that each line was logged again.
+fn assert_every_event_is_logged(installation: &Installation, provided_by: &str) {
     let _one = ONE_AT_A_TIME.lock();
     let target = "fixture_misbehaving";
     let expected: [(Level, &str, &[&str]); 6] = [
@@ -62,9 +62,9 @@ fn every_event_is_heard(installation: &Installation, provided_by: &str) {
     let before = counts();
     let mut shell = installation.start();
     shell.show(CHATTY.0, CHATTY.1);
-    shell.drive("it has said it all", |shell| shell.screen().says("Said it all"));
+    shell.drive("it has logged its events", |shell| shell.screen().shows("Logged all events"));
     assert_eq!(provider(&shell), provided_by);
-    // The last words are said while the remote ends.
+    // The last event is logged while the remote ends.
     drop(shell);
     assert_eq!(counts(), before.map(|count| count + 1), "{:?}", lines(CHATTY.0, &[]));
     for (level, target, parts) in expected {
@@ -74,14 +74,14 @@ fn every_event_is_heard(installation: &Installation, provided_by: &str) {
 }
 
 #[test]
-fn what_a_remote_logs_is_the_hosts_with_level_target_and_fields() {
+fn remote_events_keep_level_target_and_fields() {
     let mut installation = Installation::new();
     installation.add(&libraries().misbehaving);
-    every_event_is_heard(&installation, "pulse");
+    assert_every_event_is_logged(&installation, "pulse");
 }
 
 #[test]
-fn a_remote_that_provides_telemetry_hands_everything_to_the_host() {
+fn telemetry_of_a_remote_reaches_the_hosts_log() {
     let mut installation = Installation::new();
     installation.add(&libraries().analytics);
     installation.add(&libraries().misbehaving);
@@ -89,5 +89,5 @@ fn a_remote_that_provides_telemetry_hands_everything_to_the_host() {
         host["shared"]["telemetry"] = json!({ "requiredVersion": "^1.0", "import": false, "singleton": true });
     });
     installation.grant_provider("telemetry", &[ANALYTICS.0]);
-    every_event_is_heard(&installation, ANALYTICS.0);
+    assert_every_event_is_logged(&installation, ANALYTICS.0);
 }

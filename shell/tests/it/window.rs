@@ -1,4 +1,4 @@
-//! The release binary in a window, used as a person uses it.
+//! The binary in a real window, with the user's input.
 
 use std::{
     fs,
@@ -26,15 +26,15 @@ mod replacing;
 use provider::Provider;
 
 const GRACE: &str = "Viewing as: Grace Hopper";
-const NOBODY: &str = "Not authenticated";
-/// How a remote's event begins in the log; its message and fields follow.
+const SIGNED_OUT: &str = "Not authenticated";
+/// Level, target, message and fields of a remote's event in the log.
 const IMPORTED: &str = " INFO pulse_analytics::database::import: imported the flights rows=336776 ";
-/// How it ends, unless the remote is linked into the program whose log it is.
+/// End of that line, unless the remote is linked into the program.
 const OF_ANALYTICS: &str = r#" remote="remoteAnalytics""#;
-/// Where the surfaces begin, in points from the left.
+/// Width of the sidebar, in points.
 const SIDEBAR: f32 = 232.0;
 
-/// What the four cards say of the whole year.
+/// Parts of the four cards' names for the whole year.
 const YEAR: [&[&str]; 4] = [
     &["Flights 336,776"],
     &["On-time arrivals", "73.4"],
@@ -52,13 +52,13 @@ fn shell(desktop: &Desktop, installation: &Installation) -> Command {
     command
 }
 
-/// Lets the shell begin with a small window, where the test is not about how it looks: the processor draws it all.
+/// Makes the shell's first window small, for tests that do not look at pictures: the processor draws each pixel.
 fn begin_small(desktop: &Desktop) {
     fs::create_dir_all(desktop.data_dir()).expect("a folder");
     fs::write(desktop.data_dir().join("window.json"), r#"{ "window": [800, 600] }"#).expect("a file");
 }
 
-/// A shell with the analytics remote.
+/// Installs a shell with the analytics remote.
 fn analytics() -> Installation {
     let mut installation = Installation::new();
     installation.add(&libraries().analytics);
@@ -69,13 +69,13 @@ fn wait_for_the_year(window: &mut Window) -> [Item; 4] {
     YEAR.map(|parts| window.wait_for_parts(parts))
 }
 
-/// The surface's node in the shell's tree, and what is below it.
+/// Returns the surface's node in the shell's tree, and its descendants.
 fn surface<'a>(tree: &'a Tree, title: &str) -> (&'a Item, Vec<&'a Item>) {
     let pane = tree.of_role(Role::Pane).find(|item| item.name == title).expect("the surface's pane");
     (pane, tree.below(pane).collect())
 }
 
-/// The picture is one of a window with text in it.
+/// Asserts that the picture shows a window with text.
 fn assert_plausible(picture: &Picture, size: Vec2) {
     assert_eq!(picture.size(), [size.x as usize, size.y as usize]);
     let mut colors: Vec<_> = picture.pixels(Rect::EVERYTHING).collect();
@@ -84,12 +84,12 @@ fn assert_plausible(picture: &Picture, size: Vec2) {
     assert!(colors.len() > 100, "text is anti-aliased; these are {} colours", colors.len());
 }
 
-/// The colour that most of `area` has.
+/// Returns the most frequent colour in `area`.
 fn ground(picture: &Picture, area: Rect) -> [u8; 3] {
     let mut pixels: Vec<_> = picture.pixels(area).collect();
     pixels.sort_unstable();
     let runs = pixels.chunk_by(|a, b| a == b).max_by_key(|run| run.len());
-    runs.expect("the area is on the picture")[0]
+    runs.expect("an area within the picture")[0]
 }
 
 fn assert_green(picture: &Picture, badge: &Item) {
@@ -103,7 +103,7 @@ fn assert_amber(picture: &Picture, badge: &Item) {
 }
 
 #[test]
-fn the_dashboard_of_who_is_signed_in_now_and_after_a_restart() {
+fn dashboard_looks_right_and_survives_a_restart() {
     let (desktop, installation) = (Desktop::new(), analytics());
     let mut window = desktop.open(shell(&desktop, &installation));
     let badge = window.wait_for(GRACE);
@@ -127,10 +127,10 @@ fn the_dashboard_of_who_is_signed_in_now_and_after_a_restart() {
 
     window.settle();
     let before = window.tree().step;
-    // That nothing happens is no event; a slow machine makes this weaker, never wrong.
+    // An idle window sends no event to wait for. On a slow machine this test is weaker, never wrong.
     thread::sleep(Duration::from_millis(600));
     let frames = window.tree().step - before;
-    assert!(frames <= 4, "{frames} frames were drawn of a window in which nothing happens");
+    assert!(frames <= 4, "the idle window drew {frames} frames");
 
     window.click("Theme: System");
     window.wait_for("Theme: Light");
@@ -166,17 +166,17 @@ fn the_dashboard_of_who_is_signed_in_now_and_after_a_restart() {
     let imported = databases(&folder);
     assert_eq!(imported.len(), 1, "the flights were imported: {imported:?}");
     let mut window = desktop.open(shell(&desktop, &installation));
-    window.until("the figures, with no import on the way", |tree| {
-        assert!(tree.find_parts(&["Importing"]).is_none(), "the flights are imported a second time");
+    window.until("the figures, without an import before", |tree| {
+        assert!(tree.find_parts(&["Importing"]).is_none(), "the flights are imported again");
         tree.find("Flights 336,776").map(drop)
     });
     window.wait_for("Theme: Dark");
-    assert_eq!(window.size(), Vec2::new(1100.0, 820.0), "the window is as large as it was");
+    assert_eq!(window.size(), Vec2::new(1100.0, 820.0), "the window has its former size");
     assert_eq!(databases(&folder), imported);
 }
 
 #[test]
-fn what_a_person_does_reaches_the_remote() {
+fn user_input_reaches_the_remote() {
     let (desktop, installation) = (Desktop::new(), analytics());
     let mut window = desktop.open(shell(&desktop, &installation));
     wait_for_the_year(&mut window);
@@ -189,39 +189,39 @@ fn what_a_person_does_reaches_the_remote() {
 }
 
 fn signs_out_and_in(window: &mut Window) {
-    // The remote has a few milliseconds to answer, so that a busy machine may need a frame more: the best counts.
+    // The window waits a few milliseconds for the remote. A busy machine may need another frame, so the best counts.
     let mut best = u64::MAX;
     for _ in 0..5 {
         window.click("Sign out");
         let first = window.tree();
-        let is_out = |tree: &Tree| tree.find(NOBODY).is_some() && tree.find("Grace Hopper").is_none();
+        let is_out = |tree: &Tree| tree.find(SIGNED_OUT).is_some() && tree.find("Grace Hopper").is_none();
         let out = if is_out(&first) {
             first.step
         } else {
-            window.until("nobody signed in", |tree| is_out(tree).then_some(tree.step))
+            window.until("the user to be signed out", |tree| is_out(tree).then_some(tree.step))
         };
-        assert!(window.tree().find(GRACE).is_none(), "there is one badge");
+        assert!(window.tree().find(GRACE).is_none(), "the old badge is still shown");
         best = best.min(out - first.step);
         if best == 0 {
             let picture = window.screenshot("window-signed-out.png");
-            assert_amber(&picture, &window.wait_for(NOBODY));
+            assert_amber(&picture, &window.wait_for(SIGNED_OUT));
         }
         window.click("Sign in");
         window.wait_for(GRACE);
         window.wait_for("Grace Hopper");
-        window.gone(NOBODY);
+        window.gone(SIGNED_OUT);
         if best == 0 {
             return;
         }
     }
-    assert!(best <= 1, "the badge follows in the next frame, not {best} frames after it");
+    assert!(best <= 1, "the badge follows {best} frames after the next one");
 }
 
 fn chooses_range_and_measure(window: &mut Window) {
     window.click("Last 30 days");
     let flights = window.wait_for("Flights 27,148");
-    assert!(flights.selected, "the measure stays: {flights:?}");
-    assert_eq!(flights.description, "▼ 0.4 % vs previous 30 days");
+    assert!(flights.selected, "the measure has changed: {flights:?}");
+    assert_eq!(flights.description, "▼ 0.4% vs previous 30 days");
     window.wait_for_parts(&["On-time arrivals", "63.2"]);
     window.wait_for_parts(&["Average departure delay", "16.9"]);
     let cancelled = window.wait_for_parts(&["Cancelled", "1,019"]);
@@ -231,7 +231,7 @@ fn chooses_range_and_measure(window: &mut Window) {
     });
 
     window.click(&cancelled.name);
-    window.wait_for("Cancelled per day");
+    window.wait_for("Cancellations per day");
     window.gone("Flights per day");
     let tree = window.tree();
     assert!(selected(&tree, &cancelled.name) && !selected(&tree, "Flights 27,148"));
@@ -241,9 +241,9 @@ fn uses_keyboard_and_screen_reader(window: &mut Window) {
     window.act("Last 7 days", Action::Click);
     window.wait_for("Flights 6,064");
 
-    // A click gives the surface the keyboard; the first control in it is the first range, the third the last but one.
+    // A click focuses the surface. Its first control is the first range, its third the last but one.
     window.focus();
-    window.click("Cancelled per day");
+    window.click("Cancellations per day");
     for key in [Key::Tab, Key::Tab, Key::Tab, Key::Enter] {
         window.key(key);
     }
@@ -251,7 +251,7 @@ fn uses_keyboard_and_screen_reader(window: &mut Window) {
 }
 
 fn scrolls_and_points(window: &mut Window) {
-    const PLOT: &[&str] = &["Cancelled per day, "];
+    const PLOT: &[&str] = &["Cancellations per day, "];
     let row = |tree: &Tree| tree.of_role(Role::Row).next().map(|row| row.bounds.top());
     let plot = window.wait_for_parts(PLOT);
     window.settle();
@@ -260,7 +260,7 @@ fn scrolls_and_points(window: &mut Window) {
     window.settle();
     let after = window.screenshot("window-chart-hovered.png");
     let changed = before.pixels(plot.bounds).zip(after.pixels(plot.bounds)).filter(|(a, b)| a != b).count();
-    assert!(changed > 500, "a card with the values of the day appears: {changed} pixels are new");
+    assert!(changed > 500, "no card with the values of the day: {changed} pixels have changed");
 
     let top = window.until("a row", row);
     window.wheel(Vec2::new(0.0, -150.0));
@@ -297,7 +297,7 @@ fn resizes(window: &mut Window) {
 }
 
 #[test]
-fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
+fn failed_http_sign_in_is_explained_and_retried() {
     let desktop = Desktop::new();
     let mut installation = analytics();
     begin_small(&desktop);
@@ -307,7 +307,7 @@ fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for_parts(&["auth-unauthorized"]);
     wait_for_the_year(&mut window);
-    let badge = window.wait_for(NOBODY);
+    let badge = window.wait_for(SIGNED_OUT);
     window.settle();
     let picture = window.screenshot("window-sign-in-failed.png");
     assert_amber(&picture, &badge);
@@ -325,7 +325,7 @@ fn sign_in_over_http_says_why_it_failed_and_can_be_retried() {
 }
 
 #[test]
-fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
+fn broken_remotes_leave_others_alone_until_repaired() {
     const TEXT: &str = "This is a text about a library.\n";
     let desktop = Desktop::new();
     begin_small(&desktop);
@@ -354,19 +354,19 @@ fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
     window.wait_for("Retry");
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
-    assert!(stderr.contains("library-not-a-library"), "it is in the log too: {stderr}");
+    assert!(stderr.contains("library-not-a-library"), "the failure is not in the log: {stderr}");
 
     let library = installation.copy(&libraries().analytics);
     fs::write(&library, TEXT).expect("the library can be overwritten");
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for_parts(&["library-not-a-library"]);
-    assert!(window.wait_for(name).selected, "what was shown last is shown first");
+    assert!(window.wait_for(name).selected, "the last selection is restored");
     window.click("Analytics");
     window.wait_for("Analytics is not available");
     window.wait_for_parts(&["library-not-a-library"]);
     installation.copy(&libraries().analytics);
     window.wait_for(GRACE);
-    // What was chosen in the run before.
+    // The range that was chosen in the run before.
     window.wait_for("Flights 6,064");
 
     fs::copy(&libraries().misbehaving, &broken).expect("the library can be put there");
@@ -378,7 +378,7 @@ fn broken_remotes_stand_beside_good_ones_until_they_are_repaired() {
 }
 
 #[test]
-fn a_strict_mismatch_is_shown_and_mended_without_a_restart() {
+fn strict_mismatch_is_shown_and_fixed_while_running() {
     let desktop = Desktop::new();
     begin_small(&desktop);
     let mut installation = Installation::new();
@@ -398,7 +398,7 @@ fn a_strict_mismatch_is_shown_and_mended_without_a_restart() {
     let picture = window.screenshot("window-refused.png");
     assert_plausible(&picture, window.size());
 
-    // Nobody has to say so: the file is followed.
+    // The shell watches the file: no user action is needed.
     installation.write(&format!("{alias}.json"), good.to_string());
     window.wait_for(GRACE);
     wait_for_the_year(&mut window);
@@ -406,7 +406,7 @@ fn a_strict_mismatch_is_shown_and_mended_without_a_restart() {
 }
 
 #[test]
-fn the_remote_alone_has_its_data_and_no_user() {
+fn standalone_remote_has_data_and_no_user() {
     let (desktop, installation) = (Desktop::new(), analytics());
     let library = libraries().analytics.clone();
     let example = Path::new(env!("CARGO_BIN_EXE_pulse")).with_file_name("examples");
@@ -424,10 +424,13 @@ fn the_remote_alone_has_its_data_and_no_user() {
         // The flights are imported each time.
         let _ = fs::remove_dir_all(desktop.data_dir());
         let mut window = desktop.open(command);
-        let badge = window.wait_for(NOBODY);
+        let badge = window.wait_for(SIGNED_OUT);
         wait_for_the_year(&mut window);
         let tree = window.tree();
-        assert!(tree.find("Sign out").is_none() && tree.find("Sign in").is_none(), "no host:\n{tree}");
+        assert!(
+            tree.find("Sign out").is_none() && tree.find("Sign in").is_none(),
+            "a card without a host:\n{tree}"
+        );
         window.settle();
         let picture = window.screenshot(file);
         assert_plausible(&picture, window.size());

@@ -1,4 +1,4 @@
-//! The values of an event, copied in one go: two allocations, however many fields.
+//! The values of an event, copied in one pass into shared buffers instead of an allocation for each field.
 
 use std::{
     error::Error,
@@ -11,15 +11,15 @@ use tracing::field::{Field, Visit};
 
 use crate::{
     api::{Value, ValueKind},
-    limits::{Bounded, MAX_CAUSES, MAX_FIELDS, MAX_VALUE},
+    limits::{CappedText, MAX_CAUSES, MAX_FIELDS, MAX_VALUE},
 };
 
-/// Values whose texts lie one behind the other.
+/// Values whose texts are stored contiguously.
 #[derive(Default)]
 pub(super) struct Record {
     values: Vec<Recorded>,
     text: String,
-    /// Bytes are not text and have a place of their own.
+    /// The data of [`ValueKind::BYTES`], which need not be UTF-8.
     bytes: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ struct Recorded {
 }
 
 impl Record {
-    /// What `record` shows to the visitor that it is given.
+    /// Collects the values that `record` passes to its visitor.
     pub(super) fn of(record: impl FnOnce(&mut dyn Visit)) -> Self {
         let mut this = Self::default();
         record(&mut this);
@@ -58,8 +58,8 @@ impl Record {
 
     fn text(&mut self, field: &Field, kind: ValueKind, text: fmt::Arguments<'_>) {
         let start = self.text.len();
-        // It fails when the text is full, which is said in the text.
-        let _ = Bounded::new(&mut self.text, MAX_VALUE).write_fmt(text);
+        // An error means that the text is full; an ellipsis in the text marks it.
+        let _ = CappedText::new(&mut self.text, MAX_VALUE).write_fmt(text);
         self.push(field, kind, [0; 2], start..self.text.len());
     }
 }

@@ -1,4 +1,4 @@
-//! The spans that are open in this image, and which of them each thread is in.
+//! The open spans of this image, and the spans that each thread has entered.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tracing::{
 };
 use tracing_core::span::Current;
 
-use crate::limits::{Bounded, MAX_SPANS};
+use crate::limits::{CappedText, MAX_SPANS};
 
 #[derive(Default)]
 pub(super) struct Spans(Mutex<State>);
@@ -22,20 +22,20 @@ pub(super) struct Spans(Mutex<State>);
 struct State {
     last: u64,
     open: HashMap<u64, Open>,
-    /// The spans that a thread is in, the innermost last; by thread, and only for threads that are in one.
+    /// The entered spans by thread, the innermost last; only threads inside of a span have an entry.
     entered: HashMap<usize, Vec<u64>>,
 }
 
 struct Open {
     metadata: &'static Metadata<'static>,
-    /// The spans around it, as they were when it was made, and its name.
+    /// The spans around this one, as of its creation, and its name.
     path: String,
-    /// Its own fields.
+    /// The span's own fields.
     fields: String,
     handles: usize,
 }
 
-/// Tells threads apart, without a value on the thread that has a destructor: the address of a byte on it.
+/// Identifies the current thread, without a thread-local that has a destructor: by the address of a byte on it.
 fn thread() -> usize {
     thread_local! {
         static BYTE: u8 = const { 0 };
@@ -48,12 +48,12 @@ impl State {
         self.entered.get(&thread())?.last().copied()
     }
 
-    /// A span and those around it, as text: `outer{a=1}:inner{b=2}`.
+    /// Formats a span and the spans around it: `outer{a=1}:inner{b=2}`.
     fn path(&self, span: Option<u64>) -> Option<String> {
         let open = self.open.get(&span?)?;
         let mut text = String::with_capacity(open.path.len() + open.fields.len() + 2);
-        let mut bounded = Bounded::new(&mut text, MAX_SPANS);
-        // It fails when the text is full, which is said in the text.
+        let mut bounded = CappedText::new(&mut text, MAX_SPANS);
+        // An error means that the text is full; an ellipsis in the text marks it.
         let _ = match &*open.fields {
             "" => bounded.write_str(&open.path),
             fields => write!(bounded, "{}{{{fields}}}", open.path),
@@ -69,7 +69,7 @@ impl Spans {
 
     pub(super) fn open(&self, attributes: &Attributes<'_>) -> Id {
         let mut fields = String::new();
-        // The author's code, outside of the lock.
+        // Outside of the lock: this runs the author's code.
         attributes.record(&mut Pairs(&mut fields));
         let metadata = attributes.metadata();
         let mut state = self.state();
@@ -107,7 +107,7 @@ impl Spans {
         let mut state = self.state();
         let thread = thread();
         let Some(entered) = state.entered.get_mut(&thread) else { return };
-        // Not always the innermost: guards may be dropped in any order.
+        // The span may not be the innermost: guards may be dropped in any order.
         if let Some(at) = entered.iter().rposition(|id| *id == span.into_u64()) {
             entered.remove(at);
         }
@@ -122,7 +122,7 @@ impl Spans {
         }
     }
 
-    /// Whether that was the last handle; the span is closed then.
+    /// Drops a handle, and returns `true` if it was the last and the span is closed.
     pub(super) fn drop_handle(&self, span: &Id) -> bool {
         let mut state = self.state();
         let Some(open) = state.open.get_mut(&span.into_u64()) else { return false };
@@ -142,7 +142,7 @@ impl Spans {
         }
     }
 
-    /// The spans around an event; empty when there is none.
+    /// Formats the spans around an event; empty without spans.
     pub(super) fn around(&self, event: &Event<'_>) -> String {
         let state = self.state();
         let span = match event.parent() {
@@ -161,7 +161,7 @@ impl Visit for Pairs<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let space = if self.0.is_empty() { "" } else { " " };
         let room = MAX_SPANS.saturating_sub(self.0.len());
-        // It fails when the text is full, which is said in the text.
-        let _ = write!(Bounded::new(self.0, room), "{space}{field}={value:?}");
+        // An error means that the text is full; an ellipsis in the text marks it.
+        let _ = write!(CappedText::new(self.0, room), "{space}{field}={value:?}");
     }
 }

@@ -1,7 +1,7 @@
-//! Callsites that are made at run time.
+//! Callsites that are created at run time.
 //!
-//! `tracing` wants callsites that live for ever, so each is leaked, once for its content: a remote that is loaded
-//! again finds its callsites there, and remotes cannot make more than a limit.
+//! `tracing` requires callsites with a static lifetime, so each is leaked, once for its content: a remote that is
+//! loaded again finds its callsites, and remotes cannot create more than a limit.
 
 use std::{
     collections::HashMap,
@@ -25,17 +25,17 @@ use crate::{
     limits::{MAX_CALLSITES, MAX_FIELDS, MAX_NAME, cut},
 };
 
-/// Fields that every callsite has after the remote's own.
+/// Fields of every callsite after the remote's own.
 const ADDED: [&str; 2] = ["spans", "remote"];
 
-/// In the place of a remote's name, where there is no room for its name either.
+/// The name in place of a remote's, if there is no room for the remote's coarse callsite either.
 const OTHERS: &str = "…";
 
-/// What makes a callsite different from others.
+/// The identity of a callsite: callsites with equal content are one.
 #[derive(PartialEq, Eq, Hash)]
 struct Content {
     remote: String,
-    /// Whether it stands for all further callsites of its remote and level.
+    /// `true` if it represents all further callsites of its remote and level.
     coarse: bool,
     name: String,
     target: String,
@@ -94,7 +94,7 @@ fn level_of(number: u32) -> Level {
 /// A callsite of a remote in this image.
 pub(super) struct Site {
     content: &'static Content,
-    /// Names the callsite in turn; set before anybody sees it.
+    /// The metadata, which refers to the callsite in turn; set before the callsite is published.
     metadata: OnceLock<Metadata<'static>>,
     interest: AtomicU8,
 }
@@ -117,20 +117,20 @@ impl Site {
     }
 
     pub(super) fn metadata(&self) -> &Metadata<'static> {
-        self.metadata.get().expect("set before anybody sees the callsite")
+        self.metadata.get().expect("the metadata is set before the callsite is published")
     }
 
-    /// How many fields are the remote's own.
+    /// Returns the number of the remote's own fields.
     pub(super) fn own_fields(&self) -> usize {
         self.content.fields.len() - ADDED.len()
     }
 
-    /// Whether it has the remote's fields as one message.
+    /// Returns `true` if it has the remote's fields as one message.
     pub(super) fn is_coarse(&self) -> bool {
         self.content.coarse
     }
 
-    /// Whether `dispatch` takes events of this callsite now, as `tracing`'s macros ask for their own.
+    /// Returns `true` if `dispatch` accepts events of this callsite now; the same test as in `tracing`'s macros.
     pub(super) fn is_enabled(&self, dispatch: &Dispatch) -> bool {
         let metadata = self.metadata();
         level_enabled!(*metadata.level())
@@ -170,30 +170,30 @@ struct Table {
 }
 
 impl Sites {
-    /// With room for `limit` callsites, and for an eighth of it more that are coarser.
+    /// Creates a table with room for `limit` callsites, and for an eighth of that in addition, which are coarser.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, table: RwLock::default() }
     }
 
-    /// Those of this image.
+    /// Returns the callsites of this image.
     pub(super) fn of_process() -> &'static Self {
         static SITES: OnceLock<Sites> = OnceLock::new();
         SITES.get_or_init(|| Self::new(MAX_CALLSITES))
     }
 
-    /// The number of a remote's callsite.
+    /// Returns the number of a remote's callsite, which it creates if necessary.
     pub(super) fn number(&'static self, remote: &str, callsite: &Callsite<'_>) -> u64 {
         let content = Content::of(remote, callsite);
         let (number, fresh) =
             self.table.write().unwrap_or_else(PoisonError::into_inner).number(content, self.limit);
         if let Some(site) = fresh {
-            // Shows it to subscribers, without the lock.
+            // Outside of the lock: this calls subscribers.
             callsite::register(site);
         }
         number
     }
 
-    /// The callsite of this number, if it is one of `remote`.
+    /// Returns the callsite of this number, if it belongs to `remote`.
     pub(super) fn get(&'static self, number: u64, remote: &str) -> Option<&'static Site> {
         let at = usize::try_from(number).ok()?;
         let site = *self.table.read().unwrap_or_else(PoisonError::into_inner).sites.get(at)?;
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callsite_is_made_once_for_its_content() {
+    fn callsite_is_made_once_for_its_content() {
         let sites = sites(100);
         let first = number(sites, "one", "a", 1);
         assert_eq!(number(sites, "one", "a", 1), first);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_has_no_use_for_the_callsites_of_another() {
+    fn remote_cannot_use_callsites_of_another() {
         let sites = sites(100);
         let (one, two) = (number(sites, "one", "a", 1), number(sites, "two", "a", 1));
         assert!(sites.get(one, "one").is_some() && sites.get(two, "two").is_some());
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_callsites_are_coarser_and_then_no_more() {
+    fn callsites_beyond_the_limit_are_coarser_then_shared() {
         let sites = sites(16);
         let numbers: Vec<_> = (0..1_000).map(|i| number(sites, "greedy", &i.to_string(), 3)).collect();
         assert_eq!(numbers[..16], (0..16).collect::<Vec<_>>());
@@ -279,9 +279,9 @@ mod tests {
         let fields = coarse.map(|m| m.fields().iter().map(|field| field.name()).collect::<Vec<_>>());
         assert_eq!(fields.as_deref(), Some(&["message", "spans", "remote"][..]));
         assert_eq!(coarse.map(|m| (m.target(), *m.level())), Some(("greedy", Level::INFO)));
-        // What was there before is found again.
+        // Callsites from before the limit are found again.
         assert_eq!(number(sites, "greedy", "3", 3), 3);
-        // Coarse ones are bounded too, as long as there are levels.
+        // Coarse callsites are bounded too: beyond their limit there is one for each level.
         for remote in 0..100 {
             for level in 0..7 {
                 let number = number(sites, &remote.to_string(), "a", level);

@@ -1,4 +1,4 @@
-//! Any event, as a subscriber sees it directly and through the boundary.
+//! Compares arbitrary events as a subscriber sees them directly and through the boundary.
 
 use proptest::prelude::*;
 use tracing::{
@@ -10,7 +10,7 @@ use tracing::{
 
 use super::*;
 
-/// Metadata that lives for ever, as `tracing` wants it.
+/// Creates metadata with the static lifetime that `tracing` requires.
 pub(super) fn metadata(
     name: &str,
     target: &str,
@@ -58,7 +58,7 @@ impl Error for Failed {
     }
 }
 
-/// A value of each kind, or none.
+/// Generates values of each kind.
 fn value() -> impl Strategy<Value = Seen> {
     prop_oneof![
         any::<bool>().prop_map(Seen::Bool),
@@ -95,7 +95,7 @@ fn level() -> impl Strategy<Value = Level> {
 
 proptest! {
     #[test]
-    fn an_event_is_the_same_through_the_boundary(
+    fn event_is_the_same_through_the_boundary(
         name in ".{0,20}",
         target in "[a-z]{1,8}(::[a-z]{1,8})?",
         level in level(),
@@ -106,13 +106,13 @@ proptest! {
         let metadata = metadata(&name, &target, level, leaked.leak());
         let values: Vec<_> = values.iter().take(names.len()).map(|v| v.as_ref().map(as_value)).collect();
         let values: Vec<_> = values.iter().map(Option::as_deref).collect();
-        let say = || tracing::dispatcher::get_default(|subscriber| {
-            assert!(subscriber.enabled(metadata), "everything is wanted");
+        let log = || tracing::dispatcher::get_default(|subscriber| {
+            assert!(subscriber.enabled(metadata), "the filter accepts every event");
             subscriber.event(&Event::new(metadata, &metadata.fields().value_set_all(&values)));
         });
 
         let direct = Collect::default();
-        with_default(&Dispatch::new(registry().with(direct.clone())), say);
+        with_default(&Dispatch::new(registry().with(direct.clone())), log);
         let mut expected = direct.take();
         for (name, _) in &mut expected[0].fields {
             if ["remote", "spans"].contains(&&**name) {
@@ -120,6 +120,6 @@ proptest! {
             }
         }
         expected[0].fields.push(("remote".to_owned(), Seen::Str("remoteTest".to_owned())));
-        prop_assert_eq!(through(all(), say), expected);
+        prop_assert_eq!(through(all(), log), expected);
     }
 }

@@ -1,9 +1,9 @@
-//! Names and texts that mislead, names of the host, and what it lists.
+//! Misleading names and texts, reserved names, and the lists of a host's manifest.
 
 use super::*;
 
 #[test]
-fn names_that_mislead_are_refused() {
+fn misleading_names_are_refused() {
     let name = |name: &str| remote(&format!("\"name\": {}", serde_json::Value::from(name)));
     for (text, words) in [
         ("re\u{202e}mote", "\\u{202e}"),
@@ -27,7 +27,7 @@ fn names_that_mislead_are_refused() {
 }
 
 #[test]
-fn names_of_the_host_are_reserved_in_any_case() {
+fn host_names_are_reserved_in_any_case() {
     for name in ["auth", "Auth", "AUTH", "auth.token", "theme.x", "pulse", "shell", "host", "range"] {
         assert!(is_reserved(name), "{name}");
     }
@@ -37,7 +37,7 @@ fn names_of_the_host_are_reserved_in_any_case() {
 }
 
 #[test]
-fn comments_are_called_comments() {
+fn comment_is_named_in_the_error() {
     for comment in ["// a comment\n", "/* a comment */", "# a comment\n"] {
         let text = format!("{{\n  {comment} \"manifestVersion\": 1 }}");
         check(&text, "manifest-not-json", None, &["there is a comment", "line 2, column 3"]);
@@ -59,7 +59,7 @@ fn providers_are_lists_of_names() {
 }
 
 #[test]
-fn a_remote_is_a_name_and_a_location() {
+fn remote_has_a_name_and_a_location() {
     let text = host(r#""remotes": { "a": "remoteA@https://user@example.org/a.json" }"#);
     let remote = &HostManifest::from_json(&text).unwrap().remotes["a"];
     assert_eq!(
@@ -69,7 +69,7 @@ fn a_remote_is_a_name_and_a_location() {
 
     check_host(&host(r#""remotes": { "a": "a.json" }"#), "/remotes/a", &["write \"a@a.json\""]);
     check_host(&host(r#""remotes": { "a": "a@" }"#), "/remotes/a", &["location"]);
-    // The shell starts with two aliases of one remote, and uses the first.
+    // The shell starts with two aliases of one remote and uses the first.
     let twice = HostManifest::from_json(&host(r#""remotes": { "b": "r@y", "a": "r@x" }"#)).unwrap();
     assert_eq!((twice.alias_of("r"), twice.alias_of("b")), (Some("a"), None));
     check_host(

@@ -1,4 +1,4 @@
-//! The versions of a group, against the plain way of doing the same.
+//! Compares the levels of a group with a plain implementation.
 
 use crate::manifest::Requirement;
 use proptest::collection::{btree_set, vec};
@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use semver::{Version, VersionReq};
 
-use crate::resolver::levels::{Copies, Levels, Unsatisfied};
+use crate::resolver::levels::{CopySet, Levels, Unsatisfied};
 
-/// Of equal precedence never two: that makes one level.
+/// Generates versions of distinct precedence, so that each has its own level.
 fn versions() -> impl Strategy<Value = Vec<Version>> {
     let version = "[0-2]\\.[0-2]\\.[0-2](-(a|b)(\\.[0-2])?)?";
     btree_set(version.prop_map(|text| text.parse::<Version>().unwrap()), 1..40)
@@ -38,7 +38,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_requirement_accepts_the_levels_of_the_versions_that_match(
+    fn requirement_accepts_levels_of_matching_versions(
         versions in versions(),
         requirements in vec(requirement(), 1..6),
     ) {
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn the_best_level_is_the_one_that_counting_finds(
+    fn best_level_is_the_one_that_counting_finds(
         versions in versions(),
         requirements in vec(requirement(), 1..6),
         steps in vec((any::<bool>(), any::<bool>(), any::<Index>()), 0..60),
@@ -66,9 +66,9 @@ proptest! {
                 levels.add_demands(at, more);
                 demands[at] += more;
             } else {
-                // Every second time it goes again.
+                // Every second step of a version removes the copy.
                 let at = at.index(versions.len());
-                let which = if strict { Copies::Loaded } else { Copies::Available };
+                let which = if strict { CopySet::Loaded } else { CopySet::Available };
                 let one = if copies[at][which as usize] > 0 { -1 } else { 1 };
                 levels.add_copy(level_of[at], which, one);
                 copies[at][which as usize] += one;
@@ -86,7 +86,7 @@ proptest! {
         for (version, &level) in versions.iter().zip(&level_of) {
             prop_assert_eq!(levels.unsatisfied(level), unsatisfied(version), "{}", version);
         }
-        for which in [Copies::Available, Copies::Loaded] {
+        for which in [CopySet::Available, CopySet::Loaded] {
             let there = || (0..versions.len()).filter(|&at| copies[at][which as usize] > 0);
             let least = |at: &usize| unsatisfied(&versions[*at]);
             let best = there().min_by_key(least);

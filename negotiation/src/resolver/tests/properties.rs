@@ -1,8 +1,8 @@
-//! What holds for every federation.
+//! Properties of every federation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::manifest::{HostManifest, Requirement, ShareStrategy, Shared};
+use crate::manifest::{HostManifest, Requirement, ShareDecl, ShareStrategy};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -11,7 +11,7 @@ use semver::Version;
 use super::{host, participant, remote};
 use crate::model::{self, Assigned, Member, World};
 use crate::resolver::{
-    Assignment, KeyView, Live, Outcome, Participant, Plan, Providers, Request, Slot, resolve,
+    Assignment, KeyView, Live, Outcome, Participant, Plan, PlanRequest, Providers, ShareKey, resolve,
 };
 
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "host", "gone"];
@@ -47,7 +47,7 @@ fn version() -> impl Strategy<Value = Version> {
     select(&VERSIONS[..]).prop_map(|text| text.parse().unwrap())
 }
 
-fn entry() -> impl Strategy<Value = Shared> {
+fn entry() -> impl Strategy<Value = ShareDecl> {
     let required = prop_oneof![
         3 => Just(None),
         1 => Just(Some(Requirement::Any)),
@@ -55,7 +55,7 @@ fn entry() -> impl Strategy<Value = Shared> {
     ];
     let flags = [0.3, 0.3, 0.4, 0.2].map(prop::bool::weighted);
     (version(), required, flags, prop::bool::weighted(0.2)).prop_map(
-        |(version, required_version, [singleton, eager, strict_version, without], legacy)| Shared {
+        |(version, required_version, [singleton, eager, strict_version, without], legacy)| ShareDecl {
             version: Some(version),
             required_version,
             singleton,
@@ -67,18 +67,18 @@ fn entry() -> impl Strategy<Value = Shared> {
     )
 }
 
-fn shared() -> impl Strategy<Value = BTreeMap<String, Shared>> {
+fn shared() -> impl Strategy<Value = BTreeMap<String, ShareDecl>> {
     btree_map(select(&KEYS[..]).prop_map(str::to_owned), entry(), 0..=KEYS.len())
 }
 
-/// A federation at its start: nothing is live, nothing is excluded.
+/// Generates a federation at its start: no copy is live or excluded.
 fn fresh() -> impl Strategy<Value = World> {
     let strategy = select(&[ShareStrategy::VersionFirst, ShareStrategy::LoadedFirst][..]);
     let names = btree_set(select(&NAMES[..]).prop_map(str::to_owned), 0..5);
     let granted = btree_map(select(&KEYS[..]).prop_map(str::to_owned), names, 0..3);
     let providers = prop_oneof![1 => Just(BTreeMap::new()), 1 => granted];
     (strategy, vec(shared(), 1..7), providers).prop_map(|(strategy, shared, providers)| {
-        let member = |(at, shared): (usize, BTreeMap<String, Shared>)| Member {
+        let member = |(at, shared): (usize, BTreeMap<String, ShareDecl>)| Member {
             name: if at == 0 { "host".to_owned() } else { NAMES[at - 1].to_owned() },
             loaded: at == 0,
             shared,
@@ -88,7 +88,7 @@ fn fresh() -> impl Strategy<Value = World> {
     })
 }
 
-/// A federation at any moment, even one that no history leads to.
+/// Generates a federation at any moment, including unreachable states.
 fn any_world() -> impl Strategy<Value = World> {
     let slot = || {
         (select(&NAMES[..]), select(&SCOPES[..]), select(&KEYS[..]))
@@ -121,12 +121,12 @@ fn plan(world: &World) -> Plan {
 fn plan_in_order(world: &World, members: &[Participant]) -> Plan {
     let mut live = Live::new();
     for ((consumer, scope, key), (provider, version)) in &world.live {
-        live.bind(Slot::new(consumer, scope, key), provider, version.clone());
+        live.bind(ShareKey::new(consumer, scope, key), provider, version.clone());
     }
-    let excluded: BTreeSet<Slot> =
-        world.excluded.iter().map(|(name, scope, key)| Slot::new(name, scope, key)).collect();
-    let request = Request::new(&members[0], &members[1..], world.strategy);
-    resolve(&Request { live: &live, excluded: &excluded, providers: &providers(world), ..request })
+    let excluded: BTreeSet<ShareKey> =
+        world.excluded.iter().map(|(name, scope, key)| ShareKey::new(name, scope, key)).collect();
+    let request = PlanRequest::new(&members[0], &members[1..], world.strategy);
+    resolve(&PlanRequest { live: &live, excluded: &excluded, providers: &providers(world), ..request })
 }
 
 fn providers(world: &World) -> Providers {
@@ -141,7 +141,7 @@ fn assigned(plan: &Plan) -> Assigned {
     plan.assignments().iter().map(|known| (slot(known), copy(known))).collect()
 }
 
-/// Whether the consumer is loaded and keeps what it uses, whatever the rules say of others.
+/// Returns `true` if the consumer is loaded and keeps its copy regardless of the other rules.
 fn is_bound(world: &World, known: &Assignment) -> bool {
     let slot = (known.consumer.to_string(), known.scope.to_string(), known.key.to_string());
     let loaded = world.members.iter().any(|member| member.loaded && *member.name == *known.consumer);
@@ -152,7 +152,7 @@ fn refused(plan: &Plan) -> BTreeSet<String> {
     plan.refused().iter().map(|refusal| refusal.participant.to_string()).collect()
 }
 
-/// What runs when the plan has been carried out, and the participants as they are then.
+/// Returns the copies in use after the plan is carried out, and the participants in that state.
 fn carried_out(plan: &Plan, members: &[Participant]) -> (Live, Vec<Participant>) {
     let mut live = Live::new();
     live.bind_assigned(plan, plan.host());
@@ -161,7 +161,7 @@ fn carried_out(plan: &Plan, members: &[Participant]) -> (Live, Vec<Participant>)
     (live, members.iter().map(loaded).collect())
 }
 
-/// Everything that a plan says, the reasons included.
+/// Returns the complete content of a plan, including the reasons.
 fn everything(plan: &Plan) -> (serde_json::Value, Vec<String>) {
     let of_key = |key: KeyView| {
         let explained =
@@ -176,7 +176,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_plan_is_the_one_that_the_rules_give(world in any_world()) {
+    fn plan_equals_the_plan_of_the_model(world in any_world()) {
         let plan = plan(&world);
         let (expected, out) = model::plan(&world);
         prop_assert_eq!(refused(&plan), out);
@@ -184,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_remotes_does_not_matter(world in any_world(), shuffle in vec(any::<Index>(), 8)) {
+    fn order_of_remotes_does_not_matter(world in any_world(), shuffle in vec(any::<Index>(), 8)) {
         let members = participants(&world);
         let mut shuffled = members.clone();
         for (at, with) in shuffle.iter().enumerate().take(members.len().saturating_sub(1)) {
@@ -194,10 +194,10 @@ proptest! {
         prop_assert_eq!(everything(&plan_in_order(&world, &members)), everything(&plan_in_order(&world, &shuffled)));
     }
 
-    /// Strictness is about the singleton. Of a crate that is none, a strict participant too falls back on its
-    /// own copy, whatever it asks for: that is what the cases of the specification demand.
+    /// Strictness applies to singletons. For another crate, even a strict participant falls back to its own copy in
+    /// any version, as the vectors of the specification require.
     #[test]
-    fn who_is_admitted_has_what_it_insists_on(world in any_world()) {
+    fn strict_demand_of_admitted_remote_is_satisfied(world in any_world()) {
         let plan = plan(&world);
         for known in plan.assignments() {
             let member = world.members.iter().find(|member| *member.name == *known.consumer).unwrap();
@@ -211,9 +211,9 @@ proptest! {
         }
     }
 
-    /// But for who is loaded and bound to another copy since before the singleton was declared.
+    /// A participant that was bound to another copy before the singleton was declared is excepted.
     #[test]
-    fn a_singleton_has_one_provider_in_its_scope(world in any_world()) {
+    fn singleton_has_one_provider_in_its_scope(world in any_world()) {
         let plan = plan(&world);
         let mut providers = BTreeMap::new();
         for known in plan.assignments().iter().filter(|known| known.singleton && !is_bound(&world, known)) {
@@ -224,8 +224,8 @@ proptest! {
     }
 
     #[test]
-    fn without_those_who_are_refused_the_plan_is_the_same(world in any_world()) {
-        // What runs is not planned afresh.
+    fn plan_without_refused_remotes_is_the_same(world in any_world()) {
+        // Copies in use would not be planned again.
         let world = World { live: BTreeMap::new(), ..world };
         let members = participants(&world);
         let first = plan_in_order(&world, &members);
@@ -238,16 +238,16 @@ proptest! {
         prop_assert_eq!(refused_first, refused(&second));
     }
 
-    /// Who was refused may be let in when the rest runs: that does not move for it any more, so it pushes nobody
-    /// out (`host:`, `a: store 0.3.1 ^1 strict`, `b: store noimport * singleton`). But nobody that runs changes.
+    /// A refused remote may be admitted once the others run: they keep their copies, so it displaces none (`host:`,
+    /// `a: store 0.3.1 ^1 strict`, `b: store noimport * singleton`). No running participant changes.
     #[test]
-    fn a_plan_that_has_been_carried_out_stays_as_it_is(world in fresh()) {
+    fn executed_plan_is_stable(world in fresh()) {
         let members = participants(&world);
         let mut plan = plan_in_order(&world, &members);
         for round in 0.. {
             let (live, members) = carried_out(&plan, &members);
-            let request = Request::new(&members[0], &members[1..], world.strategy);
-            let again = resolve(&Request { live: &live, providers: &providers(&world), ..request });
+            let request = PlanRequest::new(&members[0], &members[1..], world.strategy);
+            let again = resolve(&PlanRequest { live: &live, providers: &providers(&world), ..request });
             let mut kept = assigned(&again);
             kept.retain(|slot, _| assigned(&plan).contains_key(slot));
             prop_assert_eq!(assigned(&plan), kept);
@@ -255,14 +255,14 @@ proptest! {
             if (assigned(&plan), refused(&plan)) == (assigned(&again), refused(&again)) {
                 break;
             }
-            prop_assert!(!plan.is_compatible(), "who was not refused has nothing to get");
-            prop_assert!(round < 2 * members.len(), "it does not come to an end");
+            prop_assert!(!plan.is_compatible(), "a compatible plan changes nothing");
+            prop_assert!(round < 2 * members.len(), "the plan does not converge");
             plan = again;
         }
     }
 
     #[test]
-    fn a_remote_that_shares_nothing_with_the_others_changes_nothing_for_them(world in any_world()) {
+    fn unrelated_remote_changes_no_assignment(world in any_world()) {
         let before = plan(&world);
         let mut members = participants(&world);
         members.push(participant("zz: unrelated 1.0.0 singleton strict; elsewhere 1.0.0 in=elsewhere"));
@@ -275,24 +275,24 @@ proptest! {
     }
 
     #[test]
-    fn what_runs_stays_as_it_is_whoever_joins(world in fresh(), late in vec(shared(), 0..3)) {
+    fn late_joiners_change_no_running_assignment(world in fresh(), late in vec(shared(), 0..3)) {
         let members = participants(&world);
         let first = plan_in_order(&world, &members);
         let (live, mut members) = carried_out(&first, &members);
         members.extend(late.into_iter().enumerate().map(|(at, shared)| {
             Participant::remote(&remote(&format!("late{at}"), shared))
         }));
-        let request = Request::new(&members[0], &members[1..], world.strategy);
-        let second = resolve(&Request { live: &live, providers: &providers(&world), ..request });
+        let request = PlanRequest::new(&members[0], &members[1..], world.strategy);
+        let second = resolve(&PlanRequest { live: &live, providers: &providers(&world), ..request });
         for known in first.assignments() {
             let now = second.assignment(&known.consumer, &known.scope, &known.key).unwrap();
             prop_assert_eq!((&now.provider, &now.version), (&known.provider, &known.version));
         }
     }
 
-    /// But to who is loaded and uses its copy since before.
+    /// A loaded participant that already uses such a copy is excepted.
     #[test]
-    fn who_may_not_provide_never_does(world in any_world()) {
+    fn participant_without_grant_never_provides(world in any_world()) {
         let plan = plan(&world);
         for known in plan.assignments().iter().filter(|known| !known.is_own_copy() && !is_bound(&world, known)) {
             prop_assert!(model::may_provide(&world, &known.key, &known.provider), "{:?}", known);
@@ -300,14 +300,14 @@ proptest! {
     }
 
     #[test]
-    fn an_explanation_agrees_with_the_plan(world in any_world()) {
+    fn explanation_agrees_with_the_plan(world in any_world()) {
         let plan = plan(&world);
         for key in plan.keys() {
             for demand in key.demands {
                 let why = plan.explain(&key.scope, &key.key, &demand.participant).unwrap();
                 prop_assert_eq!(&why.outcome, &demand.outcome);
                 prop_assert_eq!(why.candidates.len(), key.offers.len());
-                let won: Vec<_> = why.candidates.iter().filter(|one| one.won).collect();
+                let won: Vec<_> = why.candidates.iter().filter(|one| one.chosen).collect();
                 let known = plan.assignment(&demand.participant, &key.scope, &key.key);
                 prop_assert!(why.candidates.iter().all(|one| !one.reason.is_empty()));
                 if let Some(known) = known {
@@ -321,7 +321,7 @@ proptest! {
     }
 
     #[test]
-    fn every_refusal_is_said_in_a_sentence(world in any_world()) {
+    fn every_refusal_has_a_message(world in any_world()) {
         let plan = plan(&world);
         for refusal in plan.refused() {
             prop_assert!(!refusal.causes.is_empty());
@@ -331,14 +331,14 @@ proptest! {
                 prop_assert!(cause.message().contains(&words) && cause.message().contains(": "), "{}", cause);
             }
         }
-        let mut said: Vec<_> = plan.diagnostics().iter().map(|one| (one.code, &one.participant, &one.scope, &one.key)).collect();
-        let all = said.len();
-        said.dedup();
-        prop_assert_eq!(said.len(), all, "something is said twice");
+        let mut found: Vec<_> = plan.diagnostics().iter().map(|one| (one.code, &one.participant, &one.scope, &one.key)).collect();
+        let all = found.len();
+        found.dedup();
+        prop_assert_eq!(found.len(), all, "a diagnostic is repeated");
     }
 
     #[test]
-    fn whoever_provides_to_others_is_loaded_at_the_start(world in any_world()) {
+    fn providers_are_loaded_first(world in any_world()) {
         let plan = plan(&world);
         let order = plan.bootstrap();
         let provides: BTreeSet<_> = plan.assignments().iter()

@@ -6,9 +6,9 @@ use crate::manifest::{HostManifest, ShareStrategy::VersionFirst};
 
 use super::rules::{plan_of, says};
 use super::{entry, host, lines, participant};
-use crate::resolver::{Code, Participant, Plan, Providers, Request, Severity, resolve};
+use crate::resolver::{DiagnosticCode, Participant, Plan, PlanRequest, Providers, Severity, resolve};
 
-/// The plan of a host with `shared` that keeps state in `store`, and lets `granted` provide it, and of `remotes`.
+/// Plans `remotes` with a host that shares `shared`, keeps state in `store` and lets `granted` provide it.
 fn plan(shared: &str, granted: Option<&[&str]>, remotes: &[&str]) -> Plan {
     let shared = shared.split(';').filter(|entry| !entry.trim().is_empty()).map(entry).collect();
     let names: Option<BTreeSet<String>> =
@@ -18,12 +18,12 @@ fn plan(shared: &str, granted: Option<&[&str]>, remotes: &[&str]) -> Plan {
     let remotes: Vec<Participant> = remotes.iter().map(|line| participant(line)).collect();
     let first = Participant::host(&manifest);
     let providers = Providers::of(&manifest, &["store"]);
-    resolve(&Request { providers: &providers, ..Request::new(&first, &remotes, VersionFirst) })
+    resolve(&PlanRequest { providers: &providers, ..PlanRequest::new(&first, &remotes, VersionFirst) })
 }
 
-fn fix(plan: &Plan, code: Code) -> Option<String> {
-    let said = plan.diagnostics().iter().find(|said| said.code == code)?;
-    said.fix().map(|edit| format!("{} {} {}", edit.participant, edit.pointer, edit.value))
+fn fix(plan: &Plan, code: DiagnosticCode) -> Option<String> {
+    let found = plan.diagnostics().iter().find(|one| one.code == code)?;
+    found.fix().map(|edit| format!("{} {} {}", edit.participant, edit.pointer, edit.value))
 }
 
 #[test]
@@ -33,13 +33,13 @@ fn host_alone_provides_its_own_crates() {
     assert_eq!(lines(&safe), ["host store: 1.0.0 of host", "spy store: 1.0.0 of host"]);
     says(
         &safe,
-        Code::ProviderNotGranted,
+        DiagnosticCode::ProviderNotGranted,
         Severity::Info,
         "spy",
-        &["1.9.0", "1.0.0 of `host`", "/providers/store"],
+        &["1.9.0", "1.0.0 (from `host`)", "/providers/store"],
     );
     assert_eq!(
-        fix(&safe, Code::ProviderNotGranted).as_deref(),
+        fix(&safe, DiagnosticCode::ProviderNotGranted).as_deref(),
         Some(r#"host /providers/store ["host","spy"]"#)
     );
     let why = safe.explain("default", "store", "host").unwrap();
@@ -49,7 +49,7 @@ fn host_alone_provides_its_own_crates() {
     let granted = plan("store 1.0.0 ^1 singleton", Some(&["host", "spy"]), &spy);
     assert_eq!(lines(&granted), ["host store: 1.9.0 of spy", "spy store: 1.9.0 of spy"]);
     assert_eq!(granted.diagnostics(), []);
-    // Of other crates, and in scopes in which the host takes no part, everybody may.
+    // Every participant may provide other crates, and this one in scopes in which the host does not use it.
     let others = plan(
         "store 1.0.0",
         None,
@@ -65,40 +65,55 @@ fn copy_without_grant_serves_its_own_participant() {
     let expected =
         ["a store: 2.0.0 of a", "host store: 1.0.0 of host", "b refused: provider-not-granted store"];
     assert_eq!(lines(&plan), expected);
-    says(&plan, Code::ProviderNotGranted, Severity::Error, "b", &["2.0.0 of `a`", "does not let it provide"]);
-    assert_eq!(fix(&plan, Code::ProviderNotGranted).as_deref(), Some(r#"host /providers/store ["a","host"]"#));
+    says(
+        &plan,
+        DiagnosticCode::ProviderNotGranted,
+        Severity::Error,
+        "b",
+        &["2.0.0 (from `a`)", "does not let it provide"],
+    );
+    assert_eq!(
+        fix(&plan, DiagnosticCode::ProviderNotGranted).as_deref(),
+        Some(r#"host /providers/store ["a","host"]"#)
+    );
 }
 
 #[test]
-fn host_without_a_copy_or_a_grant_is_told() {
+fn host_without_copy_or_grant_has_a_diagnostic() {
     let plan = plan("store noimport ^1 singleton", None, &["a: store 1.0.0"]);
     assert_eq!(lines(&plan), ["a refused: provider-not-granted store", "host refused: host-unsatisfied store"]);
-    says(&plan, Code::HostUnsatisfied, Severity::Error, "host", &["1.0.0 of `a`", "/providers/store"]);
+    says(
+        &plan,
+        DiagnosticCode::HostUnsatisfied,
+        Severity::Error,
+        "host",
+        &["1.0.0 (from `a`)", "/providers/store"],
+    );
 }
 
 #[test]
-fn remotes_with_names_of_the_host_take_no_part() {
+fn remotes_with_reserved_names_are_refused() {
     let plan =
         plan_of(VersionFirst, &["host: store 1.0.0", "Auth: store 2.0.0 singleton", "auth.token:", "author:"]);
     let expected =
         ["host store: 1.0.0 of host", "Auth refused: name-reserved", "auth.token refused: name-reserved"];
     assert_eq!(lines(&plan), expected);
     assert_eq!(plan.admitted().collect::<Vec<_>>(), ["author"]);
-    assert_eq!(fix(&plan, Code::NameReserved).as_deref(), Some(r#"Auth /name "remote-Auth2""#));
+    assert_eq!(fix(&plan, DiagnosticCode::NameReserved).as_deref(), Some(r#"Auth /name "remote-Auth2""#));
 }
 
 #[test]
-fn keys_that_are_nearly_alike_are_warned_of() {
+fn similar_keys_have_a_warning() {
     for key in ["shared_store", "Shared-Store", "sharedstore"] {
         let other = format!("a: {key} 1.0.0 singleton");
         let plan =
             plan_of(VersionFirst, &["host: shared-store 1.0.0 singleton", &other, "b: shared-store 1.0.0"]);
         let words = [key, "did you mean `shared-store`?", &format!("/shared/{key}")];
-        says(&plan, Code::SharedKeySimilar, Severity::Warning, "a", &words);
+        says(&plan, DiagnosticCode::SharedKeySimilar, Severity::Warning, "a", &words);
         let place = plan.diagnostics()[0].written_at();
         assert_eq!(place, [("a", format!("/shared/{key}"))]);
         let plan = plan_of(VersionFirst, &["host: shared-store 1.0.0", &format!("a: {key} noimport ^1")]);
-        says(&plan, Code::NoProvider, Severity::Error, "a", &["did you mean `shared-store`?"]);
+        says(&plan, DiagnosticCode::NoProvider, Severity::Error, "a", &["did you mean `shared-store`?"]);
     }
     let plan = plan_of(VersionFirst, &["host: charts 1.0.0", "a: charts2 1.0.0 in=default", "b: sharts 1.0.0"]);
     assert_eq!(plan.diagnostics(), []);

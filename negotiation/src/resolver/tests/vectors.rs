@@ -1,4 +1,4 @@
-//! The cases of the specification, as data.
+//! The cases of the specification.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::resolver::{Participant, Request, resolve};
+use crate::resolver::{Participant, PlanRequest, resolve};
 
 #[derive(Deserialize)]
 struct Case {
@@ -31,14 +31,14 @@ struct Satisfies {
 }
 
 #[test]
-fn every_plan_is_the_expected_one() {
+fn plans_match_the_vectors() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("../../../tests/vectors/plan.json")).unwrap();
     assert_eq!(cases.len(), 45);
     for Case { name, host, remotes, expected } in cases {
         let remotes: Vec<Participant> = remotes.iter().map(Participant::remote).collect();
         let strategy = host.share_strategy;
         let host = Participant::host(&host);
-        let plan = resolve(&Request::new(&host, &remotes, strategy)).to_json();
+        let plan = resolve(&PlanRequest::new(&host, &remotes, strategy)).to_json();
 
         let refused = plan["refused"].as_array().unwrap();
         let refused: BTreeSet<&str> = refused.iter().map(|one| one["participant"].as_str().unwrap()).collect();
@@ -53,7 +53,7 @@ fn every_plan_is_the_expected_one() {
 }
 
 #[test]
-fn every_requirement_accepts_what_it_should() {
+fn requirements_match_the_vectors() {
     let cases: Vec<Satisfies> =
         serde_json::from_str(include_str!("../../../tests/vectors/satisfies.json")).unwrap();
     assert_eq!(cases.len(), 81);

@@ -1,4 +1,4 @@
-//! The four figures, each a button that puts its measure on the chart.
+//! The four figures; each is a button that puts its measure on the chart.
 
 use plugin_api::{
     egui::{self, Align2, Rect, Sense, Shape, Stroke, Ui, Vec2, pos2, remap, vec2},
@@ -7,14 +7,14 @@ use plugin_api::{
 
 use super::{
     faded, format,
-    look::{Look, baseline},
+    look::{Palette, baseline},
 };
-use crate::report::{Measure, Period, Report};
+use crate::report::{Measure, Period, RangeReport};
 
-/// Width inside a card from which there is room for a sparkline beside every figure.
+/// Width inside a card from which a sparkline fits next to every figure, in points.
 const SPARKLINE_FROM: f32 = 225.0;
 
-/// Four, two or one beside each other.
+/// Returns the number of columns for a width: one, two or four.
 fn columns(width: f32) -> usize {
     match width {
         ..400.0 => 1,
@@ -23,15 +23,15 @@ fn columns(width: f32) -> usize {
     }
 }
 
-/// Height of a card with the fonts of `look`.
-pub(super) fn height(look: &Look) -> f32 {
+/// Returns the height of a card with the fonts of `look`.
+pub(super) fn height(look: &Palette) -> f32 {
     let [caption, body, _, _, figure] = look.t.font_size;
     let [tight, gap, ..] = look.t.space;
     2.0 * look.t.space[3] + 1.3 * (caption + body + figure) + tight + gap
 }
 
-/// The rectangles of the cards in the width of `ui`, which are allocated.
-pub(super) fn grid(ui: &mut Ui, look: &Look) -> [Rect; 4] {
+/// Allocates the rectangles of the cards in the width of `ui`.
+pub(super) fn grid(ui: &mut Ui, look: &Palette) -> [Rect; 4] {
     let gap = ui.spacing().item_spacing;
     let columns = columns(ui.available_width());
     let rows = 4 / columns;
@@ -46,8 +46,8 @@ pub(super) fn grid(ui: &mut Ui, look: &Look) -> [Rect; 4] {
     })
 }
 
-/// Draws the cards; returns the measure of the one that was clicked.
-pub(super) fn cards_ui(ui: &mut Ui, look: &Look, report: &Report, chosen: Measure) -> Option<Measure> {
+/// Draws the cards, and returns the measure of a clicked card.
+pub(super) fn cards_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, chosen: Measure) -> Option<Measure> {
     let mut clicked = None;
     for (rect, measure) in grid(ui, look).into_iter().zip(Measure::ALL) {
         if card_ui(ui, look, rect, report, measure, measure == chosen) {
@@ -57,15 +57,23 @@ pub(super) fn cards_ui(ui: &mut Ui, look: &Look, report: &Report, chosen: Measur
     clicked
 }
 
-fn card_ui(ui: &mut Ui, look: &Look, rect: Rect, report: &Report, measure: Measure, selected: bool) -> bool {
+fn card_ui(
+    ui: &mut Ui,
+    look: &Palette,
+    rect: Rect,
+    report: &RangeReport,
+    measure: Measure,
+    selected: bool,
+) -> bool {
     let totals = &report.current.totals;
     let change = report.previous.as_ref().and_then(|before| format::change(totals, &before.totals, measure));
-    let name = format!("{} {}", format::title(measure), format::value(totals, measure));
+    // Scripts find a card by this name, which keeps a space before the per cent sign.
+    let name = format!("{} {}", format::title(measure), format::value(totals, measure)).replace('%', " %");
     let response = choice_card(ui, rect, look.id(("card", format::title(measure))), &name, selected);
     let versus = format::previous(report.range);
     let spoken = match &change {
-        Some(format::Change { up: Some(true), text, .. }) => format!("▲ {text} vs {versus}"),
-        Some(format::Change { up: Some(false), text, .. }) => format!("▼ {text} vs {versus}"),
+        Some(format::Delta { up: Some(true), text, .. }) => format!("▲ {text} vs {versus}"),
+        Some(format::Delta { up: Some(false), text, .. }) => format!("▼ {text} vs {versus}"),
         Some(_) => format!("no change vs {versus}"),
         None => "no earlier period to compare with".to_owned(),
     };
@@ -84,7 +92,7 @@ fn card_ui(ui: &mut Ui, look: &Look, rect: Rect, report: &Report, measure: Measu
     let value = put(ui, value, Align2::LEFT_TOP, pos2(inner.left(), top), look.text);
     let unit = put(ui, unit, Align2::LEFT_TOP, pos2(value.right(), unit_top), look.weak);
 
-    // By the width of the card and not by its text, so that all four have one or none has.
+    // Depends on the width of the card, not on its text: either all four cards have a sparkline or none.
     if inner.width() >= SPARKLINE_FROM {
         let left = (unit.right() + look.t.space[2]).max(inner.right() - 110.0);
         let y = value.shrink2(vec2(0.0, look.t.space[0])).y_range();
@@ -96,8 +104,8 @@ fn card_ui(ui: &mut Ui, look: &Look, rect: Rect, report: &Report, measure: Measu
     response.clicked()
 }
 
-/// The line at the bottom: direction, size and what it is compared with.
-fn change_ui(ui: &Ui, look: &Look, inner: Rect, change: Option<&format::Change>, versus: &str) {
+/// Draws the line at the bottom: the direction and size of the change, and the base of the comparison.
+fn change_ui(ui: &Ui, look: &Palette, inner: Rect, change: Option<&format::Delta>, versus: &str) {
     let base = inner.left_bottom();
     let Some(change) = change else {
         let text = line(ui, "No earlier period to compare", look.caption.clone(), look.weak, inner.width());
@@ -128,7 +136,7 @@ fn change_ui(ui: &Ui, look: &Look, inner: Rect, change: Option<&format::Change>,
     }
 }
 
-/// The course of a measure in a few strokes: means over equal runs of days.
+/// Returns the course of a measure as a short line: means over equal runs of days.
 fn sparkline(period: &Period, measure: Measure, rect: Rect, color: egui::Color32) -> Vec<Shape> {
     let points = period.days.len().min(30);
     if points < 2 {
@@ -144,7 +152,7 @@ fn sparkline(period: &Period, measure: Measure, rect: Rect, color: egui::Color32
         })
         .collect();
     let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
-    // A course that hardly moves must not look like a mountain range.
+    // A small change must not fill the whole height.
     let middle = f64::midpoint(low, high);
     let half = ((high - low) / 2.0).max(middle.abs() * 0.1).max(f64::EPSILON);
     let point = |(index, value): (usize, &f64)| {
@@ -157,8 +165,8 @@ fn sparkline(period: &Period, measure: Measure, rect: Rect, color: egui::Color32
     vec![Shape::line(line, Stroke::new(1.5, faded(color, 0.9))), Shape::circle_filled(end, 2.5, color)]
 }
 
-/// Where the text of a card will be, for the loading state.
-pub(super) fn placeholders(look: &Look, card: Rect) -> [Rect; 3] {
+/// Returns the places of a card's text, for the loading state.
+pub(super) fn placeholders(look: &Palette, card: Rect) -> [Rect; 3] {
     let inner = card.shrink(look.t.space[3]);
     let [caption, body, _, _, figure] = look.t.font_size;
     let bar = |top: f32, height: f32, share: f32| {

@@ -1,4 +1,4 @@
-//! The chosen measure, day by day, over a ghost of the period before.
+//! The chart of the chosen measure, day by day, over a ghost of the period before.
 
 use egui_plot::{FilledArea, Line, LineStyle, PlotPoints, PlotUi, Points, VLine};
 use plugin_api::{
@@ -7,61 +7,61 @@ use plugin_api::{
 };
 
 use self::axis::{Scale, date_marks};
-use super::{faded, format, look::Look};
-use crate::report::{Measure, Period, Report, Totals};
+use super::{faded, format, look::Palette};
+use crate::report::{Measure, Period, RangeReport, Totals};
 
 mod axis;
 mod hover;
 
-/// What the card needs besides the plot, where nothing has to wrap.
+/// Height of the card without the plot, if the legend does not wrap, in points.
 pub(super) const FRAME_HEIGHT: f32 = 32.0 + TITLE_HEIGHT + 16.0;
 
 const TITLE_HEIGHT: f32 = 44.0;
 const LEGEND_HEIGHT: f32 = 24.0;
 /// Length of a line in the legend.
 const SWATCH: f32 = 18.0;
-/// Up to this many days each one is marked with a dot; beyond, the week's rhythm would hide the
-/// course, so a mean over seven days is drawn over the daily line.
+/// Largest number of days with a dot for each. With more days the weekly pattern would hide the course, so a mean
+/// over seven days is drawn over the daily line.
 const DOTS: usize = 31;
 /// Opacity of the daily line below the mean.
 const DAILY: f32 = 0.4;
-/// Points for a day at which a daily line looks unlike an area; with less, the range of a week is filled.
+/// Smallest width of a day, in points, at which a daily line is readable; below it, the range of a week is filled.
 const PER_DAY: f32 = 2.0;
-/// Opacity of that range, and its height in the legend.
+/// Opacity of that range, and its height in the legend in points.
 const BAND: f32 = 0.25;
 const SWATCH_BAND: f32 = 8.0;
 
-fn smooth(report: &Report) -> bool {
+fn smooth(report: &RangeReport) -> bool {
     report.current.days.len() > DOTS
 }
 
 /// Draws the card; its plot is `height` points high.
-pub(super) fn chart_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, height: f32) {
+pub(super) fn chart_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, measure: Measure, height: f32) {
     let padding = look.t.space[3];
     let inner_width = ui.available_width() - 2.0 * padding;
     let days = report.current.days.len().max(1) as f32;
     let dense = smooth(report) && inner_width / days < PER_DAY;
     let entries = legend(look, report, dense);
     let legend_width = legend_width(ui, look, &entries);
-    // Of the longest one: nothing moves when another measure is chosen.
+    // Uses the longest explanation, so that nothing moves when another measure is chosen.
     let explanation =
         |measure| line(ui, format::explanation(measure), look.body.clone(), look.weak, f32::INFINITY);
     let title_width = Measure::ALL.map(|measure| explanation(measure).size().x).into_iter().fold(0.0, f32::max);
-    // The legend moves below the title where both do not fit beside each other.
-    let beside = title_width + padding + legend_width <= inner_width;
-    let head = if beside { TITLE_HEIGHT } else { TITLE_HEIGHT + LEGEND_HEIGHT };
+    // The legend moves below the title if both do not fit in a row.
+    let fits_in_row = title_width + padding + legend_width <= inner_width;
+    let head = if fits_in_row { TITLE_HEIGHT } else { TITLE_HEIGHT + LEGEND_HEIGHT };
     let size = vec2(ui.available_width(), 2.0 * padding + head + padding + height);
     let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
     paint_card(ui, rect);
 
     let inner = rect.shrink(padding);
-    let title = format!("{} per day", format::title(measure));
+    let title = format::per_day(measure);
     let heading = line(ui, &*title, look.strong(2), look.text, inner.width());
     let heading = put(ui, heading, Align2::LEFT_TOP, inner.min, look.text);
     look.describe(ui, heading, "chart-title", Role::Heading, &title);
     let below = line(ui, format::explanation(measure), look.body.clone(), look.weak, inner.width());
     put(ui, below, Align2::LEFT_TOP, pos2(inner.left(), heading.bottom() + 2.0), look.weak);
-    let at = if beside {
+    let at = if fits_in_row {
         pos2(inner.right() - legend_width, heading.center().y)
     } else {
         pos2(inner.left(), inner.top() + head - look.t.space[0])
@@ -73,15 +73,15 @@ pub(super) fn chart_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measu
     plot_ui(&mut child, look, report, measure, dense);
 }
 
-/// A line of the chart and its name.
-struct Entry {
+/// An entry of the legend: a line of the chart and its name.
+struct LegendEntry {
     name: String,
     stroke: Stroke,
     dashed: bool,
 }
 
-fn legend(look: &Look, report: &Report, dense: bool) -> Vec<Entry> {
-    let entry = |name: &str, width, color| Entry {
+fn legend(look: &Palette, report: &RangeReport, dense: bool) -> Vec<LegendEntry> {
+    let entry = |name: &str, width, color| LegendEntry {
         name: name.to_owned(),
         stroke: Stroke::new(width, color),
         dashed: false,
@@ -98,19 +98,20 @@ fn legend(look: &Look, report: &Report, dense: bool) -> Vec<Entry> {
     };
     if report.previous.is_some() {
         let name = format!("Previous {} days", report.range.days());
-        entries.push(Entry { dashed: true, ..entry(&name, 1.5, look.ghost) });
+        entries.push(LegendEntry { dashed: true, ..entry(&name, 1.5, look.ghost) });
     }
     entries
 }
 
-fn legend_width(ui: &Ui, look: &Look, entries: &[Entry]) -> f32 {
-    let text = |entry: &Entry| line(ui, &*entry.name, look.caption.clone(), look.weak, f32::INFINITY).size().x;
+fn legend_width(ui: &Ui, look: &Palette, entries: &[LegendEntry]) -> f32 {
+    let text =
+        |entry: &LegendEntry| line(ui, &*entry.name, look.caption.clone(), look.weak, f32::INFINITY).size().x;
     let widths: f32 = entries.iter().map(|entry| text(entry) + SWATCH + look.t.space[1]).sum();
     widths + look.t.space[3] * entries.len().saturating_sub(1) as f32
 }
 
 /// Draws the legend with its left middle at `at`.
-fn legend_ui(ui: &mut Ui, look: &Look, entries: &[Entry], at: Pos2) {
+fn legend_ui(ui: &mut Ui, look: &Palette, entries: &[LegendEntry], at: Pos2) {
     let mut left = at;
     for (index, entry) in entries.iter().enumerate() {
         let ends = [left, left + vec2(SWATCH, 0.0)];
@@ -126,7 +127,7 @@ fn legend_ui(ui: &mut Ui, look: &Look, entries: &[Entry], at: Pos2) {
     }
 }
 
-fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, dense: bool) {
+fn plot_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, measure: Measure, dense: bool) {
     let days = report.current.days.len();
     let scale = Scale::of(report, measure);
     let widest = Measure::ALL
@@ -136,7 +137,7 @@ fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, dense: b
         })
         .map(|label| line(ui, label, look.caption.clone(), look.weak, f32::INFINITY).size().x)
         .fold(0.0, f32::max);
-    // Stated rather than found out, so that the first picture is already the final one.
+    // Set explicitly, so that the first picture is already the final one.
     let axis_width = (widest + 2.0 * look.t.space[0] + 2.0).ceil();
     let dates = date_marks(report.current.first, days, ui.available_width() - axis_width);
 
@@ -153,8 +154,8 @@ fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, dense: b
         hovered
     });
     let summary = format!(
-        "{} per day, {}: {}",
-        format::title(measure),
+        "{}, {}: {}",
+        format::per_day(measure),
         format::dates(report.current.first, days),
         format::value(&report.current.totals, measure),
     );
@@ -164,8 +165,8 @@ fn plot_ui(ui: &mut Ui, look: &Look, report: &Report, measure: Measure, dense: b
     }
 }
 
-/// Nothing of it is hovered by `egui_plot`, which would mark the nearest point in the plane; here it is the day's.
-fn lines(plot: &mut PlotUi<'_>, look: &Look, report: &Report, measure: Measure, dense: bool) {
+/// Draws the lines without the hover of `egui_plot`, which marks the nearest point in the plane instead of the day's.
+fn lines(plot: &mut PlotUi<'_>, look: &Palette, report: &RangeReport, measure: Measure, dense: bool) {
     let smooth = smooth(report);
     if let Some(before) = &report.previous {
         let course = if smooth { means(before, measure) } else { points(before, measure) };
@@ -191,7 +192,7 @@ fn lines(plot: &mut PlotUi<'_>, look: &Look, report: &Report, measure: Measure, 
     }
 }
 
-/// Days, and the lowest and highest value of three days before to three days after each.
+/// Returns the days, and for each the lowest and highest value from three days before to three days after.
 fn range(period: &Period, measure: Measure) -> [Vec<f64>; 3] {
     let [mut days, mut lows, mut highs] = [Vec::new(), Vec::new(), Vec::new()];
     for day in 0..period.days.len() {
@@ -213,8 +214,8 @@ fn points(period: &Period, measure: Measure) -> PlotPoints<'static> {
     period.days.iter().enumerate().filter_map(value).collect()
 }
 
-/// Each day's value with three days before and after it; shares and means are taken over all of
-/// their flights, so a day with few of them weighs little.
+/// Returns for each day the mean over three days before to three days after. Shares and means count all flights of
+/// these days, so a day with few flights has little weight.
 fn means(period: &Period, measure: Measure) -> PlotPoints<'static> {
     let value = |day: usize| {
         let window = day.saturating_sub(3)..(day + 4).min(period.days.len());

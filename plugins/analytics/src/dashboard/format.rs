@@ -1,13 +1,13 @@
-//! Numbers, dates and changes as people read them.
+//! Numbers, dates and changes as text.
 
 use jiff::civil::Date;
 
-use crate::report::{Measure, Range, Totals, day_after};
+use crate::report::{Measure, QuickRange, Totals, day_after};
 
-/// Stands for a value that does not exist.
+/// The text for a missing value.
 pub(super) const NONE: &str = "–";
 
-/// `336,776`.
+/// Formats a number as `336,776`.
 pub(super) fn count(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
@@ -23,17 +23,17 @@ pub(super) fn count(number: i64) -> String {
     text
 }
 
-/// A share of 0 to 1 as `73.4 %`.
+/// Formats a share of 0 to 1 as `73.4%`.
 pub(super) fn percent(share: Option<f64>, decimals: usize) -> String {
-    share.map_or_else(|| NONE.to_owned(), |share| format!("{} %", fixed(share * 100.0, decimals)))
+    share.map_or_else(|| NONE.to_owned(), |share| format!("{}%", fixed(share * 100.0, decimals)))
 }
 
-/// `12.6 min`.
+/// Formats minutes as `12.6 min`.
 pub(super) fn minutes(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| format!("{} min", fixed(value, 1)))
 }
 
-/// Never `-0.0`.
+/// Formats a number with `decimals` digits, and never as `-0.0`.
 fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {
@@ -42,7 +42,7 @@ fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// `8,255 (2.45 %)`.
+/// Formats the cancelled flights as `8,255 (2.45%)`.
 pub(super) fn cancelled(totals: &Totals) -> String {
     match totals.cancelled_share() {
         Some(share) => format!("{} ({})", count(totals.cancelled()), percent(Some(share), 2)),
@@ -50,7 +50,7 @@ pub(super) fn cancelled(totals: &Totals) -> String {
     }
 }
 
-/// A measure with its unit, in two parts: the figure, and what stands smaller beside it.
+/// Formats a measure in two parts: the figure, and the unit or share in smaller type after it.
 pub(super) fn figure(totals: &Totals, measure: Measure) -> (String, String) {
     let whole = value(totals, measure);
     match (measure, whole.split_once(' ')) {
@@ -59,7 +59,7 @@ pub(super) fn figure(totals: &Totals, measure: Measure) -> (String, String) {
     }
 }
 
-/// A measure with its unit.
+/// Formats a measure with its unit.
 pub(super) fn value(totals: &Totals, measure: Measure) -> String {
     match measure {
         Measure::Flights => count(totals.flights),
@@ -69,7 +69,7 @@ pub(super) fn value(totals: &Totals, measure: Measure) -> String {
     }
 }
 
-/// The name of a measure.
+/// Returns the name of a measure.
 pub(super) fn title(measure: Measure) -> &'static str {
     match measure {
         Measure::Flights => "Flights",
@@ -79,7 +79,13 @@ pub(super) fn title(measure: Measure) -> &'static str {
     }
 }
 
-/// What a measure counts, in a sentence.
+/// Returns the heading of a measure's chart.
+pub(super) fn per_day(measure: Measure) -> String {
+    let title = if measure == Measure::Cancelled { "Cancellations" } else { title(measure) };
+    format!("{title} per day")
+}
+
+/// Returns the explanation of a measure, in a sentence.
 pub(super) fn explanation(measure: Measure) -> &'static str {
     match measure {
         Measure::Flights => "Scheduled departures from EWR, JFK and LGA",
@@ -89,37 +95,37 @@ pub(super) fn explanation(measure: Measure) -> &'static str {
     }
 }
 
-/// `Last 30 days`.
-pub(super) fn range(range: Range) -> &'static str {
+/// Returns the name of a range, such as `Last 30 days`.
+pub(super) fn range(range: QuickRange) -> &'static str {
     match range {
-        Range::Week => "Last 7 days",
-        Range::Month => "Last 30 days",
-        Range::Quarter => "Last 90 days",
-        Range::Year => "Year",
+        QuickRange::Week => "Last 7 days",
+        QuickRange::Month => "Last 30 days",
+        QuickRange::Quarter => "Last 90 days",
+        QuickRange::Year => "Year",
     }
 }
 
-/// The same for where there is little room.
-pub(super) fn short_range(range: Range) -> &'static str {
+/// Returns the short name of a range, for narrow windows.
+pub(super) fn short_range(range: QuickRange) -> &'static str {
     match range {
-        Range::Week => "7 d",
-        Range::Month => "30 d",
-        Range::Quarter => "90 d",
-        Range::Year => "Year",
+        QuickRange::Week => "7 d",
+        QuickRange::Month => "30 d",
+        QuickRange::Quarter => "90 d",
+        QuickRange::Year => "Year",
     }
 }
 
-/// `previous 30 days`.
-pub(super) fn previous(range: Range) -> String {
+/// Returns the name of the period before a range, such as `previous 30 days`.
+pub(super) fn previous(range: QuickRange) -> String {
     format!("previous {} days", range.days())
 }
 
-/// `31 Dec 2013`.
+/// Formats a date as `31 Dec 2013`.
 pub(super) fn date(day: Date) -> String {
     day.strftime("%-d %b %Y").to_string()
 }
 
-/// `2 – 31 Dec 2013`, `3 Oct – 31 Dec 2013`.
+/// Formats a run of days as `2 – 31 Dec 2013` or `3 Oct – 31 Dec 2013`.
 pub(super) fn dates(first: Date, days: usize) -> String {
     let last = day_after(first, days.saturating_sub(1));
     let start = if first.year() != last.year() {
@@ -132,27 +138,26 @@ pub(super) fn dates(first: Date, days: usize) -> String {
     format!("{} – {}", first.strftime(start), date(last))
 }
 
-/// A difference to the period before.
+/// The change since the period before.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Change {
-    /// Up, down, or too small to show.
+pub(super) struct Delta {
+    /// `true` for up, `false` for down; `None` if the change is too small to show.
     pub(super) up: Option<bool>,
-    /// Without its sign: `3.2 %`.
+    /// The change without its sign: `3.2%`.
     pub(super) text: String,
-    /// Whether it is for the better; `None` when it is neither.
+    /// `true` for an improvement; `None` without a change.
     pub(super) good: Option<bool>,
 }
 
-/// How `now` differs from `before`.
+/// Returns the change from `before` to `now`.
 ///
-/// In per cent of what was before; shares differ in percentage points, because a per cent of a
-/// per cent misleads.
-/// Where there was nothing to take a per cent of, the difference itself.
-pub(super) fn change(now: &Totals, before: &Totals, measure: Measure) -> Option<Change> {
+/// The change is in per cent of the earlier value; for shares it is in percentage points (pp), because a per cent of
+/// a per cent misleads. Without a positive earlier value it is the difference itself.
+pub(super) fn change(now: &Totals, before: &Totals, measure: Measure) -> Option<Delta> {
     let (new, old) = (now.value(measure)?, before.value(measure)?);
     let difference = new - old;
     let text = match measure {
-        Measure::OnTime => format!("{} % pts", fixed(difference.abs(), 1)),
+        Measure::OnTime => format!("{} pp", fixed(difference.abs(), 1)),
         _ if old > 0.0 => percent(Some((difference / old).abs()), 1),
         Measure::Delay => minutes(Some(difference.abs())),
         _ => count(difference.abs() as i64),
@@ -160,7 +165,7 @@ pub(super) fn change(now: &Totals, before: &Totals, measure: Measure) -> Option<
     let shown = text.chars().any(|c| matches!(c, '1'..='9'));
     let up = shown.then_some(difference > 0.0);
     let good = up.map(|up| up == matches!(measure, Measure::Flights | Measure::OnTime));
-    Some(Change { up, text, good })
+    Some(Delta { up, text, good })
 }
 
 #[cfg(test)]
@@ -180,31 +185,31 @@ mod tests {
 
     #[test]
     fn values_have_units_and_no_negative_zero() {
-        assert_eq!(percent(Some(0.734_16), 1), "73.4 %");
+        assert_eq!(percent(Some(0.734_16), 1), "73.4%");
         assert_eq!(percent(None, 1), NONE);
         assert_eq!(minutes(Some(-0.04)), "0.0 min");
         assert_eq!(minutes(Some(-4.15)), "-4.2 min");
     }
 
     #[test]
-    fn dates_say_no_more_than_needed() {
+    fn dates_omit_repeated_parts() {
         assert_eq!(dates(day(2013, 12, 2), 30), "2 – 31 Dec 2013");
         assert_eq!(dates(day(2013, 10, 3), 90), "3 Oct – 31 Dec 2013");
         assert_eq!(dates(day(2012, 12, 31), 2), "31 Dec 2012 – 1 Jan 2013");
     }
 
     #[test]
-    fn changes_say_their_direction_and_whether_it_is_good() {
+    fn changes_have_direction_and_judgement() {
         let before = Totals { flights: 200, departed: 190, on_time: 150, departure_delay: 1_900 };
         let now = Totals { flights: 210, departed: 190, on_time: 150, departure_delay: 1_710 };
         let check = |measure, up, text: &str, good| {
-            let expected = Change { up: Some(up), text: text.to_owned(), good: Some(good) };
+            let expected = Delta { up: Some(up), text: text.to_owned(), good: Some(good) };
             assert_eq!(change(&now, &before, measure), Some(expected));
         };
-        check(Measure::Flights, true, "5.0 %", true);
-        check(Measure::OnTime, false, "3.6 % pts", false);
-        check(Measure::Delay, false, "10.0 %", true);
-        check(Measure::Cancelled, true, "100.0 %", false);
+        check(Measure::Flights, true, "5.0%", true);
+        check(Measure::OnTime, false, "3.6 pp", false);
+        check(Measure::Delay, false, "10.0%", true);
+        check(Measure::Cancelled, true, "100.0%", false);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The top: title, who is looking, and the choice of the range.
+//! The top of the page: title, viewer, and the choice of the range.
 
 use jiff::civil::Date;
 use plugin_api::{
@@ -11,15 +11,15 @@ use plugin_api::{
 
 use super::{
     format,
-    look::{Look, lines},
+    look::{Palette, lines},
 };
-use crate::report::Range;
+use crate::report::QuickRange;
 
 const CONTROL_HEIGHT: f32 = 32.0;
 const TITLE: &str = "Analytics";
 
-/// Draws title and subtitle, and at the right, or below where that is narrow, the badge with the viewer's name.
-pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Option<&str>) {
+/// Draws title and subtitle, and the badge with the viewer's name: at the right, or below in a narrow window.
+pub(super) fn title_ui(ui: &mut Ui, look: &Palette, as_of: Option<Date>, viewer: Option<&str>) {
     let space = look.t.space;
     let width = ui.available_width();
     let title = line(ui, TITLE, look.strong(3), look.text, width);
@@ -31,8 +31,8 @@ pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Op
     let (label, pill) = (badge(viewer), pill_height(&look.t));
     let row = title.size().y.max(pill);
     let room = width - title.size().x - space[3];
-    let beside = pill_width(ui, &label) <= room.max(0.0);
-    let badge_row = if beside { 0.0 } else { space[1] + pill };
+    let fits_in_row = pill_width(ui, &label) <= room.max(0.0);
+    let badge_row = if fits_in_row { 0.0 } else { space[1] + pill };
     let height = row + space[0] + below.size().y + badge_row;
     let (rect, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
 
@@ -45,7 +45,7 @@ pub(super) fn title_ui(ui: &mut Ui, look: &Look, as_of: Option<Date>, viewer: Op
     look.describe(ui, line_below, "subtitle", Role::Label, &subtitle);
     put(ui, below, Align2::LEFT_TOP, line_below.min, look.weak);
 
-    let (room, layout) = if beside {
+    let (room, layout) = if fits_in_row {
         (rect.with_max_y(rect.top() + row), Layout::right_to_left(Align::Center))
     } else {
         (rect.with_min_y(rect.bottom() - pill), Layout::left_to_right(Align::Center))
@@ -58,24 +58,24 @@ fn badge(viewer: Option<&str>) -> String {
     viewer.map_or_else(|| "Not authenticated".to_owned(), |name| format!("Viewing as: {name}"))
 }
 
-/// The range selector, and beside or below it the `dates` that are shown; returns what was clicked.
-pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> Option<Range> {
+/// Draws the range selector, and next to or below it the shown `dates`; returns the clicked range.
+pub(super) fn range_ui(ui: &mut Ui, look: &Palette, chosen: QuickRange, dates: &str) -> Option<QuickRange> {
     let width = ui.available_width();
     let padding = look.t.space[3];
     let measure =
         |text: &str| line(ui, text, look.body.clone(), look.text, f32::INFINITY).size().x + 2.0 * padding;
-    let full: f32 = Range::ALL.map(|range| measure(format::range(range))).iter().sum();
+    let full: f32 = QuickRange::ALL.map(|range| measure(format::range(range))).iter().sum();
     let label = if full <= width { format::range } else { format::short_range };
-    let widths = Range::ALL.map(|range| measure(label(range)));
-    // Where that is still too wide, all of them get a little closer.
+    let widths = QuickRange::ALL.map(|range| measure(label(range)));
+    // If the short names are too wide as well, all of them get a little narrower.
     let excess = (widths.iter().sum::<f32>() - width).max(0.0) / widths.len() as f32;
     let widths = widths.map(|width| width - excess);
     let track_width = widths.iter().sum::<f32>().min(width);
 
     let dates_galley = line(ui, dates, look.body.clone(), look.weak, width);
-    let beside = track_width + padding + dates_galley.size().x <= width;
+    let fits_in_row = track_width + padding + dates_galley.size().x <= width;
     let gap = look.t.space[1];
-    let height = if beside { CONTROL_HEIGHT } else { CONTROL_HEIGHT + gap + dates_galley.size().y };
+    let height = if fits_in_row { CONTROL_HEIGHT } else { CONTROL_HEIGHT + gap + dates_galley.size().y };
     let (whole, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
 
     let track = Rect::from_min_size(whole.min, vec2(track_width, CONTROL_HEIGHT));
@@ -84,7 +84,7 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
     let radius = look.control_radius();
     ui.painter().rect(track, radius, look.card, Stroke::new(1.0, look.border_strong), StrokeKind::Inside);
     let mut left = track.left();
-    for (range, width) in Range::ALL.into_iter().zip(widths) {
+    for (range, width) in QuickRange::ALL.into_iter().zip(widths) {
         let rect =
             Rect::from_min_size(pos2(left, track.top()), Vec2::new(width, CONTROL_HEIGHT)).intersect(track);
         left += width;
@@ -109,14 +109,14 @@ pub(super) fn range_ui(ui: &mut Ui, look: &Look, chosen: Range, dates: &str) -> 
         }
     }
     if let Some(response) = focused {
-        // Above its neighbours.
+        // Painted last, so that the neighbours do not cover it.
         focus_ring(ui, &response, radius, StrokeKind::Outside);
     }
 
     if dates.is_empty() {
         return clicked;
     }
-    let at = if beside {
+    let at = if fits_in_row {
         Align2::RIGHT_CENTER.anchor_size(track.with_max_x(whole.right()).right_center(), dates_galley.size())
     } else {
         Align2::LEFT_BOTTOM.anchor_size(whole.left_bottom(), dates_galley.size())

@@ -1,4 +1,4 @@
-//! The design tokens in egui's terms, and text on several lines.
+//! The design tokens as egui's types, and text on several lines.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use plugin_api::{
     tokens::Tokens,
 };
 
-/// What everything here is drawn with.
+/// The colours, fonts and sizes of the dashboard.
 #[derive(Clone)]
-pub(super) struct Look {
-    /// Widgets are named under this, so that a notice above them does not rename them.
+pub(super) struct Palette {
+    /// The base of the widgets' ids, so that a notice above them does not change these.
     base: egui::Id,
     pub(super) t: Tokens,
     pub(super) background: Color32,
@@ -30,7 +30,7 @@ pub(super) struct Look {
     pub(super) body: FontId,
 }
 
-impl Look {
+impl Palette {
     pub(super) fn of(ui: &Ui) -> Self {
         let t = theme::tokens(ui.ctx());
         Self {
@@ -53,17 +53,17 @@ impl Look {
         }
     }
 
-    /// A stable id in this dashboard.
+    /// Returns a stable id in this dashboard.
     pub(super) fn id(&self, salt: impl AsIdSalt) -> egui::Id {
         self.base.with(salt)
     }
 
-    /// Gives what is painted at `rect` its role and name in the accessibility tree.
+    /// Adds the picture at `rect` to the accessibility tree, with a role and a name.
     pub(super) fn describe(&self, ui: &Ui, rect: Rect, salt: impl AsIdSalt, role: Role, name: &str) {
         theme::describe(&ui.interact(rect, self.id(salt), Sense::hover()), role, name, None);
     }
 
-    /// The strong font at a step of the type scale: caption, body, heading, title, figure.
+    /// Returns the strong font at a step of the type scale: caption, body, heading, title, figure.
     pub(super) fn strong(&self, step: usize) -> FontId {
         theme::strong_font(self.t.font_size[step])
     }
@@ -73,13 +73,13 @@ impl Look {
     }
 }
 
-/// Lays `text` out on as many lines as it takes.
+/// Lays out `text` on as many lines as it needs.
 pub(super) fn lines(ui: &Ui, text: &str, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
     let job = LayoutJob::simple(text.to_owned(), font, color, width.max(0.0));
     ui.fonts_mut(|fonts| fonts.layout_job(job))
 }
 
-/// How far below the top of a galley its letters stand.
+/// Returns the distance from the top of a galley to the baseline of its first line, in points.
 pub(super) fn baseline(galley: &Galley) -> f32 {
     let first = galley.rows.first().and_then(|row| Some(row.pos.y + row.row.glyphs.first()?.pos.y));
     first.unwrap_or(galley.size().y)

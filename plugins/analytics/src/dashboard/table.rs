@@ -1,4 +1,4 @@
-//! The carriers, one a row, sorted by the column that was clicked.
+//! The table of carriers, sorted by the clicked column.
 
 use std::cmp::Ordering;
 
@@ -8,13 +8,13 @@ use plugin_api::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{format, look::Look};
+use super::{format, look::Palette};
 use crate::report::Carrier;
 
 const ROW: f32 = 34.0;
 const HEAD: f32 = 32.0;
 
-/// How the rows are ordered.
+/// The order of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sort {
     column: Column,
@@ -38,7 +38,7 @@ impl Default for Sort {
 }
 
 impl Sort {
-    /// The same column turns around; another one starts where its interest lies.
+    /// Returns the order after a click: the sorted column reverses; names start ascending, numbers descending.
     fn click(self, column: Column) -> Self {
         let descending = if self.column == column { !self.descending } else { column != Column::Carrier };
         Self { column, descending }
@@ -48,7 +48,7 @@ impl Sort {
         let name = || a.name.cmp(&b.name);
         let number = |of: fn(&Carrier) -> Option<f64>| match (of(a), of(b)) {
             (Some(x), Some(y)) => self.direct(x.total_cmp(&y)),
-            // What has no value stands last in both directions.
+            // Missing values sort last in both directions.
             (x, y) => y.is_some().cmp(&x.is_some()),
         };
         match self.column {
@@ -65,7 +65,7 @@ impl Sort {
         let direction = if self.descending { SortDirection::Descending } else { SortDirection::Ascending };
         ColumnHead {
             name,
-            // Where there is no room for all of it.
+            // A narrow column has no room for the full name.
             text: if column == Column::Delay && width < 76.0 { "Delay" } else { name },
             align: if column == Column::Carrier { Align::Min } else { Align::Max },
             sorted: (self.column == column).then_some(direction),
@@ -90,7 +90,7 @@ impl Column {
         }
     }
 
-    /// The text of a cell; `wide` when there is room for more than the number.
+    /// Returns the text of a cell; `wide` if there is room for more than the number.
     fn text(self, carrier: &Carrier, wide: bool) -> String {
         let totals = &carrier.totals;
         match self {
@@ -104,17 +104,17 @@ impl Column {
     }
 }
 
-/// Height of the card for so many rows.
-pub(super) fn height(look: &Look, rows: usize) -> f32 {
+/// Returns the height of the card for `rows` rows.
+pub(super) fn height(look: &Palette, rows: usize) -> f32 {
     2.0 * look.t.space[3] + title_height(look) + HEAD + ROW * rows as f32
 }
 
-fn title_height(look: &Look) -> f32 {
+fn title_height(look: &Palette) -> f32 {
     look.t.font_size[2] * 1.3 + look.t.space[1]
 }
 
 /// Draws the card and its rows; a click on a column's name changes `sort`.
-pub(super) fn table_ui(ui: &mut Ui, look: &Look, carriers: &[Carrier], sort: &mut Sort) {
+pub(super) fn table_ui(ui: &mut Ui, look: &Palette, carriers: &[Carrier], sort: &mut Sort) {
     let size = vec2(ui.available_width(), height(look, carriers.len()));
     let (card, _) = ui.allocate_exact_size(size, Sense::hover());
     paint_card(ui, card);
@@ -141,8 +141,8 @@ pub(super) fn table_ui(ui: &mut Ui, look: &Look, carriers: &[Carrier], sort: &mu
     }
 }
 
-/// The columns from left to right: the name takes what the numbers leave.
-fn layout(look: &Look, whole: egui::Rangef) -> [egui::Rangef; 5] {
+/// Returns the columns from left to right: the name has the space that the numbers leave.
+fn layout(look: &Palette, whole: egui::Rangef) -> [egui::Rangef; 5] {
     let gap = look.t.space[1];
     let numbers = match whole.span() {
         ..440.0 => [54.0, 54.0, 60.0, 68.0],
@@ -162,7 +162,7 @@ fn layout(look: &Look, whole: egui::Rangef) -> [egui::Rangef; 5] {
     })
 }
 
-fn row_ui(ui: &mut Ui, look: &Look, row: Rect, columns: &[egui::Rangef; 5], carrier: &Carrier, wide: bool) {
+fn row_ui(ui: &mut Ui, look: &Palette, row: Rect, columns: &[egui::Rangef; 5], carrier: &Carrier, wide: bool) {
     let response = ui.interact(row, look.id(("carrier", &carrier.name)), Sense::hover());
     response.widget_info(|| {
         let text = |column: Column| column.text(carrier, true);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn clicks_choose_a_column_then_turn_it_around() {
+    fn clicks_choose_a_column_then_reverse_it() {
         let flights = Sort::default();
         assert_eq!(order(flights), "BCAD");
         let less = flights.click(Column::Flights);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_value_stands_last_both_ways() {
+    fn missing_values_sort_last_in_both_directions() {
         let most = Sort::default().click(Column::Delay);
         assert!(order(most).ends_with('D'));
         assert!(order(most.click(Column::Delay)).ends_with('D'));

@@ -25,7 +25,7 @@ struct Page {
     woken: mpsc::Receiver<()>,
 }
 
-/// The first pass is without fonts: they are there from the next one on.
+/// Returns `true` in the first pass, and installs the fonts for the next one.
 fn lacks_fonts(ui: &egui::Ui) -> bool {
     let first = ui.ctx().cumulative_pass_nr() == 0;
     if first {
@@ -60,14 +60,16 @@ impl Page {
         self.harness.query_by_label(label).is_some()
     }
 
-    /// Paints when the worker says so, until `label` is there.
+    /// Paints at each wake-up by the worker, until `label` appears.
     fn until(&mut self, label: &str) {
         loop {
             self.harness.run();
             if self.has(label) {
                 return;
             }
-            self.woken.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| panic!("{label:?} never came"));
+            self.woken
+                .recv_timeout(Duration::from_mins(1))
+                .unwrap_or_else(|_| panic!("{label:?} did not appear"));
         }
     }
 
@@ -96,7 +98,7 @@ fn year(size: [f32; 2]) -> (Page, TempDir) {
 }
 
 #[test]
-fn the_year_has_its_four_figures() {
+fn year_shows_its_four_figures() {
     let (page, _folder) = year([1024.0, 800.0]);
     for label in [
         YEAR,
@@ -114,7 +116,7 @@ fn the_year_has_its_four_figures() {
 }
 
 #[test]
-fn the_badge_says_who_is_looking() {
+fn badge_names_the_viewer() {
     let (mut page, _folder) = year([1024.0, 800.0]);
     assert!(page.has("Not authenticated"));
     page.harness.state_mut().viewer = Some("Grace Hopper");
@@ -126,12 +128,12 @@ fn the_badge_says_who_is_looking() {
 }
 
 #[test]
-fn a_range_changes_figures_dates_and_comparison() {
+fn range_changes_figures_dates_and_comparison() {
     let (mut page, _folder) = year([1024.0, 800.0]);
     for (range, flights, dates, change) in [
-        ("Last 30 days", "Flights 27,148", "2 – 31 Dec 2013", "▼ 0.4 % vs previous 30 days"),
-        ("Last 7 days", "Flights 6,064", "25 – 31 Dec 2013", "▼ 4.7 % vs previous 7 days"),
-        ("Last 90 days", "Flights 82,352", "3 Oct – 31 Dec 2013", "▼ 2.7 % vs previous 90 days"),
+        ("Last 30 days", "Flights 27,148", "2 – 31 Dec 2013", "▼ 0.4% vs previous 30 days"),
+        ("Last 7 days", "Flights 6,064", "25 – 31 Dec 2013", "▼ 4.7% vs previous 7 days"),
+        ("Last 90 days", "Flights 82,352", "3 Oct – 31 Dec 2013", "▼ 2.7% vs previous 90 days"),
     ] {
         page.click(range);
         page.until(flights);
@@ -139,12 +141,12 @@ fn a_range_changes_figures_dates_and_comparison() {
         let card = page.harness.get_by_label(flights);
         assert_eq!(card.accesskit_node().description().unwrap(), change);
     }
-    // Worse and better are told apart by more than their sign: 18.4 points down, 404.5 % up.
+    // The direction of a change does not imply its judgement: 18.4 points down and 404.5% up are both worse.
     page.click("Last 30 days");
     page.until("Cancelled 1,019 (3.75 %)");
     let spoken = |label| page.harness.get_by_label(label).accesskit_node().description().unwrap();
-    assert_eq!(spoken("On-time arrivals 63.2 %"), "▼ 18.4 % pts vs previous 30 days");
-    assert_eq!(spoken("Cancelled 1,019 (3.75 %)"), "▲ 404.5 % vs previous 30 days");
+    assert_eq!(spoken("On-time arrivals 63.2 %"), "▼ 18.4 pp vs previous 30 days");
+    assert_eq!(spoken("Cancelled 1,019 (3.75 %)"), "▲ 404.5% vs previous 30 days");
     assert!(page.has("Previous 30 days"), "the legend names the ghost line");
     page.click("Year");
     page.until(YEAR);
@@ -152,17 +154,17 @@ fn a_range_changes_figures_dates_and_comparison() {
 }
 
 #[test]
-fn a_card_puts_its_measure_on_the_chart() {
+fn card_puts_its_measure_on_the_chart() {
     let (mut page, _folder) = year([1024.0, 800.0]);
     page.click("Cancelled 8,255 (2.45 %)");
-    assert!(page.has("Cancelled per day"));
-    assert!(page.has("Cancelled per day, 1 Jan – 31 Dec 2013: 8,255 (2.45 %)"), "the chart says what it shows");
+    assert!(page.has("Cancellations per day"));
+    assert!(page.has("Cancellations per day, 1 Jan – 31 Dec 2013: 8,255 (2.45%)"), "the chart is described");
     page.click("Average departure delay 12.6 min");
     assert!(page.has("Average departure delay per day"));
 }
 
 #[test]
-fn a_column_sorts_the_carriers() {
+fn column_sorts_the_carriers() {
     let (mut page, _folder) = year([1024.0, 1_600.0]);
     let rows = page.carriers();
     assert_eq!((rows.len(), &*rows[0], &*rows[15]), (16, "United Air Lines Inc.", "SkyWest Airlines Inc."));
@@ -172,12 +174,12 @@ fn a_column_sorts_the_carriers() {
     assert_eq!(page.carriers()[0], "Virgin America");
     page.click("On time");
     assert_eq!(page.carriers()[0], "Hawaiian Airlines Inc.");
-    let row = "JetBlue Airways: 54,635 flights, 72.3 % on time, 13.0 min average delay, 466 (0.85 %) cancelled";
+    let row = "JetBlue Airways: 54,635 flights, 72.3% on time, 13.0 min average delay, 466 (0.85%) cancelled";
     assert!(page.has(row));
 }
 
 #[test]
-fn a_failure_says_what_and_retry_helps() {
+fn failure_is_described_and_retry_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let blocked = folder.path().join("data");
     fs::write(&blocked, "a file where the folder should be").unwrap();
@@ -210,7 +212,7 @@ fn waiting_for_another_importer_is_shown() {
 }
 
 #[test]
-fn a_rebuilt_database_is_told_once() {
+fn rebuilt_database_is_reported_once() {
     let (page, folder) = year([1024.0, 800.0]);
     drop(page);
     let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
@@ -224,18 +226,18 @@ fn a_rebuilt_database_is_told_once() {
 }
 
 #[test]
-fn an_empty_range_says_so() {
+fn empty_range_is_reported() {
     let (mut page, _folder) = year([800.0, 600.0]);
     let days = vec![Totals::default(); 7];
     let first = jiff::civil::date(2013, 12, 25);
     let current = Period { first, days, totals: Totals::default() };
-    let empty = Report { range: Range::Week, current, previous: None, carriers: Vec::new() };
+    let empty = RangeReport { range: QuickRange::Week, current, previous: None, carriers: Vec::new() };
     let mut harness = Harness::new_ui(move |ui| {
         if lacks_fonts(ui) {
             return;
         }
         theme::apply(ui.ctx(), &LIGHT);
-        let look = Look::of(ui);
+        let look = Palette::of(ui);
         page.harness.state_mut().dashboard.report_ui(ui, &look, &empty, 600.0);
     });
     harness.run();
@@ -245,7 +247,7 @@ fn an_empty_range_says_so() {
 }
 
 #[test]
-fn nobody_touching_it_costs_nothing() {
+fn untouched_dashboard_requests_no_repaint() {
     let (mut page, _folder) = year([1024.0, 800.0]);
     page.harness.run();
     let delay = page.harness.output().viewport_output[&ViewportId::ROOT].repaint_delay;
@@ -257,7 +259,7 @@ fn nobody_touching_it_costs_nothing() {
 }
 
 #[test]
-fn the_wheel_over_the_chart_scrolls_the_page() {
+fn wheel_over_the_chart_scrolls_the_page() {
     let (mut page, _folder) = year([1024.0, 600.0]);
     let chart = "Flights per day, 1 Jan – 31 Dec 2013: 336,776";
     let before = page.harness.get_by_label(chart).rect();
@@ -275,9 +277,8 @@ fn the_wheel_over_the_chart_scrolls_the_page() {
     assert!(after.top() < before.top() - 60.0, "{before:?} {after:?}");
 }
 
-/// Every legend entry and axis in place, whatever is shown.
 #[test]
-fn nothing_moves_when_another_measure_is_chosen() {
+fn choice_of_measure_moves_no_widget() {
     for width in [480.0, 700.0, 820.0, 960.0, 1_160.0, 1_400.0] {
         let (mut page, _folder) = year([width, 1_600.0]);
         let rect = |page: &Page, label: &str| page.harness.get_by_label(label).rect();
@@ -296,38 +297,38 @@ fn nothing_moves_when_another_measure_is_chosen() {
 }
 
 #[test]
-fn a_narrow_page_shows_the_viewer_and_the_date_in_full() {
+fn narrow_page_shows_viewer_and_date_in_full() {
     let (mut page, _folder) = year([268.0, 700.0]);
     page.harness.state_mut().viewer = Some("Grace Hopper");
     page.harness.run();
     let badge = page.harness.get_by_label("Viewing as: Grace Hopper").rect();
     let title = page.harness.get_by_label("Analytics").rect();
     let date = page.harness.get_by_label("Flights from New York City, as of 31 Dec 2013").rect();
-    assert!(badge.width() > 140.0, "all of its text: {badge}");
+    assert!(badge.width() > 140.0, "the badge shows all of its text: {badge}");
     assert!(badge.top() >= date.bottom() && date.top() >= title.bottom(), "{title} {date} {badge}");
     assert!(
         date.height() > 1.5 * page.harness.get_by_label("Daily range").rect().height(),
-        "on two lines: {date}"
+        "the date has two lines: {date}"
     );
     let [first, last] = ["Last 7 days", "Year"].map(|range| page.harness.get_by_label(range).rect());
     assert!(
         (first.left() - (268.0 - last.right())).abs() < 0.5,
-        "the same padding at both sides: {first} {last}"
+        "the padding is equal at both sides: {first} {last}"
     );
 }
 
 #[test]
-fn the_pointer_marks_the_day_and_nothing_else() {
+fn pointer_marks_only_the_day() {
     let (mut page, _folder) = year([1_400.0, 900.0]);
     let chart = page.harness.query_all_by_role(Role::Image).next().unwrap().rect();
     let shapes = |page: &Page| page.harness.output().shapes.iter().filter(|shape| is_dot(&shape.shape)).count();
     let before = shapes(&page);
-    // Between the lines, where the nearest point is another day's.
+    // Between the lines the nearest point belongs to another day.
     for share in [0.2, 0.5, 0.75] {
         page.harness
             .hover_at(egui::pos2(chart.left() + chart.width() * 0.6, chart.top() + chart.height() * share));
         page.harness.run();
-        // The day's point, and one in front of its row in the tooltip.
+        // One dot for the day's point, and one in front of its row in the tooltip.
         assert_eq!(shapes(&page), before + 2, "{share}");
     }
 }
@@ -341,7 +342,7 @@ fn is_dot(shape: &egui::Shape) -> bool {
 }
 
 #[test]
-fn every_size_holds_everything_side_by_side() {
+fn widgets_fit_without_overlap_at_every_size() {
     let folder = tempfile::tempdir().unwrap();
     Page::open(folder.path(), [480.0, 400.0]).until(YEAR);
     for (size, columns) in [
@@ -390,7 +391,7 @@ fn every_size_holds_everything_side_by_side() {
 }
 
 #[test]
-fn it_is_loading_until_there_are_figures_or_a_failure() {
+fn dashboard_loads_until_figures_or_failure() {
     let folder = tempfile::tempdir().unwrap();
     let loads = |folder: PathBuf| {
         let (wake, woken) = mpsc::channel();
@@ -404,7 +405,7 @@ fn it_is_loading_until_there_are_figures_or_a_failure() {
         dashboard.source.view()
     };
     assert!(loads(folder.path().to_owned()).report.is_some());
-    // Nothing has been imported in there, and that takes longer than this.
+    // This folder has no database yet, and an import takes longer than the next line.
     let fresh = tempfile::tempdir().unwrap();
     assert!(Dashboard::new(fresh.path().to_owned(), Arc::new(|| ())).is_loading());
     let blocked = folder.path().join("data");
@@ -413,7 +414,7 @@ fn it_is_loading_until_there_are_figures_or_a_failure() {
 }
 
 #[test]
-fn the_choice_survives_and_strangers_are_tolerated() {
+fn choice_survives_and_unknown_fields_are_ignored() {
     let (mut page, folder) = year([1024.0, 800.0]);
     page.click("Last 7 days");
     page.until("Flights 6,064");
@@ -425,7 +426,7 @@ fn the_choice_survives_and_strangers_are_tolerated() {
     let mut page = Page::open(folder.path(), [1024.0, 1_600.0]);
     page.harness.state_mut().dashboard.restore(&saved).unwrap();
     page.until("Cancelled 61 (1.01 %)");
-    assert!(page.has("Cancelled per day"));
+    assert!(page.has("Cancellations per day"));
     assert_eq!(page.carriers()[0], "AirTran Airways Corporation");
     assert_eq!(page.harness.state().dashboard.save(), saved);
 
@@ -433,7 +434,7 @@ fn the_choice_survives_and_strangers_are_tolerated() {
     let newer = br#"{"range":"decade","measure":"delay","zoom":{"from":3},"sort":7}"#;
     dashboard.restore(newer).unwrap();
     let expected = Choice { measure: Measure::Delay, ..dashboard.choice };
-    assert_eq!((dashboard.choice, dashboard.choice.range), (expected, Range::Week));
+    assert_eq!((dashboard.choice, dashboard.choice.range), (expected, QuickRange::Week));
     assert_eq!(dashboard.restore(b"\xFF\x00").unwrap_err().code(), "state-not-an-object");
     assert_eq!(dashboard.restore(b"[1]").unwrap_err().code(), "state-not-an-object");
 }

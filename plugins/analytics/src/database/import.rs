@@ -12,10 +12,10 @@ use jiff::civil::{Date, date};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use telemetry::tracing;
 
-use super::{APPLICATION_ID, Check, Control, Database, DatabaseError, Progress, SCHEMA_VERSION};
+use super::{APPLICATION_ID, CheckDepth, Control, Database, DatabaseError, ImportProgress, SCHEMA_VERSION};
 use crate::dataset::{self, Dataset};
 
-/// Days are stored as days since this one; `date(day * 86400, 'unixepoch')` shows them.
+/// Day 0 of the stored days; `date(day * 86400, 'unixepoch')` formats them in SQL.
 pub(crate) const EPOCH: Date = date(1970, 1, 1);
 
 const SCHEMA: &str = "
@@ -52,10 +52,10 @@ CREATE TABLE daily (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What the dashboard asks for, summed once: 336,776 rows become under 6,000.
+/// The sums for the dashboard by day and airline: 336,776 rows become under 6,000.
 ///
-/// A flight is on time when it arrived less than 15 minutes late, by the rule of the US
-/// Department of Transportation; without an arrival it is not.
+/// A flight is on time if it arrived less than 15 minutes late, by the rule of the US Department of Transportation;
+/// a flight without an arrival is not.
 const DAILY: &str = "
 INSERT INTO daily
 SELECT day, airline, count(*), count(departure_delay),
@@ -66,23 +66,23 @@ FROM flight GROUP BY day, airline
 
 const FLIGHT: &str = "INSERT INTO flight VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// Progress when the data set is decoded, and when its rows are written.
+/// Progress after the data set is decoded, and after its rows are written.
 const DECODED: f32 = 0.08;
 const WRITTEN: f32 = 0.88;
 
-/// After so many steps of `SQLite`'s machine, about a millisecond, it looks whether to stop.
+/// Steps of `SQLite`'s machine, about a millisecond, between two checks of the stop flag.
 const STEPS: i32 = 50_000;
 
-/// Makes sure that `path` is a complete database; says where a damaged one was put.
+/// Ensures that `path` is a complete database, and returns the new path of a damaged one.
 pub(super) fn ensure(
     path: &Path,
     file: &[u8],
-    check: Check,
+    check: CheckDepth,
     control: &Control<'_>,
 ) -> Result<Option<PathBuf>, DatabaseError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(DatabaseError::folder(folder))?;
-    // Held until this function returns, and let go by the system if the process dies.
+    // Held until this function returns; the system releases it if the process dies.
     let _lock = lock(&path.with_extension("lock"), control)?;
     let set_aside = match Database::open_existing(path, check) {
         Ok(Some(_)) => return Ok(None),
@@ -119,19 +119,19 @@ fn lock(path: &Path, control: &Control<'_>) -> Result<Option<File>, DatabaseErro
         .write(true)
         .open(path)
         .map_err(DatabaseError::folder(path))?;
-    let mut told = false;
+    let mut reported = false;
     loop {
         control.check()?;
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::WouldBlock) => {
-                if !told {
-                    (control.progress)(Progress::Waiting);
-                    told = true;
+                if !reported {
+                    (control.progress)(ImportProgress::Waiting);
+                    reported = true;
                 }
                 thread::sleep(Duration::from_millis(20));
             }
-            // A file system without locks: SQLite's own on the temporary file must do.
+            // The file system has no locks; only SQLite's locks on the temporary file remain.
             Err(TryLockError::Error(_)) => return Ok(None),
         }
     }
@@ -143,7 +143,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, DatabaseError> {
     Ok(damaged)
 }
 
-/// Removes what an import that was killed has left: the file and its journal.
+/// Removes the file and the journal of a killed import.
 fn remove(temporary: &Path) -> Result<(), DatabaseError> {
     let mut journal = temporary.as_os_str().to_owned();
     journal.push("-journal");
@@ -158,9 +158,9 @@ fn remove(temporary: &Path) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// Makes the database at `path` and says how many flights are in it.
+/// Creates the database at `path`, and returns its number of flights.
 fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> Result<i64, DatabaseError> {
-    let report = |fraction| (control.progress)(Progress::Importing { fraction, rebuilding });
+    let report = |fraction| (control.progress)(ImportProgress::Importing { fraction, rebuilding });
     report(0.0);
     let data = dataset::decode(file)?;
     control.check()?;
@@ -168,9 +168,9 @@ fn write(path: &Path, file: &[u8], rebuilding: bool, control: &Control<'_>) -> R
 
     let sqlite = |error| DatabaseError::sqlite(error, path);
     let mut connection = Connection::open(path).map_err(sqlite)?;
-    // Room for the whole file: nothing is written before the commit.
+    // The cache holds the complete file, so nothing is written before the commit.
     connection.pragma_update(None, "cache_size", -65_536).map_err(sqlite)?;
-    // One statement of these takes a quarter of a second, and whoever stops the import waits for its end.
+    // A statement may take a quarter of a second, and the thread that stops the import waits for its end.
     let stop = Arc::clone(&control.stop);
     connection.progress_handler(STEPS, Some(move || stop.load(Ordering::Relaxed))).map_err(sqlite)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
@@ -211,7 +211,7 @@ fn tables(transaction: &Transaction<'_>, data: &Dataset) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Writes the rows and says how many they are.
+/// Writes the rows, and returns their number.
 fn flights(
     transaction: &Transaction<'_>,
     data: &Dataset,
@@ -248,7 +248,7 @@ fn flights(
     Ok(written)
 }
 
-/// Days from 1970-01-01 to `day`.
+/// Returns the number of days from 1970-01-01 to `day`.
 pub(crate) fn days_since_epoch(day: Date) -> i64 {
     day.duration_since(EPOCH).as_secs() / 86_400
 }

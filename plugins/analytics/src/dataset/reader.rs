@@ -1,26 +1,28 @@
-//! A cursor over bytes that come from outside: every read is checked.
+//! A cursor over untrusted bytes: every read is checked.
 
 use super::DatasetError;
 
-/// Reads the primitives of the format; `base` is where `data` starts in the whole content.
-pub(super) struct Reader<'a> {
+/// A reader of the format's primitives.
+pub(super) struct ColumnReader<'a> {
     data: &'a [u8],
+    /// Offset of `data` in the complete content.
     base: usize,
+    /// Offset of the next byte in `data`.
     at: usize,
 }
 
-/// Numbers whose low bytes all stand before their high bytes.
+/// Two-byte numbers in two planes: all low bytes, then all high bytes.
 pub(super) struct Planes<'a> {
-    low: Reader<'a>,
-    high: Reader<'a>,
+    low: ColumnReader<'a>,
+    high: ColumnReader<'a>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ColumnReader<'a> {
     pub(super) fn new(data: &'a [u8]) -> Self {
         Self { data, base: 0, at: 0 }
     }
 
-    /// What is wrong, at the current place.
+    /// Returns the error `what` at the current place.
     pub(super) fn error(&self, what: &'static str) -> DatasetError {
         DatasetError::Format { what, at: self.base + self.at }
     }
@@ -29,7 +31,7 @@ impl<'a> Reader<'a> {
         self.data.len() - self.at
     }
 
-    /// An error unless everything was read.
+    /// Returns an error unless everything was read.
     pub(super) fn end(&self) -> Result<(), DatasetError> {
         if self.remaining() == 0 { Ok(()) } else { Err(self.error("bytes too many")) }
     }
@@ -61,20 +63,20 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    /// An index below `limit`.
+    /// Reads an index below `limit`.
     pub(super) fn index(&mut self, limit: usize) -> Result<u8, DatasetError> {
         let index = self.u8()?;
         if usize::from(index) < limit { Ok(index) } else { Err(self.error("an index out of range")) }
     }
 
-    /// A string with its length before it.
+    /// Reads a string with its length before it.
     pub(super) fn text(&mut self) -> Result<String, DatasetError> {
         let length = usize::from(self.u8()?);
         let bytes = self.bytes(length)?;
         std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| self.error("text that is not UTF-8"))
     }
 
-    /// Seven bits a byte, the lowest first.
+    /// Reads a number with seven bits in each byte, the lowest first.
     pub(super) fn varint(&mut self) -> Result<u32, DatasetError> {
         let mut value = 0_u32;
         // Four bytes hold 28 bits, more than any value of the format.
@@ -92,28 +94,28 @@ impl<'a> Reader<'a> {
         Ok(from_zigzag(self.varint()?))
     }
 
-    /// Zero is `None`, anything else one more than a zigzag number.
+    /// Reads an optional number: zero is `None`, anything else a zigzag number plus one.
     pub(super) fn nullable(&mut self) -> Result<Option<i32>, DatasetError> {
         Ok(self.varint()?.checked_sub(1).map(from_zigzag))
     }
 
-    /// The next column, as a reader of its own.
-    pub(super) fn column(&mut self) -> Result<Reader<'a>, DatasetError> {
+    /// Returns a reader of the next column.
+    pub(super) fn column(&mut self) -> Result<ColumnReader<'a>, DatasetError> {
         let length = self.u32()? as usize;
         let base = self.base + self.at;
         let data = self.bytes(length)?;
-        Ok(Reader { data, base, at: 0 })
+        Ok(ColumnReader { data, base, at: 0 })
     }
 
-    /// This column as `count` two-byte numbers.
+    /// Converts this column to `count` two-byte numbers.
     pub(super) fn planes(self, count: usize) -> Result<Planes<'a>, DatasetError> {
         if count.checked_mul(2) != Some(self.data.len()) {
             return Err(self.error("a column of another length"));
         }
         let (low, high) = self.data.split_at(count);
         Ok(Planes {
-            low: Reader { data: low, base: self.base, at: 0 },
-            high: Reader { data: high, base: self.base + count, at: 0 },
+            low: ColumnReader { data: low, base: self.base, at: 0 },
+            high: ColumnReader { data: high, base: self.base + count, at: 0 },
         })
     }
 }

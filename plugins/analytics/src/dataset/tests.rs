@@ -50,7 +50,7 @@ fn keeps_the_first_flight_of_the_year() {
 }
 
 #[test]
-fn a_cut_or_changed_file_is_an_error() {
+fn cut_or_changed_file_is_an_error() {
     for length in [0, 1, 9, 10, 17, 18, 1_000, BUNDLED.len() / 2, BUNDLED.len() - 1] {
         let error = decode(&BUNDLED[..length]).unwrap_err();
         assert_eq!(error.code(), "dataset-compression", "{length} bytes");
@@ -64,15 +64,15 @@ fn a_cut_or_changed_file_is_an_error() {
 #[test]
 fn hostile_content_is_an_error_and_never_a_panic() {
     let content = content();
-    // Cut anywhere: the checksum is not what protects here.
+    // Cuts the decoded content anywhere, past the protection of the checksum.
     for length in (0..2_000).chain((2_000..content.len()).step_by(40_009)) {
         assert!(parse(&content[..length]).is_err(), "{length} bytes");
     }
-    // One more byte at the end.
+    // Adds a byte at the end.
     let mut longer = content.clone();
     longer.push(0);
     assert!(parse(&longer).is_err());
-    // Damage in the head, where every byte is a length, an index or text.
+    // Damages the head, where every byte is a length, an index or text.
     let mut damaged = content.clone();
     for at in 0..1_500 {
         for value in [0x00, 0x7F, 0x80, 0xFF] {
@@ -85,7 +85,7 @@ fn hostile_content_is_an_error_and_never_a_panic() {
             damaged[at] = good;
         }
     }
-    // Damage in the columns.
+    // Damages the columns.
     for at in (1_500..content.len()).step_by(80_021) {
         damaged[at] ^= 0xFF;
         let _ = parse(&damaged);
@@ -94,7 +94,7 @@ fn hostile_content_is_an_error_and_never_a_panic() {
 }
 
 #[test]
-fn a_count_without_content_takes_no_memory() {
+fn count_without_content_allocates_no_memory() {
     let mut content = Vec::new();
     content.extend_from_slice(MAGIC);
     content.extend_from_slice(b"2013-01-01");

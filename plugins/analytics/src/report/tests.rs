@@ -1,17 +1,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-//! Figures computed from the source by `data/build_dataset.py --figures`, not by this crate.
+//! Compares reports with figures that `data/build_dataset.py --figures` has computed from the source.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::{
-    database::{Check, Control},
+    database::{CheckDepth, Control},
     dataset::BUNDLED,
 };
 
 fn database(folder: &tempfile::TempDir) -> Database {
     let control = Control { stop: Arc::default(), progress: &|_| {} };
-    Database::open(folder.path(), BUNDLED, Check::Quick, &control).unwrap()
+    Database::open(folder.path(), BUNDLED, CheckDepth::Quick, &control).unwrap()
 }
 
 fn totals([flights, on_time, departed, departure_delay, cancelled]: [i64; 5]) -> Totals {
@@ -23,7 +23,7 @@ fn totals([flights, on_time, departed, departure_delay, cancelled]: [i64; 5]) ->
 #[test]
 fn figures_of_every_range() {
     struct Expect {
-        range: Range,
+        range: QuickRange,
         first: &'static str,
         now: [i64; 5],
         previous: Option<[i64; 5]>,
@@ -35,7 +35,7 @@ fn figures_of_every_range() {
     let database = database(&folder);
     for expect in [
         Expect {
-            range: Range::Week,
+            range: QuickRange::Week,
             first: "2013-12-25",
             now: [6_064, 4_534, 6_003, 70_729, 61],
             previous: Some([6_362, 4_132, 6_299, 124_445, 63]),
@@ -44,7 +44,7 @@ fn figures_of_every_range() {
             carriers: 15,
         },
         Expect {
-            range: Range::Month,
+            range: QuickRange::Month,
             first: "2013-12-02",
             now: [27_148, 17_149, 26_129, 440_561, 1_019],
             previous: Some([27_269, 22_248, 27_067, 143_182, 202]),
@@ -53,7 +53,7 @@ fn figures_of_every_range() {
             carriers: 15,
         },
         Expect {
-            range: Range::Quarter,
+            range: QuickRange::Quarter,
             first: "2013-10-03",
             now: [82_352, 61_787, 80_864, 776_239, 1_488],
             previous: Some([84_635, 63_836, 82_868, 1_069_741, 1_767]),
@@ -62,7 +62,7 @@ fn figures_of_every_range() {
             carriers: 16,
         },
         Expect {
-            range: Range::Year,
+            range: QuickRange::Year,
             first: "2013-01-01",
             now: [336_776, 247_246, 328_521, 4_152_200, 8_255],
             previous: None,
@@ -86,14 +86,14 @@ fn figures_of_every_range() {
         let jetblue = report.carriers.iter().find(|carrier| carrier.name == "JetBlue Airways");
         assert_eq!(jetblue.unwrap().totals, totals(expect.jetblue), "{range:?}");
         let all = report.carriers.iter().fold(Totals::default(), |all, carrier| all.and(&carrier.totals));
-        assert_eq!(all, report.current.totals, "{range:?}: the carriers are the whole");
+        assert_eq!(all, report.current.totals, "{range:?}: the carriers do not add up to the totals");
     }
 }
 
 #[test]
 fn measures_of_the_year() {
     let folder = tempfile::tempdir().unwrap();
-    let year = database(&folder).report(Range::Year).unwrap().current.totals;
+    let year = database(&folder).report(QuickRange::Year).unwrap().current.totals;
     let close =
         |value: Option<f64>, expected: f64| assert!((value.unwrap() - expected).abs() < 5e-5, "{value:?}");
     close(year.on_time_share(), 0.734_16);

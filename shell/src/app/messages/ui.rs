@@ -12,14 +12,14 @@ use crate::{
     failure::sentence,
 };
 
-/// The most notices that are shown at a time; a line names how many more there are.
+/// The most notices that are shown at a time; a line counts the others.
 const SHOWN: usize = 2;
 
-/// The most of a notice's text that is shown, in lines; all of it is in the list.
+/// The most lines of a notice's text; the list shows all of it.
 const LINES: usize = 3;
 
 impl Messages {
-    /// Shows the newest notices, as wide as there is space, and returns what was pressed.
+    /// Shows the newest notices, as wide as there is space, and returns the pressed button's effect.
     pub(in crate::app) fn notices_ui(&mut self, ui: &mut Ui, t: &Tokens) -> Option<Press> {
         let notices = self.list.iter().filter(|message| message.notice).count();
         let (mut pressed, mut dismissed) = (None, None);
@@ -50,7 +50,7 @@ impl Messages {
         pressed
     }
 
-    /// Shows the list, newest first, and returns what was pressed; `title` names a remote.
+    /// Shows the list, newest first, and returns the pressed button's effect; `title` names a remote.
     pub(in crate::app) fn list_ui(
         &mut self,
         ui: &mut Ui,
@@ -93,7 +93,7 @@ impl Message {
         format!("{}{count}", self.title)
     }
 
-    /// Shows a notice, and returns what was pressed and whether it is dismissed.
+    /// Shows a notice, and returns the pressed button's effect and `true` if it was dismissed.
     fn notice_ui(&self, ui: &mut Ui, t: &Tokens) -> (Option<Press>, bool) {
         let margin = egui::Margin::symmetric(t.space[3] as i8, t.space[1] as i8);
         let frame = egui::Frame::new().fill(color(t.panel)).inner_margin(margin);
@@ -153,7 +153,7 @@ impl Message {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::splat(t.space[0]);
             copy_ui(ui, small("Copy").named(format!("Copy: {}", self.title)), || self.line());
-            // What is over needs no answer.
+            // A resolved message needs no answer.
             let (button, press) = self.answer().filter(|_| !self.over)?;
             ui.add(button).clicked().then(|| press.clone())
         })
@@ -161,7 +161,7 @@ impl Message {
     }
 }
 
-/// Shows the first lines of a text; all of it on hover.
+/// Shows the first lines of a text, and all of it on hover.
 fn lines_ui(ui: &mut Ui, t: &Tokens, text: &str, ink: Color32) {
     let font = egui::FontId::proportional(t.font_size[0]);
     let mut job = egui::text::LayoutJob::simple(text.to_owned(), font, ink, ui.available_width());

@@ -1,5 +1,4 @@
-//! The choice between Wayland and X11, before winit makes it: winit takes the variables at their word and waits for
-//! whatever answers without a limit.
+//! The choice between Wayland and X11, before winit makes it: winit trusts the variables and waits without a limit.
 
 use std::{
     env,
@@ -14,10 +13,10 @@ use std::{
 use super::WindowError;
 use crate::{catalogue::Code, spawn::spawn};
 
-/// The time in which a compositor that works has answered, even on a loaded machine.
+/// The time within which a working compositor answers, even on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// The scales between which X11 windows are usable.
+/// The scales at which X11 windows are usable.
 const SCALES: std::ops::RangeInclusive<f64> = 0.1..=32.0;
 
 /// The display that the window opens on.
@@ -27,15 +26,15 @@ pub(super) enum Display {
     X11,
 }
 
-/// Chooses the display: Wayland where its compositor answers, X11 otherwise.
+/// Chooses the display: Wayland if its compositor answers, X11 otherwise.
 ///
 /// # Errors
-/// Fails if neither is named, or none of the named ones can be used.
+/// Fails if neither is named, or if no named one can be used.
 pub(super) fn choose() -> Result<Display, WindowError> {
     choose_from(|name| env::var_os(name).filter(|value| !value.is_empty()), LIMIT)
 }
 
-/// Returns true when the display that was chosen answers no longer.
+/// Returns `true` if the chosen display no longer answers.
 pub(super) fn is_gone() -> bool {
     match choose() {
         Ok(Display::Wayland) => false,
@@ -46,7 +45,7 @@ pub(super) fn is_gone() -> bool {
 
 fn choose_from(variable: impl Fn(&str) -> Option<OsString>, limit: Duration) -> Result<Display, WindowError> {
     let x11 = variable("DISPLAY").is_some();
-    // A connection that the parent has opened cannot be tried without using it up.
+    // Trying a connection that the parent has opened would use it up.
     if variable("WAYLAND_SOCKET").is_some() {
         return Ok(Display::Wayland);
     }
@@ -87,11 +86,11 @@ fn try_compositor(socket: &Path, limit: Duration) -> io::Result<()> {
     within(limit, move || round_trip(&socket, limit))
 }
 
-/// Asks a server for an answer on a thread of its own: connecting waits where nothing accepts.
+/// Runs `ask` on its own thread and waits up to `limit`: connecting blocks if no server accepts.
 fn within(limit: Duration, ask: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
     let (sender, answer) = mpsc::channel();
     let run = move || {
-        // The choice may have been made without it.
+        // The choice may have been made already.
         let _ = sender.send(ask());
     };
     spawn("display", "look for the display", run)?;
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn silent_compositor_is_given_up() {
+    fn silent_compositor_falls_back_to_x11() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let socket = folder.path().join("wayland-0");
         let _listener = UnixListener::bind(&socket).expect("a socket");
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn answering_compositor_is_taken() {
+    fn answering_compositor_is_chosen() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let socket = folder.path().join("wayland-0");
         let listener = UnixListener::bind(&socket).expect("a socket");
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_scale_is_named() {
+    fn absurd_scale_is_refused() {
         let display = ("DISPLAY", ":1");
         for scale in ["0", "-1", "NaN", "inf", "1e300", "two", "1e-9"] {
             assert_eq!(check(&[display, ("WINIT_X11_SCALE_FACTOR", scale)]), Err(Code::WindowScale), "{scale}");

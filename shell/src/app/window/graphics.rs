@@ -1,4 +1,4 @@
-//! The graphics device of the window: as large surfaces as it can, and no error of it ends the shell.
+//! The window's graphics device: allows surfaces as large as it can, and its errors never end the shell.
 
 use std::sync::{
     Arc,
@@ -13,13 +13,13 @@ use egui::{Context, Vec2, ViewportCommand};
 
 use crate::catalogue::Code;
 
-/// The largest texture of egui's own, in pixels: its first font atlas is as wide as it may be.
+/// The longest side of the shell's own textures, in pixels: egui's first font atlas is as wide as allowed.
 const TEXTURE_SIDE: usize = 8192;
 
-/// Errors that are logged; each frame can have one.
+/// The number of errors that are logged; each frame can cause one.
 const LOGGED: u32 = 3;
 
-/// Returns the configuration by which the device allows windows as large as the adapter can show; egui asks for 8192
+/// Returns the configuration of a device that allows windows as large as the adapter can show; egui requests 8192
 /// pixels, which three screens exceed.
 pub(super) fn configuration() -> WgpuConfiguration {
     let mut setup = WgpuSetupCreateNew::without_display_handle();
@@ -32,7 +32,7 @@ pub(super) fn configuration() -> WgpuConfiguration {
     WgpuConfiguration { wgpu_setup: WgpuSetup::CreateNew(setup), ..Default::default() }
 }
 
-/// Keeps errors of the device from ending the process, as they do by default: a frame is lost, and the next one may
+/// Keeps errors of the device from ending the process, as they do by default: the frame is lost, a later one may
 /// be shown.
 pub(super) fn survive_errors(state: &RenderState) {
     let count = AtomicU32::new(0);
@@ -41,7 +41,7 @@ pub(super) fn survive_errors(state: &RenderState) {
             tracing::error!(
                 code = Code::GraphicsFailed.as_str(),
                 "a frame of the window could not be drawn ({}); make the window smaller or close other programs, and \
-                 report this if it stays",
+                 report this if it persists",
                 negotiation::text::line(&error.to_string(), 1000)
             );
         }
@@ -53,7 +53,7 @@ pub(super) fn longest_side(state: &RenderState) -> f32 {
     state.device.limits().max_texture_dimension_2d as f32
 }
 
-/// Makes a window smaller that is larger than the device can show: all of it would stay empty.
+/// Shrinks a window that is larger than the device can show: it would stay empty.
 pub(super) fn limit_window(ctx: &Context, longest: f32) {
     let scale = ctx.pixels_per_point();
     let size = ctx.input(|input| input.content_rect().size());
@@ -62,7 +62,7 @@ pub(super) fn limit_window(ctx: &Context, longest: f32) {
     }
 }
 
-/// Keeps textures of the shell's own at the size that they have on every device.
+/// Limits the shell's own textures to a size that every device supports.
 pub(super) fn limit_textures(input: &mut egui::RawInput) {
     input.max_texture_side = input.max_texture_side.map(|side| side.min(TEXTURE_SIDE));
 }

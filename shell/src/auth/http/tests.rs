@@ -4,7 +4,7 @@ use super::*;
 use crate::catalogue::Code;
 
 #[test]
-fn the_user_address_is_built_from_the_base() {
+fn user_address_is_built_from_base() {
     let check = |base: &str, expect: &str| {
         let url = user_url(base).expect(base);
         assert_eq!(url.to_string(), expect);
@@ -33,7 +33,7 @@ fn the_user_address_is_built_from_the_base() {
 }
 
 #[test]
-fn a_location_is_resolved_against_where_it_came_from() {
+fn location_is_resolved_against_its_request() {
     let from: Uri = "http://h:1/api/users/me?x=1".parse().expect("address");
     let check = |location: &str, expect: Option<&str>| {
         let found = resolve(&from, location.as_bytes()).map(|url| url.to_string());
@@ -58,7 +58,7 @@ fn a_location_is_resolved_against_where_it_came_from() {
 }
 
 #[test]
-fn an_origin_is_scheme_host_and_port() {
+fn origin_is_scheme_host_and_port() {
     let base: Uri = "http://h/a".parse().expect("address");
     let check = |other: &str, expect: bool| {
         let other: Uri = other.parse().expect(other);
@@ -72,7 +72,7 @@ fn an_origin_is_scheme_host_and_port() {
 }
 
 #[test]
-fn a_token_goes_in_clear_to_this_machine_only() {
+fn token_goes_in_clear_only_to_this_machine() {
     let token = Secret::new("sec-ret".to_owned());
     for (url, insecure, sent) in [
         ("https://id.example.org/", false, true),
@@ -124,7 +124,7 @@ fn loopback_is_recognised() {
 }
 
 #[test]
-fn the_bearer_comes_from_the_variable_or_the_file() {
+fn bearer_comes_from_variable_or_file() {
     let dir = tempfile::tempdir().expect("temp dir");
     let write = |name: &str, text: &[u8]| fs::write(dir.path().join(name), text).expect("file");
     write("good", b"\n  from-file \r\n");
@@ -173,7 +173,7 @@ fn the_bearer_comes_from_the_variable_or_the_file() {
 }
 
 #[test]
-fn the_bearer_header_is_marked_as_sensitive() {
+fn bearer_header_is_sensitive() {
     let value = authorization(&Secret::new("abc".to_owned())).expect("header");
     assert_eq!(value.as_bytes(), b"Bearer abc");
     assert!(value.is_sensitive());

@@ -6,7 +6,7 @@ use super::*;
 use crate::catalogue::Code;
 
 #[test]
-fn the_first_run_creates_a_private_profile() {
+fn first_run_creates_private_profile() {
     let dir = tempfile::tempdir().expect("temp dir");
     let config = dir.path().join("new/pulse");
     let session = sign_in(&config).expect("sign-in");
@@ -63,18 +63,18 @@ fn shells_that_start_together_agree_on_one_profile() {
 }
 
 #[test]
-fn an_existing_profile_is_never_replaced() {
+fn existing_profile_is_never_replaced() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join(PROFILE_FILE);
     fs::write(&path, r#"{"name":"Ada"}"#).expect("profile");
-    // What a slower shell does after it saw no profile.
+    // The second step of a slower shell that found no profile.
     write_new(dir.path(), &path).expect("not an error");
     assert_eq!(sign_in(dir.path()).expect("sign-in").user.name, "Ada");
     assert_eq!(fs::read_dir(dir.path()).expect("dir").count(), 1);
 }
 
 #[test]
-fn a_profile_may_be_edited_by_hand() {
+fn profile_may_be_edited_by_hand() {
     let check = |text: &str, id: &str, name: &str, role: &str, email: Option<&str>| {
         let dir = tempfile::tempdir().expect("temp dir");
         fs::write(dir.path().join(PROFILE_FILE), text).expect("profile");
@@ -94,7 +94,7 @@ fn a_profile_may_be_edited_by_hand() {
 }
 
 #[test]
-fn a_malformed_profile_is_reported_with_its_place_and_left_alone() {
+fn malformed_profile_is_reported_and_kept() {
     let check = |text: &str, line: usize, column: usize| {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join(PROFILE_FILE);
@@ -116,7 +116,7 @@ fn a_malformed_profile_is_reported_with_its_place_and_left_alone() {
 }
 
 #[test]
-fn an_unusable_place_is_an_error_that_names_it() {
+fn unusable_profile_path_is_named() {
     let dir = tempfile::tempdir().expect("temp dir");
     let file = dir.path().join("file");
     fs::write(&file, "").expect("file");

@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that answers as a test tells it to, well or badly.
+//! An HTTP server on loopback whose answers, good or bad, a test chooses.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,15 +9,15 @@ use std::thread::{self, JoinHandle};
 
 use super::PATIENCE;
 
-/// What to do with one request.
+/// The answer to one request.
 pub(super) enum Reply {
     /// A complete answer: status, further header lines, body.
     Answer(u16, &'static str, String),
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
-    /// Nothing, and the connection stays open until the server goes.
+    /// No answer; the connection stays open until the server is dropped.
     Silence,
-    /// The answer, once the test has sent to or dropped the gate.
+    /// The answer, once the test has sent to or dropped the gate's sender.
     Gated(Receiver<()>, Box<Reply>),
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// `reply` is asked for each request, with its number from 0.
+    /// Starts a server that calls `reply` for each request, with its number from 0.
     pub(super) fn start(reply: impl FnMut(usize) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -55,12 +55,12 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The head of the next request; waits for it.
+    /// Waits for the next request, and returns its head.
     pub(super) fn request(&self) -> String {
         self.requests.recv_timeout(PATIENCE).expect("a request")
     }
 
-    /// How many requests have come since they were last taken.
+    /// Returns the number of requests since the last look at them.
     pub(super) fn count(&self) -> usize {
         self.requests.try_iter().count()
     }
@@ -69,7 +69,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // Wakes the accept; if that fails, the server has ended already.
+        // Wakes `accept`; if that fails, the server has ended already.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
@@ -92,10 +92,10 @@ fn serve(
         }
         let Ok(mut stream) = stream else { return };
         let Some(head) = read_head(&stream) else {
-            // A client that gave up before it asked.
+            // The client gave up before it sent a request.
             continue;
         };
-        // Decided before the test learns of the request.
+        // Chosen before the test sees the request.
         let mut what = reply(number);
         number += 1;
         let _ = heads.send(head);
@@ -103,7 +103,7 @@ fn serve(
             let _ = gate.recv_timeout(PATIENCE);
             what = *then;
         }
-        // A client may hang up at any time; that is what some tests are about.
+        // Some tests have clients that hang up at any time.
         let _ = match what {
             Reply::Answer(status, headers, body) => write!(
                 stream,

@@ -1,4 +1,4 @@
-//! What is planned: manifests, libraries and folders with some of both.
+//! The inputs of a plan: manifests, libraries, and folders of both.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,17 +19,17 @@ use crate::{
     file,
 };
 
-/// The manifests that could be read, and what there is to say about the rest.
+/// The manifests that could be read, and failures and notes about the rest.
 #[derive(Default)]
 pub(super) struct Inputs {
     pub(super) remotes: Vec<Written<RemoteManifest>>,
     pub(super) failures: Vec<Failure>,
-    /// One line for each folder in which something was skipped.
+    /// Notes about skipped files, one line for each folder.
     pub(super) notes: Vec<String>,
 }
 
 impl Inputs {
-    /// The remotes that the host's manifest lists, but for those of these names.
+    /// Reads the remotes that the host's manifest lists, without those named in `except`.
     pub(super) fn of_host(config: &Config, except: &BTreeSet<&str>) -> Self {
         let mut inputs = Self::default();
         for (alias, reference) in &config.host.remotes {
@@ -43,7 +43,7 @@ impl Inputs {
         inputs
     }
 
-    /// The remotes of these files and folders; a file that is named twice counts once.
+    /// Reads the remotes of these files and folders; a file that is named twice counts once.
     pub(super) fn of_paths(paths: &[PathBuf]) -> Self {
         let (mut inputs, mut seen) = (Self::default(), BTreeSet::new());
         for path in paths {
@@ -64,7 +64,7 @@ impl Inputs {
         }
     }
 
-    /// Every remote of a folder; what is none is counted.
+    /// Reads every remote of a folder, and counts the other files.
     fn folder(&mut self, folder: &Path, seen: &mut BTreeSet<PathBuf>) {
         let files = match files(folder) {
             Ok(files) => files,
@@ -98,8 +98,8 @@ impl Inputs {
         }
         let counted = [
             (libraries, "library without a manifest", "libraries without a manifest"),
-            (hosts, "manifest of a host", "manifests of hosts"),
-            (other, "JSON file that is no manifest", "JSON files that are no manifests"),
+            (hosts, "host's manifest", "hosts' manifests"),
+            (other, "JSON file that is not a manifest", "JSON files that are not manifests"),
         ];
         let skipped: Vec<String> = counted
             .into_iter()
@@ -108,14 +108,14 @@ impl Inputs {
             .collect();
         let folder = folder.display();
         match (found, skipped.join(", ")) {
-            (0, skipped) if skipped.is_empty() => self.notes.push(format!("no remote is in {folder}")),
-            (0, skipped) => self.notes.push(format!("no remote is in {folder}; skipped: {skipped}")),
+            (0, skipped) if skipped.is_empty() => self.notes.push(format!("no remote in {folder}")),
+            (0, skipped) => self.notes.push(format!("no remote in {folder}; skipped: {skipped}")),
             (_, skipped) if skipped.is_empty() => {}
             (_, skipped) => self.notes.push(format!("skipped in {folder}: {skipped}")),
         }
     }
 
-    /// A manifest and the library that carries it are one remote, if both say the same.
+    /// Joins a manifest and the library that embeds it into one remote, if both are equal.
     fn join_with_libraries(&mut self) {
         let mut by_name: BTreeMap<String, [Vec<Written<RemoteManifest>>; 2]> = BTreeMap::new();
         for one in self.remotes.drain(..) {
@@ -153,12 +153,12 @@ pub(in crate::cli) enum Kind {
     Other,
 }
 
-/// What a JSON file in a folder is; what looks like a remote's manifest is read as one, and may be wrong.
+/// Returns the kind of a JSON file; a file that looks like a remote's manifest counts as one, even if it is invalid.
 pub(in crate::cli) fn kind(path: &Path) -> Kind {
     let bytes = match file::read(path, MAX_MANIFEST_BYTES as u64) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Kind::Other,
-        // What cannot be read is left to the reader of manifests, who says so.
+        // The reader of manifests reports files that cannot be read.
         Err(_) => return Kind::Remote,
     };
     let Ok(json) = serde_json::from_slice::<Value>(&bytes) else {
@@ -176,7 +176,7 @@ pub(in crate::cli) fn kind(path: &Path) -> Kind {
     }
 }
 
-/// A manifest as it is compared: where its schema is does not matter, nor which file it states the digest of.
+/// Returns a manifest as JSON for comparison, without the path of its schema and the digest of its library.
 fn as_json(manifest: &RemoteManifest) -> Value {
     serde_json::to_value(RemoteManifest { schema: None, sha256: None, ..manifest.clone() }).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Quota of shell memory for all surfaces of one remote together: more surfaces do not get more of it.
+//! Quota of shell memory, shared by all surfaces of a remote: more surfaces do not get more of it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct Amounts {
     pub(super) nodes: usize,
 }
 
-/// The part that one surface has of it, which is given back when the surface goes.
+/// The part used by one surface, released when dropped.
 #[derive(Debug, Default)]
 pub(super) struct Share {
     all: Held,
@@ -33,7 +33,7 @@ impl Share {
         self.own
     }
 
-    /// Returns what the other surfaces have.
+    /// Returns the sums of the other surfaces.
     pub(super) fn others(&self) -> Amounts {
         let (all, own) = (*self.all.0.lock(), self.own);
         Amounts {
@@ -44,7 +44,7 @@ impl Share {
         }
     }
 
-    /// Replaces what this surface has.
+    /// Replaces the amounts of this surface.
     pub(super) fn set(&mut self, own: Amounts) {
         let others = self.others();
         *self.all.0.lock() = Amounts {

@@ -1,4 +1,4 @@
-//! What a remote may send, what it may not, and that nothing it sends does harm.
+//! The rules for frames: accepted, refused, and harmless for any bytes.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use std::{fs, path::Path};
@@ -69,27 +69,27 @@ fn with(change: impl FnOnce(&mut abi::Frame)) -> abi::Frame {
     frame
 }
 
-/// Expects `frame`, as the second one of a surface, to be refused with a message that says `expected`, and
-/// the surface to go on as if it had not been.
+/// Expects `frame`, as the second one of a surface, to be refused with a message that contains `expected`, without an
+/// effect on later frames.
 fn refused(frame: abi::Frame, expected: &str) {
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(good()).unwrap();
     let before = validator.sizes.clone();
     let error = validator.accept(frame).expect_err(expected).to_string();
-    assert!(error.contains(expected), "`{error}` does not say `{expected}`");
+    assert!(error.contains(expected), "`{error}` does not contain `{expected}`");
     assert_eq!(validator.sizes, before, "{expected}");
     validator.accept(good()).unwrap();
 }
 
 /// Expects `frame` to be accepted as the second one of a surface.
-fn accepted(frame: abi::Frame) -> Frame {
+fn accepted(frame: abi::Frame) -> CheckedFrame {
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(good()).unwrap();
     validator.accept(frame).unwrap()
 }
 
 #[test]
-fn a_good_frame_is_taken_over_as_it_is() {
+fn good_frame_is_accepted_unchanged() {
     let frame = accepted(with(|f| {
         f.commands = vec![Command { text: "copied".into(), ..Command::new(CommandKind::COPY_TEXT) }].into();
         f.overlays = vec![[1.0, 2.0, 3.0, 4.0]].into();
@@ -125,7 +125,7 @@ fn meshes_are_checked() {
     refused(with(|f| f.meshes[0].indices[0] = u32::MAX), "index 4294967295");
     refused(with(|f| f.meshes[0].vertices = vec![].into()), "index 2 of 0 vertices");
     refused(with(|f| f.meshes[0].indices.push(0)), "4 indices do not make triangles");
-    refused(with(|f| f.meshes[0].texture = 2), "a mesh with texture 2, which there is not");
+    refused(with(|f| f.meshes[0].texture = 2), "a mesh with texture 2, which does not exist");
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         refused(with(|f| f.meshes[0].vertices[1].pos[1] = wrong), "not a finite number");
         refused(with(|f| f.meshes[0].vertices[2].uv[0] = wrong), "not a finite number");
@@ -137,14 +137,14 @@ fn meshes_are_checked() {
 }
 
 #[test]
-fn rectangles_without_end_are_brought_within_reach() {
+fn infinite_rectangles_are_clamped() {
     let frame = accepted(with(|f| f.meshes[0].clip = [f32::NEG_INFINITY, 0.0, f32::INFINITY, f32::MAX]));
     let clip = frame.meshes[0].clip;
     assert!(clip.is_finite() && clip.width() > 100_000.0, "{clip}");
 }
 
 #[test]
-fn quotas_are_kept() {
+fn quotas_are_enforced() {
     refused(with(|f| f.meshes = vec![triangle(1); 9].into()), "9 meshes");
     let many = |f: &mut abi::Frame| f.meshes[0].vertices = vec![f.meshes[0].vertices[0]; 65].into();
     refused(with(many), "65 vertices");
@@ -157,8 +157,8 @@ fn quotas_are_kept() {
     refused(with(|f| f.access = "x".repeat(65).into()), "a text of 65 bytes");
     refused(with(|f| f.textures = (2..6).map(|id| texture(id, [1, 1])).collect()), "5 textures");
     let parts = (0..7).map(|_| part(1, [0, 0], [1, 1])).collect();
-    refused(with(|f| f.textures = parts), "changes of textures without end");
-    // No more is left at the end, but all of it would be held until the frame is shown.
+    refused(with(|f| f.textures = parts), "too many changes of textures");
+    // Little is left at the end, but all of it would be held until the frame is shown.
     refused(with(|f| f.textures = vec![texture(1, [16, 9]); 3].into()), "changes of 432 texels");
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(good()).unwrap();
@@ -175,34 +175,34 @@ fn textures_are_checked() {
     refused(one(texture(2, [0, 4])), "without texels");
     refused(one(part(1, [0, 0], [0, 4])), "without texels");
     refused(one(abi::TextureUpdate { size: [2, 2], ..texture(2, [2, 1]) }), "texture 2 of 2×2 with 8 bytes");
-    refused(one(part(2, [0, 0], [1, 1])), "a part of texture 2, which there is not");
+    refused(one(part(2, [0, 0], [1, 1])), "a part of texture 2, which does not exist");
     refused(one(part(1, [1, 0], [8, 1])), "a part of texture 1 outside of it");
     refused(one(part(1, [0, 8], [1, 1])), "a part of texture 1 outside of it");
     refused(one(part(1, [u32::MAX, 0], [2, 1])), "a part of texture 1 outside of it");
-    refused(one(free(2)), "it frees texture 2, which there is not");
-    refused(with(|f| f.textures = vec![free(1), free(1)].into()), "it frees texture 1, which there is not");
+    refused(one(free(2)), "it frees texture 2, which does not exist");
+    refused(with(|f| f.textures = vec![free(1), free(1)].into()), "it frees texture 1, which does not exist");
     let after = vec![free(1), part(1, [0, 0], [1, 1])];
-    refused(with(|f| f.textures = after.into()), "a part of texture 1, which there is not");
+    refused(with(|f| f.textures = after.into()), "a part of texture 1, which does not exist");
     let frame = accepted(one(part(1, [7, 7], [1, 1])));
-    assert!(matches!(frame.textures[0], TextureUpdate::Set { texture: 1, pos: Some([7, 7]), .. }));
+    assert!(matches!(frame.textures[0], TextureChange::Set { texture: 1, pos: Some([7, 7]), .. }));
 }
 
 #[test]
 fn picture_too_large_costs_only_itself() {
     let mut validator = Validator::new(QUOTA, SIDE);
     let frame = validator.accept(with(|f| f.textures.push(texture(2, [17, 40])))).unwrap();
-    let TextureUpdate::Set { texture: 2, pos: None, image, .. } = &frame.textures[1] else {
+    let TextureChange::Set { texture: 2, pos: None, image, .. } = &frame.textures[1] else {
         panic!("{frame:?}")
     };
-    assert_eq!(image.size, [1, 1], "a stand-in, whatever it would have cost");
+    assert_eq!(image.size, [1, 1], "a placeholder, however large the picture is");
     assert_eq!(frame.refused.as_deref(), Some("a picture of 17×40 texels, of at most 16 a side"));
-    // The remote knows the size that it has given, and no other.
+    // The remote knows only the size that it has set.
     let changes = vec![part(2, [16, 39], [1, 1]), part(2, [0, 0], [17, 40])];
     let frame = validator.accept(with(|f| f.textures = changes.into())).unwrap();
     assert_eq!((frame.textures.len(), frame.refused), (0, None));
     let outside = validator.accept(with(|f| f.textures = vec![part(2, [16, 39], [2, 1])].into()));
     assert!(outside.unwrap_err().to_string().contains("outside of it"));
-    // A smaller one of that name is shown, and parts of it.
+    // A smaller one with that id is shown, and parts of it.
     let changes = vec![texture(2, [4, 4]), part(2, [1, 1], [1, 1])];
     let frame = validator.accept(with(|f| f.textures = changes.into())).unwrap();
     assert_eq!(frame.textures.len(), 2);
@@ -221,18 +221,18 @@ fn surfaces_of_a_remote_share_its_quota() {
     let many = |f: &mut abi::Frame| f.meshes[0].vertices = vec![f.meshes[0].vertices[0]; 62].into();
     let full = other.accept(with(many)).unwrap_err();
     assert!(full.to_string().contains("65 vertices"), "{full}");
-    // A surface that goes, or frees, gives back.
+    // A surface that is dropped, or frees textures, releases its share.
     one.accept(with(|f| f.textures = vec![texture(1, [8, 8])].into())).unwrap();
     other.accept(large()).unwrap();
     drop(other);
     one.accept(large()).unwrap();
     one.accept(with(many)).unwrap();
-    // Another remote has a quota of its own.
+    // Another remote has its own quota.
     Validator::new(QUOTA, SIDE).accept(large()).unwrap();
 }
 
 #[test]
-fn overlays_take_the_pointer_only_where_they_are_painted() {
+fn overlays_take_pointer_only_where_painted() {
     let popup = |clip, color| {
         let corner = |x, y| Vertex { pos: [x, y], uv: [0.5; 2], color };
         let vertices = vec![corner(10.0, 10.0), corner(30.0, 10.0), corner(10.0, 40.0)].into();
@@ -250,30 +250,30 @@ fn overlays_take_the_pointer_only_where_they_are_painted() {
     let all = [-1e6, -1e6, 1e6, 1e6];
     assert_eq!(overlays(popup(all, [9; 4])), [rect(10.0, 10.0, 30.0, 40.0), rect(20.0, 10.0, 30.0, 40.0)]);
     assert_eq!(overlays(popup([0.0, 0.0, 15.0, 99.0], [9; 4])), [rect(10.0, 10.0, 15.0, 40.0)]);
-    assert_eq!(overlays(popup(all, [0; 4])), [], "nothing is seen");
+    assert_eq!(overlays(popup(all, [0; 4])), [], "nothing is visible");
     assert_eq!(overlays(ClippedMesh { overlay: false, ..popup(all, [9; 4]) }), []);
     let many = with(|f| {
         f.meshes.push(popup(all, [9; 4]));
         f.overlays = (0..1_000_u16).map(|n| [0.0, 0.0, 11.0 + f32::from(n), 99.0]).collect();
     });
-    assert_eq!(accepted(many).overlays.len(), QUOTA.overlays, "those on top");
+    assert_eq!(accepted(many).overlays.len(), QUOTA.overlays, "the topmost ones");
 }
 
 #[test]
-fn a_freed_texture_serves_for_one_more_frame() {
+fn freed_texture_lasts_for_its_frame() {
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(good()).unwrap();
     validator.accept(with(|f| f.textures = vec![free(1)].into())).unwrap();
     let late = validator.accept(with(|f| f.textures = vec![].into())).unwrap_err();
-    assert!(late.to_string().contains("texture 1, which there is not"), "{late}");
-    // Its name may be used again, in the frame that frees it too.
+    assert!(late.to_string().contains("texture 1, which does not exist"), "{late}");
+    // Its id may be used again, even in the frame that frees it.
     validator.accept(good()).unwrap();
     validator.accept(with(|f| f.textures = vec![free(1), texture(1, [2, 2])].into())).unwrap();
     assert_eq!(validator.sizes[&1], [2, 2]);
 }
 
 #[test]
-fn what_a_host_does_not_know_is_skipped() {
+fn unknown_values_are_skipped() {
     let frame = accepted(with(|f| {
         f.cursor = "hologram".into();
         f.commands = vec![Command { flag: true, text: "?".into(), ..Command::new(CommandKind(4_000)) }].into();
@@ -283,14 +283,14 @@ fn what_a_host_does_not_know_is_skipped() {
 }
 
 #[test]
-fn numbers_that_are_far_away_are_brought_within_reach() {
+fn distant_vertices_are_clamped() {
     for far in [1e10, 1e38, f32::MAX, -1e38, f32::MIN] {
         let frame = accepted(with(|f| {
             f.meshes[0].vertices[1] = Vertex { pos: [far; 2], uv: [far; 2], ..f.meshes[0].vertices[1] }
         }));
         let vertex = frame.meshes[0].triangles.vertices[1];
         assert_eq!((vertex.pos.x, vertex.uv.y), (FAR.copysign(far), FAR.copysign(far)));
-        // Moved to the slot, scaled to pixels and multiplied with another of its kind, it is still a number.
+        // Moved to the slot, scaled to pixels and multiplied with another coordinate, it is still finite.
         assert!(((vertex.pos.x + 1e6) * 16.0 * vertex.pos.y * 16.0).is_finite());
     }
     let near = accepted(with(|f| f.meshes[0].vertices[1].pos = [-FAR, FAR]));
@@ -316,14 +316,14 @@ fn commands_are_checked() {
     }
 }
 
-/// `mesh` under this name, and what its next frame says to keep it.
+/// Returns `mesh` with an id, and the mesh by which the next frame keeps it.
 fn named(id: u64, mesh: ClippedMesh) -> (ClippedMesh, ClippedMesh) {
-    let said = ClippedMesh { indices: vec![].into(), vertices: vec![].into(), kept: true, id, ..mesh.clone() };
-    (ClippedMesh { id, ..mesh }, said)
+    let kept = ClippedMesh { indices: vec![].into(), vertices: vec![].into(), kept: true, id, ..mesh.clone() };
+    (ClippedMesh { id, ..mesh }, kept)
 }
 
 #[test]
-fn a_kept_mesh_is_the_one_of_the_frame_before_and_of_no_other() {
+fn kept_mesh_is_from_previous_frame_only() {
     let (first, kept) = named(5, triangle(1));
     let frame =
         |meshes: Vec<ClippedMesh>| abi::Frame { meshes: meshes.into(), textures: vec![].into(), ..good() };
@@ -334,26 +334,22 @@ fn a_kept_mesh_is_the_one_of_the_frame_before_and_of_no_other() {
         let after = validator.accept(frame(vec![moved.clone()])).unwrap();
         assert!(Arc::ptr_eq(&before.meshes[0].triangles, &after.meshes[0].triangles), "nothing is copied");
         assert_eq!(after.meshes[0].clip.min, Pos2::new(1.0, 2.0));
-        assert_eq!(
-            (after.meshes[0].overlay, after.meshes[0].texture),
-            (true, 1),
-            "its texture is the kept one"
-        );
+        assert_eq!((after.meshes[0].overlay, after.meshes[0].texture), (true, 1), "the texture is kept too");
     }
     let gone = validator.accept(frame(vec![kept.clone(), kept.clone()])).unwrap_err();
-    assert!(gone.to_string().contains("two meshes with the name 5"), "{gone}");
-    let unheard = validator.accept(frame(vec![ClippedMesh { id: 0, ..kept.clone() }])).unwrap_err();
-    assert_eq!(unheard.code(), Code::FrameKept);
-    // A refused frame is none: the mesh is still that of the frame before.
+    assert!(gone.to_string().contains("two meshes with the id 5"), "{gone}");
+    let unknown = validator.accept(frame(vec![ClippedMesh { id: 0, ..kept.clone() }])).unwrap_err();
+    assert_eq!(unknown.code(), Code::FrameKept);
+    // A refused frame does not count: the mesh is still that of the accepted one before.
     validator.accept(frame(vec![kept.clone()])).unwrap();
-    // One frame without it, and it is gone.
+    // A frame without the mesh drops it.
     validator.accept(frame(vec![])).unwrap();
     assert_eq!(validator.accept(frame(vec![kept.clone()])).unwrap_err().code(), Code::FrameKept);
-    // Another surface, or another generation of this one, has a validator of its own, and nothing of it.
+    // Another surface, or another generation of this one, has its own validator without the mesh.
     let mut other = Validator::new(QUOTA, SIDE);
     other.accept(good()).unwrap();
     assert_eq!(other.accept(frame(vec![kept.clone()])).unwrap_err().code(), Code::FrameKept);
-    // With its texture freed, it is no longer to be had either.
+    // It cannot be kept either once its texture is freed.
     let mut validator = Validator::new(QUOTA, SIDE);
     validator.accept(abi::Frame { meshes: vec![first].into(), ..good() }).unwrap();
     validator.accept(abi::Frame { textures: vec![free(1)].into(), ..frame(vec![kept.clone()]) }).unwrap();
@@ -361,7 +357,7 @@ fn a_kept_mesh_is_the_one_of_the_frame_before_and_of_no_other() {
 }
 
 #[test]
-fn kept_meshes_count_as_much_as_others() {
+fn kept_meshes_count_like_others() {
     let corner = triangle(1).vertices[0];
     let large = |id| named(id, ClippedMesh { vertices: vec![corner; 30].into(), ..triangle(1) });
     let [(a, kept_a), (b, kept_b), (c, _)] = [large(1), large(2), large(3)];
@@ -394,7 +390,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_seed_of_the_fuzz_target_passes() {
+fn fuzz_seeds_pass() {
     let seen: Vec<_> = seeds().iter().map(|seed| frames::frame(seed)).collect();
     assert!(seen.iter().any(|seen| seen.kept > 1 && seen.refused > 0), "{seen:?}");
 }
@@ -403,12 +399,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_validator_takes_what_the_rules_allow_and_nothing_else(bytes in vec(any::<u8>(), 0..600)) {
+    fn validator_agrees_with_model(bytes in vec(any::<u8>(), 0..600)) {
         frames::frame(&bytes);
     }
 
     #[test]
-    fn what_is_near_a_seed_passes(seed: Index, places in vec((any::<Index>(), any::<u8>()), 0..8)) {
+    fn mutated_seeds_pass(seed: Index, places in vec((any::<Index>(), any::<u8>()), 0..8)) {
         let mut bytes = seed.get(&seeds()).clone();
         for (at, byte) in places {
             let at = at.index(bytes.len());
@@ -419,7 +415,7 @@ proptest! {
 }
 
 #[test]
-fn the_property_test_sees_both_good_and_bad_frames() {
+fn property_test_covers_good_and_bad_frames() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut all = frames::Seen::default();

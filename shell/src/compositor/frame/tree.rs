@@ -1,7 +1,7 @@
-//! Accessibility trees of remotes, made sound.
+//! Sanitising of remotes' accessibility trees.
 //!
-//! Whoever reads the window's tree trusts its shape: a node with two parents, or a line of text that leads back
-//! to itself, would end or hang the shell. What is not sound is left out, and the rest is shown.
+//! Readers of the window's tree trust its shape: a node with two parents, or a line of text that leads back to
+//! itself, would end or hang the shell. Unsound parts are left out, and the rest is shown.
 
 use std::collections::BTreeMap;
 
@@ -10,38 +10,37 @@ use serde_json::Value;
 
 use crate::limits::{DEPTH, LABEL, TREE_TEXT};
 
-/// Returns what is sound of the tree in `json`, at most `room` nodes of it, or why nothing is.
+/// Returns the sound part of the tree in `json`, at most `room` nodes, or the reason why it cannot be used.
 pub(super) fn read(json: &str, room: usize) -> Result<TreeUpdate, String> {
     let update = serde_json::from_str(json)
         .or_else(|e| without_nulls(json).ok_or(e))
-        .map_err(|e| format!("it was not understood: {e}"))?;
+        .map_err(|e| format!("it cannot be parsed: {e}"))?;
     sound(update, room).ok_or_else(|| "it has no root".to_owned())
 }
 
-/// The tree in `json` without those properties that have `null` in them: what JSON has in place of numbers that are
-/// none or infinite, which toolkits do have (the size of something endless).
+/// Returns the tree in `json` without properties that contain `null`: JSON's form of NaN and infinite numbers, which
+/// toolkits do send (as the size of something endless).
 fn without_nulls(json: &str) -> Option<TreeUpdate> {
-    fn is_whole(value: &Value) -> bool {
+    fn has_no_null(value: &Value) -> bool {
         match value {
             Value::Null => false,
-            Value::Array(values) => values.iter().all(is_whole),
-            Value::Object(values) => values.values().all(is_whole),
+            Value::Array(values) => values.iter().all(has_no_null),
+            Value::Object(values) => values.values().all(has_no_null),
             _ => true,
         }
     }
     let mut update: Value = serde_json::from_str(json).ok()?;
     for node in update.get_mut("nodes")?.as_array_mut()? {
         if let Some(Value::Object(properties)) = node.pointer_mut("/1/properties") {
-            properties.retain(|_, value| is_whole(value));
+            properties.retain(|_, value| has_no_null(value));
         }
     }
     serde_json::from_value(update).ok()
 }
 
-/// Returns the part of `update` that is a tree of at most `limit` nodes below its root; `None` when it names no root that
-/// is there.
+/// Returns the part of `update` that is a tree of at most `limit` nodes; `None` if its root is missing.
 ///
-/// The nodes stand in the order in which they are read.
+/// The nodes are in reading order.
 pub(super) fn sound(update: TreeUpdate, limit: usize) -> Option<TreeUpdate> {
     let root = update.tree.as_ref()?.root;
     let mut found = BTreeMap::new();
@@ -58,7 +57,7 @@ pub(super) fn sound(update: TreeUpdate, limit: usize) -> Option<TreeUpdate> {
             node.clear_description();
             node.clear_value();
         }
-        // The first parent that names a node has it.
+        // A node belongs to the first parent that names it.
         let free = if depth < DEPTH { limit.saturating_sub(nodes.len() + open.len() + 1) } else { 0 };
         let children = node.children().iter();
         let below: Vec<_> =
@@ -66,7 +65,7 @@ pub(super) fn sound(update: TreeUpdate, limit: usize) -> Option<TreeUpdate> {
         if below.len() < node.children().len() {
             node.set_children(below.iter().map(|(child, ..)| *child).collect::<Vec<_>>());
         }
-        // Trees of others are not grafted in.
+        // Other trees must not be grafted in.
         node.clear_tree_id();
         if node.role() == Role::TextRun && !is_run(&node) {
             node.set_role(Role::Label);
@@ -78,7 +77,7 @@ pub(super) fn sound(update: TreeUpdate, limit: usize) -> Option<TreeUpdate> {
     Some(TreeUpdate { nodes, ..update })
 }
 
-/// Cuts the texts of a node that are too long to be read out, and returns the bytes of all.
+/// Cuts the texts of a node that are too long to be read out, and returns the bytes of all its texts.
 fn cut(node: &mut Node) -> usize {
     let mut length = 0;
     let mut short = |text: Option<&str>| {
@@ -94,23 +93,23 @@ fn cut(node: &mut Node) -> usize {
         node.set_description(description);
     }
     if let Some(value) = short(node.value()) {
-        // A run of text whose value is cut is a label from here on.
+        // A run of text with a cut value becomes a label.
         node.set_value(value);
     }
     length
 }
 
-/// Whether a run of text says of each of its characters where it is.
+/// Returns `true` if a run of text has the position of each of its characters.
 fn is_run(node: &Node) -> bool {
     let Some(text) = node.value() else { return false };
     let lengths = node.character_lengths();
     let mut end = 0;
-    let whole = lengths.iter().all(|length| {
+    let valid = lengths.iter().all(|length| {
         end += usize::from(*length);
         *length > 0 && text.is_char_boundary(end)
     });
     let as_many = |numbers: Option<&[f32]>| numbers.is_none_or(|numbers| numbers.len() == lengths.len());
-    whole
+    valid
         && end == text.len()
         && as_many(node.character_positions())
         && as_many(node.character_widths())
@@ -118,9 +117,9 @@ fn is_run(node: &Node) -> bool {
         && node.children().is_empty()
 }
 
-/// Drops what leads from a run of text to something else, backwards, or outside of it.
+/// Drops references of text runs to other nodes, in the wrong direction, or beyond their end.
 fn check_text(nodes: &mut [(NodeId, Node)]) {
-    // Place in the order of reading, and number of characters.
+    // Index in reading order, and number of characters.
     let runs: BTreeMap<NodeId, (usize, usize)> = nodes
         .iter()
         .enumerate()

@@ -1,7 +1,7 @@
-//! The user's last action in a surface, which pays for what the surface asks of the platform.
+//! User activation: the user's last action in a surface, which gates requests to the platform.
 //!
-//! As in browsers: a press, a key or a touch in the surface, or an action of assistive technology on it. Each pays
-//! for one link, one text or image for the clipboard, one selection and one paste, for [`ACTIVATION`].
+//! As in browsers, a press, a key or a touch in the surface, or an action of assistive technology on it. Each allows
+//! one link, one text or image for the clipboard, one selection and one paste, within [`ACTIVATION`].
 
 use std::time::Instant;
 
@@ -12,13 +12,13 @@ use crate::limits::ACTIVATION;
 #[derive(Default)]
 pub(super) struct Activation {
     at: Option<Instant>,
-    /// A bit for each use of the activation.
-    spent: u8,
+    /// Privileges that the action has been used for, one bit each.
+    consumed: u8,
 }
 
-/// Something that a user action pays for.
+/// A request to the platform that needs a user action.
 #[derive(Clone, Copy)]
-pub(super) enum Purchase {
+pub(super) enum Privilege {
     Link = 1,
     Clipboard = 2,
     Selection = 4,
@@ -26,7 +26,7 @@ pub(super) enum Purchase {
 }
 
 impl Activation {
-    /// Notes an event that was for the surface; true when it is a new user action.
+    /// Records an event for the surface; returns `true` if it is a new user action.
     pub(super) fn note(&mut self, event: &Event) -> bool {
         let fresh = match event {
             Event::PointerButton { pressed, .. } => *pressed,
@@ -60,22 +60,22 @@ impl Activation {
             },
             _ => return false,
         };
-        // A release, or a key that repeats, prolongs the action that it belongs to; only a selection that grows with
-        // a repeated key is written anew.
-        self.spent = if fresh { 0 } else { self.spent & !(Purchase::Selection as u8) };
+        // A release or a repeated key prolongs its action; only the selection, which a repeated key extends, may be
+        // written again.
+        self.consumed = if fresh { 0 } else { self.consumed & !(Privilege::Selection as u8) };
         self.at = Some(Instant::now());
         fresh
     }
 
-    /// Pays for `what` with the last action, if there was one; one that is `held` has not ended.
-    pub(super) fn buy(&mut self, what: Purchase, held: bool) -> bool {
+    /// Uses the last action for `what`; returns `false` if it is too old or used. A `held` button keeps it fresh.
+    pub(super) fn consume(&mut self, what: Privilege, held: bool) -> bool {
         let recent = self.at.is_some_and(|at| held || at.elapsed() < ACTIVATION);
         let bit = what as u8;
-        let paid = recent && self.spent & bit == 0;
-        if paid {
-            self.spent |= bit;
+        let allowed = recent && self.consumed & bit == 0;
+        if allowed {
+            self.consumed |= bit;
         }
-        paid
+        allowed
     }
 
     #[cfg(test)]

@@ -1,12 +1,12 @@
-//! What is dragged: from one surface to another, and files from other programs.
+//! Drag and drop between surfaces, and of files from other programs.
 //!
-//! There is one [`Drag`] in a window at most, and all surfaces find it in the same place: egui's data of the window.
-//! Surfaces are asked one after the other within a frame; each moves the drag on by what it knows, and nobody waits.
-//! What is dropped goes to a surface that has said, for just this place, that it takes it: the answer to the last
-//! [`EventKind::DRAG_OVER`] is waited for, however late it is, and until then files are held back from the shell.
+//! A window has at most one [`Drag`], shared by its surfaces in egui's data of the window. Surfaces run one after the
+//! other within a frame; each advances the drag by what it knows, without waiting.
+//! A drop goes to the surface only if it accepts it at exactly this position: the drag waits for the answer to the
+//! last [`EventKind::DRAG_OVER`], however late, and files are withheld from the shell until then.
 //!
-//! On X11 a window is not told where files are that are held over it: the pointer is then where it was last seen,
-//! and if that was nowhere, in the middle of the surface.
+//! On X11 a window does not learn the position of files held over it: the pointer's last position is used instead,
+//! or the centre of the surface if there is none.
 
 use std::{mem, path::Path, sync::Arc};
 
@@ -17,28 +17,28 @@ use plugin_api::{
     bridge::{URI_LIST, files_to_uris},
 };
 
-use super::{Surface, input::reaches};
+use super::{HostedSurface, input::reaches};
 use crate::{
     catalogue::Code,
     limits::{DRAGGED, MIME},
 };
 
-/// What is dragged in a window.
+/// A drag in a window.
 #[derive(Clone, Default)]
 struct Drag {
     mime: RString,
     data: Arc<[u8]>,
     /// The number of files in the drag.
     count: u32,
-    /// The surface that it comes from; none for files.
+    /// Id of the source surface; `None` for files.
     source: Option<u64>,
     /// The pass in which the source, or the files, were last seen.
     seen: u64,
-    /// Files that were dropped.
+    /// Dropped files.
     files: Vec<DroppedFileHandle>,
-    /// The surface below the pointer, and the pass in which it was.
+    /// Id of the surface below the pointer, and the pass in which it was there.
     target: Option<(u64, u64)>,
-    /// The target would take it.
+    /// The target accepts the drag.
     taken: bool,
     stage: Stage,
 }
@@ -47,7 +47,7 @@ struct Drag {
 enum Stage {
     #[default]
     Held,
-    /// Let go of, and yet to be decided who gets it.
+    /// Released, and not accepted or refused yet.
     Released {
         at: Option<Pos2>,
         pass: u64,
@@ -58,12 +58,12 @@ enum Stage {
     },
 }
 
-/// What a surface knows of what is dragged over it.
+/// A surface's view of the drag over it.
 #[derive(Default)]
 pub(super) struct Hover {
-    /// Where the remote was last told that it is.
-    told: Option<Pos2>,
-    /// The remote would take it.
+    /// The last position sent to the remote.
+    sent: Option<Pos2>,
+    /// The remote accepts the drag.
     taken: bool,
 }
 
@@ -82,18 +82,18 @@ fn put(ctx: &Context, drag: Drag) {
 impl Drag {
     fn over(&mut self, ctx: &Context, taken: bool, pass: u64) {
         self.stage = Stage::Over { taken, pass };
-        // For those that have been asked in this frame already.
+        // For surfaces that have run in this frame already.
         ctx.request_repaint();
     }
 
     fn event(&self, kind: EventKind, pos: Pos2) -> Event {
-        // What is only held over a surface is no concern of its remote.
+        // Data that is only held over a surface is withheld from its remote.
         let data = if kind == EventKind::DROP { self.data.to_vec().into() } else { Vec::new().into() };
         let span = [self.count, 0];
         Event { pos: pos.into(), text: self.mime.clone(), data, span, ..Event::new(kind) }
     }
 
-    /// Whether a surface other than `id` is below the pointer.
+    /// Returns `true` if a surface other than `id` is below the pointer.
     fn is_over_another(&self, id: u64, pass: u64) -> bool {
         self.target.is_some_and(|(target, seen)| target != id && seen + 1 >= pass)
     }
@@ -103,19 +103,19 @@ fn ended(taken: bool) -> Event {
     Event { pressed: taken, ..Event::new(EventKind::DRAG_ENDED) }
 }
 
-impl Surface {
-    /// The remote drags something out of this surface, if a button is still down that was pressed in it.
+impl HostedSurface {
+    /// Starts a drag out of this surface, if a button that was pressed in it is still down.
     pub(super) fn begin_drag(&mut self, ctx: &Context, command: &Command) {
         let length = command.text.len();
-        // Files are what the user takes from another program; their receiver trusts that.
+        // Receivers trust that files were chosen by the user, in another program.
         let files = command.text.trim().eq_ignore_ascii_case(URI_LIST);
         let odd = length == 0 || length > MIME || command.data.len() > DRAGGED || files;
         if odd && self.may_warn() {
             tracing::warn!(
                 remote = self.remote,
                 code = Code::DragRefused.as_str(),
-                "what the remote drags was not taken up: it has {} bytes, of at most {DRAGGED}, and a MIME type of \
-                 {length}, of 1 to {MIME}, other than {URI_LIST}; report this to the remote's author",
+                "a drag was refused: it has {} bytes, of at most {DRAGGED}, and a MIME type of {length} bytes, of 1 \
+                 to {MIME}, other than {URI_LIST}; report this to the remote's author",
                 command.data.len(),
             );
         }
@@ -137,31 +137,31 @@ impl Surface {
         ctx.request_repaint();
     }
 
-    /// The remote says whether it would take what is dragged over it.
+    /// Records the remote's answer to a drag over it.
     pub(super) fn note_taken(&mut self, ctx: &Context, taken: bool) {
-        self.hover.taken = taken && self.hover.told.is_some();
+        self.hover.taken = taken && self.hover.sent.is_some();
         let Some(mut drag) = lift(ctx) else { return };
         if drag.target.is_some_and(|(target, _)| target == self.id) {
             drag.taken = self.hover.taken;
-            // The cursor is the source's, which has been asked in this frame already.
+            // The source sets the cursor, and may have run in this frame already.
             ctx.request_repaint();
         }
         put(ctx, drag);
     }
 
-    /// Whether what the remote answers decides on what is dragged.
+    /// Returns `true` if the remote's answer decides on a drag.
     pub(super) fn is_dragged_over(&self) -> bool {
-        self.hover.told.is_some()
+        self.hover.sent.is_some()
     }
 
-    /// The cursor while something is dragged out of this surface.
+    /// Returns the cursor while something is dragged out of this surface.
     pub(super) fn drag_cursor(&self, ctx: &Context) -> Option<CursorIcon> {
         let drag = ctx.data(|data| data.get_temp::<Drag>(place()))?;
         let held = drag.source == Some(self.id) && !matches!(drag.stage, Stage::Over { .. });
         held.then_some(if drag.taken { CursorIcon::Grabbing } else { CursorIcon::NoDrop })
     }
 
-    /// Moves on what is dragged, as far as it concerns this surface.
+    /// Advances the window's drag, as far as it concerns this surface.
     pub(super) fn route_drag(&mut self, ui: &Ui, response: &Response, slot: Rect) {
         let ctx = ui.ctx();
         let pass = ctx.cumulative_pass_nr();
@@ -180,7 +180,7 @@ impl Surface {
             self.hold(ui, drag, pass);
         }
         let Some(mut held) = drag.filter(|drag| drag.seen + 1 >= pass || drag.source.is_none()) else {
-            // It was given up, or its source has gone.
+            // The drag was abandoned, or its source has gone.
             self.leave_drag();
             return;
         };
@@ -189,11 +189,11 @@ impl Surface {
             Stage::Held => {
                 let at = pointer(ctx).or(held.source.is_none().then(|| slot.center()));
                 if let Some(at) = at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
-                    self.tell(&held, at, at - origin);
+                    self.hover_at(&held, at, at - origin);
                     held.target = Some((self.id, pass));
                     held.taken = self.hover.taken;
                     if held.source.is_none() && held.taken {
-                        // The shell itself takes files that nobody else does.
+                        // The shell itself accepts files that no surface does.
                         ui.input_mut(|input| input.raw.hovered_files.clear());
                     }
                 } else {
@@ -206,11 +206,11 @@ impl Surface {
             Stage::Released { at, pass: released } => {
                 if let Some(at) = at.filter(|at| self.is_below(ui, response, &held, *at, pass)) {
                     held.target = Some((self.id, pass));
-                    let answered = self.hover.told == Some(at)
+                    let answered = self.hover.sent == Some(at)
                         && self.in_flight.is_none()
                         && !self.pending.iter().any(|event| event.kind == EventKind::DRAG_OVER);
                     if !answered {
-                        self.tell(&held, at, at - origin);
+                        self.hover_at(&held, at, at - origin);
                     } else if self.hover.taken {
                         self.pending.push(held.event(EventKind::DROP, at - origin));
                         self.hover = Hover::default();
@@ -238,16 +238,15 @@ impl Surface {
         put(ctx, held);
     }
 
-    /// Takes up files that are held or dropped above this surface; what was held before is given up when it is
-    /// there no longer.
+    /// Tracks files that are held or dropped over this surface, and abandons a drag of files that left the window.
     fn files(&self, ui: &Ui, response: &Response, drag: Option<Drag>, pass: u64) -> Option<Drag> {
         let (hovered, dropped) = ui.input(|i| (i.raw.hovered_files.clone(), i.raw.dropped_files.clone()));
         if drag.as_ref().is_some_and(|drag| matches!(drag.stage, Stage::Over { .. })) {
             return drag;
         }
         if hovered.is_empty() && dropped.is_empty() {
-            let goes_on = |drag: &Drag| drag.seen == pass || matches!(drag.stage, Stage::Released { .. });
-            return drag.filter(goes_on);
+            let lasts = |drag: &Drag| drag.seen == pass || matches!(drag.stage, Stage::Released { .. });
+            return drag.filter(lasts);
         }
         let at = pointer(ui.ctx()).unwrap_or(response.rect.center());
         let list = |files: &mut dyn Iterator<Item = &Path>| Arc::from(files_to_uris(files).into_bytes());
@@ -256,7 +255,7 @@ impl Surface {
         drag.count = hovered.len().max(drag.files.len() + dropped.len()) as u32;
         let below = self.is_below(ui, response, &drag, at, pass);
         if !dropped.is_empty() && below {
-            // Until it is known whether the remote takes them.
+            // Withheld until the remote has accepted or refused them.
             ui.input_mut(|input| input.raw.dropped_files.clear());
             drag.files.extend(dropped);
             drag.data = list(&mut drag.files.iter().map(|file| file.path()));
@@ -266,7 +265,7 @@ impl Surface {
         (below || drag.target.is_some()).then_some(drag)
     }
 
-    /// Whether what is dragged comes from a surface that goes on holding it.
+    /// Keeps a drag between surfaces alive, ends it on Escape, and releases it once no button is down.
     fn hold(&self, ui: &Ui, drag: &mut Drag, pass: u64) {
         if drag.source == Some(self.id) && self.failure.is_none() {
             drag.seen = pass;
@@ -283,27 +282,28 @@ impl Surface {
     }
 
     fn is_below(&self, ui: &Ui, response: &Response, drag: &Drag, at: Pos2, pass: u64) -> bool {
-        // Files without a place are above the first surface that is asked.
+        // Files without a position count as over the first surface that runs.
         let known = drag.source.is_some() || pointer(ui.ctx()).is_some();
         self.failure.is_none()
-            && reaches(ui, response, &self.above, at)
+            && reaches(ui, response, &self.overlays, at)
             && (known || !drag.is_over_another(self.id, pass))
     }
 
-    fn tell(&mut self, drag: &Drag, at: Pos2, local: Pos2) {
-        if self.hover.told.replace(at) != Some(at) {
+    /// Sends the drag's position to the remote, if it has changed.
+    fn hover_at(&mut self, drag: &Drag, at: Pos2, local: Pos2) {
+        if self.hover.sent.replace(at) != Some(at) {
             self.pending.push(drag.event(EventKind::DRAG_OVER, local));
         }
     }
 
     fn leave_drag(&mut self) {
-        if mem::take(&mut self.hover).told.is_some() {
+        if mem::take(&mut self.hover).sent.is_some() {
             self.pending.push(Event::new(EventKind::DRAG_LEFT));
         }
     }
 }
 
-/// Nobody takes it: what is files goes to the shell.
+/// Ends a drag that no surface accepts; files go to the shell.
 fn refuse(ui: &Ui, drag: &mut Drag, pass: u64) {
     drag.over(ui.ctx(), false, pass);
     let files = mem::take(&mut drag.files);

@@ -3,18 +3,18 @@
 use egui::{Event, FocusDirection, Id, Key, Response, Ui};
 use plugin_api::abi::{self, EventKind, modifiers};
 
-use super::{Surface, owns_keyboard};
+use super::{HostedSurface, owns_keyboard};
 
-/// The passes of the window in which the focus was moved, shared by all of its surfaces.
+/// Passes of the window in which the focus or scrolling moved, shared by all of its surfaces.
 #[derive(Clone, Copy, Default)]
 struct Moves {
-    /// The last one with a move backwards, and the one before that. egui carries it out in the pass after it.
+    /// The last two passes with a move backwards, newest first. egui carries a move out in the next pass.
     backward: [Option<u64>; 2],
-    /// The last one in which a surface gave the focus on.
-    given_on: Option<u64>,
-    /// The last one in which the pointer was over a surface.
+    /// The last pass in which Tab moved the focus out of a surface.
+    moved_out: Option<u64>,
+    /// The last pass with the pointer over a surface.
     pointed: Option<u64>,
-    /// The last one in which a surface took the keys that scroll.
+    /// The last pass in which a surface took the scroll keys.
     taken: Option<u64>,
 }
 
@@ -34,23 +34,23 @@ fn moves(ui: &Ui) -> Moves {
     ui.data(|data| data.get_temp(Id::unique("pulse.surface.moves"))).unwrap_or_default()
 }
 
-/// Returns true for keys that scroll unless a control uses them.
+/// Returns `true` for keys that scroll unless a control uses them.
 pub(super) fn scrolls(key: Key) -> bool {
     use Key::{ArrowDown, ArrowLeft, ArrowRight, ArrowUp, End, Home, PageDown, PageUp, Space};
     [PageUp, PageDown, Home, End, ArrowUp, ArrowDown, ArrowLeft, ArrowRight, Space].contains(&key)
 }
 
-impl Surface {
+impl HostedSurface {
     #[cfg(test)]
     pub(super) fn keyboard(&self) -> bool {
-        self.hands.keyboard
+        self.input_state.keyboard
     }
 
-    /// Gives the focus on to the control after or before the surface, if Tab has led out of it; else keeps it.
+    /// Moves the focus to the control after or before the surface, if Tab has led out of it; otherwise keeps it.
     ///
-    /// Called before the surface shows itself to egui, which would otherwise have passed by the place.
-    pub(super) fn pass_focus_on(&mut self, ui: &Ui) {
-        let leaving = self.hands.leaving.take();
+    /// Must be called before the surface's pane is registered with egui, which otherwise passes it by.
+    pub(super) fn move_focus_out(&mut self, ui: &Ui) {
+        let leaving = self.input_state.leaving.take();
         let pane = self.pane();
         if !ui.memory(|memory| memory.has_focus(pane)) {
             return;
@@ -63,17 +63,17 @@ impl Surface {
             Some(false) => FocusDirection::Previous,
         };
         if leaving.is_some() {
-            note(ui, |moves| moves.given_on = Some(pass));
+            note(ui, |moves| moves.moved_out = Some(pass));
         }
         if direction == FocusDirection::Previous {
             note(ui, |moves| moves.note_backward(pass));
-            self.hands.left = Some(pass);
+            self.input_state.left = Some(pass);
         }
         ui.memory_mut(|memory| memory.move_focus(direction));
     }
 
-    /// Returns true if scrolling keys are for this surface, though it has no keyboard: no other control has it,
-    /// and the pointer is `here` or over no surface.
+    /// Returns `true` if scroll keys are for this surface without the keyboard: no control has the focus, and the
+    /// pointer is `here` or over no surface.
     pub(super) fn takes_scrolling(ui: &Ui, here: bool) -> bool {
         let pass = ui.ctx().cumulative_pass_nr();
         let Moves { pointed, taken, .. } = moves(ui);
@@ -88,12 +88,12 @@ impl Surface {
         free
     }
 
-    /// Asks the remote to give the focus to its first or last control, if Tab has led to the surface.
+    /// Makes the remote focus its first or last control, if Tab has moved the focus to the surface.
     ///
-    /// Returns the place of that Tab among the pass's events, if it is one of them.
-    pub(super) fn lead_in(&mut self, ui: &Ui, response: &Response) -> Option<usize> {
+    /// Returns the index of that Tab in the pass's events, if it is one of them.
+    pub(super) fn enter_by_tab(&mut self, ui: &Ui, response: &Response) -> Option<usize> {
         let pass = ui.ctx().cumulative_pass_nr();
-        // A key is released before a slow window draws again: which way it led is known from its press only.
+        // Only the press gives the direction: a slow window may draw after Shift was released.
         let tab = ui.input(|input| {
             input.events.iter().enumerate().rev().find_map(|(nr, event)| match event {
                 Event::Key { key: Key::Tab, pressed: true, modifiers, .. } => Some((nr, modifiers.shift)),
@@ -103,16 +103,16 @@ impl Surface {
         if tab.is_some_and(|(_, shift)| shift) {
             note(ui, |moves| moves.note_backward(pass));
         }
-        // With no other control in the window, backwards leads to where it came from.
-        let again = owns_keyboard(response) && self.hands.left.is_some_and(|left| left + 1 == pass);
+        // If the window has no other control, Shift+Tab moves the focus back here.
+        let again = owns_keyboard(response) && self.input_state.left.is_some_and(|left| left + 1 == pass);
         if !again && !response.gained_focus() {
             return None;
         }
-        let Moves { backward, given_on, .. } = moves(ui);
+        let Moves { backward, moved_out, .. } = moves(ui);
         let backward = backward.iter().flatten().any(|of| of + 1 == pass);
         let modifiers = if backward { modifiers::SHIFT } else { 0 };
         let key = abi::Event { text: "Tab".into(), modifiers, ..abi::Event::new(EventKind::KEY) };
         self.pending.extend([abi::Event { pressed: true, ..key.clone() }, key]);
-        tab.map(|(nr, _)| nr).filter(|_| !backward && given_on != Some(pass))
+        tab.map(|(nr, _)| nr).filter(|_| !backward && moved_out != Some(pass))
     }
 }

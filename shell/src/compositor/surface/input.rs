@@ -1,4 +1,4 @@
-//! What the window tells a surface, and what the surface asks of the platform.
+//! Routes the window's input to a surface, and applies the surface's commands to the platform.
 
 use egui::{
     Context, Event, EventFilter, Key, LayerId, Modifiers, Pos2, Rect, Response, TouchDeviceId, TouchId,
@@ -10,56 +10,59 @@ use plugin_api::{
 };
 
 use super::{
-    Above, Surface,
-    activation::{Activation, Purchase},
+    HostedSurface, Overlays,
+    activation::{Activation, Privilege},
     focus, owns_keyboard,
 };
 use crate::{catalogue::Code, limits, links};
 
-/// What is going on between the window's input and a surface.
+/// Input state of a surface: buttons, fingers, scrolling and the keyboard.
 #[derive(Default)]
-pub(super) struct Hands {
-    /// Buttons that were pressed elsewhere: the pointer belongs to whoever has them.
+pub(super) struct InputState {
+    /// Buttons pressed outside, one bit each: the pointer belongs to the widget or surface that has them.
     elsewhere: u8,
     /// Fingers that came down in this surface.
     fingers: Vec<(TouchDeviceId, TouchId)>,
-    /// Where the scrolling that goes on began: in this surface or not.
+    /// `true` if the current scrolling began in this surface, `false` if outside.
     scrolls: Option<bool>,
     /// The last pass in which the surface was shown.
     pass: u64,
     /// The surface owned the keyboard in the last frame.
     pub(super) keyboard: bool,
-    /// A control of the remote has the focus, or something lies open above it.
+    /// A control of the remote has the focus, or an overlay is open.
     pub(super) busy: bool,
     /// Escape was pressed, and the remote has not answered yet.
     escaped: bool,
-    /// Tab has led out of the surface, forwards or backwards.
+    /// Tab moved the focus past the last control (`true`) or before the first (`false`).
     pub(super) leaving: Option<bool>,
-    /// The pass in which Shift and Tab led out of the surface.
+    /// The pass in which Shift+Tab moved the focus out of the surface.
     pub(super) left: Option<u64>,
 }
 
-impl Surface {
-    #[expect(clippy::collapsible_match, reason = "a guard that buys something would make the next arm apply")]
-    pub(super) fn obey(&mut self, ctx: &Context, command: &abi::Command) {
+impl HostedSurface {
+    /// Applies a command of the remote, if the rules for it allow that.
+    #[expect(clippy::collapsible_match, reason = "a guard that fails would make the next arm apply")]
+    pub(super) fn apply_command(&mut self, ctx: &Context, command: &abi::Command) {
         let text = command.text.as_str();
         match command.kind {
             CommandKind::COPY_TEXT => {
-                if self.may_copy(text.len(), limits::CLIPBOARD_TEXT) && self.pays(Purchase::Clipboard) {
+                if self.may_copy(text.len(), limits::CLIPBOARD_TEXT)
+                    && self.consume_activation(Privilege::Clipboard)
+                {
                     ctx.copy_text(text.to_owned());
                 }
             }
             CommandKind::COPY_IMAGE => {
                 if self.may_copy(command.data.len(), limits::CLIPBOARD_IMAGE)
                     && let Some(image) = bridge::image_from_abi(command.size, &command.data)
-                    && self.pays(Purchase::Clipboard)
+                    && self.consume_activation(Privilege::Clipboard)
                 {
                     ctx.copy_image(image);
                 }
             }
             CommandKind::OPEN_URL => match links::address(text) {
                 Some(url) => {
-                    if self.pays(Purchase::Link) {
+                    if self.consume_activation(Privilege::Link) {
                         ctx.open_url(egui::OpenUrl { url, new_tab: command.flag });
                     }
                 }
@@ -73,19 +76,20 @@ impl Surface {
                 None => {}
             },
             CommandKind::FOCUS_LEFT => {
-                self.hands.leaving = Some(command.flag);
+                self.input_state.leaving = Some(command.flag);
                 ctx.request_repaint();
             }
             CommandKind::SELECTION => {
-                if self.may_copy(text.len(), limits::SELECTION) && self.pays(Purchase::Selection) {
+                if self.may_copy(text.len(), limits::SELECTION) && self.consume_activation(Privilege::Selection)
+                {
                     ctx.output_mut(|o| {
                         o.commands.push(egui::OutputCommand::TextSelectionSettled(text.to_owned()));
                     });
                 }
             }
-            // The clipboard may hold anything: it is for the surface that the user works with.
-            CommandKind::PASTE if self.hands.keyboard => {
-                if self.pays(Purchase::Paste) {
+            // The clipboard may hold anything: only the surface that the user works in may read it.
+            CommandKind::PASTE if self.input_state.keyboard => {
+                if self.consume_activation(Privilege::Paste) {
                     ctx.send_viewport_cmd(ViewportCommand::RequestPaste);
                 }
             }
@@ -93,8 +97,8 @@ impl Surface {
                 tracing::warn!(
                     remote = self.remote,
                     code = Code::PasteRefused.as_str(),
-                    "the clipboard was not read, because only the surface with the keyboard may ask for it; report this \
-                     to the remote's author"
+                    "the clipboard was not read, because only the surface with the keyboard may ask for it; report \
+                     this to the remote's author"
                 );
             }
             CommandKind::DRAG => self.begin_drag(ctx, command),
@@ -103,24 +107,24 @@ impl Surface {
         }
     }
 
-    /// Returns true when a user action in this surface pays for `what`; otherwise logs that none does.
-    fn pays(&mut self, what: Purchase) -> bool {
-        let paid = self.activation.buy(what, self.buttons > 0);
-        if !paid && self.may_warn() {
+    /// Consumes the user action in this surface for `what`; logs and returns `false` if there is none.
+    fn consume_activation(&mut self, what: Privilege) -> bool {
+        let allowed = self.activation.consume(what, self.buttons > 0);
+        if !allowed && self.may_warn() {
             let what = match what {
-                Purchase::Link => "a link was not opened",
-                Purchase::Clipboard => "the clipboard was not written",
-                Purchase::Selection => "the selection was not written",
-                Purchase::Paste => "the clipboard was not read",
+                Privilege::Link => "a link was not opened",
+                Privilege::Clipboard => "the clipboard was not written",
+                Privilege::Selection => "the selection was not written",
+                Privilege::Paste => "the clipboard was not read",
             };
             tracing::warn!(
                 remote = self.remote,
                 code = Code::UserActionMissing.as_str(),
-                "{what}, because the user has not pressed anything in the panel in the last 5 s that was not used for it \
-                 already; report this to the remote's author"
+                "{what}, because it needs a user action in the panel in the last 5 s that has not been used for it \
+                 yet; report this to the remote's author"
             );
         }
-        paid
+        allowed
     }
 
     fn may_copy(&self, bytes: usize, limit: usize) -> bool {
@@ -129,8 +133,8 @@ impl Surface {
             tracing::warn!(
                 remote = self.remote,
                 code = Code::ClipboardRefused.as_str(),
-                "the clipboard was not written, because what the remote copies has {bytes} bytes, of at most {limit}; \
-                 copy less, or report this to the remote's author"
+                "the clipboard was not written, because the remote copies {bytes} bytes, of at most {limit}; copy \
+                 less, or report this to the remote's author"
             );
         }
         fits
@@ -139,70 +143,70 @@ impl Surface {
     pub(super) fn route_input(&mut self, ui: &Ui, response: &Response, slot: Rect) {
         let origin = slot.min.to_vec2();
         let pass = ui.ctx().cumulative_pass_nr();
-        if self.hands.pass + 1 < pass {
-            // What was pressed when the surface was last shown has been let go of elsewhere.
-            self.let_go();
-            self.above.close();
+        if self.input_state.pass + 1 < pass {
+            // Buttons that were down when the surface was last shown have been released elsewhere.
+            self.release_buttons();
+            self.overlays.close();
             self.activation = Activation::default();
-            self.hands = Hands { busy: self.hands.busy, ..Hands::default() };
+            self.input_state = InputState { busy: self.input_state.busy, ..InputState::default() };
         }
-        self.hands.pass = pass;
+        self.input_state.pass = pass;
         self.route_drag(ui, response, slot);
-        // Whoever has the press keeps the keyboard. egui takes it from whom is clicked beside, and what of a surface
-        // leaves the slot is beside it.
-        if self.hands.keyboard && self.buttons > 0 && ui.input(|i| i.pointer.any_released()) {
+        // The surface with the press keeps the keyboard. egui takes it after a click outside of the widget, and
+        // overlays are outside of the slot.
+        if self.input_state.keyboard && self.buttons > 0 && ui.input(|i| i.pointer.any_released()) {
             response.request_focus();
         }
         let focused = owns_keyboard(response);
-        let tab = self.lead_in(ui, response);
+        let tab = self.enter_by_tab(ui, response);
         if focused {
-            // Escape, too: it may close something of the remote's.
+            // Escape too: it may close something in the remote.
             let filter =
                 EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: true };
             ui.memory_mut(|m| m.set_focus_lock_filter(response.id, filter));
         }
         let (events, latest) = ui.input(|i| (i.events.clone(), i.pointer.latest_pos()));
         let covered = is_covered(ui, response);
-        let above = &self.above;
-        let at = |pos: Pos2| reaches(ui, response, above, pos) && !(covered && latest == Some(pos));
+        let overlays = &self.overlays;
+        let at = |pos: Pos2| reaches(ui, response, overlays, pos) && !(covered && latest == Some(pos));
         let here = latest.is_some_and(at);
         let scrolling = Self::takes_scrolling(ui, here);
         let (mut grab, mut moved, mut acted, mut elsewhere) = (false, false, false, false);
         let mut escapes = 0;
         for (nr, event) in events.iter().enumerate() {
-            let hands = &mut self.hands;
+            let state = &mut self.input_state;
             let mine = match event {
                 Event::PointerMoved(pos) => {
-                    moved = self.buttons > 0 || hands.elsewhere == 0 && at(*pos);
+                    moved = self.buttons > 0 || state.elsewhere == 0 && at(*pos);
                     moved
                 }
                 Event::PointerButton { pos, button, pressed: true, .. } => {
-                    // Whoever has one button has the others.
-                    let mine = self.buttons > 0 || hands.elsewhere == 0 && at(*pos);
+                    // Pointer capture: one owner for all buttons.
+                    let mine = self.buttons > 0 || state.elsewhere == 0 && at(*pos);
                     grab |= mine;
-                    *(if mine { &mut self.buttons } else { &mut hands.elsewhere }) |= 1 << *button as u8;
+                    *(if mine { &mut self.buttons } else { &mut state.elsewhere }) |= 1 << *button as u8;
                     mine
                 }
                 Event::PointerButton { button, pressed: false, .. } => {
                     let bit = 1 << *button as u8;
                     let mine = self.buttons & bit != 0;
                     self.buttons &= !bit;
-                    hands.elsewhere &= !bit;
+                    state.elsewhere &= !bit;
                     mine
                 }
                 Event::Touch { device_id, id, phase, pos, .. } => {
-                    hands.touched((*device_id, *id), *phase, at(*pos))
+                    state.touched((*device_id, *id), *phase, at(*pos))
                 }
-                Event::MouseWheel { phase, .. } => hands.scrolled(*phase, here),
+                Event::MouseWheel { phase, .. } => state.scrolled(*phase, here),
                 Event::Zoom(_) | Event::Rotate(_) => here,
-                Event::MouseMoved(_) => self.buttons > 0 || hands.elsewhere == 0 && here,
+                Event::MouseMoved(_) => self.buttons > 0 || state.elsewhere == 0 && here,
                 Event::MiddleClickPaste { pos, .. } => self.buttons > 0 && at(*pos),
                 Event::ModifiersChanged(_) => focused || self.pointer_inside,
-                // The key that led here is the shell's.
+                // Keys up to the Tab that moved the focus here are the shell's.
                 Event::Key { .. } if tab.is_some_and(|tab| nr <= tab) => false,
                 Event::Key { key, pressed, repeat, modifiers, .. } => {
                     let escape = *pressed && *key == Key::Escape && *modifiers == Modifiers::NONE;
-                    hands.escaped |= focused && escape;
+                    state.escaped |= focused && escape;
                     escapes += u32::from(escape && !repeat);
                     focused || scrolling && focus::scrolls(*key)
                 }
@@ -215,7 +219,7 @@ impl Surface {
                 | Event::WindowFocused(_) => focused,
                 Event::AccessKitActionRequest(request) => {
                     if let Some(request) = self.access.action(request) {
-                        // Within the shell, the keyboard is the surface's.
+                        // A focused node needs the shell's keyboard focus on the surface.
                         grab |= request.action == Action::Focus && !focused;
                         acted |= self.activation.note(event);
                         self.pending
@@ -232,15 +236,15 @@ impl Surface {
             }
         }
         if !ui.input(|i| i.pointer.any_down()) {
-            self.hands.elsewhere = 0;
-            self.let_go();
+            self.input_state.elsewhere = 0;
+            self.release_buttons();
         }
         self.follow_pointer(here, latest.filter(|_| !moved), origin);
         if elsewhere {
             self.dismiss();
         }
         if acted {
-            self.above.open();
+            self.overlays.open();
         }
         self.escape(response, focused, escapes);
         self.route_focus(ui, response, grab);
@@ -250,19 +254,19 @@ impl Surface {
         if grab {
             response.request_focus();
         }
-        if self.hands.escaped {
+        if self.input_state.escaped {
             let asked = self.pending.iter().any(|event| event.kind == EventKind::KEY && event.text == "Escape");
             if asked || self.in_flight.is_some() {
                 ui.ctx().request_repaint();
             } else {
-                self.hands.escaped = false;
-                if !self.hands.busy {
+                self.input_state.escaped = false;
+                if !self.input_state.busy {
                     response.surrender_focus();
                 }
             }
         }
         let keyboard = owns_keyboard(response);
-        if std::mem::replace(&mut self.hands.keyboard, keyboard) != keyboard {
+        if std::mem::replace(&mut self.input_state.keyboard, keyboard) != keyboard {
             self.pending.push(abi::Event { pressed: keyboard, ..abi::Event::new(EventKind::FOCUS) });
             if !keyboard && self.buttons == 0 {
                 self.dismiss();
@@ -270,40 +274,40 @@ impl Surface {
         }
     }
 
-    /// Notes whether the pointer is inside, and reports where it came from or went without an event; `rests` is its place
-    /// where it has not moved.
+    /// Updates `pointer_inside`, and synthesises events for a pointer that entered or left without one; `rests` is
+    /// its position if it has not moved.
     fn follow_pointer(&mut self, here: bool, rests: Option<Pos2>, origin: Vec2) {
-        let inside = self.buttons > 0 || self.hands.elsewhere == 0 && here;
+        let inside = self.buttons > 0 || self.input_state.elsewhere == 0 && here;
         if self.pointer_inside && !inside {
             self.pending.push(abi::Event::new(EventKind::POINTER_GONE));
         } else if let (false, true, Some(pos)) = (self.pointer_inside, inside, rests) {
-            // It was there already when what kept it away has gone.
+            // The pointer did not move: whatever covered the surface has gone.
             self.pending.extend(bridge::event_to_abi(&Event::PointerMoved(pos), origin));
         }
         self.pointer_inside = inside;
     }
 
-    /// Closes what lies open above the window where Escape has not: the key that always leads out of a panel.
+    /// Closes overlays that stay open after Escape: the key always leads out of a panel.
     fn escape(&mut self, response: &Response, focused: bool, presses: u32) {
         for _ in 0..presses {
-            if self.above.takes() && (self.above.escape() || !focused) {
-                self.above.close();
+            if self.overlays.takes() && (self.overlays.escape() || !focused) {
+                self.overlays.close();
                 response.surrender_focus();
             }
         }
     }
 
-    /// Closes what lies open above the window, and lets the remote close it too, with Escape.
+    /// Closes the overlays, and sends the remote an Escape so that it closes them too.
     fn dismiss(&mut self) {
-        if self.above.close() {
+        if self.overlays.close() {
             let escape = abi::Event { text: "Escape".into(), ..abi::Event::new(EventKind::KEY) };
             self.pending.push(abi::Event { pressed: true, ..escape.clone() });
             self.pending.push(escape);
         }
     }
 
-    /// Tells the remote that buttons are up of which nobody was told.
-    fn let_go(&mut self) {
+    /// Sends the missing releases of buttons that the remote still takes for pressed.
+    fn release_buttons(&mut self) {
         for button in (0..8).filter(|button| self.buttons & (1 << button) != 0) {
             self.pending.push(abi::Event {
                 button,
@@ -315,8 +319,8 @@ impl Surface {
     }
 }
 
-impl Hands {
-    /// A finger is the surface's in which it came down.
+impl InputState {
+    /// Tracks a finger; returns `true` if it came down in this surface.
     fn touched(&mut self, finger: (TouchDeviceId, TouchId), phase: TouchPhase, here: bool) -> bool {
         let known = self.fingers.iter().position(|known| *known == finger);
         match (phase, known) {
@@ -330,7 +334,7 @@ impl Hands {
         true
     }
 
-    /// What began in the surface stays there until it ends, wherever the pointer is.
+    /// Tracks scrolling, which stays in the surface where it began; returns `true` if that is this one.
     fn scrolled(&mut self, phase: TouchPhase, here: bool) -> bool {
         match phase {
             TouchPhase::Start => *self.scrolls.insert(here),
@@ -340,13 +344,13 @@ impl Hands {
     }
 }
 
-/// Whether what is at `pos` in the window is the surface that `response` is of, or what of it lies `above`.
-pub(super) fn reaches(ui: &Ui, response: &Response, above: &Above, pos: Pos2) -> bool {
+/// Returns `true` if `pos` in the window hits the surface of `response`, or one of its `overlays`.
+pub(super) fn reaches(ui: &Ui, response: &Response, overlays: &Overlays, pos: Pos2) -> bool {
     let layer = ui.ctx().layer_id_at(pos).unwrap_or(LayerId::background());
-    above.has(layer) || response.layer_id == layer && response.rect.intersect(ui.clip_rect()).contains(pos)
+    overlays.has(layer) || response.layer_id == layer && response.rect.intersect(ui.clip_rect()).contains(pos)
 }
 
-/// Whether something of the shell's lies above the surface where the pointer is, and takes what is pressed there.
+/// Returns `true` if a clickable widget of the shell covers the surface below the pointer.
 fn is_covered(ui: &Ui, response: &Response) -> bool {
     ui.ctx().viewport(|v| {
         let top = v.hits.click.filter(|top| top.id != response.id && top.layer_id == response.layer_id);

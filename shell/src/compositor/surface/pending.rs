@@ -1,4 +1,4 @@
-//! Events that wait for a surface, bounded: one that does not answer must not fill memory.
+//! Bounded queue of events for a surface: one that does not answer must not fill memory.
 
 use std::ops::Deref;
 
@@ -6,28 +6,28 @@ use plugin_api::abi::{Event, EventKind};
 
 use crate::limits::{EVENT_BYTES, EVENTS, EVENTS_APART};
 
-/// Events in the order in which they happened. Releases are never lost.
+/// Queue of events, oldest first. Releases are never lost.
 #[derive(Default)]
 pub(super) struct Pending {
     events: Vec<Event>,
     bytes: usize,
 }
 
-/// Groups of events, those that can be spared best in front.
+/// Priority of an event: the first groups are dropped first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Worth {
-    /// The next one of the kind says the same or more.
+    /// A move, which the next one of its kind supersedes.
     Motion,
-    /// A user action.
+    /// A user action that is complete in itself.
     Action,
-    /// The beginning of a press: what ends it may come alone.
+    /// The start of a press: its end may arrive alone.
     Press,
-    /// The end of something.
+    /// The end of a press, and everything else.
     End,
 }
 
 impl Pending {
-    /// Adds an event; where many wait already, moves become one.
+    /// Adds an event; merges moves once many events are queued.
     pub(super) fn push(&mut self, event: Event) {
         if self.events.len() >= EVENTS_APART && self.merge(&event) {
             return;
@@ -52,7 +52,7 @@ impl Pending {
         std::mem::take(self).events
     }
 
-    /// Merges a move with the last one of its kind, if only moves came after that.
+    /// Merges a move into the last one of its kind, if only moves follow that; returns `true` if it did.
     fn merge(&mut self, event: &Event) -> bool {
         let moves = self.events.iter_mut().rev().take_while(|event| worth(event) == Worth::Motion).take(8);
         for before in moves {
@@ -78,7 +78,7 @@ impl Pending {
         false
     }
 
-    /// Returns the place of the first event that a later one repeats.
+    /// Returns the index of the first event that a later one repeats.
     fn repeated(&self) -> Option<usize> {
         let key = |event: &Event| (event.kind.0, event.button, event.id, event.device);
         self.events.iter().enumerate().position(|(at, event)| {

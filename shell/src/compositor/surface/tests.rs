@@ -1,8 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
-mod above;
 mod activation;
 mod drags;
-mod hands;
+mod input;
+mod overlays;
 
 use egui::{Context, Event, Modifiers, PointerButton, RawInput, epaint::Vertex};
 use parking_lot::Mutex;
@@ -16,17 +16,17 @@ use crate::{
     catalogue::Code,
     compositor::{
         Mailbox,
-        frame::{Frame, Mesh, TextureUpdate, Triangles},
+        frame::{CheckedFrame, Mesh, TextureChange, Triangles},
     },
     failure::{Failure, Stage},
 };
 
 mod late;
 
-/// A window of 400 × 300 with a surface from (100, 50) on, and the remote played by the test.
+/// A window of 400 × 300 points with a surface from (100, 50) on; the test plays the remote.
 struct Bench {
     ctx: Context,
-    surface: Surface,
+    surface: HostedSurface,
     port: Arc<Port>,
     mailbox: Arc<Mailbox>,
     asked: Arc<Mutex<Vec<FrameInput>>>,
@@ -45,13 +45,13 @@ impl Bench {
                 true
             }
         };
-        let source = Source { id: 7, mailbox: Arc::clone(&mailbox), request: Box::new(request) };
+        let source = SurfaceHandle { id: 7, mailbox: Arc::clone(&mailbox), request: Box::new(request) };
         let port = Port::new(source);
-        let surface = Surface::new(7, "Test".to_owned(), "remoteTest".to_owned(), Arc::clone(&port));
+        let surface = HostedSurface::new(7, "Test".to_owned(), "remoteTest".to_owned(), Arc::clone(&port));
         Self { port, ctx: Context::default(), surface, mailbox, asked, time: 0.0, tokens: LIGHT }
     }
 
-    /// One frame of the window; the inputs that the remote was asked with.
+    /// Runs one frame of the window; returns the requests to the remote.
     fn frame(&mut self, events: Vec<Event>) -> Vec<FrameInput> {
         self.time += 0.1;
         let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, Vec2::new(400.0, 300.0)));
@@ -67,11 +67,11 @@ impl Bench {
         std::mem::take(&mut *self.asked.lock())
     }
 
-    fn answer(&self, frame: Frame) {
+    fn answer(&self, frame: CheckedFrame) {
         self.mailbox.put(Ok(frame));
     }
 
-    /// A surface that has shown a picture and has nothing to do.
+    /// Returns a surface that has shown a picture and is idle.
     fn settled() -> Self {
         let mut bench = Self::new();
         assert_eq!(bench.frame(vec![]).len(), 1);
@@ -82,10 +82,10 @@ impl Bench {
     }
 }
 
-fn picture() -> Frame {
+fn picture() -> CheckedFrame {
     let vertex = |x, y| Vertex { pos: Pos2::new(x, y), uv: Pos2::ZERO, color: egui::Color32::WHITE };
-    Frame {
-        textures: vec![TextureUpdate::Set {
+    CheckedFrame {
+        textures: vec![TextureChange::Set {
             texture: 0,
             pos: None,
             image: egui::ColorImage::filled([1, 1], egui::Color32::WHITE),
@@ -100,7 +100,7 @@ fn picture() -> Frame {
                 vertices: vec![vertex(0.0, 0.0), vertex(10.0, 0.0), vertex(0.0, 10.0)],
             }),
         }],
-        ..Frame::default()
+        ..CheckedFrame::default()
     }
 }
 
@@ -116,7 +116,7 @@ const INSIDE: Pos2 = Pos2::new(150.0, 80.0);
 const OUTSIDE: Pos2 = Pos2::new(20.0, 20.0);
 
 #[test]
-fn a_surface_without_news_is_not_called() {
+fn idle_surface_is_not_called() {
     let mut bench = Bench::settled();
     for _ in 0..10 {
         assert!(bench.frame(vec![]).is_empty());
@@ -126,7 +126,7 @@ fn a_surface_without_news_is_not_called() {
 }
 
 #[test]
-fn a_new_look_and_a_request_are_reasons_to_call() {
+fn new_look_and_repaint_request_call_surface() {
     let mut bench = Bench::settled();
     bench.tokens = DARK;
     assert!(bench.frame(vec![])[0].tokens.dark);
@@ -137,7 +137,7 @@ fn a_new_look_and_a_request_are_reasons_to_call() {
 }
 
 #[test]
-fn the_pointer_arrives_in_slot_coordinates_and_leaves_once() {
+fn pointer_has_slot_coordinates_and_leaves_once() {
     let mut bench = Bench::settled();
     let asked = bench.frame(vec![Event::PointerMoved(INSIDE)]);
     assert_eq!(Pos2::from(asked[0].events[0].pos), Pos2::new(50.0, 30.0));
@@ -149,7 +149,7 @@ fn the_pointer_arrives_in_slot_coordinates_and_leaves_once() {
 }
 
 #[test]
-fn a_press_inside_owns_the_pointer_until_it_is_released_anywhere() {
+fn press_inside_owns_pointer_until_release() {
     let mut bench = Bench::settled();
     bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true)]);
     bench.answer(picture());
@@ -168,7 +168,7 @@ fn a_press_inside_owns_the_pointer_until_it_is_released_anywhere() {
 }
 
 #[test]
-fn keys_go_to_the_surface_that_was_pressed_and_not_before() {
+fn keys_go_to_surface_after_press() {
     let key = || Event::Text("a".to_owned());
     let mut bench = Bench::settled();
     assert!(bench.frame(vec![key()]).is_empty());
@@ -181,10 +181,10 @@ fn keys_go_to_the_surface_that_was_pressed_and_not_before() {
 }
 
 #[test]
-fn what_happens_while_a_frame_is_late_is_not_lost() {
+fn input_during_late_frame_is_not_lost() {
     let mut bench = Bench::settled();
     assert_eq!(bench.frame(vec![Event::PointerMoved(INSIDE)]).len(), 1);
-    // Two frames of the window go by without an answer.
+    // Two frames of the window pass without an answer.
     assert!(bench.frame(vec![press(INSIDE, true)]).is_empty());
     assert!(bench.frame(vec![press(INSIDE, false)]).is_empty());
     bench.answer(picture());
@@ -194,11 +194,11 @@ fn what_happens_while_a_frame_is_late_is_not_lost() {
 }
 
 #[test]
-fn a_failure_keeps_the_last_picture_and_ends_the_calls() {
+fn failure_keeps_last_picture_and_ends_calls() {
     let mut bench = Bench::settled();
     bench.mailbox.request(Duration::ZERO);
     bench.frame(vec![]);
-    bench.mailbox.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "the test says so", ""))));
+    bench.mailbox.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "raised by the test", ""))));
     bench.frame(vec![]);
     assert_eq!(bench.surface.failure().unwrap().code, Code::FramePanicked);
     assert!(bench.surface.has_picture());
@@ -207,16 +207,16 @@ fn a_failure_keeps_the_last_picture_and_ends_the_calls() {
 }
 
 #[test]
-fn a_surface_whose_remote_has_ended_says_so() {
+fn surface_of_ended_remote_is_gone() {
     let mut bench = Bench::new();
     let (mailbox, request) = (Arc::clone(&bench.mailbox), Box::new(|_| false));
-    bench.port.take_over(Arc::new(Source { id: 8, mailbox, request }), vec![]);
+    bench.port.replace_source(Arc::new(SurfaceHandle { id: 8, mailbox, request }), vec![]);
     bench.frame(vec![]);
     assert!(bench.surface.is_gone());
 }
 
 #[test]
-fn nodes_of_a_remote_stand_in_the_shells_tree_at_their_true_place() {
+fn remote_nodes_are_in_shell_tree_at_window_position() {
     use egui::accesskit::{
         Action, ActionRequest, Node, NodeId, Rect as Bounds, Role, TreeId, TreeInfo, TreeUpdate,
     };
@@ -234,7 +234,7 @@ fn nodes_of_a_remote_stand_in_the_shells_tree_at_their_true_place() {
     let mut bench = Bench::new();
     bench.ctx.enable_accesskit();
     assert!(bench.frame(vec![])[0].accessibility);
-    bench.answer(Frame { access: Some(Ok(tree)), ..picture() });
+    bench.answer(CheckedFrame { access: Some(Ok(tree)), ..picture() });
     let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, Vec2::new(400.0, 300.0)));
     let scene = Scene { tokens: LIGHT, deadline: Instant::now() };
     let surface = &mut bench.surface;
@@ -254,7 +254,7 @@ fn nodes_of_a_remote_stand_in_the_shells_tree_at_their_true_place() {
         update.nodes.iter().filter(|(_, n)| n.children().contains(id)).map(|(p, _)| *p).collect();
     assert_eq!(parents, [*pane_id], "one parent");
 
-    // And an action on it finds its way back.
+    // An action on it is translated back.
     let request =
         ActionRequest { action: Action::Click, target_tree: TreeId::ROOT, target_node: *id, data: None };
     let asked = bench.frame(vec![Event::AccessKitActionRequest(request)]);

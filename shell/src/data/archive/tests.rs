@@ -6,7 +6,7 @@ use crate::{
     log::tests::{capture, count},
 };
 
-/// A data folder, and libraries to keep: to the archive they are bytes.
+/// A data folder with an archive, and libraries to archive, which may have any content.
 struct Scene {
     folder: tempfile::TempDir,
     archive: Archive,
@@ -18,7 +18,7 @@ impl Scene {
         Self { archive: Archive::new(&folder.path().join("data")), folder }
     }
 
-    /// Keeps a generation whose library has this content.
+    /// Archives a generation whose library has this content.
     fn keep(&self, name: &str, version: &str, content: &str) -> Digest {
         let library = self.folder.path().join("library.so");
         fs::write(&library, content).expect("it can be written");
@@ -47,7 +47,7 @@ fn manifest(name: &str, version: &str) -> String {
 }
 
 #[test]
-fn what_ran_well_is_kept_newest_first() {
+fn generations_are_kept_newest_first() {
     let scene = Scene::new();
     assert_eq!(scene.versions("clock"), [""; 0]);
     let digests: Vec<_> = (0..7).map(|n| scene.keep("clock", &format!("1.{n}.0"), &format!("{n}"))).collect();
@@ -58,10 +58,10 @@ fn what_ran_well_is_kept_newest_first() {
     assert_eq!(fs::read_to_string(&newest.library).expect("it is there"), "6");
     assert_eq!(fs::read_to_string(&newest.manifest).expect("it is there"), manifest("clock", "1.6.0"));
     assert!(newest.taken > 0);
-    // The same once more is the newest again.
+    // Archiving a generation again makes it the newest.
     scene.keep("clock", "1.3.0", "3");
     assert_eq!(scene.versions("clock"), ["1.3.0", "1.6.0", "1.5.0", "1.4.0", "1.2.0"]);
-    // One library under two names is one object, and stays while one of them has it.
+    // A library under two names is one object, which stays while either name has it.
     scene.keep("other", "9.0.0", "2");
     assert_eq!(scene.objects(), GENERATIONS);
     scene.keep("clock", "2.0.0", "7");
@@ -70,30 +70,30 @@ fn what_ran_well_is_kept_newest_first() {
 }
 
 #[test]
-fn a_library_that_changes_meanwhile_is_not_kept() {
+fn library_that_changes_meanwhile_is_not_kept() {
     let scene = Scene::new();
     let digest = scene.keep("clock", "1.0.0", "one");
     let library = scene.folder.path().join("library.so");
     fs::write(&library, "two").expect("it can be written");
-    // It is kept already, so it is not copied again.
+    // It is archived already, so it is not copied again.
     scene.archive.keep("clock", &library, &digest, &manifest("clock", "1.0.0")).expect("it is there");
     let other = scene.folder.path().join("other");
     fs::write(&other, "three").expect("it can be written");
     let other = Digest::of(&other).expect("it can be read");
     let refused = scene.archive.keep("clock", &library, &other, &manifest("clock", "1.1.0"));
-    let error = refused.expect_err("it is another one");
+    let error = refused.expect_err("it is another library");
     assert_eq!(error.code(), Code::DigestMismatch);
     assert!(error.to_string().contains("library.so"), "{error}");
     assert_eq!((scene.versions("clock").len(), scene.objects()), (1, 1));
     let missing =
         scene.archive.keep("clock", &scene.folder.path().join("none"), &other, &manifest("clock", "1.1.0"));
-    assert_eq!(missing.expect_err("it is not there").code(), Code::ArchiveUnavailable);
+    assert_eq!(missing.expect_err("it is missing").code(), Code::ArchiveUnavailable);
     let wrong = scene.archive.keep("clock", &library, &other, "{}").expect_err("no manifest");
     assert_eq!(wrong.code(), Code::ManifestInvalid);
 }
 
 #[test]
-fn rolling_back_pins_and_a_pinned_one_stays() {
+fn rollback_pins_and_pinned_generation_stays() {
     let scene = Scene::new();
     let digests: Vec<_> = (0..4).map(|n| scene.keep("clock", &format!("1.{n}.0"), &format!("{n}"))).collect();
     assert_eq!(scene.archive.pinned("clock").expect("it can be read"), None);
@@ -124,19 +124,23 @@ fn rolling_back_pins_and_a_pinned_one_stays() {
 }
 
 #[test]
-fn an_unknown_name_is_said_with_the_one_that_is_meant() {
+fn unknown_name_gets_a_suggestion() {
     let scene = Scene::new();
-    let said =
+    let advice =
         |name: &str| scene.archive.roll_back(name, None, "").expect_err("it is unknown").advice().into_owned();
-    assert!(said("clok").contains("once it has run well"), "{}", said("clok"));
+    assert!(advice("clok").contains("once it has run well"), "{}", advice("clok"));
     scene.keep("clock", "1.0.0", "1");
-    assert!(said("clok").contains("did you mean `clock`?"), "{}", said("clok"));
-    assert!(said("something").contains("there are some of clock"), "{}", said("something"));
+    assert!(advice("clok").contains("did you mean `clock`?"), "{}", advice("clok"));
+    assert!(
+        advice("something").contains("generations of these remotes are kept: clock"),
+        "{}",
+        advice("something")
+    );
     assert_eq!(scene.archive.unpin("clok").expect_err("it is unknown").code(), Code::GenerationUnknown);
 }
 
 #[test]
-fn a_damaged_object_is_never_given_out_and_is_mended() {
+fn damaged_object_is_refused_and_repaired() {
     let scene = Scene::new();
     let old = scene.keep("clock", "1.0.0", "one");
     scene.keep("clock", "1.1.0", "two");
@@ -149,7 +153,7 @@ fn a_damaged_object_is_never_given_out_and_is_mended() {
         &|| fs::remove_dir_all(&object).expect("it is there"),
     ];
     for damage in damage {
-        scene.archive.roll_back("clock", Some("1.0.0"), "").expect("it is whole");
+        scene.archive.roll_back("clock", Some("1.0.0"), "").expect("it is complete");
         damage();
         let error = scene.archive.pinned("clock").expect_err("it is damaged");
         assert_eq!(error.code(), Code::GenerationDamaged);
@@ -159,7 +163,7 @@ fn a_damaged_object_is_never_given_out_and_is_mended() {
         assert_eq!(
             scene.archive.pin("clock").expect("it can be read"),
             None,
-            "it is not pinned to what is damaged"
+            "it is not pinned to a damaged generation"
         );
         scene.keep("clock", "1.0.0", "one");
         scene.keep("clock", "1.1.0", "two");
@@ -167,7 +171,7 @@ fn a_damaged_object_is_never_given_out_and_is_mended() {
 }
 
 #[test]
-fn a_damaged_index_is_told_and_the_objects_stay() {
+fn damaged_index_is_logged_and_objects_stay() {
     let scene = Scene::new();
     let digest = scene.keep("clock", "1.0.0", "one");
     let damage = || {
@@ -187,7 +191,7 @@ fn a_damaged_index_is_told_and_the_objects_stay() {
 }
 
 #[test]
-fn what_was_left_unfinished_is_swept() {
+fn unfinished_objects_are_swept() {
     let scene = Scene::new();
     scene.keep("clock", "1.0.0", "one");
     let left = scene.folder.path().join("data/generations/sha256/.new-abcdef");
@@ -211,9 +215,9 @@ fn names_are_never_part_of_a_path() {
 }
 
 #[test]
-fn several_processes_may_keep_at_once() {
+fn several_processes_can_archive_at_once() {
     let scene = Scene::new();
-    // A lock is of an open file, so threads stand for processes.
+    // A lock belongs to an open file, so threads can represent processes.
     std::thread::scope(|scope| {
         for writer in 0..4 {
             let scene = &scene;
@@ -236,13 +240,13 @@ fn several_processes_may_keep_at_once() {
     assert_eq!(scene.objects(), 4 * GENERATIONS);
 }
 
-/// A digest for each number.
+/// Returns a digest for each number.
 fn digest(number: usize) -> Digest {
     format!("{number:064x}").parse().expect("64 digits")
 }
 
 proptest! {
-    /// Pruning keeps the newest, in order, and the pinned one wherever it is; it drops exactly the others.
+    /// Pruning keeps the newest, in order, and the pinned one at any position; it drops exactly the others.
     #[test]
     fn pruning_keeps_the_newest_and_the_pinned(count in 0_usize..20, pin in prop::option::of(0_usize..25)) {
         let record = |n: usize| {
@@ -262,7 +266,7 @@ proptest! {
         prop_assert_eq!(line.pin, pin);
     }
 
-    /// Large generations go sooner, but for the newest two and the pinned one; no size overflows.
+    /// Large generations are dropped sooner, except the newest two and the pinned one; no size overflows.
     #[test]
     fn pruning_keeps_within_the_size(
         sizes in prop::collection::vec(prop_oneof![0..GENERATION_BYTES, Just(u64::MAX)], 0..10),
@@ -290,8 +294,8 @@ fn index_of_a_later_version_is_left_alone() {
     scene.keep("clock", "1.0.0", "one");
     let later = r#"{ "format": 2, "remotes": {} }"#;
     fs::write(scene.archive.index_file(), later).expect("it can be written");
-    let error = scene.archive.listing().expect_err("it is not ours");
+    let error = scene.archive.listing().expect_err("it is of a later version");
     assert!(error.is_later_format() && error.code() == Code::ArchiveUnavailable, "{error}");
-    assert!(scene.archive.unpin("clock").expect_err("it is not ours").is_later_format());
+    assert!(scene.archive.unpin("clock").expect_err("it is of a later version").is_later_format());
     assert_eq!(fs::read_to_string(scene.archive.index_file()).expect("it is there"), later);
 }

@@ -13,7 +13,7 @@ fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Counts a failure as the shell does: one that cannot be written counts all the same.
+/// Counts a failure as the shell does: a failure that cannot be saved counts too.
 fn failed(
     choices: &mut Choices,
     name: &str,
@@ -30,23 +30,23 @@ fn failed(
 }
 
 #[test]
-fn a_remote_of_the_drop_folder_runs_when_somebody_says_so() {
+fn dropped_remote_runs_once_enabled() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut choices = Choices::load(folder.path());
     assert!(!choices.is_enabled("clock"));
     choices.enable("clock").expect("it can be written");
     assert!(choices.is_enabled("clock") && Choices::load(folder.path()).is_enabled("clock"));
-    choices.disable("clock", Disabled::by_person("noisy")).expect("it can be written");
+    choices.disable("clock", Disabled::by_user("noisy")).expect("it can be written");
     let again = Choices::load(folder.path());
     assert!(!again.is_enabled("clock"));
     let why = again.disabled("clock").expect("it is disabled");
-    assert_eq!((why.by, &*why.message), (By::Person, "noisy"));
+    assert_eq!((why.by, &*why.message), (By::User, "noisy"));
     choices.enable("clock").expect("it can be written");
     assert_eq!(Choices::load(folder.path()).disabled("clock"), None);
 }
 
 #[test]
-fn the_third_failure_in_ten_minutes_disables_over_restarts() {
+fn third_failure_disables_across_restarts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let fail = |name: &str, code: Code, at: u64| {
         failed(&mut Choices::load(folder.path()), name, &code.into(), "boom", time(at))
@@ -55,39 +55,39 @@ fn the_third_failure_in_ten_minutes_disables_over_restarts() {
     assert_eq!(fail("clock", Code::FramePanicked, start), None);
     assert_eq!(fail("other", Code::FramePanicked, start), None);
     assert_eq!(fail("clock", Code::FrameHung, start + 599), None);
-    // The first one is too long ago.
+    // The first failure is too long ago.
     assert_eq!(fail("clock", Code::NewFailed, start + 601), None);
     let why = fail("clock", Code::InitFailed, start + 602).expect("three within ten minutes");
     assert_eq!((why.by, why.at), (By::Failures, start + 602));
     assert_eq!(why.codes, [Code::FrameHung, Code::NewFailed, Code::InitFailed]);
     assert_eq!(Choices::load(folder.path()).disabled("clock"), Some(&why));
-    assert_eq!(fail("clock", Code::InitFailed, start + 603), None, "it is said once");
-    // Enabled again, nothing of that counts.
+    assert_eq!(fail("clock", Code::InitFailed, start + 603), None, "it is reported once");
+    // After enabling, earlier failures do not count.
     Choices::load(folder.path()).enable("clock").expect("it can be written");
     assert_eq!(fail("clock", Code::InitFailed, start + 604), None);
     assert_eq!(fail("clock", Code::InitFailed, start + 605), None);
 }
 
 #[test]
-fn decisions_of_others_are_kept_and_seen() {
+fn decisions_of_other_shells_are_kept_and_seen() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (mut ours, mut theirs) = (Choices::load(folder.path()), Choices::load(folder.path()));
     theirs.enable("clock").expect("it can be written");
     ours.enable("map").expect("it can be written");
-    assert!(ours.is_enabled("clock"), "a change reads what there is");
+    assert!(ours.is_enabled("clock"), "a change reads the file first");
     assert!(!theirs.is_enabled("map"));
     theirs.reload();
     assert!(theirs.is_enabled("map"));
 }
 
 #[test]
-fn what_cannot_be_read_is_told_and_what_cannot_be_written_holds() {
+fn unreadable_is_logged_and_unwritable_holds() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("remotes.json");
     fs::write(&file, r#"{ "format": 1, "enabled": 3 }"#).expect("it can be written");
     let log = capture(|| assert!(!Choices::load(folder.path()).is_enabled("clock")));
     assert!(count(&log, Code::ChoicesDamaged) == 1 && log.contains("remotes.json.damaged-1"), "{log}");
-    // A folder that is a file.
+    // A file in place of the data folder.
     let nowhere = folder.path().join("file");
     fs::write(&nowhere, "").expect("it can be written");
     let mut choices = None;
@@ -105,10 +105,10 @@ fn what_cannot_be_read_is_told_and_what_cannot_be_written_holds() {
 }
 
 #[test]
-fn decisions_that_are_not_known_are_in_doubt() {
+fn unknown_decisions_are_in_doubt() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("remotes.json");
-    assert_eq!(Choices::load(folder.path()).doubt(), None, "without a file none was made");
+    assert_eq!(Choices::load(folder.path()).doubt(), None, "without a file there is no decision");
     let disabled = |format: u64| {
         format!(
             r#"{{ "format": {format}, "enabled": [], "failures": {{}},
@@ -122,14 +122,14 @@ fn decisions_that_are_not_known_are_in_doubt() {
     assert!(error.advice().contains("use the version of Pulse that wrote it"), "{error}");
     assert!(choices.is_enabled("clock"), "for this run");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), disabled(2));
-    // What was known once stays known.
+    // Decisions that were read once stay known.
     fs::write(&file, disabled(1)).expect("it can be written");
     choices.reload();
     assert_eq!(choices.doubt(), None);
     fs::write(&file, disabled(2)).expect("it can be written");
     choices.reload();
     assert!(choices.doubt().is_none() && choices.disabled("clock").is_some());
-    // Lost, and that over restarts.
+    // Lost decisions stay in doubt across restarts.
     fs::write(&file, "{").expect("it can be written");
     for _ in 0..2 {
         assert!(Choices::load(folder.path()).doubt().is_some_and(|why| why.contains("lost")));
@@ -140,7 +140,7 @@ fn decisions_that_are_not_known_are_in_doubt() {
 }
 
 #[test]
-fn times_of_a_file_are_brought_within_reason() {
+fn times_in_file_are_clamped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for at in [u64::MAX, u64::MAX / 2, i64::MAX as u64] {
         let text = format!(
@@ -152,18 +152,18 @@ fn times_of_a_file_are_brought_within_reason() {
         let at = choices.disabled("clock").expect("it is disabled").at;
         assert!(UNIX_EPOCH + Duration::from_secs(at) <= SystemTime::now());
         choices.enable("clock").expect("it can be written");
-        assert_eq!(failed(&mut choices, "clock", &FailureCode::of("a"), "", SystemTime::now()), None);
+        assert_eq!(failed(&mut choices, "clock", &FailureCode::parse("a"), "", SystemTime::now()), None);
     }
 }
 
 #[test]
-fn a_talkative_remote_does_not_fill_the_file() {
+fn long_messages_do_not_fill_the_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut choices = Choices::load(folder.path());
     let long = "é".repeat(1 << 20);
     let mut last = None;
     for at in 0..3 {
-        last = failed(&mut choices, "clock", &FailureCode::of(&long), &long, time(at));
+        last = failed(&mut choices, "clock", &FailureCode::parse(&long), &long, time(at));
     }
     let why = last.expect("three are too many");
     assert_eq!(why.message.chars().count(), 1000);
@@ -173,7 +173,7 @@ fn a_talkative_remote_does_not_fill_the_file() {
 }
 
 proptest! {
-    /// Disabled at a failure if and only if it is the third within ten minutes since it was enabled.
+    /// A failure disables if and only if it is the third within ten minutes since the remote was enabled.
     #[test]
     fn failures_count_within_their_window(steps in prop::collection::vec((0_u64..500, prop::bool::weighted(0.1)), 0..40)) {
         let mut known = Known::default();
@@ -190,8 +190,8 @@ proptest! {
             failures.push(now);
             let recent = failures.iter().filter(|at| now - **at <= 600).count();
             let expected = !was_disabled && recent >= FAILURES;
-            let said = known.fail("a", &FailureCode::of("code"), "message", now);
-            prop_assert_eq!(said.is_some(), expected, "{:?} at {}", failures, now);
+            let reason = known.fail("a", &FailureCode::parse("code"), "message", now);
+            prop_assert_eq!(reason.is_some(), expected, "{:?} at {}", failures, now);
             prop_assert_eq!(known.disabled.contains_key("a"), was_disabled || expected);
             if expected {
                 failures.clear();
@@ -200,13 +200,13 @@ proptest! {
         }
     }
 
-    /// A clock that is set back does not make old failures count for ever.
+    /// A clock that is set back does not make old failures count permanently.
     #[test]
     fn failures_of_the_future_do_not_count(at in 1_u64..1_000_000) {
         let mut known = Known::default();
         for _ in 0..2 {
-            prop_assert_eq!(known.fail("a", &FailureCode::of("code"), "", at), None);
+            prop_assert_eq!(known.fail("a", &FailureCode::parse("code"), "", at), None);
         }
-        prop_assert_eq!(known.fail("a", &FailureCode::of("code"), "", at - 1), None);
+        prop_assert_eq!(known.fail("a", &FailureCode::parse("code"), "", at - 1), None);
     }
 }

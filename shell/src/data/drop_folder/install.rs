@@ -1,4 +1,4 @@
-//! Installing a remote: what the command, the button and a dropped file do.
+//! Installation of a remote, for the command, the button and a dropped file.
 
 use std::{
     fs,
@@ -14,38 +14,39 @@ use crate::library::{is_json, read_manifest};
 use crate::{
     catalogue::Code,
     failure::{Failure, Stage},
-    file::{MAX_LIBRARY, Staged, create_private, open_within, sweep},
+    file::{MAX_LIBRARY, StagedFile, create_private, open_within, sweep},
     library::{self, Digest, search},
 };
 
-/// What was installed.
+/// Result of an installation.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Installed {
-    /// The name of the remote.
+    /// Name of the remote.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// Its library, where it is now.
+    /// Path of its library in the drop folder.
     pub library: PathBuf,
-    /// Its manifest, where it is now; none if the one inside of the library is used.
+    /// Path of its manifest in the drop folder; `None` if the embedded manifest is used.
     pub manifest: Option<PathBuf>,
-    /// The version that was there before under the same file name.
+    /// Former version under the same file name.
     pub replaced: Option<Version>,
-    /// Other files of the folder that are of the same remote; only one of them can be used.
+    /// Other files of the same remote in the folder. Only one of all can be used.
     pub others: Vec<PathBuf>,
 }
 
 impl DropFolder {
     /// Copies a library, or a manifest with its library, into the drop folder, where a running shell finds it.
     ///
-    /// It is checked first as far as that goes without running it: manifest, platform, revision of the contract, and
-    /// the digest if the manifest states one. The library of a manifest is looked for next to it and in `plugin_dirs`.
-    /// Each file appears there complete or not at all: under its own name, or under one made of its manifest if a shell
-    /// would not take a file of that name for a plugin (`is_plugin`).
-    /// A process that is killed meanwhile leaves the remote that was there, or the new one.
+    /// First the library is checked as far as possible without running it: manifest, platform, revision of the
+    /// contract, and the digest if the manifest states one. The library of a manifest is searched next to it and in
+    /// `plugin_dirs`.
+    /// Each file appears completely or not at all. It has its own name, or a name from its manifest if a shell would
+    /// not recognise its own as a plugin's (`is_plugin`).
+    /// If the process is killed meanwhile, either the former or the new remote is installed.
     ///
     /// # Errors
-    /// Says what is wrong with the file, or why it cannot be copied. What was there before stays then.
+    /// Fails if the file cannot be used or copied. The former remote stays then.
     pub fn install(&self, file: &Path, plugin_dirs: &[PathBuf]) -> Result<Installed, Failure> {
         if file.is_dir() {
             return Err(is_folder(file));
@@ -61,12 +62,12 @@ impl DropFolder {
         let embedded = read_manifest(&library)?;
         if let Some((manifest, _)) = &written {
             library::same_manifest(manifest, &embedded.manifest, &library)
-                .map_err(|error| Failure::of(Stage::Discover, &error))?;
+                .map_err(|error| Failure::from_error(Stage::Discover, &error))?;
         }
         let folder = self.path();
         let RemoteManifest { name, version, remote_entry, .. } = &embedded.manifest;
         let target = place(&library, folder, name, library::file_name(remote_entry))?;
-        let beside = match &written {
+        let own_manifest = match &written {
             Some(_) => Some(place(file, folder, name, format!("{remote_entry}.json"))?),
             None => None,
         };
@@ -81,9 +82,9 @@ impl DropFolder {
             let found = Digest::of(&library).map_err(|error| failed(&error, &library))?;
             check(stated, found, &library)?;
         }
-        match (&beside, &written) {
+        match (&own_manifest, &written) {
             (Some(place), Some((_, text))) if !is_same(file, place) => {
-                let mut copy = Staged::new(folder).map_err(|error| failed(&error, folder))?;
+                let mut copy = StagedFile::new(folder).map_err(|error| failed(&error, folder))?;
                 copy.write_all(text.as_bytes()).map_err(|error| failed(&error, place))?;
                 new_manifest = Some((copy, place));
             }
@@ -93,15 +94,16 @@ impl DropFolder {
         others.retain(|(path, other)| {
             other.name == *name
                 && !is_same(path, &target)
-                && !beside.as_ref().is_some_and(|own| is_same(path, own))
+                && !own_manifest.as_ref().is_some_and(|own| is_same(path, own))
         });
         if let Some(copy) = new_library {
-            // Manifests of the library that is replaced would have the new one refused. They go first: without them the
-            // old one runs by the manifest that it carries.
+            // Manifests of the replaced library would cause the new one to be refused. They are removed first:
+            // without them the old library runs by its embedded manifest.
             let stale = |(path, manifest): &(PathBuf, RemoteManifest)| {
                 is_json(path) && folder.join(library::file_name(&manifest.remote_entry)) == target
             };
-            others.retain(|other| !(beside.is_none() && stale(other) && fs::remove_file(&other.0).is_ok()));
+            others
+                .retain(|other| !(own_manifest.is_none() && stale(other) && fs::remove_file(&other.0).is_ok()));
             if let Some((_, place)) = &new_manifest {
                 let removed = fs::remove_file(place);
                 removed.or_else(|error| if place.exists() { Err(failed(&error, place)) } else { Ok(()) })?;
@@ -115,7 +117,7 @@ impl DropFolder {
             name: name.clone(),
             version: version.clone(),
             library: target,
-            manifest: beside,
+            manifest: own_manifest,
             replaced,
             others: others.into_iter().map(|(path, _)| path).collect(),
         })
@@ -136,8 +138,11 @@ fn is_folder(folder: &Path) -> Failure {
     Failure::new(Stage::Discover, Code::LibraryNotALibrary, text, advice)
 }
 
-/// Returns the target for a file of the remote called `name`: under its own name or `made`, if that is not another
-/// remote's.
+/// Returns the target of a file of the remote called `name`: its own file name, or `made` for a name that is no
+/// plugin's.
+///
+/// # Errors
+/// Fails if the target is a file of another remote.
 fn place(file: &Path, folder: &Path, name: &str, made: String) -> Result<PathBuf, Failure> {
     let own = file.file_name().filter(|_| is_plugin(file));
     let place = own.map_or_else(|| folder.join(made), |own| folder.join(own));
@@ -155,10 +160,15 @@ fn place(file: &Path, folder: &Path, name: &str, made: String) -> Result<PathBuf
     }
 }
 
-/// A copy of the library that is still the one that was checked. Only this user can read it, which is enough to load
-/// it, whatever the mode of the original.
-fn copy_library(library: &Path, folder: &Path, text: &str, stated: Option<&str>) -> Result<Staged, Failure> {
-    let mut copy = Staged::new(folder).map_err(|error| failed(&error, folder))?;
+/// Copies the library, and checks that it is still the one that was examined. Only this user can read the copy, which
+/// is enough to load it, for any mode of the original.
+fn copy_library(
+    library: &Path,
+    folder: &Path,
+    text: &str,
+    stated: Option<&str>,
+) -> Result<StagedFile, Failure> {
+    let mut copy = StagedFile::new(folder).map_err(|error| failed(&error, folder))?;
     let mut from = open_within(library, MAX_LIBRARY).map_err(|error| failed(&error, library))?;
     let found = Digest::copying(&mut from, &mut copy).map_err(|error| failed(&error, library))?;
     if let Some(stated) = stated {
@@ -176,10 +186,10 @@ fn check(stated: &str, found: Digest, library: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let text = format!(
-        "the library has the SHA-256 digest {found}, and its manifest says {stated}: {}",
+        "the library has the SHA-256 digest {found}, and its manifest states {stated}: {}",
         library.display()
     );
-    let advice = "it is damaged or another one: get both again";
+    let advice = "it is damaged or another library: get both files again";
     Err(Failure::new(Stage::Discover, Code::DigestMismatch, text, advice))
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Places of a test: a user's folder, and one for temporary files.
+/// Returns the places of a test: a user's folder, and a folder for temporary files.
 fn places(folder: &Path) -> Places {
     Places::of_folders([folder.join("cache")], &folder.join("tmp"))
 }
@@ -13,7 +13,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_folder_is_private_and_goes_with_its_value() {
+fn folder_is_private_and_removed_on_drop() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut folder = places(home.path()).first().expect("there is room");
     let file = folder.file("a-1.so").expect("it is listed");
@@ -33,7 +33,7 @@ fn a_folder_is_private_and_goes_with_its_value() {
 }
 
 #[test]
-fn what_others_put_into_a_folder_stays() {
+fn unlisted_files_in_a_folder_stay() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut folder = places(home.path()).first().expect("there is room");
     fs::write(folder.file("a-1.so").expect("it is listed"), "code").expect("files can be written");
@@ -47,7 +47,7 @@ fn what_others_put_into_a_folder_stays() {
 }
 
 #[test]
-fn only_marked_folders_that_no_process_holds_are_swept() {
+fn only_marked_and_unlocked_folders_are_swept() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let places = places(home.path());
     let living = places.first().expect("there is room");
@@ -82,7 +82,7 @@ fn only_marked_folders_that_no_process_holds_are_swept() {
 }
 
 #[test]
-fn a_folder_that_was_removed_or_exchanged_is_noticed() {
+fn removed_or_exchanged_folder_is_noticed() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let folder = places(home.path()).first().expect("there is room");
     assert!(folder.exists());
@@ -99,14 +99,14 @@ fn a_folder_that_was_removed_or_exchanged_is_noticed() {
 }
 
 #[test]
-fn the_next_place_serves_where_one_cannot() {
+fn next_place_is_used_if_one_fails() {
     let home = tempfile::tempdir().expect("a temporary folder");
     fs::write(home.path().join("cache"), "no folder").expect("files can be written");
     fs::create_dir(home.path().join("tmp")).expect("folders can be made");
     let folder = places(home.path()).first().expect("there is room");
     assert_eq!(folder.path.parent(), Some(&*home.path().join("tmp")));
     fs::remove_dir_all(home.path().join("tmp")).expect("folders can be removed");
-    let why = places(home.path()).first().expect_err("there is none");
+    let why = places(home.path()).first().expect_err("no place is left");
     for part in ["cache/libraries: ", "TMPDIR", VARIABLE] {
         assert!(why.contains(part), "{why}");
     }
@@ -116,37 +116,37 @@ fn the_next_place_serves_where_one_cannot() {
 
 #[cfg(unix)]
 #[test]
-fn places_that_others_can_change_are_refused() {
+fn places_writable_by_others_are_refused() {
     use std::os::unix::fs::PermissionsExt;
     let home = tempfile::tempdir().expect("a temporary folder");
     let tmp = home.path().join("tmp");
     fs::create_dir(&tmp).expect("folders can be made");
     let mode = |mode| fs::set_permissions(&tmp, fs::Permissions::from_mode(mode)).expect("rights can be given");
     mode(0o777);
-    let why = Places::of_folders([], &tmp).first().expect_err("others may exchange what is in it");
+    let why = Places::of_folders([], &tmp).first().expect_err("others may exchange its content");
     assert!(why.contains("writable for other users"), "{why}");
     mode(0o1777);
     Places::of_folders([], &tmp).first().expect("others cannot");
 }
 
-/// Set in the process that has a file system without the right to run code, to its folder.
+/// Variable with the folder of a file system that runs no code, in the process that has mounted it.
 #[cfg(target_os = "linux")]
 const INNER: &str = "PULSE_TEST_NOEXEC";
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_place_that_runs_no_code_is_refused_with_the_setting_that_does_it() {
+fn noexec_place_is_refused_with_a_reason() {
     let Some(place) = env::var_os(INNER).map(PathBuf::from) else { return mounted() };
     let why = Places::of_folders([], &place).first().expect_err("no code may run there");
     for part in [&*place.to_string_lossy(), "`noexec`", VARIABLE] {
         assert!(why.contains(part), "{why}");
     }
-    assert!(names(&place).is_empty(), "nothing is left of the attempt");
-    let folder = Places::of_folders([place], &env::temp_dir()).first().expect("another place serves");
+    assert!(names(&place).is_empty(), "the attempt leaves nothing");
+    let folder = Places::of_folders([place], &env::temp_dir()).first().expect("another place is used");
     assert!(folder.path.starts_with(env::temp_dir()));
 }
 
-/// Runs the test above again where such a file system is mounted; systems that forbid users to mount are passed over.
+/// Runs the test above in a process with such a file system; systems on which users cannot mount are skipped.
 #[cfg(target_os = "linux")]
 fn mounted() {
     use std::process::Command;

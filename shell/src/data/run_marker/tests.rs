@@ -11,7 +11,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_run_that_ends_well_leaves_nothing() {
+fn proper_end_leaves_no_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for _ in 0..2 {
         let (mut marker, last) = RunMarker::begin(folder.path());
@@ -23,15 +23,15 @@ fn a_run_that_ends_well_leaves_nothing() {
 }
 
 #[test]
-fn a_run_that_does_not_is_told_once_with_what_ran() {
+fn unclean_run_is_reported_once_with_its_remotes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (mut marker, _) = RunMarker::begin(folder.path());
     marker.running(&["clock", "remoteAnalytics"]);
     marker.running(&["clock"]);
-    // What the system does when a process is killed.
+    // A killed process releases its lock without removing the file.
     drop(marker);
     let (marker, last) = RunMarker::begin(folder.path());
-    let last = last.expect("it did not end");
+    let last = last.expect("it was not shut down properly");
     assert_eq!(last.running, ["clock"]);
     assert!(last.started > 0);
     marker.end();
@@ -39,7 +39,7 @@ fn a_run_that_does_not_is_told_once_with_what_ran() {
 }
 
 #[test]
-fn a_run_that_goes_on_is_not_told() {
+fn active_run_is_not_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (first, _) = RunMarker::begin(folder.path());
     let (second, last) = RunMarker::begin(folder.path());
@@ -47,7 +47,7 @@ fn a_run_that_goes_on_is_not_told() {
     assert_eq!(files(folder.path()).len(), 2);
     first.end();
     drop(second);
-    // Two at once: the later one counts, and both are over.
+    // Of two runs at once the later one counts, and both have ended.
     let (third, last) = RunMarker::begin(folder.path());
     assert!(last.is_some());
     assert_eq!(files(folder.path()).len(), 1);
@@ -55,7 +55,7 @@ fn a_run_that_goes_on_is_not_told() {
 }
 
 #[test]
-fn damaged_files_are_told_and_count() {
+fn damaged_markers_are_logged_and_count() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |content: &str| {
         fs::create_dir_all(folder.path().join("sessions")).expect("it can be made");
@@ -76,7 +76,7 @@ fn damaged_files_are_told_and_count() {
 }
 
 #[test]
-fn a_folder_that_is_out_of_reach_is_told_and_no_obstacle() {
+fn unusable_folder_is_logged_and_does_not_block() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("sessions"), "a file in its place").expect("it can be written");
     let log = capture(|| {
@@ -89,19 +89,19 @@ fn a_folder_that_is_out_of_reach_is_told_and_no_obstacle() {
 }
 
 #[test]
-fn at_most_so_many_names_are_written() {
+fn number_of_written_names_is_limited() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (mut marker, _) = RunMarker::begin(folder.path());
     marker.running(&vec!["x".repeat(64).as_str(); 5000]);
     drop(marker);
-    assert_eq!(RunMarker::begin(folder.path()).1.expect("it did not end").running.len(), NAMES);
+    assert_eq!(RunMarker::begin(folder.path()).1.expect("it was not shut down properly").running.len(), NAMES);
 }
 
 #[test]
-fn held_lock_does_not_keep_a_run_from_beginning() {
+fn held_lock_does_not_block_a_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     RunMarker::begin(folder.path()).0.end();
-    let _held = Lock::take(&folder.path().join("sessions/lock"), Duration::ZERO).expect("it is free");
+    let _held = Lock::acquire(&folder.path().join("sessions/lock"), Duration::ZERO).expect("it is free");
     let log = capture(|| {
         let (mut marker, last) = RunMarker::begin(folder.path());
         assert_eq!(last, None);
@@ -112,7 +112,7 @@ fn held_lock_does_not_keep_a_run_from_beginning() {
 }
 
 #[test]
-fn files_that_are_not_of_this_version_are_left_alone() {
+fn files_of_other_versions_are_untouched() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| folder.path().join("sessions").join(name);
     fs::create_dir_all(folder.path().join("sessions")).expect("it can be made");

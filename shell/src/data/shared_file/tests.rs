@@ -15,7 +15,7 @@ struct Numbers {
 
 impl Content for Numbers {}
 
-/// Content whose default is conservative after a loss.
+/// Content that records its loss.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Careful {
     lost: bool,
@@ -43,7 +43,7 @@ fn read(file: &SharedFile) -> Vec<u32> {
 }
 
 #[test]
-fn what_is_written_is_read_and_a_change_that_fails_is_none() {
+fn content_is_read_back_and_failed_change_dropped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = file(folder.path());
     assert_eq!(read(&file), [0; 0]);
@@ -56,22 +56,22 @@ fn what_is_written_is_read_and_a_change_that_fails_is_none() {
     });
     assert!(failed.is_err() && read(&file) == [7]);
     let before = file.path().metadata().expect("it is there").modified().expect("it has a time");
-    file.change(|_: &mut Numbers| Ok::<_, io::Error>(())).expect("nothing is to be done");
+    file.change(|_: &mut Numbers| Ok::<_, io::Error>(())).expect("nothing changes");
     assert_eq!(file.path().metadata().expect("it is there").modified().expect("it has a time"), before);
 }
 
 #[test]
-fn nobody_loses_the_change_of_another() {
+fn concurrent_changes_are_not_lost() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = file(folder.path());
-    // A lock is of an open file, so threads stand for processes.
+    // A lock belongs to an open file, so threads can represent processes.
     thread::scope(|scope| {
         for writer in 0..4 {
             let file = &file;
             scope
                 .spawn(move || (0..25).for_each(|at| _ = add(file, writer * 100 + at).expect("it is written")));
         }
-        // A reader never sees half of it.
+        // A reader never sees incomplete content.
         (0..200).for_each(|_| drop(read(&file)));
     });
     let mut numbers = read(&file);
@@ -83,7 +83,7 @@ fn nobody_loses_the_change_of_another() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_told_and_set_aside() {
+fn unreadable_content_is_logged_and_set_aside() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = file(folder.path());
     fs::create_dir(folder.path().join("deep")).expect("it can be made");
@@ -93,9 +93,9 @@ fn what_cannot_be_understood_is_told_and_set_aside() {
         let log = capture(|| assert_eq!(read(&file), [0; 0]));
         assert_eq!(count(&log, Code::ChoicesDamaged), 1, "{log}");
         assert!(log.contains(&format!("numbers.json.damaged-{number}")), "{log}");
-        let aside = file.beside(&format!("damaged-{number}"));
+        let aside = file.sibling(&format!("damaged-{number}"));
         assert_eq!(fs::read_to_string(aside).expect("it was set aside"), content);
-        assert_eq!(capture(|| drop(read(&file))), "", "it is told once");
+        assert_eq!(capture(|| drop(read(&file))), "", "it is logged once");
     }
     fs::create_dir(file.path()).expect("a folder in its place");
     let log = capture(|| _ = add(&file, 1).expect("it is set aside too"));
@@ -115,17 +115,17 @@ fn damaged_file_is_replaced_by_its_copy() {
         let log = capture(|| assert_eq!(read(&file), [7, 8], "also the last change"));
         assert!(count(&log, Code::ChoicesDamaged) == 1 && log.contains("its last good copy is used"), "{log}");
         assert_eq!(fs::read(file.path()).expect("it is there"), good);
-        assert_eq!(fs::read(file.beside(&format!("damaged-{at}"))).expect("it was set aside"), content);
+        assert_eq!(fs::read(file.sibling(&format!("damaged-{at}"))).expect("it was set aside"), content);
     }
-    // A folder in its place has one name only.
+    // A folder in its place cannot be hard-linked.
     fs::remove_file(file.path()).expect("it is there");
     fs::create_dir(file.path()).expect("it can be made");
     assert_eq!(read(&file), [7, 8]);
-    // With the lock held it is used all the same.
+    // The copy is used even while the lock is held.
     fs::write(file.path(), "{").expect("it can be written");
-    let _held = Lock::take(&file.beside("lock"), Duration::ZERO).expect("it is free");
+    let _held = Lock::acquire(&file.sibling("lock"), Duration::ZERO).expect("it is free");
     let log = capture(|| assert_eq!(read(&file), [7, 8]));
-    assert!(log.contains("nor replaced") && log.contains("numbers.json.lock"), "{log}");
+    assert!(log.contains("cannot be replaced") && log.contains("numbers.json.lock"), "{log}");
     assert_eq!(fs::read(file.path()).expect("it is there"), b"{");
 }
 
@@ -141,7 +141,7 @@ fn loss_of_file_and_copy_is_remembered() {
     for _ in 0..2 {
         assert_eq!(file.read::<Careful>().expect("it can be read"), Careful { lost: true });
     }
-    assert_eq!(fs::read_to_string(file.beside("damaged-1")).expect("it was set aside"), "{");
+    assert_eq!(fs::read_to_string(file.sibling("damaged-1")).expect("it was set aside"), "{");
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn file_of_a_later_version_is_never_touched() {
         (&large, io::ErrorKind::FileTooLarge),
     ] {
         fs::write(file.path(), content).expect("it can be written");
-        assert_eq!(file.read::<Numbers>().expect_err("it is not ours").kind(), kind, "{content:.40}");
-        assert_eq!(add(&file, 1).expect_err("it is not ours").kind(), kind, "{content:.40}");
+        assert_eq!(file.read::<Numbers>().expect_err("it is of a later version").kind(), kind, "{content:.40}");
+        assert_eq!(add(&file, 1).expect_err("it is of a later version").kind(), kind, "{content:.40}");
         assert_eq!(fs::read_to_string(file.path()).expect("it is there"), content);
     }
     let names = folder.path().join("deep").read_dir().expect("it is there");
@@ -168,7 +168,7 @@ fn file_of_a_later_version_is_never_touched() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_removed() {
+fn leftovers_of_killed_writer_are_removed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = file(folder.path());
     fs::create_dir(folder.path().join("deep")).expect("it can be made");
@@ -186,7 +186,7 @@ proptest! {
         let file = SharedFile::new(folder.path().join("n.json"), "the list", Code::ChoicesDamaged);
         let content = if json { serde_json::to_vec(&content).expect("JSON") } else { content };
         fs::write(file.path(), &content).expect("it can be written");
-        let aside = |file: &SharedFile| fs::read(file.beside("damaged-1")).ok();
+        let aside = |file: &SharedFile| fs::read(file.sibling("damaged-1")).ok();
         if let Ok(Careful { lost }) = file.read() {
             prop_assert_eq!(aside(&file), lost.then_some(content));
         } else {
@@ -196,7 +196,7 @@ proptest! {
 }
 
 #[test]
-fn a_file_grows_no_larger_than_what_is_read() {
+fn file_never_outgrows_the_read_limit() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = file(folder.path());
     add(&file, 7).expect("it is small");

@@ -9,10 +9,10 @@ fn library(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn copies_have_names_of_their_own_and_go_at_the_end() {
+fn copies_have_unique_names_and_are_removed() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let library = library(home.path());
-    let copies = Copies::new(Places::of_folders([home.path().join("cache")], home.path()));
+    let copies = CopyFolders::new(Places::of_folders([home.path().join("cache")], home.path()));
     let shared = copies.share();
     let first = take(&shared, &library, "a/../b").expect("there is room");
     let second = take(&shared, &library, "a/../b").expect("there is room");
@@ -24,10 +24,10 @@ fn copies_have_names_of_their_own_and_go_at_the_end() {
 }
 
 #[test]
-fn a_folder_that_was_cleaned_is_made_again() {
+fn cleaned_folder_is_created_again() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let library = library(home.path());
-    let copies = Copies::new(Places::of_folders([home.path().join("cache")], home.path()));
+    let copies = CopyFolders::new(Places::of_folders([home.path().join("cache")], home.path()));
     let first = take(&copies.share(), &library, "a").expect("there is room");
     fs::remove_dir_all(home.path().join("cache")).expect("folders can be removed");
     let second = take(&copies.share(), &library, "a").expect("there is room again");
@@ -35,11 +35,11 @@ fn a_folder_that_was_cleaned_is_made_again() {
 }
 
 #[test]
-fn a_missing_library_is_no_fault_of_the_folder_and_the_other_way_round() {
+fn missing_library_and_missing_folder_differ() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let file = library(home.path());
     let code = |places: Places, library: &Path| {
-        let failure = take(&Copies::new(places).share(), library, "a").expect_err("it fails");
+        let failure = take(&CopyFolders::new(places).share(), library, "a").expect_err("it fails");
         (failure.code.clone(), failure.line())
     };
     let good = || Places::of_folders([home.path().join("cache")], home.path());
@@ -52,7 +52,7 @@ fn a_missing_library_is_no_fault_of_the_folder_and_the_other_way_round() {
 }
 
 #[test]
-fn a_copy_is_never_written_over_another_file() {
+fn copy_never_overwrites_a_file() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let source = library(home.path());
     let taken = home.path().join("taken");

@@ -1,4 +1,4 @@
-//! Faults of a remote: those of its surfaces, calls that take too long, and the last failure.
+//! Faults of a remote: of its surfaces, calls that take too long, and the last failure.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use crate::{
     data::choices::{FAILURES, WINDOW},
     failure::{Failure, FailureCode, SharedFailure},
     federation::events::Topic,
-    placement::{Placement, State, hung},
+    placement::{GenerationState, Placement, hung},
 };
 
 /// Time that a call into a running remote may take before the remote counts as not responding.
@@ -21,7 +21,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(2);
 /// Time that a call into a remote may take while it starts.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
-/// Time after which a call is looked at again when it reaches its limit; most are over before.
+/// Age of a call from which a check is scheduled at its limit; most calls are over before.
 const LATE: Duration = Duration::from_millis(40);
 
 /// Faults of one remote.
@@ -29,26 +29,26 @@ const LATE: Duration = Duration::from_millis(40);
 pub(super) struct Faults {
     /// The last failure, with its time and subject.
     pub(super) last: Option<(SharedFailure, SystemTime, Option<Topic>)>,
-    /// A call has taken too long, which was reported.
+    /// A call that takes too long was reported.
     pub(super) hung: bool,
     /// Failures of each expose since the start, with their codes.
     of_surfaces: BTreeMap<String, Vec<(FailureCode, Instant)>>,
 }
 
 impl Faults {
-    /// Returns the faults of the same remote that starts anew: only the last failure stays.
+    /// Returns the faults for a new start: only the last failure stays.
     pub(super) fn renewed(self) -> Self {
         Self { last: self.last, ..Self::default() }
     }
 
-    /// Forgets what a generation did that is replaced; the last failure stays.
+    /// Forgets the faults of a replaced generation; the last failure stays.
     pub(super) fn forget(&mut self) {
         self.hung = false;
         self.of_surfaces.clear();
     }
 
-    /// Counts a failure of one surface, which does not concern the others: the third within ten minutes is shown as
-    /// such, and the surface stays closed until the user opens it again. Returns the failure to report.
+    /// Counts a failure of a surface, independently of the others: the third within ten minutes closes the surface
+    /// until the user opens it again. Returns the failure to report.
     pub(super) fn count_of_surface(
         &mut self,
         alias: &str,
@@ -76,20 +76,20 @@ impl Faults {
         failing
     }
 
-    /// Looks whether a call takes too long; returns the failure once. `wake` is called with the time after which to
-    /// look again.
+    /// Checks for a call that takes too long; returns the failure once. Calls `wake` with the time until the next
+    /// check.
     pub(super) fn look_for_hang(
         &mut self,
         placement: &dyn Placement,
         wake: impl FnOnce(Duration),
     ) -> Option<Failure> {
-        let active = matches!(placement.state(), State::Active);
+        let active = matches!(placement.state(), GenerationState::Active);
         let limit = if active { CALL_LIMIT } else { START_LIMIT };
         let busy = placement.busy();
         if let Some((_, waited)) = busy
             && (LATE..limit).contains(&waited)
         {
-            // The window need not be drawn again for anything else.
+            // The window may have no other reason to be drawn.
             wake(limit.saturating_sub(waited));
         }
         let long = busy.filter(|(_, waited)| *waited >= limit);

@@ -1,4 +1,4 @@
-//! A remote as the window and tests see it.
+//! Public view of a remote, for the window and for tests.
 
 use std::{
     path::Path,
@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use negotiation::manifest::{Expose, RemoteManifest};
+use negotiation::manifest::{ExposeDecl, RemoteManifest};
 
-use super::{Blocked, CodeOrigin, Phase, Place, Remote};
+use super::{Blocked, CodeOrigin, ManagedRemote, Phase, RemoteOrigin};
 use crate::{
     failure::{SharedFailure, Stage},
     library::Digest,
-    placement::{Placement, State},
+    placement::{GenerationState, Placement},
 };
 
 /// State of a remote, with the reason where it does not run.
@@ -24,40 +24,40 @@ pub enum Status {
     Starting,
     /// Running.
     Active,
-    /// Running, and has not answered for a while.
+    /// Running, and not responding.
     Hung,
     /// Disabled by a decision.
-    Off(SharedFailure),
+    Disabled(SharedFailure),
     /// Cannot run.
     Failed(SharedFailure),
 }
 
 impl Status {
-    /// Returns the word for it.
+    /// Returns the word for it in the window.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Ready => "not loaded",
             Self::Starting => "starting",
             Self::Active => "running",
             Self::Hung => "not responding",
-            Self::Off(_) => "disabled",
+            Self::Disabled(_) => "disabled",
             Self::Failed(_) => "not available",
         }
     }
 }
 
-impl Remote {
+impl ManagedRemote {
     /// Returns the alias in the host's manifest.
     pub fn alias(&self) -> &str {
         &self.alias
     }
 
-    /// Returns the name by which the host knows it.
+    /// Returns the name in the host's reference.
     pub fn name(&self) -> &str {
         &self.reference.name
     }
 
-    /// Returns its manifest, once that was found.
+    /// Returns its manifest, if that was found.
     pub fn manifest(&self) -> Option<&RemoteManifest> {
         self.found.as_ref().ok().map(|found| &*found.manifest)
     }
@@ -68,7 +68,7 @@ impl Remote {
     }
 
     /// Returns its exposes by name.
-    pub fn exposes(&self) -> impl Iterator<Item = (&str, &Expose)> {
+    pub fn exposes(&self) -> impl Iterator<Item = (&str, &ExposeDecl)> {
         self.manifest().into_iter().flat_map(|m| m.exposes.iter().map(|(name, e)| (name.as_str(), e)))
     }
 
@@ -81,7 +81,7 @@ impl Remote {
     }
 
     /// Returns the origin of the remote.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &RemoteOrigin {
         &self.place
     }
 
@@ -90,7 +90,7 @@ impl Remote {
         self.generation
     }
 
-    /// Returns the content of the library that runs, or ran last.
+    /// Returns the digest of the library that runs, or ran last.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
@@ -99,23 +99,23 @@ impl Remote {
     pub fn status(&self) -> Status {
         let Blocked { disabled, unusable, refused } = &self.blocked;
         if let Some(failure) = disabled {
-            return Status::Off(Arc::clone(failure));
+            return Status::Disabled(Arc::clone(failure));
         }
         if let Some(failure) = self.found.as_ref().err().or(unusable.as_ref()).or(refused.as_ref()) {
             return Status::Failed(Arc::clone(failure));
         }
         match self.placement().map(Placement::state) {
             None if matches!(self.phase, Phase::Checking(_)) => Status::Starting,
-            // A remote lets go of its placement before that ends.
-            None | Some(State::Ended) => Status::Ready,
-            Some(State::Active) if self.faults.hung => Status::Hung,
-            Some(State::Active) => Status::Active,
-            Some(State::Failed(failure)) => Status::Failed(failure),
+            // A remote releases its placement before that ends.
+            None | Some(GenerationState::Ended) => Status::Ready,
+            Some(GenerationState::Active) if self.faults.hung => Status::Hung,
+            Some(GenerationState::Active) => Status::Active,
+            Some(GenerationState::Failed(failure)) => Status::Failed(failure),
             Some(_) => Status::Starting,
         }
     }
 
-    /// Returns the stage of the generation that is to replace the running one, if there is one.
+    /// Returns the stage of the replacement, if there is one.
     pub fn replacing(&self) -> Option<Stage> {
         match &self.phase {
             Phase::Running(_, Some(next)) => Some(next.stage()),
@@ -123,14 +123,14 @@ impl Remote {
         }
     }
 
-    /// Returns the stage of the start, and its beginning; `None` unless the remote is starting.
+    /// Returns stage and time of the start; `None` unless the remote is starting.
     pub fn starting(&self) -> Option<(Stage, Instant)> {
         let since = self.started_at.filter(|_| matches!(self.status(), Status::Starting))?;
         let busy = self.placement().map(|placement| placement.busy().map_or(Stage::Plan, |(stage, _)| stage));
         Some((busy.unwrap_or(Stage::Check), since))
     }
 
-    /// Returns the last failure and its time, also of a generation that was to replace this one.
+    /// Returns the last failure and its time, including failures of replacements.
     pub fn last_failure(&self) -> Option<(&SharedFailure, SystemTime)> {
         self.faults.last.as_ref().map(|(failure, at, _)| (failure, *at))
     }

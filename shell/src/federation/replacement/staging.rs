@@ -1,4 +1,4 @@
-//! Surfaces of a new generation, off the screen: their state, and their first frames.
+//! Staged surfaces of a new generation, off the screen: their state, and their first frames.
 
 use std::{
     sync::{
@@ -12,61 +12,61 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use plugin_api::abi::FrameInput;
 
-use super::{Checked, Context, Remote, Surroundings};
+use super::{Checked, Context, ManagedRemote, Surroundings};
 use crate::{
     catalogue::Code,
-    compositor::{Port, Source, frame::Frame},
+    compositor::{Port, SurfaceHandle, frame::CheckedFrame},
     failure::{Failure, Stage},
-    placement::{Placement, Saved},
+    placement::{Placement, SavedState},
 };
 
-/// Time for which the one frame of the window in which a new generation starts waits for its pictures: most are there
-/// by then, each further frame is a delay, and no frame may take 16 ms because of it.
+/// Time for which the frame of the window that starts a new generation waits for its pictures: most are ready by
+/// then, each further frame is a delay, and no frame may take 16 ms because of it.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// Time that a surface has to give its state.
+/// Time that a surface has to save its state.
 const SAVE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Time for which a placeholder is no first picture.
+/// Time for which a placeholder does not count as a first picture.
 const PLACEHOLDER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Time for which a screen shows a frame.
 const FRAME: Duration = Duration::from_millis(16);
 
-/// Number of times that a first frame is followed at once if it asks for that.
+/// Maximum number of frames that follow a first frame at once on its request.
 const FOLLOW_UPS: usize = 3;
 
-/// Time for which state is saved anew because the user keeps using the surface.
+/// Time for which state is saved again while the user keeps using the surface.
 const QUIET_LIMIT: Duration = Duration::from_secs(5);
 
 /// All surfaces of a new generation.
 pub(super) struct Stages {
-    surfaces: Mutex<Vec<Staged>>,
+    surfaces: Mutex<Vec<StagedSurface>>,
     moved: Condvar,
 }
 
-/// Result of a look at all surfaces.
-pub(super) enum Verdict {
+/// State of all staged surfaces.
+pub(super) enum StagingState {
     /// A state or a picture is missing.
     Pending,
-    /// Complete, and the user holds a button in one of them.
+    /// Complete, but the user holds a button in one of them.
     Held,
-    /// They can change hands now.
+    /// The surfaces can be switched now.
     Complete,
 }
 
 /// A surface of a new generation.
-pub(super) struct Staged {
+pub(super) struct StagedSurface {
     pub(super) port: Weak<Port>,
-    pub(super) source: Arc<Source>,
-    pub(super) frames: Vec<Frame>,
+    pub(super) source: Arc<SurfaceHandle>,
+    pub(super) frames: Vec<CheckedFrame>,
     expose: String,
     /// Input of its frames; `None` for a surface that was never drawn.
     input: Option<FrameInput>,
-    /// Counter of the port when the state was taken.
+    /// Value of [`Port::touched`] when the state was saved.
     touched: u64,
     since: Instant,
-    /// A frame was asked for and has not come.
+    /// A requested frame has not arrived yet.
     asked: bool,
     asked_at: Instant,
     saving: mpsc::Receiver<Failure>,
@@ -76,12 +76,22 @@ pub(super) struct Staged {
 }
 
 impl Stages {
-    /// Gives the state of every open surface of `remote` to a new generation, and asks that for their first frames.
-    pub(super) fn begin(remote: &Remote, checked: &Checked, surroundings: &mut Surroundings) -> Arc<Self> {
+    /// Stages every open surface of `remote` in a new generation, with its state, and requests the first frames.
+    pub(super) fn begin(
+        remote: &ManagedRemote,
+        checked: &Checked,
+        surroundings: &mut Surroundings,
+    ) -> Arc<Self> {
         let exposes = &checked.found.manifest.exposes;
         let open: Vec<_> = remote.ports().filter(|(expose, _)| exposes.contains_key(*expose)).collect();
         let stage = |(expose, port): &(&str, Arc<Port>)| {
-            Staged::begin(&*checked.placement, expose, port, remote.placement(), surroundings.next_surface())
+            StagedSurface::begin(
+                &*checked.placement,
+                expose,
+                port,
+                remote.placement(),
+                surroundings.next_surface(),
+            )
         };
         let surfaces = Mutex::new(open.iter().map(stage).collect());
         let stages = Arc::new(Self { surfaces, moved: Condvar::new() });
@@ -93,26 +103,26 @@ impl Stages {
         });
         // Pick up replies that arrived before the hook was installed.
         stages.look();
-        // Most are ready at once, and can be seen in this very frame of the window.
+        // Most are ready at once, and can be shown in this frame of the window.
         stages.await_settled();
         stages
     }
 
-    /// Takes what is new. Returns `true` if there is nothing more to wait for. `[any thread]`
+    /// Receives new replies. Returns `true` if all surfaces are settled. `[any thread]`
     fn look(&self) -> bool {
         let mut surfaces = self.surfaces.lock();
-        surfaces.iter_mut().for_each(Staged::look);
-        let settled = surfaces.iter().all(Staged::is_settled);
+        surfaces.iter_mut().for_each(StagedSurface::look);
+        let settled = surfaces.iter().all(StagedSurface::is_settled);
         drop(surfaces);
         self.moved.notify_all();
         settled
     }
 
-    /// Waits until there is nothing more to wait for, for a part of one frame of the window.
+    /// Waits until all surfaces are settled, for at most a part of a frame of the window.
     fn await_settled(&self) {
         let deadline = Instant::now() + WAIT;
         let mut surfaces = self.surfaces.lock();
-        while !surfaces.iter().all(Staged::is_settled)
+        while !surfaces.iter().all(StagedSurface::is_settled)
             && !self.moved.wait_until(&mut surfaces, deadline).timed_out()
         {}
     }
@@ -125,12 +135,12 @@ impl Stages {
     }
 
     /// Takes the surfaces.
-    pub(super) fn take(&self) -> Vec<Staged> {
+    pub(super) fn take(&self) -> Vec<StagedSurface> {
         std::mem::take(&mut self.surfaces.lock())
     }
 
-    /// Looks whether the surfaces can change hands; `active` if the new generation has started, `since` when it began
-    /// to draw.
+    /// Checks if the surfaces can be switched; `active` if the new generation has started, `since` when it began to
+    /// draw.
     ///
     /// # Errors
     /// Fails if a surface of the new generation has failed.
@@ -140,7 +150,7 @@ impl Stages {
         checked: &Checked,
         active: bool,
         since: Instant,
-    ) -> Result<Verdict, Box<Failure>> {
+    ) -> Result<StagingState, Box<Failure>> {
         let placement = &*checked.placement;
         let mut surfaces = self.surfaces.lock();
         for staged in surfaces.iter_mut() {
@@ -151,7 +161,7 @@ impl Stages {
             cx.lost.extend(staged.saving.try_recv());
             if staged.save_takes_too_long() {
                 let text = format!(
-                    "`{}` did not give its state within {SAVE_LIMIT:?}, so its next generation starts without",
+                    "`{}` did not save its state within {SAVE_LIMIT:?}, so its next generation starts without it",
                     cx.remote.alias()
                 );
                 let advice = "report this to the plugin's author";
@@ -160,26 +170,26 @@ impl Stages {
             }
         }
         if !active || !surfaces.iter().all(|staged| staged.ready) {
-            return Ok(Verdict::Pending);
+            return Ok(StagingState::Pending);
         }
         for staged in surfaces.iter_mut() {
             let Some(port) = staged.port.upgrade() else { continue };
             if port.is_held() {
-                // A press that one generation has seen cannot be released in another.
-                return Ok(Verdict::Held);
+                // A press in one generation cannot be released in another.
+                return Ok(StagingState::Held);
             }
             if port.touched() != staged.touched && since.elapsed() < QUIET_LIMIT {
-                // The user has kept using it: the state as it is now is saved again.
+                // The user has kept using the surface: its current state is saved again.
                 staged.begin_again(placement, cx.remote.placement(), cx.surroundings.next_surface());
-                return Ok(Verdict::Pending);
+                return Ok(StagingState::Pending);
             }
         }
-        Ok(Verdict::Complete)
+        Ok(StagingState::Complete)
     }
 }
 
-impl Staged {
-    /// Opens `expose` as surface `id` of a new generation with the state that `old` gives, and asks for a first frame.
+impl StagedSurface {
+    /// Opens `expose` as surface `id` of a new generation with the state that `old` saves; requests a first frame.
     fn begin(
         new: &dyn Placement,
         expose: &str,
@@ -196,13 +206,13 @@ impl Staged {
         let saved = Arc::new(AtomicBool::new(false));
         let then = {
             let saved = Arc::clone(&saved);
-            move |state: Saved| {
-                // After the limit the surface has begun without it.
+            move |state: SavedState| {
+                // After the limit the surface has begun without the state.
                 if saved.swap(true, Ordering::AcqRel) {
                     return;
                 }
                 let state = state.unwrap_or_else(|failure| {
-                    // The receiver goes when the replacement is given up.
+                    // The receiver is dropped when the replacement is abandoned.
                     let _ = trouble.send(failure);
                     None
                 });
@@ -231,14 +241,14 @@ impl Staged {
         }
     }
 
-    /// Opens it again as surface `id`, with the state that `old` gives now.
+    /// Opens it again as surface `id`, with the current state of `old`.
     fn begin_again(&mut self, new: &dyn Placement, old: Option<&dyn Placement>, id: u64) {
         if let Some(port) = self.port.upgrade() {
             *self = Self::begin(new, &self.expose, &port, old, id);
         }
     }
 
-    /// Takes what has arrived, and asks for what is missing. `[any thread]`
+    /// Receives frames, and requests missing ones. `[any thread]`
     fn look(&mut self) {
         for reply in self.source.mailbox.take() {
             self.asked = false;
@@ -255,7 +265,7 @@ impl Staged {
         let at_once = last.repaint_after.is_some_and(|delay| delay.is_zero());
         let due = self.source.mailbox.is_due(Instant::now());
         if last.placeholder && !waited {
-            // A panel that loads asks for frames itself; what moves meanwhile needs no more than a screen would ask for.
+            // A loading panel requests frames itself; its animations need no more frames than a screen would show.
             self.asked = due || (at_once && self.asked_at.elapsed() >= FRAME);
         } else if at_once && self.frames.len() <= FOLLOW_UPS {
             self.asked = true;

@@ -4,35 +4,35 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Every Debian system with a window has `DejaVu Sans`, which has Arabic.
+/// An Arabic character, which `DejaVu Sans` on every Debian desktop has.
 const ARABIC: &str = "ع";
 
 #[test]
-fn a_file_is_given_out_once() {
+fn font_file_is_handed_out_once() {
     let Some(first) = find(ARABIC, PROPORTIONAL) else { return };
     let second = find("ب", STRONG).unwrap();
     assert_eq!(first.name, second.name);
     assert_eq!(first.data.as_ptr(), second.data.as_ptr());
     assert_eq!((first.families, second.families), (PROPORTIONAL, STRONG));
-    assert_eq!(GIVEN.lock().iter().filter(|given| given.as_ptr() == first.data.as_ptr()).count(), 1);
+    assert_eq!(HANDED_OUT.lock().iter().filter(|bytes| bytes.as_ptr() == first.data.as_ptr()).count(), 1);
 }
 
 #[test]
-fn a_character_that_no_font_has_is_no_error() {
-    // Private use, of a plane that no font fills.
+fn missing_character_is_not_an_error() {
+    // A private-use character of a plane that no font fills.
     assert!(find("\u{10_FF_FD}", PROPORTIONAL).is_none());
     assert!(find("", PROPORTIONAL).is_none());
     assert!(find("", u32::MAX).is_none());
 }
 
 #[test]
-fn the_window_does_not_wait_for_a_font_and_is_drawn_again_with_it() {
+fn window_repaints_when_font_is_found() {
     if find(ARABIC, PROPORTIONAL).is_none() {
         return;
     }
     let ctx = Context::default();
     super::super::install(&ctx);
-    let (sender, asked) = std::sync::mpsc::channel();
+    let (sender, repaints) = std::sync::mpsc::channel();
     ctx.set_request_repaint_callback(move |_| _ = sender.send(()));
     let has = |ctx: &Context| {
         let mut has = false;
@@ -42,11 +42,11 @@ fn the_window_does_not_wait_for_a_font_and_is_drawn_again_with_it() {
         output.textures_delta.clear();
         has
     };
-    assert!(!has(&ctx), "the first pass goes on without it");
+    assert!(!has(&ctx), "the first pass is drawn without it");
     let give_up = Instant::now() + Duration::from_mins(1);
     while !has(&ctx) {
-        asked
+        repaints
             .recv_timeout(give_up.saturating_duration_since(Instant::now()))
-            .expect("it is asked to draw again");
+            .expect("a repaint is requested");
     }
 }

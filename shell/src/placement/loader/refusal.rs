@@ -1,29 +1,29 @@
-//! Reasons of the system's loader for not loading a library, read from its message.
+//! Causes for which the system's loader refuses a library, read from its message.
 
 use crate::catalogue::Code;
 
 /// Cause for which the system's loader does not load a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
-    /// A library that it needs is not there, or a cause without a message of its own.
+pub enum LoadRefusal {
+    /// A library that it needs is missing, or the cause has no message of its own.
     Needs,
-    /// A function or variable that no library has.
+    /// No library defines a function or variable that it needs.
     Symbol,
-    /// A newer version of a system library.
+    /// It needs a newer version of a system library.
     Version,
-    /// Thread-local storage of a fixed size, which is used up.
+    /// Thread-local storage of a fixed size is used up.
     StaticTls,
-    /// The folder of the private copy, or a policy, does not let code run.
+    /// The folder of the private copy, or a policy, forbids code.
     NoExec,
-    /// Memory.
+    /// Memory is used up.
     Memory,
-    /// Descriptors.
+    /// Descriptors are used up.
     Descriptors,
 }
 
-impl Refusal {
-    /// Reads the message of the C library, of macOS, or of Windows.
+impl LoadRefusal {
+    /// Parses the message of the C library, of macOS, or of Windows.
     pub(super) fn of(message: &str) -> Self {
         let has = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
         // Several messages have a general beginning and the cause at their end, so the order matters.
@@ -92,24 +92,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_the_loader_are_told_apart() {
+    fn loader_messages_are_classified() {
         for (message, refusal) in [
-            ("libx.so: cannot open shared object file: No such file or directory", Refusal::Needs),
-            ("libx.so: cannot open shared object file: Too many open files", Refusal::Descriptors),
-            ("x.so: undefined symbol: bug_not_there", Refusal::Symbol),
-            ("libc.so.6: version `GLIBC_2.99' not found (required by x.so)", Refusal::Version),
-            ("x.so: cannot allocate memory in static TLS block", Refusal::StaticTls),
-            ("x.so: failed to map segment from shared object: Operation not permitted", Refusal::NoExec),
-            ("x.so: failed to map segment from shared object", Refusal::NoExec),
-            ("x.so: failed to map segment from shared object: Cannot allocate memory", Refusal::Memory),
-            ("x.so: cannot create shared object descriptor: Cannot allocate memory", Refusal::Memory),
-            ("dlopen(x.dylib, 0x0002): Symbol not found: _f", Refusal::Symbol),
-            ("dlopen(x.dylib, 0x0002): Library not loaded: @rpath/y.dylib", Refusal::Needs),
-            ("the specified module could not be found. (os error 126)", Refusal::Needs),
-            ("the specified procedure could not be found. (os error 127)", Refusal::Symbol),
-            ("", Refusal::Needs),
+            ("libx.so: cannot open shared object file: No such file or directory", LoadRefusal::Needs),
+            ("libx.so: cannot open shared object file: Too many open files", LoadRefusal::Descriptors),
+            ("x.so: undefined symbol: bug_not_there", LoadRefusal::Symbol),
+            ("libc.so.6: version `GLIBC_2.99' not found (required by x.so)", LoadRefusal::Version),
+            ("x.so: cannot allocate memory in static TLS block", LoadRefusal::StaticTls),
+            ("x.so: failed to map segment from shared object: Operation not permitted", LoadRefusal::NoExec),
+            ("x.so: failed to map segment from shared object", LoadRefusal::NoExec),
+            ("x.so: failed to map segment from shared object: Cannot allocate memory", LoadRefusal::Memory),
+            ("x.so: cannot create shared object descriptor: Cannot allocate memory", LoadRefusal::Memory),
+            ("dlopen(x.dylib, 0x0002): Symbol not found: _f", LoadRefusal::Symbol),
+            ("dlopen(x.dylib, 0x0002): Library not loaded: @rpath/y.dylib", LoadRefusal::Needs),
+            ("the specified module could not be found. (os error 126)", LoadRefusal::Needs),
+            ("the specified procedure could not be found. (os error 127)", LoadRefusal::Symbol),
+            ("", LoadRefusal::Needs),
         ] {
-            assert_eq!(Refusal::of(message), refusal, "{message}");
+            assert_eq!(LoadRefusal::of(message), refusal, "{message}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Functions of a library that the process still calls once the library is gone: handlers of signals, functions of
+//! Functions of a library that the process would still call after unloading: handlers of signals, functions of
 //! timers, and functions that run at the end of the process.
 //!
-//! A library that left one is not unloaded. Its handler is not taken back either: the system does not say what depends
-//! on it, and a default disposition may end the process.
+//! A library that left one is not unloaded. Its handler is not removed either: the system does not record what
+//! depends on it, and a default disposition may end the process.
 //!
-//! - *Handlers.* The current one of each signal is asked for. Those before it count as well: who installs a handler is
-//!   given the former one, and often calls it in turn, as the crate `signal-hook` does. So this executable stands in
-//!   for `sigaction` and `signal`, as it does for the makers of thread-local keys (`keys`), and notes each handler that
+//! - *Handlers.* The current one of each signal is queried. Former ones count as well: code that installs a handler
+//!   gets the former one, and often calls it in turn, as the crate `signal-hook` does. So this executable overrides
+//!   `sigaction` and `signal`, as it does the functions for thread-local keys (`keys`), and records each handler that
 //!   was handed to a successor.
 //! - *Timers* of POSIX with `SIGEV_THREAD`: the kernel lists those of a process with the address of the C library's
-//!   note, in which the function stands.
-//! - *`on_exit`* functions, which unlike those of `atexit` belong to no library and run when the process ends: noted by
-//!   standing in as well.
+//!   record, which contains the function.
+//! - *`on_exit`* functions, which unlike those of `atexit` belong to no library and run when the process ends:
+//!   recorded by an override as well.
 //!
 //! `atexit` and `pthread_atfork` need nothing: the C library calls or forgets their functions when the library goes.
 
@@ -26,25 +26,25 @@ use std::{
 /// Highest number of a signal.
 const SIGNALS: c_int = 64;
 
-/// Bytes that are read of the C library's note on a timer.
-const TIMER_NOTE: usize = 128;
+/// Bytes that are read of the C library's record of a timer.
+const TIMER_RECORD: usize = 128;
 
 /// Addresses that were handed out and may be called at any time.
-struct Notes {
-    addresses: [AtomicUsize; 256],
-    /// There were more: from then on it is not known whose they are.
+struct Addresses {
+    known: [AtomicUsize; 256],
+    /// Set when there were more, whose owners are not known.
     full: AtomicBool,
 }
 
-impl Notes {
+impl Addresses {
     const fn new() -> Self {
-        Self { addresses: [const { AtomicUsize::new(0) }; 256], full: AtomicBool::new(false) }
+        Self { known: [const { AtomicUsize::new(0) }; 256], full: AtomicBool::new(false) }
     }
 
-    /// Adds an address. Needs neither memory nor a lock: it may be called by a handler of a signal.
+    /// Adds an address. Needs neither memory nor a lock, because a handler of a signal may call it.
     fn add(&self, address: usize) {
-        for noted in &self.addresses {
-            match noted.compare_exchange(0, address, Ordering::AcqRel, Ordering::Acquire) {
+        for place in &self.known {
+            match place.compare_exchange(0, address, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(known) if known == address => return,
                 Err(_) => {}
@@ -54,23 +54,23 @@ impl Notes {
     }
 
     fn any(&self, is_own: impl Fn(usize) -> bool) -> bool {
-        let mut noted = self.addresses.iter().map(|noted| noted.load(Ordering::Acquire));
-        self.full.load(Ordering::Acquire) || noted.any(|address| address != 0 && is_own(address))
+        let mut known = self.known.iter().map(|known| known.load(Ordering::Acquire));
+        self.full.load(Ordering::Acquire) || known.any(|address| address != 0 && is_own(address))
     }
 }
 
-/// Handlers that a successor was given.
-static FORMER: Notes = Notes::new();
+/// Former handlers, which were handed to a successor.
+static FORMER: Addresses = Addresses::new();
 
-/// Functions for the end of the process.
-static AT_EXIT: Notes = Notes::new();
+/// Functions that run at the end of the process.
+static AT_EXIT: Addresses = Addresses::new();
 
 type Sigaction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
 type Signal = unsafe extern "C" fn(c_int, libc::sighandler_t) -> libc::sighandler_t;
 type OnExit = unsafe extern "C" fn(ExitFunction, *mut c_void) -> c_int;
 type ExitFunction = Option<unsafe extern "C" fn(c_int, *mut c_void)>;
 
-/// Finds the C library's function of this name; 0 where it has none.
+/// Returns the address of the C library's function of this name, or 0 if it has none.
 fn real(cache: &AtomicUsize, name: &CStr) -> usize {
     let mut real = cache.load(Ordering::Relaxed);
     if real == 0 {
@@ -81,12 +81,12 @@ fn real(cache: &AtomicUsize, name: &CStr) -> usize {
     real
 }
 
-/// Returns true for a disposition that is a function.
+/// Returns `true` for a disposition that is a function.
 fn is_handler(disposition: usize) -> bool {
     ![libc::SIG_DFL, libc::SIG_IGN, libc::SIG_ERR].contains(&disposition)
 }
 
-/// Stands in for the C library's function of this name, and notes.
+/// Overrides the C library's function, and records the former handler.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int {
     static REAL: AtomicUsize = AtomicUsize::new(0);
@@ -94,15 +94,15 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const libc::sigaction, old: 
     if real == 0 {
         return -1;
     }
-    // SAFETY: it is the function of this name, which POSIX declares so.
+    // SAFETY: it is the function of this name, which POSIX declares with this type.
     let real: Sigaction = unsafe { mem::transmute(std::ptr::with_exposed_provenance::<c_void>(real)) };
-    // Read before the call: both may be one variable.
+    // Read before the call, because both may be one variable.
     // SAFETY: the caller passes null or a disposition.
     let follows = new.is_null() || is_handler(unsafe { (*new).sa_sigaction });
-    // SAFETY: with what the caller gave, who knows the function's contract.
+    // SAFETY: the arguments are the caller's, who upholds the function's contract.
     let result = unsafe { real(signal, new, old) };
     if result == 0 && follows && !old.is_null() {
-        // SAFETY: it was just written to.
+        // SAFETY: the call has just written it.
         let former = unsafe { (*old).sa_sigaction };
         if is_handler(former) {
             FORMER.add(former);
@@ -111,7 +111,7 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const libc::sigaction, old: 
     result
 }
 
-/// Stands in for the C library's function of this name, and notes.
+/// Overrides the C library's function, and records the former handler.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
     static REAL: AtomicUsize = AtomicUsize::new(0);
@@ -119,9 +119,9 @@ unsafe extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc:
     if real == 0 {
         return libc::SIG_ERR;
     }
-    // SAFETY: it is the function of this name, which POSIX declares so.
+    // SAFETY: it is the function of this name, which POSIX declares with this type.
     let real: Signal = unsafe { mem::transmute(std::ptr::with_exposed_provenance::<c_void>(real)) };
-    // SAFETY: with what the caller gave, who knows the function's contract.
+    // SAFETY: the arguments are the caller's, who upholds the function's contract.
     let former = unsafe { real(signal, handler) };
     if is_handler(handler) && is_handler(former) {
         FORMER.add(former);
@@ -129,7 +129,7 @@ unsafe extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc:
     former
 }
 
-/// Stands in for the C library's function of this name, and notes.
+/// Overrides the C library's function, and records the function for the end of the process.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn on_exit(function: ExitFunction, argument: *mut c_void) -> c_int {
     static REAL: AtomicUsize = AtomicUsize::new(0);
@@ -137,16 +137,16 @@ unsafe extern "C" fn on_exit(function: ExitFunction, argument: *mut c_void) -> c
     if real == 0 {
         return -1;
     }
-    // SAFETY: it is the function of this name, which the C library declares so.
+    // SAFETY: it is the function of this name, which the C library declares with this type.
     let real: OnExit = unsafe { mem::transmute(std::ptr::with_exposed_provenance::<c_void>(real)) };
     if let Some(function) = function {
         AT_EXIT.add(function as usize);
     }
-    // SAFETY: with what the caller gave, who knows the function's contract.
+    // SAFETY: the arguments are the caller's, who upholds the function's contract.
     unsafe { real(function, argument) }
 }
 
-/// Names what the process still calls of the library whose code lies in these places.
+/// Names the functions that the process may still call of the library whose code lies in these ranges.
 pub(super) fn left_in(code: &[Range<usize>]) -> Vec<String> {
     let is_own = |address: usize| code.iter().any(|place| place.contains(&address));
     let mut left: Vec<String> = (1..=SIGNALS)
@@ -156,7 +156,7 @@ pub(super) fn left_in(code: &[Range<usize>]) -> Vec<String> {
     if left.is_empty() && FORMER.any(is_own) {
         left.push("a former handler of a signal, which its successor may call".to_owned());
     }
-    if timers().into_iter().any(|note| words(note, TIMER_NOTE).into_iter().any(is_own)) {
+    if timers().into_iter().any(|record| words(record, TIMER_RECORD).into_iter().any(is_own)) {
         left.push("the function of a timer".to_owned());
     }
     if AT_EXIT.any(is_own) {
@@ -174,22 +174,22 @@ fn handler(signal: c_int) -> Option<usize> {
     if real == 0 {
         return None;
     }
-    // Not through the function above: asking is no succession.
-    // SAFETY: it is the function of this name, which POSIX declares so.
+    // Not through the override: a query hands no handler to a successor.
+    // SAFETY: it is the function of this name, which POSIX declares with this type.
     let real: Sigaction = unsafe { mem::transmute(std::ptr::with_exposed_provenance::<c_void>(real)) };
     // SAFETY: a disposition is written to a variable, and none is changed.
     let result = unsafe { real(signal, std::ptr::null(), &raw mut now) };
     (result == 0 && is_handler(now.sa_sigaction)).then_some(now.sa_sigaction)
 }
 
-/// Lists the addresses of the C library's notes on timers of this process that call functions.
+/// Lists the addresses of the C library's records of timers of this process that call functions.
 fn timers() -> Vec<usize> {
     let text = fs::read_to_string("/proc/self/timers").unwrap_or_default();
     // `signal: 32/00007f0a1c000b70`, the second the value that comes with the signal.
     let values = text.lines().filter_map(|line| line.strip_prefix("signal: ")?.split_once('/'));
     values
         .filter_map(|(_, value)| usize::from_str_radix(value.trim(), 16).ok())
-        .filter(|note| *note != 0)
+        .filter(|record| *record != 0)
         .collect()
 }
 
@@ -235,26 +235,26 @@ mod tests {
     }
 
     #[test]
-    fn handlers_are_found_after_they_were_succeeded() {
+    fn former_handlers_are_found() {
         let (one, two) = (first as *const () as usize, second as *const () as usize);
         // SAFETY: the handlers do nothing; no other test sends or handles this signal.
         unsafe {
             libc::signal(libc::SIGRTMAX() - 3, one);
             assert_eq!(left_in(&place(one)).len(), 1, "the current one");
             libc::signal(libc::SIGRTMAX() - 3, two);
-            assert_eq!(left_in(&place(one)).len(), 1, "the one that it may call");
+            assert_eq!(left_in(&place(one)).len(), 1, "the former one, which its successor may call");
             assert_eq!(left_in(&place(two)).len(), 1);
             libc::signal(libc::SIGRTMAX() - 3, libc::SIG_DFL);
-            assert_eq!(left_in(&place(two)), [""; 0], "it was taken back, and nobody was given it");
+            assert_eq!(left_in(&place(two)), [""; 0], "it was removed, and no successor got it");
         }
     }
 
     #[test]
-    fn functions_of_timers_are_found() {
+    fn timer_functions_are_found() {
         extern "C" fn tick(_: libc::sigval) {}
         let own = tick as *const () as usize;
-        // SAFETY: the timer is never set, and deleted; the C library's `sigevent` has the function where the number of
-        // a thread stands.
+        // SAFETY: the timer is never armed, and deleted; the C library's `sigevent` has the function in the place of
+        // the thread's number.
         unsafe {
             let mut event: libc::sigevent = mem::zeroed();
             event.sigev_notify = 2;
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_for_the_end_of_the_process_are_found() {
+    fn on_exit_functions_are_found() {
         unsafe extern "C" {
             #[link_name = "on_exit"]
             fn register(function: ExitFunction, argument: *mut c_void) -> c_int;

@@ -1,21 +1,22 @@
-//! Room for thread-local storage of a fixed size, which libraries with another allocator take.
+//! Reserve of thread-local storage of a fixed size, which libraries with another allocator use.
 //!
-//! glibc reserves it when a process starts, 512 bytes by default for all libraries that are loaded later, and mostly
-//! does not get it back when they go. mimalloc as a remote's allocator is loaded twice then, jemalloc never. The
-//! reserve is set by an environment variable that only a starting process reads, so the shell starts itself anew.
+//! glibc reserves it when a process starts: 512 bytes by default for all libraries that are loaded later. It rarely
+//! gets them back when a library is unloaded. A remote with mimalloc can then be loaded twice, one with jemalloc
+//! never. The reserve is set by an environment variable that only a starting process reads, so the shell restarts
+//! itself.
 
 use std::{env, os::unix::process::CommandExt, process::Command};
 
 const VARIABLE: &str = "GLIBC_TUNABLES";
 const TUNABLE: &str = "glibc.rtld.optional_static_tls";
 
-/// Bytes of the reserve. Each thread has it within its stack, so it must be small against the smallest.
+/// Size of the reserve in bytes. Each thread has it in its stack, so it must be small against the smallest stack.
 const RESERVE: u32 = 64 << 10;
 
-/// Names the process that has started itself anew, in case the C library drops the other variable.
+/// Variable with the id of the process that has restarted itself, in case the C library drops the other variable.
 const STARTED: &str = "PULSE_SHELL_STARTED";
 
-/// Replaces this process by itself with the reserve, unless it has one; returns if it has, or cannot.
+/// Restarts this process with the reserve; returns if it has one already, or cannot restart.
 pub(crate) fn reserve() {
     let own = env::var(VARIABLE).unwrap_or_default();
     let pid = std::process::id().to_string();
@@ -30,6 +31,6 @@ pub(crate) fn reserve() {
         again.arg0(name);
     }
     again.args(arguments).env(STARTED, pid).env(VARIABLE, format!("{tunables}{TUNABLE}={RESERVE}"));
-    // Comes back only when it has failed, and then the shell runs without.
+    // Returns only on failure; the shell then runs without the reserve.
     let _ = again.exec();
 }

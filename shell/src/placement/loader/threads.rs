@@ -1,30 +1,30 @@
-//! Which threads of this process may still run a library's code.
+//! Detection of threads of this process that may still run a library's code.
 //!
-//! Unmapping code that runs, or that something returns to, ends the process; keeping a library costs its memory.
-//! So whatever cannot be decided is a reason to keep it.
+//! Unmapping code that runs, or that a call returns to, crashes the process; leaving a library loaded costs memory.
+//! Every doubt is therefore a reason to leave it loaded.
 //!
-//! On Linux a thread is looked at when it started after the library was loaded: no other can have been started by
-//! its code. The thread on which the host ran the remote is joined before, and a library whose shared crates are in
-//! use by others is not unloaded at all; that is the federation's part. What is asked about a thread, in this order:
+//! On Linux only threads that started after the library was loaded are examined: its code cannot have started an
+//! earlier one. The thread on which the host ran the remote is joined before. A library whose shared crates are in
+//! use by others is not unloaded at all; the federation sees to that. Each thread is examined in this order:
 //!
-//! 1. *Has it ended?* A joined thread runs nothing any more and stands in `/proc` for a moment still.
-//! 2. *Whose code started it?* The C library notes the function that a thread starts with beside the head of its
-//!    list of robust mutexes, and the kernel tells where that is, of a running thread too. Each library has its
-//!    own copy of Rust's standard library, so the function is in the library whose code called `spawn`. This is
-//!    exact: other generations have other addresses. A thread that this program has started enters a library only
-//!    through what others use, see above, and is not asked further.
-//! 3. *Is a call into the library under way?* The kernel tells the stack pointer of a thread that waits. A word
-//!    between there and the stack's end that is an address in the library's code may be where a call returns to.
-//!    It may also be left over from a call that has ended, or be anything else: that keeps a library for nothing.
-//!    A thread that was started by other code and does not wait is not asked: such threads enter a library only
-//!    through what others use, see above.
+//! 1. *Has it ended?* A joined thread runs nothing any more, but stays in `/proc` for a moment.
+//! 2. *Whose code started it?* The C library records a thread's start function next to the head of its list of robust
+//!    mutexes, and the kernel reports the address of that head, also for a running thread. Each library has its own
+//!    copy of Rust's standard library, so the function is in the library whose code called `spawn`. This is exact:
+//!    other generations have other addresses. A thread that this program has started enters a library only through
+//!    shared crates and objects that others use, see above, and is examined no further.
+//! 3. *Is a call into the library under way?* The kernel reports the stack pointer of a waiting thread. A word
+//!    between it and the stack's end that is an address in the library's code may be a return address. It may also be
+//!    left over from an earlier call, or be anything else: the library then stays loaded without need. A thread that
+//!    other code has started and that does not wait is not examined: such threads enter a library only through shared
+//!    crates and objects that others use, see above.
 //!
-//! A thread of which neither 2 nor 3 can be answered counts, and every thread when it is not known where the library
-//! is. Everyone is looked at again for [`PATIENCE`], because threads that have been told to end need a moment; and a
-//! last time after nobody was found, because a thread may have started another just before it ended.
+//! A thread counts if neither 2 nor 3 can be answered, and every thread counts if the library's address is not known.
+//! All are examined again for [`PATIENCE`], because threads that were asked to end need a moment, and a last time
+//! after none was found, because a thread may have started another just before it ended.
 //!
-//! Elsewhere nothing of this can be known without pausing threads, and libraries are kept: see
-//! [`Library::unload`](super::Library::unload).
+//! Elsewhere none of this can be known without pausing threads, and libraries stay loaded: see
+//! [`LoadedLibrary::unload`](super::LoadedLibrary::unload).
 
 use std::{
     collections::BTreeSet,
@@ -38,29 +38,30 @@ use std::{
 
 use crate::library;
 
-/// How long threads may take to end.
+/// Time that threads have to end.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// More than this of one stack is not read: then it counts.
+/// Longest stack that is read, in bytes; a thread with a longer one counts.
 const LONGEST_STACK: usize = 16 << 20;
 
-/// What is read on both sides of the head of a thread's robust mutexes; the C library's notes on a thread are
+/// Bytes that are read before and after the head of a thread's robust mutexes; the C library's record of a thread is
 /// shorter.
-const NOTES: Range<usize> = 0x400..0x800;
+const RECORD: Range<usize> = 0x400..0x800;
 
-/// A thread, told apart from later ones with its number by when it started.
+/// Number and start time of a thread; later threads may have the same number.
 type Task = (i32, u64);
 
 /// The threads of this process at one time.
 pub(super) struct Tasks(BTreeSet<Task>);
 
 impl Tasks {
-    /// All that run now.
+    /// Lists the threads that run now.
     pub(super) fn now() -> Self {
         Self(tasks().map(|seen| seen.task).collect())
     }
 
-    /// The names of the threads that started later and may run code of the library that is mapped from `copy`.
+    /// Returns the names of the threads that started later and may run code of the library that is mapped from
+    /// `copy`.
     ///
     /// Waits for up to [`PATIENCE`] in all.
     pub(super) fn left_behind(&self, copy: &Path) -> Vec<String> {
@@ -88,7 +89,7 @@ impl Tasks {
     }
 }
 
-/// Where the code of the library lies that is mapped from `copy`.
+/// Returns the address ranges of the code of the library that is mapped from `copy`.
 #[cfg(target_env = "gnu")]
 pub(super) fn code(copy: &Path) -> Vec<Range<usize>> {
     let own = Memory::now(copy).maps.into_iter().filter(|mapping| mapping.code && mapping.own);
@@ -102,7 +103,7 @@ struct Seen {
     ended: bool,
 }
 
-/// Every thread of this process. One that ends meanwhile is left out.
+/// Lists the threads of this process, except those that end meanwhile.
 fn tasks() -> impl Iterator<Item = Seen> {
     let entries = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     entries.filter_map(|entry| {
@@ -111,8 +112,8 @@ fn tasks() -> impl Iterator<Item = Seen> {
     })
 }
 
-/// A line of `stat`: the number, the name in parentheses, which may hold some itself, the state, and as the 22nd
-/// value when the thread started.
+/// Parses a line of `stat`: the number, the name in parentheses, which may contain some itself, the state, and as the
+/// 22nd value the thread's start time.
 fn parse(number: i32, stat: &str) -> Option<Seen> {
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
     let mut values = rest.split_ascii_whitespace();
@@ -121,7 +122,7 @@ fn parse(number: i32, stat: &str) -> Option<Seen> {
     Some(Seen { task: (number, started), name: name.to_owned(), ended })
 }
 
-/// The memory of this process, as far as it tells threads apart.
+/// Memory of this process, for examining threads.
 struct Memory {
     content: Option<File>,
     maps: Vec<Mapping>,
@@ -130,7 +131,7 @@ struct Memory {
 struct Mapping {
     range: Range<usize>,
     code: bool,
-    /// Of the library that is asked about.
+    /// Set for the examined library.
     own: bool,
 }
 
@@ -147,26 +148,26 @@ impl Memory {
         Self { content: File::open("/proc/self/mem").ok(), maps: maps.collect() }
     }
 
-    /// Whether the thread runs code of the library, as far as that can be known; else true.
+    /// Returns `true` if the thread may run code of the library, also if that cannot be known.
     fn may_run(&self, thread: i32) -> bool {
         if !self.maps.iter().any(|mapping| mapping.code && mapping.own) {
-            // Where the library's code is, is not known.
+            // The address of the library's code is not known.
             return true;
         }
         let head = super::robust_list(thread);
-        let notes = head.map_or(Vec::new(), |at| self.words(at.saturating_sub(NOTES.start)..at + NOTES.end));
-        if notes.iter().any(|word| self.is_own_code(*word)) {
+        let record = head.map_or(Vec::new(), |at| self.words(at.saturating_sub(RECORD.start)..at + RECORD.end));
+        if record.iter().any(|word| self.is_own_code(*word)) {
             return true;
         }
-        // This program's own function: its stack may be one that an earlier thread has left full of old addresses.
+        // This program started it. Its stack is not searched: it may contain old addresses of an earlier thread.
         let program = maps as fn() -> String as usize;
         let program = self.mapping(program).map(|mapping| mapping.range.clone()).unwrap_or_default();
-        if notes.iter().any(|word| program.contains(word)) {
+        if record.iter().any(|word| program.contains(word)) {
             return false;
         }
-        let origin_is_known = notes.iter().any(|word| self.mapping(*word).is_some_and(|m| m.code));
+        let origin_is_known = record.iter().any(|word| self.mapping(*word).is_some_and(|m| m.code));
         let Some(pointer) = stack_pointer(thread) else { return !origin_is_known };
-        // The notes stand at the end of the stack.
+        // The record is at the end of the stack.
         let end = head.filter(|end| *end > pointer);
         let end = end.or_else(|| Some(self.mapping(pointer)?.range.end));
         let Some(end) = end.filter(|end| end - pointer <= LONGEST_STACK) else { return true };
@@ -175,7 +176,7 @@ impl Memory {
     }
 
     fn mapping(&self, address: usize) -> Option<&Mapping> {
-        // In the order of addresses.
+        // The mappings are sorted by address.
         let at = self.maps.partition_point(|mapping| mapping.range.end <= address);
         self.maps.get(at).filter(|mapping| mapping.range.contains(&address))
     }
@@ -184,7 +185,7 @@ impl Memory {
         self.mapping(address).is_some_and(|mapping| mapping.code && mapping.own)
     }
 
-    /// The words in `range`, as far as it can be read.
+    /// Reads the words in `range`, as far as possible.
     fn words(&self, range: Range<usize>) -> Vec<usize> {
         let Some(content) = &self.content else { return Vec::new() };
         let mut bytes = vec![0; range.len()];
@@ -200,43 +201,43 @@ impl Memory {
     }
 }
 
-/// The stack pointer of a thread that waits; none of one that runs.
+/// Returns the stack pointer of a waiting thread; `None` for a running one.
 fn stack_pointer(thread: i32) -> Option<usize> {
     // `running`, or the number of a system call (-1 for another reason to wait), its arguments, the stack pointer
-    // and the place.
+    // and the instruction pointer.
     let text = fs::read_to_string(format!("/proc/self/task/{thread}/syscall")).ok()?;
     let mut values = text.split_ascii_whitespace().rev();
     let pointer = values.nth(1)?.strip_prefix("0x")?;
     usize::from_str_radix(pointer, 16).ok().filter(|pointer| *pointer != 0)
 }
 
-/// What is mapped in this process.
+/// Reads the memory map of this process.
 fn maps() -> String {
     fs::read("/proc/self/maps").map(|maps| String::from_utf8_lossy(&maps).into_owned()).unwrap_or_default()
 }
 
-/// Returns true for a line of `maps` of the file `copy`, which may have been removed.
+/// Returns `true` for a line of `maps` about the file `copy`, which may have been removed.
 fn names(line: &str, copy: &Path) -> bool {
     file(line).is_some_and(|file| file == copy)
 }
 
-/// Returns true for a line of `maps` of the file `copy`, or of one that was brought along with it.
+/// Returns `true` for a line of `maps` about the file `copy`, or a file that was brought along with it.
 fn is_own(line: &str, copy: &Path) -> bool {
     let root = library::root(copy);
     file(line).is_some_and(|file| file == copy || root.is_some_and(|root| file.starts_with(root)))
 }
 
-/// Returns the file that a line of `maps` is of.
+/// Returns the file that a line of `maps` is about.
 fn file(line: &str) -> Option<&Path> {
     let path = &line[line.find('/')?..];
     Some(Path::new(path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
-/// Whether code of the file `copy` is mapped; also when that cannot be told.
+/// Returns `true` if code of the file `copy` is mapped, also if that cannot be known.
 pub(super) fn is_mapped(copy: &Path) -> bool {
     let maps = maps();
-    // Not what was brought along: others may use the same library. And only what can run: after a panic the library's
-    // own std leaves the file mapped, to be read, from which it made its backtrace.
+    // Files that were brought along do not count, because others may use them. Only executable mappings count: after
+    // a panic the library's own std leaves the file mapped that it read for its backtrace.
     let code = |line: &str| line.split_ascii_whitespace().nth(1).is_some_and(|rights| rights.contains('x'));
     maps.is_empty() || maps.lines().any(|line| code(line) && names(line, copy))
 }
@@ -248,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_about_a_thread_is_read_whatever_its_name_is() {
+    fn stat_line_is_parsed_with_any_thread_name() {
         let line = |name: &str, state: &str| {
             let zeros = "0 ".repeat(18);
             format!("7 ({name}) {state} {zeros}4711 0 0")
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_is_of_a_file_by_its_whole_name() {
+    fn mapping_matches_file_by_full_name() {
         let copy = Path::new("/tmp/a b/lib-1.so");
         let line = |path: &str| format!("7f0000000000-7f0000001000 r-xp 00000000 08:01 42    {path}");
         assert!(names(&line("/tmp/a b/lib-1.so"), copy));
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_are_of_the_program_that_started_them() {
+    fn threads_belong_to_the_program_that_started_them() {
         let before = Tasks::now();
         let program = std::env::current_exe().expect("a program").canonicalize().expect("it is there");
         let (end, wait) = mpsc::channel::<()>();
@@ -300,9 +301,9 @@ mod tests {
             let mut files = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
             files.find(|file| file.to_string_lossy().contains(name)).map(Path::to_owned)
         };
-        // Whoever waits does so in the C library, and yet is this program's, which has started it.
+        // A waiting thread is in the C library, but belongs to this program, which has started it.
         assert_eq!(found(&mapped("/libc.so").expect("a C library")), [""; 0]);
-        assert_eq!(found(&mapped("/libm.so").expect("a library that nobody runs")), [""; 0]);
+        assert_eq!(found(&mapped("/libm.so").expect("a library that no thread runs")), [""; 0]);
         assert_eq!(sorted(found(Path::new("/nowhere.so"))), both);
         drop(end);
         spin.store(false, std::sync::atomic::Ordering::Relaxed);

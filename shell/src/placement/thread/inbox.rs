@@ -1,4 +1,4 @@
-//! What a remote's thread is told.
+//! Calls to a remote's thread.
 
 use std::sync::mpsc;
 
@@ -14,7 +14,7 @@ impl Inbox {
         (calls, Self(inbox))
     }
 
-    /// The next call; none when nobody can make one any more.
+    /// Waits for the next call; returns `None` once no sender is left.
     pub(super) fn next(&self) -> Option<Call> {
         loop {
             match self.0.recv().ok()? {
@@ -28,7 +28,7 @@ impl Inbox {
         }
     }
 
-    /// The next call, if it comes while the thread stays awake.
+    /// Returns the next call if it comes while the thread stays awake.
     fn next_soon(&self) -> Option<Call> {
         let mut next = None;
         wait_awake(|| {

@@ -6,7 +6,7 @@ use super::{Call, OnThread, Shared};
 
 impl Drop for OnThread {
     fn drop(&mut self) {
-        // One that was retired has no thread any more.
+        // A retired remote has no thread.
         if let Some(thread) = self.thread.take()
             && let Some(ending) = self.ending.take()
         {
@@ -16,14 +16,14 @@ impl Drop for OnThread {
     }
 }
 
-/// A surface's way to its remote; the remote closes the surface when this goes.
-pub(super) struct Link {
+/// Connection of a surface to its remote; dropping it closes the surface.
+pub(super) struct SurfaceLink {
     pub(super) calls: mpsc::Sender<Call>,
     pub(super) shared: Arc<Shared>,
     pub(super) id: u64,
 }
 
-impl Drop for Link {
+impl Drop for SurfaceLink {
     fn drop(&mut self) {
         self.shared.mailboxes.lock().remove(&self.id);
         // A remote that has ended has closed its surfaces.

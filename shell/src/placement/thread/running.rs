@@ -15,7 +15,9 @@ use plugin_api::abi::{
     FrameInput, HostServices_TO, InitContext, RemoteBox, RemoteError, Services, SurfaceBox, SurfaceContext,
 };
 
-use super::{Binary, Call, Ended, Note, SavedPanel, Shared, State, inbox::Inbox, services::ServicesOf};
+use super::{
+    Binary, Call, Ended, GenerationState, Note, SavedPanel, Shared, inbox::Inbox, services::ServicesOf,
+};
 use crate::{
     catalogue::Code,
     compositor::{
@@ -23,15 +25,15 @@ use crate::{
         frame::{Held, Quota, Validator},
     },
     failure::{Failure, SharedFailure, Stage},
-    placement::{Bound, Module, Provider, loader::Library},
+    placement::{Bound, Module, Provider, loader::LoadedLibrary},
 };
 
-/// The remote's thread.
+/// State of a remote's thread.
 pub(super) struct Thread {
     pub(super) shared: Arc<Shared>,
     pub(super) inbox: Inbox,
     pub(super) surfaces: BTreeMap<u64, Open>,
-    /// The memory that all of its surfaces use in the shell.
+    /// Memory that all of its surfaces use in the shell.
     pub(super) held: Held,
     /// Providers of the shared crates that the remote uses.
     pub(super) providers: Vec<Provider>,
@@ -44,23 +46,23 @@ pub(super) struct Open {
     validator: Validator,
     mailbox: Arc<Mailbox>,
     drawn: bool,
-    /// The saved state that it was opened from, and accepted.
+    /// The saved state that it was opened from and has accepted.
     kept: Option<SavedPanel>,
 }
 
 impl Thread {
-    /// Lives the remote's life; returns what is to be unloaded once this thread is gone.
+    /// Runs the remote from loading to shutdown; returns the library to unload once this thread has ended.
     pub(super) fn run(mut self, binary: &Binary, manifest: &RemoteManifest) -> Option<Ended> {
         let shared = Arc::clone(&self.shared);
         let library = match binary {
-            Binary::Linked(entry) => Library::linked(*entry),
-            // The one place where a remote is trusted with this process: its library was named by the host's
-            // manifest or by the user, and its manifest has been planned with.
+            Binary::Linked(entry) => LoadedLibrary::linked(*entry),
+            // Only here is a remote trusted with this process: the host's manifest or the user has named its library,
+            // and its manifest is part of the plan.
             Binary::Library { path, copy } => {
-                match shared.timed(Stage::Load, "load", || Library::open(path, copy, manifest)) {
+                match shared.timed(Stage::Load, "load", || LoadedLibrary::open(path, copy, manifest)) {
                     Ok(library) => library,
                     Err(error) => {
-                        shared.fail(Failure::of(Stage::Load, &error));
+                        shared.fail(Failure::from_error(Stage::Load, &error));
                         return None;
                     }
                 }
@@ -70,9 +72,9 @@ impl Thread {
         let modules: Vec<Module> =
             modules.iter().map(|module| Module::of_remote(module, library.image())).collect();
         let modules: Arc<[Module]> = modules.into();
-        // Set once: this thread alone loads.
+        // Set once, because only this thread loads.
         let _ = shared.offers.set(modules);
-        shared.set(State::Loaded);
+        shared.set(GenerationState::Loaded);
         if let Some(mut remote) = self.init(&library) {
             let failure = self.serve(&mut remote);
             let ended = shared.during(Stage::Retire, || {
@@ -83,19 +85,19 @@ impl Thread {
             });
             match ended {
                 Err(error) => drop(shared.fail(copied(Stage::Retire, error))),
-                Ok(()) if failure.is_none() => shared.set(State::Ended),
+                Ok(()) if failure.is_none() => shared.set(GenerationState::Ended),
                 Ok(()) => {}
             }
         }
         Some(Ended { library, providers: self.providers })
     }
 
-    fn init(&mut self, library: &Library) -> Option<RemoteBox> {
+    fn init(&mut self, library: &LoadedLibrary) -> Option<RemoteBox> {
         let (scope, data_dir, fonts) = loop {
             match self.inbox.next() {
                 Some(Call::Init { scope, data_dir, fonts }) => break (scope, data_dir, fonts),
                 Some(Call::Shutdown) | None => {
-                    self.shared.set(State::Ended);
+                    self.shared.set(GenerationState::Ended);
                     return None;
                 }
                 Some(_) => {}
@@ -111,7 +113,7 @@ impl Thread {
         };
         let of = |bound: &Bound| {
             let image = Arc::clone(bound.image.as_ref()?);
-            // Its own copy keeps what it likes.
+            // The remote's own copy may keep anything of it.
             let other = !Arc::ptr_eq(&image, library.image());
             other.then(|| Provider::new(&bound.interface, image))
         };
@@ -138,7 +140,7 @@ impl Thread {
         };
         match shared.timed(Stage::Init, "init", || library.entry().init()(context)).into_result() {
             Ok(remote) => {
-                shared.set(State::Active);
+                shared.set(GenerationState::Active);
                 Some(remote)
             }
             Err(error) => {
@@ -148,7 +150,7 @@ impl Thread {
         }
     }
 
-    /// Answers calls until the remote is to end, or fails as a whole.
+    /// Handles calls until the remote is asked to end, or fails as a whole.
     fn serve(&mut self, remote: &mut RemoteBox) -> Option<SharedFailure> {
         while let Some(call) = self.inbox.next() {
             match call {
@@ -184,12 +186,12 @@ impl Thread {
         (surface, state, mut kept): (u64, Option<Vec<u8>>, Option<SavedPanel>),
         mailbox: Arc<Mailbox>,
     ) {
-        self.shared.coped.store(false, Ordering::Release);
+        self.shared.recovered.store(false, Ordering::Release);
         let context =
             SurfaceContext { id: surface, state: state.map_or(ROption::RNone, |s| ROption::RSome(s.into())) };
         let opened = self.shared.timed(Stage::Open, "open", || remote.get(RStr::from_str(expose), context));
         let opened = opened.into_result();
-        if opened.is_err() || self.shared.coped.load(Ordering::Acquire) {
+        if opened.is_err() || self.shared.recovered.load(Ordering::Acquire) {
             kept.take().iter().for_each(SavedPanel::forget);
         }
         match opened {
@@ -210,7 +212,9 @@ impl Thread {
         let start = Instant::now();
         let result = self.shared.during(Stage::Frame, || open.surface.frame(input).into_result());
         let result = match result {
-            Ok(frame) => open.validator.accept(frame).map_err(|error| Failure::of(Stage::Frame, &error)),
+            Ok(frame) => {
+                open.validator.accept(frame).map_err(|error| Failure::from_error(Stage::Frame, &error))
+            }
             Err(error) => Err(copied(Stage::Frame, error)),
         };
         let took = start.elapsed();
@@ -245,7 +249,7 @@ impl Thread {
             "{}", failure.line()
         );
         let failure = Arc::new(failure);
-        // First: who takes the note may show something else in its place.
+        // Before the note: the window may show something else in its place when it takes the note.
         mailbox.put(Err(Arc::clone(&failure)));
         let surface = Some((expose.to_owned(), Arc::clone(mailbox)));
         self.shared.notes.lock().push(Note { failure, fatal: true, surface });
@@ -255,14 +259,14 @@ impl Thread {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // A panic in the author's `Drop` was caught on the other side; the surface is gone either way.
+        // The remote's side has caught a panic in the author's `Drop`; the surface is gone either way.
         if let Err(error) = self.surface.close().into_result() {
             let failure = copied(Stage::Retire, error);
             tracing::warn!(
                 remote = self.remote.name,
                 stage = %failure.stage,
                 code = failure.code.as_str(),
-                "a surface is gone and was not closed in good order: {}", failure.line()
+                "a surface is gone, and was not closed properly: {}", failure.line()
             );
         }
     }

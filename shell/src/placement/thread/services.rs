@@ -1,4 +1,4 @@
-//! What a remote may ask of the host.
+//! Services of the host for a remote.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
@@ -10,14 +10,14 @@ use negotiation::text;
 use plugin_api::abi::{Font, HostServices, RemoteError};
 use telemetry::{
     limits::{MAX_NAME, MAX_VALUE},
-    rate::{Bucket, Verdict},
+    rate::{Bucket, RateDecision},
     replay::SUPPRESSED,
 };
 
 use super::{Note, Shared, copied};
 use crate::{catalogue::Code, failure::Stage, fonts, limits};
 
-/// Rate limits of the remote's log and reports.
+/// Rate limits of a remote's log and reports.
 pub(super) struct Rates {
     log: Arc<Bucket>,
     reports: Bucket,
@@ -29,7 +29,7 @@ impl Rates {
     }
 }
 
-/// What the remote may ask of the host. Holds nothing that keeps a surface or the remote alive.
+/// Services of the host for one remote. Holds nothing that keeps a surface or the remote alive.
 #[derive(Clone)]
 pub(super) struct ServicesOf(pub(super) Weak<Shared>);
 
@@ -38,18 +38,18 @@ impl HostServices for ServicesOf {
         let Some(shared) = self.0.upgrade() else { return };
         let remote = shared.name.as_str();
         match shared.rates.log.take(message.len().min(MAX_VALUE)) {
-            Verdict::Pass => {}
-            Verdict::PassAfter(suppressed) => {
+            RateDecision::Pass => {}
+            RateDecision::PassAfter(suppressed) => {
                 tracing::warn!(
                     remote,
                     code = Code::LogSuppressed.as_str(),
                     "{suppressed} events were suppressed"
                 );
             }
-            Verdict::Overflow => {
+            RateDecision::Overflow => {
                 return tracing::warn!(remote, code = Code::LogSuppressed.as_str(), "{SUPPRESSED}");
             }
-            Verdict::Suppress => return,
+            RateDecision::Suppress => return,
         }
         let (target, message) = (text::line(&target, MAX_NAME), text::line(&message, MAX_VALUE));
         let target = target.as_str();
@@ -66,32 +66,32 @@ impl HostServices for ServicesOf {
         let Some(shared) = self.0.upgrade() else { return };
         let mailbox = shared.mailboxes.lock().get(&surface).and_then(Weak::upgrade);
         if let Some(mailbox) = mailbox {
-            // A day is as good as for ever, and no sum of times overflows.
+            // A day is practically never, and no sum of times overflows.
             mailbox.request(Duration::from_nanos(nanoseconds).min(Duration::from_hours(24)));
         }
     }
 
     fn report(&self, _: u64, error: RemoteError) {
         let Some(shared) = self.0.upgrade() else { return };
-        shared.coped.store(true, Ordering::Release);
+        shared.recovered.store(true, Ordering::Release);
         match shared.rates.reports.take(0) {
-            Verdict::Pass => {}
-            Verdict::PassAfter(suppressed) => {
+            RateDecision::Pass => {}
+            RateDecision::PassAfter(suppressed) => {
                 tracing::warn!(
                     remote = shared.name,
                     code = Code::LogSuppressed.as_str(),
                     "{suppressed} reports were suppressed"
                 );
             }
-            Verdict::Overflow => {
+            RateDecision::Overflow => {
                 return tracing::warn!(
                     remote = shared.name,
                     code = Code::LogSuppressed.as_str(),
-                    "the remote reports more errors than a user can read; reports are suppressed until it reports \
-                     fewer; report this to the remote's author"
+                    "the remote reports more errors than a user can read, so reports are suppressed until it reports \
+                     fewer; report this to the plugin's author"
                 );
             }
-            Verdict::Suppress => return,
+            RateDecision::Suppress => return,
         }
         let failure = copied(Stage::Open, error);
         shared.notes.lock().push(Note { failure: Arc::new(failure), fatal: false, surface: None });

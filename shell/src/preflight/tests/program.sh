@@ -1,25 +1,25 @@
 #!/bin/sh
-# Stands in for Pulse as guard or trial: does what the name of the library says.
+# Runs instead of Pulse as guard or trial. The name of the library selects the behaviour.
 role=$3
 for library; do :; done
-# A line on the channel, which a trial has as its standard input.
+# Writes a line to the channel, which is the standard input of a trial.
 raw() { if [ "$role" = trial ]; then printf '%s\n' "$1" >&0; else printf '%s\n' "$1"; fi; }
 word=
 if [ "$role" = trial ]; then word=f00d; [ "$(basename "$library")" = silent ] || raw "$word"; fi
-say() { raw "$word$1"; }
-begin() { say '{"preflight":"begin","stage":"'"$1"'"}'; }
-end() { say '{"preflight":"end","stage":"'"$1"'","microseconds":'"$2"'}'; }
-taken() { say '{"preflight":"taken"}'; }
-# What the library writes, which looks like the channel.
+send() { raw "$word$1"; }
+begin() { send '{"preflight":"begin","stage":"'"$1"'"}'; }
+end() { send '{"preflight":"end","stage":"'"$1"'","microseconds":'"$2"'}'; }
+taken() { send '{"preflight":"taken"}'; }
+# Output of the library that looks like the channel.
 noise() { printf '{"preflight":"taken"}\n%s{"preflight":"taken"}\nhalf a line' "$word"; }
 case "$(basename "$library")" in
     taken) begin load; end load 1500; begin init; end init 2; taken ;;
     noisy) begin load; noise; noise >&2; end load 1500; taken ;;
-    # A guard that says more than events.
+    # A guard that writes more than events.
     chatty) echo; echo 'half a word'; begin load; end load 1500; taken ;;
     refused)
         begin init
-        say '{"preflight":"refused","stage":"init","code":"init-panicked","summary":"in '"$library"'","advice":"","details":"d"}'
+        send '{"preflight":"refused","stage":"init","code":"init-panicked","summary":"in '"$library"'","advice":"","details":"d"}'
         echo 'more words'
         exit 1
         ;;
@@ -33,14 +33,14 @@ case "$(basename "$library")" in
     abort) begin 'frame ./x'; i=0; while [ $i -lt 2000 ]; do echo "line $i" >&2; i=$((i + 1)); done; kill -ABRT $$ ;;
     zero) begin init; exit 0 ;;
     seven) begin load; exit 7 ;;
-    # A child of its own holds on to what the process has open.
+    # A child keeps the open files of the process.
     orphan) begin load; sleep 2 & exit 9 ;;
     silent) echo 'no such command' >&2; exit 2 ;;
-    # Its number, in place of the stage.
+    # Its process id, instead of a stage.
     hang) begin $$; exec sleep 600 ;;
-    # A guard that ends when it is asked to.
-    obedient)
+    # A guard that ends on request.
+    cancellable)
         cat >/dev/null
-        say '{"preflight":"refused","stage":"preflight","code":"preflight-cancelled","summary":"m","advice":"","details":""}'
+        send '{"preflight":"refused","stage":"preflight","code":"preflight-cancelled","summary":"m","advice":"","details":""}'
         ;;
 esac

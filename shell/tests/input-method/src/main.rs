@@ -1,7 +1,7 @@
-//! An input method of the screen `DISPLAY` that writes 你, whatever small letters are typed before the space bar.
+//! An input method of the screen `DISPLAY`. It writes 你 for any lower-case letters and the space bar.
 //!
-//! Programs find it by `XMODIFIERS=@im=pulse`. It says `ready` once they do, and then where on their windows they say
-//! that the cursor is: `spot X Y`, in pixels.
+//! Programs find it by `XMODIFIERS=@im=pulse`. It prints `ready` once they can, and then the positions of the cursor
+//! that they report, in pixels of their windows: `spot X Y`.
 
 use std::{collections::BTreeMap, error::Error};
 
@@ -15,13 +15,13 @@ use xim::{
     x11rb::X11rbServer,
 };
 
-/// As X11 has it in its masks of events.
+/// The bit of X11's event masks.
 const KEY_PRESS: u32 = 1;
 
 struct Method {
-    /// What is written on the keys, by their codes.
+    /// Characters of the keys, by key code.
     keys: BTreeMap<u8, char>,
-    /// What has been typed since something was last written.
+    /// Letters since the last committed text.
     typed: String,
 }
 
@@ -30,7 +30,7 @@ impl Method {
         let (first, last) = (x11.setup().min_keycode, x11.setup().max_keycode);
         let map = x11.get_keyboard_mapping(first, last - first + 1)?.reply()?;
         let keys = map.keysyms.chunks(map.keysyms_per_keycode.into());
-        // Those of Latin letters have the numbers of the letters.
+        // The keysyms of Latin letters equal their code points.
         let key = |(code, key): (u8, &[u32])| Some((code, char::from_u32(key[0]).filter(char::is_ascii)?));
         Ok(Self { keys: (first..=last).zip(keys).filter_map(key).collect(), typed: String::new() })
     }

@@ -1,5 +1,5 @@
-//! The release binary, read and used over AT-SPI as a screen reader does: a session bus of its own, the registry of
-//! the platform, and nothing of the inspection protocol for what is asserted.
+//! The binary, read and used over AT-SPI like by a screen reader, on a private session bus with the platform's
+//! registry. Assertions do not use the inspection protocol.
 
 use std::{
     io::{BufRead, BufReader},
@@ -26,7 +26,7 @@ use crate::{
 const ACCESSIBLE: &str = "org.a11y.atspi.Accessible";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
-/// Roles by their numbers in AT-SPI.
+/// Numbers of roles in AT-SPI.
 mod role {
     pub(super) const CHECK_BOX: u32 = 7;
     pub(super) const COMBO_BOX: u32 = 11;
@@ -38,14 +38,14 @@ mod role {
     pub(super) const ENTRY: u32 = 79;
 }
 
-/// Bits of states in AT-SPI.
+/// Numbers of state bits in AT-SPI.
 mod state {
     pub(super) const CHECKED: u32 = 4;
     pub(super) const FOCUSED: u32 = 12;
     pub(super) const SENSITIVE: u32 = 24;
 }
 
-/// A session bus; it ends with this value, and everything that it has started ends with it.
+/// A session bus. Drop ends it, and with it the services that it has started.
 struct Session {
     daemon: Child,
     address: String,
@@ -57,7 +57,7 @@ impl Session {
         command.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
         command.env_remove("DBUS_SESSION_BUS_ADDRESS").stdout(Stdio::piped()).stderr(Stdio::null());
         let mut daemon = command.spawn().unwrap_or_else(|e| {
-            panic!("dbus-daemon does not start ({e}); `cargo xtask test` installs it, and the rest of AT-SPI")
+            panic!("dbus-daemon does not start ({e}); `cargo xtask test` installs it and AT-SPI")
         });
         let mut address = String::new();
         let output = daemon.stdout.take().expect("a pipe");
@@ -128,7 +128,7 @@ impl Object {
         words.first().is_some_and(|word| word & (1 << state) != 0)
     }
 
-    /// What is here or below and has this role and name; none as well when the tree changes meanwhile.
+    /// Returns this object or its first descendant with this role and name; `None` also if the tree changes.
     fn find(&self, on: &Connection, role: u32, name: &str) -> Option<Self> {
         if self.role(on).ok()? == role && self.name(on).ok()? == name {
             return Some(self.clone());
@@ -136,28 +136,28 @@ impl Object {
         self.children(on).ok()?.iter().find_map(|child| child.find(on, role, name))
     }
 
-    /// What is here and below, for a test that fails.
+    /// Describes this object and its descendants, for the message of a failing test.
     fn describe(&self, on: &Connection) -> String {
         let below = self.children(on).unwrap_or_default();
         let below: String = below.iter().map(|child| child.describe(on)).collect();
         format!("\n{:?} {:?} {:?}{below}", self.path.as_str(), self.role(on), self.name(on))
     }
 
-    /// Presses it.
+    /// Does the object's default action: presses a button.
     fn act(&self, on: &Connection) {
         let done: zbus::Result<bool> = self.call(on, ("org.a11y.atspi.Action", "DoAction"), &(0,));
         assert!(done.as_ref().is_ok_and(|done| *done), "{done:?}");
     }
 
     fn bounds(&self, on: &Connection) -> (i32, i32, i32, i32) {
-        // In the coordinates of the window.
+        // 1: in coordinates of the window.
         let place = self.call(on, ("org.a11y.atspi.Component", "GetExtents"), &(1_u32,));
         let (place,): ((i32, i32, i32, i32),) = place.expect("a place");
         place
     }
 }
 
-/// Asks again until there is an answer; none after [`PATIENCE`].
+/// Repeats `ask` until it returns a value; `None` after [`PATIENCE`].
 fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -165,19 +165,19 @@ fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
         if found.is_some() || Instant::now() >= deadline {
             return found;
         }
-        // Whoever is asked runs in another process, and answers what is so at the moment.
+        // The other process answers with its present state, without an event of the change.
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// What the bus tells of objects: the name of the signal, the object, and its detail.
-type News = (String, OwnedObjectPath, String);
+/// A signal of the bus: its name, the object, and its detail.
+type Signal = (String, OwnedObjectPath, String);
 
-fn listen(on: &Connection) -> mpsc::Receiver<News> {
+fn listen(on: &Connection) -> mpsc::Receiver<Signal> {
     let rule = MatchRule::builder().msg_type(Type::Signal).interface("org.a11y.atspi.Event.Object");
     let rule = rule.expect("a rule").build();
     let mut stream = block_on(MessageStream::for_match_rule(rule, on, None)).expect("signals");
-    let (sender, news) = mpsc::channel();
+    let (sender, signals) = mpsc::channel();
     thread::spawn(move || {
         while let Some(Ok(message)) = block_on(stream.next()) {
             let header = message.header();
@@ -196,36 +196,38 @@ fn listen(on: &Connection) -> mpsc::Receiver<News> {
             }
         }
     });
-    news
+    signals
 }
 
-fn told(news: &mpsc::Receiver<News>, member: &str, of: &Object, detail: &str) {
+/// Waits for a signal of this object whose detail contains `detail`.
+fn expect_signal(signals: &mpsc::Receiver<Signal>, member: &str, of: &Object, detail: &str) {
     let deadline = Instant::now() + PATIENCE;
-    let mut heard = Vec::new();
-    while let Ok((name, path, what)) = news.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    let mut seen = Vec::new();
+    while let Ok((name, path, what)) = signals.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+    {
         if name == member && of.path == path && what.contains(detail) {
             return;
         }
-        heard.push((name, path, what));
+        seen.push((name, path, what));
     }
-    panic!("`{member}` of {of:?} with `{detail}` was not told, but {heard:?}");
+    panic!("no signal `{member}` of {of:?} with `{detail}`, but {seen:?}");
 }
 
 #[test]
-fn a_screen_reader_finds_uses_and_follows_a_remotes_widgets_over_the_bus() {
+fn screen_reader_uses_remote_widgets_over_the_bus() {
     let mut installation = Installation::new();
     installation.add(&libraries().misbehaving);
     let desktop = Desktop::new();
     let session = Session::start(&desktop);
     let bus = connect(&session.address);
     let a11y = Object::new("org.a11y.Bus", "/org/a11y/bus");
-    // Nothing is told to anybody before somebody says that there is a screen reader.
+    // Programs send no signals before the bus states that a screen reader runs.
     for name in ["IsEnabled", "ScreenReaderEnabled"] {
         a11y.set(&bus, "org.a11y.Status", name, true.into());
     }
     let address: String = a11y.call(&bus, ("org.a11y.Bus", "GetAddress"), &()).expect("the bus of AT-SPI");
     let on = &connect(&address);
-    let news = listen(on);
+    let signals = listen(on);
 
     let mut command = desktop.command(env!("CARGO_BIN_EXE_pulse"));
     command.arg("--config").arg(installation.path("host.json"));
@@ -238,7 +240,7 @@ fn a_screen_reader_finds_uses_and_follows_a_remotes_widgets_over_the_bus() {
     };
     find(role::TOGGLE_BUTTON, "Widgets").act(on);
     let checkbox = find(role::CHECK_BOX, "Agree");
-    // It has been drawn, so it can have the keyboard.
+    // The window has been drawn, so it can have the keyboard.
     window.focus();
     let pane = find(role::PANEL, "Widgets");
     let inside = |one: &Object| {
@@ -250,13 +252,13 @@ fn a_screen_reader_finds_uses_and_follows_a_remotes_widgets_over_the_bus() {
     // A state, and its change.
     assert!(!checkbox.has(on, state::CHECKED));
     checkbox.act(on);
-    told(&news, "StateChanged", &checkbox, "checked 1");
+    expect_signal(&signals, "StateChanged", &checkbox, "checked 1");
     assert!(checkbox.has(on, state::CHECKED));
 
     // A live text.
     let status = find(role::LABEL, "Saved 0 times");
     find(role::BUTTON, "Save").act(on);
-    told(&news, "Announcement", &status, "Saved 1 times");
+    expect_signal(&signals, "Announcement", &status, "Saved 1 times");
     assert_eq!(find(role::LABEL, "Saved 1 times"), status);
     assert!(!find(role::BUTTON, "Not yet").has(on, state::SENSITIVE));
     find(role::COMBO_BOX, "Colour");
@@ -272,10 +274,10 @@ fn a_screen_reader_finds_uses_and_follows_a_remotes_widgets_over_the_bus() {
     let field = find(role::ENTRY, "Name");
     let grabbed: zbus::Result<bool> = field.call(on, ("org.a11y.atspi.Component", "GrabFocus"), &());
     assert!(grabbed.is_ok_and(|grabbed| grabbed));
-    told(&news, "StateChanged", &field, "focused 1");
+    expect_signal(&signals, "StateChanged", &field, "focused 1");
     assert!(field.has(on, state::FOCUSED) && !pane.has(on, state::FOCUSED));
 
-    // What is out of view.
+    // A row out of view.
     let row = find(role::BUTTON, "Row 39");
     let before = row.bounds(on);
     let scrolled: zbus::Result<bool> = row.call(on, ("org.a11y.atspi.Component", "ScrollTo"), &(6_u32,));

@@ -1,4 +1,4 @@
-//! Remotes that load, and then fail, hang, lie or ask for too much.
+//! Remotes that load, and then fail, hang, break the contract or request too much.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use pulse::failure::Stage;
 use serde_json::json;
 use shared_store::{AUTH, Auth, User};
 
-use super::{BAD, GOOD, assert_logged, others_go_on};
+use super::{BAD, GOOD, assert_logged, assert_others_run};
 use crate::support::{Headless, Installation, Line, libraries, log, manifest_of};
 
-/// Both fixtures, with the host's manifest as `edit` leaves it.
+/// Installs both fixtures, with a host's manifest that `edit` has changed.
 fn both(edit: impl FnOnce(&mut serde_json::Value)) -> Installation {
     let mut installation = Installation::new();
     installation.add(&libraries().no_sdk);
@@ -19,7 +19,7 @@ fn both(edit: impl FnOnce(&mut serde_json::Value)) -> Installation {
     installation
 }
 
-/// A shell that shows the good remote and this expose of the bad one.
+/// Starts a shell that shows the good remote and this expose of the bad one.
 fn showing(installation: &Installation, expose: &str) -> Headless {
     let mut shell = installation.start();
     shell.show(BAD.0, expose);
@@ -27,16 +27,16 @@ fn showing(installation: &Installation, expose: &str) -> Headless {
     shell
 }
 
-/// Waits for a failure in the slot of `expose`, and looks that it is alone.
-fn slot_fails(shell: &mut Headless, expose: &str, code: &str, says: &str) {
-    shell.drive("one slot says what failed and the other is seen", |shell| {
+/// Waits for a failure in the slot of `expose`, and asserts that the good remote keeps running.
+fn slot_fails(shell: &mut Headless, expose: &str, code: &str, part: &str) {
+    shell.drive("one slot shows a failure and the other a picture", |shell| {
         shell.slot_failure(BAD.0, expose).is_some() && shell.has_picture(GOOD.0, GOOD.1)
     });
-    let failure = shell.slot_failure(BAD.0, expose).expect("it has just been seen");
+    let failure = shell.slot_failure(BAD.0, expose).expect("the awaited failure");
     assert_eq!(failure.code.as_str(), code, "{failure}");
-    assert!(failure.line().contains(says), "`{says}` is not in: {failure}");
-    assert_logged(code, says);
-    others_go_on(shell);
+    assert!(failure.line().contains(part), "`{part}` is not in: {failure}");
+    assert_logged(code, part);
+    assert_others_run(shell);
 }
 
 #[test]
@@ -46,11 +46,11 @@ fn panic_in_init() {
     };
     let mut shell = showing(&both(grant), BAD.1);
     slot_fails(&mut shell, BAD.1, "init-panicked", "the fixture panics in init");
-    let failure = shell.failure(BAD.0).expect("the whole remote has failed");
+    let failure = shell.failure(BAD.0).expect("the remote has failed");
     assert_eq!(failure.stage, Stage::Init);
-    assert!(failure.line().contains("trap.rs:"), "where it panicked: {failure}");
-    assert!(!failure.details.is_empty(), "a backtrace");
-    // Retry starts it anew, and it fails anew.
+    assert!(failure.line().contains("trap.rs:"), "the place of the panic is missing: {failure}");
+    assert!(!failure.details.is_empty(), "no backtrace");
+    // Retry starts the remote again, and it fails again.
     shell.retry(BAD.0);
     shell.drive("it fails again", |shell| {
         shell.failure(BAD.0).is_some_and(|f| f.code.as_str() == "init-panicked")
@@ -67,7 +67,7 @@ fn error_in_init() {
 }
 
 #[test]
-fn a_shared_crate_that_is_used_before_it_was_negotiated() {
+fn shared_crate_used_before_negotiation() {
     let grant = |host: &mut serde_json::Value| {
         host["grants"] = json!({ BAD.0: { "misbehaving.use-store": "write" } });
     };
@@ -78,17 +78,17 @@ fn a_shared_crate_that_is_used_before_it_was_negotiated() {
 #[test]
 fn error_in_init_of_a_remote_without_the_sdk() {
     let installation = both(|_| ());
-    installation.tell(GOOD.0, "refuse-init");
+    installation.place_marker(GOOD.0, "refuse-init");
     let mut shell = showing(&installation, BAD.1);
-    shell.drive("the bare remote has failed and the other is seen", |shell| {
+    shell.drive("the remote without the SDK has failed and the other has a picture", |shell| {
         shell.failure(GOOD.0).is_some() && shell.has_picture(BAD.0, BAD.1)
     });
-    let failure = shell.failure(GOOD.0).expect("it has just been seen");
+    let failure = shell.failure(GOOD.0).expect("the awaited failure");
     assert_eq!((failure.code.as_str(), &*failure.summary), ("fixture-refused", "the fixture refuses to start"));
     fs::remove_file(installation.data_of(GOOD.0).join("refuse-init")).expect("it was there");
     shell.retry(GOOD.0);
     shell.drive("it runs after Retry", |shell| shell.has_picture(GOOD.0, GOOD.1));
-    others_go_on(&mut shell);
+    assert_others_run(&mut shell);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn panic_in_new() {
     let failure = shell.slot_failure(BAD.0, "./panic-new").expect("it has failed");
     assert_eq!(failure.stage, Stage::Open);
     assert!(failure.line().contains("lib.rs:") && !failure.details.is_empty(), "{failure}");
-    shell.drive("another surface of it is seen", |shell| shell.has_picture(BAD.0, "./calm"));
+    shell.drive("its other surface has a picture", |shell| shell.has_picture(BAD.0, "./calm"));
     assert!(shell.is_active(BAD.0));
 }
 
@@ -133,13 +133,13 @@ fn an_expose_that_the_library_does_not_have() {
 fn panic_in_a_frame() {
     let mut shell = showing(&both(|_| ()), "./panic-frame");
     shell.show(BAD.0, "./calm");
-    let says = "the fixture panics in a frame; press Restart to start it again, and report this to the plugin's author";
-    slot_fails(&mut shell, "./panic-frame", "frame-panicked", says);
+    let part = "the fixture panics in a frame; press Restart to start it again, and report this to the plugin's author";
+    slot_fails(&mut shell, "./panic-frame", "frame-panicked", part);
     assert!(shell.has_picture(BAD.0, "./panic-frame"), "the last good picture stays");
     assert!(shell.is_active(BAD.0));
-    shell.drive("another surface of it is seen", |shell| shell.has_picture(BAD.0, "./calm"));
+    shell.drive("its other surface has a picture", |shell| shell.has_picture(BAD.0, "./calm"));
     assert!(shell.slot_failure(BAD.0, "./calm").is_none());
-    // Retry makes a new surface, which is good for one frame.
+    // Retry opens a new surface, whose first frame is good.
     shell.retry(BAD.0);
     assert!(shell.slot_failure(BAD.0, "./panic-frame").is_none());
     shell.drive("it has failed again, with a new picture", |shell| {
@@ -150,16 +150,16 @@ fn panic_in_a_frame() {
 #[test]
 fn panic_while_a_surface_is_dropped() {
     let mut shell = showing(&both(|_| ()), "./panic-drop");
-    shell.drive("both are seen", |shell| {
+    shell.drive("both have a picture", |shell| {
         shell.has_picture(BAD.0, "./panic-drop") && shell.has_picture(GOOD.0, GOOD.1)
     });
     shell.federation.retry(BAD.0);
     shell.drive("it runs again", |shell| shell.is_active(BAD.0));
-    others_go_on(&mut shell);
-    shell.drive("the log says which remote it was", |_| {
+    assert_others_run(&mut shell);
+    shell.drive("the log names the remote", |_| {
         log().iter().any(|line| {
-            let says = |part: &str| line.text.contains(part);
-            says("code=retire-panicked ") && says(&format!("remote={} ", BAD.0)) && says("was not closed")
+            let has = |part: &str| line.text.contains(part);
+            has("code=retire-panicked ") && has(&format!("remote={} ", BAD.0)) && has("was not closed")
         })
     });
 }
@@ -168,15 +168,15 @@ fn panic_while_a_surface_is_dropped() {
 fn a_frame_that_does_not_return() {
     let installation = both(|_| ());
     let mut shell = showing(&installation, "./hang-frame");
-    shell.drive("both are seen", |shell| {
+    shell.drive("both are shown", |shell| {
         shell.has_picture(BAD.0, "./hang-frame") && shell.has_picture(GOOD.0, GOOD.1)
     });
-    // Its second frame was asked for with the picture of the first.
-    others_go_on(&mut shell);
+    // The picture of the first frame has requested the second, which hangs.
+    assert_others_run(&mut shell);
     assert!(shell.has_picture(BAD.0, "./hang-frame"), "the last good picture stays");
-    assert!(shell.screen().says("About to hang"), "{}", shell.describe());
-    installation.tell(BAD.0, "go-on");
-    shell.drive("it goes on", |shell| shell.screen().says("Went on"));
+    assert!(shell.screen().shows("About to hang"), "{}", shell.describe());
+    installation.place_marker(BAD.0, "go-on");
+    shell.drive("it keeps running", |shell| shell.screen().shows("Went on"));
     assert!(shell.slot_failure(BAD.0, "./hang-frame").is_none());
 }
 
@@ -184,20 +184,20 @@ fn a_frame_that_does_not_return() {
 fn a_shell_ends_although_a_remote_hangs() {
     let installation = both(|_| ());
     let mut shell = showing(&installation, "./hang-frame");
-    shell.drive("its second frame is on its way", |shell| shell.frames(BAD.0, "./hang-frame") > 0);
+    shell.drive("its second frame is requested", |shell| shell.frames(BAD.0, "./hang-frame") > 0);
     shell.frame(Vec::new());
     drop(shell);
-    // Its thread and library were left as they are; it goes on, and nothing comes of it.
-    installation.tell(BAD.0, "go-on");
+    // Thread and library are leaked. The thread may return from its frame without harm.
+    installation.place_marker(BAD.0, "go-on");
 }
 
 #[test]
 fn frames_that_break_a_rule() {
     let manifest = manifest_of(&libraries().no_sdk);
-    let names = manifest["exposes"].as_object().expect("it exposes something").keys();
+    let names = manifest["exposes"].as_object().expect("exposes").keys();
     let hostile: Vec<&String> = names.filter(|name| name.starts_with("./hostile-")).collect();
     assert!(hostile.len() > 10);
-    // One at a time, each in a shell of its own: a remote that fails three times is disabled.
+    // Each in its own shell: a remote that fails three times is disabled.
     for expose in hostile {
         let mut installation = Installation::new();
         installation.add(&libraries().no_sdk);
@@ -205,12 +205,12 @@ fn frames_that_break_a_rule() {
         shell.show(GOOD.0, expose);
         shell.show(GOOD.0, "./odd");
         shell.show(GOOD.0, GOOD.1);
-        shell.drive("it was found out, and the others are seen", |shell| {
+        shell.drive("the bad frame is refused, and the other surfaces have pictures", |shell| {
             shell.slot_failure(GOOD.0, expose).is_some()
                 && shell.frames(GOOD.0, "./odd") > 1
                 && shell.has_picture(GOOD.0, GOOD.1)
         });
-        let failure = shell.slot_failure(GOOD.0, expose).expect("it was found out");
+        let failure = shell.slot_failure(GOOD.0, expose).expect("the awaited failure");
         let code = match expose.trim_start_matches("./hostile-") {
             "kept" => "frame-kept",
             "commands" | "cursor" | "data" | "textures" | "updates" | "vertices" => "frame-quota",
@@ -219,28 +219,28 @@ fn frames_that_break_a_rule() {
         };
         assert_eq!(failure.code.as_str(), code, "{expose}: {failure}");
         assert!(shell.has_picture(GOOD.0, expose), "{expose}: the last good picture stays");
-        assert!(shell.screen().commands.is_empty(), "{expose}: nothing of a bad frame is obeyed");
+        assert!(shell.screen().commands.is_empty(), "{expose}: a command of the bad frame was applied");
         assert!(shell.slot_failure(GOOD.0, "./odd").is_none(), "{}", shell.describe());
         assert!(shell.is_active(GOOD.0));
     }
 }
 
 #[test]
-fn a_tree_that_nobody_can_read() {
+fn unreadable_accessibility_tree() {
     let mut installation = Installation::new();
     installation.add(&libraries().no_sdk);
     let mut shell = installation.start();
     shell.show(GOOD.0, "./mute");
     let code = format!("code={} ", "tree-unreadable");
-    let told = || log().into_iter().filter(|line| line.text.contains(&code)).count();
-    shell.drive("it is told of", |_| told() > 0);
+    let logged = || log().into_iter().filter(|line| line.text.contains(&code)).count();
+    shell.drive("the fault is logged", |_| logged() > 0);
     let frames = shell.frames(GOOD.0, "./mute");
     for x in [20.0, 30.0, 40.0] {
         shell.frame(vec![Event::PointerMoved(Pos2::new(x, 400.0))]);
     }
-    shell.drive("it is shown all the same", |shell| shell.frames(GOOD.0, "./mute") > frames);
+    shell.drive("it is shown anyway", |shell| shell.frames(GOOD.0, "./mute") > frames);
     assert!(shell.has_picture(GOOD.0, "./mute") && shell.slot_failure(GOOD.0, "./mute").is_none());
-    assert_eq!(told(), 1, "once, not in each frame");
+    assert_eq!(logged(), 1, "logged more than once");
 }
 
 #[test]
@@ -258,19 +258,19 @@ fn picture_too_large_costs_only_itself() {
 }
 
 #[test]
-fn a_surface_that_is_never_content_costs_others_nothing() {
+fn surface_that_always_repaints_costs_others_nothing() {
     let mut installation = Installation::new();
     installation.add(&libraries().no_sdk);
     let mut shell = installation.start();
     shell.show(GOOD.0, "./restless");
     shell.show(GOOD.0, GOOD.1);
-    shell.drive("both are seen", |shell| {
+    shell.drive("both are shown", |shell| {
         shell.has_picture(GOOD.0, "./restless") && shell.has_picture(GOOD.0, GOOD.1)
     });
     let before = shell.frames(GOOD.0, GOOD.1);
-    shell.drive("a hundred frames of it", |shell| shell.frames(GOOD.0, "./restless") > 100);
-    assert!(shell.frames(GOOD.0, GOOD.1) <= before + 1, "the other one has nothing new");
-    // Nor does it get more than one frame for each of the window's.
+    shell.drive("it has drawn a hundred frames", |shell| shell.frames(GOOD.0, "./restless") > 100);
+    assert!(shell.frames(GOOD.0, GOOD.1) <= before + 1, "the other surface was drawn as well");
+    // It gets at most one frame per frame of the window.
     let (before, drawn) = (shell.frames(GOOD.0, "./restless"), 20);
     for _ in 0..drawn {
         shell.frame(Vec::new());
@@ -281,14 +281,14 @@ fn a_surface_that_is_never_content_costs_others_nothing() {
 #[test]
 fn links_that_are_not_of_the_web() {
     let mut shell = showing(&both(|_| ()), "./links");
-    shell.drive("it is seen", |shell| shell.screen().says("Open"));
+    shell.drive("it is shown", |shell| shell.screen().shows("Open"));
     shell.press("Open");
     let is_link = |command: &OutputCommand| matches!(command, OutputCommand::OpenUrl(_));
     shell.drive("a link is opened", |shell| shell.screen().commands.iter().any(is_link));
     let [OutputCommand::OpenUrl(opened)] = &shell.screen().commands[..] else {
-        panic!("one link: {:?}", shell.screen().commands)
+        panic!("not one link: {:?}", shell.screen().commands)
     };
-    assert_eq!(opened.url, "https://example.org/good", "and nothing that was not asked for by the user");
+    assert_eq!(opened.url, "https://example.org/good", "a link without a user action was opened");
     for (refused, code) in [
         ("file:///etc/hosts", "link-refused"),
         ("javascript:alert(1)", "link-refused"),
@@ -299,18 +299,18 @@ fn links_that_are_not_of_the_web() {
         let parts = [refused, &format!("code={code} "), "remote=remoteMisbehaving "];
         assert!(
             log().iter().any(|line| parts.iter().all(|part| line.text.contains(part))),
-            "the log does not say that {refused}"
+            "the log does not have {refused}"
         );
     }
 }
 
 #[test]
-fn an_atom_that_was_not_asked_for() {
+fn atom_missing_from_the_manifest() {
     let mut shell = showing(&both(|_| ()), "./nosy");
-    shell.drive("it is seen", |shell| shell.screen().says("Has no token"));
-    assert!(shell.screen().says("Refused: atom-not-granted"), "{}", shell.describe());
+    shell.drive("it is shown", |shell| shell.screen().shows("Has no token"));
+    assert!(shell.screen().shows("Refused: atom-not-granted"), "{}", shell.describe());
     let store = shell.federation.store().expect("the host has a store");
-    assert!(!store.get(&AUTH).expect("the host may read").is_authenticated, "nobody signs in but the host");
+    assert!(!store.get(&AUTH).expect("the host may read").is_authenticated, "the remote signed itself in");
     for _ in 0..3 {
         let frames = shell.frames(BAD.0, "./nosy");
         shell.press("Again");
@@ -320,7 +320,7 @@ fn an_atom_that_was_not_asked_for() {
         .into_iter()
         .filter(|line| line.text.contains("may not read the atom `auth.token`"))
         .collect::<Vec<_>>();
-    assert_eq!(complaints.len(), 1, "one line in the log: {complaints:?}");
+    assert_eq!(complaints.len(), 1, "not one line in the log: {complaints:?}");
     assert!(complaints[0].text.contains("atom-not-granted"), "{complaints:?}");
 }
 
@@ -328,25 +328,25 @@ fn an_atom_that_was_not_asked_for() {
 fn an_atom_that_is_not_granted() {
     let installation = both(|host| host["grants"] = json!({ GOOD.0: { "auth": "read" } }));
     let mut shell = showing(&installation, BAD.1);
-    shell.drive("it is seen", |shell| shell.screen().says("Not authenticated"));
-    others_go_on(&mut shell);
-    assert!(shell.screen().says("Not authenticated"), "{}", shell.describe());
+    shell.drive("it is shown", |shell| shell.screen().shows("Not authenticated"));
+    assert_others_run(&mut shell);
+    assert!(shell.screen().shows("Not authenticated"), "{}", shell.describe());
     let place = format!(": {}:1:", installation.path("host.json").display());
     let warned = |line: &Line| {
         let remedy = format!("put `\"{}\": {{ \"auth\": \"read\" }}` under `grants`", BAD.0);
         ["atom-not-granted", &*remedy, &*place].iter().all(|part| line.text.contains(part))
     };
-    assert_eq!(log().iter().filter(|line| warned(line)).count(), 1, "the log says so, once");
+    assert_eq!(log().iter().filter(|line| warned(line)).count(), 1, "not logged once");
 }
 
 #[test]
-fn a_good_remote_is_told_of_changes_and_is_used() {
+fn good_remote_sees_changes_and_is_used() {
     let mut shell = showing(&both(|_| ()), BAD.1);
-    shell.drive("it is seen", |shell| shell.screen().says("Not authenticated"));
+    shell.drive("it is shown", |shell| shell.screen().shows("Not authenticated"));
     let user = User { name: "Ada Lovelace".to_owned(), ..User::default() };
     let store = shell.federation.store().expect("the host has a store");
     store.set(&AUTH, &Auth { user: Some(user), is_authenticated: true }).expect("the host may write");
-    shell.drive("it says who is signed in", |shell| shell.screen().says("Viewing as: Ada Lovelace"));
+    shell.drive("it shows the user", |shell| shell.screen().shows("Viewing as: Ada Lovelace"));
     shell.press("Count");
-    shell.drive("it counts", |shell| shell.screen().says("Counted 1"));
+    shell.drive("it counts", |shell| shell.screen().shows("Counted 1"));
 }

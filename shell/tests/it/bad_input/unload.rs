@@ -1,4 +1,4 @@
-//! Libraries are loaded and unloaded for real, and kept where unloading would end the process.
+//! Libraries are loaded and unloaded in this process, and stay loaded if unloading would crash it.
 
 use std::{
     env, fs,
@@ -23,18 +23,18 @@ use plugin_api::{
 use pulse::{
     fonts,
     library::{self, Bundle},
-    placement::loader::{Library, Unloaded},
+    placement::loader::{LoadedLibrary, Unloaded},
 };
 use shared_store::bundled::Table;
 use telemetry::{api::HubArc, bundled::Switch, replay};
 
 use crate::support::libraries;
 
-/// A host that does nothing for anybody.
+/// A host that ignores every call.
 #[derive(Clone)]
-struct Deaf;
+struct NullHost;
 
-impl HostServices for Deaf {
+impl HostServices for NullHost {
     fn log(&self, _: u32, _: RStr<'_>, _: RStr<'_>) {}
     fn request_repaint(&self, _: u64, _: u64) {}
     fn report(&self, _: u64, _: RemoteError) {}
@@ -70,7 +70,7 @@ fn input(time: f64) -> FrameInput {
     }
 }
 
-/// The whole life of a remote: init, a surface of `expose`, some frames, shutdown.
+/// Runs a remote through its life: init, a surface of `expose`, some frames, shutdown.
 fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
     let store = Interface::new(
         <shared_store::Shared as SharedCrate>::NAME,
@@ -93,7 +93,7 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
     let mut scope: Vec<Interface> = own.collect();
     scope.extend(provided);
     let context = InitContext {
-        services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
+        services: HostServices_TO::from_ptr(RArc::new(NullHost), TD_Opaque),
         scope: scope.into(),
         data_dir: folder.to_string_lossy().into_owned().into(),
         fonts: fonts::all().into(),
@@ -110,23 +110,23 @@ fn live(entry: RemoteEntryRef, expose: &str, folder: &Path) {
     remote.shutdown().into_result().expect("shutdown");
 }
 
-/// Loads `library` from a private copy, has it live on a thread of its own, and unloads it.
+/// Loads `library` from a private copy, runs its remote on another thread, and unloads it.
 fn round(library: &Path, copy: PathBuf, expose: &'static str, folder: &Path) -> Unloaded {
     let (library, folder) = (library.to_owned(), folder.to_owned());
     let run = move || {
         let manifest = library::inspect(&library).expect("a good library");
-        let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
+        let loaded = LoadedLibrary::open(&library, &copy, &manifest).expect("a good library");
         live(loaded.entry(), expose, &folder);
         loaded
     };
-    thread::spawn(run).join().expect("a life without a panic").unload()
+    thread::spawn(run).join().expect("no panic").unload()
 }
 
 fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("pulse-unload-").tempdir().expect("a temporary folder")
 }
 
-/// Lines of this process's memory map that name `folder`.
+/// Returns the lines of this process's memory map that name `folder`.
 fn mapped(folder: &Path) -> Vec<String> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     maps.lines().filter(|line| line.contains(&*folder.to_string_lossy())).map(str::to_owned).collect()
@@ -152,21 +152,21 @@ fn fifty_lives_leave_nothing_mapped() {
 }
 
 #[test]
-fn a_library_with_a_running_thread_is_kept() {
+fn library_with_a_running_thread_stays_loaded() {
     let folder = folder();
     let copy = folder.path().join("thread.copy");
     let unloaded = round(&libraries().misbehaving, copy, "./thread", folder.path());
-    // As much of its name as the system keeps.
+    // The system truncates the names of threads.
     assert_eq!(unloaded, Unloaded::Threads(vec!["fixture:left-be".to_owned()]));
-    // It runs code of the library, and ends as if nothing had happened.
+    // The thread can still run code of the library until it ends.
     fs::write(folder.path().join("end-thread"), "").expect("a file can be written");
 }
 
-/// Set for the process in which nothing else runs: the folder with its libraries.
+/// Variable with the folder of the libraries, set for a process that runs one test alone.
 const ALONE: &str = "PULSE_TEST_UNLOAD_ALONE";
 
 #[test]
-fn three_hundred_lives_leave_no_mapping_thread_or_file_behind() {
+fn three_hundred_lives_leak_no_mapping_thread_or_file() {
     let folder = folder();
     for (library, name) in [(&libraries().misbehaving, "misbehaving"), (&libraries().analytics, "analytics")] {
         fs::copy(library, folder.path().join(name)).expect("libraries can be copied");
@@ -174,17 +174,17 @@ fn three_hundred_lives_leave_no_mapping_thread_or_file_behind() {
     let mut alone = Command::new(env::current_exe().expect("a program"));
     alone.args(["--exact", "bad_input::unload::lives_in_a_process_of_their_own", "--include-ignored"]);
     let output = alone.arg("--nocapture").env(ALONE, folder.path()).output().expect("it starts");
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success() && said.contains("three hundred lives"), "{}: {said}", output.status);
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success() && text.contains("three hundred lives"), "{}: {text}", output.status);
 }
 
 struct Running {
     end: mpsc::Sender<()>,
-    thread: thread::JoinHandle<Library>,
+    thread: thread::JoinHandle<LoadedLibrary>,
 }
 
 #[test]
-#[ignore = "run by the test before, in a process of its own"]
+#[ignore = "run by the test above, in another process"]
 fn lives_in_a_process_of_their_own() {
     let Some(folder) = env::var_os(ALONE).map(PathBuf::from) else { return };
     let remotes =
@@ -198,18 +198,18 @@ fn lives_in_a_process_of_their_own() {
             assert_eq!(unloaded, Unloaded::Gone, "{expose}, life {number}: {:?}", mapped(&folder));
         }
     };
-    // What the C library and the allocator keep for later, they have after some lives.
+    // After some lives, the caches of the C library and the allocator are filled.
     lives(0, 20);
-    let entries = |of: &str| fs::read_dir(of).expect("the system tells").count();
+    let entries = |of: &str| fs::read_dir(of).expect("/proc can be read").count();
     let count = || {
-        let maps = fs::read_to_string("/proc/self/maps").expect("the system tells");
+        let maps = fs::read_to_string("/proc/self/maps").expect("/proc can be read");
         let files = maps.lines().filter(|line| line.contains('/')).count();
         [files, entries("/proc/self/fd"), entries("/proc/self/task")]
     };
     let before = count();
     lives(20, 220);
     assert_eq!(count(), before, "files that are mapped, open files, threads");
-    // Each begins before the one before it is unloaded, on stacks on which others have lived.
+    // Each life begins before the previous library is unloaded, on stacks of earlier threads.
     let mut last: Option<Running> = None;
     for number in 300..400 {
         let (library, expose) = remotes[number % remotes.len()];
@@ -218,10 +218,10 @@ fn lives_in_a_process_of_their_own() {
         let (ready, is_ready) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
             let manifest = library::inspect(&library).expect("a good library");
-            let loaded = Library::open(&library, &copy, &manifest).expect("a good library");
+            let loaded = LoadedLibrary::open(&library, &copy, &manifest).expect("a good library");
             live(loaded.entry(), expose, &data);
             drop(ready);
-            // Until the next one lives.
+            // Wait until the next remote runs.
             let _ = ends.recv();
             loaded
         });
@@ -231,7 +231,7 @@ fn lives_in_a_process_of_their_own() {
             assert_eq!(thread.join().expect("no panic").unload(), Unloaded::Gone, "before {number}");
         }
     }
-    let Running { end, thread } = last.expect("one still runs");
+    let Running { end, thread } = last.expect("the last remote");
     drop(end);
     assert_eq!(thread.join().expect("no panic").unload(), Unloaded::Gone);
     assert_eq!(count(), before, "files that are mapped, open files, threads");
@@ -239,13 +239,14 @@ fn lives_in_a_process_of_their_own() {
 }
 
 #[test]
-fn a_library_whose_value_a_living_thread_still_has_is_kept() {
+fn library_with_value_in_running_thread_stays() {
     let folder = folder();
     let (library, copy) = (libraries().misbehaving.clone(), folder.path().join("value.copy"));
-    // The window's thread, as it were: it binds the shared crates that remotes offer.
+    // Like the window's thread, which binds the shared crates that remotes offer.
     let window = thread::spawn(move || {
         let manifest = library::inspect(&library).expect("a good library");
-        let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
+        let loaded =
+            thread::spawn(move || LoadedLibrary::open(&library, &copy, &manifest).expect("a good library"));
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
         let trap = modules.iter().find(|module| module.key == "fixture-trap").expect("it offers a trap");
@@ -253,18 +254,19 @@ fn a_library_whose_value_a_living_thread_still_has_is_kept() {
         drop(modules);
         loaded.unload()
     });
-    // Afterwards that thread ends, and runs a destructor of the library.
-    assert_eq!(window.join().expect("no panic"), Unloaded::Kept);
+    // The thread runs a destructor of the library when it ends.
+    assert_eq!(window.join().expect("no panic"), Unloaded::StillMapped);
 }
 
 #[test]
-fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
+fn library_used_for_telemetry_is_unloaded() {
     let folder = folder();
     let (library, copy) = (libraries().misbehaving.clone(), folder.path().join("telemetry.copy"));
-    // The window's thread again: the host takes what the hub of a remote gets.
+    // Like the window's thread, which attaches the host to the hub of a remote.
     let window = thread::spawn(move || {
         let manifest = library::inspect(&library).expect("a good library");
-        let loaded = thread::spawn(move || Library::open(&library, &copy, &manifest).expect("a good library"));
+        let loaded =
+            thread::spawn(move || LoadedLibrary::open(&library, &copy, &manifest).expect("a good library"));
         let loaded = loaded.join().expect("it loads");
         let modules = loaded.entry().shared()();
         let telemetry = modules.iter().find(|module| module.key == "telemetry").expect("it offers telemetry");
@@ -278,13 +280,14 @@ fn a_library_through_which_a_living_thread_has_taken_telemetry_is_unloaded() {
     assert_eq!(window.join().expect("no panic"), Unloaded::Gone);
 }
 
-/// A host and a remote without the SDK, whose file in the folder says where it panics.
-fn no_sdk(folder: &Path) -> (Library, InitContext) {
+/// Loads a remote without the SDK, and creates the context for its `init`. The name of a file in the folder is the
+/// place of its panic.
+fn no_sdk(folder: &Path) -> (LoadedLibrary, InitContext) {
     let library = &libraries().no_sdk;
     let manifest = library::inspect(library).expect("a good library");
-    let loaded = Library::open(library, &folder.join("bare.copy"), &manifest).expect("a good library");
+    let loaded = LoadedLibrary::open(library, &folder.join("bare.copy"), &manifest).expect("a good library");
     let context = InitContext {
-        services: HostServices_TO::from_ptr(RArc::new(Deaf), TD_Opaque),
+        services: HostServices_TO::from_ptr(RArc::new(NullHost), TD_Opaque),
         scope: RVec::new(),
         data_dir: folder.to_string_lossy().into_owned().into(),
         fonts: RVec::new(),
@@ -310,10 +313,10 @@ fn panics_without_the_sdk_are_errors_everywhere() {
         remote.get(format!("./panic-{place}").as_str().into(), context).into_result()
     };
     panicked(get(&mut remote, "get").err().expect("it panics"), "get");
-    let mut surface = get(&mut remote, "frame").expect("the remote is as it was");
+    let mut surface = get(&mut remote, "frame").expect("the remote still runs");
     surface.frame(input(0.0)).into_result().expect("a first frame");
     panicked(surface.frame(input(0.1)).into_result().expect_err("it panics"), "frame");
-    assert_eq!(surface.frame(input(0.2)).into_result().expect_err("it is gone").code, RemoteError::FAILED);
+    assert_eq!(surface.frame(input(0.2)).into_result().expect_err("it has failed").code, RemoteError::FAILED);
     surface.close().into_result().expect("nothing is left to close");
     panicked(get(&mut remote, "save").expect("a surface").save().into_result().expect_err("it panics"), "save");
     panicked(
@@ -324,7 +327,7 @@ fn panics_without_the_sdk_are_errors_everywhere() {
         get(&mut remote, "drop").expect("a surface").close().into_result().expect_err("it panics"),
         "drop",
     );
-    // The result is not asked for.
+    // Dropped without a call of `close`.
     drop(get(&mut remote, "drop").expect("a surface"));
     panicked(remote.shutdown().into_result().expect_err("it panics"), "shutdown");
 }
@@ -342,7 +345,7 @@ fn libraries_shipped_alongside_are_found() {
         let status = cc.stdin(std::process::Stdio::null()).status();
         assert!(status.expect("a C compiler").success(), "{arguments:?}");
     };
-    // One needs the other, which lies elsewhere.
+    // `libpulseside` needs `libpulsedeep`, which is in another folder.
     compile(&["-o", "../lib/libpulsedeep.so"]);
     compile(&[
         "-o",
@@ -359,12 +362,12 @@ fn libraries_shipped_alongside_are_found() {
     let bundle = Bundle::of(&app.join("libuser.so"));
     let files: Vec<_> = bundle.parts().collect();
     assert!(files.len() == 2 && files.iter().all(|file| file.is_file()), "{files:?}");
-    bundle.bring_to(&copy).expect("there is room");
-    // The originals are not needed any more, and a copy can be copied in turn, as a preflight does.
+    bundle.copy_to(&copy).expect("there is room");
+    // Copies do not need the originals, and can be copied again, as a preflight does.
     fs::rename(&app, folder.path().join("gone")).expect("a folder can be renamed");
     let again = folder.path().join("copies/user-2.so");
     fs::copy(&copy, &again).expect("libraries can be copied");
-    Bundle::of(&copy).bring_to(&again).expect("there is room");
+    Bundle::of(&copy).copy_to(&again).expect("there is room");
     for copy in [&copy, &again] {
         let found = Command::new("ldd").arg(library::loadable(copy)).output().expect("ldd starts").stdout;
         let found = String::from_utf8_lossy(&found).into_owned();

@@ -1,4 +1,4 @@
-//! A remote that is linked into this test, and that fails in the way that its data folder is called after.
+//! A remote that is linked into this test. The name of its data folder is its fault.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use plugin_api::{
 use pulse::{
     compositor::{self, Port, Scene},
     fonts,
-    placement::{Binary, OnThread, Placement, Retired, State, Wake},
+    placement::{Binary, GenerationState, OnThread, Placement, Retired, Wake},
 };
 
 use crate::support::PATIENCE;
@@ -32,7 +32,7 @@ use crate::support::PATIENCE;
 const MANIFEST: &str =
     r#"{ "manifestVersion": 1, "name": "remoteFailing", "version": "1.0.0", "remoteEntry": "failing" }"#;
 
-/// Held by a test that wants `init` not to return.
+/// Held by a test to keep `init` from returning.
 static GATE: Mutex<()> = Mutex::new(());
 
 fn remote_entry() -> RemoteEntryRef {
@@ -57,13 +57,13 @@ extern "C" fn init(context: InitContext) -> RResult<RemoteBox, RemoteError> {
     answer(&fault, "init-failed", || Remote_TO::from_value(Failing(fault.clone()), TD_Opaque))
 }
 
-/// An error where this is the fault, as the SDK of the remote would return it.
+/// Returns an error if `fault` belongs to this place, `here`, as the SDK does; otherwise `good`.
 fn answer<T>(fault: &str, here: &str, good: impl FnOnce() -> T) -> RResult<T, RemoteError> {
     let panicked = here.replace("failed", "panicked");
     match fault {
-        _ if fault == here => RResult::RErr(RemoteError::new(RemoteError::FAILED, "the test wants it so")),
+        _ if fault == here => RResult::RErr(RemoteError::new(RemoteError::FAILED, "requested by the test")),
         _ if fault == panicked => {
-            RResult::RErr(RemoteError::new(RemoteError::PANICKED, "the test wants it so"))
+            RResult::RErr(RemoteError::new(RemoteError::PANICKED, "requested by the test"))
         }
         _ => RResult::ROk(good()),
     }
@@ -99,22 +99,22 @@ impl Surface for Failing {
     }
 }
 
-/// A remote that has just been started.
+/// Starts the remote.
 pub(super) fn start(wake: Wake) -> Box<dyn Placement> {
     let manifest = RemoteManifest::from_json(MANIFEST).expect("a good manifest");
     Box::new(OnThread::start(Arc::new(manifest), Binary::Linked(remote_entry()), wake))
 }
 
-/// Has a remote fail in this way, and returns how the shell tells it.
+/// Runs the remote with this fault; returns the shell's message.
 pub(super) fn fail(fault: &str) -> String {
     let (wake, woken) = mpsc::channel();
     let wake = Mutex::new(wake);
     let wake: Wake = Arc::new(move |_| {
-        let wake = wake.lock().expect("nobody panics while holding it");
-        // A test that has ended listens no more.
+        let wake = wake.lock().expect("no panic while it is locked");
+        // The test may have ended.
         let _ = wake.send(());
     });
-    let wait = || woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited in vain for {fault}"));
+    let wait = || woken.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no wake-up before {fault}"));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data_dir = folder.path().join(fault);
     fs::create_dir(&data_dir).expect("a folder in it");
@@ -124,25 +124,25 @@ pub(super) fn fail(fault: &str) -> String {
         wait();
     }
     if fault == "retire-hung" {
-        let gate = GATE.lock().expect("nobody panics while holding it");
+        let gate = GATE.lock().expect("no panic while it is locked");
         remote.init(Vec::new(), data_dir, fonts::all());
-        let Retired::Kept(failure) = remote.retire("failing", 1, Instant::now()) else {
-            panic!("it is in `init`")
+        let Retired::Leaked(failure) = remote.retire("failing", 1, Instant::now()) else {
+            panic!("it has ended before `init` returned")
         };
-        let told = failure.to_string();
+        let text = failure.to_string();
         drop(gate);
-        return told;
+        return text;
     }
     remote.init(Vec::new(), data_dir, fonts::all());
     let (ctx, mut surface) = (Context::default(), None);
     loop {
         match remote.state() {
-            State::Failed(failure) => return failure.to_string(),
-            State::Active if fault.starts_with("retire") => remote.begin_shutdown(),
-            State::Active => {
+            GenerationState::Failed(failure) => return failure.to_string(),
+            GenerationState::Active if fault.starts_with("retire") => remote.begin_shutdown(),
+            GenerationState::Active => {
                 let surface = surface.get_or_insert_with(|| {
                     let port = Port::new(remote.open(1, "./panel", None));
-                    compositor::Surface::new(1, "Panel".to_owned(), "remoteTest".to_owned(), port)
+                    compositor::HostedSurface::new(1, "Panel".to_owned(), "remoteTest".to_owned(), port)
                 });
                 let screen = Rect::from_min_size(Pos2::ZERO, Vec2::splat(100.0));
                 let input = RawInput { screen_rect: Some(screen), ..RawInput::default() };

@@ -1,30 +1,30 @@
-//! What a screen reader is told of a window or of a part of it, without the names of nodes: where two read the
-//! same, nobody who reads can tell which is which.
+//! Outlines of accessibility trees without the ids of nodes. If two outlines are equal, a screen reader cannot
+//! distinguish the trees.
 
 use std::collections::BTreeMap;
 
 use egui::accesskit::{Node, NodeId, Role, TreeUpdate};
 use serde_json::Value;
 
-/// How many lines of a difference are worth reading.
+/// Number of lines of a difference to show.
 const SHOWN: usize = 12;
 
-/// One line for each node, in the order of the tree, with everything that is known of it.
+/// A line for each node, in the order of the tree, with all properties.
 #[derive(PartialEq)]
 pub(super) struct Outline(Vec<String>);
 
 impl Outline {
-    /// Of all that is in the window.
+    /// Outlines the window.
     pub(super) fn of_window(update: &TreeUpdate) -> Self {
         let root = update.tree.as_ref().map(|tree| tree.root);
         Self::below(update, root, Some(update.focus))
     }
 
-    /// Of the surface of this name.
+    /// Outlines the surface with this name.
     pub(super) fn of_surface(update: &TreeUpdate, name: &str) -> Self {
         let pane = |node: &Node| node.role() == Role::Pane && node.label() == Some(name);
         let Some((id, node)) = update.nodes.iter().find(|(_, node)| pane(node)) else { return Self(vec![]) };
-        // The window has one focus, which is the surface; within it this says what has it.
+        // The window's focus is the surface; its active descendant is the focus inside.
         Self::below(update, Some(*id), node.active_descendant().or(Some(update.focus)))
     }
 
@@ -37,24 +37,24 @@ impl Outline {
         let mut order = Vec::new();
         let mut next: Vec<_> = top.into_iter().flat_map(|top| children(top, 0)).collect();
         while let Some((id, depth)) = next.pop() {
-            // What only groups others says nothing to anybody, and a surface has one more of them.
+            // Screen readers skip generic containers, and a surface has one more of them.
             let groups = nodes.get(&id).is_some_and(|node| node.role() == Role::GenericContainer);
             if !groups {
                 order.push((id, depth));
             }
             next.extend(children(id, depth + usize::from(!groups)));
         }
-        // Who is pointed to is said by what it is called.
+        // Replace references to nodes by the nodes' roles and names.
         let called = |id: u64| {
             let node = nodes.get(&NodeId(id))?;
             Some(format!("→ {:?} {}", node.role(), node.label().or(node.value()).unwrap_or_default()))
         };
         let line = |(id, depth): (NodeId, usize)| {
-            let Some(node) = nodes.get(&id) else { return "a node that there is not".to_owned() };
+            let Some(node) = nodes.get(&id) else { return "a missing node".to_owned() };
             let mut value = serde_json::to_value(node).expect("a node is plain data");
             if let Some(properties) = value["properties"].as_object_mut() {
                 properties.remove("children");
-                // Numbers that are none have no other form in JSON, and a host leaves them out.
+                // JSON has null for NaN, and a host omits such numbers.
                 properties.retain(|_, value| !value.is_null());
             }
             rename(&mut value, &called);
@@ -64,12 +64,12 @@ impl Outline {
         Self(order.into_iter().map(line).collect())
     }
 
-    /// Whether nothing is there.
+    /// Returns `true` if the outline has no nodes.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is only here and what is only in the other one.
+    /// Describes the lines that only one of both outlines has.
     pub(super) fn difference(&self, other: &Self) -> String {
         let only = |here: &Self, there: &Self| {
             let missing = here.0.iter().filter(|line| !there.0.contains(line));
@@ -84,14 +84,14 @@ impl Outline {
     }
 }
 
-/// Puts what `called` says in the place of every number that it knows as the name of a node, and rounds others.
+/// Replaces every id of a node, which `called` knows, by the node's description, and rounds other numbers.
 fn rename(value: &mut Value, called: &dyn Fn(u64) -> Option<String>) {
     match value {
         Value::Number(number) => {
             if let Some(name) = number.as_u64().and_then(called) {
                 *value = name.into();
             } else if number.is_f64() {
-                // Sums of small numbers with large ones are rounded, and so are numbers on their way as text.
+                // Sums of small and large numbers differ in the last digits, and so do numbers written as text.
                 *value = ((number.as_f64().unwrap_or_default() * 1000.0).round() / 1000.0).into();
             }
         }

@@ -1,16 +1,16 @@
-//! A screenshot as numbers.
+//! Screenshots, and comparisons of them.
 
 use std::{fs, path::Path};
 
 use egui::Rect;
 
-/// Two pictures that are not the same.
+/// The difference of two pictures.
 pub(crate) struct Difference {
-    /// How many pixels differ.
+    /// Number of pixels that differ.
     pub(crate) pixels: usize,
-    /// By how much a channel differs at most.
+    /// Largest difference of a channel.
     pub(crate) most: u8,
-    /// Where they differ.
+    /// Map of the differences: black where both agree.
     pub(crate) picture: Picture,
 }
 
@@ -26,7 +26,7 @@ impl Picture {
         Self::new(image.width as usize, image.rgba)
     }
 
-    /// One with so many pixels in a row, and red, green, blue and alpha of each.
+    /// Creates a picture from its width in pixels, and red, green, blue and alpha of each pixel.
     pub(crate) fn new(width: usize, rgba: Vec<u8>) -> Self {
         assert!(rgba.len().is_multiple_of(4 * width), "whole rows");
         Self { width, rgba }
@@ -36,13 +36,13 @@ impl Picture {
         [self.width, self.rgba.len() / (4 * self.width)]
     }
 
-    /// What lies in `area`, whose sides are whole pixels.
+    /// Returns the part in `area`, whose sides are whole pixels.
     pub(crate) fn part(&self, area: Rect) -> Self {
         let rgba = self.pixels(area).flat_map(|[r, g, b]| [r, g, b, 255]).collect();
         Self { width: area.width() as usize, rgba }
     }
 
-    /// What differs from another picture of that size; `None` where nothing does.
+    /// Compares with another picture of the same size; `None` if both are equal.
     pub(crate) fn difference(&self, other: &Self) -> Option<Difference> {
         assert_eq!(self.size(), other.size());
         let (here, there) = (self.pixels(Rect::EVERYTHING), other.pixels(Rect::EVERYTHING));
@@ -50,7 +50,7 @@ impl Picture {
             here.zip(there).map(|(a, b)| std::array::from_fn(|at| a[at].abs_diff(b[at]))).collect();
         let different = |pixel: &&[u8; 3]| **pixel != [0; 3];
         let (pixels, most) = (apart.iter().filter(different).count(), *apart.as_flattened().iter().max()?);
-        // Black where they agree, and bright wherever they do not.
+        // Black where they agree, and bright elsewhere, so that small differences are seen.
         let shown = |[r, g, b]: [u8; 3]| {
             let bright = |c: u8| if c == 0 { 0 } else { c.saturating_mul(4).max(96) };
             [bright(r), bright(g), bright(b), 255]
@@ -59,7 +59,7 @@ impl Picture {
         (pixels > 0).then_some(Difference { pixels, most, picture })
     }
 
-    /// Keeps it as a file of this name in cargo's folder for files of tests.
+    /// Writes the picture to `file` in cargo's folder for files of tests.
     pub(crate) fn save(&self, file: &str) {
         let [width, height] = self.size().map(|side| side as u32);
         let png = eframe::icon_data::IconDataExt::to_png_bytes(&egui::IconData {
@@ -71,7 +71,7 @@ impl Picture {
         fs::write(&path, png.expect("a PNG")).unwrap_or_else(|e| panic!("{e}: {}", path.display()));
     }
 
-    /// Every pixel within `area`.
+    /// Returns the pixels in `area`, row by row.
     pub(crate) fn pixels(&self, area: Rect) -> impl Iterator<Item = [u8; 3]> {
         let [width, height] = self.size();
         let span =
@@ -84,7 +84,7 @@ impl Picture {
             })
     }
 
-    /// The mean luminance of all pixels, 0 to 255.
+    /// Returns the mean luminance of all pixels, 0 to 255.
     pub(crate) fn luminance(&self) -> f32 {
         let sum: f64 = self
             .pixels(Rect::EVERYTHING)

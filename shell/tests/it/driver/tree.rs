@@ -1,4 +1,4 @@
-//! The accessibility tree of a window, in a form that tests can ask.
+//! The accessibility tree of a window, in a form that tests can query.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,24 +7,24 @@ use egui::{
     accesskit::{Affine, Node, NodeId, Role, Toggled, TreeUpdate},
 };
 
-/// What a screen reader knows of the window.
+/// The accessibility tree of the window.
 pub(crate) struct Tree {
-    /// The number of the frame.
+    /// Number of the frame.
     pub(crate) step: u64,
-    /// In the order of the tree; the first is the window.
+    /// Elements in the order of the tree; the first is the window.
     items: Vec<Item>,
 }
 
-/// One element.
+/// An element of the window.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) id: NodeId,
     pub(crate) role: Role,
-    /// Its label, or the text it shows.
+    /// Label, or else the shown text.
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) selected: bool,
-    /// In points, from the left top of the window.
+    /// Bounds in points, from the window's top left corner.
     pub(crate) bounds: Rect,
     depth: usize,
 }
@@ -34,10 +34,10 @@ impl Tree {
         let root = update.tree.map_or(NodeId(0), |tree| tree.root);
         let mut nodes: BTreeMap<NodeId, Node> = update.nodes.into_iter().collect();
         let mut items = Vec::new();
-        // The root's own transform is the scale of pixels.
+        // The root's transform is the scale of pixels, which points do not have.
         let mut next = vec![(root, Affine::IDENTITY, 0)];
         while let Some((id, outer, depth)) = next.pop() {
-            // Taken out: a node that two others claim is found once.
+            // Removed, so that a node with two parents is listed once.
             let Some(node) = nodes.remove(&id) else { continue };
             let own = node.transform().filter(|_| depth > 0).map_or(Affine::IDENTITY, |t| *t);
             let transform = outer * own;
@@ -47,22 +47,22 @@ impl Tree {
         Self { step, items }
     }
 
-    /// The first element of this name.
+    /// Returns the first element with this name.
     pub(crate) fn find(&self, name: &str) -> Option<&Item> {
         self.items.iter().find(|item| item.name == name)
     }
 
-    /// The first element whose name has all these parts.
+    /// Returns the first element whose name has all these parts.
     pub(crate) fn find_parts(&self, parts: &[&str]) -> Option<&Item> {
         self.items.iter().find(|item| parts.iter().all(|part| item.name.contains(part)))
     }
 
-    /// All elements of this role.
+    /// Returns all elements with this role.
     pub(crate) fn of_role(&self, role: Role) -> impl Iterator<Item = &Item> {
         self.items.iter().filter(move |item| item.role == role)
     }
 
-    /// Everything that stands below `parent` in the tree.
+    /// Returns the descendants of `parent`.
     pub(crate) fn below(&self, parent: &Item) -> impl Iterator<Item = &Item> {
         let from =
             self.items.iter().position(|item| item.id == parent.id).map_or(self.items.len(), |at| at + 1);

@@ -1,4 +1,4 @@
-//! An input method of a real screen, as people have who write with more letters than there are keys.
+//! An input method on a real screen, as used for scripts with more characters than keys.
 
 use std::{
     io::{BufRead, BufReader},
@@ -19,13 +19,13 @@ use crate::{
     support::{cargo_build, workspace},
 };
 
-/// What programs find the input method by; libX11 has none where letters have one byte.
+/// Variables by which programs find the input method; libX11 has none in a locale with one byte per character.
 const VARIABLES: [(&str, &str); 2] = [("XMODIFIERS", "@im=pulse"), ("LC_ALL", "C.UTF-8")];
 
-/// The input method in `shell/tests/input-method`; it ends with this value.
+/// The input method in `shell/tests/input-method`; ended on drop.
 struct Method {
     process: Child,
-    /// Where it was told that the cursor is, in pixels.
+    /// Positions of the cursor that the program reported, in pixels.
     spots: mpsc::Receiver<Pos2>,
 }
 
@@ -36,20 +36,20 @@ impl Method {
         let mut process = desktop.command(program).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
         let mut ready = String::new();
-        output.read_line(&mut ready).expect("what it says");
+        output.read_line(&mut ready).expect("its output");
         assert_eq!(ready, "ready\n");
         Self { process, spots: read(output) }
     }
 
-    /// Waits until the program has said that the cursor is at a place like this.
+    /// Waits for a reported position of the cursor for which `like` returns `true`.
     ///
-    /// winit says where the cursor is as soon as the next key is pressed.
+    /// winit reports the position only with the next key press.
     fn wait_for_spot(&self, window: &mut Window, what: &str, like: impl Fn(Pos2) -> bool) -> Pos2 {
         window.until(what, |_| self.spots.try_iter().find(|spot| like(*spot)))
     }
 }
 
-/// The places that are said, as they come.
+/// Reads the reported positions on another thread.
 fn read(output: BufReader<ChildStdout>) -> mpsc::Receiver<Pos2> {
     let (sender, spots) = mpsc::channel();
     thread::spawn(move || {
@@ -75,9 +75,9 @@ impl Drop for Method {
 fn an_input_method_writes_where_the_cursor_is() {
     let desktop = Desktop::new();
     let method = Method::start(&desktop);
-    let (mut window, _desktop, _installation) = open_on(desktop, "./hands", "Typed \"\"", &VARIABLES);
+    let (mut window, _desktop, _installation) = open_on(desktop, "./input", "Typed \"\"", &VARIABLES);
     enter(&mut window);
-    // What it does not want goes through it.
+    // The input method passes other keys on.
     screen::write(&window, "12");
     typed(&mut window, "12");
     screen::press(&window, &[HOME]);
@@ -88,13 +88,13 @@ fn an_input_method_writes_where_the_cursor_is() {
     let line = window.until("the line", |tree| {
         tree.of_role(Role::TextRun).find(|run| run.name == "3n12").map(|run| run.bounds)
     });
-    let start = method.wait_for_spot(&mut window, "the place behind the first letter", |spot| {
+    let start = method.wait_for_spot(&mut window, "the position after the first letter", |spot| {
         line.left() < spot.x && spot.x < line.center().x && (spot.y - line.top()).abs() < 3.0
     });
     screen::write(&window, "i");
     typed(&mut window, "3ni12");
     window.screenshot("input-preedit.png");
-    let there = method.wait_for_spot(&mut window, "the place behind one more", |spot| spot.x > start.x);
+    let there = method.wait_for_spot(&mut window, "the position after the second", |spot| spot.x > start.x);
     assert!(there.x < line.right() && (there.y - start.y).abs() < 1.0, "{start} {there}");
     screen::write(&window, " ");
     typed(&mut window, "3你12");

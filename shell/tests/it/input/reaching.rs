@@ -1,4 +1,4 @@
-//! What leaves a remote's slot, in a real window.
+//! Menus and dialogs of a remote outside of its slot, in a real window.
 
 use egui::{Pos2, accesskit::Role};
 
@@ -13,26 +13,26 @@ fn slot(window: &mut Window) -> Option<Item> {
 }
 
 #[test]
-fn a_menu_lies_above_the_sidebar_and_gets_the_pointer_there() {
+fn menu_over_the_sidebar_gets_the_pointer() {
     let (mut window, _desktop, _installation) = open("./reach", "Chosen 0");
     let slot = slot(&mut window).expect("the surface").bounds;
     let other = window.wait_for(OTHER).bounds;
-    assert!(!slot.intersects(other), "the entry is beside the slot");
+    assert!(!slot.intersects(other), "the entry is in the slot");
     window.settle();
     let before = window.screenshot("reach-before.png");
     window.click("Reach out");
     let choices: Vec<Item> = (1..=6).map(|choice| window.wait_for(&format!("Choice {choice}"))).collect();
     window.settle();
     let after = window.screenshot("reach-menu.png");
-    // One that covers what is pressed without it.
+    // A position of a choice over the sidebar's entry.
     let pos = Pos2::new(choices[0].bounds.left() + 20.0, other.center().y);
     let over = choices.iter().position(|choice| choice.bounds.contains(pos)).expect("a choice over the entry");
     assert!(other.contains(pos) && !slot.contains(pos), "{other} {slot} {pos}");
-    assert!(after.pixels(other).ne(before.pixels(other)), "it is seen there");
+    assert!(after.pixels(other).ne(before.pixels(other)), "the menu is not painted over the entry");
     window.click_at(pos);
     window.wait_for(&format!("Chosen {}", over + 1));
     window.gone("Choice 1");
-    // What was covered was not pressed, and is what it was.
+    // The covered entry was not pressed, and the slot is unchanged.
     assert_eq!(self::slot(&mut window).map(|slot| slot.bounds), Some(slot));
     window.click_at(pos);
     window.wait_for("Count");
@@ -49,12 +49,12 @@ fn a_dialog_lies_above_the_shell_until_it_is_closed() {
     window.wait_for("So far \"\"");
     window.settle();
     let after = window.screenshot("reach-dialog.png");
-    assert!(after.pixels(other).ne(before.pixels(other)), "the shell is in its shade");
+    assert!(after.pixels(other).ne(before.pixels(other)), "the dialog does not shade the shell");
     let field = window.until("the field", |tree| tree.of_role(Role::TextInput).next().cloned());
     window.click_at(field.bounds.center());
     window.text("yes");
     window.wait_for("So far \"yes\"");
-    // Beside the dialog, which closes it and does nothing else.
+    // A click outside of the dialog closes it and does nothing else.
     window.click_at(other.center());
     window.gone("So far \"yes\"");
     window.wait_for("Answered \"yes\"");

@@ -1,4 +1,4 @@
-//! What hands and other programs do, as the server of a real screen tells it.
+//! Input of a user and of other programs, as the X server delivers it.
 
 use std::{io::IoSlice, path::Path};
 
@@ -17,14 +17,14 @@ use x11rb::{
 
 use crate::driver::{Window, atom};
 
-// As the extension XTEST numbers them.
+// Event types of the extension XTEST.
 const KEY_DOWN: u8 = 2;
 const KEY_UP: u8 = 3;
 const BUTTON_DOWN: u8 = 4;
 const BUTTON_UP: u8 = 5;
 const MOTION: u8 = 6;
 
-/// Keys that write nothing, as X11 calls them.
+/// Keysyms of keys without a character.
 pub(super) const SHIFT: u32 = 0xffe1;
 pub(super) const CONTROL: u32 = 0xffe3;
 pub(super) const HOME: u32 = 0xff50;
@@ -57,7 +57,7 @@ pub(super) fn click(window: &Window, button: u8, at: Pos2) {
     }
 }
 
-/// Presses keys one after the other, and lets them go in the other order.
+/// Presses keys one after the other, and releases them in reverse order.
 pub(super) fn press(window: &Window, keys: &[u32]) {
     let (x11, _) = window.x11();
     let (first, last) = (x11.setup().min_keycode, x11.setup().max_keycode);
@@ -67,7 +67,7 @@ pub(super) fn press(window: &Window, keys: &[u32]) {
         let at = map.keysyms.iter().position(|known| known == key).expect("a key of this keyboard");
         let each = usize::from(map.keysyms_per_keycode);
         let code = first + u8::try_from(at / each).expect("as many as there are codes");
-        // The upper of the two that stand on the key.
+        // The shifted keysym of this key.
         if at % each == 1 && !keys.contains(&SHIFT) {
             return press(window, &[&[SHIFT], keys].concat());
         }
@@ -81,21 +81,21 @@ pub(super) fn press(window: &Window, keys: &[u32]) {
     }
 }
 
-/// Types Latin letters, whose keys have the numbers of the letters.
+/// Types Latin letters, whose keysyms equal their code points.
 pub(super) fn write(window: &Window, text: &str) {
     for letter in text.chars() {
         press(window, &[letter.into()]);
     }
 }
 
-/// A file that another program drags over the window (XDND, version 5).
+/// A file that another program drags over the window, by XDND version 5.
 pub(super) struct Drag<C> {
     x11: C,
     source: u32,
     target: u32,
 }
 
-/// Begins to drag a file of this path.
+/// Starts a drag of a file over the window, and answers the request for its content.
 pub(super) fn drag(window: &Window, file: &Path) -> Drag<impl Connection + use<>> {
     let (x11, target) = window.x11();
     let (source, root) = (x11.generate_id().expect("a number"), x11.setup().roots[0].root);
@@ -113,7 +113,7 @@ pub(super) fn drag(window: &Window, file: &Path) -> Drag<impl Connection + use<>
     drag.send("XdndEnter", [5 << 24, list, 0, 0]);
     let action = atom(&drag.x11, "XdndActionCopy");
     drag.send("XdndPosition", [0, 0, x11rb::CURRENT_TIME, action]);
-    // What is dragged is asked for.
+    // The program requests the data of the drag.
     loop {
         let Event::SelectionRequest(asked) = drag.x11.wait_for_event().expect("an event") else { continue };
         let uri = format!("file://{}\r\n", file.display());
@@ -151,7 +151,7 @@ impl<C: Connection> Drag<C> {
             .expect("a message");
     }
 
-    /// Lets go of it, and waits until the program has taken it.
+    /// Drops the file, and waits until the program has accepted it.
     pub(super) fn release(self) {
         self.send("XdndDrop", [0, x11rb::CURRENT_TIME, 0, 0]);
         let finished = atom(&self.x11, "XdndFinished");

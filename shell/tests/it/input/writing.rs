@@ -1,4 +1,4 @@
-//! A remote's field, with keyboard, mouse and clipboard of a real screen.
+//! A remote's text field, with keyboard, mouse and clipboard of a real screen.
 
 use egui::{Pos2, Rect, accesskit::Role};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::driver::Window;
 
-/// Puts the cursor where the field begins, which is returned.
+/// Clicks at the start of the field; returns that position.
 pub(super) fn enter(window: &mut Window) -> Pos2 {
     let start = field(window).left_top() + egui::vec2(12.0, 10.0);
     screen::click(window, 1, start);
@@ -26,12 +26,12 @@ fn field(window: &mut Window) -> Rect {
 
 #[test]
 fn writing_selecting_and_undoing_in_a_real_window() {
-    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
+    let (mut window, _desktop, _installation) = open("./input", "Typed \"\"");
     let start = enter(&mut window);
     screen::write(&window, "Two words");
     typed(&mut window, "Two words");
 
-    // The first word, and what is written takes its place.
+    // Typing replaces the selected first word.
     screen::click(&window, 1, start);
     screen::click(&window, 1, start);
     window.settle();
@@ -44,19 +44,19 @@ fn writing_selecting_and_undoing_in_a_real_window() {
 
 #[test]
 fn the_clipboard_and_the_selection_of_a_real_screen() {
-    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
+    let (mut window, _desktop, _installation) = open("./input", "Typed \"\"");
     let start = enter(&mut window);
     screen::write(&window, "one two");
     typed(&mut window, "one two");
     screen::press(&window, &[CONTROL, 'a'.into()]);
     screen::press(&window, &[CONTROL, 'c'.into()]);
     screen::press(&window, &[END]);
-    // What is copied is on the clipboard once the remote has answered.
+    // The clipboard has the text once the remote has answered.
     window.settle();
     screen::press(&window, &[CONTROL, 'v'.into()]);
     typed(&mut window, "one twoone two");
 
-    // What is selected is pasted where the middle button is pressed.
+    // The middle button pastes the selection.
     screen::click(&window, 1, start);
     screen::click(&window, 1, start);
     window.settle();
@@ -71,8 +71,8 @@ fn the_clipboard_and_the_selection_of_a_real_screen() {
 }
 
 #[test]
-fn a_file_of_another_program_is_dragged_over_and_dropped() {
-    let (mut window, _desktop, _installation) = open("./hands", "Typed \"\"");
+fn file_of_another_program_is_dropped() {
+    let (mut window, _desktop, _installation) = open("./input", "Typed \"\"");
     let file = tempfile::Builder::new().prefix("dragged").tempfile().expect("a file");
     let name = file.path().file_name().expect("a name").display();
     let zone = window.wait_for("Drop here").bounds.center();

@@ -1,4 +1,4 @@
-//! The same text in the shell and in a surface, pixel by pixel.
+//! The same text in the shell and in a surface, compared pixel by pixel.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ use crate::{
     support::{Installation, libraries},
 };
 
-/// Where the two of this text stand in the window, in points: the shell's, and the remote's.
+/// Returns the bounds of the text in the shell and in the remote, in points of the window.
 fn places(tree: &Tree) -> Option<[Rect; 2]> {
     let labels: Vec<_> = tree.of_role(Role::Label).filter(|item| item.name == "Pulse").collect();
     let pane = tree.of_role(Role::Pane).find(|item| item.name == "Widgets")?;
@@ -28,13 +28,13 @@ fn places(tree: &Tree) -> Option<[Rect; 2]> {
     Some([shell.first()?.bounds, remote.first()?.bounds])
 }
 
-/// The pixels of `area`, row by row.
+/// Returns the pixels of an area, row by row.
 fn cut(picture: &Picture, left: usize, top: usize, width: usize, height: usize) -> Vec<[u8; 3]> {
     let min = egui::pos2(left as f32, top as f32);
     picture.pixels(Rect::from_min_size(min, Vec2::new(width as f32, height as f32))).collect()
 }
 
-/// The shell on a screen of this scale, with a remote that says some of the same.
+/// Opens the shell on a screen of this scale, with a remote that shows one of its texts.
 fn open(desktop: &Desktop, installation: &Installation, scale: Option<f32>) -> Window {
     fs::create_dir_all(desktop.data_dir()).expect("a folder");
     fs::write(desktop.data_dir().join("window.json"), r#"{ "window": [700, 500] }"#).expect("a file");
@@ -62,24 +62,24 @@ fn assert_sharp(window: &mut Window, scale: f32, file: &str) {
     let mut colors = text.clone();
     colors.sort_unstable();
     colors.dedup();
-    assert!(colors.len() > 10, "there is text, with soft edges: {} colours at {scale}", colors.len());
-    // A place may be rounded to the one side or the other.
+    assert!(colors.len() > 10, "no text with soft edges: {} colours at {scale}", colors.len());
+    // Positions are rounded up or down.
     let (at_x, at_y, ..) = pixels(shell);
     let same = (0..9).any(|step| {
         let (x, y) = (at_x + step % 3, at_y + step / 3);
         let other = cut(&picture, x.saturating_sub(1), y.saturating_sub(1), width, height);
-        // What is painted is dithered by its place on the screen, which is worth one step of a channel.
+        // The renderer dithers by position, which changes a channel by one step.
         let close = |(a, b): (&[u8; 3], &[u8; 3])| (0..3).all(|at| a[at].abs_diff(b[at]) <= 1);
         other.len() == text.len() && other.iter().zip(&text).all(close)
     });
-    assert!(same, "the text at {remote:?} is not that at {shell:?}, at a scale of {scale}");
+    assert!(same, "the text at {remote:?} differs from that at {shell:?}, at scale {scale}");
 }
 
-/// Tells the window what it is told on X11 when it comes to a screen of another scale.
+/// Sends the window the X11 events of a move to a screen of another scale.
 fn move_to_scale(window: &Window, scale: f32) {
     let (x11, id) = window.x11();
     let settings = format!("Xft.dpi:\t{}\n", 96.0 * scale);
-    // The setting is the root's; winit reads it once such a property of its own window has changed.
+    // winit reads the root's setting when a property of its own window has changed.
     for of in [x11.setup().roots[0].root, id] {
         let (name, kind) = (AtomEnum::RESOURCE_MANAGER, AtomEnum::STRING);
         x11.change_property8(PropMode::REPLACE, of, name, kind, settings.as_bytes())
@@ -87,7 +87,7 @@ fn move_to_scale(window: &Window, scale: f32) {
             .check()
             .expect("a property");
     }
-    // As a window manager says where a window has come to.
+    // A window manager's notification of the new position.
     let place = x11.get_geometry(id).expect("a request").reply().expect("a place");
     let moved = ConfigureNotifyEvent {
         response_type: CONFIGURE_NOTIFY_EVENT,
@@ -109,7 +109,7 @@ fn move_to_scale(window: &Window, scale: f32) {
 }
 
 #[test]
-fn text_of_a_remote_is_as_sharp_as_the_shells_at_every_scale() {
+fn remote_text_is_as_sharp_as_the_shells() {
     let mut installation = Installation::new();
     let alias = installation.add(&libraries().misbehaving);
     for scale in [1.0_f32, 1.25, 1.5, 2.0] {
@@ -120,7 +120,7 @@ fn text_of_a_remote_is_as_sharp_as_the_shells_at_every_scale() {
 }
 
 #[test]
-fn text_stays_sharp_when_the_window_moves_to_a_screen_of_another_scale() {
+fn text_stays_sharp_after_a_change_of_scale() {
     let (desktop, mut installation) = (Desktop::new(), Installation::new());
     installation.add(&libraries().misbehaving);
     let mut window = open(&desktop, &installation, None);

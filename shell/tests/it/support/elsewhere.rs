@@ -1,6 +1,6 @@
 //! Libraries that are built with another toolkit or by another compiler.
 //!
-//! Each in a target folder of its own below that of the tests, where the next run finds it again.
+//! Each has a target folder below that of the tests, which the next run uses again.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use std::{
 
 use super::{built_by, libraries, workspace};
 
-/// A remote on egui 0.36.
+/// Builds a remote on egui 0.36; returns its library.
 pub(crate) fn egui_0_36() -> &'static Path {
     static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -28,13 +28,13 @@ pub(crate) fn egui_0_36() -> &'static Path {
     &LIBRARY
 }
 
-/// The analytics remote by the nightly compiler, with overflow checks and debug assertions, hardly optimised;
-/// `None` where there is no such compiler.
+/// Builds the analytics remote with the nightly compiler, overflow checks, debug assertions and little optimisation;
+/// `None` without that compiler.
 pub(crate) fn nightly() -> Option<&'static Path> {
     static NIGHTLY: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
         let version = nightly_tool("rustc").arg("--version").stderr(Stdio::null()).output();
         if !version.is_ok_and(|output| output.status.success()) {
-            eprintln!("left out: another compiler; `rustup toolchain install nightly` brings one");
+            eprintln!("skipped: no nightly compiler; `rustup toolchain install nightly` installs it");
             return None;
         }
         let mut cargo = nightly_tool("cargo");
@@ -51,16 +51,16 @@ pub(crate) fn nightly() -> Option<&'static Path> {
 fn nightly_tool(name: &str) -> Command {
     let mut rustup = Command::new("rustup");
     rustup.args(["run", "nightly", name]).env("RUSTUP_AUTO_INSTALL", "0");
-    // What the tests were built with.
+    // These would choose the toolchain that built the tests.
     for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
         rustup.env_remove(name);
     }
     rustup
 }
 
-/// A folder in the target folder, in which the libraries lie that the workspace's cargo has built.
+/// Returns a folder in the target folder into which the workspace's libraries are built.
 fn target(name: &str) -> PathBuf {
     let profile =
         libraries().no_sdk.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
-    profile.and_then(Path::parent).expect("cargo builds into a folder of the profile").join(name)
+    profile.and_then(Path::parent).expect("libraries lie in a profile folder").join(name)
 }

@@ -16,10 +16,10 @@ use egui_kittest::{
 };
 use plugin_api::tokens::{self, Tokens};
 use pulse::{
-    compositor::{Gpu, Scene, Surface},
+    compositor::{Gpu, HostedSurface, Scene},
     config::Config,
     failure::Failure,
-    federation::{Federation, Notification, Remote, Status},
+    federation::{Federation, ManagedRemote, Notification, Status},
     fonts,
 };
 
@@ -35,41 +35,41 @@ pub(crate) struct Headless {
     output: Screen,
     painter: Option<WgpuTestRenderer>,
     longest: Duration,
-    /// Physical pixels in a point of the screen that the window is on.
+    /// Physical pixels per point of the window's screen.
     pub(crate) screen_scale: f32,
-    /// How everything looks from now on.
+    /// Look of the shell and its remotes, from the next frame on.
     pub(crate) tokens: Tokens,
-    /// How long a frame of the window waits for fresh pictures.
+    /// Time that a frame of the window waits for new frames of its surfaces.
     pub(crate) budget: Duration,
-    /// Everything that the federation had to tell.
-    pub(crate) told: Vec<Notification>,
-    /// Goes after everything that runs from it.
+    /// All notifications of the federation.
+    pub(crate) notifications: Vec<Notification>,
+    /// Dropped last: remotes run from this folder.
     _folder: Arc<tempfile::TempDir>,
 }
 
-/// One slot in the window: as the shell's, it opens its expose when the remote is active.
+/// A slot in the window. Like the shell's, it opens its expose when the remote is active.
 #[derive(Default)]
 struct Slot {
-    surface: Option<Surface>,
+    surface: Option<HostedSurface>,
     refused: Option<Arc<Failure>>,
 }
 
-/// What the last frame of the window showed and asked for.
+/// Contents of the last frame of the window, and its requests.
 #[derive(Default)]
 pub(crate) struct Screen {
-    /// Labels and values of the accessibility tree, with the node that they are of.
+    /// Nodes of the accessibility tree, with role and text (label and value).
     nodes: Vec<(NodeId, Role, String)>,
-    /// The accessibility tree as it was handed over.
+    /// The accessibility tree as egui returned it.
     pub(crate) tree: Option<TreeUpdate>,
-    /// The same texts, and where they stand in the window.
+    /// The same texts, with their bounds in the window.
     places: Vec<(String, Rect)>,
-    /// Everything that any frame asked of the platform.
+    /// Requests to the platform, of all frames.
     pub(crate) commands: Vec<egui::OutputCommand>,
-    /// Everything that any frame asked of the window.
+    /// Requests to the window, of all frames.
     pub(crate) viewport_commands: Vec<egui::ViewportCommand>,
     /// The pointer's cursor.
     pub(crate) cursor: egui::CursorIcon,
-    /// How many files that are held above the window, and that were dropped, are left to the shell.
+    /// Numbers of hovered and of dropped files that no remote claimed.
     pub(crate) files: [usize; 2],
 }
 
@@ -82,7 +82,7 @@ impl Headless {
         let sender = Mutex::new(sender);
         let wake = Arc::new(move |delay: Duration| {
             let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
-            // A test that has ended listens no more. A day is as good as for ever.
+            // The test may have ended. A day counts as never.
             let _ = sender.send(Instant::now() + delay.min(Duration::from_hours(24)));
         });
         let ctx = Context::default();
@@ -106,105 +106,105 @@ impl Headless {
             screen_scale: 1.0,
             tokens: tokens::LIGHT,
             budget: Duration::ZERO,
-            told: Vec::new(),
+            notifications: Vec::new(),
             _folder: folder,
         }
     }
 
-    /// Shows an expose from now on, beside what is shown already.
+    /// Adds a slot with an expose, from the next frame on.
     pub(crate) fn show(&mut self, alias: &str, expose: &str) {
         self.slots.insert((alias.to_owned(), expose.to_owned()), Slot::default());
     }
 
-    /// The surface that shows an expose, once it is open.
-    pub(crate) fn surface(&self, alias: &str, expose: &str) -> Option<&Surface> {
+    /// Returns the surface of an expose, once it is open.
+    pub(crate) fn surface(&self, alias: &str, expose: &str) -> Option<&HostedSurface> {
         self.slots.get(&(alias.to_owned(), expose.to_owned()))?.surface.as_ref()
     }
 
-    /// The entry of a remote.
-    pub(crate) fn entry(&self, alias: &str) -> &Remote {
+    /// Returns a remote by its alias.
+    pub(crate) fn entry(&self, alias: &str) -> &ManagedRemote {
         &self.federation.remotes()[alias]
     }
 
-    /// Why the remote as a whole does not run.
+    /// Returns why the remote, not just one of its surfaces, does not run.
     pub(crate) fn failure(&self, alias: &str) -> Option<Arc<Failure>> {
         match self.entry(alias).status() {
-            Status::Failed(failure) | Status::Off(failure) => Some(failure),
+            Status::Failed(failure) | Status::Disabled(failure) => Some(failure),
             _ => None,
         }
     }
 
-    /// What the slot of an expose shows in place of, or over, its picture.
+    /// Returns the failure that the slot of an expose shows in place of, or over, its picture.
     pub(crate) fn slot_failure(&self, alias: &str, expose: &str) -> Option<Arc<Failure>> {
         let slot = self.slots.get(&(alias.to_owned(), expose.to_owned()))?;
         let own = || slot.refused.clone().or_else(|| slot.surface.as_ref()?.failure().cloned());
         self.failure(alias).or_else(own)
     }
 
-    /// Whether the remote runs.
+    /// Returns `true` if the remote runs.
     pub(crate) fn is_active(&self, alias: &str) -> bool {
         matches!(self.entry(alias).status(), Status::Active)
     }
 
-    /// Whether a picture of the expose is on the screen.
+    /// Returns `true` if a picture of the expose is on the screen.
     pub(crate) fn has_picture(&self, alias: &str, expose: &str) -> bool {
-        self.surface(alias, expose).is_some_and(Surface::has_picture)
+        self.surface(alias, expose).is_some_and(HostedSurface::has_picture)
     }
 
-    /// How many frames the expose has given.
+    /// Returns the number of frames of the expose.
     pub(crate) fn frames(&self, alias: &str, expose: &str) -> u64 {
         self.surface(alias, expose).map_or(0, |surface| surface.counts().0)
     }
 
-    /// Paints from now on what is shown from now on.
-    #[allow(dead_code, reason = "for those who look")]
+    /// Turns painting on, for [`picture`](Self::picture).
+    #[allow(dead_code, reason = "for tests of pictures")]
     pub(crate) fn paint(&mut self) {
         let state = create_render_state(default_wgpu_setup(), egui_wgpu::RendererOptions::PREDICTABLE);
         Gpu::install(&self.ctx, &state);
         self.painter = Some(WgpuTestRenderer::from_render_state(state));
     }
 
-    /// What the window shows now, painted: its width in pixels, and red, green, blue and alpha of each.
-    #[allow(dead_code, reason = "for those who look")]
+    /// Draws a frame of the window; returns its width in pixels, and red, green, blue and alpha of each pixel.
+    #[allow(dead_code, reason = "for tests of pictures")]
     pub(crate) fn picture(&mut self) -> (usize, Vec<u8>) {
         let output = self.run(RawInput::default());
-        let painter = self.painter.as_mut().expect("it paints");
+        let painter = self.painter.as_mut().expect("painting is on");
         let picture = painter.render(&self.ctx, &output).expect("a picture");
         (picture.width() as usize, picture.into_raw())
     }
 
-    /// What the last frame of the window showed.
+    /// Returns the contents of the last frame of the window.
     pub(crate) fn screen(&self) -> &Screen {
         &self.output
     }
 
-    /// How long the longest frame of the window took since this was asked the last time.
-    #[allow(dead_code, reason = "for those who measure")]
+    /// Returns the time of the longest frame of the window since the last call.
+    #[allow(dead_code, reason = "for benchmarks")]
     pub(crate) fn take_longest(&mut self) -> Duration {
         std::mem::take(&mut self.longest)
     }
 
-    /// How many textures the window holds.
-    #[allow(dead_code, reason = "for those who measure")]
+    /// Returns the number of textures of the window.
+    #[allow(dead_code, reason = "for benchmarks")]
     pub(crate) fn textures(&self) -> usize {
         self.ctx.tex_manager().read().num_allocated()
     }
 
-    /// Presses Retry in the slots of a remote: starts it anew if it does not run, and opens its exposes again.
+    /// Presses Retry in the slots of a remote: restarts it if it does not run, and opens its exposes again.
     pub(crate) fn retry(&mut self, alias: &str) {
-        let whole = !self.is_active(alias);
+        let stopped = !self.is_active(alias);
         for (_, slot) in self.slots.iter_mut().filter(|((of, _), _)| of == alias) {
             *slot = Slot::default();
         }
-        if whole {
+        if stopped {
             self.federation.retry(alias);
         }
     }
 
-    /// Runs the shell until `until` holds, from one wake-up to the next.
+    /// Runs the shell until `until` returns `true`, from one wake-up to the next.
     ///
     /// # Panics
-    /// After [`PATIENCE`], with `what` and the state of everything.
+    /// After [`PATIENCE`], with `what` and the state of the shell.
     pub(crate) fn drive(&mut self, what: &str, until: impl Fn(&Self) -> bool) {
         let give_up = Instant::now() + PATIENCE;
         let mut due: Option<Instant> = None;
@@ -216,29 +216,29 @@ impl Headless {
             due = due.filter(|at| *at > Instant::now());
             loop {
                 let now = Instant::now();
-                assert!(now < give_up, "waited in vain until {what}; {}", self.describe());
+                assert!(now < give_up, "timed out waiting until {what}; {}", self.describe());
                 let wait = due.unwrap_or(give_up).min(give_up).saturating_duration_since(now);
                 match self.wakes.recv_timeout(wait) {
                     Ok(at) => due = Some(due.map_or(at, |d| d.min(at))),
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
-                    Err(mpsc::RecvTimeoutError::Disconnected) => panic!("nobody will wake the shell: {what}"),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => panic!("the shell dropped its waker: {what}"),
                 }
                 if due.is_some_and(|at| at <= Instant::now()) {
                     break;
                 }
             }
-            // One frame answers every wake-up that has come by now.
+            // The next frame answers every wake-up so far.
             let later = self.wakes.try_iter().filter(|at| *at > Instant::now()).min();
             due = later;
         }
     }
 
-    /// One frame of the window with these events; returns what was shown.
+    /// Draws a frame of the window with these events; returns its contents.
     pub(crate) fn frame(&mut self, events: Vec<Event>) -> &Screen {
         self.frame_of(RawInput { events, ..RawInput::default() })
     }
 
-    /// One frame of the window with the events and files of `input`.
+    /// Draws a frame of the window with the events and files of `input`; returns its contents.
     pub(crate) fn frame_of(&mut self, input: RawInput) -> &Screen {
         self.run(input);
         &self.output
@@ -247,7 +247,7 @@ impl Headless {
     fn run(&mut self, input: RawInput) -> FullOutput {
         let began = Instant::now();
         self.federation.poll();
-        self.told.extend(self.federation.events().take());
+        self.notifications.extend(self.federation.events().take());
         if let Some(store) = self.federation.store() {
             store.deliver();
         }
@@ -304,15 +304,15 @@ impl Headless {
         }
     }
 
-    /// Presses the control that is labelled so, as a screen reader would.
+    /// Presses the control with this label, as a screen reader does.
     ///
     /// # Panics
-    /// When there is none.
+    /// If no control has this label.
     pub(crate) fn press(&mut self, label: &str) {
         self.press_nth(label, 0);
     }
 
-    /// The same for one of the controls that are labelled so, which are counted from 0.
+    /// Presses the control number `at`, from 0, of those with this label.
     pub(crate) fn press_nth(&mut self, label: &str, at: usize) {
         let is_control = |role| [Role::Button, Role::RadioButton].contains(role);
         let mut controls = self.output.nodes.iter().filter(|(_, role, text)| text == label && is_control(role));
@@ -323,7 +323,7 @@ impl Headless {
         self.frame(vec![Event::AccessKitActionRequest(request)]);
     }
 
-    /// Everything that a failing test wants to know.
+    /// Describes the state of the shell, for the message of a failing test.
     pub(crate) fn describe(&self) -> String {
         let mut text = String::new();
         for (alias, entry) in self.federation.remotes() {
@@ -332,7 +332,7 @@ impl Headless {
                 Status::Starting => "starting".to_owned(),
                 Status::Active => "active".to_owned(),
                 Status::Hung => "not responding".to_owned(),
-                Status::Off(failure) => format!("disabled: {failure}"),
+                Status::Disabled(failure) => format!("disabled: {failure}"),
                 Status::Failed(failure) => format!("failed while {}: {failure}", failure.stage),
             };
             text.extend([format!("\n  remote {alias}: {status}")]);
@@ -342,29 +342,29 @@ impl Headless {
             let picture = self.has_picture(alias, expose);
             text.extend([format!("\n  slot {alias} {expose}: picture: {picture}, failure: {failure:?}")]);
         }
-        for told in &self.told {
-            let why = told.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-            text.extend([format!("\n  told of {}: {:?} {why}", told.alias, told.event)]);
+        for notice in &self.notifications {
+            let why = notice.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+            text.extend([format!("\n  notified of {}: {:?} {why}", notice.alias, notice.event)]);
         }
         text + &format!("\n  on the screen: {:?}", self.output.texts().collect::<Vec<_>>())
     }
 }
 
 impl Screen {
-    /// Every text that assistive technology is told.
+    /// Returns the texts of the accessibility tree.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|(_, _, text)| text.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// Where this text stands, from left to right.
+    /// Returns the bounds of each occurrence of this text, from left to right.
     pub(crate) fn places(&self, text: &str) -> Vec<Rect> {
         let mut places: Vec<_> = self.places.iter().filter(|(t, _)| t == text).map(|(_, rect)| *rect).collect();
         places.sort_by(|a, b| a.left().total_cmp(&b.left()));
         places
     }
 
-    /// Whether a text is on the screen that contains `part`.
-    pub(crate) fn says(&self, part: &str) -> bool {
+    /// Returns `true` if a text on the screen contains `part`.
+    pub(crate) fn shows(&self, part: &str) -> bool {
         self.texts().any(|text| text.contains(part))
     }
 }
@@ -379,7 +379,7 @@ impl Slot {
                 None => {}
             }
         }
-        if self.surface.as_ref().is_some_and(Surface::is_gone) {
+        if self.surface.as_ref().is_some_and(HostedSurface::is_gone) {
             self.surface = None;
             ui.ctx().request_repaint();
         }

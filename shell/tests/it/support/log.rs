@@ -1,11 +1,11 @@
-//! What the shell and its remotes have logged.
+//! Log lines of the shell and its remotes.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// One line of the log: its level, its target, and its message and fields as `key=value`.
+/// A line of the log: its level, its target, and its message and fields as `key=value`.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) level: tracing::Level,
@@ -13,7 +13,7 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
-/// Everything that was logged in this process so far. Tests run side by side: look for what only yours says.
+/// Returns all lines logged by this process so far. Tests run in parallel: look for a text that only yours logs.
 pub(crate) fn log() -> Vec<Line> {
     static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
     static INSTALLED: OnceLock<()> = OnceLock::new();

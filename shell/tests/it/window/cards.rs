@@ -1,11 +1,11 @@
-//! Failures and messages in windows of any size.
+//! Cards of failures, and messages, in windows of any size.
 
 use std::fs;
 
 use egui::Rect;
 
 use super::{
-    replacing::{has, inspect, place, put, stage, tell, version},
+    replacing::{command_fault, has, inspect, place, put, stage, version},
     shell,
 };
 use crate::driver::Desktop;
@@ -17,17 +17,17 @@ fn begin_with(desktop: &Desktop, width: u32, height: u32) {
 }
 
 #[test]
-fn buttons_of_a_failure_are_inside_the_smallest_window() {
+fn buttons_of_a_failure_fit_the_smallest_window() {
     let (desktop, installation) = stage(false);
     begin_with(&desktop, 480, 360);
-    // A time that no clock has does no harm.
+    // A time beyond every clock must not crash the shell.
     let text = r#"{"format":1,"enabled":[],"disabled":{"remoteScripted":{"by":"person","at":18446744073709551615}},"failures":{}}"#;
     fs::write(desktop.data_dir().join("remotes.json"), text).expect("a file");
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("remote-disabled");
     window.click("Enable");
     window.wait_for("Version 1.0.0");
-    tell(&desktop, "panic@frame");
+    command_fault(&desktop, "panic@frame");
     window.click("Count");
     window.wait_for("Restart");
     window.settle();
@@ -35,7 +35,7 @@ fn buttons_of_a_failure_are_inside_the_smallest_window() {
     let inside = Rect::from_min_max(egui::pos2(0.0, 0.0), window.size().to_pos2());
     for name in ["Restart", "Disable", "Copy details"] {
         let button = window.wait_for(name);
-        assert!(inside.contains_rect(button.bounds), "{button:?} is in {inside:?}");
+        assert!(inside.contains_rect(button.bounds), "{button:?} is not in {inside:?}");
     }
     window.click("Copy details");
     window.wait_for("Copied");
@@ -52,10 +52,10 @@ fn message_covers_nothing_and_is_withdrawn() {
     let inspector = window.wait_for("Reload all");
     window.settle();
     window.screenshot("cards-notice.png");
-    assert!(notice.bounds.right() < inspector.bounds.left(), "{notice:?} is left of {inspector:?}");
+    assert!(notice.bounds.right() < inspector.bounds.left(), "{notice:?} covers {inspector:?}");
     let tree = window.tree();
     let panel = tree.find("Count").expect("the panel").bounds;
-    assert!(panel.bottom() < notice.bounds.top(), "{panel:?} is above {notice:?}");
+    assert!(panel.bottom() < notice.bounds.top(), "{notice:?} covers {panel:?}");
 
     put(&version(2, "none"), &place(&installation));
     window.wait_for("Version 1.0.2");

@@ -1,4 +1,4 @@
-//! The commands that open no window, and those that cannot.
+//! Commands without a window, and windows without a display.
 
 use std::process::{Command, Output};
 
@@ -17,7 +17,7 @@ fn run(command: &mut Command, args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn without_a_display_it_says_so() {
+fn missing_display_is_reported() {
     let (desktop, installation) = (Desktop::new(), analytics());
     let library = libraries().analytics.to_string_lossy().into_owned();
     let host = installation.path("host.json").to_string_lossy().into_owned();
@@ -29,7 +29,7 @@ fn without_a_display_it_says_so() {
 }
 
 #[test]
-fn the_command_line_answers_and_exits_as_it_says() {
+fn command_line_prints_results_and_exit_codes() {
     let desktop = Desktop::new();
     let mut installation = analytics();
     let library = libraries().analytics.to_string_lossy().into_owned();
@@ -40,14 +40,15 @@ fn the_command_line_answers_and_exits_as_it_says() {
     let (code, help, _) = pulse(&["--help"]);
     assert_eq!(code, Some(0));
     for part in ["Usage: pulse", "plan", "inspect", "standalone", "Examples:", "--config"] {
-        assert!(help.contains(part), "{part} is in\n{help}");
+        assert!(help.contains(part), "{part} is not in\n{help}");
     }
     for args in [&["no-such-command"][..], &["plan", "--no-such-flag"], &["inspect"]] {
         assert_eq!(pulse(args).0, Some(2), "{args:?}");
     }
     for args in [
         &["inspect", &*missing][..],
-        &["plan", "--host", &*host, &*missing],
+        &["plan", "--config", &*host, &*missing],
+        // The former name of the option.
         &["plan", "--host", &*missing],
         &["--config", &*missing],
         &["standalone", &*missing],
@@ -72,7 +73,7 @@ fn the_command_line_answers_and_exits_as_it_says() {
     }
 
     for remotes in [&[][..], &[&*good], &[&*library]] {
-        let args = [&["plan", "--host", &*host, "--json"], remotes].concat();
+        let args = [&["plan", "--config", &*host, "--json"], remotes].concat();
         let (code, json, stderr) = pulse(&args);
         let plan = read(&json);
         assert_eq!((code, &plan["refused"]), (Some(0), &json!([])), "{stderr}");
@@ -80,10 +81,10 @@ fn the_command_line_answers_and_exits_as_it_says() {
         let remote = assigned.iter().find(|a| a["consumer"] == "remoteAnalytics").expect("the remote's");
         assert_eq!((&remote["provider"], &remote["version"]), (&json!("pulse"), &json!("1.0.0")));
     }
-    let (code, text, _) = pulse(&["plan", "--host", &*host, &*good]);
+    let (code, text, _) = pulse(&["plan", "--config", &*host, &*good]);
     assert_eq!(code, Some(0));
     assert!(text.contains("shared-store") && text.contains("remoteAnalytics"), "{text}");
-    assert!(serde_json::from_str::<Value>(&text).is_err(), "without --json it is for people: {text}");
+    assert!(serde_json::from_str::<Value>(&text).is_err(), "JSON without --json: {text}");
 
     installation.add_with(&libraries().analytics, |manifest| {
         manifest["shared"]["shared-store"]["requiredVersion"] = "^99.0".into();
@@ -91,10 +92,10 @@ fn the_command_line_answers_and_exits_as_it_says() {
     });
     for form in [&["--json"][..], &[]] {
         let (code, text, _) =
-            run(&mut super::pulse(&desktop), &[&["plan", "--host", &*host, &*good], form].concat());
+            run(&mut super::pulse(&desktop), &[&["plan", "--config", &*host, &*good], form].concat());
         assert_eq!(code, Some(3), "{text}");
         for part in ["version-mismatch-strict", "remoteAnalytics", "^99"] {
-            assert!(text.contains(part), "{part} is in\n{text}");
+            assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }
 }
@@ -106,7 +107,7 @@ fn a_code_is_explained() {
     let (code, text, _) = pulse(&["explain", "no-provider"]);
     assert_eq!(code, Some(0));
     for part in ["no-provider", "Cause: ", "What to do: "] {
-        assert!(text.contains(part), "{part} is in\n{text}");
+        assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let prose = |line: &&str| !line.starts_with("    ");
     assert!(text.lines().filter(prose).all(|line| line.chars().count() <= 80), "{text}");

@@ -11,7 +11,7 @@ use x11rb::{
 
 use super::{
     begin_small, pulse,
-    replacing::{SCRIPTED, has, inspect, stage, tell},
+    replacing::{SCRIPTED, command_fault, has, inspect, stage},
     shell,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     support::Installation,
 };
 
-/// The files of runs that have not ended in good order.
+/// Returns the files of runs that were not shut down properly.
 fn sessions(desktop: &Desktop) -> Vec<String> {
     let files = fs::read_dir(desktop.data_dir().join("sessions")).expect("a folder").flatten();
     let written = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
@@ -51,7 +51,7 @@ fn signal_ends_the_shell_as_closing_does() {
     assert_eq!(sessions(&desktop), [""; 0]);
     assert_eq!(saved(&desktop)["selected"][0], SCRIPTED);
 
-    // A window that is not on the screen ends as well, and a panel has what it saved.
+    // A hidden window ends as well, and the panel has its saved state.
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Counted 2");
     assert!(!has(&window.tree(), &["closed unexpectedly"]));
@@ -63,7 +63,7 @@ fn signal_ends_the_shell_as_closing_does() {
 }
 
 #[test]
-fn panel_keeps_its_state_until_it_does_harm() {
+fn panel_keeps_state_unless_restoring_panics() {
     let (desktop, installation) = stage(false);
     begin_small(&desktop);
     let mut window = desktop.open(shell(&desktop, &installation));
@@ -82,11 +82,11 @@ fn panel_keeps_its_state_until_it_does_harm() {
     window.wait_for("Counted 1");
     window.close();
 
-    // One that cannot be restored is dropped, once.
-    tell(&desktop, "panic@restore");
+    // A state that cannot be restored is dropped, once.
+    command_fault(&desktop, "panic@restore");
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("restore-panicked");
-    tell(&desktop, "");
+    command_fault(&desktop, "");
     window.close();
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Counted 0");
@@ -102,13 +102,13 @@ fn window_comes_back_as_it_was() {
     window.key(Key::F12);
     window.wait_for("Reload all");
     window.click("Shared crates");
-    window.wait_for_parts(&["One copy for all"]);
+    window.wait_for_parts(&["Singleton, declared by"]);
     window.close();
     let kept = saved(&desktop);
     assert!(kept["zoom"].as_f64().is_some_and(|zoom| (zoom - 1.1).abs() < 1e-6), "{kept}");
     assert_eq!(kept["window"], serde_json::json!([1280.0, 800.0]));
     let mut window = desktop.open(shell(&desktop, &installation));
-    window.wait_for_parts(&["One copy for all"]);
+    window.wait_for_parts(&["Singleton, declared by"]);
     assert_eq!(window.size(), size);
     window.close();
     let kept = saved(&desktop);
@@ -120,7 +120,7 @@ fn window_may_be_larger_than_most_devices_allow() {
     let (desktop, installation) = (Desktop::new(), Installation::new());
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("No remotes yet");
-    // The second is more than the device can show.
+    // The second width is more than the device can show.
     for width in [8400, 17_000] {
         let (x11, id) = window.x11();
         let large = ConfigureWindowAux::new().width(width).height(360);
@@ -156,7 +156,7 @@ fn broken_host_manifest_is_shown_until_it_is_right() {
 }
 
 #[test]
-fn stale_wayland_display_does_not_keep_x11_from_being_used() {
+fn window_opens_on_x11_with_stale_wayland_display() {
     let (desktop, installation) = (Desktop::new(), Installation::new());
     let mut command = pulse(&desktop);
     command.arg("--config").arg(installation.path("host.json")).env("WAYLAND_DISPLAY", "wayland-99");

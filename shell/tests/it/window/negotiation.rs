@@ -1,27 +1,27 @@
-//! What the window says of who provides what to whom, and of what does not fit.
+//! Providers, consumers and warnings of the plan, as the window shows them.
 
 use egui::Key;
 
-use super::{GRACE, NOBODY, analytics, assert_amber, assert_plausible, begin_small, shell};
+use super::{GRACE, SIGNED_OUT, analytics, assert_amber, assert_plausible, begin_small, shell};
 use crate::{
     driver::{Desktop, Window},
     support::{Installation, libraries},
 };
 
-/// A shell with the analytics remote as its author would build it with `to` in place of `from` in its manifest.
+/// Installs a shell with a build of the analytics remote that has `to` instead of `from` in its manifest.
 fn analytics_with(from: &str, to: &str) -> Installation {
     let mut installation = Installation::new();
     installation.add_edited(&libraries().analytics, from, to);
     installation
 }
 
-/// The sidebar's entry of the dashboard, and the text that hovering it shows.
+/// Returns the description of the dashboard's entry in the sidebar, which is its hover text.
 fn entry(window: &mut Window) -> String {
     window.wait_for("Analytics").description
 }
 
 #[test]
-fn a_remote_that_provides_says_so_in_its_details() {
+fn details_name_the_crates_that_a_remote_provides() {
     let desktop = Desktop::new();
     let mut installation = analytics();
     installation.add(&libraries().newer_crates);
@@ -29,8 +29,8 @@ fn a_remote_that_provides_says_so_in_its_details() {
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for(GRACE);
     window.key(Key::F12);
-    window.wait_for_parts(&["Provides shared-store 1.1.0 to pulse, remoteAnalytics", "pinned"]);
-    window.wait_for("Uses shared-store 1.1.0 of remoteNewerCrates");
+    window.wait_for_parts(&["Provides shared-store 1.1.0 to pulse, remoteAnalytics", "stays loaded"]);
+    window.wait_for("Uses shared-store 1.1.0 from remoteNewerCrates");
     window.settle();
     let picture = window.screenshot("inspector-remotes.png");
     assert_plausible(&picture, window.size());
@@ -46,7 +46,7 @@ fn a_remote_that_provides_says_so_in_its_details() {
 }
 
 #[test]
-fn a_warning_is_a_mark_on_the_entry_and_a_strip_in_the_slot() {
+fn warning_marks_entry_and_shows_strip_in_slot() {
     let desktop = Desktop::new();
     begin_small(&desktop);
     let installation = analytics_with(
@@ -55,8 +55,8 @@ fn a_warning_is_a_mark_on_the_entry_and_a_strip_in_the_slot() {
     );
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for(GRACE);
-    for part in ["Analytics: running", "needs ^9.0 of `shared-store`", "1.0.0 of `pulse`"] {
-        assert!(entry(&mut window).contains(part), "{part} is in {}", entry(&mut window));
+    for part in ["Analytics: running", "requires `shared-store` ^9.0", "1.0.0 (from `pulse`)"] {
+        assert!(entry(&mut window).contains(part), "{part} is not in {}", entry(&mut window));
     }
     let strip = window.wait_for("version-mismatch");
     let badge = window.wait_for(GRACE);
@@ -70,11 +70,11 @@ fn a_warning_is_a_mark_on_the_entry_and_a_strip_in_the_slot() {
     assert_plausible(&picture, window.size());
     window.click("Dismiss");
     window.gone("version-mismatch");
-    assert!(entry(&mut window).contains("^9.0"), "the mark stays");
+    assert!(entry(&mut window).contains("^9.0"), "the entry has lost its mark");
 }
 
 #[test]
-fn without_a_singleton_the_badge_is_amber_and_the_slot_says_why() {
+fn missing_singleton_is_explained_in_the_slot() {
     let desktop = Desktop::new();
     let mut installation = analytics_with(
         r#""shared-store": { "version": "1.0.0", "requiredVersion": "^1.0", "singleton": true,"#,
@@ -82,14 +82,14 @@ fn without_a_singleton_the_badge_is_amber_and_the_slot_says_why() {
     );
     installation.edit_host(|host| host["shared"]["shared-store"]["singleton"] = false.into());
     let mut window = desktop.open(shell(&desktop, &installation));
-    let badge = window.wait_for(NOBODY);
+    let badge = window.wait_for(SIGNED_OUT);
     window.wait_for("Grace Hopper");
     window.wait_for("not-singleton");
-    window.wait_for_parts(&["`remoteAnalytics`", "`shared-store`", "a state of its own"]);
+    window.wait_for_parts(&["`remoteAnalytics`", "`shared-store`", "separate state"]);
     window.wait_for_parts(&["embedded manifest, line ", "/shared/shared-store/singleton: false -> true"]);
     window.settle();
     let picture = window.screenshot("not-a-singleton.png");
     assert_amber(&picture, &badge);
     let (_, stderr) = window.close();
-    assert_eq!(stderr.matches("not-singleton").count(), 1, "it is logged once:\n{stderr}");
+    assert_eq!(stderr.matches("not-singleton").count(), 1, "not logged once:\n{stderr}");
 }

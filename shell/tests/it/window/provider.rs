@@ -1,4 +1,4 @@
-//! A server on loopback that says who is signed in.
+//! A sign-in server on loopback.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,7 +10,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// An identity provider on loopback that accepts nobody until it is told otherwise; ends with this value.
+/// An identity provider on loopback that refuses requests until [`accept`](Self::accept); ended on drop.
 pub(super) struct Provider {
     address: SocketAddr,
     good: Arc<AtomicBool>,
@@ -29,14 +29,14 @@ impl Provider {
                 if is_ending.load(Ordering::SeqCst) {
                     return;
                 }
-                // A client may hang up at any time.
+                // A client may close the connection at any time.
                 let _ = stream.and_then(|stream| answer(stream, is_good.load(Ordering::SeqCst)));
             }
         });
         Self { address, good, ending, thread: Some(thread) }
     }
 
-    /// From now on Ada Lovelace is signed in.
+    /// Accepts requests from now on, as Ada Lovelace.
     pub(super) fn accept(&self) {
         self.good.store(true, Ordering::SeqCst);
     }
@@ -65,7 +65,7 @@ fn answer(mut stream: TcpStream, good: bool) -> std::io::Result<()> {
 impl Drop for Provider {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::SeqCst);
-        // Wakes the thread; where that fails it has ended already.
+        // Wakes the thread. If this fails, it has ended already.
         let _ = TcpStream::connect(self.address);
         self.thread.take().map(JoinHandle::join);
     }

@@ -1,4 +1,4 @@
-//! Remotes that are replaced, fail, hang, are gone back to, installed and left out, as a person sees and does it.
+//! Remotes in the window: replaced, rolled back, failing, hung, installed and left out.
 
 use std::{
     fs,
@@ -14,14 +14,14 @@ use crate::{
     support::{Installation, libraries},
 };
 
-/// The remote's name, which is its alias too.
+/// Name and alias of the remote.
 pub(super) const SCRIPTED: &str = "remoteScripted";
 
-/// The surface that obeys, and the one of the same remote that does not.
+/// Titles of the surface that follows commands, and of one of the same remote that does not.
 const CALM: &str = "Calm";
 const TWIN: &str = "Twin";
 
-/// A desktop, and a shell with the remote whose faults are commanded.
+/// Creates a desktop, and installs a shell with the remote that fails on command.
 pub(super) fn stage(preflight: bool) -> (Desktop, Installation) {
     let desktop = Desktop::new();
     let mut installation = Installation::new();
@@ -33,26 +33,26 @@ pub(super) fn stage(preflight: bool) -> (Desktop, Installation) {
     (desktop, installation)
 }
 
-/// Where the shell finds the library.
+/// Returns the path of the installed library.
 pub(super) fn place(installation: &Installation) -> PathBuf {
     installation.path(&libraries().scripted.file_name().expect("a library is a file").to_string_lossy())
 }
 
-/// Tells the remote what to do from now on; nothing for nothing.
-pub(super) fn tell(desktop: &Desktop, fault: &str) {
+/// Sets the fault of the running remote; empty for none.
+pub(super) fn command_fault(desktop: &Desktop, fault: &str) {
     let folder = desktop.data_dir().join("remotes").join(SCRIPTED);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("fault"), fault).expect("a file");
 }
 
-/// The library as another build of the same source has it.
+/// Returns the library with texts replaced by others of the same length: another build of the same source.
 fn rebuilt(edits: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = fs::read(&libraries().scripted).expect("libraries can be read");
     for (from, to) in edits {
-        assert_eq!(from.len(), to.len(), "the library's layout stays");
+        assert_eq!(from.len(), to.len(), "edits must not change lengths");
         let places: Vec<usize> =
             (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from.as_bytes())).collect();
-        assert!(!places.is_empty(), "`{from}` is in the library");
+        assert!(!places.is_empty(), "`{from}` is not in the library");
         for at in places {
             bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         }
@@ -60,29 +60,29 @@ fn rebuilt(edits: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// Version 1.0.`patch`; with a fault, if there is one, that is part of the library.
+/// Returns a build with version 1.0.`patch` and a fault.
 pub(super) fn version(patch: u8, fault: &str) -> Vec<u8> {
     let none = format!("fault: {:<24}", "none");
-    // A title does not end with space.
-    let told = format!("fault: {fault:<23}!");
+    // A title must not end with a space.
+    let command = format!("fault: {fault:<23}!");
     let version = |patch: u8| format!("\"name\": \"{SCRIPTED}\",\n  \"version\": \"1.0.{patch}\"");
-    rebuilt(&[(&version(0), &version(patch)), (&none, &told)])
+    rebuilt(&[(&version(0), &version(patch)), (&none, &command)])
 }
 
-/// Puts a file where another is, as a linker does at its best: at once.
+/// Replaces a file atomically, as a good linker does.
 pub(super) fn put(bytes: &[u8], place: &Path) {
-    let beside = place.with_extension("new");
-    fs::write(&beside, bytes).expect("a file");
-    fs::rename(beside, place).expect("a file can be renamed");
+    let staged = place.with_extension("new");
+    fs::write(&staged, bytes).expect("a file");
+    fs::rename(staged, place).expect("a file can be renamed");
 }
 
-/// Opens the inspector, with enough space for it.
+/// Opens the inspector.
 pub(super) fn inspect(window: &mut Window) {
     window.key(Key::F12);
     window.wait_for("Reload all");
 }
 
-/// Something is drawn where the surface is.
+/// Asserts that the surface has a picture.
 fn assert_drawn(picture: &Picture, size: Vec2) {
     let area = Rect::from_min_max(egui::pos2(SIDEBAR + 2.0, 2.0), egui::pos2(size.x - 2.0, size.y * 0.5));
     let mut colors: Vec<_> = picture.pixels(area).collect();
@@ -91,14 +91,14 @@ fn assert_drawn(picture: &Picture, size: Vec2) {
     assert!(colors.len() > 20, "text is anti-aliased; these are {} colours", colors.len());
 }
 
-/// Asks again until `is_there`, and each time whether the surface goes on meanwhile.
-fn goes_on_until(window: &mut Window, counted: &str, is_there: impl Fn(&Tree) -> bool) {
+/// Waits for `done`, and asserts for each frame until then that the surface keeps its picture.
+fn keeps_running_until(window: &mut Window, counted: &str, done: impl Fn(&Tree) -> bool) {
     let size = window.size();
-    window.until("what is awaited", |tree| {
-        assert!(tree.find(counted).is_some(), "the surface is there all the time:\n{tree}");
-        is_there(tree).then_some(())
+    window.until("the replacement", |tree| {
+        assert!(tree.find(counted).is_some(), "the surface is blank:\n{tree}");
+        done(tree).then_some(())
     });
-    assert_drawn(&window.screenshot("replacing-goes-on.png"), size);
+    assert_drawn(&window.screenshot("replacing-keeps-running.png"), size);
 }
 
 pub(super) fn has(tree: &Tree, parts: &[&str]) -> bool {
@@ -106,7 +106,7 @@ pub(super) fn has(tree: &Tree, parts: &[&str]) -> bool {
 }
 
 #[test]
-fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
+fn rebuilt_library_keeps_state_and_can_be_rolled_back() {
     let (desktop, installation) = stage(false);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Version 1.0.0");
@@ -115,7 +115,7 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
     }
     window.wait_for("Counted 2");
     put(&version(1, "none"), &place(&installation));
-    goes_on_until(&mut window, "Counted 2", |tree| has(tree, &["Version 1.0.1"]));
+    keeps_running_until(&mut window, "Counted 2", |tree| has(tree, &["Version 1.0.1"]));
     window.wait_for_parts(&["Scripted", "1.0.1 is running"]);
     inspect(&mut window);
     window.wait_for_parts(&[SCRIPTED, "1.0.1", "generation 2"]);
@@ -125,16 +125,16 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
     window.click("Count");
     window.wait_for("Counted 3");
 
-    // Back, with a reason, and forth.
+    // Roll back, with a note, and resume updates.
     window.click_parts(&["Roll back", "Scripted", "…"]);
     let about = window.wait_for_parts(&["Roll back to 1.0.0 ("]);
     window.screenshot("replacing-roll-back.png");
     window.text("too new");
     window.click(&about.name);
-    goes_on_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.0"]));
+    keeps_running_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.0"]));
     window.wait_for_parts(&["Rolled back to 1.0.0"]);
     window.click_parts(&["Resume updates"]);
-    goes_on_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.1"]));
+    keeps_running_until(&mut window, "Counted 3", |tree| has(tree, &["Version 1.0.1"]));
     window.wait_for_parts(&["From the host's manifest"]);
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
@@ -142,7 +142,7 @@ fn a_rebuilt_library_takes_over_with_what_was_open_and_is_gone_back_to() {
 }
 
 #[test]
-fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
+fn bad_build_is_reported_and_old_one_keeps_running() {
     let (desktop, installation) = stage(false);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Version 1.0.0");
@@ -150,7 +150,7 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.wait_for("Counted 1");
 
     put(&version(1, "panic@init"), &place(&installation));
-    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Couldn't update Scripted"]));
+    keeps_running_until(&mut window, "Counted 1", |tree| has(tree, &["Couldn't update Scripted"]));
     window.wait_for_parts(&["init-panicked"]);
     window.wait_for_parts(&["Still running the previous build."]);
     window.screenshot("replacing-refused.png");
@@ -158,7 +158,7 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.until("the message to go", |tree| (!has(tree, &["Dismiss", "Couldn't update"])).then_some(()));
 
     fs::write(place(&installation), "This is a text.\n").expect("a file");
-    goes_on_until(&mut window, "Counted 1", |tree| has(tree, &["Scripted", "was not updated"]));
+    keeps_running_until(&mut window, "Counted 1", |tree| has(tree, &["Scripted", "was not updated"]));
     window.wait_for_parts(&["library-not-a-library"]);
     window.click_parts(&["Show details", "Scripted"]);
     window.wait_for("Reload all");
@@ -166,16 +166,16 @@ fn what_cannot_take_over_is_told_and_the_old_one_goes_on() {
     window.click("Count");
     window.wait_for("Counted 2");
 
-    // By hand, with the same outcome until there is something good.
+    // A good build, and a reload by hand.
     put(&version(1, "none"), &place(&installation));
-    goes_on_until(&mut window, "Counted 2", |tree| has(tree, &["Version 1.0.1"]));
+    keeps_running_until(&mut window, "Counted 2", |tree| has(tree, &["Version 1.0.1"]));
     window.key_with(Modifiers::COMMAND, Key::R);
     window.wait_for_parts(&[SCRIPTED, "generation 3"]);
     window.wait_for("Counted 2");
 }
 
 #[test]
-fn a_surface_that_panics_leaves_the_others_alone() {
+fn panicking_surface_leaves_the_others_alone() {
     let (desktop, installation) = stage(false);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.click(TWIN);
@@ -184,7 +184,7 @@ fn a_surface_that_panics_leaves_the_others_alone() {
     window.wait_for("Counted 1");
     window.click(CALM);
     window.wait_for("Counted 0");
-    tell(&desktop, "panic@frame");
+    command_fault(&desktop, "panic@frame");
     window.click("Count");
     window.wait_for("Restart");
     window.wait_for("frame-panicked");
@@ -197,22 +197,22 @@ fn a_surface_that_panics_leaves_the_others_alone() {
     window.click("Count");
     window.wait_for("Counted 2");
     window.click(CALM);
-    tell(&desktop, "");
+    command_fault(&desktop, "");
     window.click("Restart");
     window.wait_for("Counted 0");
     window.gone("Restart");
     window.click(TWIN);
     window.wait_for("Counted 2");
 
-    // Two more within ten minutes are too many.
+    // The third failure within ten minutes closes the surface.
     window.click(CALM);
     for failures in 2..=3 {
         window.hover("Count");
-        tell(&desktop, "panic@frame");
-        // The next frame is the last, whatever it is for.
+        command_fault(&desktop, "panic@frame");
+        // The next frame fails, whatever requests it.
         window.wheel(Vec2::new(0.0, -1.0));
         window.wait_for(if failures == 3 { "surface-failing" } else { "Restart" });
-        tell(&desktop, "");
+        command_fault(&desktop, "");
         if failures < 3 {
             window.click("Restart");
             window.wait_for("Counted 0");
@@ -220,7 +220,7 @@ fn a_surface_that_panics_leaves_the_others_alone() {
     }
     window.wait_for_parts(&["failed three times", "frame-panicked"]);
     window.screenshot("replacing-disabled-dark.png");
-    // The others are as they were.
+    // The other surface has kept its state.
     window.click(TWIN);
     window.wait_for("Counted 2");
     window.click(CALM);
@@ -240,23 +240,23 @@ fn dark(window: &mut Window) {
 }
 
 #[test]
-fn a_remote_that_does_not_respond_is_restarted() {
+fn unresponsive_remote_can_be_restarted() {
     let (desktop, installation) = stage(false);
     begin_small(&desktop);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Version 1.0.0");
-    tell(&desktop, "slow@frame");
+    command_fault(&desktop, "slow@frame");
     window.click("Count");
     window.wait_for_parts(&["Slow: "]);
     window.screenshot("replacing-slow.png");
-    tell(&desktop, "hang@frame");
+    command_fault(&desktop, "hang@frame");
     window.click("Count");
     window.wait_for_parts(&["Not responding for "]);
     window.screenshot("replacing-hangs-light.png");
     window.click("Wait");
     window.gone("Restart");
     window.click_parts(&["Not responding for "]);
-    tell(&desktop, "");
+    command_fault(&desktop, "");
     window.click("Restart");
     window.wait_for("Counted 0");
     window.click("Count");
@@ -269,7 +269,7 @@ fn a_remote_that_does_not_respond_is_restarted() {
 }
 
 #[test]
-fn a_library_is_installed_by_its_path_and_runs_once_it_is_enabled() {
+fn library_installed_by_path_runs_once_enabled() {
     let (desktop, installation) = (Desktop::new(), Installation::new());
     begin_small(&desktop);
     let mut window = desktop.open(shell(&desktop, &installation));
@@ -286,9 +286,9 @@ fn a_library_is_installed_by_its_path_and_runs_once_it_is_enabled() {
     let file = installation.write("built/libscripted.so", version(0, "none"));
     window.text(&file.to_string_lossy());
     window.click("Install");
-    window.wait_for_parts(&["was installed and is not enabled"]);
+    window.wait_for_parts(&["is installed but not enabled"]);
     window.screenshot("replacing-installed.png");
-    assert!(window.tree().find("Counted 0").is_none(), "nobody has enabled it");
+    assert!(window.tree().find("Counted 0").is_none(), "it is not enabled yet");
     window.click_parts(&["Enable Scripted"]);
     window.wait_for("Counted 0");
     let (status, stderr) = window.close();
@@ -298,7 +298,7 @@ fn a_library_is_installed_by_its_path_and_runs_once_it_is_enabled() {
 }
 
 #[test]
-fn remotes_are_left_out_on_demand() {
+fn remotes_can_be_left_out() {
     let (desktop, installation) = stage(false);
     begin_small(&desktop);
     let safe = |command: Command| {
@@ -313,7 +313,7 @@ fn remotes_are_left_out_on_demand() {
     window.click("Enable all");
     window.wait_for("Counted 0");
     assert!(!has(&window.tree(), &["Safe mode"]));
-    // The process is ended, and does not end.
+    // The process is killed, so the shell is not shut down properly.
     drop(window);
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for_parts(&["closed unexpectedly", SCRIPTED]);
@@ -322,10 +322,10 @@ fn remotes_are_left_out_on_demand() {
     window.click("Start without remotes");
     window.wait_for("safe-mode");
     let runs = |tree: &Tree| tree.of_role(Role::Pane).any(|pane| pane.name == CALM);
-    assert!(!runs(&window.tree()), "nothing runs");
+    assert!(!runs(&window.tree()), "a remote runs in safe mode");
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
     let mut window = desktop.open(shell(&desktop, &installation));
     window.wait_for("Counted 0");
-    assert!(!has(&window.tree(), &["closed unexpectedly"]), "the last one did");
+    assert!(!has(&window.tree(), &["closed unexpectedly"]), "the last run was shut down properly");
 }

@@ -5,12 +5,12 @@ use std::hint::black_box;
 use plugin_api::egui::Ui;
 use pulse_analytics::Dashboard;
 
-/// What the measuring program overwrites in the file, so that each build differs.
+/// The text that the measuring program overwrites in the file, so that each build differs.
 static BUILD: &str = "hot-reload build 00000000";
 
-/// Draws a frame; the state is the program's, and stays there when this code is replaced.
+/// Draws a frame, and returns the build's number. The program owns the state, which survives a replacement.
 ///
-/// The name and the types are all that both sides agree on: nothing compares them.
+/// Both sides agree on name and types only by convention: nothing compares them.
 #[unsafe(no_mangle)]
 pub extern "Rust" fn draw(ui: &mut Ui, dashboard: &mut Dashboard) -> u32 {
     dashboard.ui(ui, None);

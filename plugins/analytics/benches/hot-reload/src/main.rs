@@ -1,8 +1,8 @@
-//! Replaces the dashboard's code under hot-lib-reloader, once for each line on standard input, and writes how many
-//! microseconds it took from the file's being renamed into place to the first frame by the new code, and how many of
-//! these were that frame. The first argument is the watcher's debounce time in milliseconds, the second the library.
+//! Replaces the dashboard's code under hot-lib-reloader, once for each line on standard input. For each it writes the
+//! microseconds from the rename of the file to the first frame by the new code, and the part that this frame took.
+//! The first argument is the watcher's debounce time in milliseconds, the second the library.
 //!
-//! Run by the benchmark `replace` of the shell, in turn with the shell's own replacements.
+//! The shell's benchmark `replace` runs this program, alternating with the shell's own replacements.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 use std::{
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (wake, woken) = mpsc::channel();
     let wake = move || {
-        // Nobody listens at the end.
+        // Fails at the end, when the receiver is dropped.
         let _ = wake.send(());
     };
     let mut window = Window {
@@ -53,42 +53,42 @@ fn main() -> Result<(), Box<dyn Error>> {
         window.frame(&reloader)?;
         woken.recv_timeout(Duration::from_secs(30))?;
     }
-    // The watcher says nothing of when it has begun.
+    // The watcher does not report its start.
     thread::sleep(Duration::from_millis(500));
     for (number, line) in (1_u32..).zip(io::stdin().lines()) {
         line?;
         let mut build = bytes.clone();
         build[digits..digits + 8].copy_from_slice(format!("{number:08}").as_bytes());
-        let beside = place.with_extension("new");
-        fs::write(&beside, build)?;
+        let staged = place.with_extension("new");
+        fs::write(&staged, build)?;
         let began = Instant::now();
-        fs::rename(beside, &place)?;
+        fs::rename(staged, &place)?;
         while !reloader.update()? {
             if began.elapsed() > Duration::from_secs(30) {
-                return Err("the new library was not noticed".into());
+                return Err("hot-lib-reloader did not notice the new library within 30 s".into());
             }
             thread::sleep(Duration::from_micros(100));
         }
         let loaded = Instant::now();
         let drawn = window.frame(&reloader)?;
         if drawn != number {
-            return Err(format!("build {drawn} was drawn and not {number}").into());
+            return Err(format!("build {drawn} drew the frame instead of {number}").into());
         }
         println!("{} {}", began.elapsed().as_micros(), loaded.elapsed().as_micros());
     }
     Ok(())
 }
 
-/// A window without a screen, and what stays when the code is replaced.
+/// A window without a screen, and the state that survives a replacement.
 struct Window {
     ctx: Context,
     dashboard: Dashboard,
 }
 
 impl Window {
-    /// The build that has drawn it.
+    /// Draws a frame, and returns the number of the build that drew it.
     fn frame(&mut self, reloader: &LibReloader) -> Result<u32, Box<dyn Error>> {
-        // SAFETY: nothing but the name says that this is its type; both are in this package.
+        // SAFETY: the name alone implies this type; caller and library are both in this package.
         let draw = unsafe { reloader.get_symbol::<fn(&mut Ui, &mut Dashboard) -> u32>(b"draw\0")? };
         let input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, SIZE)),
@@ -102,8 +102,8 @@ impl Window {
         });
         black_box(self.ctx.tessellate(std::mem::take(&mut output.shapes), output.pixels_per_point));
         output.textures_delta.clear();
-        // The context goes before the library does: its memory and its fonts hold functions of it by address, and
-        // with those the program ends in the next frame.
+        // The context is dropped before the library is replaced: its memory and fonts hold addresses of the library's
+        // functions, which would crash the next frame.
         self.ctx = Context::default();
         Ok(drawn)
     }

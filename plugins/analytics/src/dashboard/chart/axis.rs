@@ -1,22 +1,22 @@
-//! The axes: round marks at the left, dates below, and a plot that nothing can drag away.
+//! The axes of the chart: round marks at the left, dates below, and a plot without panning and zooming.
 
 use egui_plot::{AxisHints, GridMark, HPlacement, Plot};
 use jiff::civil::{Date, Weekday};
 use plugin_api::egui::{Rangef, Sense};
 
-use super::super::{format, look::Look};
-use crate::report::{Measure, Report, day_after};
+use super::super::{format, look::Palette};
+use crate::report::{Measure, RangeReport, day_after};
 
-/// A plot with these axes; it leaves wheel and drag to the page.
+/// Creates a plot with these axes; it leaves wheel and drag to the page.
 pub(super) fn plot(
-    look: &Look,
+    look: &Palette,
     scale: Scale,
     measure: Measure,
     dates: Vec<DateMark>,
     axis_width: f32,
 ) -> Plot<'static> {
     let steps: Vec<_> = dates.iter().map(|mark| mark.grid).collect();
-    // egui_plot fades what stands close; the marks here are already chosen by their distance.
+    // egui_plot fades close marks; the marks here are already chosen by their distance.
     let always = Rangef::new(0.5, 1.0);
     let axis = |hints: AxisHints<'static>| {
         hints.tick_label_font(look.caption.clone()).tick_label_color(look.weak).label_spacing(always)
@@ -61,7 +61,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    pub(super) fn of(report: &Report, measure: Measure) -> Self {
+    pub(super) fn of(report: &RangeReport, measure: Measure) -> Self {
         if measure == Measure::OnTime {
             return Self { low: 0.0, high: 100.0, step: 25.0 };
         }
@@ -72,17 +72,17 @@ impl Scale {
         Self::around(low, high)
     }
 
-    /// Four to seven steps of 1, 2, 2.5 or 5 times a power of ten, whole for small counts.
+    /// Creates a scale with four to seven steps of 1, 2, 2.5 or 5 times a power of ten, integers for small counts.
     fn around(low: f64, high: f64) -> Self {
         let rough = ((high - low) / 6.0).max(1.0);
         let power = 10_f64.powf(rough.log10().floor());
         let factor = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough);
         let step = (factor.unwrap_or(10.0) * power).round();
-        // A little below zero needs no whole step of empty chart.
+        // A small negative value does not justify a full step of empty chart.
         Self { low, high: ((high / step).ceil() * step).max(step), step }
     }
 
-    /// What the plot spans: a little more, so that the outermost lines are whole.
+    /// Returns the bounds of the plot: a little more than the scale, so that the outermost lines are not clipped.
     pub(super) fn bounds(self) -> std::ops::RangeInclusive<f64> {
         let slack = (self.high - self.low) * 0.02;
         self.low - slack..=self.high + slack
@@ -94,10 +94,10 @@ impl Scale {
     }
 }
 
-/// What stands at a mark of the vertical axis.
+/// Formats the label of a mark on the vertical axis.
 pub(super) fn label(value: f64, measure: Measure) -> String {
     match measure {
-        Measure::OnTime => format!("{value:.0} %"),
+        Measure::OnTime => format!("{value:.0}%"),
         _ => format::count(value.round() as i64),
     }
 }
@@ -109,9 +109,9 @@ pub(super) struct DateMark {
     label: String,
 }
 
-/// As many dates as fit into `width`: days, Mondays or first days of months.
+/// Returns as many dates as fit into `width`: days, Mondays or first days of months.
 pub(super) fn date_marks(first: Date, days: usize, width: f32) -> Vec<DateMark> {
-    /// Room for `30 Dec` and for `Dec` with space around.
+    /// Width of `30 Dec`, and below of `Dec`, with space around, in points.
     const DATE: f32 = 56.0;
     const MONTH: f32 = 38.0;
     let per_day = width / days.max(1) as f32;
@@ -126,7 +126,7 @@ pub(super) fn date_marks(first: Date, days: usize, width: f32) -> Vec<DateMark> 
     }
     if days <= 120 {
         // Mondays, counted back from the end: the newest dates matter most.
-        // One at the very end would stand out of the card.
+        // A date at the very end would not fit into the card.
         let inside = |day: &usize| (days - day) as f32 * per_day >= DATE / 4.0;
         let mondays = (0..days).rev().filter(inside).filter(|&day| date(day).weekday() == Weekday::Monday);
         let every = ((DATE / (per_day * 7.0)).ceil() as usize).max(1);

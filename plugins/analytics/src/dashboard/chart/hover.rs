@@ -10,16 +10,16 @@ use plugin_api::{
 };
 
 use super::{
-    super::{format, look::Look},
+    super::{format, look::Palette},
     smooth,
 };
-use crate::report::{Measure, Report, Totals, day_after};
+use crate::report::{Measure, RangeReport, Totals, day_after};
 
-/// Marks `day`, an index into the report's days, and tells its values.
+/// Marks `day`, an index into the report's days, and shows its values in a tooltip.
 pub(super) fn day_ui(
     ui: &Ui,
-    look: &Look,
-    report: &Report,
+    look: &Palette,
+    report: &RangeReport,
     measure: Measure,
     day: usize,
     transform: &PlotTransform,
@@ -27,7 +27,7 @@ pub(super) fn day_ui(
     let Some(totals) = report.current.days.get(day) else { return };
     let before = report.previous.as_ref().and_then(|period| Some((period, period.days.get(day)?)));
     let position = |value: f64| transform.position_from_point(&PlotPoint::new(day as f64, value));
-    // The dashed line is a mean where there are many days: the day itself is not on it.
+    // With many days the dashed line is a mean, so the day itself is not on it.
     let ghost = before.filter(|_| !smooth(report)).and_then(|(_, totals)| totals.value(measure));
     for (value, color) in [(ghost, look.ghost), (totals.value(measure), look.accent)] {
         if let Some(value) = value {
@@ -48,8 +48,8 @@ fn tooltip_row(first: Date, day: usize, totals: &Totals, measure: Measure) -> [S
     [date.strftime("%a %-d %b %Y").to_string(), format::value(totals, measure)]
 }
 
-/// A box beside `anchor` and inside `frame`: dates at the left, values at the right.
-fn tooltip_ui(ui: &Ui, look: &Look, frame: Rect, anchor: Pos2, rows: &[[String; 2]]) {
+/// Draws a box next to `anchor` and inside `frame`: dates at the left, values at the right.
+fn tooltip_ui(ui: &Ui, look: &Palette, frame: Rect, anchor: Pos2, rows: &[[String; 2]]) {
     let padding = Vec2::new(look.t.space[2], look.t.space[1]);
     let gap = look.t.space[3];
     let colors = [look.accent, look.ghost];

@@ -38,7 +38,7 @@ fn ids(update: &TreeUpdate) -> Vec<u64> {
 }
 
 #[test]
-fn a_good_tree_stays_as_it_is() {
+fn good_tree_is_unchanged() {
     let mut field = node(Role::TextInput, &[3, 4]);
     let end = TextPosition { node: NodeId(4), character_index: 2 };
     field.set_text_selection(TextSelection { anchor: end, focus: end });
@@ -50,7 +50,7 @@ fn a_good_tree_stays_as_it_is() {
 }
 
 #[test]
-fn a_number_that_is_none_costs_only_what_it_is_for() {
+fn number_that_is_not_finite_costs_its_property() {
     let mut slider = node(Role::Slider, &[]);
     slider.set_label("How many");
     slider.set_numeric_value(2.0);
@@ -67,7 +67,7 @@ fn a_number_that_is_none_costs_only_what_it_is_for() {
 }
 
 #[test]
-fn the_trees_of_egui_stay_as_they_are() {
+fn trees_of_egui_are_unchanged() {
     let ctx = egui::Context::default();
     ctx.enable_accesskit();
     let mut text = "Größe\nand wörds that are wrapped when the field is narrow".to_owned();
@@ -90,7 +90,7 @@ fn the_trees_of_egui_stay_as_they_are() {
 }
 
 #[test]
-fn what_is_no_tree_is_left_out() {
+fn nodes_outside_of_the_tree_are_left_out() {
     let twice =
         vec![(1, node(Role::Window, &[2, 2, 3])), (2, node(Role::Group, &[3])), (3, node(Role::Label, &[]))];
     assert_eq!(ids(&sound(update(1, twice)).unwrap()), [1, 2, 3]);
@@ -126,7 +126,7 @@ fn texts_of_a_tree_have_limits() {
 }
 
 #[test]
-fn text_that_contradicts_itself_is_a_label() {
+fn contradictory_text_becomes_a_label() {
     let mut short = run("Grä");
     short.set_character_lengths([1, 1, 1]);
     let mut around = run("round");
@@ -151,7 +151,7 @@ prop_compose! {
         line in (prop::option::of(0..8_u64), prop::option::of(0..8_u64)),
         selection in prop::option::of((0..8_u64, 0..4_usize, 0..8_u64, 0..4_usize)),
     ) -> Node {
-        // Runs are leaves mostly, so that some are good.
+        // Most runs are leaves, so that some are sound.
         let mut made = match (&value, lengths) {
             (Some(text), None) if role == Role::TextRun => run(text),
             (_, lengths) => {
@@ -185,7 +185,7 @@ prop_compose! {
     }
 }
 
-/// Reads all of a tree, as assistive technology does.
+/// Reads a whole tree, as assistive technology does; returns the number of nodes.
 fn read(node: &kittest::AccessKitNode<'_>) -> usize {
     if node.supports_text_ranges() {
         let range = node.document_range();
@@ -205,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_sound_can_be_read(
+    fn sound_trees_can_be_read(
         first in prop::collection::vec((0..8_u64, some_node()), 0..10),
         second in prop::collection::vec((0..8_u64, some_node()), 0..10),
     ) {

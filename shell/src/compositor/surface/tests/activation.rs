@@ -1,4 +1,4 @@
-//! Requests of a surface to the platform, with and without a user's action.
+//! Requests of a surface to the platform, with and without a user action.
 
 use egui::{
     Key, OutputCommand, ViewportCommand,
@@ -7,7 +7,7 @@ use egui::{
 use plugin_api::abi::{Command, CommandKind};
 
 use super::{
-    hands::{LEFT, NEITHER, Pair},
+    input::{LEFT, NEITHER, Pair},
     *,
 };
 use crate::limits;
@@ -24,11 +24,11 @@ fn select(text: &str) -> Command {
     Command { text: text.into(), ..Command::new(CommandKind::SELECTION) }
 }
 
-/// Has the left remote answer with `commands`; what the platform is asked for then.
+/// Makes the left remote answer with `commands`; returns the resulting requests to the platform.
 fn asked(pair: &mut Pair, commands: Vec<Command>) -> Vec<OutputCommand> {
     pair.left.mailbox.request(Duration::ZERO);
     pair.frame(vec![]);
-    Pair::say(&pair.left, commands);
+    Pair::answer_with(&pair.left, commands);
     pair.frame(vec![]);
     std::mem::take(&mut pair.output.commands)
 }
@@ -47,9 +47,9 @@ fn key(key: Key) -> Event {
 }
 
 #[test]
-fn nothing_is_asked_for_without_a_user_action() {
+fn platform_requests_need_user_action() {
     let mut pair = Pair::new();
-    // A press elsewhere, and the pointer over the surface, are none.
+    // A press elsewhere and the pointer over the surface do not count.
     pair.step(vec![Event::PointerMoved(NEITHER), press(NEITHER, true), press(NEITHER, false)]);
     pair.step(vec![Event::PointerMoved(LEFT)]);
     assert_eq!(asked(&mut pair, everything()), []);
@@ -57,7 +57,7 @@ fn nothing_is_asked_for_without_a_user_action() {
 }
 
 #[test]
-fn a_press_pays_for_one_of_each() {
+fn press_allows_one_of_each() {
     let mut pair = Pair::new();
     pair.step(click());
     let flood = [everything(), everything(), vec![link("https://example.org/2"); 64]].concat();
@@ -67,13 +67,13 @@ fn a_press_pays_for_one_of_each() {
     else {
         panic!("{commands:?}")
     };
-    assert_eq!(asked(&mut pair, everything()), [], "and for no more of them later");
+    assert_eq!(asked(&mut pair, everything()), [], "the press is used up");
     pair.step(click());
     assert_eq!(asked(&mut pair, everything()).len(), 3);
 }
 
 #[test]
-fn an_action_pays_for_five_seconds() {
+fn activation_expires_after_five_seconds() {
     let mut pair = Pair::new();
     pair.step(click());
     pair.left.surface.activation.expire();
@@ -81,19 +81,19 @@ fn an_action_pays_for_five_seconds() {
 }
 
 #[test]
-fn a_press_that_is_held_pays_until_it_ends() {
+fn held_press_stays_active_until_release() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true)]);
     pair.left.surface.activation.expire();
     assert_eq!(asked(&mut pair, vec![select("a long selection")]).len(), 1);
-    // The release of a long press is what a click is made of.
+    // The release of a long press makes it a click.
     pair.left.surface.activation.expire();
     pair.step(vec![press(LEFT, false)]);
     assert_eq!(asked(&mut pair, vec![link("https://example.org/")]).len(), 1);
 }
 
 #[test]
-fn keys_pay_and_focus_and_escape_do_not() {
+fn keys_activate_but_focus_and_escape_do_not() {
     let mut pair = Pair::new();
     let tab = Event::Key {
         key: Key::Tab,
@@ -117,7 +117,7 @@ fn keys_pay_and_focus_and_escape_do_not() {
 }
 
 #[test]
-fn actions_of_assistive_technology_pay() {
+fn assistive_actions_activate() {
     let tree = || TreeUpdate {
         nodes: vec![
             (NodeId(1), {
@@ -135,28 +135,28 @@ fn actions_of_assistive_technology_pay() {
         tree_id: TreeId::ROOT,
         focus: NodeId(1),
     };
-    for (action, pays) in [(Action::Click, 1), (Action::Focus, 0), (Action::ScrollDown, 0)] {
+    for (action, opened) in [(Action::Click, 1), (Action::Focus, 0), (Action::ScrollDown, 0)] {
         let mut pair = Pair::new();
         pair.left.mailbox.request(Duration::ZERO);
         pair.frame(vec![]);
-        pair.left.mailbox.put(Ok(Frame { access: Some(Ok(tree())), ..picture() }));
+        pair.left.mailbox.put(Ok(CheckedFrame { access: Some(Ok(tree())), ..picture() }));
         pair.step(vec![]);
         pair.step(vec![]);
         let update = pair.output.accesskit_update.as_ref().unwrap();
         let button = update.nodes.iter().find(|(_, node)| node.label() == Some("Press me")).unwrap().0;
         let request = ActionRequest { action, target_tree: TreeId::ROOT, target_node: button, data: None };
         pair.step(vec![Event::AccessKitActionRequest(request)]);
-        assert_eq!(asked(&mut pair, vec![link("https://example.org/")]).len(), pays, "{action:?}");
+        assert_eq!(asked(&mut pair, vec![link("https://example.org/")]).len(), opened, "{action:?}");
     }
 }
 
 #[test]
-fn what_is_copied_has_a_limit() {
+fn copied_data_has_limit() {
     let mut pair = Pair::new();
     pair.step(click());
     let large = |limit: usize| "x".repeat(limit + 1);
     let commands = vec![copy(&large(limits::CLIPBOARD_TEXT)), select(&large(limits::SELECTION))];
     assert_eq!(asked(&mut pair, commands), []);
-    // It was not paid for.
+    // A refused copy does not use up the press.
     assert_eq!(asked(&mut pair, everything()).len(), 3);
 }

@@ -1,4 +1,4 @@
-//! What is dragged from surface to surface, and files.
+//! Drags between surfaces, and of files.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use egui::{CursorIcon, DroppedFileHandle, HoveredFile, Key};
 use plugin_api::abi::{Command, CommandKind};
 
 use super::{
-    hands::{LEFT, NEITHER, Pair, RIGHT},
+    input::{LEFT, NEITHER, Pair, RIGHT},
     *,
 };
 use crate::catalogue::Code;
@@ -20,13 +20,13 @@ fn takes(flag: bool) -> Command {
     Command { flag, ..Command::new(CommandKind::DRAG_TAKEN) }
 }
 
-/// The left remote drags, and the pointer is still above it.
+/// Returns a pair whose left remote drags, with the pointer still over it.
 fn dragging() -> Pair {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true)]);
     pair.step(vec![]);
     pair.frame(vec![Event::PointerMoved(LEFT + Vec2::X)]);
-    Pair::say(&pair.left, vec![drag()]);
+    Pair::answer_with(&pair.left, vec![drag()]);
     pair.step(vec![]);
     pair.step(vec![]);
     pair
@@ -36,111 +36,111 @@ fn find(events: &[abi::Event], kind: EventKind) -> Option<&abi::Event> {
     events.iter().find(|event| event.kind == kind)
 }
 
-/// Runs until the source is told how it ended, and the target what became of it.
+/// Runs until the drag has ended; returns the result that the source received, and the target's events.
 fn outcome(pair: &mut Pair, mut events: Vec<Event>) -> (Option<bool>, Vec<abi::Event>) {
-    let (mut ended, mut told) = (None, Vec::new());
+    let (mut ended, mut received) = (None, Vec::new());
     for _ in 0..6 {
         let [left, right] = pair.frame(std::mem::take(&mut events));
         ended = ended.or(find(&left, EventKind::DRAG_ENDED).map(|event| event.pressed));
-        told.extend(right);
+        received.extend(right);
         for bench in [&pair.left, &pair.right] {
             if bench.surface.waiting().is_some() {
                 bench.mailbox.put(Ok(picture()));
             }
         }
     }
-    (ended, told)
+    (ended, received)
 }
 
 #[test]
-fn what_one_remote_drags_another_gets_where_it_takes_it() {
+fn drag_is_dropped_on_another_remote() {
     let mut pair = dragging();
-    assert_eq!(pair.output.cursor_icon, CursorIcon::NoDrop, "nobody takes it here");
+    assert_eq!(pair.output.cursor_icon, CursorIcon::NoDrop, "no surface accepts it here");
     let [_, right] = pair.frame(vec![Event::PointerMoved(RIGHT)]);
     let kinds: Vec<_> = right.iter().map(|event| event.kind).collect();
     assert_eq!(kinds, [EventKind::DRAG_OVER], "in place of the pointer");
     assert_eq!(
         (&*right[0].text, right[0].data.len()),
         ("text/plain", 0),
-        "it is not read before it is dropped"
+        "the data is withheld until the drop"
     );
     assert_eq!(Pos2::from(right[0].pos), Pos2::new(50.0, 100.0));
-    Pair::say(&pair.right, vec![takes(true)]);
+    Pair::answer_with(&pair.right, vec![takes(true)]);
     pair.step(vec![]);
     pair.step(vec![]);
     assert_eq!(pair.output.cursor_icon, CursorIcon::Grabbing);
-    let (ended, told) = outcome(&mut pair, vec![press(RIGHT, false)]);
-    let dropped = find(&told, EventKind::DROP).unwrap();
+    let (ended, received) = outcome(&mut pair, vec![press(RIGHT, false)]);
+    let dropped = find(&received, EventKind::DROP).unwrap();
     assert_eq!((&*dropped.text, &dropped.data[..]), ("text/plain", &b"Aachen"[..]));
     assert_eq!(ended, Some(true));
-    assert!(find(&told, EventKind::DRAG_LEFT).is_none(), "{told:?}");
+    assert!(find(&received, EventKind::DRAG_LEFT).is_none(), "{received:?}");
 }
 
 #[test]
-fn the_answer_for_the_place_of_the_drop_is_waited_for() {
+fn drop_waits_for_answer_at_its_position() {
     for taken in [true, false] {
         let mut pair = dragging();
-        // There and let go of in one frame.
+        // Moved there and released in one frame.
         let [_, right] = pair.frame(vec![Event::PointerMoved(RIGHT), press(RIGHT, false)]);
         assert!(find(&right, EventKind::DRAG_OVER).is_some() && find(&right, EventKind::DROP).is_none());
         for _ in 0..5 {
             assert!(find(&pair.frame(vec![])[1], EventKind::DROP).is_none(), "it has not answered");
         }
-        Pair::say(&pair.right, vec![takes(taken)]);
-        let (ended, told) = outcome(&mut pair, vec![]);
+        Pair::answer_with(&pair.right, vec![takes(taken)]);
+        let (ended, received) = outcome(&mut pair, vec![]);
         let expected = if taken { EventKind::DROP } else { EventKind::DRAG_LEFT };
-        assert_eq!((ended, find(&told, expected).is_some()), (Some(taken), true), "{told:?}");
+        assert_eq!((ended, find(&received, expected).is_some()), (Some(taken), true), "{received:?}");
     }
 }
 
 #[test]
-fn what_is_dropped_elsewhere_is_not_taken() {
+fn drop_outside_of_surfaces_is_refused() {
     let mut pair = dragging();
     pair.frame(vec![Event::PointerMoved(RIGHT)]);
-    Pair::say(&pair.right, vec![takes(true)]);
+    Pair::answer_with(&pair.right, vec![takes(true)]);
     pair.step(vec![]);
     pair.step(vec![]);
-    let (ended, told) = outcome(&mut pair, vec![Event::PointerMoved(NEITHER), press(NEITHER, false)]);
+    let (ended, received) = outcome(&mut pair, vec![Event::PointerMoved(NEITHER), press(NEITHER, false)]);
     assert_eq!(ended, Some(false));
-    assert!(find(&told, EventKind::DRAG_LEFT).is_some() && find(&told, EventKind::DROP).is_none());
+    assert!(find(&received, EventKind::DRAG_LEFT).is_some() && find(&received, EventKind::DROP).is_none());
 }
 
 #[test]
-fn escape_ends_it_and_nobody_gets_the_key() {
+fn escape_ends_drag_and_reaches_no_remote() {
     let mut pair = dragging();
     pair.frame(vec![Event::PointerMoved(RIGHT)]);
-    Pair::say(&pair.right, vec![takes(true)]);
+    Pair::answer_with(&pair.right, vec![takes(true)]);
     pair.step(vec![]);
     let modifiers = Modifiers::NONE;
     let escape = Event::Key { key: Key::Escape, physical_key: None, pressed: true, repeat: false, modifiers };
     let [left, _] = pair.step(vec![escape]);
     assert!(!left.contains(&EventKind::KEY) && left.contains(&EventKind::DRAG_ENDED), "{left:?}");
-    let (_, told) = outcome(&mut pair, vec![press(RIGHT, false)]);
-    assert!(find(&told, EventKind::DROP).is_none());
+    let (_, received) = outcome(&mut pair, vec![press(RIGHT, false)]);
+    assert!(find(&received, EventKind::DROP).is_none());
 }
 
 #[test]
-fn a_source_that_fails_takes_what_it_drags_with_it() {
+fn failure_of_source_ends_its_drag() {
     let mut pair = dragging();
     pair.frame(vec![Event::PointerMoved(RIGHT)]);
-    Pair::say(&pair.right, vec![takes(true)]);
+    Pair::answer_with(&pair.right, vec![takes(true)]);
     pair.step(vec![]);
     pair.left.mailbox.request(Duration::ZERO);
     pair.frame(vec![]);
-    let failure = Failure::new(Stage::Frame, Code::FramePanicked, "the test says so", "");
+    let failure = Failure::new(Stage::Frame, Code::FramePanicked, "raised by the test", "");
     pair.left.mailbox.put(Err(Arc::new(failure)));
-    let (_, told) = outcome(&mut pair, vec![]);
-    assert!(find(&told, EventKind::DRAG_LEFT).is_some(), "{told:?}");
-    let (_, told) = outcome(&mut pair, vec![press(RIGHT, false)]);
-    assert!(find(&told, EventKind::DROP).is_none());
+    let (_, received) = outcome(&mut pair, vec![]);
+    assert!(find(&received, EventKind::DRAG_LEFT).is_some(), "{received:?}");
+    let (_, received) = outcome(&mut pair, vec![press(RIGHT, false)]);
+    assert!(find(&received, EventKind::DROP).is_none());
 }
 
 #[test]
-fn nothing_is_dragged_without_a_button_or_beyond_the_limit() {
+fn drag_needs_button_and_keeps_limits() {
     let mut pair = Pair::new();
     pair.left.mailbox.request(Duration::ZERO);
     pair.frame(vec![]);
-    Pair::say(&pair.left, vec![drag()]);
+    Pair::answer_with(&pair.left, vec![drag()]);
     assert_eq!(outcome(&mut pair, vec![]).0, Some(false), "no button is down");
 
     for command in [
@@ -155,7 +155,7 @@ fn nothing_is_dragged_without_a_button_or_beyond_the_limit() {
         pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true)]);
         pair.step(vec![]);
         pair.frame(vec![Event::PointerMoved(LEFT + Vec2::X)]);
-        Pair::say(&pair.left, vec![command]);
+        Pair::answer_with(&pair.left, vec![command]);
         assert_eq!(outcome(&mut pair, vec![]).0, Some(false));
     }
 }
@@ -169,7 +169,7 @@ impl egui::DroppedFile for File {
     }
 
     fn bytes(&self) -> Result<Vec<u8>, String> {
-        Err("nobody reads it here".to_owned())
+        Err("the test does not read files".to_owned())
     }
 }
 
@@ -183,7 +183,7 @@ fn dropped() -> RawInput {
     RawInput { dropped_files: vec![file], ..RawInput::default() }
 }
 
-/// Files are held above the right remote, which takes them or not.
+/// Holds files over the right remote, which accepts them or not.
 fn files_above(taken: bool) -> Pair {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(RIGHT)]);
@@ -194,7 +194,7 @@ fn files_above(taken: bool) -> Pair {
     let over = find(&right, EventKind::DRAG_OVER).unwrap();
     assert_eq!((&*over.text, over.span, over.data.len()), ("text/uri-list", [1, 0], 0), "no path yet");
     assert_eq!(pair.files, [0, 1], "the shell shows that it would install them");
-    Pair::say(&pair.right, vec![takes(taken)]);
+    Pair::answer_with(&pair.right, vec![takes(taken)]);
     for _ in 0..2 {
         pair.input = held();
         pair.step(vec![]);
@@ -203,7 +203,7 @@ fn files_above(taken: bool) -> Pair {
 }
 
 #[test]
-fn files_go_to_the_surface_that_takes_them() {
+fn files_go_to_accepting_surface() {
     let mut pair = files_above(true);
     assert_eq!(pair.files, [0, 0], "the shell has nothing to show");
     pair.input = dropped();
@@ -214,7 +214,7 @@ fn files_go_to_the_surface_that_takes_them() {
 }
 
 #[test]
-fn files_that_no_surface_takes_are_the_shells() {
+fn refused_files_go_to_shell() {
     let mut pair = files_above(false);
     assert_eq!(pair.files, [0, 1]);
     pair.input = dropped();
@@ -226,7 +226,7 @@ fn files_that_no_surface_takes_are_the_shells() {
 }
 
 #[test]
-fn files_beside_every_surface_are_the_shells_at_once() {
+fn files_outside_of_surfaces_go_to_shell_at_once() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(NEITHER)]);
     pair.input = dropped();
@@ -235,7 +235,7 @@ fn files_beside_every_surface_are_the_shells_at_once() {
 }
 
 #[test]
-fn files_that_come_before_the_answer_are_held_back_until_it_is_there() {
+fn dropped_files_are_withheld_until_the_answer() {
     for (taken, left_over) in [(true, 0), (false, 1)] {
         let mut pair = Pair::new();
         pair.step(vec![Event::PointerMoved(RIGHT)]);
@@ -243,19 +243,19 @@ fn files_that_come_before_the_answer_are_held_back_until_it_is_there() {
         pair.input = dropped();
         let [_, right] = pair.frame(vec![]);
         assert!(find(&right, EventKind::DRAG_OVER).is_some());
-        assert_eq!(pair.files, [0, 0], "nobody has them yet");
-        Pair::say(&pair.right, vec![takes(taken)]);
-        let (mut shell, mut told) = (0, Vec::new());
+        assert_eq!(pair.files, [0, 0], "they are withheld");
+        Pair::answer_with(&pair.right, vec![takes(taken)]);
+        let (mut shell, mut received) = (0, Vec::new());
         for _ in 0..4 {
-            told.extend(pair.step(vec![])[1].clone());
+            received.extend(pair.step(vec![])[1].clone());
             shell += pair.files[0];
         }
-        assert_eq!((shell, told.contains(&EventKind::DROP)), (left_over, taken), "{told:?}");
+        assert_eq!((shell, received.contains(&EventKind::DROP)), (left_over, taken), "{received:?}");
     }
 }
 
 #[test]
-fn files_whose_place_is_not_known_are_above_the_first_surface() {
+fn files_without_position_go_to_first_surface() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerGone]);
     for _ in 0..3 {

@@ -1,11 +1,11 @@
-//! Frames that come when nobody waits for them any more.
+//! Frames that arrive late: of older generations, and after a changed look.
 
 use egui::CursorIcon;
 
 use super::*;
 
-/// A generation of the remote that the test plays, and what it is asked.
-fn generation() -> (Arc<Source>, Arc<Mailbox>, Arc<Mutex<usize>>) {
+/// Returns a generation played by the test, its mailbox, and the number of its requests.
+fn generation() -> (Arc<SurfaceHandle>, Arc<Mailbox>, Arc<Mutex<usize>>) {
     let mailbox = Mailbox::new(Arc::new(|_| {}));
     let asked: Arc<Mutex<usize>> = Arc::default();
     let request = {
@@ -15,13 +15,13 @@ fn generation() -> (Arc<Source>, Arc<Mailbox>, Arc<Mutex<usize>>) {
             true
         }
     };
-    let source = Source { id: 8, mailbox: Arc::clone(&mailbox), request: Box::new(request) };
+    let source = SurfaceHandle { id: 8, mailbox: Arc::clone(&mailbox), request: Box::new(request) };
     (Arc::new(source), mailbox, asked)
 }
 
-/// A frame that can be told from others.
-fn marked(cursor: CursorIcon) -> Frame {
-    Frame { cursor, ..picture() }
+/// Returns a frame marked by its cursor.
+fn marked(cursor: CursorIcon) -> CheckedFrame {
+    CheckedFrame { cursor, ..picture() }
 }
 
 fn shown(bench: &Bench) -> CursorIcon {
@@ -29,26 +29,26 @@ fn shown(bench: &Bench) -> CursorIcon {
 }
 
 #[test]
-fn a_late_frame_of_an_earlier_generation_is_never_shown() {
+fn late_frame_of_old_generation_is_never_shown() {
     let mut bench = Bench::settled();
     let old = Arc::clone(&bench.mailbox);
     bench.mailbox.request(Duration::ZERO);
-    assert_eq!(bench.frame(vec![]).len(), 1, "the old one is asked, and is slow");
+    assert_eq!(bench.frame(vec![]).len(), 1, "the old generation is asked, and is slow");
     let (source, new, asked) = generation();
-    bench.port.take_over(source, vec![marked(CursorIcon::Crosshair)]);
-    // It answers after it was overtaken and before the window has drawn again.
+    bench.port.replace_source(source, vec![marked(CursorIcon::Crosshair)]);
+    // It answers after it was replaced and before the window has drawn again.
     old.put(Ok(marked(CursorIcon::Wait)));
     bench.frame(vec![]);
     assert_eq!(shown(&bench), CursorIcon::Crosshair);
     let count = bench.surface.counts().0;
     for _ in 0..3 {
         old.put(Ok(marked(CursorIcon::Wait)));
-        old.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "the test says so", ""))));
+        old.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FramePanicked, "raised by the test", ""))));
         old.request(Duration::ZERO);
-        assert!(bench.frame(vec![]).is_empty(), "the old one is not asked again");
+        assert!(bench.frame(vec![]).is_empty(), "the old generation is not asked again");
         assert_eq!(shown(&bench), CursorIcon::Crosshair);
     }
-    assert!(bench.surface.failure().is_none(), "what happened to the old one is of no concern");
+    assert!(bench.surface.failure().is_none(), "failures of the old generation are ignored");
     assert_eq!((bench.surface.counts().0, *asked.lock()), (count, 1));
     new.put(Ok(marked(CursorIcon::Alias)));
     bench.frame(vec![]);
@@ -56,39 +56,39 @@ fn a_late_frame_of_an_earlier_generation_is_never_shown() {
 }
 
 #[test]
-fn a_generation_that_was_overtaken_before_it_was_seen_is_never_shown() {
+fn generation_replaced_before_drawing_is_never_shown() {
     let mut bench = Bench::settled();
     let (second, second_mail, second_asked) = generation();
     let (third, _, _) = generation();
-    bench.port.take_over(second, vec![marked(CursorIcon::Wait)]);
+    bench.port.replace_source(second, vec![marked(CursorIcon::Wait)]);
     second_mail.put(Ok(marked(CursorIcon::Wait)));
-    bench.port.take_over(third, vec![marked(CursorIcon::Crosshair)]);
+    bench.port.replace_source(third, vec![marked(CursorIcon::Crosshair)]);
     bench.frame(vec![]);
     bench.frame(vec![]);
     assert_eq!((shown(&bench), *second_asked.lock()), (CursorIcon::Crosshair, 0));
 }
 
 #[test]
-fn the_old_picture_stays_until_the_new_generation_has_one() {
+fn old_picture_stays_until_new_generation_draws() {
     let mut bench = Bench::settled();
     bench.mailbox.request(Duration::ZERO);
     bench.frame(vec![]);
     bench.answer(marked(CursorIcon::Wait));
     bench.frame(vec![]);
     let (source, new, _) = generation();
-    bench.port.take_over(source, vec![]);
+    bench.port.replace_source(source, vec![]);
     for _ in 0..3 {
         bench.mailbox.put(Ok(marked(CursorIcon::Help)));
         bench.frame(vec![]);
-        assert_eq!(shown(&bench), CursorIcon::Wait, "what was there when it was overtaken");
+        assert_eq!(shown(&bench), CursorIcon::Wait, "the last picture before the replacement");
     }
-    // A bad frame of the new one is none, and the old picture is still there.
-    new.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FrameKept, "the test says so", ""))));
+    // An invalid frame of the new generation does not replace the picture.
+    new.put(Err(Arc::new(Failure::new(Stage::Frame, Code::FrameKept, "raised by the test", ""))));
     bench.frame(vec![]);
     assert_eq!((shown(&bench), bench.surface.failure().is_some()), (CursorIcon::Wait, true));
 }
 
-/// Answers every request of `bench` from another thread, each after the one before was looked at.
+/// Answers the next requests of `bench` from another thread, the last one with `mark`.
 fn answer_later(bench: &Bench, answers: usize, mark: CursorIcon) -> std::thread::JoinHandle<()> {
     let (asked, mailbox) = (Arc::clone(&bench.asked), Arc::clone(&bench.mailbox));
     let before = asked.lock().len();
@@ -103,7 +103,7 @@ fn answer_later(bench: &Bench, answers: usize, mark: CursorIcon) -> std::thread:
 }
 
 #[test]
-fn a_changed_look_waits_for_the_picture_of_it() {
+fn changed_look_waits_for_its_picture() {
     let mut bench = Bench::settled();
     for (tokens, mark) in [(DARK, CursorIcon::Crosshair), (LIGHT, CursorIcon::Alias)] {
         bench.tokens = tokens;
@@ -115,21 +115,21 @@ fn a_changed_look_waits_for_the_picture_of_it() {
 }
 
 #[test]
-fn a_frame_under_way_is_followed_by_one_of_the_changed_look() {
+fn frame_in_flight_is_followed_by_changed_look() {
     let mut bench = Bench::settled();
     bench.mailbox.request(Duration::ZERO);
-    assert_eq!(bench.frame(vec![]).len(), 1, "it is under way");
+    assert_eq!(bench.frame(vec![]).len(), 1, "it is in flight");
     bench.tokens = DARK;
     bench.mailbox.put(Ok(picture()));
     let answer = answer_later(&bench, 1, CursorIcon::Crosshair);
-    // `ask` would take the first answer before it asks: the second one comes in time all the same.
+    // `ask` takes the first answer before it sends the request, and the second answer still comes in time.
     assert!(bench.frame(vec![])[0].tokens.dark);
     answer.join().unwrap();
     assert_eq!(shown(&bench), CursorIcon::Crosshair);
 }
 
 #[test]
-fn a_surface_that_does_not_follow_is_waited_for_once() {
+fn hanging_surface_is_waited_for_once() {
     let mut bench = Bench::settled();
     bench.tokens = DARK;
     assert_eq!(bench.frame(vec![]).len(), 1);
@@ -138,12 +138,12 @@ fn a_surface_that_does_not_follow_is_waited_for_once() {
         bench.tokens.space[0] = size;
         let began = bench.surface.began;
         assert!(bench.frame(vec![]).is_empty(), "it still works on the first one");
-        assert!(bench.surface.began > began && bench.surface.next.is_none(), "nothing is held for it");
+        assert!(bench.surface.began > began && bench.surface.next.is_none(), "the window does not wait for it");
     }
     bench.answer(picture());
-    assert_eq!(bench.frame(vec![]).len(), 1, "and then it is asked for what it has missed");
+    assert_eq!(bench.frame(vec![]).len(), 1, "then the missed look is requested");
     assert!(bench.surface.missed, "its answer took too long");
-    // Until it is once fast enough, on a machine that may be busy.
+    // Until one answer is fast enough: the machine may be busy.
     while bench.surface.missed {
         bench.answer(picture());
         bench.frame(vec![]);
@@ -158,7 +158,7 @@ fn slow_mark_has_the_time_of_the_late_frame() {
     for took in [80, 60, 1].map(Duration::from_millis) {
         bench.mailbox.request(Duration::ZERO);
         bench.frame(vec![]);
-        bench.answer(Frame { took, ..picture() });
+        bench.answer(CheckedFrame { took, ..picture() });
         bench.frame(vec![]);
     }
     assert_eq!(bench.surface.health(), Health::Slow);
@@ -177,7 +177,7 @@ fn hung_surface_does_not_draw_the_window_again() {
 }
 
 #[test]
-fn surfaces_of_one_remote_do_not_get_each_others_frames() {
+fn surfaces_of_one_remote_keep_frames_apart() {
     let (mut one, mut other) = (Bench::settled(), Bench::settled());
     one.mailbox.request(Duration::ZERO);
     one.frame(vec![]);

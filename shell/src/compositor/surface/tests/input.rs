@@ -1,4 +1,4 @@
-//! What the window's input becomes for a surface, alone and beside another.
+//! Routing of the window's input to one surface, and to two side by side.
 
 use egui::{
     Key, MouseWheelSource, MouseWheelUnit, TouchDeviceId, TouchId, TouchPhase, ViewportCommand,
@@ -8,7 +8,7 @@ use plugin_api::abi::{Command, CommandKind};
 
 use super::*;
 
-/// Two surfaces side by side in a window of 400 × 300, a button of the shell's before each and after both.
+/// Two surfaces side by side in a window of 400 × 300 points, with a button of the shell before each and after both.
 pub(super) struct Pair {
     pub(super) left: Bench,
     pub(super) right: Bench,
@@ -17,7 +17,7 @@ pub(super) struct Pair {
     pub(super) input: RawInput,
     pub(super) output: egui::PlatformOutput,
     pub(super) commands: Vec<ViewportCommand>,
-    /// How many dropped files, and files held above the window, the shell finds after its surfaces.
+    /// Number of dropped files, and of files held over the window, that the surfaces leave to the shell.
     pub(super) files: [usize; 2],
 }
 
@@ -29,7 +29,7 @@ impl Pair {
     pub(super) fn new() -> Self {
         let [left, mut right] = [Bench::new(), Bench::new()];
         let (name, remote) = ("Other".to_owned(), "remoteOther".to_owned());
-        right.surface = Surface::new(8, name, remote, Arc::clone(&right.port));
+        right.surface = HostedSurface::new(8, name, remote, Arc::clone(&right.port));
         let ctx = Context::default();
         ctx.enable_accesskit();
         let (input, output) = (RawInput::default(), egui::PlatformOutput::default());
@@ -38,7 +38,7 @@ impl Pair {
         pair
     }
 
-    /// One frame of the window; the events that both were asked with.
+    /// Runs one frame of the window; returns the events that each surface was asked with.
     pub(super) fn frame(&mut self, events: Vec<Event>) -> [Vec<abi::Event>; 2] {
         self.time += 0.1;
         let input = RawInput {
@@ -70,7 +70,7 @@ impl Pair {
         })
     }
 
-    /// Both remotes answer what they were asked, and have nothing to say.
+    /// Makes both remotes answer all requests, without commands.
     pub(super) fn answer(&mut self) {
         for _ in 0..3 {
             self.frame(vec![]);
@@ -81,7 +81,7 @@ impl Pair {
         self.frame(vec![]);
     }
 
-    /// A frame with these events, which both remotes then answer.
+    /// Runs a frame with `events`, which both remotes then answer.
     pub(super) fn step(&mut self, events: Vec<Event>) -> [Vec<EventKind>; 2] {
         let asked = self.frame(events);
         for bench in [&self.left, &self.right] {
@@ -92,9 +92,9 @@ impl Pair {
         asked.map(|events| events.iter().map(|event| event.kind).collect())
     }
 
-    /// The remote of `bench` answers with commands.
-    pub(super) fn say(bench: &Bench, commands: Vec<Command>) {
-        bench.mailbox.put(Ok(Frame { commands, ..picture() }));
+    /// Makes the remote of `bench` answer with `commands`.
+    pub(super) fn answer_with(bench: &Bench, commands: Vec<Command>) {
+        bench.mailbox.put(Ok(CheckedFrame { commands, ..picture() }));
     }
 
     fn focus(&self) -> Option<String> {
@@ -104,18 +104,18 @@ impl Pair {
         node.1.label().map(str::to_owned)
     }
 
-    /// Presses Tab; a surface that gets it has no control after the one in focus, and says so.
+    /// Presses Tab; a surface that gets it has no further control and moves the focus out. Returns the focused label.
     fn tab(&mut self, shift: bool) -> String {
         let modifiers = Modifiers { shift, ..Modifiers::NONE };
         let key = |pressed| Event::Key { key: Key::Tab, physical_key: None, pressed, repeat: false, modifiers };
         let asked = self.frame(vec![key(true), key(false)]);
         let leave = Command { flag: !shift, ..Command::new(CommandKind::FOCUS_LEFT) };
         for (bench, events) in [&self.left, &self.right].into_iter().zip(&asked) {
-            // The one that owned the keyboard gets the key; the one that has just got it is led in.
+            // A surface with the keyboard gets the key; one that has just got it is entered.
             let tabs = events.iter().filter(|event| event.kind == EventKind::KEY && event.pressed).count();
             let led_in = events.iter().any(|event| event.kind == EventKind::FOCUS && event.pressed);
             if bench.surface.waiting().is_some() {
-                Self::say(bench, if tabs == 1 && !led_in { vec![leave.clone()] } else { vec![] });
+                Self::answer_with(bench, if tabs == 1 && !led_in { vec![leave.clone()] } else { vec![] });
             }
         }
         for _ in 0..5 {
@@ -148,7 +148,7 @@ fn has(kinds: &[EventKind], kind: EventKind) -> bool {
 }
 
 #[test]
-fn a_press_owns_the_pointer_across_other_surfaces_until_all_buttons_are_up() {
+fn press_owns_pointer_until_all_buttons_are_up() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true)]);
     let [left, right] = pair.step(vec![Event::PointerMoved(RIGHT)]);
@@ -156,14 +156,14 @@ fn a_press_owns_the_pointer_across_other_surfaces_until_all_buttons_are_up() {
     let [left, right] = pair.step(vec![other(RIGHT, PointerButton::Secondary, true), press(RIGHT, false)]);
     assert_eq!((left, right), (vec![EventKind::POINTER_BUTTON; 2], vec![]), "one button is still down");
     let [mut left, right] = pair.step(vec![other(RIGHT, PointerButton::Secondary, false)]);
-    // A press elsewhere takes the keyboard away, as from a widget of the shell's.
+    // A press elsewhere takes the keyboard away, as from a widget of the shell.
     left.retain(|kind| *kind != EventKind::FOCUS);
     assert_eq!(left, [EventKind::POINTER_BUTTON, EventKind::POINTER_GONE]);
-    assert_eq!(right, [EventKind::POINTER_MOVED], "and now the pointer is the other's");
+    assert_eq!(right, [EventKind::POINTER_MOVED], "now the other surface has the pointer");
 }
 
 #[test]
-fn what_the_shell_holds_is_not_over_a_surface() {
+fn pointer_held_by_shell_is_over_no_surface() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(NEITHER), press(NEITHER, true)]);
     assert_eq!(pair.step(vec![Event::PointerMoved(LEFT)]), [vec![], vec![]]);
@@ -173,7 +173,7 @@ fn what_the_shell_holds_is_not_over_a_surface() {
 }
 
 #[test]
-fn both_clicks_of_a_double_click_arrive_with_their_places() {
+fn double_click_arrives_as_two_clicks() {
     let mut pair = Pair::new();
     let events = vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)];
     let [left, _] = pair.frame([events.clone(), events].concat());
@@ -183,7 +183,7 @@ fn both_clicks_of_a_double_click_arrive_with_their_places() {
 }
 
 #[test]
-fn a_button_that_came_up_while_the_surface_was_not_shown_is_up() {
+fn button_released_while_hidden_is_reported() {
     let mut bench = Bench::settled();
     bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true)]);
     bench.answer(picture());
@@ -198,7 +198,7 @@ fn a_button_that_came_up_while_the_surface_was_not_shown_is_up() {
 }
 
 #[test]
-fn scrolling_stays_where_it_began_until_it_ends() {
+fn scrolling_stays_in_its_surface_until_it_ends() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(LEFT), wheel(TouchPhase::Start)]);
     let [left, right] = pair.step(vec![Event::PointerMoved(RIGHT), wheel(TouchPhase::Move)]);
@@ -210,7 +210,7 @@ fn scrolling_stays_where_it_began_until_it_ends() {
 }
 
 #[test]
-fn gestures_are_for_the_surface_below_the_pointer() {
+fn gestures_go_to_surface_below_pointer() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(RIGHT)]);
     let [left, right] =
@@ -220,7 +220,7 @@ fn gestures_are_for_the_surface_below_the_pointer() {
 }
 
 #[test]
-fn each_finger_belongs_to_the_surface_in_which_it_came_down() {
+fn finger_belongs_to_surface_where_it_came_down() {
     let mut pair = Pair::new();
     pair.step(vec![touch(1, TouchPhase::Start, LEFT)]);
     assert_eq!(
@@ -231,12 +231,12 @@ fn each_finger_belongs_to_the_surface_in_which_it_came_down() {
     let moves = vec![touch(1, TouchPhase::Move, RIGHT), touch(2, TouchPhase::Move, LEFT)];
     assert_eq!(pair.step(moves), [vec![EventKind::TOUCH], vec![EventKind::TOUCH]]);
     let ends = vec![touch(1, TouchPhase::End, RIGHT), touch(1, TouchPhase::Move, RIGHT)];
-    assert_eq!(pair.step(ends), [vec![EventKind::TOUCH], vec![]], "and no more once it is up");
+    assert_eq!(pair.step(ends), [vec![EventKind::TOUCH], vec![]], "no moves after the release");
     assert_eq!(pair.step(vec![touch(3, TouchPhase::Start, NEITHER)]), [vec![], vec![]]);
 }
 
 #[test]
-fn tab_goes_from_the_shell_through_both_surfaces_and_back() {
+fn tab_passes_through_both_surfaces_and_back() {
     let mut pair = Pair::new();
     let forward: Vec<_> = (0..6).map(|_| pair.tab(false)).collect();
     assert_eq!(forward, ["before", "Test", "between", "Other", "after", "before"]);
@@ -249,7 +249,7 @@ fn tab_key(shift: bool, pressed: bool) -> Event {
     Event::Key { key: Key::Tab, physical_key: None, pressed, repeat: false, modifiers }
 }
 
-/// The presses of Tab among events, each with Shift or without.
+/// Returns the presses of Tab among `events`: `true` with Shift.
 fn tabs(events: &[abi::Event]) -> Vec<bool> {
     let tabs =
         events.iter().filter(|event| event.kind == EventKind::KEY && event.text == "Tab" && event.pressed);
@@ -257,7 +257,7 @@ fn tabs(events: &[abi::Event]) -> Vec<bool> {
 }
 
 #[test]
-fn shift_tab_enters_backward_when_shift_is_released_at_once() {
+fn shift_tab_enters_backward_despite_early_release() {
     let mut pair = Pair::new();
     // From the button after both surfaces to the second of them.
     for _ in 0..5 {
@@ -270,7 +270,7 @@ fn shift_tab_enters_backward_when_shift_is_released_at_once() {
     let events = [press, vec![Event::ModifiersChanged(Modifiers::NONE)], vec![], vec![]];
     for events in events {
         let [left, right] = pair.frame(events);
-        assert!(tabs(&left).is_empty(), "the other one has nothing to do with it");
+        assert!(tabs(&left).is_empty(), "the other surface is not involved");
         seen.extend(tabs(&right));
         for bench in [&pair.left, &pair.right] {
             if bench.surface.waiting().is_some() {
@@ -279,7 +279,7 @@ fn shift_tab_enters_backward_when_shift_is_released_at_once() {
         }
     }
     assert_eq!(pair.focus().as_deref(), Some("Other"));
-    assert_eq!(seen, [true], "it is led to its last control");
+    assert_eq!(seen, [true], "its last control gets the focus");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn keys_right_after_tab_belong_to_the_surface() {
             }
         }
         seen.extend(tabs(&pair.frame(vec![])[1]));
-        assert_eq!(seen, [shift; 3], "one leads in, two lead on");
+        assert_eq!(seen, [shift; 3], "the first enters, the others move on");
         assert_eq!(pair.focus().as_deref(), Some("Other"));
     }
 }
@@ -319,7 +319,7 @@ fn tab_works_after_a_click_in_the_surface() {
 }
 
 #[test]
-fn scroll_keys_go_to_the_surface_below_the_pointer_when_nothing_has_the_focus() {
+fn scroll_keys_without_focus_go_below_pointer() {
     let key =
         |key| Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers: Modifiers::NONE };
     let mut pair = Pair::new();
@@ -331,22 +331,26 @@ fn scroll_keys_go_to_the_surface_below_the_pointer_when_nothing_has_the_focus() 
     pair.answer();
     pair.answer();
     let [left, right] = pair.step(vec![key(Key::End)]);
-    assert_eq!((left, right), (vec![EventKind::KEY], vec![]), "the first one, where the pointer is over none");
+    assert_eq!(
+        (left, right),
+        (vec![EventKind::KEY], vec![]),
+        "the first surface, while the pointer is over none"
+    );
     pair.tab(false);
     assert_eq!(pair.focus().as_deref(), Some("before"));
     assert_eq!(pair.step(vec![key(Key::PageDown)]), [vec![], vec![]]);
 }
 
 #[test]
-fn whoever_loses_the_keyboard_is_told() {
+fn surface_is_notified_of_keyboard_loss() {
     let mut pair = Pair::new();
     let [left, _] = pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
     assert!(has(&left, EventKind::FOCUS));
-    let mut told = [Vec::new(), Vec::new()];
+    let mut focus = [Vec::new(), Vec::new()];
     let mut events = vec![Event::PointerMoved(RIGHT), press(RIGHT, true)];
     for _ in 0..3 {
-        for (told, events) in told.iter_mut().zip(pair.frame(std::mem::take(&mut events))) {
-            told.extend(events.iter().filter(|e| e.kind == EventKind::FOCUS).map(|e| e.pressed));
+        for (focus, events) in focus.iter_mut().zip(pair.frame(std::mem::take(&mut events))) {
+            focus.extend(events.iter().filter(|e| e.kind == EventKind::FOCUS).map(|e| e.pressed));
         }
         for bench in [&pair.left, &pair.right] {
             if bench.surface.waiting().is_some() {
@@ -354,11 +358,11 @@ fn whoever_loses_the_keyboard_is_told() {
             }
         }
     }
-    assert_eq!(told, [vec![false], vec![true]]);
+    assert_eq!(focus, [vec![false], vec![true]]);
 }
 
 #[test]
-fn escape_is_the_remotes_while_it_has_a_use_for_it() {
+fn escape_stays_with_remote_while_it_has_a_use() {
     let escape = || Event::Key {
         key: Key::Escape,
         physical_key: None,
@@ -368,10 +372,10 @@ fn escape_is_the_remotes_while_it_has_a_use_for_it() {
     };
     let mut bench = Bench::settled();
     bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);
-    bench.answer(Frame { wants_keyboard: true, ..picture() });
+    bench.answer(CheckedFrame { wants_keyboard: true, ..picture() });
     bench.frame(vec![]);
     assert_eq!(kinds(&bench.frame(vec![escape()])[0]), [EventKind::KEY]);
-    bench.answer(Frame { wants_keyboard: true, ..picture() });
+    bench.answer(CheckedFrame { wants_keyboard: true, ..picture() });
     bench.frame(vec![]);
     bench.frame(vec![]);
     assert_eq!(kinds(&bench.frame(vec![escape()])[0]), [EventKind::KEY], "it still has the keyboard");
@@ -380,11 +384,14 @@ fn escape_is_the_remotes_while_it_has_a_use_for_it() {
     bench.frame(vec![]);
     bench.answer(picture());
     bench.frame(vec![]);
-    assert!(bench.frame(vec![escape()]).is_empty(), "nothing was left to close: the shell has it again");
+    assert!(
+        bench.frame(vec![escape()]).is_empty(),
+        "nothing was left to close: the shell has the keyboard again"
+    );
 }
 
 #[test]
-fn images_go_to_the_clipboard_and_come_from_it() {
+fn images_are_copied_and_pasted() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
     pair.step(vec![]);
@@ -393,7 +400,7 @@ fn images_go_to_the_clipboard_and_come_from_it() {
     assert_eq!((left[0].kind, left[0].span, right.len()), (EventKind::PASTE_IMAGE, [2, 1], 0));
     assert_eq!(left[0].data[..], [255, 0, 0, 255, 255, 0, 0, 255]);
     let copy = Command { size: [2, 1], data: left[0].data.clone(), ..Command::new(CommandKind::COPY_IMAGE) };
-    Pair::say(&pair.left, vec![copy]);
+    Pair::answer_with(&pair.left, vec![copy]);
     pair.frame(vec![]);
     let [egui::OutputCommand::CopyImage(copied)] = &pair.output.commands[..] else {
         panic!("no image: {:?}", pair.output.commands)
@@ -402,7 +409,7 @@ fn images_go_to_the_clipboard_and_come_from_it() {
 }
 
 #[test]
-fn only_the_surface_with_the_keyboard_may_ask_for_the_clipboard() {
+fn clipboard_is_read_only_with_keyboard() {
     let mut pair = Pair::new();
     pair.step(vec![Event::PointerMoved(LEFT), press(LEFT, true), press(LEFT, false)]);
     for (asks, granted) in [(true, true), (false, false)] {
@@ -410,14 +417,14 @@ fn only_the_surface_with_the_keyboard_may_ask_for_the_clipboard() {
         let bench = if asks { &pair.left } else { &pair.right };
         bench.mailbox.request(Duration::ZERO);
         pair.frame(vec![]);
-        Pair::say(if asks { &pair.left } else { &pair.right }, vec![Command::new(CommandKind::PASTE)]);
+        Pair::answer_with(if asks { &pair.left } else { &pair.right }, vec![Command::new(CommandKind::PASTE)]);
         pair.frame(vec![]);
         assert_eq!(pair.commands.contains(&ViewportCommand::RequestPaste), granted, "{asks}");
     }
 }
 
 #[test]
-fn the_selection_is_pasted_where_the_middle_button_went_down() {
+fn middle_click_pastes_selection_below_pointer() {
     let mut pair = Pair::new();
     let paste = Event::MiddleClickPaste { pos: RIGHT, text: "selected".to_owned() };
     let [left, right] = pair.frame(vec![
@@ -432,7 +439,7 @@ fn the_selection_is_pasted_where_the_middle_button_went_down() {
 }
 
 #[test]
-fn the_input_methods_window_is_at_the_remotes_text_cursor() {
+fn input_method_window_is_at_text_cursor() {
     let mut bench = Bench::settled();
     bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);
     let ime = egui::output::IMEOutput {
@@ -441,7 +448,7 @@ fn the_input_methods_window_is_at_the_remotes_text_cursor() {
         cursor_rect: Rect::from_min_max(Pos2::new(5.0, 2.0), Pos2::new(6.0, 12.0)),
         should_interrupt_composition: true,
     };
-    bench.answer(Frame { ime: Some(ime), ..picture() });
+    bench.answer(CheckedFrame { ime: Some(ime), ..picture() });
     let mut shown = || {
         let scene = Scene { tokens: LIGHT, deadline: Instant::now() };
         let surface = &mut bench.surface;
@@ -463,6 +470,6 @@ fn the_input_methods_window_is_at_the_remotes_text_cursor() {
         );
         assert_eq!(shown.purpose, egui::IMEPurpose::Password);
     }
-    // A picture that is shown again does not give up what is composed meanwhile.
+    // A repeated picture does not interrupt a newer composition.
     assert_eq!([first, second].map(|shown| shown.should_interrupt_composition), [true, false]);
 }

@@ -1,20 +1,19 @@
-//! Layers of a surface that lie above the window: menus, popups, tooltips, modals.
+//! Overlays: layers of a surface above the window (menus, popups, tooltips, modals).
 //!
-//! They leave the slot only for a user who works in the surface, as a popup of a window does under a grab: from a user
-//! action in the surface until a press elsewhere, the loss of the keyboard, or a second Escape. Otherwise they are
-//! painted within the slot, which takes the pointer there anyway. The shell keeps a part of the window for itself
-//! ([`set_reach`]).
+//! They leave the slot only while the user works in the surface, like a popup with a grab: from a user action in the
+//! surface until a press elsewhere, the loss of the keyboard, or a second Escape. Otherwise they are clipped to the
+//! slot, which takes the pointer there anyway. The shell reserves a part of the window for itself ([`set_reach`]).
 
 use egui::{Area, Context, Id, LayerId, Order, Rect, Sense, Shape, Vec2};
 
-/// The layers of one surface that leave its slot.
-pub(super) struct Above {
+/// Overlays of one surface.
+pub(super) struct Overlays {
     id: Id,
-    /// The user works in the surface.
+    /// The user works in the surface, so overlays may leave the slot.
     open: bool,
-    /// How many places took the pointer in the last frame of the window.
+    /// Number of overlays that took the pointer in the last frame of the window.
     places: usize,
-    /// The number of overlays at the last Escape.
+    /// Number of overlays at the last Escape.
     escaped: Option<usize>,
 }
 
@@ -29,27 +28,27 @@ pub(super) fn reach(ctx: &Context) -> Rect {
     reach.map_or(ctx.content_rect(), |reach: Rect| reach.intersect(ctx.content_rect()))
 }
 
-impl Above {
+impl Overlays {
     pub(super) fn new(surface: u64) -> Self {
-        Self { id: Id::unique(("pulse.surface.above", surface)), open: false, places: 0, escaped: None }
+        Self { id: Id::unique(("pulse.surface.overlays", surface)), open: false, places: 0, escaped: None }
     }
 
     fn place(&self, at: usize) -> Id {
         self.id.with(at)
     }
 
-    /// Lets the layers leave the slot, after a user action in the surface.
+    /// Lets the overlays leave the slot, after a user action in the surface.
     pub(super) fn open(&mut self) {
         (self.open, self.escaped) = (true, None);
     }
 
-    /// Keeps the layers within the slot; true when any took the pointer.
+    /// Confines the overlays to the slot; returns `true` if any took the pointer.
     pub(super) fn close(&mut self) -> bool {
         (self.open, self.escaped) = (false, None);
         std::mem::take(&mut self.places) > 0
     }
 
-    /// Notes that Escape was pressed; true when it closes the layers, because the one before has closed none.
+    /// Records an Escape; closes the overlays and returns `true` if the previous Escape closed none.
     pub(super) fn escape(&mut self) -> bool {
         let stay = self.places > 0 && self.escaped.is_some_and(|before| self.places >= before);
         if stay {
@@ -60,29 +59,29 @@ impl Above {
         stay
     }
 
-    /// Returns true while layers take the pointer.
+    /// Returns `true` while overlays take the pointer.
     pub(super) fn takes(&self) -> bool {
         self.places > 0
     }
 
-    /// Returns true for the layer of one of the places.
+    /// Returns `true` if `layer` is one of the overlays.
     pub(super) fn has(&self, layer: LayerId) -> bool {
         layer.order == Order::Foreground && (0..self.places).any(|at| layer.id == self.place(at))
     }
 
-    /// Returns where the layers are seen: a tooltip leaves the slot while the pointer is `inside` the surface.
+    /// Returns the clip rectangle of the overlays: tooltips leave the slot while the pointer is `inside` the surface.
     pub(super) fn clip(&self, ctx: &Context, slot: Rect, inside: bool) -> Rect {
         if self.open || inside { reach(ctx) } else { slot.intersect(reach(ctx)) }
     }
 
-    /// Paints above everything that was there before.
+    /// Paints `shape` above everything painted so far.
     pub(super) fn paint(&self, ctx: &Context, shape: Shape) {
-        // In the layer of the topmost place; tooltips take no pointer and have none.
+        // In the layer of the topmost overlay; tooltips take no pointer and have no layer.
         let id = if self.places == 0 { self.id } else { self.place(self.places - 1) };
         ctx.layer_painter(LayerId::new(Order::Foreground, id)).add(shape);
     }
 
-    /// Takes the pointer in `places`, which are in slot coordinates, from what lies below.
+    /// Takes the pointer from everything below `places`, which are in slot coordinates.
     pub(super) fn show(&mut self, ctx: &Context, places: &[Rect], origin: Vec2) {
         let reach = reach(ctx);
         let places = places.iter().map(|place| place.translate(origin).intersect(reach));

@@ -1,14 +1,14 @@
-//! What leaves the slot: who gets the pointer there.
+//! Overlays outside of the slot: the owner of the pointer there.
 
 use super::*;
 
-/// Left of the slot, where the shell has something of its own.
-const BESIDE: Pos2 = Pos2::new(40.0, 120.0);
+/// Left of the slot, over the shell.
+const LEFT_OF_SLOT: Pos2 = Pos2::new(40.0, 120.0);
 
-/// A picture with a popup from the slot to over what is beside it.
-fn popup() -> Frame {
+/// Returns a picture with a popup that reaches out of the slot, to the left.
+fn popup() -> CheckedFrame {
     let place = Rect::from_min_max(Pos2::new(-90.0, 40.0), Pos2::new(30.0, 100.0));
-    Frame { overlays: vec![place], ..picture() }
+    CheckedFrame { overlays: vec![place], ..picture() }
 }
 
 /// Returns a bench with the popup open and measured, after a press in the slot.
@@ -24,25 +24,29 @@ fn open() -> Bench {
 }
 
 #[test]
-fn a_popup_gets_the_pointer_where_it_leaves_the_slot() {
+fn popup_takes_pointer_outside_of_slot() {
     let mut bench = Bench::settled();
     assert!(
-        bench.frame(vec![Event::PointerMoved(BESIDE), press(BESIDE, true)]).is_empty(),
+        bench.frame(vec![Event::PointerMoved(LEFT_OF_SLOT), press(LEFT_OF_SLOT, true)]).is_empty(),
         "nothing is open yet"
     );
-    bench.frame(vec![press(BESIDE, false), Event::PointerGone]);
+    bench.frame(vec![press(LEFT_OF_SLOT, false), Event::PointerGone]);
 
     let mut bench = open();
-    let asked = bench.frame(vec![Event::PointerMoved(BESIDE), press(BESIDE, true), press(BESIDE, false)]);
+    let asked = bench.frame(vec![
+        Event::PointerMoved(LEFT_OF_SLOT),
+        press(LEFT_OF_SLOT, true),
+        press(LEFT_OF_SLOT, false),
+    ]);
     assert_eq!(
         kinds(&asked[0]),
         [EventKind::POINTER_MOVED, EventKind::POINTER_BUTTON, EventKind::POINTER_BUTTON]
     );
-    assert_eq!(Pos2::from(asked[0].events[1].pos), Pos2::new(-60.0, 70.0), "as seen from the slot");
-    assert!(bench.ctx.is_pointer_over_egui(), "and nothing below it does");
+    assert_eq!(Pos2::from(asked[0].events[1].pos), Pos2::new(-60.0, 70.0), "in slot coordinates");
+    assert!(bench.ctx.is_pointer_over_egui(), "nothing below the popup gets the pointer");
 }
 
-/// The layer at a place beside the slot is one of the surface's.
+/// Returns `true` if the layer at `pos` is one of the surface's overlays.
 fn takes(bench: &Bench, pos: Pos2) -> bool {
     bench.ctx.layer_id_at(pos).is_some_and(|layer| layer.order == egui::Order::Foreground)
 }
@@ -55,37 +59,37 @@ fn escape() -> Vec<Event> {
 }
 
 #[test]
-fn nothing_leaves_the_slot_without_a_user_action() {
+fn overlays_stay_in_slot_without_user_action() {
     let mut bench = Bench::settled();
     bench.mailbox.request(Duration::ZERO);
     bench.frame(vec![]);
     let everything = Rect::from_min_max(Pos2::new(-1e6, -1e6), Pos2::new(1e6, 1e6));
-    bench.answer(Frame { overlays: vec![everything], ..picture() });
+    bench.answer(CheckedFrame { overlays: vec![everything], ..picture() });
     (0..3).for_each(|_| drop(bench.frame(vec![])));
-    assert!(!takes(&bench, BESIDE) && !takes(&bench, OUTSIDE));
+    assert!(!takes(&bench, LEFT_OF_SLOT) && !takes(&bench, OUTSIDE));
     let slot = Rect::from_min_max(Pos2::new(100.0, 50.0), Pos2::new(400.0, 300.0));
-    assert_eq!(bench.surface.above.clip(&bench.ctx, slot, false), slot, "nor is anything painted there");
+    assert_eq!(bench.surface.overlays.clip(&bench.ctx, slot, false), slot, "nothing is painted there either");
 }
 
 #[test]
-fn a_press_elsewhere_closes_what_lies_above() {
+fn press_elsewhere_closes_overlays() {
     let mut bench = open();
-    assert!(takes(&bench, BESIDE));
+    assert!(takes(&bench, LEFT_OF_SLOT));
     let asked = bench.frame(vec![Event::PointerMoved(OUTSIDE), press(OUTSIDE, true), press(OUTSIDE, false)]);
     let escapes = asked[0].events.iter().filter(|event| event.text == "Escape").count();
-    assert_eq!(escapes, 2, "the remote may close it as well: {:?}", asked[0].events);
+    assert_eq!(escapes, 2, "the remote can close it too: {:?}", asked[0].events);
     bench.answer(popup());
     (0..3).for_each(|_| drop(bench.frame(vec![])));
-    assert!(!takes(&bench, BESIDE), "though the remote has not");
+    assert!(!takes(&bench, LEFT_OF_SLOT), "closed, though not by the remote");
     // Until the next user action.
     bench.frame(vec![Event::PointerMoved(INSIDE), press(INSIDE, true), press(INSIDE, false)]);
     bench.answer(popup());
     (0..3).for_each(|_| drop(bench.frame(vec![])));
-    assert!(takes(&bench, BESIDE));
+    assert!(takes(&bench, LEFT_OF_SLOT));
 }
 
 #[test]
-fn a_second_escape_closes_what_the_first_has_not() {
+fn second_escape_closes_what_first_left_open() {
     let mut bench = open();
     for (stays, keyboard) in [(true, true), (false, false)] {
         bench.frame(escape());
@@ -94,48 +98,48 @@ fn a_second_escape_closes_what_the_first_has_not() {
             bench.frame(vec![]);
             bench.answer(popup());
         }
-        assert_eq!((takes(&bench, BESIDE), bench.surface.keyboard()), (stays, keyboard));
+        assert_eq!((takes(&bench, LEFT_OF_SLOT), bench.surface.keyboard()), (stays, keyboard));
     }
 }
 
 #[test]
-fn the_shell_keeps_a_part_of_the_window() {
+fn shell_reserves_part_of_window() {
     let mut bench = open();
     set_reach(&bench.ctx, Rect::from_min_max(Pos2::new(60.0, 0.0), Pos2::new(400.0, 300.0)));
     bench.mailbox.request(Duration::ZERO);
     let asked = bench.frame(vec![]);
-    assert_eq!(asked[0].window.map(|edge| edge as i32), [-40, -50, 300, 250], "the remote knows");
+    assert_eq!(asked[0].window.map(|edge| edge as i32), [-40, -50, 300, 250], "the remote is notified");
     bench.answer(popup());
     (0..3).for_each(|_| drop(bench.frame(vec![])));
-    assert!(!takes(&bench, BESIDE) && takes(&bench, BESIDE + Vec2::new(40.0, 0.0)));
+    assert!(!takes(&bench, LEFT_OF_SLOT) && takes(&bench, LEFT_OF_SLOT + Vec2::new(40.0, 0.0)));
 }
 
 #[test]
-fn a_click_on_a_popup_beside_the_slot_keeps_the_keyboard() {
+fn click_on_popup_outside_of_slot_keeps_keyboard() {
     let mut bench = open();
     let mut kinds_of = |events| {
         let asked = bench.frame(events);
         bench.answer(popup());
         asked.iter().flat_map(kinds).collect::<Vec<_>>()
     };
-    kinds_of(vec![Event::PointerMoved(BESIDE)]);
-    assert_eq!(kinds_of(vec![press(BESIDE, true)]), [EventKind::POINTER_BUTTON]);
-    let after = [vec![press(BESIDE, false)], vec![], vec![Event::Text("a".to_owned())]].map(kinds_of);
-    assert_eq!(after.concat(), [EventKind::POINTER_BUTTON, EventKind::TEXT], "and no word of the focus");
+    kinds_of(vec![Event::PointerMoved(LEFT_OF_SLOT)]);
+    assert_eq!(kinds_of(vec![press(LEFT_OF_SLOT, true)]), [EventKind::POINTER_BUTTON]);
+    let after = [vec![press(LEFT_OF_SLOT, false)], vec![], vec![Event::Text("a".to_owned())]].map(kinds_of);
+    assert_eq!(after.concat(), [EventKind::POINTER_BUTTON, EventKind::TEXT], "no focus event");
 }
 
 #[test]
-fn a_popup_of_a_remote_that_does_not_answer_takes_nothing() {
+fn popup_of_hanging_remote_takes_no_pointer() {
     let mut bench = open();
     bench.mailbox.request(Duration::ZERO);
     assert_eq!(bench.frame(vec![]).len(), 1, "it is asked, and does not answer");
     bench.surface.in_flight = Instant::now().checked_sub(PATIENCE);
     (0..3).for_each(|_| drop(bench.frame(vec![])));
-    assert_ne!(bench.ctx.layer_id_at(BESIDE).map(|layer| layer.order), Some(egui::Order::Foreground));
+    assert_ne!(bench.ctx.layer_id_at(LEFT_OF_SLOT).map(|layer| layer.order), Some(egui::Order::Foreground));
 }
 
 #[test]
-fn every_surface_is_asked_before_any_is_waited_for() {
+fn all_surfaces_are_asked_before_any_wait() {
     let (mut first, mut second) = (Bench::settled(), Bench::settled());
     let scene = Scene { tokens: DARK, deadline: Instant::now() + Duration::from_mins(1) };
     let ctx = Context::default();
@@ -149,7 +153,7 @@ fn every_surface_is_asked_before_any_is_waited_for() {
             let builder = egui::UiBuilder::new().max_rect(slot).id_salt(at);
             ui.scope_builder(builder, |ui| bench.surface.ui(ui, &scene));
         }
-        // Both are at work now; one that waited for the other would wait for a minute.
+        // Both work now; if one waited for the other, it would wait for a minute.
         for bench in [&first, &second] {
             assert_eq!(bench.asked.lock().len(), 1);
             bench.answer(picture());
