@@ -1,5 +1,5 @@
-//! Rules about the repository as text, as tests. Rules are functions of one file, so that
-//! `rules_bite` can show that they complain when they should.
+//! Rules for the texts of the repository, as tests. Rules are functions of one line, so that `rules_bite` can show
+//! that they detect violations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,9 +7,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+mod language;
+
 const LINES: usize = 600;
 
-/// Files with `unsafe` in them, and why. No other file may have any, nor opt out of the lint.
+/// Files that may contain `unsafe`, with the reason. No other file may contain it or opt out of the lint.
 const UNSAFE: &[(&str, &str)] = &[
     ("plugin-api/src/abi.rs", "the shims that abi_stable generates"),
     ("plugin-api/src/abi/error.rs", "the shims that abi_stable generates"),
@@ -26,36 +28,36 @@ const UNSAFE: &[(&str, &str)] = &[
         "shell/tests/fixtures/scripted/src/fault.rs",
         "a fault on command, and code that runs while a library is loaded",
     ),
-    ("plugins/analytics/benches/hot-reload/src/lib.rs", "what hot-lib-reloader asks of a library: names"),
-    ("plugins/analytics/benches/hot-reload/src/main.rs", "and of a program: types that nothing compares"),
+    ("plugins/analytics/benches/hot-reload/src/lib.rs", "the exported name that hot-lib-reloader needs"),
+    ("plugins/analytics/benches/hot-reload/src/main.rs", "a symbol's type, which nothing compares"),
     ("telemetry/src/api.rs", "the shims that abi_stable generates"),
     ("shell/src/placement/loader.rs", "running the code of a library, and unloading it"),
-    ("shell/src/library/mapping.rs", "a mapping that tells whether code may run from a file"),
+    ("shell/src/library/mapping.rs", "a mapping that shows whether code may run from a file"),
     ("shell/src/placement/loader/keys.rs", "functions in place of the C library's, and these themselves"),
     ("shell/src/placement/loader/signals.rs", "functions in place of the C library's, and these themselves"),
 ];
 
-/// Names that say nothing about what is inside, and so attract everything.
+/// Names that do not describe their content, and so attract everything.
 const VAGUE: &[&str] = &["common", "core", "utils", "manager"];
 
-/// The rules' own examples.
+/// The file with the rules' own examples.
 const THIS_FILE: &str = "xtask/src/tidy.rs";
 
-/// Where remotes lie: those that are delivered, and those of the tests.
+/// The folders of remotes: the shipped ones, and the fixtures of the tests.
 const REMOTES: &[&str] = &["plugins/", FIXTURES];
 
 const FIXTURES: &str = "shell/tests/fixtures/";
 
-/// Whether a line of a file breaks the rule.
+/// A rule: returns `true` if a line of a file breaks it.
 type Rule = fn(path: &str, line: &str) -> bool;
 
 #[test]
-fn unsafe_stays_where_it_is_argued_for() {
+fn unsafe_stays_in_the_listed_files() {
     let files = files();
     check(has_unsafe, &files);
     for (path, _reason) in UNSAFE {
         let needed = files.get(*path).is_some_and(|text| text.contains("unsafe"));
-        assert!(needed, "{path} is on the list of files with `unsafe` and has none");
+        assert!(needed, "{path} is on the list of files with `unsafe`, but has none; remove it");
     }
 }
 
@@ -65,7 +67,7 @@ fn colours_are_tokens() {
 }
 
 #[test]
-fn no_path_of_somebodys_machine() {
+fn no_file_names_a_home_folder() {
     check(has_home, &files());
 }
 
@@ -79,7 +81,7 @@ fn source_files_stay_readable() {
 }
 
 #[test]
-fn names_say_what_is_inside() {
+fn names_describe_their_content() {
     let metadata = metadata();
     let packages = packages(&metadata).map(|package| text(&package["name"]));
     let names = files().into_keys().chain(packages);
@@ -87,11 +89,11 @@ fn names_say_what_is_inside() {
 }
 
 #[test]
-fn the_shell_has_no_cargo_edge_to_a_remote() {
+fn shell_has_no_cargo_edge_to_a_remote() {
     assert_eq!(edge_to_remote(&metadata(), "pulse"), None);
 }
 
-/// Each feature that only the tests have of a dependency would compile it, and all that is above it, twice.
+/// A feature of a dependency that only the tests use would compile it, and everything that depends on it, twice.
 #[test]
 fn program_and_tests_share_one_build() {
     let built = |selection: &[&str]| -> BTreeSet<String> {
@@ -104,16 +106,16 @@ fn program_and_tests_share_one_build() {
     let program = built(&["-p", "pulse", "-p", "pulse-analytics", "--edges", "normal,build"]);
     let tests = built(&["--workspace", "--edges", "normal,build,dev"]);
     let apart: Vec<_> = program.difference(&tests).collect();
-    assert!(apart.is_empty(), "`workspace-hack` lacks features that the tests have of {apart:#?}");
+    assert!(apart.is_empty(), "`workspace-hack` lacks features that the tests use, of {apart:#?}");
 }
 
 #[test]
-fn the_overviews_mention_every_crate() {
+fn overviews_mention_every_crate() {
     let (metadata, files) = (metadata(), files());
     for name in ["README.md", "ARCHITECTURE.md"] {
         let Some(overview) = files.get(name) else { continue };
         for folder in packages(&metadata).map(folder) {
-            // Users of the product need no more than where they are.
+            // The README need only mention the folder of the fixtures.
             let fixture = name == "README.md" && folder.starts_with(FIXTURES);
             let mentioned = if fixture { FIXTURES } else { &folder };
             assert!(overview.contains(mentioned), "{name} does not mention `{mentioned}`");
@@ -143,7 +145,7 @@ fn rules_bite() {
 }
 
 #[test]
-fn a_cargo_edge_to_a_remote_is_found_through_others() {
+fn indirect_cargo_edge_to_a_remote_is_found() {
     let edge = |kind: &str| {
         let package = |name: &str, dependency: &str, kind: Value| {
             serde_json::json!({
@@ -173,15 +175,15 @@ fn has_unsafe(path: &str, line: &str) -> bool {
     is_code(path, line) && !listed && (token || line.contains("unsafe_code"))
 }
 
-/// Returns true for a constant with a colour, which clippy cannot forbid; `clippy.toml` has the functions.
+/// Returns `true` for a colour constant, which clippy cannot forbid; `clippy.toml` forbids the functions.
 fn has_named_colour(path: &str, line: &str) -> bool {
-    // White leaves a texture as it is; these three mean the same in every theme.
+    // These three mean the same in every theme; white leaves a texture unchanged.
     const NEUTRAL: [&str; 3] = ["TRANSPARENT", "PLACEHOLDER", "WHITE"];
     let constant = |rest: &str| {
         let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
         !name.is_empty() && !name.contains(|c: char| c.is_lowercase()) && !NEUTRAL.contains(&name)
     };
-    // A fixture draws as a plugin does, and has tests of its own.
+    // A fixture draws as a plugin does; only its own tests are exempt.
     let within = path.strip_prefix(FIXTURES).unwrap_or(path);
     is_code(path, line) && !within.contains("/tests") && line.split("Color32::").skip(1).any(constant)
 }
@@ -201,8 +203,8 @@ fn is_vague(name: &str) -> bool {
     name.split(['/', '.', '-', '_']).any(|word| VAGUE.contains(&word))
 }
 
-/// The first edge to a remote that can be reached from a package by dependencies that end up
-/// in it. What comes from a registry cannot depend on what is here.
+/// Returns the first edge to a remote on a path of dependencies, other than development ones, from a package.
+/// Packages of a registry are ignored: they cannot depend on this workspace.
 fn edge_to_remote(metadata: &Value, from: &str) -> Option<String> {
     let by_name: BTreeMap<_, _> = packages(metadata).map(|p| (text(&p["name"]), p)).collect();
     let mut reached = vec![from.to_owned()];
@@ -240,12 +242,12 @@ fn is_rust(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
-/// Whether a line is Rust and not a comment.
+/// Returns `true` if a line is Rust and not a comment.
 fn is_code(path: &str, line: &str) -> bool {
     is_rust(path) && !line.trim_start().starts_with("//")
 }
 
-/// Every text file of the checkout by its path from the root, without what was built or fetched.
+/// Returns every text file of the checkout by its path from the root, without build results and Git's files.
 fn files() -> BTreeMap<String, String> {
     let root = crate::root();
     let (mut folders, mut found) = (vec![root.clone()], BTreeMap::new());
@@ -263,7 +265,7 @@ fn files() -> BTreeMap<String, String> {
     found
 }
 
-/// The workspace as declared, for every platform and feature; needs no network.
+/// Returns the workspace as declared, for every platform and feature; needs no network.
 fn metadata() -> Value {
     let mut cargo = crate::cargo(&["metadata", "--no-deps", "--format-version", "1"], &[]);
     let output = cargo.output().expect("cargo runs");
