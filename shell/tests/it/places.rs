@@ -92,7 +92,7 @@ fn working_folder_is_not_searched() {
     home.write("manifests/host.json", "not for Pulse");
     assert_eq!(run(home.pulse().arg("plan")).1, Some(0));
     let (text, code) = run(home.pulse().args(["enable", "missing"]));
-    assert!(text.contains("[remote-unknown]") && text.contains("built in"), "{text}");
+    assert!(text.contains("[remote-unknown]") && text.contains("the built-in manifest"), "{text}");
     assert_eq!(code, Some(6));
     // A file that is named counts, and the message names it.
     home.write("manifests/host.json", &host("named", ""));

@@ -95,7 +95,10 @@ fn command_prints_verdict_and_matching_exit_code() {
     };
     let (code, stdout, stderr) = pulse(&[], &libraries.analytics);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    assert!(stdout.contains("frame ./analytics-dashboard") && stdout.contains("it can be loaded"), "{stdout}");
+    assert!(
+        stdout.contains("frame ./analytics-dashboard") && stdout.contains("the library can be loaded"),
+        "{stdout}"
+    );
     let (code, _, stderr) = pulse(&[], &libraries.borrower);
     assert!(code == Some(3) && stderr.contains("[no-provider]"), "{code:?} {stderr}");
     let (code, _, stderr) = pulse(&[], &installation.path("missing.so"));

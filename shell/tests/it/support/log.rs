@@ -1,19 +1,22 @@
 //! Log lines of the shell and its remotes.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// A line of the log: its level, its target, and its message and fields as `key=value`.
+/// A line of the log: its thread, level and target, and its message and fields as `key=value`.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
+    pub(crate) thread: ThreadId,
     pub(crate) level: tracing::Level,
     pub(crate) target: String,
     pub(crate) text: String,
 }
 
-/// Returns all lines logged by this process so far. Tests run in parallel: look for a text that only yours logs.
+/// Returns all lines logged by this process so far. Tests run in parallel and in any order:
+/// look for a text that only yours logs, or for lines of your thread, on which a headless window logs.
 pub(crate) fn log() -> Vec<Line> {
     static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
     static INSTALLED: OnceLock<()> = OnceLock::new();
@@ -28,7 +31,7 @@ pub(crate) fn log() -> Vec<Line> {
             let mut text = Text(String::new());
             event.record(&mut text);
             let (level, target) = (*metadata.level(), metadata.target().to_owned());
-            let line = Line { level, target, text: text.0 };
+            let line = Line { thread: thread::current().id(), level, target, text: text.0 };
             LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
     }
