@@ -30,7 +30,7 @@ use plugin_api::{
 };
 use pulse::{
     app::FRAME_BUDGET,
-    compositor::{Gpu, Scene, Surface},
+    compositor::{Gpu, HostedSurface, Scene},
     config::{Config, Options},
     federation::{Federation, Status},
 };
@@ -174,7 +174,7 @@ impl Window {
 }
 
 /// Wakes the surface at input, as the shell does, and returns the time that it took.
-fn wake(surface: &Surface, events: &[Event]) -> Duration {
+fn wake(surface: &HostedSurface, events: &[Event]) -> Duration {
     let start = Instant::now();
     if !events.is_empty() {
         surface.wake_ahead();
@@ -183,7 +183,7 @@ fn wake(surface: &Surface, events: &[Event]) -> Duration {
 }
 
 /// Shows the surface, and waits for its frame.
-fn show(surface: &mut Surface, ui: &mut Ui, patience: Duration) {
+fn show(surface: &mut HostedSurface, ui: &mut Ui, patience: Duration) {
     let scene = Scene { tokens: LIGHT, deadline: Instant::now() + patience };
     surface.ui(ui, &scene);
     surface.finish(ui.ctx(), &scene);
@@ -230,7 +230,7 @@ fn frames(home: &Path) -> Outcome<Frames> {
     let (mut dashboard, woken) = dashboard(home, "linked")?;
     let mut linked = Window::new(SIZE);
     let (mut federation, remote_woken) = federation(home)?;
-    let mut surface: Surface = federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??;
+    let mut surface: HostedSurface = federation.open(ALIAS, "./analytics-dashboard").ok_or("not open")??;
     let (mut host, mut empty) = (Window::new(SIZE), Window::new(SIZE));
     settle(&woken, || {
         linked.frame(vec![], |ui| dashboard.ui(ui, None));
@@ -363,7 +363,7 @@ fn compare(home: &Path) -> Outcome<()> {
 fn many(home: &Path) -> Outcome<()> {
     let (mut federation, remote_woken) = federation(home)?;
     let (mut linked, mut host) = (Window::new(SIZE), Window::new(SIZE));
-    let mut surfaces: Vec<Surface> = Vec::new();
+    let mut surfaces: Vec<HostedSurface> = Vec::new();
     let mut dashboards = Vec::new();
     for count in [1, 4, 16, 64] {
         while surfaces.len() < count {
@@ -379,7 +379,7 @@ fn many(home: &Path) -> Outcome<()> {
                 ui.scope_builder(builder, |ui| dashboard.ui(ui, None));
             }
         };
-        let surfaces_ui = |ui: &mut Ui, surfaces: &mut [Surface]| {
+        let surfaces_ui = |ui: &mut Ui, surfaces: &mut [HostedSurface]| {
             let scene = Scene { tokens: LIGHT, deadline: Instant::now() + PATIENT };
             for (at, surface) in surfaces.iter_mut().enumerate() {
                 ui.scope_builder(UiBuilder::new().id_salt(at).max_rect(place(at)), |ui| surface.ui(ui, &scene));

@@ -1,6 +1,7 @@
 //! The language of the project, as far as a test can check it; CONTRIBUTING.md has the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::{files, is_rust};
 
@@ -66,7 +67,8 @@ fn doc_comments_open_with_verb_or_noun() {
 fn words_are_those_of_the_glossary() {
     let mut found = Vec::new();
     for (path, text) in files() {
-        let read = is_rust(&path) || path.ends_with(".md");
+        let markdown = Path::new(&path).extension().is_some_and(|extension| extension == "md");
+        let read = is_rust(&path) || markdown;
         for (nr, line) in text.lines().enumerate().filter(|_| read && !QUOTES.contains(&&*path)) {
             found.extend(private_words(line).map(|(word, instead)| {
                 format!("{path}:{}: `{word}` (write: {instead}): {}", nr + 1, line.trim())
@@ -163,10 +165,10 @@ fn private_words(line: &str) -> impl Iterator<Item = (&'static str, &'static str
 /// Returns the names of types that are visible outside of their module, without those of test modules.
 fn visible_types(text: &str) -> Vec<&str> {
     const KINDS: [&str; 5] = ["struct ", "enum ", "trait ", "type ", "union "];
-    let (mut found, mut test, mut skipping) = (Vec::new(), false, false);
+    let (mut found, mut marked, mut skipping) = (Vec::new(), false, false);
     for line in text.lines() {
-        skipping |= test && line.starts_with("mod ") && line.ends_with('{');
-        test = line == "#[cfg(test)]";
+        skipping |= marked && line.starts_with("mod ") && line.ends_with('{');
+        marked = line == "#[cfg(test)]";
         if skipping {
             skipping = line != "}";
             continue;
@@ -181,12 +183,12 @@ fn visible_types(text: &str) -> Vec<&str> {
 
 /// Returns the names of test functions.
 fn tests(text: &str) -> Vec<&str> {
-    let (mut found, mut test) = (Vec::new(), false);
+    let (mut found, mut marked) = (Vec::new(), false);
     for line in text.lines().map(str::trim_start) {
         if line == "#[test]" {
-            test = true;
-        } else if test && !line.starts_with("#[") {
-            test = false;
+            marked = true;
+        } else if marked && !line.starts_with("#[") {
+            marked = false;
             let name = line.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
             found.extend(name.map(|(name, _)| name));
         }
