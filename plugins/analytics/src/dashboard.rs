@@ -12,7 +12,7 @@ use plugin_api::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::{look::Palette, table::Sort};
+use self::{palette::Palette, table::Sort};
 use crate::{
     report::{Measure, QuickRange, RangeReport},
     worker::{OnUpdate, Phase, QueryWorker, View, WorkerFailure},
@@ -22,7 +22,7 @@ mod cards;
 mod chart;
 mod format;
 mod header;
-mod look;
+mod palette;
 mod states;
 mod table;
 
@@ -121,13 +121,13 @@ impl Dashboard {
     /// Draws the dashboard into all of `ui`; `viewer` is the name of the signed-in user.
     pub fn ui(&mut self, ui: &mut egui::Ui, viewer: Option<&str>) {
         let view = self.source.view();
-        let look = Palette::of(ui);
+        let palette = Palette::of(ui);
         let slot = ui.max_rect();
-        ui.painter().rect_filled(slot, 0.0, look.background);
+        ui.painter().rect_filled(slot, 0.0, palette.background);
         let margin = match slot.width() {
-            ..560.0 => look.t.space[3],
-            ..960.0 => look.t.space[4],
-            _ => look.t.space[5],
+            ..560.0 => palette.t.space[3],
+            ..960.0 => palette.t.space[4],
+            _ => palette.t.space[5],
         };
         ScrollArea::vertical().id_salt("dashboard").auto_shrink(false).show(ui, |ui| {
             let width = (ui.available_width() - 2.0 * margin).clamp(1.0, MAX_WIDTH);
@@ -135,8 +135,8 @@ impl Dashboard {
             let min = ui.cursor().min + Vec2::new(side.max(0.0), margin);
             let page = egui::Rect::from_min_size(min, Vec2::new(width, slot.height()));
             ui.scope_builder(UiBuilder::new().max_rect(page), |ui| {
-                ui.spacing_mut().item_spacing = Vec2::splat(look.t.space[3]);
-                self.content_ui(ui, &look, &view, viewer, slot.height());
+                ui.spacing_mut().item_spacing = Vec2::splat(palette.t.space[3]);
+                self.content_ui(ui, &palette, &view, viewer, slot.height());
             });
             ui.add_space(margin);
         });
@@ -145,13 +145,13 @@ impl Dashboard {
     fn content_ui(
         &mut self,
         ui: &mut egui::Ui,
-        look: &Palette,
+        palette: &Palette,
         view: &View,
         viewer: Option<&str>,
         height: f32,
     ) {
         let report = view.report.as_deref();
-        header::title_ui(ui, look, report.map(RangeReport::as_of), viewer);
+        header::title_ui(ui, palette, report.map(RangeReport::as_of), viewer);
         let dates = match report {
             Some(report) if report.range == self.choice.range => {
                 format::dates(report.current.first, report.current.days.len())
@@ -159,7 +159,7 @@ impl Dashboard {
             Some(_) if view.phase == Phase::Ready => "Updating…".to_owned(),
             _ => String::new(),
         };
-        if let Some(range) = header::range_ui(ui, look, self.choice.range, &dates) {
+        if let Some(range) = header::range_ui(ui, palette, self.choice.range, &dates) {
             self.choose_range(range);
         }
         if let Some(path) = view.set_aside.as_deref().filter(|_| !self.notice_closed) {
@@ -171,15 +171,15 @@ impl Dashboard {
             self.source.request(self.choice.range);
         }
         match (report, &view.phase) {
-            (Some(report), _) => self.report_ui(ui, look, report, height),
+            (Some(report), _) => self.report_ui(ui, palette, report, height),
             (None, Phase::Failed(_)) => {}
-            (None, phase) => states::loading_ui(ui, look, phase),
+            (None, phase) => states::loading_ui(ui, palette, phase),
         }
-        states::source_ui(ui, look);
+        states::source_ui(ui, palette);
     }
 
-    fn report_ui(&mut self, ui: &mut egui::Ui, look: &Palette, report: &RangeReport, height: f32) {
-        if let Some(measure) = cards::cards_ui(ui, look, report, self.choice.measure) {
+    fn report_ui(&mut self, ui: &mut egui::Ui, palette: &Palette, report: &RangeReport, height: f32) {
+        if let Some(measure) = cards::cards_ui(ui, palette, report, self.choice.measure) {
             self.choice.measure = measure;
         }
         if report.current.totals.flights == 0 {
@@ -189,16 +189,16 @@ impl Dashboard {
         let Choice { measure, sort, .. } = &mut self.choice;
         if ui.available_width() < SIDE_BY_SIDE {
             let chart = (height * 0.36).min(ui.available_width() * 0.55).clamp(200.0, 360.0);
-            chart::chart_ui(ui, look, report, *measure, chart);
-            table::table_ui(ui, look, &report.carriers, sort);
+            chart::chart_ui(ui, palette, report, *measure, chart);
+            table::table_ui(ui, palette, &report.carriers, sort);
             return;
         }
         let gap = ui.spacing().item_spacing.x;
         let whole = ui.available_rect_before_wrap();
-        let table_height = table::height(look, report.carriers.len());
+        let table_height = table::height(palette, report.carriers.len());
         // The chart is as high as the table, unless this would push its dates below the fold.
         let above = whole.top() - ui.min_rect().top();
-        let fold = height - above - 2.0 * look.t.space[5];
+        let fold = height - above - 2.0 * palette.t.space[5];
         let chart_height = table_height.min(fold.max(360.0));
         let left = (whole.width() - gap) * 0.57;
         let chart = egui::Rect::from_min_size(whole.min, Vec2::new(left, chart_height));
@@ -207,10 +207,10 @@ impl Dashboard {
             egui::pos2(whole.right(), whole.top() + table_height),
         );
         ui.scope_builder(UiBuilder::new().max_rect(chart), |ui| {
-            chart::chart_ui(ui, look, report, *measure, chart_height - chart::FRAME_HEIGHT);
+            chart::chart_ui(ui, palette, report, *measure, chart_height - chart::FRAME_HEIGHT);
         });
         ui.scope_builder(UiBuilder::new().max_rect(table), |ui| {
-            table::table_ui(ui, look, &report.carriers, sort);
+            table::table_ui(ui, palette, &report.carriers, sort);
         });
     }
 

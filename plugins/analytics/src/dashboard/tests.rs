@@ -237,8 +237,8 @@ fn empty_range_is_reported() {
             return;
         }
         theme::apply(ui.ctx(), &LIGHT);
-        let look = Palette::of(ui);
-        page.harness.state_mut().dashboard.report_ui(ui, &look, &empty, 600.0);
+        let palette = Palette::of(ui);
+        page.harness.state_mut().dashboard.report_ui(ui, &palette, &empty, 600.0);
     });
     harness.run();
     harness.get_by_label("No flights in these days");

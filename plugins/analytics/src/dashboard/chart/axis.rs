@@ -4,12 +4,12 @@ use egui_plot::{AxisHints, GridMark, HPlacement, Plot};
 use jiff::civil::{Date, Weekday};
 use plugin_api::egui::{Rangef, Sense};
 
-use super::super::{format, look::Palette};
+use super::super::{format, palette::Palette};
 use crate::report::{Measure, RangeReport, day_after};
 
 /// Creates a plot with these axes; it leaves wheel and drag to the page.
 pub(super) fn plot(
-    look: &Palette,
+    palette: &Palette,
     scale: Scale,
     measure: Measure,
     dates: Vec<DateMark>,
@@ -19,9 +19,9 @@ pub(super) fn plot(
     // egui_plot fades close marks; the marks here are already chosen by their distance.
     let always = Rangef::new(0.5, 1.0);
     let axis = |hints: AxisHints<'static>| {
-        hints.tick_label_font(look.caption.clone()).tick_label_color(look.weak).label_spacing(always)
+        hints.tick_label_font(palette.caption.clone()).tick_label_color(palette.weak).label_spacing(always)
     };
-    let x_axis = axis(AxisHints::new_x()).min_thickness(look.t.font_size[0] + look.t.space[1]).formatter(
+    let x_axis = axis(AxisHints::new_x()).min_thickness(palette.t.font_size[0] + palette.t.space[1]).formatter(
         move |mark, _| {
             let at = |date: &&DateMark| (date.grid.value - mark.value).abs() < 0.01;
             dates.iter().find(at).map(|date| date.label.clone()).unwrap_or_default()
@@ -43,7 +43,7 @@ pub(super) fn plot(
         .show_crosshair(false)
         .label_formatter(|_| None)
         .show_grid([false, true])
-        .grid_color(look.border)
+        .grid_color(palette.border)
         .grid_fade(1.0)
         .grid_spacing(always)
         .custom_x_axes(vec![x_axis])

@@ -10,7 +10,7 @@ use plugin_api::{
 };
 
 use super::{
-    super::{format, look::Palette},
+    super::{format, palette::Palette},
     smooth,
 };
 use crate::report::{Measure, RangeReport, Totals, day_after};
@@ -18,7 +18,7 @@ use crate::report::{Measure, RangeReport, Totals, day_after};
 /// Marks `day`, an index into the report's days, and shows its values in a tooltip.
 pub(super) fn day_ui(
     ui: &Ui,
-    look: &Palette,
+    palette: &Palette,
     report: &RangeReport,
     measure: Measure,
     day: usize,
@@ -29,9 +29,9 @@ pub(super) fn day_ui(
     let position = |value: f64| transform.position_from_point(&PlotPoint::new(day as f64, value));
     // With many days the dashed line is a mean, so the day itself is not on it.
     let ghost = before.filter(|_| !smooth(report)).and_then(|(_, totals)| totals.value(measure));
-    for (value, color) in [(ghost, look.ghost), (totals.value(measure), look.accent)] {
+    for (value, color) in [(ghost, palette.ghost), (totals.value(measure), palette.accent)] {
         if let Some(value) = value {
-            ui.painter().circle(position(value), 4.0, color, Stroke::new(1.5, look.card));
+            ui.painter().circle(position(value), 4.0, color, Stroke::new(1.5, palette.card));
         }
     }
     let anchor = position(totals.value(measure).unwrap_or(0.0));
@@ -40,7 +40,7 @@ pub(super) fn day_ui(
         Some((period, totals)) => vec![now, tooltip_row(period.first, day, totals, measure)],
         None => vec![now],
     };
-    tooltip_ui(ui, look, *transform.frame(), anchor, &rows);
+    tooltip_ui(ui, palette, *transform.frame(), anchor, &rows);
 }
 
 fn tooltip_row(first: Date, day: usize, totals: &Totals, measure: Measure) -> [String; 2] {
@@ -49,19 +49,19 @@ fn tooltip_row(first: Date, day: usize, totals: &Totals, measure: Measure) -> [S
 }
 
 /// Draws a box next to `anchor` and inside `frame`: dates at the left, values at the right.
-fn tooltip_ui(ui: &Ui, look: &Palette, frame: Rect, anchor: Pos2, rows: &[[String; 2]]) {
-    let padding = Vec2::new(look.t.space[2], look.t.space[1]);
-    let gap = look.t.space[3];
-    let colors = [look.accent, look.ghost];
+fn tooltip_ui(ui: &Ui, palette: &Palette, frame: Rect, anchor: Pos2, rows: &[[String; 2]]) {
+    let padding = Vec2::new(palette.t.space[2], palette.t.space[1]);
+    let gap = palette.t.space[3];
+    let colors = [palette.accent, palette.ghost];
     let cells: Vec<_> = rows
         .iter()
         .map(|[date, value]| {
-            let date = line(ui, &**date, look.caption.clone(), look.weak, f32::INFINITY);
-            let value = line(ui, &**value, look.strong(0), look.text, f32::INFINITY);
+            let date = line(ui, &**date, palette.caption.clone(), palette.weak, f32::INFINITY);
+            let value = line(ui, &**value, palette.strong(0), palette.text, f32::INFINITY);
             (date, value)
         })
         .collect();
-    let dot = look.t.space[2];
+    let dot = palette.t.space[2];
     let height = cells.iter().map(|(date, value)| date.size().y.max(value.size().y)).fold(0.0, f32::max) + 4.0;
     let widest =
         |pick: fn(&(_, _)) -> &Arc<Galley>| cells.iter().map(|cell| pick(cell).size().x).fold(0.0, f32::max);
@@ -71,13 +71,13 @@ fn tooltip_ui(ui: &Ui, look: &Palette, frame: Rect, anchor: Pos2, rows: &[[Strin
     let left = if right { anchor.x + gap } else { (anchor.x - gap - size.x).max(frame.left()) };
     let top = (anchor.y - size.y / 2.0).clamp(frame.top(), (frame.bottom() - size.y).max(frame.top()));
     let rect = Rect::from_min_size(pos2(left, top), size);
-    let radius = look.control_radius();
-    ui.painter().rect(rect, radius, look.card, Stroke::new(1.0, look.border_strong), StrokeKind::Inside);
+    let radius = palette.control_radius();
+    ui.painter().rect(rect, radius, palette.card, Stroke::new(1.0, palette.border_strong), StrokeKind::Inside);
     for (index, (date, value)) in cells.into_iter().enumerate() {
         let middle = rect.top() + padding.y + height * (index as f32 + 0.5);
         let left = rect.left() + padding.x;
         ui.painter().circle_filled(pos2(left + 3.0, middle), 3.0, colors[index.min(1)]);
-        put(ui, date, Align2::LEFT_CENTER, pos2(left + dot, middle), look.weak);
-        put(ui, value, Align2::RIGHT_CENTER, pos2(rect.right() - padding.x, middle), look.text);
+        put(ui, date, Align2::LEFT_CENTER, pos2(left + dot, middle), palette.weak);
+        put(ui, value, Align2::RIGHT_CENTER, pos2(rect.right() - padding.x, middle), palette.text);
     }
 }
