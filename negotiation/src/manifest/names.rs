@@ -24,7 +24,7 @@ pub(super) fn file_name(text: &str) -> Result<(), String> {
 }
 
 /// Returns `true` for names that Windows reserves for devices, with any extension.
-fn is_device(text: &str) -> bool {
+pub(super) fn is_device(text: &str) -> bool {
     let stem = text.split('.').next().unwrap_or(text).trim_end().to_ascii_lowercase();
     let numbered = ["com", "lpt"].iter().find_map(|device| stem.strip_prefix(device));
     ["con", "prn", "aux", "nul", "conin$", "conout$"].contains(&stem.as_str())

@@ -7,6 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use semver::Version;
 
+use super::names::is_device;
 use super::*;
 
 mod misleading;
@@ -458,6 +459,11 @@ fn shared_entry() -> impl Strategy<Value = ShareDecl> {
     )
 }
 
+/// Returns names by `pattern` that are not those of devices, which manifests cannot contain.
+fn name(pattern: &'static str) -> impl Strategy<Value = String> {
+    pattern.prop_filter("a device of Windows", |name: &String| !is_device(name))
+}
+
 fn any_remote() -> impl Strategy<Value = RemoteManifest> {
     let title = "[A-Za-zé\"\\\\/]{1,20}";
     let expose = (title, option::of("[a-z]{1,8}")).prop_map(|(title, icon)| ExposeDecl { title, icon });
@@ -469,10 +475,10 @@ fn any_remote() -> impl Strategy<Value = RemoteManifest> {
     );
     (
         option::of("[a-z/.]{1,20}"),
-        "[a-zA-Zé][a-z. -]{0,8}[a-z]",
+        name("[a-zA-Zé][a-z. -]{0,8}[a-z]"),
         version(),
         option::of(title),
-        ("[a-z_]{1,10}", option::of("[0-9a-f]{64}")),
+        (name("[a-z_]{1,10}"), option::of("[0-9a-f]{64}")),
         maps,
     )
         .prop_map(|(schema, name, version, title, (remote_entry, sha256), (exposes, shared, atoms))| {
@@ -492,7 +498,8 @@ fn any_remote() -> impl Strategy<Value = RemoteManifest> {
 }
 
 fn any_host() -> impl Strategy<Value = HostManifest> {
-    let reference = ("[a-z]{1,8}", "[a-z./@:]{1,20}").prop_map(|(name, location)| RemoteRef { name, location });
+    let reference =
+        (name("[a-z]{1,8}"), "[a-z./@:]{1,20}").prop_map(|(name, location)| RemoteRef { name, location });
     let token = prop_oneof![
         Just((None, None)),
         Just((Some(PathBuf::from("token.txt")), None)),
@@ -505,12 +512,12 @@ fn any_host() -> impl Strategy<Value = HostManifest> {
     );
     let strategy = prop_oneof![Just(ShareStrategy::VersionFirst), Just(ShareStrategy::LoadedFirst)];
     let access = prop_oneof![Just(AtomAccess::Read), Just(AtomAccess::Write)];
-    let grants = option::of(btree_map("[a-z]{1,8}", btree_map("[a-z]{1,8}", access, 0..3), 0..3));
-    let remotes = btree_map("[a-z]{1,8}", reference, 0..3);
-    let providers = btree_map("[a-z]{1,8}", btree_set("[a-z]{1,8}", 0..3), 0..3);
+    let grants = option::of(btree_map(name("[a-z]{1,8}"), btree_map("[a-z]{1,8}", access, 0..3), 0..3));
+    let remotes = btree_map(name("[a-z]{1,8}"), reference, 0..3);
+    let providers = btree_map(name("[a-z]{1,8}"), btree_set(name("[a-z]{1,8}"), 0..3), 0..3);
     let shared = btree_map("[a-z][a-z0-9_-]{0,8}", shared_entry(), 0..4);
     (
-        "[a-z]{1,8}",
+        name("[a-z]{1,8}"),
         strategy,
         remotes,
         shared,
