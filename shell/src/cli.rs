@@ -45,9 +45,14 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse install clock.so --enable          add a remote, or a new build of it
   pulse rollback remoteAnalytics           return to the generation before
 
-Environment: PULSE_SHELL_CONFIG, PULSE_SHELL_PLUGIN_DIR (a list like PATH) and PULSE_SHELL_DATA_DIR replace the
-options that are not set; PULSE_SHELL_CACHE_DIR is the folder for private copies of libraries, which must be allowed
-to hold code; PULSE_SHELL_LOG filters the log (for example PULSE_SHELL_LOG=debug). An empty variable counts as unset.
+Environment:
+  PULSE_SHELL_CONFIG      default of --config
+  PULSE_SHELL_PLUGIN_DIR  default of --plugin-dir, a list like PATH
+  PULSE_SHELL_DATA_DIR    default of --data-dir
+  PULSE_SHELL_CACHE_DIR   folder for private copies of libraries, which must
+                          allow running code
+  PULSE_SHELL_LOG         filter of the log, for example debug
+  An empty variable counts as unset.
 
 Exit status:
   0 when the window was closed
@@ -467,6 +472,17 @@ mod tests {
             ["0.0.0.0:5719", "[::]:1", "10.0.0.1:5719", ":5719", "5719", "host:1", "127.0.0.1.example:1"]
         {
             assert!(!is_local(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn help_fits_80_columns_and_states_exit_status() {
+        let root = Cli::command();
+        for command in root.get_subcommands().chain([&root]).filter(|command| command.get_name() != "help") {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+            // clap wraps wider lines at the terminal's width, and the rest of such a line stands alone.
+            assert!(wide.is_empty() && help.contains("Exit status:"), "{}: {wide:?}", command.get_name());
         }
     }
 

@@ -22,8 +22,9 @@ pub(super) const EXAMPLES: &str = "Examples:
   pulse preflight new/libreports.so --with libstore.so --config my/host.json
   gdb --args pulse preflight --in-process target/release/libpulse_analytics.so
 
-The library's code runs with all rights of the user, but without the secrets of the environment, and with temporary
-folders instead of the user's. Processes that it starts are ended.
+The library's code runs with all rights of the user, but without the secrets
+of the environment, and with temporary folders instead of the user's.
+Processes that it starts are ended.
 
 Exit status:
   0 when it can be loaded

@@ -70,9 +70,9 @@ fn four_toolkits_share_one_screen_and_one_tree() {
     let mut installation = Installation::new();
     let no_sdk = installation.add(&libraries().no_sdk);
     let egui_0_36 = installation.add(elsewhere::egui_0_36());
-    let misbehaving = installation.add(&libraries().misbehaving);
     // Built by the nightly compiler with other flags, if it is installed.
-    let analytics = installation.add(elsewhere::nightly().unwrap_or(&libraries().analytics));
+    let misbehaving = installation.add(elsewhere::nightly().unwrap_or(&libraries().misbehaving));
+    let analytics = installation.add(&libraries().analytics);
     let mut shell = installation.start();
     shell.paint();
     let shown = [

@@ -28,7 +28,7 @@ pub(crate) fn egui_0_36() -> &'static Path {
     &LIBRARY
 }
 
-/// Builds the analytics remote with the nightly compiler, overflow checks, debug assertions and little optimisation;
+/// Builds the misbehaving remote with the nightly compiler, overflow checks, debug assertions and no optimisation;
 /// `None` without that compiler.
 pub(crate) fn nightly() -> Option<&'static Path> {
     static NIGHTLY: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
@@ -38,12 +38,12 @@ pub(crate) fn nightly() -> Option<&'static Path> {
             return None;
         }
         let mut cargo = nightly_tool("cargo");
-        cargo.args(["build", "--locked", "-p", "pulse-analytics", "--lib"]);
+        cargo.args(["build", "--locked", "-p", "fixture-misbehaving", "--lib"]);
         cargo.arg("--target-dir").arg(target("nightly")).current_dir(workspace());
-        for (option, value) in [("OPT_LEVEL", "1"), ("DEBUG", "false"), ("INCREMENTAL", "false")] {
+        for (option, value) in [("DEBUG", "false"), ("INCREMENTAL", "false")] {
             cargo.env(format!("CARGO_PROFILE_DEV_{option}"), value);
         }
-        built_by(cargo).remove("pulse_analytics")
+        built_by(cargo).remove("fixture_misbehaving")
     });
     NIGHTLY.as_deref()
 }
