@@ -33,6 +33,7 @@ mod tests;
 
 pub use error::{ManifestError, Place};
 pub use host::{AuthConfig, HostManifest, HttpAuth, RemoteRef, ShareStrategy};
+pub(crate) use names::near_misses;
 pub use names::{is_reserved, near_miss};
 pub use origin::{Origin, Written};
 pub use read::utf8;

@@ -99,17 +99,24 @@ pub(super) fn shown(text: &str) -> String {
 /// Returns the known word that `word` nearly matches: the same letters in another case or punctuation, or at most two
 /// typing errors.
 pub fn near_miss<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    near_misses(word, known).first().map(|&at| known[at])
+}
+
+/// Returns the indices of all known words that `word` nearly matches, best first.
+pub(crate) fn near_misses(word: &str, known: &[&str]) -> Vec<usize> {
     if word.chars().count() > MAX_NAME {
-        return None;
+        return Vec::new();
     }
     let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
     let word = plain(word);
-    known
-        .iter()
-        .map(|candidate| (strsim::levenshtein(&word, &plain(candidate)), *candidate))
-        .filter(|(slips, candidate)| *slips <= 2 && slips * 2 < candidate.len())
-        .min_by_key(|(slips, _)| *slips)
-        .map(|(_, candidate)| candidate)
+    let slips = known.iter().map(|candidate| strsim::levenshtein(&word, &plain(candidate)));
+    let mut found: Vec<(usize, usize)> = slips
+        .enumerate()
+        .filter(|&(at, slips)| slips <= 2 && slips * 2 < known[at].len())
+        .map(|(at, slips)| (slips, at))
+        .collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, at)| at).collect()
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::manifest::{DEFAULT_SCOPE, Requirement, near_miss};
+use crate::manifest::{DEFAULT_SCOPE, Requirement};
 use semver::Version;
 use serde::Serialize;
 
@@ -377,12 +377,12 @@ impl Diagnostic {
         self
     }
 
-    /// Adds the crate that was probably meant, if no participant offers the named one.
-    pub(super) fn meaning(mut self, known: &[&str]) -> Self {
+    /// Adds the crate that was probably meant, from `find`, if no participant offers the named one.
+    pub(super) fn meaning(mut self, find: impl FnOnce() -> Option<Arc<str>>) -> Self {
         if let Detail::Nothing { offered, meant, .. } = &mut self.detail
             && offered.is_empty()
         {
-            *meant = near_miss(&self.key, known).map(Arc::from);
+            *meant = find();
         }
         self
     }
@@ -396,10 +396,10 @@ impl Diagnostic {
 impl Detail {
     fn nothing(group: &Group, required: Arc<Requirement>) -> Self {
         const NAMED: usize = 3;
-        let available: Vec<usize> =
-            (0..group.offers.len()).filter(|&at| group.offers[at].available()).collect();
-        let offered = available.iter().take(NAMED).map(|&at| NamedCopy::of(group, at)).collect();
-        Self::Nothing { required, offered, more: available.len().saturating_sub(NAMED), meant: None }
+        let available = (0..group.offers.len()).filter(|&at| group.offers[at].available());
+        let named = group.available().min(NAMED);
+        let offered = available.take(named).map(|at| NamedCopy::of(group, at)).collect();
+        Self::Nothing { required, offered, more: group.available() - named, meant: None }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A group tracks which of its participants are admitted; its levels count the consequences for every version.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::manifest::{Requirement, ShareStrategy};
 use semver::Version;
@@ -26,6 +26,10 @@ pub(super) struct Group {
     firsts: Vec<usize>,
     /// Admitted participants that declare a singleton.
     declarers: usize,
+    /// The number of offers that others may get.
+    available: usize,
+    /// Groups of this scope with a similar key, best first; computed when a diagnostic needs it.
+    pub(super) similar: OnceLock<Box<[usize]>>,
     pub(super) strategy: ShareStrategy,
 }
 
@@ -108,10 +112,11 @@ impl Group {
         for (requirement, unsatisfied) in unsatisfied.into_iter().enumerate() {
             levels.add_demands(requirement, unsatisfied);
         }
-        let mut firsts = vec![0; levels.len()];
+        let (mut firsts, mut available) = (vec![0; levels.len()], 0);
         for (at, offer) in offers.iter().enumerate().rev() {
             firsts[offer.level] = at;
             if offer.available() {
+                available += 1;
                 levels.add_copy(offer.level, CopySet::Available, 1);
                 if offer.loaded {
                     levels.add_copy(offer.level, CopySet::Loaded, 1);
@@ -125,6 +130,8 @@ impl Group {
             host_demand: demands.binary_search_by_key(&host, |demand| demand.participant).ok(),
             first_live: offers.iter().position(|offer| offer.live && offer.barred.is_none()),
             declarers: demands.iter().filter(|demand| demand.singleton).count(),
+            available,
+            similar: OnceLock::new(),
             offers,
             demands,
             levels,
@@ -150,6 +157,7 @@ impl Group {
             let offer = &mut self.offers[own];
             offer.admitted = admitted;
             if !offer.live && offer.barred.is_none() {
+                self.available = self.available.saturating_add_signed(one);
                 self.levels.add_copy(offer.level, CopySet::Available, one);
                 if offer.loaded {
                     self.levels.add_copy(offer.level, CopySet::Loaded, one);
@@ -182,9 +190,9 @@ impl Group {
         (all.unsigned_abs() as usize, strict.unsigned_abs() as usize)
     }
 
-    /// Returns `true` if others may get any of the copies.
-    pub(super) fn is_offered(&self) -> bool {
-        self.offers.iter().any(Offer::available)
+    /// Returns the number of offers that others may get.
+    pub(super) fn available(&self) -> usize {
+        self.available
     }
 
     /// Returns `true` if the host offers or requires the crate.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Providers;
 use super::diagnostic::Diagnostic;
 use super::group::Group;
-use crate::manifest::ShareStrategy;
+use crate::manifest::{ShareStrategy, near_misses};
 
 /// The participants, their groups, and the admitted ones among them.
 #[derive(Debug, Clone)]
@@ -106,11 +106,22 @@ impl Solver {
 
     pub(super) fn cause(&self, group: &Group, demand: usize) -> Diagnostic {
         let name = self.names[group.demands[demand].participant].clone();
-        let others = self.groups.iter().filter(|other| other.scope == group.scope && other.key != group.key);
-        let known: Vec<&str> = others.filter(|other| other.is_offered()).map(|other| &*other.key).collect();
         Diagnostic::unmet(group, demand, name, self.host)
             .granting(&self.names[self.host], &self.providers)
-            .meaning(&known)
+            .meaning(|| self.meant(group))
+    }
+
+    /// Returns the most similar key that a participant offers in the scope of `group`.
+    fn meant(&self, group: &Group) -> Option<Arc<str>> {
+        let similar = group.similar.get_or_init(|| {
+            let others = || self.groups.iter().enumerate().filter(|(_, other)| other.scope == group.scope);
+            let others = || others().filter(|(_, other)| other.key != group.key);
+            let keys: Vec<&str> = others().map(|(_, other)| &*other.key).collect();
+            let at: Vec<usize> = others().map(|(at, _)| at).collect();
+            near_misses(&group.key, &keys).into_iter().map(|found| at[found]).collect()
+        });
+        let offered = similar.iter().map(|&at| &self.groups[at]).find(|other| other.available() > 0);
+        offered.map(|other| other.key.clone())
     }
 
     fn conflict(&self, participant: usize, group: &Group, displaced: usize) -> Diagnostic {
