@@ -45,5 +45,5 @@ pub use shared::{DEFAULT_SCOPE, ShareDecl};
 /// The `manifestVersion` that this build reads and writes.
 pub const MANIFEST_VERSION: u32 = 1;
 
-/// The largest manifest that is read, in bytes: far above any real one, and small enough to parse at once.
+/// The largest manifest that is read, in bytes: far above any real one, and far below a size that takes noticeable time.
 pub const MAX_MANIFEST_BYTES: usize = 1 << 20;

@@ -170,7 +170,7 @@ pub fn is_started() -> bool {
     !STARTED.read().unwrap_or_else(PoisonError::into_inner).is_empty()
 }
 
-/// Returns whether the manifest of this image asks to read or to write `atom`; `None` unless it has exactly one.
+/// Returns `true` if the manifest of this image asks to read or to write `atom`; `None` unless it has exactly one.
 #[doc(hidden)]
 pub fn asks_for(atom: &str, write: bool) -> Option<bool> {
     let started = STARTED.read().unwrap_or_else(PoisonError::into_inner);

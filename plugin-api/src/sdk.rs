@@ -259,7 +259,7 @@ impl Cx {
         &self.version
     }
 
-    /// Marks this frame as a placeholder for content that is still loading; to be called in each such
+    /// Marks this frame as a placeholder for content that is still loading; call it in each such frame, from
     /// [`Expose::ui`].
     ///
     /// While a remote is replaced, the host shows the picture of its earlier generation for a while instead of

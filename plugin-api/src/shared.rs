@@ -301,7 +301,8 @@ impl Drop for Interface {
     }
 }
 
-/// A value of one image that another image keeps; the library of the first stays loaded until it is dropped.
+/// A value of one image that another image keeps; the library of the first image stays loaded until the value is
+/// dropped.
 ///
 /// The image that calls [`Lent::new`] is the lender: clones count there, too.
 ///

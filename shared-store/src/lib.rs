@@ -24,8 +24,8 @@
 //! 1. Every image links a copy of this crate. Before `init` its facade has no store ([`StoreError::NotInstalled`]).
 //! 2. The host plans one provider. Its table ([`bundled::Table`]) holds the values.
 //! 3. The host binds the table for each participant, with the participant's grants ([`SharedCrate::bundled`]).
-//! 4. In `init` the host points each image's facade at its binding ([`SharedCrate::install`] of [`Shared`]);
-//!    [`store()`] works from then on.
+//! 4. In `init` the SDK points the facade of the remote's image at its binding ([`SharedCrate::install`] of
+//!    [`Shared`]), as the host does in its own; [`store()`] works from then on.
 //! 5. A write raises the atom's epoch. It runs the writer's listeners at once, and notifies each participant that has
 //!    opened the atom.
 //! 6. A notified participant runs its own listeners on its own thread ([`Store::deliver`]).

@@ -38,7 +38,7 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse --config my/host.json              another host's manifest
   pulse run --plugin-dir target/debug      libraries of another build
   pulse plan                               check that these remotes fit together
-  pulse plan --why remoteAnalytics         why it is refused, and what would admit it
+  pulse plan --why remoteAnalytics         why it is refused, and the remedy
   pulse explain version-mismatch-strict    what a code means, and what to do
   pulse inspect target/release/libpulse_analytics.so
   pulse standalone manifests/analytics.json
@@ -439,7 +439,7 @@ fn print(text: &str) -> Result<(), Exit> {
     write(&text::lines(text, usize::MAX))
 }
 
-/// Writes data to standard output as it is, else as [`print`] does.
+/// Writes text that is already safe for a terminal to standard output; otherwise like [`print`].
 fn write(text: &str) -> Result<(), Exit> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::new(

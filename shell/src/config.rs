@@ -327,7 +327,7 @@ fn find_manifest(config_dir: &Path) -> Option<PathBuf> {
 
 /// Returns the settings for sign-in: those of the manifest in use, else those of the user's own.
 ///
-/// A secret is sent only for a manifest that the user has named or owns.
+/// A secret is sent only for a manifest that the user has named, or for the user's own in the config folder.
 fn auth(
     host: &HostManifest,
     file: Option<&Path>,

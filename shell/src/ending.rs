@@ -61,7 +61,7 @@ impl EndSignal {
         self.0.load(Ordering::Acquire) != 0
     }
 
-    /// Ends the process as the request by itself would have; does nothing without a request.
+    /// Ends the process as the request by itself would have; does nothing without a request. Must be the last call.
     pub(crate) fn conclude(&self) {
         match self.0.load(Ordering::Acquire) {
             0 => {}

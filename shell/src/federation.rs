@@ -193,7 +193,7 @@ impl Federation {
         self.runtime.open(alias, expose)
     }
 
-    /// Starts a remote again from its files on the disk: it is found, read, planned and loaded anew.
+    /// Starts a remote again from its files on the disk: it is found, read, planned and loaded again.
     pub fn retry(&mut self, alias: &str) {
         if let Some(fresh) = self.runtime.remotes.get(alias).map(|remote| self.inventory.find_again(remote)) {
             self.runtime.retry(alias, fresh, &mut self.negotiator);

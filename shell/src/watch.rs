@@ -560,7 +560,7 @@ fn is_gone(error: &notify::Error) -> bool {
     }
 }
 
-/// Maximum number of rounds in which folders are watched and listed at once.
+/// Maximum number of rounds in which one poll watches and lists folders.
 const ROUNDS: usize = 8;
 
 /// Coarsest clock of a file system.

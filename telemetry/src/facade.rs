@@ -48,7 +48,7 @@ impl SharedCrate for Shared {
         Ok(())
     }
 
-    /// Does nothing: each event asks the filter anew.
+    /// Does nothing: each event asks the filter again.
     fn changed() {}
 
     fn uninstall() {

@@ -34,7 +34,7 @@ pub enum RateDecision {
     Pass,
     /// The event passes; report first this number of suppressed events.
     PassAfter(u64),
-    /// The event is suppressed, as the first; report it.
+    /// The event is the first that is suppressed; report that.
     Overflow,
     /// The event is suppressed.
     Suppress,

@@ -41,7 +41,7 @@ pub struct HostManifest {
     /// The provider of the signed-in user; absent, the user's own settings or the local profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthConfig>,
-    /// Set if a new library is tried in a separate process before the host loads it.
+    /// Tries a new library in a separate process before the host loads it.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub preflight: bool,
     /// The access to atoms that each remote is granted, by remote and atom; absent, the shell decides.

@@ -35,7 +35,7 @@ pub struct ShareDecl {
     /// Refuses this participant instead of running it with a version outside `requiredVersion`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub strict_version: bool,
-    /// Set if this participant has its own copy; false requires another participant to provide one.
+    /// This participant has its own copy; `false` requires another participant to provide one.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub import: bool,
     /// The share scope of this entry; nothing is shared between scopes.

@@ -82,7 +82,8 @@ pub fn why(rehearsal: &Rehearsal, why: &Why, look: TextStyle) -> String {
         None => {
             paper.blank();
             let none = format!(
-                "No change of up to {} lines {admits} without affecting others ({} plans tried{}).",
+                "No change of up to {} lines was found that {admits} and takes no copy from another participant ({} \
+                 plans tried{}).",
                 Why::MAX_EDITS,
                 why.plans,
                 if why.stopped { "; the search stopped at its limit, so one may exist" } else { "" }

@@ -76,7 +76,7 @@ impl fmt::Display for DiagnosticCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// A demand of a participant is not met.
+    /// A participant is refused, or a strict demand of the host is not met.
     Error,
     /// Information; nothing is wrong.
     Info,
@@ -419,15 +419,15 @@ impl fmt::Display for Diagnostic {
         match detail {
             Detail::Mismatch { required, copy } if copy.provider == *participant => write!(
                 f,
-                "`{participant}` requires {}{strict}, but its own copy, {}, is in use: build it with a version \
-                 within {required}, or widen its `requiredVersion`",
+                "`{participant}` requires {}{strict}, but every participant gets its own copy, {}: build it with a \
+                 version within {required}, or widen its `requiredVersion`",
                 demand(required),
                 copy.version
             ),
             Detail::Mismatch { required, copy } => write!(
                 f,
-                "`{participant}` requires {}{strict}, but {copy} is in use: let `{}` or another participant offer a \
-                 version within {required}, or widen `requiredVersion` in the manifest of `{participant}`",
+                "`{participant}` requires {}{strict}, but every participant gets {copy}: let `{}` or another participant \
+                 offer a version within {required}, or widen `requiredVersion` in the manifest of `{participant}`",
                 demand(required),
                 copy.provider
             ),
@@ -520,8 +520,8 @@ impl fmt::Display for Diagnostic {
             ),
             Detail::Conflict { displaced, required, copy: Some(copy) } => write!(
                 f,
-                "with `{participant}`, {} would be in use, but `{displaced}` requires {required} (strict): let both \
-                 accept one version, or leave one of them out",
+                "with `{participant}`, every participant would get {}, but `{displaced}` requires {required} (strict): \
+                 let both accept one version, or leave one of them out",
                 offer(copy)
             ),
             Detail::Conflict { displaced, required, copy: None } => write!(

@@ -408,7 +408,8 @@ fn plain(key: &str) -> String {
 }
 
 impl Plan {
-    /// Returns `true` if no remote is refused and every demand of the host is met.
+    /// Returns `true` if no remote is refused and the host's demands are met; a version outside a range that is not
+    /// strict counts as met.
     pub fn is_compatible(&self) -> bool {
         self.refused.is_empty()
     }

@@ -68,7 +68,7 @@ impl Rehearsal {
         editable.then_some(Step { party: Party::HOST, edit, summary, builds: false })
     }
 
-    /// Returns edits that rename one of the duplicates.
+    /// Returns edits, each of which renames one remote of that name.
     fn renames(&self, plan: &Plan, finding: &Diagnostic) -> Vec<Step> {
         let Some(edit) = finding.fix() else { return Vec::new() };
         let mut parties = self.editable(&finding.participant);
@@ -77,7 +77,8 @@ impl Rehearsal {
             parties.retain(|party| *party != Party::HOST);
         }
         let step = |party| {
-            let summary = format!("rename the remote `{}` to {}", finding.participant, edit.value);
+            let summary =
+                format!("rename one of the remotes called `{}` to {}", finding.participant, edit.value);
             Step { party, edit: edit.clone(), summary, builds: false }
         };
         parties.into_iter().rev().map(step).collect()

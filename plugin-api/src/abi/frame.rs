@@ -14,7 +14,7 @@ pub const NEVER: u64 = u64::MAX;
 ///
 /// Meshes and texture updates belong together: the host applies the updates, in order, before it paints the
 /// meshes, and never paints meshes of one frame with textures of another.
-/// A host accepts every frame, because a later one may keep meshes of an earlier one.
+/// A host accepts every frame, because a later one may use meshes and textures of an earlier one.
 ///
 /// Coordinates are logical points with the origin at the slot's upper left corner.
 #[repr(C)]
@@ -94,7 +94,7 @@ pub struct TextureUpdate {
     pub texture: u64,
     /// Set to drop the texture once this frame is no longer shown; every other field is without meaning.
     pub free: bool,
-    /// Set to change only the part at `pos`; otherwise the texture is made anew with `size`.
+    /// Set to change only the part at `pos`; otherwise the texture is created again with `size`.
     pub partial: bool,
     /// Set to paint the nearest texel instead of interpolating when the texture is magnified.
     pub nearest: bool,

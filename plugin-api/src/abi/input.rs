@@ -60,7 +60,7 @@ pub struct EventKind(pub u32);
 impl EventKind {
     /// The pointer is at `pos`.
     pub const POINTER_MOVED: Self = Self(1);
-    /// The pointer left the slot, or another surface captured it.
+    /// The pointer left the slot, or the shell or another surface covers or captures it.
     pub const POINTER_GONE: Self = Self(2);
     /// Button `button` went down (`pressed`) or up at `pos`.
     pub const POINTER_BUTTON: Self = Self(3);

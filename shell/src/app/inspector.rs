@@ -193,7 +193,7 @@ fn candidate_ui(ui: &mut Ui, t: &Tokens, candidate: &Candidate, first: Option<&s
     let Candidate { provider, version, chosen, reason } = candidate;
     let (word, tone) = if *chosen { ("chosen", Tone::Success) } else { ("not chosen", Tone::Neutral) };
     let first = first.filter(|first| *chosen && first != reason);
-    let first = first.map(|first| format!("; at first: {first}")).unwrap_or_default();
+    let first = first.map(|first| format!("; reason when chosen: {first}")).unwrap_or_default();
     let text = format!("{provider} {version}, {word}: {reason}{first}");
     ui.label(tone.caption(t, text));
 }

@@ -139,7 +139,7 @@ impl Message {
                 (Weight::Info, false, format!("Part of {title} is still loaded"), String::new())
             }
             RemoteEvent::FileUnusable => {
-                let text = "The running build is unchanged. ".to_owned();
+                let text = "A running build keeps running. ".to_owned();
                 (Weight::Error, true, format!("{title} was not updated"), text)
             }
             RemoteEvent::DecisionUnsaved => {

@@ -402,7 +402,7 @@ pub(super) fn empty_ui(ui: &mut Ui, t: &Tokens, config: &Config) -> bool {
         let from = match &config.file {
             Some(file) => format!("{} lists no remotes.", file.display()),
             None => format!(
-                "There is no host's manifest at {}, so Pulse uses the built-in one.",
+                "No host's manifest was named with --config, and there is none at {}, so Pulse uses the built-in one.",
                 config.config_dir.join("host.json").display()
             ),
         };

@@ -105,7 +105,10 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
     let instead = installed.replaced.map(|old| format!(" in place of {old}")).unwrap_or_default();
     eprintln!("{name} {}{instead} {state}", installed.version);
     for other in &installed.others {
-        eprintln!("warning: {name} is installed twice, and only one can be used; remove one: {}", Shown(other));
+        eprintln!(
+            "warning: {name} is installed more than once, and only one file can be used; remove the others: {}",
+            Shown(other)
+        );
     }
     Ok(0)
 }

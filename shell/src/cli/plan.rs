@@ -42,7 +42,7 @@ pub(super) const EXAMPLES: &str = "Examples:
                                            smallest change that admits it
 
 Exit status:
-  0 when each participant is admitted; with --why, when that remote is
+  0 when every participant is served; with --why, when that remote is
   1 when a manifest cannot be used
   2 for a wrong command line
   3 when a remote is refused or the host lacks something; with --why, when that
@@ -51,7 +51,7 @@ Exit status:
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
-    /// Use this host's manifest; default: `PULSE_SHELL_CONFIG`.
+    /// Use this host's manifest; default: `PULSE_SHELL_CONFIG`, else the manifest that `pulse` starts with.
     #[arg(long, value_name = "FILE", alias = "host")]
     config: Option<PathBuf>,
     /// Manifests, libraries, or folders of both; default: the remotes in the host's manifest.

@@ -9,7 +9,7 @@ use super::{
 
 /// A frame whose textures have been applied.
 pub(super) struct Picture {
-    /// `None` in headless tests.
+    /// `None` without a `Gpu`: in a trial and in headless tests.
     canvas: Option<Canvas>,
     /// Textures freed by the current frame, which needs them until the next one.
     freed: Vec<u64>,

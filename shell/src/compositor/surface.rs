@@ -435,7 +435,7 @@ impl HostedSurface {
                     tracing::warn!(
                         remote = self.remote,
                         code = Code::PictureTooLarge.as_str(),
-                        "{what}, is not shown; the panel keeps running without it; report this to the remote's author"
+                        "{what}, is not shown; the panel keeps running without it; report this to the plugin's author"
                     );
                 }
                 if let Some(tree) = frame.access.take() {

@@ -76,7 +76,7 @@ pub enum ArchiveError {
         kept: String,
     },
     /// No older generation is kept.
-    #[error("no older generation of `{0}` is kept: only the one in use has run well")]
+    #[error("no generation of `{0}` is kept that is older than the one in use")]
     NoneOlder(String),
     /// The stored library or its manifest is missing or was changed.
     #[error("the kept library is damaged ({problem}) and is not used: {path}")]

@@ -87,15 +87,15 @@ impl Binder<'_> {
             let (text, advice) = if let Some(Module { version: built, .. }) = offered {
                 let built = text::line(built, 80);
                 let text =
-                    format!("`{provider}` offers `{key}` {version} in its manifest, and its build has {built}");
+                    format!("`{provider}` offers `{key}` {version} in its manifest, but its build has {built}");
                 (text, "rebuild it, or correct the manifest".to_owned())
             } else {
                 let known: Vec<&str> = modules.iter().map(|module| module.key.as_str()).collect();
                 let meant = near_miss(key, &known).map(|meant| format!(" (did you mean `{meant}`?)"));
                 let text =
-                    format!("`{provider}` offers `{key}` in its manifest, and its build has no such crate");
+                    format!("`{provider}` offers `{key}` in its manifest, but its build has no such crate");
                 let meant = meant.unwrap_or_default();
-                (text, format!("add it to `export!` or take it out of the manifest{meant}"))
+                (text, format!("add it to `export!` or remove it from the manifest{meant}"))
             };
             let failure = Failure::new(Stage::Init, Code::SharedMissing, text, advice);
             return Err(Unusable { fault: AtFault::Offer(assignment.offer()), failure });
@@ -132,7 +132,7 @@ impl Binder<'_> {
     ///
     /// Two layouts alone do not show which side breaks the promise of its version. The host's own build is right, and
     /// so is a copy that already serves others or never promised to fit; otherwise the loaded images that link the
-    /// crate too are compared with both, and the majority decides.
+    /// crate too are compared with both, and the provider is right if more of them agree with it.
     fn provider_is_right(&self, assignment: &Assignment, provided: &Module, expected: &Module) -> bool {
         let Assignment { consumer, provider, key, scope, .. } = assignment;
         let Negotiator { host, live, excluded, .. } = self.negotiator;

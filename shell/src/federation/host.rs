@@ -42,7 +42,7 @@ impl Host {
         &self.modules
     }
 
-    /// Returns the shared crates that it is not bound for yet.
+    /// Returns the shared crates for which it is not bound to a copy yet.
     pub(super) fn unbound(&self) -> Vec<Module> {
         self.modules.iter().filter(|module| !self.bound.contains(&module.key)).cloned().collect()
     }

@@ -78,7 +78,7 @@ pub(super) enum Order {
         /// The user has decided: withdraw the message about enabling it.
         settled: bool,
     },
-    /// A remote may run again, or must be started anew.
+    /// A remote may run again, or must be started again.
     Retry(String),
     /// A remote has another origin.
     Move(String, RemoteOrigin),

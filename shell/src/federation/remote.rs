@@ -159,7 +159,7 @@ impl ManagedRemote {
         remote
     }
 
-    /// Returns the remote as found anew (`fresh`), with its surfaces and its history.
+    /// Returns the remote as found again (`fresh`), with its surfaces and its history.
     ///
     /// It is wanted, and starts once the previous generation has ended, or at once if that hangs.
     pub(super) fn renew(self, fresh: Self) -> Self {

@@ -322,7 +322,7 @@ impl Runtime {
         }
     }
 
-    /// Starts a remote again, as found anew (`fresh`).
+    /// Starts a remote again, as found again (`fresh`).
     pub(super) fn retry(&mut self, alias: &str, fresh: ManagedRemote, negotiator: &mut Negotiator) {
         let Some(mut remote) = self.remotes.remove(alias) else { return };
         let (name, generation) = (remote.name().to_owned(), remote.generation());

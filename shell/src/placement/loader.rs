@@ -127,8 +127,8 @@ struct Loaded {
     library: ManuallyDrop<libloading::Library>,
     /// The private copy.
     copy: PathBuf,
-    /// The mapped file: the copy, or its twin in the folder of what was brought along.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is known about it there"))]
+    /// The mapped file: the copy, or the copy among the libraries that are shipped alongside.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it is read on Linux only"))]
     mapped: PathBuf,
     /// The threads that ran before any of its code did.
     #[cfg(target_os = "linux")]
@@ -169,7 +169,7 @@ impl LoadedLibrary {
     /// Loads the library at `path` from a private copy called `copy`, after the checks of the contract.
     ///
     /// An existing copy is used as it is.
-    /// Each copy has a name of its own, because the system loads a path that it has seen only once. The file that a
+    /// Each copy has a name of its own, because the system does not load a path again. The file that a
     /// build writes to is never mapped, because overwriting it would crash the process.
     ///
     /// # Safety

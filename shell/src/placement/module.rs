@@ -95,7 +95,7 @@ impl Module {
     /// Checks that an image that was built with this module can use `provided`.
     ///
     /// # Errors
-    /// Returns the first difference between the two interfaces, as a part of a sentence.
+    /// Returns the innermost difference between the two interfaces, as a part of a sentence.
     pub(crate) fn can_use(&self, provided: &Self) -> Result<(), String> {
         layout::check(self.layout, provided.layout)
     }

@@ -153,7 +153,8 @@ fn a_manifest_is_installed_with_its_library() {
     fs::copy(&library, &other).expect("libraries can be copied");
     let answer = run(&installation, &["install", &text(&other)]).good();
     assert!(
-        answer.stderr.contains(&format!("{name} is installed twice")) && answer.stderr.contains(&text(&place)),
+        answer.stderr.contains(&format!("{name} is installed more than once"))
+            && answer.stderr.contains(&text(&place)),
         "{}",
         answer.stderr
     );

@@ -115,7 +115,7 @@ impl HostedSurface {
                 remote = self.remote,
                 code = Code::DragRefused.as_str(),
                 "a drag was refused: it has {} bytes, of at most {DRAGGED}, and a MIME type of {length} bytes, of 1 \
-                 to {MIME}, other than {URI_LIST}; report this to the remote's author",
+                 to {MIME}, other than {URI_LIST}; report this to the plugin's author",
                 command.data.len(),
             );
         }

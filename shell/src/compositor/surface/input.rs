@@ -71,7 +71,7 @@ impl HostedSurface {
                     url = negotiation::text::line(text, limits::LOCATION),
                     code = Code::LinkRefused.as_str(),
                     "a link was not opened, because only addresses of at most 8 KiB with http, https and mailto are; \
-                     report this to the remote's author"
+                     report this to the plugin's author"
                 ),
                 None => {}
             },
@@ -98,7 +98,7 @@ impl HostedSurface {
                     remote = self.remote,
                     code = Code::PasteRefused.as_str(),
                     "the clipboard was not read, because only the surface with the keyboard may ask for it; report \
-                     this to the remote's author"
+                     this to the plugin's author"
                 );
             }
             CommandKind::DRAG => self.begin_drag(ctx, command),
@@ -121,7 +121,7 @@ impl HostedSurface {
                 remote = self.remote,
                 code = Code::UserActionMissing.as_str(),
                 "{what}, because it needs a user action in the panel in the last 5 s that has not been used for it \
-                 yet; report this to the remote's author"
+                 yet; report this to the plugin's author"
             );
         }
         allowed
@@ -134,7 +134,7 @@ impl HostedSurface {
                 remote = self.remote,
                 code = Code::ClipboardRefused.as_str(),
                 "the clipboard was not written, because the remote copies {bytes} bytes, of at most {limit}; copy \
-                 less, or report this to the remote's author"
+                 less, or report this to the plugin's author"
             );
         }
         fits

@@ -31,7 +31,7 @@ pub struct Installed {
     pub manifest: Option<PathBuf>,
     /// Former version under the same file name.
     pub replaced: Option<Version>,
-    /// Other files of the same remote in the folder. Only one of all can be used.
+    /// Other files of the same remote in the folder. Only one of these files can be used.
     pub others: Vec<PathBuf>,
 }
 

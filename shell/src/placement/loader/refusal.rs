@@ -60,7 +60,7 @@ impl LoadRefusal {
     /// Returns what to do about it.
     pub(super) fn advice(self) -> &'static str {
         match self {
-            Self::Needs => "install what it needs, or build it on this system",
+            Self::Needs => "install the missing library, or build the remote on this system",
             Self::Symbol => {
                 "link the library that defines the missing symbol, or rebuild the remote against the version that is \
                  installed here"
@@ -75,10 +75,10 @@ impl LoadRefusal {
                  jemalloc its feature `disable_initial_exec_tls`, for mimalloc `local_dynamic_tls`)"
             }
             Self::NoExec => {
-                "the file system of the private copies is mounted `noexec`, or a security policy forbids the code: let \
-                 that folder execute, or name another one with TMPDIR or XDG_RUNTIME_DIR"
+                "the file system of the private copies is mounted `noexec`, or a security policy forbids the code: \
+                 allow execution in that folder, or name another one with PULSE_SHELL_CACHE_DIR, then restart Pulse"
             }
-            Self::Memory => "there is not enough memory: close something or raise the limit, then retry",
+            Self::Memory => "there is not enough memory: close other programs or raise the limit, then retry",
             Self::Descriptors => {
                 "the process has too many files open: raise its limit (`ulimit -n`) or disable a remote that leaks \
                  them, then retry"

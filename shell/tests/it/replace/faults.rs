@@ -120,7 +120,7 @@ fn preflight_catches_build_that_ends_its_process() {
         ("overflow@new", "preflight-crashed"),
         ("exit@init", "preflight-exited"),
         ("exit3@frame", "preflight-exited"),
-        // In this process it would hold the lock of the system's loader for ever.
+        // In this process it would hold the lock of the system's loader without end.
         ("hang@load", "preflight-hung"),
     ] {
         let failure = refused(&mut shell, &installation, fault);
