@@ -21,7 +21,7 @@ use crate::{
     config::{Config, ConfigError, Options, migrate},
     ending,
     failure::{Advise, Failure, FailureCode},
-    library::{is_json, read_manifest},
+    library::read_manifest,
     log,
 };
 
@@ -173,15 +173,19 @@ struct Folders {
 impl Folders {
     /// Completes the options from the environment.
     fn options(self, config: Option<PathBuf>) -> Options {
-        let mut plugin_dirs = self.plugin_dir;
-        if plugin_dirs.is_empty() {
-            let listed = variable("PULSE_SHELL_PLUGIN_DIR");
-            plugin_dirs
-                .extend(listed.iter().flat_map(env::split_paths).filter(|dir| !dir.as_os_str().is_empty()));
-        }
+        let plugin_dirs = plugin_dirs(self.plugin_dir);
         let data_dir = self.data_dir.or_else(|| variable("PULSE_SHELL_DATA_DIR").map(PathBuf::from));
         Options { config: named(config), plugin_dirs, data_dir, safe_mode: false }
     }
+}
+
+/// Returns the folders of libraries from an option, else from the environment.
+fn plugin_dirs(option: Vec<PathBuf>) -> Vec<PathBuf> {
+    if !option.is_empty() {
+        return option;
+    }
+    let listed = variable("PULSE_SHELL_PLUGIN_DIR");
+    listed.iter().flat_map(env::split_paths).filter(|dir| !dir.as_os_str().is_empty()).collect()
 }
 
 /// Returns the host's manifest from an option, else from the environment.
@@ -247,17 +251,17 @@ impl Exit {
 
     fn print(&self) {
         // Names, paths and sentences of remotes may be in it.
-        eprintln!("error: {} [{}]", text::lines(&self.text, usize::MAX), self.stable);
+        crate::log::note(format_args!("error: {} [{}]", text::lines(&self.text, usize::MAX), self.stable));
         if !self.advice.is_empty() {
-            eprintln!("help: {}", text::lines(&self.advice, usize::MAX));
+            crate::log::note(format_args!("help: {}", text::lines(&self.advice, usize::MAX)));
         }
         if !self.details.is_empty() {
-            eprintln!("{}", text::lines(&self.details, usize::MAX));
+            crate::log::note(format_args!("{}", text::lines(&self.details, usize::MAX)));
         }
         if let FailureCode::Pulse(code) = self.stable
             && io::stderr().is_terminal()
         {
-            eprintln!("help: run `pulse explain {code}` for more");
+            crate::log::note(format_args!("help: run `pulse explain {code}` for more"));
         }
     }
 }
@@ -387,11 +391,6 @@ fn pretty(value: &(impl serde::Serialize + ?Sized)) -> Result<String, Exit> {
 }
 
 fn inspect(path: &Path, json: bool) -> Result<u8, Exit> {
-    if is_json(path) && matches!(plan::inputs::kind(path), plan::inputs::Kind::Host) {
-        let text = format!("this is a host's manifest, not a remote's: {}", path.display());
-        let advice = "use `pulse plan --config` to plan with it";
-        return Err(Exit::new(Exit::FAILURE, Code::ManifestOfHost, text, advice));
-    }
     let manifest = read_manifest(path)?.manifest;
     if json {
         print(&pretty(&manifest)?)?;

@@ -20,6 +20,8 @@
 //! - [`app`]: the windows; only this module uses eframe.
 //! - [`cli`]: the command line; [`log`]: the log of the shell and its remotes.
 
+// These macros panic once the reader of the output has gone; `log::note` does not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may fail where the shell may not"))]
 
 pub mod app;

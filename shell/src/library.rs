@@ -24,7 +24,7 @@ pub use error::LibraryError;
 pub use inspect::{complete, inspect};
 pub(crate) use inspect::{parse, section_text};
 pub use manifest::read_manifest;
-pub(crate) use manifest::{ManifestReadError, is_json, read_text};
+pub(crate) use manifest::{ManifestReadError, is_host, is_json, read_text};
 pub(crate) use mapping::may_execute;
 pub(crate) use needs::root;
 pub use needs::{Bundle, loadable, remove};

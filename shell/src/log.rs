@@ -1,8 +1,8 @@
 //! The log of the shell and its remotes.
 
 use std::{
-    env,
-    io::{self, IsTerminal},
+    env, fmt,
+    io::{self, IsTerminal, Write},
 };
 
 use tracing_subscriber::EnvFilter;
@@ -11,6 +11,11 @@ use crate::catalogue::Code;
 
 /// The variable that filters the log.
 const LOG: &str = "PULSE_SHELL_LOG";
+
+/// Writes a line to standard error; a reader that has gone is not an error.
+pub(crate) fn note(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
 
 /// Sends the log to standard error, filtered by `PULSE_SHELL_LOG`; by default, remotes are logged like the shell.
 pub fn init() {

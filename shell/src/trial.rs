@@ -45,7 +45,7 @@ pub(crate) fn main(subject: &Subject) -> u8 {
         Ok(channel) => channel,
         Err(error) => {
             // The guard forwards this.
-            eprintln!("the trial has no channel to its guard: {error}");
+            crate::log::note(format_args!("the trial has no channel to its guard: {error}"));
             return 1;
         }
     };

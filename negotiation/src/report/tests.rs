@@ -36,12 +36,12 @@ shared-store  singleton, declared by pulse
   not chosen  0.9.0 from old        does not satisfy the host (^1.0)
 
 Refused
-  version-mismatch-strict  `far` requires `shared-store` ^99 (strict), but every participant gets 1.2.0 (from `analytics`): let `analytics` or another participant offer a version within ^99, or widen `requiredVersion` in the manifest of `far`
+  version-mismatch-strict  `far` requires `shared-store` ^99 (strict), but the singleton is 1.2.0 (from `analytics`): let `analytics` or another participant offer a version within ^99, or widen `requiredVersion` in the manifest of `far`
     fix: far.json:2:70  /shared/shared-store/requiredVersion: \"^99\" -> \"^1.2\"
   `--why NAME` shows the causes and the smallest change that admits the remote
 
 Warnings
-  version-mismatch  `old` requires `shared-store` ^0.9.0, but every participant gets 1.2.0 (from `analytics`): let `analytics` or another participant offer a version within ^0.9.0, or widen `requiredVersion` in the manifest of `old`
+  version-mismatch  `old` requires `shared-store` ^0.9.0, but the singleton is 1.2.0 (from `analytics`): let `analytics` or another participant offer a version within ^0.9.0, or widen `requiredVersion` in the manifest of `old`
     fix: old.json:2:29  /shared/shared-store/requiredVersion: (absent) -> \"^1.2\"
 "
     );
@@ -137,7 +137,7 @@ fn refusal_is_explained_with_the_smallest_change() {
     let found = rehearsal.why(&rehearsal.plan(), "far").expect("a known remote");
     let expected = "\
 far is refused
-  version-mismatch-strict  `far` requires `shared-store` ^99 (strict), but every participant gets 1.2.0 (from `analytics`): let `analytics` or another participant offer a version within ^99, or widen `requiredVersion` in the manifest of `far`
+  version-mismatch-strict  `far` requires `shared-store` ^99 (strict), but the singleton is 1.2.0 (from `analytics`): let `analytics` or another participant offer a version within ^99, or widen `requiredVersion` in the manifest of `far`
     written at far.json:2:29
 
 The smallest change that admits it: one line

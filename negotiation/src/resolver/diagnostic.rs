@@ -419,15 +419,15 @@ impl fmt::Display for Diagnostic {
         match detail {
             Detail::Mismatch { required, copy } if copy.provider == *participant => write!(
                 f,
-                "`{participant}` requires {}{strict}, but every participant gets its own copy, {}: build it with a \
-                 version within {required}, or widen its `requiredVersion`",
+                "`{participant}` requires {}{strict}, but the singleton is its own copy, {}: build it with a version within \
+                 {required}, or widen its `requiredVersion`",
                 demand(required),
                 copy.version
             ),
             Detail::Mismatch { required, copy } => write!(
                 f,
-                "`{participant}` requires {}{strict}, but every participant gets {copy}: let `{}` or another participant \
-                 offer a version within {required}, or widen `requiredVersion` in the manifest of `{participant}`",
+                "`{participant}` requires {}{strict}, but the singleton is {copy}: let `{}` or another participant offer a \
+                 version within {required}, or widen `requiredVersion` in the manifest of `{participant}`",
                 demand(required),
                 copy.provider
             ),

@@ -281,9 +281,11 @@ impl Why<'_> {
             return format!("does not satisfy the host ({})", group.demands[host].required);
         }
         if strict != least_strict {
-            format!("leaves {strict} strict demands unsatisfied, {} only {least_strict}", winner.version)
+            let [more, least] = [strict, least_strict].map(|count| counted(count, "strict demand"));
+            format!("leaves {more} unsatisfied, and {} only {least}", winner.version)
         } else if unsatisfied != least {
-            format!("leaves {unsatisfied} demands unsatisfied, {} only {least}", winner.version)
+            let [more, least] = [unsatisfied, least].map(|count| counted(count, "demand"));
+            format!("leaves {more} unsatisfied, and {} only {least}", winner.version)
         } else {
             lower(&winner.version)
         }
@@ -323,6 +325,10 @@ impl Why<'_> {
 
 fn lower(winner: &Version) -> String {
     format!("lower than {winner}")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn participants(count: usize) -> String {

@@ -139,7 +139,7 @@ impl Message {
                 (Weight::Info, false, format!("Part of {title} is still loaded"), String::new())
             }
             RemoteEvent::FileUnusable => {
-                let text = "A running build keeps running. ".to_owned();
+                let text = "The build that was running is unchanged. ".to_owned();
                 (Weight::Error, true, format!("{title} was not updated"), text)
             }
             RemoteEvent::DecisionUnsaved => {

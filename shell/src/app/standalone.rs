@@ -81,7 +81,7 @@ pub fn main(entry: RemoteEntryRef) -> ExitCode {
     let mut options = Options::default();
     while let Some(argument) = arguments.next() {
         let (true, Some(folder)) = (argument == "--data-dir", arguments.next()) else {
-            eprintln!("usage: standalone [--data-dir DIR]");
+            crate::log::note(format_args!("usage: standalone [--data-dir DIR]"));
             return ExitCode::from(2);
         };
         options.data_dir = Some(folder.into());
@@ -93,8 +93,8 @@ pub fn main(entry: RemoteEntryRef) -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error} [{}]", error.code());
-            eprintln!("help: {}", error.advice());
+            crate::log::note(format_args!("error: {error} [{}]", error.code()));
+            crate::log::note(format_args!("help: {}", error.advice()));
             ExitCode::FAILURE
         }
     }

@@ -103,12 +103,12 @@ pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
         format!("is installed; enable it with `pulse enable {name}`")
     };
     let instead = installed.replaced.map(|old| format!(" in place of {old}")).unwrap_or_default();
-    eprintln!("{name} {}{instead} {state}", installed.version);
+    crate::log::note(format_args!("{name} {}{instead} {state}", installed.version));
     for other in &installed.others {
-        eprintln!(
+        crate::log::note(format_args!(
             "warning: {name} is installed more than once, and only one file can be used; remove the others: {}",
             Shown(other)
-        );
+        ));
     }
     Ok(0)
 }
@@ -149,7 +149,7 @@ fn decide(
     if args.json {
         print(&pretty(&json!({ "name": name, "enabled": enabled }))?)?;
     }
-    eprintln!("{name} is {}", if enabled { "enabled" } else { "disabled" });
+    crate::log::note(format_args!("{name} is {}", if enabled { "enabled" } else { "disabled" }));
     Ok(0)
 }
 

@@ -100,7 +100,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     };
     let Inputs { remotes, failures, notes } = inputs;
     for note in notes {
-        eprintln!("{}", text::lines(&note, usize::MAX));
+        crate::log::note(format_args!("{}", text::lines(&note, usize::MAX)));
     }
     for failure in &failures {
         Exit::from(failure.clone()).print();

@@ -9,7 +9,7 @@ use std::{
 
 use negotiation::text;
 
-use super::{Exit, named, print};
+use super::{Exit, named, plugin_dirs, print};
 use crate::{
     config::{Config, Options},
     failure::{Failure, Stage},
@@ -43,7 +43,7 @@ pub(super) struct PreflightArgs {
     /// Use this host's manifest without its remotes; default: `PULSE_SHELL_CONFIG`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Look for libraries in this folder; may be repeated.
+    /// Look for libraries in this folder; may be repeated; default: `PULSE_SHELL_PLUGIN_DIR`.
     #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
     /// Limit the trial to this time, in milliseconds.
@@ -73,8 +73,8 @@ pub(super) fn run(args: PreflightArgs) -> Result<u8, Exit> {
         Some(Role::Trial) => return Ok(trial::main(&subject)),
         None => {}
     }
-    let options =
-        Options { config: named(subject.host), plugin_dirs: subject.plugin_dirs, ..Options::default() };
+    let folders = plugin_dirs(subject.plugin_dirs);
+    let options = Options { config: named(subject.host), plugin_dirs: folders, ..Options::default() };
     let config = Config::load(&options).map_err(|e| Exit::of(&e))?;
     (subject.host, subject.plugin_dirs) = (config.file, config.plugin_dirs);
     let mut on_event = |event: &TrialEvent| {

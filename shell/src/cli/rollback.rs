@@ -59,7 +59,7 @@ pub(super) fn run(args: RollbackArgs) -> Result<u8, Exit> {
         if args.json {
             print(&pretty(&json!({ "name": name, "pinned": Value::Null }))?)?;
         }
-        eprintln!("{name} is unpinned");
+        crate::log::note(format_args!("{name} is unpinned"));
         return Ok(0);
     }
     let kept = archive.roll_back(&name, args.to.as_deref(), &args.note)?;
@@ -68,7 +68,10 @@ pub(super) fn run(args: RollbackArgs) -> Result<u8, Exit> {
     } else {
         print(&format!("{name} {} {}", kept.version, kept.digest))?;
     }
-    eprintln!("{name} is pinned to {}; unpin it with `pulse rollback {name} --latest`", kept.version);
+    crate::log::note(format_args!(
+        "{name} is pinned to {}; unpin it with `pulse rollback {name} --latest`",
+        kept.version
+    ));
     Ok(0)
 }
 
@@ -101,7 +104,9 @@ fn list(archive: &Archive, name: Option<&str>, json: bool) -> Result<u8, Exit> {
     if json {
         print(&pretty(&values)?)?;
     } else if lines.is_empty() {
-        eprintln!("no archived generations yet; a generation is archived once it has run well");
+        crate::log::note(format_args!(
+            "no archived generations yet; a generation is archived once it has run well"
+        ));
     } else {
         // A note is free text of the user.
         print(&text::lines(&lines.join("\n"), usize::MAX))?;

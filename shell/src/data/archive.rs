@@ -42,7 +42,7 @@ pub const MAX_NOTE: usize = 500;
 #[non_exhaustive]
 pub enum ArchiveError {
     /// The file system refuses.
-    #[error("the kept generations cannot be accessed ({0}): {1}")]
+    #[error("the archived generations cannot be accessed ({0}): {1}")]
     Unavailable(io::Error, PathBuf),
     /// The library has another digest than expected.
     #[error("the library has the SHA-256 digest {found} and should have {expected}: {path}")]
@@ -55,18 +55,18 @@ pub enum ArchiveError {
         path: PathBuf,
     },
     /// The manifest to store with a library is invalid.
-    #[error("the generation of `{1}` is not kept, because its manifest is invalid: {manifest}", manifest = .0.summary())]
+    #[error("the generation of `{1}` is not archived, because its manifest is invalid: {manifest}", manifest = .0.summary())]
     Manifest(ManifestError, String),
-    /// Nothing is kept of this remote.
-    #[error("no generation of `{name}` is kept")]
+    /// The archive has no generation of this remote.
+    #[error("`{name}` has no archived generation")]
     UnknownName {
         /// The remote.
         name: String,
         /// The remotes that have some, or the name that was probably meant.
         hint: String,
     },
-    /// No kept generation has this version or digest.
-    #[error("no kept generation of `{name}` is {to}")]
+    /// No archived generation has this version or digest.
+    #[error("`{name}` has no archived generation {to}")]
     Unknown {
         /// The remote.
         name: String,
@@ -75,11 +75,11 @@ pub enum ArchiveError {
         /// The versions and digests that are kept.
         kept: String,
     },
-    /// No older generation is kept.
-    #[error("no generation of `{0}` is kept that is older than the one in use")]
+    /// No older generation is archived.
+    #[error("`{0}` has no archived generation older than the one in use")]
     NoneOlder(String),
     /// The stored library or its manifest is missing or was changed.
-    #[error("the kept library is damaged ({problem}) and is not used: {path}")]
+    #[error("the archived library is damaged ({problem}) and is not used: {path}")]
     Damaged {
         /// The fault.
         problem: String,
@@ -111,9 +111,9 @@ impl ArchiveError {
                 "it is being written, or is another library: copy or build it again".into()
             }
             Self::Manifest(error, _) => error.advice().into(),
-            Self::Unknown { kept, .. } => format!("name a kept generation: {kept}").into(),
+            Self::Unknown { kept, .. } => format!("choose one of: {kept}").into(),
             Self::UnknownName { hint, .. } => hint.clone().into(),
-            Self::NoneOlder(_) => "".into(),
+            Self::NoneOlder(_) => "`pulse rollback --list` lists the archived generations".into(),
             Self::Damaged { .. } => "roll back to another generation, or install this one again".into(),
         }
     }
@@ -475,8 +475,8 @@ impl Index {
         let names: Vec<&str> = self.remotes.keys().map(String::as_str).collect();
         let hint = match (near_miss(name, &names), names.as_slice()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, []) => "a generation is kept once it has run well".to_owned(),
-            (None, names) => format!("generations of these remotes are kept: {}", names.join(", ")),
+            (None, []) => "a generation is archived once it has run well".to_owned(),
+            (None, names) => format!("the archive has generations of: {}", names.join(", ")),
         };
         Err(ArchiveError::UnknownName { name: name.to_owned(), hint })
     }

@@ -126,7 +126,7 @@ impl LibraryError {
     /// Classifies the error of a file that cannot be opened or read.
     pub(crate) fn io(error: io::Error, path: &Path) -> Self {
         match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing(path.to_owned()),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing(path.to_owned()),
             io::ErrorKind::InvalidInput => Self::NotAFile(error, path.to_owned()),
             io::ErrorKind::FileTooLarge => Self::TooLarge(error, path.to_owned()),
             _ => Self::Unreadable(error, path.to_owned()),

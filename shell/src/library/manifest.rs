@@ -3,7 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use negotiation::manifest::{MAX_MANIFEST_BYTES, ManifestError, Origin, RemoteManifest, Written, utf8};
+use negotiation::manifest::{
+    HostManifest, MAX_MANIFEST_BYTES, ManifestError, Origin, RemoteManifest, Written, utf8,
+};
+use serde_json::Value;
 
 use super::LibraryError;
 use crate::catalogue::Code;
@@ -30,7 +33,7 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
         ManifestReadError::TooLarge(error) => wrong(error),
         ManifestReadError::Io(error) => {
             let (code, text, advice) = match error.kind() {
-                io::ErrorKind::NotFound => (
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => (
                     Code::ManifestMissing,
                     "the manifest is missing".to_owned(),
                     "restore it or correct its location",
@@ -46,7 +49,22 @@ pub fn read_manifest(path: &Path) -> Result<Written<RemoteManifest>, Failure> {
             fail(code, text, advice.to_owned())
         }
     })?;
-    utf8(&bytes).and_then(|text| remote(text, path, embedded)).map_err(wrong)
+    utf8(&bytes).and_then(|text| remote(text, path, embedded)).map_err(|error| {
+        if !is_host(&bytes) {
+            return wrong(error);
+        }
+        let text = "this is a host's manifest, not a remote's".to_owned();
+        let advice = "name a remote's manifest or library; `pulse plan --config` plans with a host's";
+        fail(Code::ManifestOfHost, text, advice.to_owned())
+    })
+}
+
+/// Returns `true` if this JSON is the manifest of a host, even an invalid one.
+pub(crate) fn is_host(bytes: &[u8]) -> bool {
+    let Ok(json) = serde_json::from_slice::<Value>(bytes) else { return false };
+    let has = |key| json.get(key).is_some();
+    let host = ["remotes", "shareStrategy", "auth", "grants", "providers"].into_iter().any(has);
+    has("manifestVersion") && !has("remoteEntry") && (host || HostManifest::from_slice(bytes).is_ok())
 }
 
 /// Reason why the text of a manifest cannot be read.

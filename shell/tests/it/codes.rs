@@ -256,7 +256,7 @@ const CONFIGURATIONS: &[Provocation] = &[
         fs::write(&library, bytes).expect("libraries can be written");
         let manifest = library::inspect(&library).expect("its manifest is unchanged");
         let error = LoadedLibrary::open(&library, &copy, &manifest).err().expect("the system does not load it");
-        assert!(error.advice().contains("install what it needs"), "{error}");
+        assert!(error.advice().contains("install the missing library"), "{error}");
         error.code().to_string()
     }),
 ];

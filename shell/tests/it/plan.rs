@@ -1,7 +1,7 @@
 //! `pulse plan`, as authors run it before a release.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -312,10 +312,13 @@ fn folders_and_libraries_are_read() {
     );
     release.plan(&["none.json"]).check(6, &["no remotes): no manifest could be used"], &["[manifest-missing]"]);
     // A host's manifest is not a remote's.
-    let mut inspect = Command::new(env!("CARGO_BIN_EXE_pulse"));
-    let output = inspect.arg("inspect").arg(release.path("host.json")).output().expect("pulse starts");
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(stderr.contains("a host's manifest") && stderr.contains("[manifest-of-host]"), "{stderr}");
+    for command in ["inspect", "install", "plan", "preflight", "standalone"] {
+        let mut pulse = Command::new(env!("CARGO_BIN_EXE_pulse"));
+        pulse.args([command, "host.json"]).current_dir(release.path("")).env("HOME", release.path(""));
+        let output = pulse.output().expect("pulse starts");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains("[manifest-of-host]"), "{command}: {stderr}");
+    }
 
     // A library and a manifest that contradict each other.
     let mut other = manifest_of(analytics);
@@ -329,6 +332,18 @@ fn folders_and_libraries_are_read() {
         &["no remotes"],
         &["[descriptor-mismatch]", "remoteAnalytics.json:", &file, "/shared/shared-store/requiredVersion"],
     );
+}
+
+#[test]
+fn closed_standard_error_ends_no_command_early() {
+    let release = Release::new();
+    for (args, code) in [(["plan", "none.json"], 6), (["inspect", "none.json"], 6), (["explain", "x"], 6)] {
+        let (reader, writer) = io::pipe().expect("the system has pipes");
+        drop(reader);
+        let mut pulse = Command::new(env!("CARGO_BIN_EXE_pulse"));
+        pulse.args(args).current_dir(release.path("")).env("HOME", release.path("")).stderr(writer);
+        assert_eq!(pulse.output().expect("pulse starts").status.code(), Some(code), "{args:?}");
+    }
 }
 
 #[test]

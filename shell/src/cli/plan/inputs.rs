@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use negotiation::manifest::{HostManifest, MAX_MANIFEST_BYTES, RemoteManifest, Written};
+use negotiation::manifest::{MAX_MANIFEST_BYTES, RemoteManifest, Written};
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::library::{is_json, read_manifest};
+use crate::library::{is_host, is_json, read_manifest};
 use crate::{
     catalogue::Code,
     data::drop_folder::files,
@@ -165,11 +165,9 @@ pub(in crate::cli) fn kind(path: &Path) -> Kind {
         let meant = String::from_utf8_lossy(&bytes).contains("\"manifestVersion\"");
         return if meant { Kind::Remote } else { Kind::Other };
     };
-    let has = |key| json.get(key).is_some();
-    let host = ["remotes", "shareStrategy", "auth", "grants", "providers"].into_iter().any(has);
-    if !has("manifestVersion") {
+    if json.get("manifestVersion").is_none() {
         Kind::Other
-    } else if !has("remoteEntry") && (host || HostManifest::from_slice(&bytes).is_ok()) {
+    } else if is_host(&bytes) {
         Kind::Host
     } else {
         Kind::Remote
