@@ -138,7 +138,8 @@ impl Events {
 fn log(remote: &str, event: &RemoteEvent, failure: Option<&SharedFailure>) {
     if let RemoteEvent::Replaced { version, generation, took } = event {
         let took = took.as_millis() as u64;
-        tracing::info!(remote, %version, generation, took, "another generation has replaced the running one");
+        // Programs that read the log know these words.
+        tracing::info!(remote, %version, generation, took, "another generation has taken over");
     }
     let Some(failure) = failure.map(Arc::as_ref) else { return };
     let (stage, code, message) = (failure.stage, failure.code.as_str(), failure.line());
