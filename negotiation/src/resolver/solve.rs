@@ -114,11 +114,10 @@ impl Solver {
     /// Returns the most similar key that a participant offers in the scope of `group`.
     fn meant(&self, group: &Group) -> Option<Arc<str>> {
         let similar = group.similar.get_or_init(|| {
-            let others = || self.groups.iter().enumerate().filter(|(_, other)| other.scope == group.scope);
-            let others = || others().filter(|(_, other)| other.key != group.key);
-            let keys: Vec<&str> = others().map(|(_, other)| &*other.key).collect();
-            let at: Vec<usize> = others().map(|(at, _)| at).collect();
-            near_misses(&group.key, &keys).into_iter().map(|found| at[found]).collect()
+            let is_other = |other: &Group| other.scope == group.scope && other.key != group.key;
+            let others: Vec<usize> = (0..self.groups.len()).filter(|&at| is_other(&self.groups[at])).collect();
+            let keys: Vec<&str> = others.iter().map(|&at| &*self.groups[at].key).collect();
+            near_misses(&group.key, &keys).into_iter().map(|found| others[found]).collect()
         });
         let offered = similar.iter().map(|&at| &self.groups[at]).find(|other| other.available() > 0);
         offered.map(|other| other.key.clone())

@@ -25,7 +25,7 @@ use crate::{
     library::read_manifest,
 };
 
-pub(super) mod inputs;
+mod inputs;
 
 use inputs::Inputs;
 

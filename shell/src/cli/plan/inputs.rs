@@ -147,14 +147,14 @@ impl Inputs {
     }
 }
 
-pub(in crate::cli) enum Kind {
+enum Kind {
     Remote,
     Host,
     Other,
 }
 
 /// Returns the kind of a JSON file; a file that looks like a remote's manifest counts as one, even if it is invalid.
-pub(in crate::cli) fn kind(path: &Path) -> Kind {
+fn kind(path: &Path) -> Kind {
     let bytes = match file::read(path, MAX_MANIFEST_BYTES as u64) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Kind::Other,
