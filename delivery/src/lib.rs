@@ -1,0 +1,22 @@
+//! Signed repositories of remotes.
+//!
+//! A repository is a folder of static files after The Update Framework 1.0 (TUF): any web server, object store or USB
+//! stick can hold it. A publisher signs what each library is; a shell verifies that before it fetches a byte of code.
+//!
+//! ```text
+//! SITE/metadata/N.root.json  timestamp.json  N.snapshot.json  N.targets.json  N.PUBLISHER.json
+//! SITE/targets/NAME/VERSION/SHA256.manifest.json
+//! SITE/targets/NAME/VERSION/SHA256.TRIPLE.zst
+//! ```
+
+pub mod error;
+pub mod fetch;
+pub mod listing;
+pub mod release;
+
+mod digest;
+mod secret;
+
+pub use digest::{Digest, NoDigest};
+pub use error::{DeliveryError, ErrorCode};
+pub use secret::Secret;
