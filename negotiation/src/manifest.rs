@@ -30,6 +30,7 @@ mod schema;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod updates;
 
 pub use error::{ManifestError, Place};
 pub use host::{AuthConfig, HostManifest, HttpAuth, RemoteRef, ShareStrategy};
@@ -41,6 +42,7 @@ pub use remote::{AtomAccess, ExposeDecl, RemoteManifest};
 pub use requirement::{Range, RangeError, Requirement};
 pub use schema::schemas;
 pub use shared::{DEFAULT_SCOPE, ShareDecl};
+pub use updates::{RemoteUpdates, RepositoryConfig, UpdateConfig, UpdatePolicy};
 
 /// The `manifestVersion` that this build reads and writes.
 pub const MANIFEST_VERSION: u32 = 1;

@@ -15,7 +15,7 @@ use crate::{
     data::private::Places,
     failure::{Advise, Failure, Stage},
     library::{ManifestReadError, is_json, read_manifest, read_text, search},
-    preflight::Preflight,
+    preflight::{Preflight, this_program},
     trust,
 };
 
@@ -128,6 +128,8 @@ pub struct Config {
     pub watch: bool,
     /// Start without remotes.
     pub safe_mode: bool,
+    /// The program that fetches from the network, Pulse itself; `None` fetches nothing.
+    pub fetcher: Option<PathBuf>,
 }
 
 /// The host's manifest for a shell that is started without a manifest: no remotes.
@@ -157,6 +159,7 @@ impl Config {
         config.preflight = config.host.preflight.then(Preflight::default);
         config.watch = true;
         config.safe_mode = options.safe_mode;
+        config.fetcher = Some(this_program());
         Ok(config)
     }
 
@@ -181,6 +184,7 @@ impl Config {
             preflight: None,
             watch: false,
             safe_mode: false,
+            fetcher: None,
         })
     }
 

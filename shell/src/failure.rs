@@ -149,6 +149,13 @@ impl fmt::Display for FailureCode {
     }
 }
 
+impl From<delivery::DeliveryError> for Failure {
+    fn from(error: delivery::DeliveryError) -> Self {
+        let delivery::DeliveryError { code, summary, advice } = error;
+        Self::new(Stage::Discover, Code::from(code), summary, advice)
+    }
+}
+
 /// A failure of a remote.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {

@@ -19,7 +19,9 @@ mod mapping;
 mod needs;
 pub(crate) mod search;
 
-pub use digest::{Digest, NoDigest};
+pub use delivery::{Digest, NoDigest};
+pub(crate) use digest::copy_digested;
+pub use digest::digest_of;
 pub use error::LibraryError;
 pub use inspect::{complete, inspect};
 pub(crate) use inspect::{parse, section_text};

@@ -66,11 +66,15 @@ pub struct Preflight {
 impl Default for Preflight {
     /// Uses this program and [`LIMIT`].
     fn default() -> Self {
-        // The link is valid even if a build has replaced the file that this program was started from.
-        let this = Path::new("/proc/self/exe");
-        let program = if this.exists() { this.to_owned() } else { env::current_exe().unwrap_or_default() };
-        Self { program, limit: LIMIT }
+        Self { program: this_program(), limit: LIMIT }
     }
+}
+
+/// Returns the path of this program, to start it again.
+pub(crate) fn this_program() -> PathBuf {
+    // The link is valid even if a build has replaced the file that this program was started from.
+    let this = Path::new("/proc/self/exe");
+    if this.exists() { this.to_owned() } else { env::current_exe().unwrap_or_default() }
 }
 
 /// A library to try, with the other participants of the trial.

@@ -15,6 +15,7 @@ use super::names::{self, MAX_LOCATION};
 use super::read::{self, Cursor, ManifestFault, Object};
 use super::remote::{AtomAccess, FILE_NAME_PATTERN, decode_atoms};
 use super::shared::{ShareDecl, is_false, is_true, yes};
+use super::updates::{RepositoryConfig, UpdateConfig, decode_repositories};
 
 /// The manifest of a host: the remotes with their locations, the crates that it shares, and the sign-in provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -51,6 +52,16 @@ pub struct HostManifest {
     /// host for crates that carry its own state.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub providers: BTreeMap<String, BTreeSet<String>>,
+    /// The repositories of remotes that this host trusts, by URL.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub repositories: BTreeMap<String, RepositoryConfig>,
+    /// Settings for updates of remotes that come from repositories.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub updates: UpdateConfig,
+}
+
+fn is_default(updates: &UpdateConfig) -> bool {
+    *updates == UpdateConfig::default()
 }
 
 /// The strategy that chooses the provider of a shared crate.
@@ -147,7 +158,7 @@ impl HostManifest {
     /// # Errors
     /// [`ManifestError`] for the first problem, with its place in `text`.
     pub fn from_json(text: &str) -> Result<Self, ManifestError> {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 12] = [
             "$schema",
             "manifestVersion",
             "name",
@@ -158,6 +169,8 @@ impl HostManifest {
             "preflight",
             "grants",
             "providers",
+            "repositories",
+            "updates",
         ];
         read::document(text, &KEYS, Self::decode)
     }
@@ -187,6 +200,8 @@ impl HostManifest {
             preflight: top.optional("preflight").map_or(Ok(true), |at| at.bool())?,
             grants: top.optional("grants").map(|at| at.map(names::file_name, decode_atoms)).transpose()?,
             providers: top.or_default("providers", |at| at.map(names::crate_name, decode_providers))?,
+            repositories: top.or_default("repositories", decode_repositories)?,
+            updates: top.or_default("updates", UpdateConfig::decode)?,
         })
     }
 }
@@ -266,7 +281,7 @@ impl RemoteRef {
     }
 }
 
-fn base_url(text: &str) -> Result<(), String> {
+pub(super) fn base_url(text: &str) -> Result<(), String> {
     names::line(text, MAX_LOCATION)?;
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     if host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
@@ -278,7 +293,7 @@ fn base_url(text: &str) -> Result<(), String> {
     }
 }
 
-fn variable(text: &str) -> Result<(), String> {
+pub(super) fn variable(text: &str) -> Result<(), String> {
     names::line(text, MAX_VARIABLE)?;
     if text.contains('=') { Err("a variable's name cannot contain `=`".to_owned()) } else { Ok(()) }
 }

@@ -115,11 +115,11 @@ pub(super) fn decode_version(at: &Cursor<'_>) -> Result<Version, ManifestFault> 
     })
 }
 
-fn decode_requirement(at: &Cursor<'_>) -> Result<Requirement, ManifestFault> {
+pub(super) fn decode_requirement(at: &Cursor<'_>) -> Result<Requirement, ManifestFault> {
     match at.value() {
         Json::Bool(false) => Ok(Requirement::Any),
         Json::String(text) => text.parse().map(Requirement::Range).map_err(|error: super::RangeError| {
-            at.fault(format!("`requiredVersion` cannot be \"{}\": {error}", names::shown(text)))
+            at.fault(format!("`{}` cannot be \"{}\": {error}", names::shown(at.key()), names::shown(text)))
                 .hint(error.hint())
         }),
         _ => Err(at.expected("a range such as \"^1.2\", or `false` for any version")),

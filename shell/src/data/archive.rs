@@ -1,4 +1,4 @@
-//! Archive of the last good generations of each remote, stored by the digest of their libraries.
+//! Archive of the last good generations of each remote, and of the libraries fetched for it, stored by their digests.
 //!
 //! ```text
 //! DATA/generations/index.json              generations of each remote, newest first, and its pin
@@ -25,7 +25,7 @@ use super::shared_file::{Content, SharedFile, remedy};
 use crate::{
     catalogue::Code,
     file::{self, sync_folder},
-    library::Digest,
+    library::{Digest, copy_digested, digest_of},
 };
 
 /// Number of generations of a remote that are kept, in addition to a pinned one.
@@ -33,6 +33,9 @@ pub const GENERATIONS: usize = 5;
 
 /// Total size of the libraries of a remote, in bytes. The newest two and a pinned one are kept even beyond it.
 pub const GENERATION_BYTES: u64 = 1 << 30;
+
+/// Number of fetched libraries of a remote that are kept, whether they have run or not.
+const FETCHED: usize = 3;
 
 /// Maximum length of a pin's note, in characters; a longer one is cut.
 pub const MAX_NOTE: usize = 500;
@@ -178,6 +181,13 @@ impl Listing {
         line.iter().map(|record| entry(&self.folder, record)).collect()
     }
 
+    /// Returns the library with this digest that was fetched for a remote, or ran well. It may be damaged.
+    pub(crate) fn object(&self, name: &str, digest: &Digest) -> Option<ArchivedGeneration> {
+        let line = self.index.remotes.get(name)?;
+        let mut all = line.fetched.iter().chain(&line.kept);
+        all.find(|record| record.digest == *digest).map(|record| entry(&self.folder, record))
+    }
+
     /// Returns the pinned generation of a remote. It may be damaged.
     ///
     /// # Errors
@@ -210,8 +220,12 @@ fn entry(folder: &Path, record: &Record) -> ArchivedGeneration {
 /// The kept generations of one remote, and its pin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Line {
-    /// Its generations, newest first.
+    /// Its generations that ran well, newest first.
+    #[serde(default)]
     kept: Vec<Record>,
+    /// Libraries that were fetched for it, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fetched: Vec<Record>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pin: Option<Pin>,
 }
@@ -270,27 +284,61 @@ impl Archive {
         digest: &Digest,
         manifest_text: &str,
     ) -> Result<(), ArchiveError> {
+        self.add(name, library, digest, manifest_text, |line, record| {
+            line.kept.retain(|kept| kept.digest != record.digest);
+            line.kept.insert(0, record);
+            line.prune()
+        })
+        .map(drop)
+    }
+
+    /// Adds a library that was fetched for the remote called `name`, and has not run yet.
+    ///
+    /// # Errors
+    /// Fails with `digest-mismatch` if the library does not have this digest; nothing is added then.
+    pub(crate) fn admit(
+        &self,
+        name: &str,
+        library: &Path,
+        digest: &Digest,
+        manifest_text: &str,
+    ) -> Result<ArchivedGeneration, ArchiveError> {
+        self.add(name, library, digest, manifest_text, |line, record| {
+            line.fetched.retain(|fetched| fetched.digest != record.digest);
+            line.fetched.insert(0, record);
+            line.fetched.split_off(FETCHED.min(line.fetched.len())).into_iter().map(|old| old.digest).collect()
+        })
+    }
+
+    /// Stores a library, and enters it into the remote's line with `enter`, which returns the digests that it drops.
+    fn add(
+        &self,
+        name: &str,
+        library: &Path,
+        digest: &Digest,
+        manifest_text: &str,
+        enter: impl FnOnce(&mut Line, Record) -> Vec<Digest>,
+    ) -> Result<ArchivedGeneration, ArchiveError> {
         let manifest = RemoteManifest::from_json(manifest_text)
             .map_err(|error| ArchiveError::Manifest(error, name.to_owned()))?;
         let mut dropped = Vec::new();
-        self.change(|index| {
+        let added = self.change(|index| {
             if self.verify(digest).is_err() {
                 self.store(library, digest, manifest_text)?;
             }
-            let line = index.remotes.entry(name.to_owned()).or_default();
-            line.kept.retain(|kept| kept.digest != *digest);
             let taken = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let size = self.library(digest).metadata().map_or(0, |about| about.len());
-            line.kept.insert(0, Record { digest: *digest, version: manifest.version, taken, size });
-            dropped = line.prune();
+            let record = Record { digest: *digest, version: manifest.version, taken, size };
+            let added = entry(&self.folder, &record);
+            dropped = enter(index.remotes.entry(name.to_owned()).or_default(), record);
             dropped.retain(|digest| !index.holds(digest));
-            Ok(())
+            Ok(added)
         })?;
         // After the index is written: an unused object only costs space, but an entry without an object is an error.
         for digest in dropped {
             self.remove(&digest);
         }
-        Ok(())
+        Ok(added)
     }
 
     /// Returns the generations of a remote, newest first. Damage is found only when one is used.
@@ -300,7 +348,8 @@ impl Archive {
 
     /// Returns the names of the remotes of which generations are kept.
     pub fn names(&self) -> Result<Vec<String>, ArchiveError> {
-        Ok(self.read()?.remotes.into_keys().collect())
+        let lines = self.read()?.remotes.into_iter();
+        Ok(lines.filter(|(_, line)| !line.kept.is_empty()).map(|(name, _)| name).collect())
     }
 
     /// Checks that generations of this remote are kept.
@@ -313,7 +362,8 @@ impl Archive {
 
     /// Returns `true` if a library with this digest has run well before, for any remote.
     pub fn knows(&self, digest: &Digest) -> bool {
-        self.read().is_ok_and(|index| index.holds(digest))
+        let ran = |line: &Line| line.kept.iter().any(|kept| kept.digest == *digest);
+        self.read().is_ok_and(|index| index.remotes.values().any(ran))
     }
 
     /// Pins a generation of the remote called `name`. `to` is its version or the beginning of its digest; `None`
@@ -408,7 +458,7 @@ impl Archive {
         let object = self.object(digest);
         let path = object.join("library");
         let damaged = |problem: String| ArchiveError::Damaged { problem, path: path.clone() };
-        let found = Digest::of(&path).map_err(|error| damaged(error.to_string()))?;
+        let found = digest_of(&path).map_err(|error| damaged(error.to_string()))?;
         if found != *digest {
             return Err(damaged(format!("its SHA-256 digest is {found}")));
         }
@@ -427,7 +477,7 @@ impl Archive {
         let mut copy = File::create_new(new.path().join("library"))?;
         let from = file::open_within(library, file::MAX_LIBRARY);
         let mut from = from.map_err(|e| ArchiveError::Unavailable(e, library.to_owned()))?;
-        let found = Digest::copying(&mut from, &mut copy)?;
+        let found = copy_digested(&mut from, &mut copy)?;
         if found != *digest {
             return Err(ArchiveError::Mismatch { expected: *digest, found, path: library.to_owned() }.into());
         }
@@ -469,10 +519,11 @@ impl Index {
     }
 
     fn expect(&self, name: &str) -> Result<(), ArchiveError> {
-        if self.remotes.contains_key(name) {
+        let lines = self.remotes.iter().filter(|(_, line)| !line.kept.is_empty());
+        let names: Vec<&str> = lines.map(|(name, _)| name.as_str()).collect();
+        if names.contains(&name) {
             return Ok(());
         }
-        let names: Vec<&str> = self.remotes.keys().map(String::as_str).collect();
         let hint = match (near_miss(name, &names), names.as_slice()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, []) => "a generation is archived once it has run well".to_owned(),
@@ -482,7 +533,8 @@ impl Index {
     }
 
     fn holds(&self, digest: &Digest) -> bool {
-        self.remotes.values().any(|line| line.kept.iter().any(|kept| kept.digest == *digest))
+        let has = |line: &Line| line.kept.iter().chain(&line.fetched).any(|record| record.digest == *digest);
+        self.remotes.values().any(has)
     }
 }
 

@@ -50,7 +50,7 @@ impl SavedPanel {
     /// Names the file of `expose` of the remote called `remote`.
     pub(crate) fn new(data_dir: &Path, remote: &str, expose: &str) -> Self {
         // Names of exposes may contain any characters.
-        let file = digest(expose.as_bytes()).map_or_else(|_| "panel".to_owned(), |digest| digest.short());
+        let file = Digest::of_bytes(expose).short();
         let path = data_dir.join("panels").join(remote).join(file);
         Self { remote: remote.to_owned(), expose: expose.to_owned(), path }
     }
@@ -121,7 +121,7 @@ impl SavedPanel {
     fn try_write(&self, state: &[u8]) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let head = Head { format: FORMAT, expose: self.expose.clone(), sha256: digest(state)?.to_string() };
+        let head = Head { format: FORMAT, expose: self.expose.clone(), sha256: Digest::of_bytes(state).to_string() };
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
         serde_json::to_writer(&mut file, &head)?;
         file.write_all(b"\n")?;
@@ -137,7 +137,7 @@ impl SavedPanel {
         let head: Head = serde_json::from_slice(&bytes[..end])?;
         let state = bytes.split_off((end + 1).min(bytes.len()));
         let same =
-            head.format == FORMAT && head.expose == self.expose && head.sha256 == digest(&state)?.to_string();
+            head.format == FORMAT && head.expose == self.expose && head.sha256 == Digest::of_bytes(&state).to_string();
         if same { Ok(state) } else { Err(io::Error::other("it is of another version, or incomplete")) }
     }
 
@@ -148,10 +148,6 @@ impl SavedPanel {
     fn failure(&self, code: Code, what: &str, advice: &str) -> Failure {
         Failure::new(Stage::Restore, code, format!("`{}` of `{}` {what}", self.expose, self.remote), advice)
     }
-}
-
-fn digest(mut bytes: &[u8]) -> io::Result<Digest> {
-    Digest::copying(&mut bytes, &mut io::sink())
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::{
     catalogue::Code,
     data::archive::Archive,
     failure::{Failure, Stage},
-    library::{self, Bundle, Digest, LibraryError},
+    library::{self, Bundle, Digest, LibraryError, digest_of},
     placement::{Binary, DropHook, OnThread, Placement, Times, Wake},
     preflight::Subject,
     spawn::spawn,
@@ -285,7 +285,7 @@ fn examine(
     if !wanted && stated.is_none() {
         return Ok(None);
     }
-    let found = Digest::of(copy).map_err(|error| LibraryError::io(error, library))?;
+    let found = digest_of(copy).map_err(|error| LibraryError::io(error, library))?;
     if let Some(stated) = stated.filter(|stated| *stated != found) {
         return Err(LibraryError::Digest { stated, found, path: library.to_owned() });
     }

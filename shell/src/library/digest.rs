@@ -1,85 +1,26 @@
-//! Digests of libraries.
+//! Digests of files.
 
 use std::{
-    fmt,
     io::{self, Read, Write},
     path::Path,
-    str::FromStr,
 };
 
-use serde::{Deserialize, Serialize};
+use delivery::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::file::{self, CopyError};
 
-/// The SHA-256 digest of a library's file; formatted as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 32]);
-
-/// Error for a text that is not a digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a SHA-256 digest is 64 hexadecimal digits")]
-pub struct NoDigest;
-
-impl Digest {
-    /// Computes the digest of the file at `path`, which is read in pieces.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        Self::copying(&mut file::open_within(path, file::MAX_LIBRARY)?, &mut io::sink())
-    }
-
-    /// Copies `from` to `to`, and returns the digest of the content.
-    pub(crate) fn copying(from: &mut impl Read, to: &mut impl Write) -> io::Result<Self> {
-        let mut digest = Sha256::new();
-        match file::transfer(from, to, |piece| digest.update(piece)) {
-            Ok(()) => Ok(Self(digest.finalize().into())),
-            Err(CopyError::Read(error) | CopyError::Write(error)) => Err(error),
-        }
-    }
-
-    /// Returns the first digits, which are enough to compare by eye.
-    pub fn short(&self) -> String {
-        let mut text = self.to_string();
-        text.truncate(12);
-        text
-    }
+/// Computes the digest of the file at `path`, which is read in pieces.
+pub fn digest_of(path: &Path) -> io::Result<Digest> {
+    copy_digested(&mut file::open_within(path, file::MAX_LIBRARY)?, &mut io::sink())
 }
 
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{self}")
-    }
-}
-
-impl FromStr for Digest {
-    type Err = NoDigest;
-
-    fn from_str(text: &str) -> Result<Self, NoDigest> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(NoDigest);
-        }
-        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NoDigest)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-impl Serialize for Digest {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+/// Copies `from` to `to`, and returns the digest of the content.
+pub(crate) fn copy_digested(from: &mut impl Read, to: &mut impl Write) -> io::Result<Digest> {
+    let mut digest = Sha256::new();
+    match file::transfer(from, to, |piece| digest.update(piece)) {
+        Ok(()) => Ok(<[u8; 32]>::from(digest.finalize()).into()),
+        Err(CopyError::Read(error) | CopyError::Write(error)) => Err(error),
     }
 }
 
@@ -90,22 +31,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digest_is_sha256() {
+    fn digest_of_file_reads_all_pieces() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("abc");
-        // Test vectors of FIPS 180-4; the last is longer than a piece.
-        for (content, digits) in [
-            ("abc".to_owned(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-            (String::new(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-            ("a".repeat(1_000_000), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
-        ] {
-            fs::write(&file, content).expect("file is written");
-            let digest = Digest::of(&file).expect("file is read");
-            assert_eq!(digest.to_string(), digits);
-            assert_eq!(digits.to_uppercase().parse(), Ok(digest));
-        }
-        for wrong in ["", "00", &"g".repeat(64), &"é".repeat(32), &"0".repeat(65)] {
-            assert_eq!(wrong.parse::<Digest>(), Err(NoDigest));
-        }
+        let file = folder.path().join("a");
+        fs::write(&file, "a".repeat(1_000_000)).expect("file is written");
+        let digest = digest_of(&file).expect("file is read");
+        // Test vector of FIPS 180-4.
+        let digits = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
+        assert_eq!(digest.to_string(), digits);
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use pulse::{
     data::{archive::Archive, choices::Choices},
-    library::Digest,
+    library::digest_of,
     watch::{FileEvent, Watch},
 };
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ fn a_manifest_is_installed_with_its_library() {
     let installation = Installation::new();
     let (library, name, mut manifest) = no_sdk();
     installation.copy(&library);
-    let digest = Digest::of(&library).expect("it can be read");
+    let digest = digest_of(&library).expect("it can be read");
     manifest["sha256"] = digest.to_string().to_uppercase().into();
     manifest["$schema"] = "remote.schema.json".into();
     let file = installation.write("bare.json", manifest.to_string());
@@ -131,7 +131,7 @@ fn a_manifest_is_installed_with_its_library() {
     assert_eq!(installed["manifest"], text(&plugins.join("bare.json")));
     assert_eq!(fs::read_to_string(plugins.join("bare.json")).expect("it is there"), manifest.to_string());
     let place = plugins.join(library.file_name().expect("a library is a file"));
-    assert_eq!(Digest::of(&place).expect("it is there"), digest);
+    assert_eq!(digest_of(&place).expect("it is there"), digest);
 
     // With another digest or another manifest, no file is touched.
     let before = fs::metadata(&place).expect("it is there").modified().expect("it has a time");
@@ -313,7 +313,7 @@ fn generations_are_listed_and_rolled_back_to() {
 
     let keep = |version: &str| {
         let library = installation.write("clock.so", format!("library of {version}"));
-        let digest = Digest::of(&library).expect("it can be read");
+        let digest = digest_of(&library).expect("it can be read");
         let manifest =
             json!({ "manifestVersion": 1, "name": "clock", "version": version, "remoteEntry": "clock" });
         archive.keep("clock", &library, &digest, &manifest.to_string()).expect("it can be kept");

@@ -22,7 +22,7 @@ impl Scene {
     fn keep(&self, name: &str, version: &str, content: &str) -> Digest {
         let library = self.folder.path().join("library.so");
         fs::write(&library, content).expect("it can be written");
-        let digest = Digest::of(&library).expect("it can be read");
+        let digest = digest_of(&library).expect("it can be read");
         self.archive.keep(name, &library, &digest, &manifest(name, version)).expect("it can be kept");
         digest
     }
@@ -79,7 +79,7 @@ fn library_that_changes_meanwhile_is_not_kept() {
     scene.archive.keep("clock", &library, &digest, &manifest("clock", "1.0.0")).expect("it is there");
     let other = scene.folder.path().join("other");
     fs::write(&other, "three").expect("it can be written");
-    let other = Digest::of(&other).expect("it can be read");
+    let other = digest_of(&other).expect("it can be read");
     let refused = scene.archive.keep("clock", &library, &other, &manifest("clock", "1.1.0"));
     let error = refused.expect_err("it is another library");
     assert_eq!(error.code(), Code::DigestMismatch);
@@ -202,7 +202,7 @@ fn names_are_never_part_of_a_path() {
     let scene = Scene::new();
     let library = scene.folder.path().join("library.so");
     fs::write(&library, "one").expect("it can be written");
-    let digest = Digest::of(&library).expect("it can be read");
+    let digest = digest_of(&library).expect("it can be read");
     for name in ["../../../escape", "/absolute", "nul\u{0}", "con", "a b é"] {
         scene.archive.keep(name, &library, &digest, &manifest("clock", "1.0.0")).expect("it can be kept");
         assert_eq!(scene.versions(name), ["1.0.0"]);
@@ -222,7 +222,7 @@ fn several_processes_can_archive_at_once() {
                 for n in 0..6 {
                     let library = scene.folder.path().join(format!("{writer}.so"));
                     fs::write(&library, format!("{writer} {n}")).expect("it can be written");
-                    let digest = Digest::of(&library).expect("it can be read");
+                    let digest = digest_of(&library).expect("it can be read");
                     let name = format!("remote-{writer}");
                     let text = manifest(&name, &format!("1.{n}.0"));
                     archive.keep(&name, &library, &digest, &text).expect("it can be kept");

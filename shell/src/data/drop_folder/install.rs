@@ -15,7 +15,7 @@ use crate::{
     catalogue::Code,
     failure::{Failure, Stage},
     file::{MAX_LIBRARY, StagedFile, create_private, open_within, sweep},
-    library::{self, Digest, search},
+    library::{self, Digest, copy_digested, digest_of, search},
 };
 
 /// Result of an installation.
@@ -79,7 +79,7 @@ impl DropFolder {
             replaced = read_manifest(&target).ok().map(|old| old.manifest.version);
             new_library = Some(copy_library(&library, folder, embedded.origin.text(), stated)?);
         } else if let Some(stated) = stated {
-            let found = Digest::of(&library).map_err(|error| failed(&error, &library))?;
+            let found = digest_of(&library).map_err(|error| failed(&error, &library))?;
             check(stated, found, &library)?;
         }
         match (&own_manifest, &written) {
@@ -170,7 +170,7 @@ fn copy_library(
 ) -> Result<StagedFile, Failure> {
     let mut copy = StagedFile::new(folder).map_err(|error| failed(&error, folder))?;
     let mut from = open_within(library, MAX_LIBRARY).map_err(|error| failed(&error, library))?;
-    let found = Digest::copying(&mut from, &mut copy).map_err(|error| failed(&error, library))?;
+    let found = copy_digested(&mut from, &mut copy).map_err(|error| failed(&error, library))?;
     if let Some(stated) = stated {
         check(stated, found, library)?;
     }
