@@ -33,6 +33,7 @@ pub mod standalone;
 mod state;
 mod statusbar;
 mod strips;
+mod supply;
 mod theme;
 pub(crate) mod window;
 
@@ -302,7 +303,7 @@ impl Shell {
 
     fn reload_all(&mut self) {
         // Does not load remotes that were never shown.
-        let loaded = |status| !matches!(status, Status::Ready | Status::Disabled(_));
+        let loaded = |status| !matches!(status, Status::NotFetched | Status::Ready | Status::Disabled(_));
         let entries = self.federation.remotes().iter().filter(|(_, entry)| loaded(entry.status()));
         let aliases: Vec<String> = entries.map(|(alias, _)| alias.clone()).collect();
         for alias in aliases {

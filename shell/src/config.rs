@@ -6,13 +6,18 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use negotiation::manifest::{
-    AuthConfig, HostManifest, ManifestError, Origin, RemoteManifest, RemoteRef, Written, utf8,
+use negotiation::{
+    manifest::{AuthConfig, HostManifest, ManifestError, Origin, RemoteManifest, RemoteRef, Written, utf8},
+    text,
 };
 
 use crate::{
     catalogue::Code,
-    data::private::Places,
+    data::{
+        archive::Archive,
+        deliveries::{Deliveries, is_address},
+        private::Places,
+    },
     failure::{Advise, Failure, Stage},
     library::{ManifestReadError, is_json, read_manifest, read_text, search},
     preflight::{Preflight, this_program},
@@ -213,20 +218,20 @@ impl Config {
     pub fn locate(&self, alias: &str, reference: &RemoteRef) -> Result<Located, Failure> {
         let location = reference.location.as_str();
         let path = self.place_of(location);
-        if location.contains("://") && file_of(location).is_none() {
+        let located = if is_address(location) {
+            self.locate_supplied(&reference.name, location)?
+        } else if location.contains("://") && file_of(location).is_none() {
             let text = format!(
-                "`{alias}` points to {location}, but this shell loads remotes from files only: {}",
+                "`{alias}` points to {location}, which is neither a file nor an http(s) address: {}",
                 self.origin.place(&format!("/remotes/{alias}"))
             );
-            return Err(Failure::new(
-                Stage::Discover,
-                Code::LocationUnsupported,
-                text,
-                "name a manifest file or a library file",
-            ));
-        }
-        let located =
-            if is_json(&path) { self.locate_by_manifest(&path)? } else { self.locate_library(location, path)? };
+            let advice = "name a manifest, a library, or the address of a repository";
+            return Err(Failure::new(Stage::Discover, Code::LocationUnsupported, text, advice));
+        } else if is_json(&path) {
+            self.locate_by_manifest(&path)?
+        } else {
+            self.locate_library(location, path)?
+        };
         if located.manifest.name != reference.name {
             let text = format!(
                 "the host's manifest ({}) expects the remote `{}`, but this manifest describes `{}`: {}",
@@ -238,6 +243,29 @@ impl Config {
             return Err(Failure::new(Stage::Discover, Code::ManifestName, text, "correct one of the names"));
         }
         Ok(located)
+    }
+
+    /// Locates a remote at an address: its release in use, else the manifest of the one to fetch.
+    fn locate_supplied(&self, name: &str, location: &str) -> Result<Located, Failure> {
+        let deliveries = Deliveries::new(&self.data_dir);
+        let decisions = deliveries.read()?;
+        let generations = Archive::new(&self.data_dir).listing();
+        let generations = generations.map_err(|error| Failure::from_error(Stage::Discover, &error))?;
+        let supplied = deliveries.supplied(self, &decisions, &generations, name, location);
+        supplied.supplier.as_ref().map_err(|failure| Failure::clone(failure))?;
+        if let Some((_, library)) = supplied.installed {
+            return self.locate_library(&library.to_string_lossy(), library.clone());
+        }
+        if let Some(written) = supplied.next.and_then(|next| next.manifest) {
+            let Written { manifest, origin } = Written::clone(&written);
+            return Ok(Located { manifest, library: PathBuf::new(), origin, looked: Vec::new() });
+        }
+        let text = format!("nothing is known about `{name}` yet: {}", text::line(location, 300));
+        let advice = "run `pulse update --check`, or start the shell";
+        Err(supplied.unlisted.map_or_else(
+            || Failure::new(Stage::Discover, Code::ReleaseNotFetched, text, advice),
+            |failure| Failure::clone(&failure),
+        ))
     }
 
     /// Returns the failure of `alias`, which names the same remote as `first`.

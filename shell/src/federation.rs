@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use plugin_api::abi::{Font, RemoteEntryRef};
 use shared_store::Store;
 
+use crate::catalogue::Code;
 use crate::compositor::HostedSurface;
 use crate::config::Config;
+use crate::data::deliveries::Subscription;
 use crate::failure::{Failure, SharedFailure};
 use crate::placement::Wake;
 
@@ -33,6 +35,7 @@ mod replacement;
 mod retiring;
 mod runtime;
 mod scan;
+mod supply;
 mod surroundings;
 
 pub use events::{Events, Notification, RemoteEvent, Topic};
@@ -46,12 +49,14 @@ pub use notices::Warning;
 pub use remote::{ManagedRemote, Status};
 pub use retiring::{LeakedLibrary, Retiring};
 use runtime::Runtime;
+pub use supply::{FetchProgress, Supply, Trouble, UpdateOffer};
 
 /// All remotes, their plan and their store. `[window's thread]`
 pub struct Federation {
     config: Arc<Config>,
     inventory: Inventory,
     negotiator: Negotiator,
+    supply: Supply,
     runtime: Runtime,
 }
 
@@ -86,9 +91,10 @@ impl Federation {
         let inventory = Inventory::new(Arc::clone(&config), Arc::clone(&wake));
         let remotes = remotes(&inventory);
         inventory.follow(&remotes);
+        let supply = Supply::new(Arc::clone(&config), Arc::clone(&wake));
         let mut runtime = Runtime::new(Arc::clone(&config), remotes, fonts, wake);
         runtime.settle(&mut negotiator);
-        Self { config, inventory, negotiator, runtime }
+        Self { config, inventory, negotiator, supply, runtime }
     }
 
     /// Returns the configuration.
@@ -104,6 +110,46 @@ impl Federation {
     /// Returns the origins of remotes, and the decisions about them.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
+    }
+
+    /// Returns the state of everything that is fetched.
+    pub fn supply(&self) -> &Supply {
+        &self.supply
+    }
+
+    /// Returns the release that could replace the one of `remote`, with the verdict of a plan.
+    pub fn offer(&self, remote: &ManagedRemote) -> Option<UpdateOffer> {
+        Supply::offer(&self.inventory, remote, &self.runtime.remotes, &self.negotiator)
+    }
+
+    /// Returns the state of the fetch for `remote`.
+    pub fn progress(&self, remote: &ManagedRemote) -> Option<FetchProgress> {
+        self.supply.progress(&self.inventory, remote)
+    }
+
+    /// Uses the next release of a remote, whatever its policy says; fetches its library, and does not start a remote
+    /// that does not run.
+    pub fn update(&mut self, alias: &str) {
+        if let Some(remote) = self.runtime.remotes.get(alias) {
+            self.supply.accept(remote.name());
+        }
+    }
+
+    /// Cancels the download for a remote; a later one continues it.
+    pub fn cancel_fetch(&mut self, alias: &str) {
+        let order = self.runtime.remotes.get(alias).and_then(|remote| self.supply.cancel(remote));
+        self.carry_out(order.into_iter().collect());
+    }
+
+    /// Checks all repositories now.
+    pub fn check_for_updates(&mut self) {
+        self.supply.check_all(&self.inventory);
+    }
+
+    /// Changes the user's decisions about the origin and updates of a remote, over restarts.
+    pub fn change_subscription(&self, alias: &str, change: impl FnOnce(&mut Subscription) + Send + 'static) {
+        let name = self.runtime.remotes.get(alias).map_or(alias, ManagedRemote::name);
+        self.inventory.change_subscription(name, change);
     }
 
     /// Returns the plan in force, its warnings and reasons.
@@ -136,6 +182,8 @@ impl Federation {
     pub fn poll(&mut self) {
         let orders = self.inventory.poll(&self.runtime.remotes);
         self.carry_out(orders);
+        let orders = self.supply.poll(&mut self.inventory, &self.runtime.remotes, &self.negotiator);
+        self.carry_out(orders);
         for alias in self.runtime.take_bad_offers(&mut self.negotiator) {
             self.retry(&alias);
         }
@@ -150,6 +198,11 @@ impl Federation {
             let postponed = if promoted { self.runtime.postponed() } else { Vec::new() };
             for other in postponed.iter().filter(|other| **other != alias) {
                 self.replace(other, false, Instant::now());
+            }
+        }
+        for (alias, code) in self.runtime.take_not_replaced() {
+            if let Some(remote) = self.runtime.remotes.get(&alias).filter(|_| code != Code::CheckLost) {
+                self.inventory.reject_release(remote);
             }
         }
         self.runtime.wake_up(&self.negotiator);
@@ -195,6 +248,9 @@ impl Federation {
 
     /// Starts a remote again from its files on the disk: it is found, read, planned and loaded again.
     pub fn retry(&mut self, alias: &str) {
+        if let Some(remote) = self.runtime.remotes.get(alias) {
+            self.supply.try_again(remote.name(), &self.inventory);
+        }
         if let Some(fresh) = self.runtime.remotes.get(alias).map(|remote| self.inventory.find_again(remote)) {
             self.runtime.retry(alias, fresh, &mut self.negotiator);
             self.runtime.settle(&mut self.negotiator);

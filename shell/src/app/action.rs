@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use egui::{TextEdit, Ui};
+use negotiation::manifest::UpdatePolicy;
 use plugin_api::{
     theme::{Button, caption, primary, secondary},
     tokens::Tokens,
@@ -31,6 +32,12 @@ pub(crate) enum Action {
     RollBack(String),
     /// Unpin it, so that updates resume.
     Unpin,
+    /// Use the offered release; its library is fetched first.
+    Update,
+    /// Cancel its download.
+    CancelFetch,
+    /// Change its policy for updates.
+    SetPolicy(UpdatePolicy),
 }
 
 impl Action {
@@ -48,6 +55,12 @@ impl Action {
             Self::Disable => federation.disable(alias),
             Self::RollBack(note) => {
                 return remote.map_or(Ok(()), |remote| federation.inventory().roll_back(remote, note));
+            }
+            Self::Update => federation.update(alias),
+            Self::CancelFetch => federation.cancel_fetch(alias),
+            Self::SetPolicy(policy) => {
+                let policy = *policy;
+                federation.change_subscription(alias, move |own| own.policy = Some(policy));
             }
             Self::Unpin => remote.into_iter().for_each(|remote| federation.inventory().unpin(remote)),
         }

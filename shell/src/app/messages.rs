@@ -15,7 +15,7 @@ use crate::{
     federation::{Notification, RemoteEvent, Topic},
 };
 
-use super::action::Action;
+use super::{action::Action, supply};
 
 mod ui;
 
@@ -145,6 +145,22 @@ impl Message {
             RemoteEvent::DecisionUnsaved => {
                 (Weight::Error, true, format!("Couldn't save the decision about {title}"), String::new())
             }
+            RemoteEvent::UpdateOffered { release } => {
+                let refused = if failure.is_some() { ". It would be refused: " } else { "" };
+                let text = format!("{}{refused}", supply::about(release));
+                let version = &release.about.version;
+                (Weight::Info, failure.is_none(), format!("{title} {version} is available"), text)
+            }
+            RemoteEvent::Withdrawn { to } => {
+                let text = to.as_ref().map(|to| format!("Returning to {to}. ")).unwrap_or_default();
+                (Weight::Warning, true, format!("{title} was withdrawn"), text)
+            }
+            RemoteEvent::UpdatesStopped => (
+                Weight::Warning,
+                false,
+                format!("No updates from {title}"),
+                "What is installed runs. ".to_owned(),
+            ),
         };
         let (alias, topic) = (Some(alias.clone()), event.topic());
         let message = Self { weight, notice, alias, topic, at: *at, ..Self::info(head, &lead) };
@@ -155,6 +171,9 @@ impl Message {
         let alias = notification.alias.clone();
         match event {
             RemoteEvent::Replaced { .. } | RemoteEvent::StillLoaded => message,
+            RemoteEvent::UpdateOffered { .. } if failure.is_none() => {
+                message.with("Update", format!("Update {title}"), Press::Act(alias, Action::Update))
+            }
             RemoteEvent::Installed => {
                 message.with("Enable", format!("Enable {title}"), Press::Act(alias, Action::Enable))
             }

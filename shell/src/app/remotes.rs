@@ -19,6 +19,7 @@ use super::{
     inspector::{remark_ui, shares_ui},
     parts::{ago, details_ui, failure_ui, fix_ui, millis, step},
     slot::{Slot, doing},
+    supply,
 };
 use crate::{
     failure::sentence,
@@ -52,6 +53,7 @@ impl Shell {
                 self.reload_all();
             }
         });
+        self.suppliers_ui(ui, t);
         let problems = self.federation.negotiator().problems();
         if !problems.is_empty() {
             card_ui(ui, |ui| {
@@ -91,7 +93,9 @@ impl Shown<'_> {
                     Status::Active => Tone::Success,
                     Status::Failed(_) => Tone::Danger,
                     Status::Hung => Tone::Warning,
-                    Status::Ready | Status::Starting | Status::Disabled(_) => Tone::Neutral,
+                    Status::NotFetched | Status::Ready | Status::Starting | Status::Disabled(_) => {
+                        Tone::Neutral
+                    }
                 };
                 pill_ui(ui, status.word(), tone);
             });
@@ -103,6 +107,7 @@ impl Shown<'_> {
             ui.label(Tone::Accent.caption(t, text));
         }
         let alternative = self.alternative_ui(ui, t, state);
+        let supplied = supply::card_rows_ui(ui, t, self.federation, entry);
         if let Some(manifest) = entry.manifest() {
             shares_ui(ui, t, self.federation, &manifest.name);
         }
@@ -117,7 +122,7 @@ impl Shown<'_> {
         }
         self.failure_ui(ui, t, &status);
         let action = self.buttons_ui(ui, t, &status, state);
-        state.roll_back.field_ui(ui, t).or(action).or(alternative)
+        state.roll_back.field_ui(ui, t).or(action).or(alternative).or(supplied)
     }
 
     fn version_ui(&self, ui: &mut Ui) {
@@ -142,6 +147,12 @@ impl Shown<'_> {
     }
 
     fn origin_ui(&self, ui: &mut Ui) {
+        let supplied = self.federation.inventory().supplied(self.entry.name());
+        if let Some((text, hover)) =
+            supply::origin_text(self.entry.place(), supplied.map(|supplied| &**supplied))
+        {
+            caption_ui(ui, text).on_hover_text(hover);
+        }
         let library = self.entry.library();
         let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = match self.entry.place() {
@@ -155,6 +166,9 @@ impl Shown<'_> {
                     self.entry.manifest().map(|manifest| manifest.version.to_string()).unwrap_or_default();
                 let note = if note.is_empty() { String::new() } else { format!(": {note}") };
                 format!("Rolled back to {version}{note}")
+            }
+            RemoteOrigin::Delivered { .. } | RemoteOrigin::Development { .. } | RemoteOrigin::Overridden(_) => {
+                return;
             }
         };
         let line = caption_ui(ui, text);
@@ -235,7 +249,9 @@ impl Shown<'_> {
             if matches!(status, Status::Disabled(_)) {
                 button("Enable", "Allow it to run", Action::Enable);
             } else {
-                if matches!(status, Status::Ready) {
+                if matches!(status, Status::NotFetched) {
+                    button("Download", "Fetch its library now, not when it is first shown", Action::Update);
+                } else if matches!(status, Status::Ready) {
                     button("Load", "Start it now, not when it is first shown", Action::Load);
                 } else {
                     button("Reload", "Reload from disk, keep state (Ctrl+R)", Action::Reload);

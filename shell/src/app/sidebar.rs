@@ -147,7 +147,7 @@ fn entry_ui(
 ) -> Response {
     let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 36.0), Sense::click());
     let dot = match status {
-        Status::Ready | Status::Disabled(_) => t.ghost,
+        Status::NotFetched | Status::Ready | Status::Disabled(_) => t.ghost,
         Status::Starting => t.accent,
         Status::Active => t.success,
         Status::Hung => t.warning,

@@ -14,6 +14,7 @@ use plugin_api::{
 use super::{
     action::{Action, RollBack},
     parts::{ago, code_ui, details_ui, fix_ui, message_ui, millis, shortened, step},
+    supply,
 };
 use crate::{
     compositor::{Health, HostedSurface, Scene},
@@ -96,7 +97,7 @@ impl Slot {
             // A disabled remote shows no old picture.
             (self.surface, self.failure) = (None, None);
         }
-        let runs = !matches!(status, None | Some(Status::Failed(_) | Status::Disabled(_)));
+        let runs = !matches!(status, None | Some(Status::NotFetched | Status::Failed(_) | Status::Disabled(_)));
         if runs {
             self.warnings_ui(ui, t, federation, alias);
         }
@@ -106,6 +107,7 @@ impl Slot {
         }
         let surface = self.surface.as_ref();
         let has_picture = surface.is_some_and(HostedSurface::has_picture);
+        let unfetched = matches!(status, Some(Status::NotFetched));
         let failure = match status {
             Some(Status::Failed(failure) | Status::Disabled(failure)) => Some(failure),
             _ => self.failure.clone().or_else(|| surface.and_then(HostedSurface::failure).cloned()),
@@ -113,6 +115,10 @@ impl Slot {
         if let Some(failure) = failure {
             self.empty = None;
             return self.failure_ui(ui, t, area, federation, alias, &failure);
+        }
+        if unfetched {
+            let remote = federation.remotes().get(alias)?;
+            return supply::download_ui(ui, t, area, federation, remote);
         }
         if has_picture {
             self.empty = None;

@@ -14,7 +14,7 @@ impl Shell {
         let edge = ui.max_rect().expand2(egui::vec2(16.0, 5.0));
         ui.painter().hline(edge.x_range(), edge.top() + 0.5, egui::Stroke::new(1.0, color(t.border)));
         ui.horizontal(|ui| {
-            let (mut active, mut failed, mut off, mut starting, mut ready) = (0, 0, 0, 0, 0);
+            let (mut active, mut failed, mut off, mut starting, mut ready, mut absent) = (0, 0, 0, 0, 0, 0);
             for entry in self.federation.remotes().values() {
                 match entry.status() {
                     Status::Active => active += 1,
@@ -22,6 +22,7 @@ impl Shell {
                     Status::Disabled(_) => off += 1,
                     Status::Starting => starting += 1,
                     Status::Ready => ready += 1,
+                    Status::NotFetched => absent += 1,
                 }
             }
             // A narrow window shows only the most important parts.
@@ -30,7 +31,9 @@ impl Shell {
             let running =
                 if narrow { format!("{active} running") } else { format!("{active} {remotes} running") };
             let mut pressed = (!narrow || failed == 0) && ui.add(quiet(caption(t, running))).clicked();
-            for (count, word) in [(starting, "starting"), (ready, "not loaded"), (off, "disabled")] {
+            let others =
+                [(starting, "starting"), (ready, "not loaded"), (absent, "not downloaded"), (off, "disabled")];
+            for (count, word) in others {
                 if count > 0 && !narrow {
                     pressed |= ui.add(quiet(caption(t, format!("{count} {word}")))).clicked();
                 }

@@ -1,4 +1,4 @@
-//! Strips at the top of the window: an unclean end of the last run, and safe mode.
+//! Strips at the top of the window: an unclean end of the last run, safe mode, and overridden remotes.
 
 use egui::Ui;
 use plugin_api::theme::{Tone, secondary, strip_text_ui, strip_ui};
@@ -65,15 +65,18 @@ impl Shell {
                 ui.ctx().request_repaint();
             }
         }
+        self.overrides_ui(ui);
     }
 
     /// Returns `true` if there are strips.
     pub(super) fn has_strips(&self) -> bool {
-        self.runs.unclean.is_some() || self.federation.inventory().is_safe_mode()
+        let inventory = self.federation.inventory();
+        self.runs.unclean.is_some() || inventory.is_safe_mode() || inventory.overridden().next().is_some()
     }
 }
 
-fn remark(ui: &mut Ui, text: &str, buttons: &[&'static str]) -> Option<usize> {
+/// Shows a warning with buttons; returns the one that was pressed.
+pub(super) fn remark(ui: &mut Ui, text: &str, buttons: &[&'static str]) -> Option<usize> {
     strip_ui(
         ui,
         Tone::Warning,

@@ -18,7 +18,7 @@ use std::{
 
 use delivery::{
     Digest, Secret,
-    fetch::Network,
+    fetch::{Fetched, Network},
     listing::{Listing, Release},
     release::{Platform, STABLE, Wanted, Withdrawal},
 };
@@ -100,6 +100,12 @@ pub struct Subscription {
     /// The release in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installed: Option<Installed>,
+    /// The release that was in use before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Installed>,
+    /// Digest of a library that could not replace the one in use, and is not tried again by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Digest>,
 }
 
 /// The release of a repository that a remote uses.
@@ -153,7 +159,7 @@ pub struct Supplied {
     /// The release in use, and its library in the archive.
     pub installed: Option<(Installed, PathBuf)>,
     /// The release to use in place of it, or as the first.
-    pub next: Option<Next>,
+    pub next: Option<NextRelease>,
     /// The withdrawal of the release in use.
     pub withdrawn: Option<Withdrawal>,
     /// Policy for updates.
@@ -179,7 +185,7 @@ pub struct Listed {
 
 /// A release that a remote could use.
 #[derive(Clone, Debug)]
-pub struct Next {
+pub struct NextRelease {
     /// The release.
     pub release: Arc<Release>,
     /// Its manifest; `None` if it must be fetched.
@@ -188,12 +194,16 @@ pub struct Next {
     pub library: Option<PathBuf>,
     /// The release in use was withdrawn in its favour.
     pub replaces_withdrawn: bool,
+    /// It could not replace the release in use before.
+    pub rejected: bool,
 }
 
-impl PartialEq for Next {
+impl PartialEq for NextRelease {
     fn eq(&self, other: &Self) -> bool {
         // The release states the manifest's digest.
-        let key = |next: &Self| (next.manifest.is_some(), next.library.clone(), next.replaces_withdrawn);
+        let key = |next: &Self| {
+            (next.manifest.is_some(), next.library.clone(), next.replaces_withdrawn, next.rejected)
+        };
         self.release == other.release && key(self) == key(other)
     }
 }
@@ -262,6 +272,65 @@ impl Deliveries {
         self.folder.join(Digest::of_bytes(address).short())
     }
 
+    /// Puts a fetched library into the archive, which verifies it again, and uses its release.
+    ///
+    /// # Errors
+    /// Fails if the archive or the decisions cannot be written, or the library was changed.
+    pub(crate) fn adopt(
+        &self,
+        archive: &archive::Archive,
+        fetched: &Fetched,
+        repository: &Repository,
+        release: Arc<Release>,
+    ) -> Result<(), Failure> {
+        let text = repository.manifest(&release).map(|written| written.origin.text().to_owned());
+        let text = text.unwrap_or_else(|| fs::read_to_string(&fetched.manifest).unwrap_or_default());
+        let digest = release.about.library.sha256;
+        let admitted = archive.admit(&fetched.name, &fetched.library, &digest, &text);
+        admitted.map_err(|error| Failure::from_error(Stage::Discover, &error))?;
+        self.install(&fetched.name, repository, release)?;
+        // The archive has a copy.
+        if let Some(folder) = fetched.library.parent().filter(|folder| folder.starts_with(&repository.cache)) {
+            let _ = fs::remove_dir_all(folder);
+        }
+        Ok(())
+    }
+
+    /// Uses a release whose library is in the archive.
+    ///
+    /// # Errors
+    /// Fails if the decisions cannot be written.
+    pub(crate) fn install(
+        &self,
+        name: &str,
+        repository: &Repository,
+        release: Arc<Release>,
+    ) -> Result<(), Failure> {
+        self.change(|decisions| {
+            let own = decisions.remotes.entry(name.to_owned()).or_default();
+            let root = repository.trusted.root;
+            let installed = Installed { release, repository: repository.address.clone(), root, at: now() };
+            let before = own.installed.replace(installed);
+            own.previous = before.or(own.previous.take());
+            own.rejected = None;
+        })
+    }
+
+    /// Returns to the release before, if the one with this digest is in use, and does not offer that one again.
+    ///
+    /// # Errors
+    /// Fails if the decisions cannot be written.
+    pub(crate) fn reject(&self, name: &str, digest: Digest) -> Result<(), Failure> {
+        self.change(|decisions| {
+            let Some(own) = decisions.remotes.get_mut(name) else { return };
+            let is_used = |installed: &Installed| installed.release.about.library.sha256 == digest;
+            if own.previous.is_some() && own.installed.as_ref().is_some_and(is_used) {
+                own.installed = own.previous.take();
+                own.rejected = Some(digest);
+            }
+        })
+    }
+
     /// Removes what was fetched from `address`. A failure is ignored, because a leftover does no harm.
     pub fn forget(&self, address: &str) {
         let _ = fs::remove_dir_all(self.cache_of(address));
@@ -295,7 +364,12 @@ impl Deliveries {
     ///
     /// # Errors
     /// Fails with `repo-untrusted` for an address on another machine that is not trusted.
-    pub fn supplier(&self, config: &Config, decisions: &DeliveryDecisions, location: &str) -> Result<Supplier, Failure> {
+    pub fn supplier(
+        &self,
+        config: &Config,
+        decisions: &DeliveryDecisions,
+        location: &str,
+    ) -> Result<Supplier, Failure> {
         let address = normal(location);
         let known = self.repositories(config, decisions).into_iter().find(|known| known.address == address);
         if let Some(repository) = known {
@@ -326,9 +400,11 @@ impl Deliveries {
     ) -> Supplied {
         let own = decisions.remotes.get(name);
         let host = config.host.updates.remotes.get(name);
-        let range = host.and_then(|host| host.version.as_ref()).and_then(|version| version.to_string().parse().ok());
+        let range =
+            host.and_then(|host| host.version.as_ref()).and_then(|version| version.to_string().parse().ok());
         let range = range.or_else(|| own.and_then(|own| own.range.clone())).unwrap_or(VersionReq::STAR);
-        let channel = host.and_then(|host| host.channel.clone()).or_else(|| own.and_then(|own| own.channel.clone()));
+        let channel =
+            host.and_then(|host| host.channel.clone()).or_else(|| own.and_then(|own| own.channel.clone()));
         let wanted = Wanted {
             name: name.to_owned(),
             range,
@@ -374,12 +450,12 @@ impl Deliveries {
             }
         };
         // Without a withdrawal, only a higher version is an update.
-        let next = next.filter(|(next, back)| {
-            *back || current.is_none_or(|current| next.about.version > current.version)
-        });
-        supplied.next = next.map(|(release, replaces_withdrawn)| Next {
+        let next = next
+            .filter(|(next, back)| *back || current.is_none_or(|current| next.about.version > current.version));
+        supplied.next = next.map(|(release, replaces_withdrawn)| NextRelease {
             manifest: repository.manifest(release).map(Arc::new),
             library: library(&release.about.library.sha256),
+            rejected: own.is_some_and(|own| own.rejected == Some(release.about.library.sha256)),
             release: Arc::new(release.clone()),
             replaces_withdrawn,
         });
@@ -416,12 +492,14 @@ impl Repository {
         };
         let read = |what: &str, path: &Path| {
             let bytes = file::read(path, MAX_SETTING).map_err(|error| error.to_string());
-            let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not text".to_owned()));
+            let text =
+                bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not text".to_owned()));
             text.map_err(|problem| unusable(what, format!("{problem}: {}", path.display())))
         };
         let token = match (&self.trusted.token_env, &self.trusted.token_file) {
             (Some(name), _) => {
-                let value = env::var(name).map_err(|error| unusable("the token", format!("{error}: {name}")))?;
+                let value =
+                    env::var(name).map_err(|error| unusable("the token", format!("{error}: {name}")))?;
                 Some(value)
             }
             (None, Some(path)) => Some(read("the token", path)?),
@@ -440,7 +518,11 @@ impl Repository {
 /// Returns the settings to reach any address.
 pub fn network(config: &Config) -> Network {
     let updates = &config.host.updates;
-    Network { timeout: updates.timeout_seconds.map(u64::from), attempts: updates.attempts, ..Network::default() }
+    Network {
+        timeout: updates.timeout_seconds.map(u64::from),
+        attempts: updates.attempts,
+        ..Network::default()
+    }
 }
 
 /// Returns `true` for a location that is an address, not a file.

@@ -121,7 +121,8 @@ impl SavedPanel {
     fn try_write(&self, state: &[u8]) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let head = Head { format: FORMAT, expose: self.expose.clone(), sha256: Digest::of_bytes(state).to_string() };
+        let head =
+            Head { format: FORMAT, expose: self.expose.clone(), sha256: Digest::of_bytes(state).to_string() };
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
         serde_json::to_writer(&mut file, &head)?;
         file.write_all(b"\n")?;
@@ -136,8 +137,9 @@ impl SavedPanel {
         let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
         let head: Head = serde_json::from_slice(&bytes[..end])?;
         let state = bytes.split_off((end + 1).min(bytes.len()));
-        let same =
-            head.format == FORMAT && head.expose == self.expose && head.sha256 == Digest::of_bytes(&state).to_string();
+        let same = head.format == FORMAT
+            && head.expose == self.expose
+            && head.sha256 == Digest::of_bytes(&state).to_string();
         if same { Ok(state) } else { Err(io::Error::other("it is of another version, or incomplete")) }
     }
 

@@ -4,7 +4,7 @@
 //! stays in the view, and is written with the next one or at the end.
 
 use std::{
-    path::Path,
+    collections::BTreeMap,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -13,9 +13,11 @@ use parking_lot::Mutex;
 
 use crate::{
     catalogue::Code,
+    config::Config,
     data::{
         archive::{Archive, ArchiveError, Listing},
         choices::{Choices, ChoicesError, Decision, Disabled},
+        deliveries::{Deliveries, DeliveryDecisions, Supplied, is_address},
     },
     failure::{Advise, Failure, Stage},
     placement::Wake,
@@ -56,14 +58,21 @@ struct Snapshot {
     listing: Listing,
     /// The reason why the pins are not known.
     doubt: Option<String>,
+    deliveries: DeliveryDecisions,
+    /// Remotes whose location is an address, by name.
+    supplied: BTreeMap<String, Arc<Supplied>>,
 }
 
 /// The worker's side of the files.
 struct Files {
     snapshot: Snapshot,
     archive: Archive,
+    deliveries: Deliveries,
+    config: Arc<Config>,
     /// The last error of the archive, which is logged once.
     error: Option<String>,
+    /// The last error of the decisions about repositories, which is logged once.
+    delivery_error: Option<String>,
 }
 
 /// Result of a job.
@@ -77,12 +86,25 @@ struct Report {
 
 impl Decisions {
     /// Starts to read the files of this data folder, and waits for them for at most two seconds.
-    pub(super) fn start(data_dir: &Path, wake: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(super) fn start(config: &Arc<Config>, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let worker = JobThread::start("decisions", "write decisions, so the window waits for them");
         let worker = worker.inspect_err(SpawnError::log);
-        let choices = Choices::unread(data_dir);
-        let snapshot = Snapshot { choices: choices.clone(), listing: Listing::default(), doubt: None };
-        let files = Files { snapshot: snapshot.clone(), archive: Archive::new(data_dir), error: None };
+        let choices = Choices::unread(&config.data_dir);
+        let snapshot = Snapshot {
+            choices: choices.clone(),
+            listing: Listing::default(),
+            doubt: None,
+            deliveries: DeliveryDecisions::default(),
+            supplied: BTreeMap::new(),
+        };
+        let files = Files {
+            snapshot: snapshot.clone(),
+            archive: Archive::new(&config.data_dir),
+            deliveries: Deliveries::new(&config.data_dir),
+            config: Arc::clone(config),
+            error: None,
+            delivery_error: None,
+        };
         let (sender, reports) = mpsc::channel();
         let mut decisions = Self {
             files: Arc::new(Mutex::new(files)),
@@ -119,6 +141,16 @@ impl Decisions {
         &self.base.listing
     }
 
+    /// Returns the decisions about repositories and remotes from them.
+    pub(super) fn deliveries(&self) -> &DeliveryDecisions {
+        &self.base.deliveries
+    }
+
+    /// Returns the remotes whose location is an address, by name.
+    pub(super) fn supplied(&self) -> &BTreeMap<String, Arc<Supplied>> {
+        &self.base.supplied
+    }
+
     /// Returns the reason why the decisions are not known; see [`Choices::doubt`].
     pub(super) fn doubt(&self) -> Option<String> {
         self.choices.doubt().or_else(|| self.base.doubt.clone())
@@ -147,6 +179,17 @@ impl Decisions {
         self.run(Vec::new(), move |files| {
             let error = change(&files.archive, &name).err()?;
             Some((name, Failure::from_error(Stage::Discover, &error)))
+        });
+    }
+
+    /// Requests a change of the deliveries of the remote called `name`.
+    pub(super) fn change_delivery(
+        &self,
+        name: String,
+        change: impl FnOnce(&Deliveries, &Archive) -> Result<(), Failure> + Send + 'static,
+    ) {
+        self.run(Vec::new(), move |files| {
+            change(&files.deliveries, &files.archive).err().map(|failure| (name, failure))
         });
     }
 
@@ -213,7 +256,9 @@ impl Decisions {
         }
         let differs = !choices.has_same_decisions(&self.choices)
             || snapshot.listing != self.base.listing
-            || snapshot.doubt != self.base.doubt;
+            || snapshot.doubt != self.base.doubt
+            || snapshot.deliveries != self.base.deliveries
+            || snapshot.supplied != self.base.supplied;
         (self.base, self.choices) = (snapshot, choices);
         (differs, failed)
     }
@@ -263,6 +308,40 @@ impl Files {
             }
         };
         self.error = error;
+        self.read_deliveries();
+    }
+
+    /// Reads the decisions about repositories; unreadable ones stay as they were known.
+    fn read_deliveries(&mut self) {
+        let Self { deliveries, config, snapshot, delivery_error, .. } = self;
+        match deliveries.read() {
+            Ok(decisions) => {
+                snapshot.deliveries = decisions;
+                *delivery_error = None;
+            }
+            Err(failure) => {
+                let text = failure.line();
+                if delivery_error.as_ref() != Some(&text) {
+                    tracing::warn!(code = failure.code.as_str(), "{text}");
+                }
+                *delivery_error = Some(text);
+            }
+        }
+        let decisions = &snapshot.deliveries;
+        let configured = config.host.remotes.values();
+        let configured = configured.map(|reference| (reference.name.clone(), reference.location.clone()));
+        let added =
+            decisions.remotes.iter().filter_map(|(name, own)| Some((name.clone(), own.location.clone()?)));
+        // The host's manifest counts where both name a remote.
+        let all: BTreeMap<String, String> = added.chain(configured).collect();
+        let addresses = all.into_iter().filter(|(_, location)| is_address(location));
+        let listing = &snapshot.listing;
+        snapshot.supplied = addresses
+            .map(|(name, location)| {
+                let supplied = deliveries.supplied(config, decisions, listing, &name, &location);
+                (name, Arc::new(supplied))
+            })
+            .collect();
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use delivery::listing::Release;
 use semver::Version;
 
 use crate::{failure::SharedFailure, placement::Wake};
@@ -41,6 +42,18 @@ pub enum RemoteEvent {
     FileUnusable,
     /// A decision about the remote could not be carried out, or is not saved.
     DecisionUnsaved,
+    /// A newer release is available; the failure is the reason why it would be refused.
+    UpdateOffered {
+        /// The release.
+        release: Arc<Release>,
+    },
+    /// The publisher has withdrawn the release in use.
+    Withdrawn {
+        /// The version that replaces it.
+        to: Option<Version>,
+    },
+    /// A repository cannot be used, so there are no updates from it; the alias is its address.
+    UpdatesStopped,
 }
 
 /// Subject of messages about a remote; messages of a topic are withdrawn together once they no longer hold.
@@ -63,9 +76,15 @@ impl RemoteEvent {
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::Installed => Some(Topic::Enabling),
-            Self::NotReplaced | Self::FileUnusable => Some(Topic::Update),
+            Self::NotReplaced | Self::FileUnusable | Self::UpdateOffered { .. } | Self::UpdatesStopped => {
+                Some(Topic::Update)
+            }
             Self::Failed | Self::Disabled => Some(Topic::Running),
-            Self::Replaced { .. } | Self::StateLost | Self::StillLoaded | Self::DecisionUnsaved => None,
+            Self::Replaced { .. }
+            | Self::StateLost
+            | Self::StillLoaded
+            | Self::DecisionUnsaved
+            | Self::Withdrawn { .. } => None,
         }
     }
 }
@@ -140,6 +159,9 @@ fn log(remote: &str, event: &RemoteEvent, failure: Option<&SharedFailure>) {
         let took = took.as_millis() as u64;
         // Programs that read the log know these words.
         tracing::info!(remote, %version, generation, took, "another generation has taken over");
+    }
+    if let RemoteEvent::UpdateOffered { release } = event {
+        tracing::info!(remote, version = %release.about.version, "a newer release is available");
     }
     let Some(failure) = failure.map(Arc::as_ref) else { return };
     let (stage, code, message) = (failure.stage, failure.code.as_str(), failure.line());

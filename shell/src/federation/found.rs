@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use delivery::listing::Release;
 use negotiation::manifest::{Origin, RemoteManifest, RemoteRef};
 use plugin_api::abi::RemoteEntryRef;
 
@@ -15,6 +16,26 @@ pub enum RemoteOrigin {
     Configured,
     /// The drop folder; the user has enabled the remote.
     Installed(PathBuf),
+    /// A release of a repository.
+    Delivered {
+        /// The library in the archive.
+        library: PathBuf,
+        /// The release as it was signed.
+        release: Arc<Release>,
+        /// Address of the repository.
+        repository: String,
+    },
+    /// A build of a development server.
+    Development {
+        /// The library in the cache.
+        library: PathBuf,
+        /// Digest of the library.
+        digest: Digest,
+        /// Address of the server.
+        server: String,
+    },
+    /// A local file that the user has put in place of any other.
+    Overridden(PathBuf),
     /// A generation that ran well before.
     Pinned {
         /// The library in the archive.
@@ -24,6 +45,17 @@ pub enum RemoteOrigin {
         /// The user's reason for pinning it.
         note: String,
     },
+}
+
+impl RemoteOrigin {
+    /// Returns the digest that its library must have, if that is known before the library is read.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Pinned { digest, .. } | Self::Development { digest, .. } => Some(*digest),
+            Self::Delivered { release, .. } => Some(release.about.library.sha256),
+            Self::Configured | Self::Installed(_) | Self::Overridden(_) => None,
+        }
+    }
 }
 
 /// A remote whose manifest was read.
@@ -64,8 +96,10 @@ pub(super) enum CodeOrigin {
 pub(super) fn source(reference: &RemoteRef, place: &RemoteOrigin) -> RemoteRef {
     let instead = match place {
         RemoteOrigin::Configured => return reference.clone(),
-        RemoteOrigin::Installed(path) => path,
-        RemoteOrigin::Pinned { library, .. } => library,
+        RemoteOrigin::Installed(path) | RemoteOrigin::Overridden(path) => path,
+        RemoteOrigin::Pinned { library, .. }
+        | RemoteOrigin::Delivered { library, .. }
+        | RemoteOrigin::Development { library, .. } => library,
     };
     RemoteRef { name: reference.name.clone(), location: instead.to_string_lossy().into_owned() }
 }

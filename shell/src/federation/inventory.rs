@@ -10,12 +10,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use delivery::{fetch::Fetched, listing::Release};
 use negotiation::manifest::RemoteRef;
 
 use super::{
     decisions::{self, Decisions},
     events::{RemoteEvent, Topic},
-    found::{CodeOrigin, RemoteOrigin},
+    found::{CodeOrigin, Found, RemoteOrigin},
     negotiator::Remotes,
     remote::ManagedRemote,
     scan::{self, Scan},
@@ -26,6 +27,7 @@ use crate::{
     data::{
         archive::{Archive, ArchiveError, ArchivedGeneration},
         choices::{By, Decision, Disabled},
+        deliveries::{Deliveries, Installed, Repository, Subscription, Supplied, Supplier, is_address},
         drop_folder::{DropFolder, Scanned},
     },
     failure::{Failure, FailureCode, SharedFailure, Stage},
@@ -55,6 +57,11 @@ pub struct Inventory {
     scan: Option<Scan>,
     /// Files of the first scan that cannot be used, until they are reported.
     unusable: Vec<(PathBuf, Failure)>,
+    deliveries: Deliveries,
+    /// Builds of development servers, by name of the remote.
+    builds: BTreeMap<String, Fetched>,
+    /// Remotes whose fetched library is being put into the archive.
+    adopting: BTreeSet<String>,
     /// Remotes enabled since safe mode began; `None` outside of it.
     safe: Option<BTreeSet<String>>,
     /// Remotes with changed files: time of the change, and time at which its other file should be complete too.
@@ -86,6 +93,10 @@ pub(super) enum Order {
     Replace(String, Instant),
     /// A remote that is not requested has another file.
     Renew(Box<ManagedRemote>),
+    /// A remote cannot be fetched.
+    Block(String, SharedFailure),
+    /// A newer release of a remote is available; the failure is the reason why it would be refused.
+    Offer(String, RemoteEvent, Option<SharedFailure>),
     /// A failure of a remote, or of a file with this name.
     Report(String, SharedFailure, RemoteEvent),
     /// Messages of a topic no longer hold.
@@ -107,12 +118,15 @@ impl Inventory {
         // The scan and the decisions are read in parallel.
         let mut inventory = Self {
             archive: Archive::new(&config.data_dir),
+            deliveries: Deliveries::new(&config.data_dir),
+            builds: BTreeMap::new(),
+            adopting: BTreeSet::new(),
             watch,
             installed: BTreeMap::new(),
             scan: config.watch.then(|| Scan::start(drop_folder.clone(), &wake)),
             drop_folder,
             unusable: Vec::new(),
-            decisions: Decisions::start(&config.data_dir, decisions::waker(&wake)),
+            decisions: Decisions::start(&config, decisions::waker(&wake)),
             safe: config.safe_mode.then(BTreeSet::new),
             changed: BTreeMap::new(),
             config,
@@ -143,16 +157,20 @@ impl Inventory {
         remotes
     }
 
-    /// Returns the remotes of the drop folder that are not in `remotes`.
+    /// Returns the remotes that the user added, and those of the drop folder, that are not in `remotes`.
     fn unlisted(&self, remotes: &Remotes) -> Vec<ManagedRemote> {
         let is_listed =
             |name: &String| remotes.contains_key(name) || remotes.values().any(|remote| remote.name() == name);
-        let new = self.installed.iter().filter(|(name, _)| !is_listed(name));
-        new.map(|(name, path)| {
-            let location = path.to_string_lossy().into_owned();
-            self.remote(name, &RemoteRef { name: name.clone(), location })
-        })
-        .collect()
+        let installed = self.installed.iter();
+        let mut new: BTreeMap<&String, String> =
+            installed.map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect();
+        for (name, own) in &self.decisions.deliveries().remotes {
+            if let Some(location) = &own.location {
+                new.insert(name, location.clone());
+            }
+        }
+        let new = new.into_iter().filter(|(name, _)| !is_listed(name));
+        new.map(|(name, location)| self.remote(name, &RemoteRef { name: name.clone(), location })).collect()
     }
 
     /// Finds `remote` again.
@@ -170,6 +188,8 @@ impl Inventory {
             let failure = self.config.duplicate(first, alias, reference);
             tracing::error!(remote = alias, code = failure.code.as_str(), "{}", failure.line());
             ManagedRemote::new(alias, reference.clone(), place, Err(Arc::new(failure)))
+        } else if place == RemoteOrigin::Configured && is_address(&reference.location) {
+            self.unfetched(alias, reference)
         } else {
             ManagedRemote::locate(&self.config, alias, reference.clone(), place)
         };
@@ -177,8 +197,35 @@ impl Inventory {
         remote
     }
 
+    /// Returns a remote whose library comes from the network and was not fetched yet.
+    fn unfetched(&self, alias: &str, reference: &RemoteRef) -> ManagedRemote {
+        let supplied = self.supplied(&reference.name);
+        if let Some(Err(failure)) = supplied.map(|supplied| &supplied.supplier) {
+            tracing::error!(remote = alias, code = failure.code.as_str(), "{}", failure.line());
+            let failure = Err(Arc::clone(failure));
+            return ManagedRemote::new(alias, reference.clone(), RemoteOrigin::Configured, failure);
+        }
+        let next = supplied.and_then(|supplied| supplied.next.as_ref()?.manifest.clone());
+        let found = next.map(|written| Found {
+            manifest: Arc::new(written.manifest.clone()),
+            origin: Some(written.origin.clone()),
+            code: CodeOrigin::Library(PathBuf::new()),
+            looked: Vec::new(),
+        });
+        let unknown = || {
+            let text = format!("`{}` was not fetched yet: {}", reference.name, reference.location);
+            let advice = "it is fetched when it is first shown";
+            Arc::new(Failure::new(Stage::Discover, Code::ReleaseNotFetched, text, advice))
+        };
+        ManagedRemote::unfetched(alias, reference.clone(), found.ok_or_else(unknown))
+    }
+
     /// Returns the origin of a remote, and the failure of a pinned generation that is damaged.
     fn place(&self, reference: &RemoteRef) -> (RemoteOrigin, Option<SharedFailure>) {
+        let own = self.decisions.deliveries().remotes.get(&reference.name);
+        if let Some(local) = own.and_then(|own| own.local.clone()) {
+            return (RemoteOrigin::Overridden(local), None);
+        }
         match self.pinned(&reference.name) {
             Ok(Some(place)) => return (place, None),
             Ok(None) => {}
@@ -192,7 +239,23 @@ impl Inventory {
                 || (self.decisions.choices().is_enabled(&reference.name)
                     && *Path::new(&reference.location) != **path)
         });
-        (installed.map_or(RemoteOrigin::Configured, |path| RemoteOrigin::Installed(path.clone())), None)
+        let fetched = || {
+            let is_used = is_address(&reference.location);
+            is_used.then(|| self.fetched(&reference.name)).flatten().unwrap_or(RemoteOrigin::Configured)
+        };
+        (installed.map_or_else(fetched, |path| RemoteOrigin::Installed(path.clone())), None)
+    }
+
+    /// Returns the fetched library of a remote whose location is an address.
+    fn fetched(&self, name: &str) -> Option<RemoteOrigin> {
+        let supplied = self.supplied(name)?;
+        if let Ok(Supplier::Development(server, _)) = &supplied.supplier {
+            let Fetched { library, sha256, .. } = self.builds.get(name)?.clone();
+            return Some(RemoteOrigin::Development { library, digest: sha256, server: server.clone() });
+        }
+        let (installed, library) = supplied.installed.clone()?;
+        let Installed { release, repository, .. } = installed;
+        Some(RemoteOrigin::Delivered { library, release, repository })
     }
 
     fn is_configured(&self, name: &str) -> bool {
@@ -243,7 +306,8 @@ impl Inventory {
         }
         let configured = self.config.host.remotes.values().any(|known| known.name == *name);
         if !configured && self.config.watch && !self.decisions.choices().is_enabled(name) {
-            let text = format!("`{name}` was put into the drop folder and is not enabled");
+            let how = if self.installed.contains_key(name) { "put into the drop folder" } else { "installed" };
+            let text = format!("`{name}` was {how} and is not enabled");
             return failure(NOT_ENABLED, text, ENABLE);
         }
         None
@@ -252,7 +316,9 @@ impl Inventory {
     /// Returns `true` for a remote of the drop folder whose file was removed, and that is not pinned.
     fn is_gone(&self, name: &str) -> bool {
         let pinned = || !matches!(self.pinned(name), Ok(None));
-        self.config.watch && !self.is_configured(name) && !self.installed.contains_key(name) && !pinned()
+        let added = self.decisions.deliveries().remotes.get(name).is_some_and(|own| own.location.is_some());
+        let is_known = self.is_configured(name) || self.installed.contains_key(name) || added;
+        self.config.watch && !is_known && !pinned()
     }
 
     /// Adopts the result of a finished scan of the drop folder; returns `true` if there was one.
@@ -295,10 +361,16 @@ impl Inventory {
         if !scanned && failed.is_none() {
             return orders;
         }
+        self.adopting.clear();
         for (name, failure) in failed.into_iter().flatten() {
-            let alias = remotes.values().find(|remote| remote.name() == name);
-            let alias = alias.map_or(name, |remote| remote.alias().to_owned());
-            orders.push(Order::Report(alias, Arc::new(failure), RemoteEvent::DecisionUnsaved));
+            let remote = remotes.values().find(|remote| remote.name() == name);
+            let alias = remote.map_or(name, |remote| remote.alias().to_owned());
+            let failure = Arc::new(failure);
+            orders.push(if remote.is_some_and(ManagedRemote::is_unfetched) {
+                Order::Block(alias, failure)
+            } else {
+                Order::Report(alias, failure, RemoteEvent::DecisionUnsaved)
+            });
         }
         orders.extend(self.unlisted(remotes).into_iter().map(|remote| Order::Add(Box::new(remote))));
         orders.extend(self.decided(remotes));
@@ -320,9 +392,9 @@ impl Inventory {
             let removed = remote.placement().is_none() || now.is_some();
             return if removed { vec![Order::Remove(alias)] } else { Vec::new() };
         }
-        let (place, _) = self.place(remote.reference());
         match (remote.disabled(), now) {
             (_, Some(reason)) => {
+                let (place, _) = self.place(remote.reference());
                 // A panel's state may be the reason why its remote fails.
                 let disabled = self.decisions.choices().disabled(name);
                 let save = disabled.is_none_or(|disabled| disabled.by != By::Failures);
@@ -334,13 +406,38 @@ impl Inventory {
                 Order::Withdraw(alias.clone(), Topic::Running),
                 Order::Retry(alias),
             ],
-            (None, None) if *remote.place() != place => vec![Order::Move(alias, place)],
-            (None, None) => Vec::new(),
+            (None, None) => self.moved(remote).into_iter().collect(),
+        }
+    }
+
+    /// Returns the order by which a remote follows its origin, or the manifest of the release to fetch.
+    pub(super) fn moved(&self, remote: &ManagedRemote) -> Option<Order> {
+        let (place, _) = self.place(remote.reference());
+        let alias = remote.alias().to_owned();
+        let fresh = || Some(Order::Renew(Box::new(self.find_again(remote))));
+        match (remote.is_unfetched(), *remote.place() != place) {
+            (true, true) if remote.is_wanted() => Some(Order::Retry(alias)),
+            (true, true) => fresh(),
+            // Its manifest was fetched, or another release is the next.
+            (true, false) => {
+                let next =
+                    self.supplied(remote.name()).and_then(|supplied| supplied.next.as_ref()?.manifest.clone());
+                let is_new = next.is_some_and(|next| remote.manifest() != Some(&next.manifest));
+                if !is_new {
+                    None
+                } else if remote.is_wanted() {
+                    Some(Order::Retry(alias))
+                } else {
+                    fresh()
+                }
+            }
+            (false, true) => Some(Order::Move(alias, place)),
+            (false, false) => None,
         }
     }
 
     fn take_changes(&mut self, changes: Vec<FileEvent>, remotes: &Remotes) -> Vec<Order> {
-        let decided = [self.decisions.choices().file().to_owned(), self.archive.index_file()];
+        let decided = self.decision_files();
         if changes.iter().any(|change| decided.iter().any(|file| file == change.path())) {
             self.decisions.refresh();
         }
@@ -396,13 +493,21 @@ impl Inventory {
     pub(super) fn follow(&self, remotes: &Remotes) {
         let Some(watch) = &self.watch else { return };
         let mut files: BTreeSet<PathBuf> = remotes.values().flat_map(|remote| self.files_of(remote)).collect();
-        files.insert(self.decisions.choices().file().to_owned());
-        files.insert(self.archive.index_file());
+        files.extend(self.decision_files());
         watch.follow(files, BTreeSet::from([self.drop_folder.path().to_owned()]));
+    }
+
+    /// Returns the files with decisions, which other processes write too.
+    fn decision_files(&self) -> [PathBuf; 3] {
+        let choices = self.decisions.choices().file().to_owned();
+        [choices, self.archive.index_file(), self.deliveries.file().to_owned()]
     }
 
     /// Returns the files that define a remote.
     fn files_of(&self, remote: &ManagedRemote) -> Vec<PathBuf> {
+        if remote.is_unfetched() || is_address(&remote.source().location) {
+            return Vec::new();
+        }
         let mut files = vec![self.config.place_of(&remote.source().location)];
         if let Ok(found) = remote.found() {
             files.extend(found.looked.iter().cloned());
@@ -411,6 +516,83 @@ impl Inventory {
             }
         }
         files
+    }
+
+    /// Returns the files about deliveries.
+    pub(super) fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
+    }
+
+    /// Returns what is known about a remote whose location is an address.
+    pub fn supplied(&self, name: &str) -> Option<&Arc<Supplied>> {
+        self.decisions.supplied().get(name)
+    }
+
+    /// Returns what is known about all remotes whose location is an address.
+    pub(super) fn all_supplied(&self) -> impl Iterator<Item = &Arc<Supplied>> {
+        self.decisions.supplied().values()
+    }
+
+    /// Returns the remotes that a local file replaces, with that file.
+    pub fn overridden(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let remotes = self.decisions.deliveries().remotes.iter();
+        remotes.filter_map(|(name, own)| Some((name.as_str(), own.local.as_deref()?)))
+    }
+
+    /// Requests that the decisions and lists are read again.
+    pub(super) fn refresh(&self) {
+        self.decisions.refresh();
+    }
+
+    /// Returns `true` while a fetched library of this remote is being put into the archive.
+    pub(super) fn is_adopting(&self, name: &str) -> bool {
+        self.adopting.contains(name)
+    }
+
+    /// Adopts the newest build of a development server.
+    pub(super) fn set_build(&mut self, build: Fetched) {
+        self.builds.insert(build.name.clone(), build);
+    }
+
+    /// Puts a fetched library into the archive, and uses its release.
+    pub(super) fn adopt(&mut self, fetched: Fetched, release: Arc<Release>) {
+        let Some(Ok(Supplier::Repository(repository))) =
+            self.supplied(&fetched.name).map(|supplied| supplied.supplier.clone())
+        else {
+            return;
+        };
+        self.adopting.insert(fetched.name.clone());
+        self.decisions.change_delivery(fetched.name.clone(), move |deliveries, archive| {
+            deliveries.adopt(archive, &fetched, &repository, release)
+        });
+    }
+
+    /// Uses a release whose library is in the archive.
+    pub(super) fn use_release(&mut self, name: &str, repository: &Repository, release: Arc<Release>) {
+        self.adopting.insert(name.to_owned());
+        let (name, repository) = (name.to_owned(), repository.clone());
+        self.decisions.change_delivery(name.clone(), move |deliveries, _| {
+            deliveries.install(&name, &repository, release)
+        });
+    }
+
+    /// Returns to the release before, because the one in use could not replace it, and does not try that again.
+    pub(super) fn reject_release(&mut self, remote: &ManagedRemote) {
+        let RemoteOrigin::Delivered { release, .. } = remote.place() else { return };
+        let (name, rejected) = (remote.name().to_owned(), release.about.library.sha256);
+        self.decisions.change_delivery(name.clone(), move |deliveries, _| deliveries.reject(&name, rejected));
+    }
+
+    /// Changes the user's decisions about a remote; a notification follows if they cannot be saved.
+    pub(super) fn change_subscription(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Subscription) + Send + 'static,
+    ) {
+        let name = name.to_owned();
+        self.decisions.change_delivery(name.clone(), move |deliveries, _| {
+            deliveries.change(|decisions| change(decisions.remotes.entry(name).or_default()))
+        });
     }
 
     /// Returns the archive of generations that ran well; `None` if files are not watched.

@@ -63,6 +63,8 @@ pub struct ManagedRemote {
     faults: Faults,
     /// The plan refused the last new generation: another plan may admit it.
     postponed: bool,
+    /// Its library comes from the network and was not fetched yet.
+    unfetched: bool,
 }
 
 /// Reasons why a remote must not run; each is sufficient.
@@ -127,7 +129,13 @@ impl ManagedRemote {
             opened: BTreeSet::new(),
             faults: Faults::default(),
             postponed: false,
+            unfetched: false,
         }
+    }
+
+    /// Creates a remote whose library comes from the network and was not fetched yet; its manifest may be known.
+    pub(super) fn unfetched(alias: &str, reference: RemoteRef, found: Result<Found, SharedFailure>) -> Self {
+        Self { unfetched: true, ..Self::new(alias, reference, RemoteOrigin::Configured, found) }
     }
 
     /// Creates a remote that is linked into this executable.
@@ -220,6 +228,11 @@ impl ManagedRemote {
         self.blocked.unusable.as_ref()
     }
 
+    /// Returns `true` if its library comes from the network and was not fetched yet.
+    pub(super) fn is_unfetched(&self) -> bool {
+        self.unfetched
+    }
+
     /// Returns `true` if it was requested by the user or the plan.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted
@@ -256,7 +269,7 @@ impl ManagedRemote {
 
     /// Returns the remote's entry for plans; `None` if it takes no part in them.
     pub(super) fn participant(&self) -> Option<Participant> {
-        if self.blocked.unusable.is_some() || self.blocked.disabled.is_some() {
+        if self.unfetched || self.blocked.unusable.is_some() || self.blocked.disabled.is_some() {
             return None;
         }
         let initialised = matches!(self.phase, Phase::Running(..));
@@ -325,7 +338,7 @@ impl ManagedRemote {
         };
         let Blocked { disabled, unusable, refused } = &self.blocked;
         let blocked = disabled.is_some() || unusable.is_some() || refused.is_some();
-        if !free || blocked || self.found.is_err() {
+        if !free || blocked || self.unfetched || self.found.is_err() {
             return false;
         }
         self.faults.hung = false;

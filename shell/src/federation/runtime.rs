@@ -15,7 +15,6 @@ use super::{
     binding::{Binder, Scope},
     check::{Check, Job},
     events::{Events, RemoteEvent, Topic},
-    found::RemoteOrigin,
     host::Refused,
     inventory::Order,
     negotiator::{Negotiator, Remotes, Unusable},
@@ -28,7 +27,7 @@ use crate::{
     compositor::{HostedSurface, Port},
     config::Config,
     data::{archive::Archive, panels::SavedPanel},
-    failure::{Failure, SharedFailure, Stage},
+    failure::{Failure, FailureCode, SharedFailure, Stage},
     library::Digest,
     placement::{Binary, GenerationState, OnThread, Placement, Wake},
 };
@@ -44,6 +43,8 @@ pub(super) struct Runtime {
     pub(super) remotes: Remotes,
     pub(super) retiring: Retiring,
     pub(super) events: Events,
+    /// Remotes whose new generation was refused since the last call of [`take_not_replaced`](Self::take_not_replaced).
+    not_replaced: Vec<(String, FailureCode)>,
     surroundings: Surroundings,
 }
 
@@ -52,7 +53,7 @@ impl Runtime {
         let retiring = Retiring::new(Arc::clone(&wake));
         let events = Events::new(Arc::clone(&wake));
         let surroundings = Surroundings::new(config, fonts, wake);
-        Self { remotes, retiring, events, surroundings }
+        Self { remotes, retiring, events, not_replaced: Vec::new(), surroundings }
     }
 
     /// Returns the alias of the remote with the manifest name `name`.
@@ -151,11 +152,7 @@ impl Runtime {
             copies: self.surroundings.copies.share(),
             context: negotiator.context_for(remote, &self.remotes),
             planned,
-            expected: if let RemoteOrigin::Pinned { digest, .. } = remote.place() {
-                Some(*digest)
-            } else {
-                None
-            },
+            expected: remote.place().digest(),
             current,
             with: with.map(places).collect(),
             ending: self.retiring.ending(alias, generation),
@@ -375,6 +372,16 @@ impl Runtime {
                 self.remotes.insert(remote.alias().to_owned(), *remote);
                 negotiator.invalidate();
             }
+            Order::Block(alias, failure) => {
+                let remote = self.remotes.get_mut(&alias)?;
+                remote.set_unusable(Arc::clone(&failure));
+                remote.report(failure, RemoteEvent::Failed, &mut self.events);
+                negotiator.invalidate();
+            }
+            Order::Offer(alias, event, refused) => {
+                let title = self.remotes.get(&alias).map_or(alias.as_str(), ManagedRemote::title);
+                self.events.notify(&alias, title, event, refused);
+            }
             Order::Report(alias, failure, event) => self.report(&alias, failure, event),
             Order::Withdraw(alias, topic) => self.withdraw(&alias, topic),
             Order::Retry(_) | Order::Replace(..) | Order::Follow => {}
@@ -467,11 +474,12 @@ impl Runtime {
             self.promote(alias, *complete, negotiator);
             return true;
         }
-        let Self { remotes, events, .. } = self;
+        let Self { remotes, events, not_replaced, .. } = self;
         remotes.entry(alias.to_owned()).and_modify(|remote| match progress {
             Progress::Pending(next) => remote.put_replacement(Some(next)),
             Progress::Failed(failure) => {
                 remote.not_replaced(failure.stage == Stage::Plan);
+                not_replaced.push((alias.to_owned(), failure.code.clone()));
                 remote.report(Arc::new(*failure), RemoteEvent::NotReplaced, events);
             }
             Progress::Nothing | Progress::Complete(_) => remote.withdraw(Topic::Update, events),
@@ -499,6 +507,11 @@ impl Runtime {
         let (version, took) = (manifest.version.clone(), begun.elapsed());
         let event = RemoteEvent::Replaced { version, generation: before + 1, took };
         self.events.notify(alias, manifest.display_name(), event, None);
+    }
+
+    /// Takes the remotes whose new generation was refused, with the code of the reason.
+    pub(super) fn take_not_replaced(&mut self) -> Vec<(String, FailureCode)> {
+        std::mem::take(&mut self.not_replaced)
     }
 
     /// Returns the remotes whose last new generation was refused by an earlier plan.

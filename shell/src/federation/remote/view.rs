@@ -18,6 +18,8 @@ use crate::{
 /// State of a remote, with the reason where it does not run.
 #[derive(Clone)]
 pub enum Status {
+    /// Its library comes from the network and was not fetched yet; that starts when it is first shown.
+    NotFetched,
     /// Found and planned; loads when it is first shown.
     Ready,
     /// Starting.
@@ -36,6 +38,7 @@ impl Status {
     /// Returns the word for it in the window.
     pub const fn word(&self) -> &'static str {
         match self {
+            Self::NotFetched => "not downloaded",
             Self::Ready => "not loaded",
             Self::Starting => "starting",
             Self::Active => "running",
@@ -100,6 +103,9 @@ impl ManagedRemote {
         let Blocked { disabled, unusable, refused } = &self.blocked;
         if let Some(failure) = disabled {
             return Status::Disabled(Arc::clone(failure));
+        }
+        if self.unfetched {
+            return unusable.as_ref().map_or(Status::NotFetched, |failure| Status::Failed(Arc::clone(failure)));
         }
         if let Some(failure) = self.found.as_ref().err().or(unusable.as_ref()).or(refused.as_ref()) {
             return Status::Failed(Arc::clone(failure));
