@@ -64,10 +64,15 @@ pub enum Task {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Network {
-    /// Time limit for connecting and for the first byte of an answer, in seconds; `None` for the default.
+    /// Time limit for connecting and for the first byte of an answer, in milliseconds; `None` for 10 s. All metadata
+    /// of a check may take three times as long.
     pub timeout: Option<u64>,
-    /// Attempts before an unreachable or failing server is an error; `None` for the default.
+    /// Attempts before an unreachable or failing server is an error; `None` for 3.
     pub attempts: Option<u32>,
+    /// Wait before the second attempt, in milliseconds; doubles with each further one; `None` for 0.5 s.
+    pub pause: Option<u64>,
+    /// Time for which a download may be slower than 1 KiB/s, in milliseconds; `None` for 20 s.
+    pub stall: Option<u64>,
     /// Additional root certificates, as PEM.
     pub certificates: Vec<String>,
     /// Token for the repository's origin only.
@@ -111,6 +116,9 @@ pub enum Event {
         requests: u32,
         /// Bytes received in bodies.
         bytes: u64,
+        /// Errors of publishers and releases that the list leaves out; `Listing::problems` names the remotes.
+        #[serde(default)]
+        problems: Vec<DeliveryError>,
     },
     /// Ends [`Task::Download`]; once for each build of [`Task::Follow`].
     Fetched(Box<Fetched>),

@@ -27,6 +27,21 @@ pub struct Listing {
     pub expires: u64,
     /// The releases of all remotes, versions and platforms.
     pub releases: Vec<Release>,
+    /// Errors of publishers and releases that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+}
+
+/// The error of a publisher or of a release of it, which the list leaves out so that other publishers' remotes remain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Name of the role: the publisher.
+    pub role: String,
+    /// Names of the remotes that it concerns, as far as they are known.
+    pub names: Vec<String>,
+    /// The error.
+    pub error: DeliveryError,
 }
 
 /// A release in a verified list.
@@ -56,9 +71,13 @@ impl Listing {
     /// Returns the newest release that `wanted` accepts and that is not withdrawn.
     ///
     /// # Errors
-    /// Fails with `release-unknown`, and says which of name, platform, channel and range has no release.
+    /// Fails with the error of the remote's publisher, if it is left out; else with `release-unknown`, and says which
+    /// of name, platform, channel and range has no release.
     pub fn choose(&self, wanted: &Wanted) -> Result<&Release, DeliveryError> {
         let unknown = |what: String, advice: String| {
+            if let Some(problem) = self.problem(&wanted.name) {
+                return Err(problem.clone());
+            }
             Err(DeliveryError::new(ErrorCode::ReleaseUnknown, format!("{what}: {}", self.repository), advice))
         };
         let Wanted { name, range, channel, platform } = wanted;
@@ -116,6 +135,14 @@ impl Listing {
                 == (&wanted.name, &wanted.platform, version)
         };
         self.releases.iter().find(is_meant)
+    }
+
+    /// Returns the error of a remote whose publisher or release is left out.
+    pub fn problem(&self, name: &str) -> Option<&DeliveryError> {
+        self.problems
+            .iter()
+            .find(|problem| problem.names.iter().any(|of| of == name))
+            .map(|problem| &problem.error)
     }
 
     /// Returns `true` if the metadata has expired at `now`, in seconds since 1970.
