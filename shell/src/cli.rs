@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! Data goes to standard output, messages go to standard error.
-//! Exit status: 0 success, 1 failure, 2 usage, 3 incompatible, 4 verification failed, 6 not found.
+//! Exit status: 0 success, 1 failure, 2 usage, 3 incompatible, 4 verification failed, 5 unreachable, 6 not found.
 
 use std::{
     env,
@@ -25,10 +25,14 @@ use crate::{
     log,
 };
 
+mod fetch;
 mod install;
 mod plan;
 mod preflight;
+mod remote;
+mod repositories;
 mod rollback;
+mod update;
 
 /// The longest unknown code that a message shows, in bytes.
 const MAX_CODE: usize = 100;
@@ -126,7 +130,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Copy a remote into the drop folder, where a running shell finds it.
+    /// Install a remote from a file, or by name from a trusted repository.
     #[command(after_help = install::INSTALL_EXAMPLES)]
     Install(install::InstallArgs),
     /// Enable a remote of the drop folder, or a disabled one.
@@ -135,6 +139,15 @@ enum Command {
     /// Disable a remote, also after a restart.
     #[command(after_help = install::ENABLE_EXAMPLES)]
     Disable(install::DisableArgs),
+    /// Use newer releases of remotes from repositories, or list them.
+    #[command(after_help = update::UPDATE_EXAMPLES)]
+    Update(update::UpdateArgs),
+    /// List remotes with their versions, origins and signatures.
+    #[command(after_help = update::LIST_EXAMPLES)]
+    List(update::ListArgs),
+    /// Add, remove, preload or override a remote of a running shell.
+    #[command(after_help = remote::EXAMPLES)]
+    Remote(remote::RemoteArgs),
     /// Return to an earlier generation of a remote, and pin it.
     #[command(after_help = rollback::EXAMPLES)]
     Rollback(rollback::RollbackArgs),
@@ -293,6 +306,9 @@ pub fn main() -> ExitCode {
         Some(Command::Install(args)) => install::run(args),
         Some(Command::Enable(args)) => install::enable(args),
         Some(Command::Disable(args)) => install::disable(args),
+        Some(Command::Update(args)) => update::update(args),
+        Some(Command::List(args)) => update::list(args),
+        Some(Command::Remote(args)) => remote::run(args),
         Some(Command::Rollback(args)) => rollback::run(args),
         Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);

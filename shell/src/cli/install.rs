@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, CommandFactory, error::ErrorKind};
 use negotiation::manifest::near_miss;
 use negotiation::text::Shown;
 use serde_json::json;
 
-use super::{Exit, Folders, folders, load, pretty, print};
+use super::{Cli, Exit, Folders, folders, load, pretty, print, update};
 use crate::{
     catalogue::Code,
     config::Config,
     data::{
         choices::{Choices, ChoicesError, Disabled},
+        deliveries::Deliveries,
         drop_folder::DropFolder,
     },
     failure::Failure,
@@ -23,14 +24,18 @@ pub(super) const INSTALL_EXAMPLES: &str = "Examples:
   pulse install target/release/libpulse_analytics.so
   pulse install clock.json --enable        the manifest and its library
   pulse install clock.so --json            the installed files, as JSON
+  pulse install remoteHello                from a trusted repository
+  pulse install remoteHello@^1.2 --enable
 
 Exit status:
   0 when it is installed
   1 when the file cannot be used or copied
   2 for a wrong command line
-  3 when it is for another platform or revision of the contract
-  4 when the library's digest differs from the one in its manifest
-  6 when the file does not exist";
+  3 when it is for another platform or revision of the contract, or the plan
+    refuses it
+  4 when a digest or signature is wrong, or the repository is not trusted
+  5 when the repository cannot be reached
+  6 when there is no such file or release";
 
 pub(super) const ENABLE_EXAMPLES: &str = "Examples:
   pulse enable remoteClock
@@ -44,8 +49,15 @@ Exit status:
 
 #[derive(Args)]
 pub(super) struct InstallArgs {
-    /// Library, or a manifest next to its library.
-    file: PathBuf,
+    /// Library, manifest next to its library, or name of a remote in a repository with the versions to accept.
+    #[arg(value_name = "FILE|NAME[@RANGE]")]
+    what: PathBuf,
+    /// Install from the repository at this address.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// Channel of the repository; default: stable.
+    #[arg(long)]
+    channel: Option<String>,
     /// Also enable it.
     #[arg(long)]
     enable: bool,
@@ -80,9 +92,17 @@ pub(super) struct DisableArgs {
 }
 
 pub(super) fn run(args: InstallArgs) -> Result<u8, Exit> {
+    let by_name = args.what.to_str().filter(|_| !args.what.exists()).and_then(update::name_and_range);
+    if let Some(parsed) = by_name {
+        let (name, range) = parsed.unwrap_or_else(|problem| {
+            Cli::command().error(ErrorKind::ValueValidation, format!("the range is wrong: {problem}")).exit()
+        });
+        let InstallArgs { from, channel, enable, json, folders, .. } = args;
+        return update::install(&name, range, from.as_deref(), channel, enable, json, folders);
+    }
     let config = folders(&args.folders.options(None))?;
     let installed =
-        DropFolder::new(&config.data_dir).install(&args.file, &config.plugin_dirs).map_err(refused)?;
+        DropFolder::new(&config.data_dir).install(&args.what, &config.plugin_dirs).map_err(refused)?;
     let mut choices = Choices::load(&config.data_dir);
     let name = &installed.name;
     if args.enable {
@@ -161,6 +181,8 @@ fn named(word: &str, config: &Config, choices: &Choices) -> Result<String, Exit>
     let drop_folder = DropFolder::new(&config.data_dir);
     let mut names: BTreeSet<String> = drop_folder.names();
     names.extend(config.host.remotes.values().map(|reference| reference.name.clone()));
+    let added = Deliveries::new(&config.data_dir).read()?.remotes;
+    names.extend(added.into_iter().filter(|(_, own)| own.location.is_some()).map(|(name, _)| name));
     // A remote with a saved decision may be missing for a while.
     if names.contains(word) || choices.is_enabled(word) || choices.disabled(word).is_some() {
         return Ok(word.to_owned());

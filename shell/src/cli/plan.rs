@@ -16,18 +16,18 @@ use negotiation::text;
 use negotiation::why::Why;
 use serde_json::{Value, json};
 
-use super::{Cli, Exit, columns, named, pretty, print, write};
+use super::{Cli, Exit, Folders, columns, pretty, print, write};
 use crate::failure::{Failure, Stage};
 use crate::federation::LINKED;
 use crate::{
     catalogue::Code,
-    config::{Config, Options, migrate},
+    config::{Config, migrate},
     library::read_manifest,
 };
 
 mod inputs;
 
-use inputs::Inputs;
+pub(super) use inputs::Inputs;
 
 pub(super) const EXAMPLES: &str = "Examples:
   pulse plan                               the remotes of the host's manifest
@@ -90,7 +90,7 @@ fn live(text: &str) -> Result<(String, PathBuf), String> {
 /// Plans, prints the plan or the answers, and returns the exit status.
 pub(super) fn run(args: &PlanArgs) -> Result<u8, Exit> {
     migrate(true);
-    let options = Options { config: named(args.config.clone()), ..Options::default() };
+    let options = Folders::default().options(args.config.clone());
     let config = Config::load(&options).map_err(|e| Exit::of(&e))?;
     let running = running(&args.live)?;
     let inputs = if args.manifests.is_empty() {

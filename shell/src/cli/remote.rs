@@ -208,11 +208,7 @@ fn replace(config: &Config, name: &str, file: Option<PathBuf>) -> Result<u8, Exi
 }
 
 /// Checks that a remote is known.
-fn expect(
-    config: &Config,
-    known: &crate::data::deliveries::DeliveryDecisions,
-    name: &str,
-) -> Result<(), Exit> {
+fn expect(config: &Config, known: &crate::data::deliveries::DeliveryDecisions, name: &str) -> Result<(), Exit> {
     let listed = config.host.remotes.values().map(|reference| reference.name.clone());
     let added = known.remotes.iter().filter(|(_, own)| own.location.is_some()).map(|(name, _)| name.clone());
     let dropped = crate::data::drop_folder::DropFolder::new(&config.data_dir).names();

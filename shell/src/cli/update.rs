@@ -27,7 +27,9 @@ use crate::{
     data::{
         archive::Archive,
         choices::Choices,
-        deliveries::{Deliveries, DeliveryDecisions, Installed, NextRelease, Repository, Supplied, Supplier, is_address},
+        deliveries::{
+            Deliveries, DeliveryDecisions, Installed, NextRelease, Repository, Supplied, Supplier, is_address,
+        },
     },
     failure::{Failure, Stage},
     federation::LINKED,
@@ -151,7 +153,12 @@ impl State {
                 "{} {} is built for revision {} of the contract, and this Pulse has revision {ABI_REVISION}",
                 about.name, about.version, about.abi
             );
-            return Some(Failure::new(Stage::Check, Code::AbiRevision, text, "update Pulse, or wait for a build"));
+            return Some(Failure::new(
+                Stage::Check,
+                Code::AbiRevision,
+                text,
+                "update Pulse, or wait for a build",
+            ));
         }
         let written = next.manifest.as_deref()?;
         let mut remotes: Vec<Written<RemoteManifest>> =
@@ -171,10 +178,9 @@ impl State {
         }
         let task = Task::Download { wanted: wanted.clone(), version: release.about.version.clone() };
         match perform(&self.config, repository, task)? {
-            Event::Fetched(fetched) => self
-                .deliveries
-                .adopt(&self.archive, &fetched, repository, release)
-                .map_err(Exit::of_delivery),
+            Event::Fetched(fetched) => {
+                self.deliveries.adopt(&self.archive, &fetched, repository, release).map_err(Exit::of_delivery)
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -234,7 +240,13 @@ pub(super) fn update(args: UpdateArgs) -> Result<u8, Exit> {
             exit.print();
             worst = Some(worst.unwrap_or(exit));
         } else if args.check || held || pinned {
-            let why = if pinned { " (rolled back)" } else if held { " (policy pin)" } else { "" };
+            let why = if pinned {
+                " (rolled back)"
+            } else if held {
+                " (policy pin)"
+            } else {
+                ""
+            };
             crate::log::note(format_args!("{line}{why}"));
         } else {
             crate::log::note(format_args!("{line}"));
@@ -270,7 +282,8 @@ pub(super) fn update(args: UpdateArgs) -> Result<u8, Exit> {
 /// Describes an update in one line.
 fn offer_line(supplied: &Supplied, next: &NextRelease) -> String {
     let Release { about, download, signer } = &*next.release;
-    let from = supplied.installed.as_ref().map(|(installed, _)| format!("{} -> ", installed.release.about.version));
+    let from =
+        supplied.installed.as_ref().map(|(installed, _)| format!("{} -> ", installed.release.about.version));
     let notes = if about.notes.is_empty() { String::new() } else { format!("; {}", about.notes) };
     let back = if next.replaces_withdrawn { ", replaces a withdrawn release" } else { "" };
     format!(
@@ -314,7 +327,8 @@ pub(super) fn list(args: ListArgs) -> Result<u8, Exit> {
         if args.updates && newer.is_none() {
             continue;
         }
-        let enabled = choices.disabled(&row.name).is_none() && (configured(&row.name) || choices.is_enabled(&row.name));
+        let enabled =
+            choices.disabled(&row.name).is_none() && (configured(&row.name) || choices.is_enabled(&row.name));
         let used = row.supplied.as_ref().and_then(|supplied| supplied.installed.as_ref());
         let version = version_of(&state.config, row, used.map(|(installed, _)| installed));
         let pin = state.archive.pin(&row.name).map_err(|error| Exit::of(&error))?;
@@ -364,8 +378,7 @@ fn version_of(config: &Config, row: &Row, used: Option<&Installed>) -> Option<St
     if row.supplied.is_some() {
         return None;
     }
-    let reference =
-        negotiation::manifest::RemoteRef { name: row.name.clone(), location: row.location.clone() };
+    let reference = negotiation::manifest::RemoteRef { name: row.name.clone(), location: row.location.clone() };
     config.locate(&row.name, &reference).ok().map(|located| located.manifest.version.to_string())
 }
 
@@ -403,10 +416,7 @@ pub(super) fn install(
 ) -> Result<u8, Exit> {
     let mut state = State::load(folders, None)?;
     let location = location(&state, name, from)?;
-    state
-        .deliveries
-        .supplier(&state.config, &state.decisions, &location)
-        .map_err(Exit::of_delivery)?;
+    state.deliveries.supplier(&state.config, &state.decisions, &location).map_err(Exit::of_delivery)?;
     // The decision is written once the release is there: a failed attempt leaves nothing.
     let listed = state.config.host.remotes.values().any(|known| known.name == name);
     let own = state.decisions.remotes.entry(name.to_owned()).or_default();
@@ -467,7 +477,8 @@ fn location(state: &State, name: &str, from: Option<&str>) -> Result<String, Exi
     };
     let with: Vec<&Repository> = repositories.iter().filter(has).collect();
     match (with.as_slice(), repositories.as_slice()) {
-        ([one], _) | ([], [one]) => Ok(one.address.clone()),
+        ([one], _) => Ok(one.address.clone()),
+        ([], [one]) => Ok(one.address.clone()),
         ([], []) => {
             let text = format!("no repository is trusted to install `{name}` from");
             let advice = "trust one with `pulse repo add`, or name a file";
@@ -495,11 +506,15 @@ pub(super) fn name_and_range(text: &str) -> Option<Result<(String, Option<Versio
     }
     let Some(range) = range else { return Some(Ok((name.to_owned(), None))) };
     // A bare version means exactly that one.
-    let exact = semver::Version::parse(range).ok().and_then(|version| VersionReq::parse(&format!("={version}")).ok());
+    let exact =
+        semver::Version::parse(range).ok().and_then(|version| VersionReq::parse(&format!("={version}")).ok());
     let parsed = exact.map_or_else(
-        || range.parse::<Range>().map_err(|error| error.to_string()).and_then(|_| {
-            VersionReq::parse(range).map_err(|error| error.to_string())
-        }),
+        || {
+            range
+                .parse::<Range>()
+                .map_err(|error| error.to_string())
+                .and_then(|_| VersionReq::parse(range).map_err(|error| error.to_string()))
+        },
         Ok,
     );
     Some(parsed.map(|range| (name.to_owned(), Some(range))))

@@ -519,7 +519,7 @@ impl Repository {
 pub fn network(config: &Config) -> Network {
     let updates = &config.host.updates;
     Network {
-        timeout: updates.timeout_seconds.map(u64::from),
+        timeout: updates.timeout_seconds.map(|seconds| u64::from(seconds) * 1_000),
         attempts: updates.attempts,
         ..Network::default()
     }

@@ -6,14 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use negotiation::manifest::{MAX_MANIFEST_BYTES, RemoteManifest, Written};
+use negotiation::manifest::{MAX_MANIFEST_BYTES, RemoteManifest, RemoteRef, Written};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::library::{is_host, is_json, read_manifest};
 use crate::{
     catalogue::Code,
-    data::drop_folder::files,
+    data::{choices::Choices, deliveries::Deliveries, drop_folder::files},
     difference,
     failure::{Failure, Stage},
     file,
@@ -21,8 +21,8 @@ use crate::{
 
 /// The manifests that could be read, and failures and notes about the rest.
 #[derive(Default)]
-pub(super) struct Inputs {
-    pub(super) remotes: Vec<Written<RemoteManifest>>,
+pub(in crate::cli) struct Inputs {
+    pub(in crate::cli) remotes: Vec<Written<RemoteManifest>>,
     pub(super) failures: Vec<Failure>,
     /// Notes about skipped files, one line for each folder.
     pub(super) notes: Vec<String>,
@@ -30,7 +30,7 @@ pub(super) struct Inputs {
 
 impl Inputs {
     /// Reads the remotes that the host's manifest lists, without those named in `except`.
-    pub(super) fn of_host(config: &Config, except: &BTreeSet<&str>) -> Self {
+    pub(in crate::cli) fn of_host(config: &Config, except: &BTreeSet<&str>) -> Self {
         let mut inputs = Self::default();
         for (alias, reference) in &config.host.remotes {
             if let Some(first) = config.host.alias_of(&reference.name).filter(|first| first != alias) {
@@ -39,6 +39,15 @@ impl Inputs {
                 let located = config.locate(alias, reference);
                 inputs.take(located.map(|one| Written { manifest: one.manifest, origin: one.origin }));
             }
+        }
+        // Remotes that the user added; a list that cannot be read is reported by the commands that change it.
+        let added = Deliveries::new(&config.data_dir).read().unwrap_or_default().remotes;
+        let choices = Choices::load(&config.data_dir);
+        for (name, own) in added.into_iter().filter(|(name, _)| choices.is_enabled(name)) {
+            let is_new = config.host.alias_of(&name).is_none() && !except.contains(name.as_str());
+            let Some(location) = own.location.filter(|_| is_new) else { continue };
+            let located = config.locate(&name, &RemoteRef { name: name.clone(), location });
+            inputs.take(located.map(|one| Written { manifest: one.manifest, origin: one.origin }));
         }
         inputs
     }
