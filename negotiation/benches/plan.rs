@@ -171,6 +171,8 @@ impl Federation {
             preflight: true,
             grants: None,
             providers: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            updates: negotiation::manifest::UpdateConfig::default(),
         };
         // 7,919 is prime: the order is not that of names.
         let remotes = (0..remotes).map(|at| Participant::remote(&remote(at * 7_919 % remotes, crates, entry)));

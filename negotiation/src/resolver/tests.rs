@@ -64,6 +64,8 @@ fn host(shared: BTreeMap<String, ShareDecl>) -> HostManifest {
         preflight: true,
         grants: None,
         providers: BTreeMap::new(),
+        repositories: BTreeMap::new(),
+        updates: crate::manifest::UpdateConfig::default(),
     }
 }
 
