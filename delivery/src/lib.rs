@@ -11,6 +11,7 @@
 
 pub mod error;
 pub mod fetch;
+pub mod keys;
 pub mod listing;
 pub mod release;
 
