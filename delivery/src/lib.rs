@@ -14,6 +14,7 @@ pub mod fetch;
 pub mod keys;
 pub mod listing;
 pub mod release;
+pub mod site;
 
 mod digest;
 mod secret;
