@@ -11,8 +11,10 @@
 
 pub mod error;
 pub mod fetch;
+pub mod keys;
 pub mod listing;
 pub mod release;
+pub mod site;
 
 mod digest;
 mod secret;

@@ -138,7 +138,15 @@ pub fn manifest_path(name: &str, version: &Version) -> String {
 
 /// Returns the pattern of the paths of a remote, for a delegation.
 pub fn path_pattern(name: &str) -> String {
-    format!("{name}/*/*")
+    let mut pattern = String::new();
+    for c in name.chars() {
+        // Names may contain characters that a pattern reads as syntax.
+        match c {
+            '[' | '{' | '}' => pattern.extend(['[', c, ']']),
+            _ => pattern.push(c),
+        }
+    }
+    pattern + "/*/*"
 }
 
 /// A target path taken apart.
