@@ -13,8 +13,12 @@ pub mod error;
 pub mod fetch;
 pub mod listing;
 pub mod release;
+pub mod serve;
 
+mod dev;
 mod digest;
+#[cfg_attr(not(test), expect(dead_code, reason = "the fetching process calls it"))]
+mod follow;
 mod secret;
 
 pub use digest::{Digest, NoDigest};
