@@ -77,11 +77,13 @@ pub struct DevBuild {
     pub sha256: Digest,
 }
 
-/// A running development server; it ends when this is dropped.
+/// A development server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct DevServer {
     address: SocketAddr,
     catalogue: watch::Sender<Arc<Catalogue>>,
+    /// Taken by [`open`](Self::open).
+    listener: Option<TcpListener>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -117,12 +119,12 @@ impl Catalogue {
 }
 
 impl DevServer {
-    /// Starts the server, without builds.
+    /// Reserves the address; clients wait until the server is [open](Self::open).
     ///
     /// # Errors
     /// Fails with `serve-address` if the address is in use, does not belong to this machine, or is not a loopback
     /// address and `open_to_network` is not set.
-    pub fn start(options: ServeOptions) -> Result<Self, DeliveryError> {
+    pub fn bind(options: ServeOptions) -> Result<Self, DeliveryError> {
         let ServeOptions { address, port, open_to_network } = options;
         let place = SocketAddr::new(address, port);
         if !address.is_loopback() && !open_to_network {
@@ -136,13 +138,26 @@ impl DevServer {
         let listener = TcpListener::bind(place).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
+        let (catalogue, _) = watch::channel(Arc::default());
+        Ok(Self { address: bound, catalogue, listener: Some(listener), stop: None, thread: None })
+    }
+
+    /// Answers clients from now on, first with the builds that were published before: a client that was connected to
+    /// the server before this one must not get an empty list.
+    ///
+    /// # Errors
+    /// Fails with `serve-address` if the system has no thread or no more open files.
+    pub fn open(&mut self) -> Result<(), DeliveryError> {
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let failed = |error: io::Error| refused(&error, self.address);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let (catalogue, offered) = watch::channel(Arc::new(Catalogue::default()));
         let (stop, stopped) = oneshot::channel();
-        let answerer = Arc::new(Answerer::new(offered, address.is_loopback(), url_of(bound)));
+        let local = self.address.ip().is_loopback();
+        let answerer = Arc::new(Answerer::new(self.catalogue.subscribe(), local, self.url()));
         let run = move || serve(&runtime, listener, answerer, stopped);
         let thread = std::thread::Builder::new().name("serve".to_owned()).spawn(run).map_err(failed)?;
-        Ok(Self { address: bound, catalogue, stop: Some(stop), thread: Some(thread) })
+        (self.stop, self.thread) = (Some(stop), Some(thread));
+        Ok(())
     }
 
     /// Returns the address that it listens on.

@@ -16,8 +16,8 @@ use super::*;
 use crate::{
     fetch::{Network, Task},
     serve::{
-        DevServer, ServeOptions,
-        tests::{build, server},
+        DevServer,
+        tests::{build, on, server},
     },
 };
 
@@ -91,12 +91,6 @@ fn publish(server: &DevServer, version: &str, content: &[u8]) {
     server.publish(build("remoteA", version, content)).expect("it is published");
 }
 
-/// Starts a server on a port that was used before.
-fn again(port: u16) -> DevServer {
-    let options = ServeOptions { address: [127, 0, 0, 1].into(), port, open_to_network: false };
-    DevServer::start(options).expect("the port is free")
-}
-
 #[test]
 fn each_build_is_fetched_once() {
     let (cache, server) =
@@ -147,48 +141,19 @@ fn server_may_start_late_and_restart() {
     let (name, error) = following.lost();
     assert_eq!((&*name, error.code), ("", ErrorCode::RepoUnreachable));
     for round in 0..3 {
-        let server = again(port);
-        // It is found without builds, or with one.
-        publish(&server, "1.0.0", b"same");
-        server.publish(build("remoteB", &format!("1.0.{round}"), &[round])).expect("it is published");
-        let mut names = BTreeSet::new();
-        let expected = if round == 0 { 2 } else { 1 };
-        while names.len() < expected {
-            match following.next() {
-                Event::Fetched(fetched) => assert!(names.insert(fetched.name)),
-                Event::Checked { .. } => {}
-                // Between the start of the server and the builds, nothing is offered.
-                Event::Lost { name, error } => assert_eq!(error.code, ErrorCode::ReleaseUnknown, "{name}"),
-                other => panic!("{other:?}"),
-            }
+        let changing = build("remoteB", &format!("1.0.{round}"), &[round]);
+        let server = on(port, [build("remoteA", "1.0.0", b"same"), changing]);
+        if round == 0 {
+            assert_eq!(following.fetched().name, "remoteA");
         }
+        // What has not changed is not reported again.
+        assert_eq!(following.fetched().name, "remoteB");
+        following.checked();
         drop(server);
-        // Reported once for each time, after what is still to come.
-        let lost =
-            following.0.iter().find(|event| matches!(event, Event::Lost { name, .. } if name.is_empty()));
-        let Some(Event::Lost { error, .. }) = lost else { panic!("the end is not reported") };
-        assert_eq!(error.code, ErrorCode::RepoUnreachable);
+        let (name, error) = following.lost();
+        assert_eq!((&*name, error.code), ("", ErrorCode::RepoUnreachable));
     }
     assert!(following.0.recv_timeout(QUICK.longest_pause * 5).is_err(), "the end is reported once");
-}
-
-#[test]
-fn unchanged_builds_are_not_reported_again() {
-    let (cache, first) = (cache(), server([build("remoteA", "1.0.0", b"a"), build("remoteB", "1.0.0", b"b")]));
-    let port = first.address().port();
-    let following = Following::start(&first.url(), &cache);
-    following.fetched();
-    following.fetched();
-    following.checked();
-    // Waits at the gate while the second server gets its builds.
-    drop(first);
-    assert_eq!(following.lost().0, "");
-    let gate = hostile::Fake::on(port, |_| hostile::Step::Close);
-    let second = server([build("remoteA", "1.0.0", b"a"), build("remoteB", "1.0.1", b"c")]);
-    let target = second.address();
-    drop(gate);
-    let _relay = hostile::Fake::on(port, move |head| hostile::Step::Relay(target, head.to_owned()));
-    assert_eq!((following.fetched().name, following.checked()), ("remoteB".to_owned(), 3));
 }
 
 #[test]

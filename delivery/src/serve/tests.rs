@@ -33,8 +33,14 @@ pub(crate) fn build(name: &str, version: &str, content: &[u8]) -> DevBuild {
 
 /// Starts a server with these builds.
 pub(crate) fn server(builds: impl IntoIterator<Item = DevBuild>) -> DevServer {
-    let server = DevServer::start(LOCAL).expect("a free port");
+    on(0, builds)
+}
+
+/// Starts a server on a port.
+pub(crate) fn on(port: u16, builds: impl IntoIterator<Item = DevBuild>) -> DevServer {
+    let mut server = DevServer::bind(ServeOptions { port, ..LOCAL }).expect("a free port");
     builds.into_iter().for_each(|build| server.publish(build).expect("it is published"));
+    server.open().expect("a thread");
     server
 }
 
@@ -299,27 +305,28 @@ fn ended_server_frees_its_port() {
     let first = server([]);
     let mut listener = Listener::start(&first).expect("a place");
     let port = first.address().port();
-    let taken = DevServer::start(ServeOptions { port, ..LOCAL }).expect_err("the port is in use");
+    let taken = DevServer::bind(ServeOptions { port, ..LOCAL }).expect_err("the port is in use");
     assert_eq!(taken.code, ErrorCode::ServeAddress);
     assert!(taken.advice.contains("--port 0") && taken.summary.contains(&port.to_string()), "{taken:?}");
     drop(first);
     let mut rest = Vec::new();
     // Its end may be cut off.
     let _ = listener.0.read_to_end(&mut rest);
-    DevServer::start(ServeOptions { port, ..LOCAL }).expect("the port is free");
+    on(port, []);
 }
 
 #[test]
 fn network_needs_permission() {
     for address in [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into(), IpAddr::from([192, 0, 2, 1])] {
-        let error = DevServer::start(ServeOptions { address, ..LOCAL }).expect_err("no permission");
+        let error = DevServer::bind(ServeOptions { address, ..LOCAL }).expect_err("no permission");
         assert_eq!(error.code, ErrorCode::ServeAddress);
         assert!(error.advice.contains("--open-to-network"), "{error:?}");
     }
     let foreign = ServeOptions { address: IpAddr::from([192, 0, 2, 1]), port: 0, open_to_network: true };
-    assert_eq!(DevServer::start(foreign).expect_err("not of this machine").code, ErrorCode::ServeAddress);
+    assert_eq!(DevServer::bind(foreign).expect_err("not of this machine").code, ErrorCode::ServeAddress);
     let open = ServeOptions { address: Ipv4Addr::UNSPECIFIED.into(), port: 0, open_to_network: true };
-    let server = DevServer::start(open).expect("it is permitted");
+    let mut server = DevServer::bind(open).expect("it is permitted");
+    server.open().expect("a thread");
     assert_eq!(server.url(), format!("http://localhost:{}/", server.address().port()));
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.address().port())).expect("it listens");
     stream.write_all(b"GET / HTTP/1.1\r\nHost: machine.local\r\nConnection: close\r\n\r\n").expect("it reads");

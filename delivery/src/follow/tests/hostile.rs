@@ -9,7 +9,7 @@ use std::{
 use super::*;
 
 /// The behaviour of a server towards one request.
-pub(super) enum Step {
+enum Step {
     /// Sends these bytes, and closes the connection.
     Send(Vec<u8>),
     /// Sends these bytes, and keeps the connection open.
@@ -23,26 +23,20 @@ pub(super) enum Step {
         head: String,
         part: Vec<u8>,
     },
-    /// Passes the request to another server.
-    Relay(SocketAddr, String),
     Close,
 }
 
 /// A server whose behaviour a test chooses; ends when it is dropped.
-pub(super) struct Fake {
+struct Fake {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Fake {
-    fn start(choose: impl FnMut(&str) -> Step + Send + 'static) -> Self {
-        Self::on(0, choose)
-    }
-
-    /// Starts a server on a port; `choose` gets the head of each request.
-    pub(super) fn on(port: u16, mut choose: impl FnMut(&str) -> Step + Send + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a free port");
+    /// Starts a server; `choose` gets the head of each request.
+    fn start(mut choose: impl FnMut(&str) -> Step + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -106,11 +100,6 @@ fn act(step: Step, mut stream: TcpStream, stopped: &AtomicBool) -> std::io::Resu
             while !stopped.load(Ordering::Acquire) {
                 stream.write_all(&part)?;
             }
-        }
-        Step::Relay(target, head) => {
-            let mut target = TcpStream::connect(target)?;
-            target.write_all(head.as_bytes())?;
-            std::io::copy(&mut target, &mut stream)?;
         }
         Step::Close => {}
     }
