@@ -14,9 +14,13 @@ pub mod fetch;
 pub mod keys;
 pub mod listing;
 pub mod release;
+pub mod serve;
 pub mod site;
 
+mod dev;
 mod digest;
+#[cfg_attr(not(test), expect(dead_code, reason = "the fetching process calls it"))]
+mod follow;
 mod secret;
 
 pub use digest::{Digest, NoDigest};
