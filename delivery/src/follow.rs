@@ -216,7 +216,7 @@ impl Follower {
         }
         self.lost = None;
         let Tally { changed, requests, bytes } = std::mem::take(&mut self.tally);
-        send(emit, Event::Checked { changed, requests, bytes })?;
+        send(emit, Event::Checked { changed, requests, bytes, problems: Vec::new() })?;
         self.store.tidy(&self.in_use());
         Ok(())
     }

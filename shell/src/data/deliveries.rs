@@ -440,18 +440,13 @@ impl Deliveries {
         let back = supplied.withdrawn.as_ref().and_then(|withdrawn| withdrawn.return_to.as_ref());
         let back = back.and_then(|version| listing.find(&supplied.wanted, version));
         let back = back.filter(|release| release.about.withdrawn.is_none());
-        let next = match (back, listing.choose(&supplied.wanted)) {
-            (Some(back), Ok(best)) if best.about.version <= back.about.version => Some((back, true)),
-            (Some(back), Err(_)) => Some((back, true)),
-            (_, Ok(best)) => Some((best, false)),
-            (None, Err(error)) => {
-                supplied.unlisted = Some(Arc::new(error.into()));
-                None
-            }
-        };
-        // Without a withdrawal, only a higher version is an update.
-        let next = next
-            .filter(|(next, back)| *back || current.is_none_or(|current| next.about.version > current.version));
+        let newest = listing.choose(&supplied.wanted).map_err(|error| {
+            supplied.unlisted = Some(Arc::new(error.into()));
+        });
+        // A lower version is used only in place of a withdrawn one.
+        let newest =
+            newest.ok().filter(|newest| current.is_none_or(|current| newest.about.version > current.version));
+        let next = newest.map(|newest| (newest, false)).or(back.map(|back| (back, true)));
         supplied.next = next.map(|(release, replaces_withdrawn)| NextRelease {
             manifest: repository.manifest(release).map(Arc::new),
             library: library(&release.about.library.sha256),
@@ -549,3 +544,6 @@ fn is_loopback(url: &Url) -> bool {
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests;

@@ -251,7 +251,7 @@ proptest! {
         };
         let all: Vec<_> = (0..count).map(record).collect();
         let pin = pin.map(|n| Pin { digest: record(n).digest, note: String::new() });
-        let mut line = Line { kept: all.clone(), pin: pin.clone() };
+        let mut line = Line { kept: all.clone(), fetched: Vec::new(), pin: pin.clone() };
         let dropped = line.prune();
         let pinned = |kept: &Record| pin.as_ref().is_some_and(|pin| pin.digest == kept.digest);
         let expected: Vec<_> =
@@ -272,7 +272,7 @@ proptest! {
             Record { digest: digest(n), version: Version::new(n as u64, 0, 0), taken: 0, size: *size }
         };
         let pin = pin.map(|n| Pin { digest: digest(n), note: String::new() });
-        let mut line = Line { kept: sizes.iter().enumerate().map(record).collect(), pin: pin.clone() };
+        let mut line = Line { kept: sizes.iter().enumerate().map(record).collect(), fetched: Vec::new(), pin: pin.clone() };
         line.prune();
         for (at, _) in sizes.iter().enumerate() {
             let stays = line.kept.iter().any(|kept| kept.digest == digest(at));
