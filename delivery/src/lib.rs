@@ -13,10 +13,17 @@ pub mod error;
 pub mod fetch;
 pub mod listing;
 pub mod release;
+pub mod sandbox;
 
+mod address;
+mod cache;
+mod client;
 mod digest;
+mod follow;
+mod link;
 mod secret;
 
+pub use address::Address;
 pub use digest::{Digest, NoDigest};
 pub use error::{DeliveryError, ErrorCode};
 pub use secret::Secret;
