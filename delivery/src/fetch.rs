@@ -7,12 +7,18 @@
 //! The process serves one request and ends. Ending it at any time is safe: files in the cache are complete or are
 //! continued later. It ends by itself when its standard input is closed.
 
+mod child;
+mod parent;
+
 use std::path::PathBuf;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, error::DeliveryError, listing::Release, release::Wanted, secret::Secret};
+
+pub use child::run;
+pub use parent::Fetch;
 
 /// A request to a fetching process.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -14,15 +14,20 @@ pub mod fetch;
 pub mod keys;
 pub mod listing;
 pub mod release;
+pub mod sandbox;
 pub mod serve;
 pub mod site;
 
+mod address;
+mod cache;
+mod client;
 mod dev;
 mod digest;
-#[cfg_attr(not(test), expect(dead_code, reason = "the fetching process calls it"))]
 mod follow;
+mod link;
 mod secret;
 
+pub use address::Address;
 pub use digest::{Digest, NoDigest};
 pub use error::{DeliveryError, ErrorCode};
 pub use secret::Secret;

@@ -1,0 +1,71 @@
+//! The client of a repository: the tasks of the fetching process.
+
+use std::{path::Path, sync::Arc};
+
+use semver::Version;
+
+use crate::{
+    Digest,
+    cache::Cache,
+    error::DeliveryError,
+    fetch::{Event, Request},
+    link::{Link, Report},
+    release::Wanted,
+};
+
+mod check;
+mod download;
+mod load;
+mod manifests;
+mod mirror;
+mod refusal;
+mod releases;
+mod roles;
+mod signatures;
+mod source;
+mod target;
+mod trust;
+mod unpack;
+
+/// A repository with its cache.
+pub(crate) struct Client {
+    cache: Cache,
+    link: Arc<Link>,
+    /// Its address, for messages and the list.
+    repository: String,
+}
+
+impl Client {
+    /// Opens the cache; nothing is sent yet.
+    pub(crate) fn open(request: &Request, report: &Report) -> Result<Self, DeliveryError> {
+        let link = Link::new(&request.address, &request.network, report.clone())?;
+        let repository = link.address().to_string();
+        Ok(Self { cache: Cache::open(&request.cache)?, link: Arc::new(link), repository })
+    }
+
+    /// Trusts the root with a fingerprint, or reports the one that the server offers.
+    pub(crate) fn trust(&self, root: Option<Digest>) -> Result<Event, DeliveryError> {
+        match root {
+            Some(root) => trust::trust(self, root),
+            None => trust::offer(self),
+        }
+    }
+
+    /// Verifies the newest metadata, and stores the list and the manifests of the releases that are wanted.
+    pub(crate) fn check(&self, wanted: &[Wanted]) -> Result<Event, DeliveryError> {
+        check::check(self, wanted)
+    }
+
+    /// Fetches and unpacks a library of the list.
+    pub(crate) fn download(&self, wanted: &Wanted, version: &Version) -> Result<Event, DeliveryError> {
+        download::download(self, wanted, version)
+    }
+
+    /// Copies the repository to a folder.
+    pub(crate) fn mirror(&self, to: &Path) -> Result<Event, DeliveryError> {
+        mirror::mirror(self, to)
+    }
+}
+
+#[cfg(test)]
+mod tests;

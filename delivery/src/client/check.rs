@@ -1,0 +1,114 @@
+//! Checks a repository for news.
+
+use std::time::Instant;
+
+use super::{
+    Client,
+    load::{self, Known, Start, Verified},
+    manifests, releases,
+    source::Source,
+};
+use crate::{
+    error::DeliveryError,
+    fetch::Event,
+    listing::Listing,
+    release::Wanted,
+};
+
+/// Checks a repository that is trusted.
+///
+/// Of several processes, one checks, and the others use its result.
+pub(super) fn check(client: &Client, wanted: &[Wanted]) -> Result<Event, DeliveryError> {
+    let (begun, before) = (load::now(), client.cache.list());
+    let (_lock, has_waited) = client.cache.lock("check", || client.link.report(Event::Waiting))?;
+    let start = Start::of(&client.cache)?;
+    let fresh = client.cache.list().filter(|list| has_waited && list.checked >= begun);
+    if let Some(fresh) = fresh
+        && let Ok(verified) = stored(client, &start)
+    {
+        return settle(client, verified, wanted, Earlier { known: start.known, list: before }, fresh.checked, None);
+    }
+    run(client, start, before, wanted, None)
+}
+
+/// The state before a check.
+struct Earlier {
+    known: Known,
+    list: Option<Listing>,
+}
+
+/// Checks with a start; the caller holds the lock `check`.
+///
+/// `trusted` is the root file that the user trusts from now on.
+pub(super) fn run(
+    client: &Client,
+    start: Start,
+    before: Option<Listing>,
+    wanted: &[Wanted],
+    trusted: Option<&[u8]>,
+) -> Result<Event, DeliveryError> {
+    let verified = online(client, &start)?;
+    settle(client, verified, wanted, Earlier { known: start.known, list: before }, load::now(), trusted)
+}
+
+/// Verifies what the repository offers.
+pub(super) fn online(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
+    let source = Source::new(Some(client.link.clone()), deadline(client), start.known.files.clone());
+    load::load(&client.cache, start, &source, &client.repository)
+}
+
+/// Verifies the files of the last check again.
+pub(super) fn stored(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
+    let source = Source::new(None, deadline(client), start.known.files.clone());
+    load::load(&client.cache, start, &source, &client.repository)
+}
+
+/// Returns the end of the time for metadata.
+fn deadline(client: &Client) -> Instant {
+    Instant::now() + client.link.limits.timeout * 3
+}
+
+/// Makes the list of verified metadata.
+pub(super) fn listing(client: &Client, verified: &mut Verified, checked: u64) -> Listing {
+    let mut problems = std::mem::take(&mut verified.problems);
+    let releases = releases::collect(&verified.publishers, &mut problems);
+    Listing {
+        repository: client.repository.clone(),
+        root: verified.trusted,
+        root_version: verified.root_version,
+        checked,
+        expires: verified.expires.as_second().max(0).cast_unsigned(),
+        releases,
+        problems,
+    }
+}
+
+/// Stores a verified state, and the manifests of the releases that are wanted.
+fn settle(
+    client: &Client,
+    mut verified: Verified,
+    wanted: &[Wanted],
+    earlier: Earlier,
+    checked: u64,
+    trusted: Option<&[u8]>,
+) -> Result<Event, DeliveryError> {
+    let cache = &client.cache;
+    let mut list = listing(client, &mut verified, checked);
+    manifests::obtain(client, &mut list, wanted, deadline(client))?;
+    // A process that ends between two of these writes leaves the older list, which the next check replaces.
+    if let Some(root) = trusted {
+        cache.replace("root.json", root, true)?;
+    }
+    if verified.known != earlier.known {
+        verified.known.write(cache)?;
+    }
+    let changed = earlier.list.is_none_or(|before| Listing { checked, ..before } != list);
+    if cache.list().as_ref() != Some(&list) {
+        // A list is always JSON.
+        cache.replace("list.json", &serde_json::to_vec(&list).unwrap_or_default(), changed)?;
+    }
+    cache.sweep(&list);
+    let problems = list.problems.into_iter().map(|problem| problem.error).collect();
+    let (requests, bytes) = client.link.counts();
+    Ok(Event::Checked { changed, requests, bytes, problems })
+}

@@ -1,0 +1,158 @@
+//! Verifies the role of each publisher.
+//!
+//! A file that contradicts the snapshot fails the check: the server is at fault. A file that the snapshot describes but
+//! whose content is invalid is its publisher's fault: this publisher is left out, and the others remain.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp as Time;
+use tough::{
+    TargetName,
+    schema::{DelegatedRole, Delegations, Metafile, PathSet, Signed, Snapshot, Targets},
+};
+
+use super::{
+    load::ending,
+    refusal, signatures,
+    source::{Files, Source, digest},
+};
+use crate::{
+    Digest,
+    error::{DeliveryError, ErrorCode},
+    listing::Problem,
+    release::ReleasePath,
+};
+
+/// The verified role of a publisher.
+pub(super) struct Publisher {
+    /// The delegation, without the role's own file.
+    pub(super) role: DelegatedRole,
+    pub(super) targets: Targets,
+    /// Identifiers of the keys whose signatures are valid.
+    pub(super) keys: Vec<String>,
+}
+
+/// The publishers of a repository.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) publishers: Vec<Publisher>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) files: Files,
+}
+
+impl Publisher {
+    /// Returns `true` if the publisher may list a path.
+    pub(super) fn covers(&self, path: &TargetName) -> bool {
+        Delegations { roles: vec![self.role.clone()], ..Delegations::default() }.target_is_delegated(path)
+    }
+}
+
+/// Fetches and verifies the roles that `targets` delegates to.
+pub(super) fn verify(
+    snapshot: &Snapshot,
+    targets: &Targets,
+    source: &Source,
+    repository: &str,
+) -> Result<Found, DeliveryError> {
+    let mut found = Found::default();
+    let Some(delegations) = &targets.delegations else { return Ok(found) };
+    for role in &delegations.roles {
+        // A role that the snapshot lacks has published nothing yet; tough has refused a snapshot that drops one.
+        let Some(described) = snapshot.meta.get(&format!("{}.json", role.name)) else { continue };
+        if !is_name(&role.name) {
+            let error = invalid(&role.name, "its name is not allowed", repository);
+            found.problems.push(problem(role, error));
+            continue;
+        }
+        let file = format!("{}.{}.json", described.version, role.name);
+        let Some(bytes) = source.described(&file, Some(described))? else {
+            return Err(refusal::missing(&file, repository));
+        };
+        let is_described = digest(described).is_none_or(|digest| digest == Digest::of_bytes(&bytes));
+        if !is_described || described.length.is_some_and(|length| length != bytes.len() as u64) {
+            return Err(refusal::mixed(&format!("metadata/{file}"), repository));
+        }
+        match check(role, delegations, described, &bytes, source, repository) {
+            Ok(publisher) => found.publishers.push(publisher),
+            Err(error) => found.problems.push(problem(role, error)),
+        }
+        found.files.insert(file, String::from_utf8_lossy(&bytes).into_owned());
+    }
+    Ok(found)
+}
+
+fn check(
+    role: &DelegatedRole,
+    delegations: &Delegations,
+    described: &Metafile,
+    bytes: &[u8],
+    source: &Source,
+    repository: &str,
+) -> Result<Publisher, DeliveryError> {
+    let name = &role.name;
+    let signed: Signed<Targets> = match serde_json::from_slice(bytes) {
+        Ok(signed) => signed,
+        Err(error) => {
+            refused_path(bytes)?;
+            return Err(invalid(name, &format!("its file cannot be read ({error})"), repository));
+        }
+    };
+    if delegations.verify_role(&signed, name).is_err() {
+        let valid = signatures::of_delegation(delegations, name, &signed);
+        let before = before(source).map(|before| signatures::of_delegation(&before, name, &signed));
+        let (what, threshold) = (format!("the file of the publisher `{name}`"), role.threshold.get());
+        let before = before.unwrap_or_default();
+        return Err(signatures::insufficient(&what, &valid, &before, threshold, repository));
+    }
+    if signed.signed.version != described.version {
+        return Err(refusal::mixed(&format!("the file of the publisher `{name}`"), repository));
+    }
+    if signed.signed.expires < Time::now() {
+        let since = format!(" since {}", signed.signed.expires);
+        return Err(refusal::expired(&format!("the file of the publisher `{name}`"), &since, repository));
+    }
+    let keys = signatures::of_delegation(delegations, name, &signed);
+    let role = DelegatedRole { targets: None, ..role.clone() };
+    Ok(Publisher { role, targets: signed.signed, keys: keys.into_iter().collect() })
+}
+
+/// Returns the delegations of the last check.
+fn before(source: &Source) -> Option<Delegations> {
+    let text = ending(source.known(), ".targets.json")?;
+    serde_json::from_str::<Signed<Targets>>(text).ok()?.signed.delegations
+}
+
+/// Fails for a file that lists a path which tough does not even read.
+fn refused_path(bytes: &[u8]) -> Result<(), DeliveryError> {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) else { return Ok(()) };
+    let paths = value.pointer("/signed/targets").and_then(|targets| targets.as_object());
+    paths.into_iter().flatten().try_for_each(|(path, _)| ReleasePath::parse(path).map(drop))
+}
+
+/// Returns `true` for a name that may be part of a file's name.
+fn is_name(name: &str) -> bool {
+    // A dot separates the parts of a file's name.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=64).contains(&name.len())
+        && name.bytes().all(allowed)
+        && !["root", "snapshot", "targets", "timestamp"].contains(&name)
+}
+
+fn invalid(name: &str, reason: &str, repository: &str) -> DeliveryError {
+    DeliveryError::new(
+        ErrorCode::ReleaseInvalid,
+        format!("the publisher `{name}` is left out, because {reason}: {repository}"),
+        "ask the publisher to publish again",
+    )
+}
+
+/// Makes the problem of a whole publisher.
+pub(super) fn problem(role: &DelegatedRole, error: DeliveryError) -> Problem {
+    let patterns = match &role.paths {
+        PathSet::Paths(patterns) => patterns.as_slice(),
+        PathSet::PathHashPrefixes(_) => &[],
+    };
+    let names: BTreeSet<String> =
+        patterns.iter().filter_map(|pattern| Some(pattern.value().split_once('/')?.0.to_owned())).collect();
+    Problem { role: role.name.clone(), names: names.into_iter().collect(), error }
+}
