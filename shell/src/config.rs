@@ -159,6 +159,10 @@ impl Config {
             let Written { manifest, origin } = read_host(file)?;
             (config.host, config.origin) = (manifest, origin);
         }
+        if let Some(file) = &file {
+            let is_own = options.config.is_some() || *file == config.config_dir.join("host.json");
+            withhold_tokens(&mut config.host, is_own, file);
+        }
         config.auth = auth(&config.host, file.as_deref(), options.config.is_some(), &config.config_dir)?;
         config.file = file;
         config.preflight = config.host.preflight.then(Preflight::default);
@@ -389,6 +393,20 @@ fn auth(
     let folder = file.parent().unwrap_or(Path::new("."));
     http.token_file = http.token_file.take().map(|file| folder.join(file));
     Ok(auth)
+}
+
+/// Removes the tokens of repositories from a manifest that the user has neither named nor written.
+fn withhold_tokens(host: &mut HostManifest, is_own: bool, file: &Path) {
+    for (address, about) in host.repositories.iter_mut().filter(|_| !is_own) {
+        if about.token_env.take().is_some() | about.token_file.take().is_some() {
+            tracing::warn!(
+                code = Code::AuthTokenWithheld.as_str(),
+                "no token is sent to {address}, because its manifest was neither named with --config nor is it your \
+                 own; name the manifest, or trust the repository with `pulse repo add`: {}",
+                file.display()
+            );
+        }
+    }
 }
 
 fn read_host(file: &Path) -> Result<Written<HostManifest>, ConfigError> {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use delivery::{
-    Digest, Secret,
+    Address, Digest, Secret,
     fetch::{Fetched, Network},
     listing::{Listing, Release},
     release::{Platform, STABLE, Wanted, Withdrawal},
@@ -25,7 +25,6 @@ use delivery::{
 use negotiation::manifest::{MAX_MANIFEST_BYTES, Origin, RemoteManifest, UpdatePolicy, Written, utf8};
 use semver::VersionReq;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
 
 use super::{
     archive,
@@ -50,7 +49,7 @@ const MAX_SETTING: u64 = 1 << 20;
 pub struct DeliveryDecisions {
     /// Repositories that the user trusts, by address.
     pub repositories: BTreeMap<String, TrustedRepository>,
-    /// DeliveryDecisions about remotes, by name.
+    /// Decisions about remotes, by name.
     pub remotes: BTreeMap<String, Subscription>,
 }
 
@@ -375,17 +374,14 @@ impl Deliveries {
         if let Some(repository) = known {
             return Ok(Supplier::Repository(repository));
         }
-        let url = Url::parse(&address).ok();
-        if url.as_ref().is_some_and(is_loopback) {
+        let parsed = Address::parse(&address);
+        if parsed.as_ref().is_ok_and(Address::is_loopback) {
             let cache = self.cache_of(&address);
             return Ok(Supplier::Development(address, cache));
         }
         let text = format!("the repository is not trusted yet: {}", negotiation::text::line(&address, 300));
-        let advice = if url.is_some() {
-            "run `pulse repo add` with its address and the fingerprint that its owner publishes"
-        } else {
-            "correct the address"
-        };
+        parsed?;
+        let advice = "run `pulse repo add` with its address and the fingerprint that its owner publishes";
         Err(Failure::new(Stage::Discover, Code::RepoUntrusted, text, advice))
     }
 
@@ -446,8 +442,8 @@ impl Deliveries {
         // A lower version is used only in place of a withdrawn one.
         let newest =
             newest.ok().filter(|newest| current.is_none_or(|current| newest.about.version > current.version));
-        let next = newest.map(|newest| (newest, false)).or(back.map(|back| (back, true)));
-        supplied.next = next.map(|(release, replaces_withdrawn)| NextRelease {
+        let replaces_withdrawn = supplied.withdrawn.is_some();
+        supplied.next = newest.or(back).map(|release| NextRelease {
             manifest: repository.manifest(release).map(Arc::new),
             library: library(&release.about.library.sha256),
             rejected: own.is_some_and(|own| own.rejected == Some(release.about.library.sha256)),
@@ -520,24 +516,17 @@ pub fn network(config: &Config) -> Network {
     }
 }
 
-/// Returns `true` for a location that is an address, not a file.
+/// Returns `true` for a location that is the address of a repository or server, not a manifest or library.
 pub fn is_address(location: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| location.starts_with(scheme))
+    let is_web = ["http://", "https://"].iter().any(|scheme| location.starts_with(scheme));
+    // A repository on a disk is a folder.
+    let is_file = ["json", "so", "dylib", "dll"].iter().any(|end| location.ends_with(&format!(".{end}")));
+    is_web || location.starts_with("file:///") && !is_file
 }
 
 /// Returns an address in the one form by which it is known.
 pub fn normal(address: &str) -> String {
-    let url = Url::parse(address).map(String::from);
-    url.unwrap_or_else(|_| address.to_owned()).trim_end_matches('/').to_owned()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    Address::parse(address).map_or_else(|_| address.to_owned(), |address| address.to_string())
 }
 
 /// Returns the present time in seconds since 1970.

@@ -15,11 +15,9 @@ use delivery::{
     listing::Release,
 };
 use negotiation::manifest::UpdatePolicy;
-use plugin_api::abi::ABI_REVISION;
 use semver::Version;
 
 use super::{
-    admission::refusal,
     events::{RemoteEvent, Topic},
     found::RemoteOrigin,
     inventory::{Inventory, Order},
@@ -27,12 +25,15 @@ use super::{
     remote::ManagedRemote,
 };
 use crate::{
-    catalogue::Code,
     config::Config,
     data::deliveries::{NextRelease, Repository, Supplied, Supplier, network},
-    failure::{Failure, SharedFailure, Stage},
+    failure::{Failure, SharedFailure},
     placement::Wake,
 };
+
+mod verdict;
+
+use verdict::{verdict, withdrawal};
 
 /// The wait from the start of the shell to its first check, so that the first frames are not slower.
 const FIRST_CHECK: Duration = Duration::from_millis(300);
@@ -570,41 +571,6 @@ fn used_repositories(inventory: &Inventory) -> Vec<Repository> {
         }
     }
     used.into_values().cloned().collect()
-}
-
-/// Returns the reason why a release would be refused, from its signed description and manifest alone.
-fn verdict(
-    next: &NextRelease,
-    remote: &ManagedRemote,
-    remotes: &Remotes,
-    negotiator: &Negotiator,
-) -> Option<SharedFailure> {
-    let about = &next.release.about;
-    if about.abi != ABI_REVISION {
-        let text = format!(
-            "{} {} is built for revision {} of the contract, and this shell has revision {ABI_REVISION}",
-            about.name, about.version, about.abi
-        );
-        let advice = "wait for a build for this revision, or update Pulse";
-        return Some(Arc::new(Failure::new(Stage::Check, Code::AbiRevision, text, advice)));
-    }
-    let written = next.manifest.as_ref()?;
-    let plan = negotiator.context_for(remote, remotes).plan(&written.manifest);
-    refusal(&plan, &about.name, |_| None).map(Arc::new)
-}
-
-/// Returns the failure that states a withdrawal.
-fn withdrawal(supplied: &Supplied, remote: &ManagedRemote) -> SharedFailure {
-    let version = supplied.installed.as_ref().map(|(installed, _)| installed.release.about.version.to_string());
-    let note = supplied.withdrawn.as_ref().map(|withdrawn| withdrawn.note.as_str()).unwrap_or_default();
-    let reason = if note.is_empty() { String::new() } else { format!(": {note}") };
-    let text =
-        format!("{} {} was withdrawn by its publisher{reason}", remote.name(), version.unwrap_or_default());
-    let advice = match &supplied.next {
-        Some(next) => format!("it is replaced by {}", next.release.about.version),
-        None => "it keeps running; disable it, or roll it back".to_owned(),
-    };
-    Arc::new(Failure::new(Stage::Discover, Code::ReleaseWithdrawn, text, advice))
 }
 
 /// Returns the order that blocks a remote that cannot be fetched.

@@ -142,11 +142,23 @@ fn supplier_is_trusted_repository_or_this_machine() {
     for local in ["http://localhost:3001/", "http://127.0.0.1:1", "http://[::1]:1", "https://LOCALHOST"] {
         assert!(matches!(of(local), Ok(Supplier::Development(..))), "{local}");
     }
-    for other in
-        ["https://example.org", "http://127.0.0.1.example.org", "http://localhost.example.org", "https://"]
-    {
+    for other in [
+        "https://example.org",
+        "http://127.0.0.1.example.org",
+        "http://localhost.example.org",
+        "file:///srv/site",
+    ] {
         assert_eq!(of(other).expect_err("it is not trusted").code, Code::RepoUntrusted, "{other}");
     }
+    for wrong in ["https://", "https://user:password@example.org", "https://example.org/?a"] {
+        let failure = of(wrong).expect_err("it is no address");
+        assert_eq!(failure.code, Code::DeliverySettingInvalid, "{wrong}");
+        assert!(!failure.line().contains("password@"), "{}", failure.line());
+    }
+    for file in ["file:///srv/a.json", "file:///srv/liba.so", "a.json", "/srv/site"] {
+        assert!(!is_address(file), "{file}");
+    }
+    assert!(is_address("file:///srv/site") && is_address("https://example.org/a.json"));
 }
 
 #[test]
