@@ -287,6 +287,10 @@ impl From<Failure> for Exit {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    // Confines itself before it starts any thread; only Pulse itself starts it.
+    if env::args_os().nth(1).is_some_and(|command| command == "fetch") {
+        return delivery::fetch::run();
+    }
     log::init();
     ending::await_children();
     let cli = Cli::parse();

@@ -141,6 +141,13 @@ impl Federation {
         self.carry_out(order.into_iter().collect());
     }
 
+    /// Removes a remote that the user added; what was fetched for it stays in the archive for a while.
+    pub fn remove(&mut self, alias: &str) {
+        if let Some(remote) = self.runtime.remotes.get(alias) {
+            self.inventory.remove(remote.name());
+        }
+    }
+
     /// Checks all repositories now.
     pub fn check_for_updates(&mut self) {
         self.supply.check_all(&self.inventory);

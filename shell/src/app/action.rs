@@ -36,6 +36,8 @@ pub(crate) enum Action {
     Update,
     /// Cancel its download.
     CancelFetch,
+    /// Remove a remote that the user added.
+    Remove,
     /// Change its policy for updates.
     SetPolicy(UpdatePolicy),
 }
@@ -57,6 +59,7 @@ impl Action {
                 return remote.map_or(Ok(()), |remote| federation.inventory().roll_back(remote, note));
             }
             Self::Update => federation.update(alias),
+            Self::Remove => federation.remove(alias),
             Self::CancelFetch => federation.cancel_fetch(alias),
             Self::SetPolicy(policy) => {
                 let policy = *policy;

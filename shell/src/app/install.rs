@@ -1,4 +1,5 @@
-//! Installing a remote from the window: a dialog for a path, and files that are dropped on it.
+//! Installing a remote from the window: a dialog for a path or an address, and files that are dropped on it; the same
+//! dialog chooses a local file to use in place of a remote's own.
 //!
 //! On Wayland winit reports no dropped files; use the dialog there.
 
@@ -20,7 +21,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    data::drop_folder::{DropFolder, Installed},
+    data::{
+        deliveries::{Deliveries, is_address},
+        drop_folder::{DropFolder, Installed},
+    },
     failure::{Failure, SharedFailure, Stage},
     federation::{Federation, RemoteOrigin},
     placement::Wake,
@@ -36,11 +40,13 @@ const NO_DIALOG: &str =
 pub(super) struct Install {
     dialog: Option<Dialog>,
     /// Files that are being copied.
-    running: Vec<Receiver<Result<Installed, Failure>>>,
+    running: Vec<Receiver<Result<Option<Installed>, Failure>>>,
 }
 
 #[derive(Default)]
 struct Dialog {
+    /// Name of the remote that the file overrides; `None` to install it.
+    overrides: Option<String>,
     path: String,
     failure: Option<SharedFailure>,
     /// The answer of the desktop's dialog, while it is open.
@@ -58,14 +64,24 @@ impl Install {
         self.dialog.get_or_insert_default();
     }
 
+    /// Opens the dialog for a local file to use in place of a remote's own.
+    pub(super) fn open_override(&mut self, name: &str) {
+        self.dialog = Some(Dialog { overrides: Some(name.to_owned()), ..Dialog::default() });
+    }
+
     /// Begins to install `file`, on its own thread.
     fn start(&mut self, file: PathBuf, config: &Config, wake: &Wake) {
-        let (sender, result) = mpsc::channel();
         let (data_dir, plugin_dirs) = (config.data_dir.clone(), config.plugin_dirs.clone());
+        self.run(wake, move || DropFolder::new(&data_dir).install(&file, &plugin_dirs).map(Some));
+    }
+
+    /// Runs `job` on its own thread.
+    fn run(&mut self, wake: &Wake, job: impl FnOnce() -> Result<Option<Installed>, Failure> + Send + 'static) {
+        let (sender, result) = mpsc::channel();
         let (wake, failed) = (wake.clone(), sender.clone());
         let run = move || {
             // A closed window has dropped the receiver.
-            let _ = sender.send(DropFolder::new(&data_dir).install(&file, &plugin_dirs));
+            let _ = sender.send(job());
             wake(std::time::Duration::ZERO);
         };
         if let Err(error) = spawn("install", "install the file", run) {
@@ -89,7 +105,10 @@ impl Install {
         for result in results {
             let dialog = self.dialog.take_if(|dialog| dialog.installing);
             match (result, dialog) {
-                (Ok(installed), _) => messages.extend(alternative_message(&installed, federation)),
+                (Ok(installed), _) => {
+                    let message = installed.and_then(|installed| alternative_message(&installed, federation));
+                    messages.extend(message);
+                }
                 (Err(failure), Some(dialog)) => {
                     let failure = Some(failure.into());
                     self.dialog = Some(Dialog { failure, installing: false, ..dialog });
@@ -135,10 +154,25 @@ impl Install {
             Outcome::Open => {}
             Outcome::Close => self.dialog = None,
             Outcome::Install => {
-                let file =
-                    std::path::absolute(dialog.path.trim()).unwrap_or_else(|_| dialog.path.trim().into());
+                let text = dialog.path.trim().to_owned();
+                let file = std::path::absolute(&text).unwrap_or_else(|_| text.clone().into());
                 (dialog.installing, dialog.failure) = (true, None);
-                self.start(file, config, wake);
+                let overrides = dialog.overrides.clone();
+                let address = text.split_once('@').filter(|(_, address)| is_address(address));
+                match (overrides, address) {
+                    (Some(name), _) => {
+                        let deliveries = Deliveries::new(&config.data_dir);
+                        self.run(wake, move || deliveries.override_with(&name, Some(file)).map(|()| None));
+                    }
+                    (None, Some((name, address))) => {
+                        let (name, address) = (name.to_owned(), address.to_owned());
+                        let config = config.clone();
+                        self.run(wake, move || {
+                            Deliveries::new(&config.data_dir).add(&config, &name, address, None).map(|()| None)
+                        });
+                    }
+                    (None, None) => self.start(file, config, wake),
+                }
             }
         }
     }
@@ -154,9 +188,21 @@ impl Dialog {
     fn ui(&mut self, ui: &mut Ui, t: &Tokens, wake: &Wake) -> Outcome {
         let mut outcome = Outcome::Open;
         ui.spacing_mut().item_spacing.y = t.space[2];
-        ui.label(strong(t, "Install a remote", t.font_size[2]));
-        let about = "Choose a library, or a manifest next to its library. It is copied into the drop folder, and \
-                     runs once it is enabled.";
+        let (title, about, does) = match &self.overrides {
+            Some(name) => (
+                format!("Override {name}"),
+                "Choose a local build of it. It is used in place of the remote's own library until you end the \
+                 override.",
+                "Override",
+            ),
+            None => (
+                "Install a remote".to_owned(),
+                "Choose a library, or a manifest next to its library, which is copied into the drop folder; or enter \
+                 a remote's name, @ and the address of a repository. It runs once it is enabled.",
+                "Install",
+            ),
+        };
+        ui.label(strong(t, title, t.font_size[2]));
         ui.label(caption(t, about));
         let ready = !self.installing && !self.path.trim().is_empty();
         ui.horizontal(|ui| {
@@ -185,7 +231,7 @@ impl Dialog {
             failure_ui(ui, t, Tone::Danger, failure);
         }
         ui.horizontal(|ui| {
-            let text = if self.installing { "Installing…" } else { "Install" };
+            let text = if self.installing { "Working…" } else { does };
             if ui.add_enabled(ready, primary(text)).clicked() {
                 outcome = Outcome::Install;
             }

@@ -63,13 +63,18 @@ impl Shell {
                 }
             });
         }
-        let mut pressed = Vec::new();
+        let (mut pressed, mut override_of) = (Vec::new(), None);
         for (alias, entry) in self.federation.remotes() {
             let shown = Shown { federation: &self.federation, slots: &self.slots, alias, entry };
             let state = self.cards.entry(alias.clone()).or_default();
             card_ui(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = t.space[0];
                 let action = ui.push_id(alias, |ui| shown.ui(ui, t, state)).inner;
+                let name = format!("Override {}…", entry.title());
+                let hover = "Use a local build in place of its own library";
+                if ui.add(small("Override…").named(name)).on_hover_text(hover).clicked() {
+                    override_of = Some(entry.name().to_owned());
+                }
                 pressed.extend(action.map(|action| (alias.clone(), action)));
             });
         }
@@ -79,6 +84,9 @@ impl Shell {
         kept_ui(ui, t, &self.federation);
         for (alias, action) in pressed {
             self.act(&alias, &action);
+        }
+        if let Some(name) = override_of {
+            self.install.open_override(&name);
         }
     }
 }
@@ -258,6 +266,9 @@ impl Shown<'_> {
                     button("Restart", "Start again from disk, without state", Action::Restart);
                 }
                 button("Disable", "Stop it, and keep it from starting", Action::Disable);
+            }
+            if self.federation.inventory().is_added(self.entry.name()) {
+                button("Remove", "Forget this remote", Action::Remove);
             }
             if matches!(self.entry.place(), RemoteOrigin::Pinned { .. }) {
                 let hover = "Use the library of the host's manifest or the drop folder again";

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use delivery::release::STABLE;
 use negotiation::manifest::UpdatePolicy;
 
 use super::{Exit, Folders, fetch::decisions, load};
@@ -11,7 +10,6 @@ use crate::{
     catalogue::Code,
     config::Config,
     data::{choices::Choices, deliveries::Subscription},
-    library::read_manifest,
 };
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -139,19 +137,8 @@ fn add(
     channel: Option<String>,
     enable: bool,
 ) -> Result<u8, Exit> {
-    let (deliveries, known) = decisions(config)?;
-    if config.host.remotes.values().any(|listed| listed.name == name) {
-        let text = format!("the host's manifest lists `{name}` already: {}", config.origin.name());
-        let advice = "change it there, or use `pulse remote override`";
-        return Err(Exit::new(Exit::FAILURE, Code::DuplicateName, text, advice));
-    }
-    deliveries.supplier(config, &known, &location).map_err(Exit::of_delivery)?;
-    let changed = deliveries.change(|decisions| {
-        let own = decisions.remotes.entry(name.to_owned()).or_default();
-        own.location = Some(location);
-        own.channel = channel.filter(|channel| channel != STABLE);
-    });
-    changed.map_err(Exit::of_delivery)?;
+    let (deliveries, _) = decisions(config)?;
+    deliveries.add(config, name, location, channel).map_err(Exit::of_delivery)?;
     let mut choices = Choices::load(&config.data_dir);
     if enable {
         choices.enable(name)?;
@@ -192,19 +179,18 @@ fn change(
 }
 
 fn replace(config: &Config, name: &str, file: Option<PathBuf>) -> Result<u8, Exit> {
+    let (deliveries, known) = decisions(config)?;
+    expect(config, &known, name)?;
     let file = file.map(|file| std::path::absolute(&file).unwrap_or(file));
-    if let Some(file) = &file {
-        let manifest = read_manifest(file)?.manifest;
-        if manifest.name != name {
-            let text = format!("this is `{}`, not `{name}`: {}", manifest.name, file.display());
-            return Err(Exit::new(Exit::FAILURE, Code::ManifestName, text, "name a build of the same remote"));
-        }
+    deliveries.override_with(name, file.clone()).map_err(Exit::of_delivery)?;
+    match file {
+        Some(file) => crate::log::note(format_args!(
+            "{name} is overridden by {}, until `pulse remote override {name} --off`",
+            file.display()
+        )),
+        None => crate::log::note(format_args!("{name} is no longer overridden")),
     }
-    let words = file.as_ref().map_or_else(
-        || "no longer overridden".to_owned(),
-        |file| format!("overridden by {}, until `pulse remote override {name} --off`", file.display()),
-    );
-    change(config, name, &words, move |own| own.local = file)
+    Ok(0)
 }
 
 /// Checks that a remote is known.

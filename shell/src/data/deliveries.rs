@@ -35,6 +35,7 @@ use crate::{
     config::Config,
     failure::{Failure, Stage},
     file,
+    library::read_manifest,
 };
 
 /// Maximum size of a verified list, in bytes.
@@ -269,6 +270,46 @@ impl Deliveries {
     /// Returns the folder in the cache of the repository or server at `address`, which may not exist.
     pub fn cache_of(&self, address: &str) -> PathBuf {
         self.folder.join(Digest::of_bytes(address).short())
+    }
+
+    /// Adds a remote that the host's manifest does not list.
+    ///
+    /// # Errors
+    /// Fails if the manifest lists it, its repository is not trusted, or the decisions cannot be written.
+    pub(crate) fn add(
+        &self,
+        config: &Config,
+        name: &str,
+        location: String,
+        channel: Option<String>,
+    ) -> Result<(), Failure> {
+        if config.host.remotes.values().any(|listed| listed.name == name) {
+            let text = format!("the host's manifest lists `{name}` already: {}", config.origin.name());
+            let advice = "change it there, or override it";
+            return Err(Failure::new(Stage::Discover, Code::DuplicateName, text, advice));
+        }
+        self.supplier(config, &self.read()?, &location)?;
+        self.change(|decisions| {
+            let own = decisions.remotes.entry(name.to_owned()).or_default();
+            own.location = Some(location);
+            own.channel = channel.filter(|channel| channel != STABLE);
+        })
+    }
+
+    /// Uses a local library or manifest in place of the remote called `name`; `None` ends that.
+    ///
+    /// # Errors
+    /// Fails if the file is not a build of this remote, or the decisions cannot be written.
+    pub(crate) fn override_with(&self, name: &str, file: Option<PathBuf>) -> Result<(), Failure> {
+        if let Some(file) = &file {
+            let manifest = read_manifest(file)?.manifest;
+            if manifest.name != name {
+                let text = format!("this is `{}`, not `{name}`: {}", manifest.name, file.display());
+                let advice = "name a build of the same remote";
+                return Err(Failure::new(Stage::Discover, Code::ManifestName, text, advice));
+            }
+        }
+        self.change(|decisions| decisions.remotes.entry(name.to_owned()).or_default().local = file)
     }
 
     /// Puts a fetched library into the archive, which verifies it again, and uses its release.

@@ -595,6 +595,20 @@ impl Inventory {
         });
     }
 
+    /// Returns `true` for a remote that the user added, which can be removed again.
+    pub fn is_added(&self, name: &str) -> bool {
+        let own = self.decisions.deliveries().remotes.get(name);
+        own.is_some_and(|own| own.location.is_some()) && !self.is_configured(name)
+    }
+
+    /// Removes a remote that the user added.
+    pub(super) fn remove(&self, name: &str) {
+        let name = name.to_owned();
+        self.decisions.change_delivery(name.clone(), move |deliveries, _| {
+            deliveries.change(|decisions| _ = decisions.remotes.remove(&name))
+        });
+    }
+
     /// Returns the archive of generations that ran well; `None` if files are not watched.
     pub(super) fn archive(&self) -> Option<&Archive> {
         self.config.watch.then_some(&self.archive)
