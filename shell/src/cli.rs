@@ -29,6 +29,7 @@ mod install;
 mod plan;
 mod preflight;
 mod rollback;
+mod serve;
 
 /// The longest unknown code that a message shows, in bytes.
 const MAX_CODE: usize = 100;
@@ -44,6 +45,7 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse standalone manifests/analytics.json
   pulse install clock.so --enable          add a remote, or a new build of it
   pulse rollback remoteAnalytics           return to the generation before
+  pulse serve target/release               offer builds while you make them
 
 Environment:
   PULSE_SHELL_CONFIG      default of --config
@@ -138,6 +140,9 @@ enum Command {
     /// Return to an earlier generation of a remote, and pin it.
     #[command(after_help = rollback::EXAMPLES)]
     Rollback(rollback::RollbackArgs),
+    /// Serve the builds in a folder to shells on this machine, while they are made.
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::ServeArgs),
     /// Show one remote alone in a window, with its own store and no host.
     #[command(after_help = STANDALONE_EXAMPLES)]
     Standalone {
@@ -294,6 +299,7 @@ pub fn main() -> ExitCode {
         Some(Command::Enable(args)) => install::enable(args),
         Some(Command::Disable(args)) => install::disable(args),
         Some(Command::Rollback(args)) => rollback::run(args),
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);
             migrate(options.data_dir.is_some());
