@@ -24,12 +24,12 @@ use crate::{
 };
 
 mod address;
-mod messages;
 mod store;
+mod stream;
 
 use address::DevAddress;
-use messages::{Message, Messages};
 use store::{DevStore, Stated};
+use stream::{EventReader, ServerEvent};
 
 /// Maximum length of a library in bytes.
 const MAX_LIBRARY: u64 = 2 << 30;
@@ -148,7 +148,7 @@ impl Follower {
         let began = Instant::now();
         self.tally = Tally { requests: 1, ..Tally::default() };
         let mut reader = self.server.get(EVENTS_PATH, EVENTS_TYPE, None)?;
-        let (mut messages, mut complete) = (Messages::default(), Vec::new());
+        let (mut events, mut complete) = (EventReader::default(), Vec::new());
         let (mut piece, mut listed) = (vec![0; 16 << 10], false);
         loop {
             let read = reader.read(&mut piece).map_err(|error| self.server.interrupted(error))?;
@@ -156,11 +156,11 @@ impl Follower {
                 return Err(self.server.ended().into());
             }
             self.tally.bytes += read as u64;
-            if messages.push(&piece[..read], &mut complete).is_err() {
+            if events.push(&piece[..read], &mut complete).is_err() {
                 return Err(self.server.invalid("an event is too long").into());
             }
-            for message in complete.drain(..) {
-                listed |= self.handle(&message, listed, emit)?;
+            for event in complete.drain(..) {
+                listed |= self.handle(&event, listed, emit)?;
             }
             if !listed && began.elapsed() > self.pace.list {
                 return Err(self.server.invalid("it does not list its remotes").into());
@@ -168,22 +168,22 @@ impl Follower {
         }
     }
 
-    /// Handles a message; returns `true` for a list.
-    fn handle(&mut self, message: &Message, listed: bool, emit: &mut Emit<'_>) -> Result<bool, End> {
-        match &*message.event {
+    /// Handles an event; returns `true` for a list.
+    fn handle(&mut self, event: &ServerEvent, listed: bool, emit: &mut Emit<'_>) -> Result<bool, End> {
+        match &*event.name {
             "snapshot" => {
-                let list = self.parse::<DevList>(message)?;
+                let list = self.parse::<DevList>(event)?;
                 self.take_list(&list, emit)?;
                 return Ok(true);
             }
             _ if !listed => return Err(self.server.invalid("its first event is not a list").into()),
             "build" => {
-                let remote = self.parse::<DevRemote>(message)?;
+                let remote = self.parse::<DevRemote>(event)?;
                 self.take(&remote, emit)?;
                 self.store.tidy(&self.in_use());
             }
             "gone" => {
-                let DevGone { name, reason } = self.parse(message)?;
+                let DevGone { name, reason } = self.parse(event)?;
                 self.lose(&name, &reason, emit)?;
             }
             // Of a later version.
@@ -192,9 +192,9 @@ impl Follower {
         Ok(false)
     }
 
-    fn parse<'a, T: Deserialize<'a>>(&self, message: &'a Message) -> Result<T, DeliveryError> {
-        serde_json::from_str(&message.data)
-            .map_err(|error| self.server.invalid(&format!("an event `{}` is invalid: {error}", message.event)))
+    fn parse<'a, T: Deserialize<'a>>(&self, event: &'a ServerEvent) -> Result<T, DeliveryError> {
+        serde_json::from_str(&event.data)
+            .map_err(|error| self.server.invalid(&format!("an event `{}` is invalid: {error}", event.name)))
     }
 
     fn take_list(&mut self, list: &DevList, emit: &mut Emit<'_>) -> Result<(), End> {

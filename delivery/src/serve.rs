@@ -1,8 +1,8 @@
 //! A development server: offers the builds of remotes to shells on the same machine, and reports each new one.
 //!
-//! One thread serves all clients. It never waits for any of them: a slow client gets the newest build when it is ready
-//! for it, and skips those in between. The caller watches the files and passes complete builds; see `crate::dev` for
-//! the protocol.
+//! A single thread serves all clients. It never waits for any of them: a slow client gets the newest build when it is
+//! ready for it, and skips those in between. The caller watches the files and passes complete builds; see `crate::dev`
+//! for the protocol.
 
 use std::{
     collections::BTreeMap,
@@ -81,7 +81,7 @@ pub struct DevBuild {
 #[derive(Debug)]
 pub struct DevServer {
     address: SocketAddr,
-    catalogue: watch::Sender<Arc<Catalogue>>,
+    catalogue: watch::Sender<Arc<DevCatalogue>>,
     /// Taken by [`open`](Self::open).
     listener: Option<TcpListener>,
     stop: Option<oneshot::Sender<()>>,
@@ -90,7 +90,7 @@ pub struct DevServer {
 
 /// The builds on offer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Catalogue {
+pub(crate) struct DevCatalogue {
     remotes: BTreeMap<String, Offer>,
     /// Reasons why remotes that were on offer are not any more.
     gone: BTreeMap<String, String>,
@@ -111,7 +111,7 @@ struct HeldBuild {
     library: Arc<File>,
 }
 
-impl Catalogue {
+impl DevCatalogue {
     fn list(&self) -> DevList {
         let remotes = self.remotes.values().map(|offer| offer.newest.about.clone()).collect();
         DevList { format_version: FORMAT, remotes }
@@ -170,31 +170,30 @@ impl DevServer {
         url_of(self.address)
     }
 
-    /// Offers a build as the newest one of its remote.
+    /// Offers a build as the newest one of its remote; returns `false` if it is on offer already.
     ///
     /// # Errors
     /// Fails if the length of the library cannot be read, or the server has too many remotes.
-    pub fn publish(&self, build: DevBuild) -> io::Result<()> {
+    pub fn publish(&self, build: DevBuild) -> io::Result<bool> {
         let held = Arc::new(HeldBuild::of(build)?);
         let name = held.about.name.clone();
-        let mut accepted = true;
-        self.catalogue.send_if_modified(|catalogue| {
-            let catalogue = Arc::make_mut(catalogue);
+        let mut full = false;
+        let changed = self.catalogue.send_if_modified(|catalogue| {
             let known = catalogue.remotes.get(&name);
-            accepted = known.is_some() || catalogue.remotes.len() < MAX_REMOTES;
-            if !accepted || known.is_some_and(|offer| offer.newest.about == held.about) {
+            full = known.is_none() && catalogue.remotes.len() == MAX_REMOTES;
+            if full || known.is_some_and(|offer| offer.newest.about == held.about) {
                 return false;
             }
             let before = known.map(|offer| Arc::clone(&offer.newest));
+            let catalogue = Arc::make_mut(catalogue);
             catalogue.gone.remove(&name);
-            catalogue.remotes.insert(name.clone(), Offer { newest: held, before });
+            catalogue.remotes.insert(name, Offer { newest: held, before });
             true
         });
-        if accepted {
-            Ok(())
-        } else {
-            Err(io::Error::other(format!("more than {MAX_REMOTES} remotes cannot be served")))
+        if full {
+            return Err(io::Error::other(format!("more than {MAX_REMOTES} remotes cannot be served")));
         }
+        Ok(changed)
     }
 
     /// Takes a remote off the offer, and reports the reason to clients that have it.

@@ -32,6 +32,7 @@ mod preflight;
 mod remote;
 mod repositories;
 mod rollback;
+mod serve;
 mod update;
 
 /// The longest unknown code that a message shows, in bytes.
@@ -48,6 +49,7 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse standalone manifests/analytics.json
   pulse install clock.so --enable          add a remote, or a new build of it
   pulse rollback remoteAnalytics           return to the generation before
+  pulse serve target/release               offer builds while you make them
 
 Environment:
   PULSE_SHELL_CONFIG      default of --config
@@ -151,6 +153,9 @@ enum Command {
     /// Return to an earlier generation of a remote, and pin it.
     #[command(after_help = rollback::EXAMPLES)]
     Rollback(rollback::RollbackArgs),
+    /// Serve the builds in a folder to shells on this machine, while they are made.
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::ServeArgs),
     /// Show one remote alone in a window, with its own store and no host.
     #[command(after_help = STANDALONE_EXAMPLES)]
     Standalone {
@@ -314,6 +319,7 @@ pub fn main() -> ExitCode {
         Some(Command::List(args)) => update::list(args),
         Some(Command::Remote(args)) => remote::run(args),
         Some(Command::Rollback(args)) => rollback::run(args),
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Standalone { path, folders }) => check_inspection().and_then(|()| {
             let options = folders.options(None);
             migrate(options.data_dir.is_some());

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use etcetera::BaseStrategy;
 
+mod dev;
 mod display;
 mod fuzz;
 mod packages;
@@ -37,6 +38,15 @@ enum Task {
     /// Build the remotes and the shell in release, and open the desktop window
     #[command(after_help = "Examples:\n  cargo xtask run\n  cargo xtask run -- --data-dir scratch")]
     Run {
+        /// Arguments for `pulse`
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+    /// Serve the remotes from a port of their own, and open the shell that loads them from there
+    ///
+    /// A change in the sources of a remote is built, and appears in the running shell.
+    #[command(after_help = "Examples:\n  cargo xtask dev\n  cargo xtask dev -- --data-dir scratch")]
+    Dev {
         /// Arguments for `pulse`
         #[arg(last = true)]
         args: Vec<OsString>,
@@ -109,6 +119,7 @@ const DEMO: [&str; 8] = [
 fn main() {
     let outcome = match Cli::parse().command {
         Task::Run { args } => run(&args),
+        Task::Dev { args } => dev::dev(&args),
         Task::Test { args } => test(&args, &[]).map(|()| 0),
         Task::Ci => ci().map(|()| 0),
         Task::Bench { args } => bench(&args).map(|()| 0),

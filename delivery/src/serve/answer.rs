@@ -18,7 +18,7 @@ use hyper::{
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
-use super::{Catalogue, HeldBuild, events::EventStream, page};
+use super::{DevCatalogue, HeldBuild, events::EventStream, page};
 use crate::dev::{EVENTS_PATH, EVENTS_TYPE, LIST_PATH};
 
 /// Maximum number of clients with events; each shell is one.
@@ -39,7 +39,7 @@ const COMMON: [(HeaderName, &str); 4] = [
 
 /// The server's side of a request.
 pub(super) struct Answerer {
-    catalogue: watch::Receiver<Arc<Catalogue>>,
+    catalogue: watch::Receiver<Arc<DevCatalogue>>,
     /// Set if only this machine reaches the server.
     local: bool,
     url: String,
@@ -59,7 +59,7 @@ pub(super) enum AnswerBody {
 }
 
 impl Answerer {
-    pub(super) fn new(catalogue: watch::Receiver<Arc<Catalogue>>, local: bool, url: String) -> Self {
+    pub(super) fn new(catalogue: watch::Receiver<Arc<DevCatalogue>>, local: bool, url: String) -> Self {
         Self { catalogue, local, url, followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)) }
     }
 

@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Catalogue, answer::json};
+use super::{DevCatalogue, answer::json};
 use crate::{
     Digest,
     dev::{DevGone, HEARTBEAT},
@@ -30,7 +30,10 @@ type Known = BTreeMap<String, (Digest, Digest)>;
 
 impl EventStream {
     /// Starts a task that produces the events; it ends after the stream.
-    pub(super) fn start(mut catalogue: watch::Receiver<Arc<Catalogue>>, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn start(
+        mut catalogue: watch::Receiver<Arc<DevCatalogue>>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         // A client that is not ready delays the next event, which then has the newest state.
         let (sender, pieces) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -58,13 +61,13 @@ impl EventStream {
     }
 }
 
-fn known(catalogue: &Catalogue) -> Known {
+fn known(catalogue: &DevCatalogue) -> Known {
     let about = catalogue.remotes.values().map(|offer| &offer.newest.about);
     about.map(|about| (about.name.clone(), about.identity())).collect()
 }
 
 /// Returns the events between what a client knows and now; a build that was replaced meanwhile has none.
-fn changes(known: &mut Known, catalogue: &Catalogue) -> String {
+fn changes(known: &mut Known, catalogue: &DevCatalogue) -> String {
     let now = self::known(catalogue);
     let mut text = String::new();
     for name in known.keys().filter(|name| !now.contains_key(*name)) {

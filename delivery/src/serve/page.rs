@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use hyper::body::Bytes;
 
-use super::Catalogue;
+use super::DevCatalogue;
 
 /// Returns a page with the remotes on offer, and the lines for a host's manifest.
-pub(super) fn html(catalogue: &Catalogue, url: &str) -> Bytes {
+pub(super) fn html(catalogue: &DevCatalogue, url: &str) -> Bytes {
     let mut page = String::from(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Pulse development server</title>\n\
          <style>body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }\n\

@@ -20,6 +20,7 @@ mod preflight;
 mod provider;
 mod replace;
 mod scale;
+mod serve;
 mod support;
 mod telemetry;
 mod window;

@@ -4,9 +4,9 @@ use crate::dev::MAX_EVENT;
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub(super) struct ServerEvent {
     /// Its name; `message` if the server states none.
-    pub(super) event: String,
+    pub(super) name: String,
     pub(super) data: String,
 }
 
@@ -16,7 +16,7 @@ pub(super) struct TooLong;
 
 /// The state of reading a stream of events. It holds at most about [`MAX_EVENT`] bytes.
 #[derive(Debug, Default)]
-pub(super) struct Messages {
+pub(super) struct EventReader {
     line: Vec<u8>,
     event: String,
     data: String,
@@ -28,12 +28,12 @@ pub(super) struct Messages {
     begun: bool,
 }
 
-impl Messages {
+impl EventReader {
     /// Reads the next bytes of the stream, and appends the events that they complete.
     ///
     /// # Errors
     /// Fails for an event that is too long; the stream must then be given up.
-    pub(super) fn push(&mut self, bytes: &[u8], complete: &mut Vec<Message>) -> Result<(), TooLong> {
+    pub(super) fn push(&mut self, bytes: &[u8], complete: &mut Vec<ServerEvent>) -> Result<(), TooLong> {
         for &byte in bytes {
             let follows_return = std::mem::take(&mut self.returned);
             match byte {
@@ -50,7 +50,7 @@ impl Messages {
     }
 
     /// Handles a complete line; an empty one completes an event.
-    fn end_line(&mut self) -> Result<Option<Message>, TooLong> {
+    fn end_line(&mut self) -> Result<Option<ServerEvent>, TooLong> {
         let bytes = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&bytes);
         let mut line = &*text;
@@ -58,9 +58,9 @@ impl Messages {
             line = line.strip_prefix('\u{feff}').unwrap_or(line);
         }
         if line.is_empty() {
-            let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
-            let event = if event.is_empty() { "message".to_owned() } else { event };
-            return Ok(std::mem::take(&mut self.has_data).then_some(Message { event, data }));
+            let (name, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
+            let name = if name.is_empty() { "message".to_owned() } else { name };
+            return Ok(std::mem::take(&mut self.has_data).then_some(ServerEvent { name, data }));
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -88,18 +88,18 @@ mod tests {
 
     use super::*;
 
-    fn read(pieces: &[&[u8]]) -> Result<Vec<Message>, TooLong> {
-        let (mut messages, mut complete) = (Messages::default(), Vec::new());
-        pieces.iter().try_for_each(|piece| messages.push(piece, &mut complete))?;
+    fn read(pieces: &[&[u8]]) -> Result<Vec<ServerEvent>, TooLong> {
+        let (mut reader, mut complete) = (EventReader::default(), Vec::new());
+        pieces.iter().try_for_each(|piece| reader.push(piece, &mut complete))?;
         Ok(complete)
     }
 
-    fn message(event: &str, data: &str) -> Message {
-        Message { event: event.to_owned(), data: data.to_owned() }
+    fn message(name: &str, data: &str) -> ServerEvent {
+        ServerEvent { name: name.to_owned(), data: data.to_owned() }
     }
 
     /// Reads a complete stream in the plainest way.
-    fn model(stream: &str) -> Vec<Message> {
+    fn model(stream: &str) -> Vec<ServerEvent> {
         let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
         let stream = stream.replace("\r\n", "\n").replace('\r', "\n");
         let (complete, _) = stream.rsplit_once('\n').unwrap_or_default();
