@@ -21,7 +21,7 @@ use crate::{
     },
     failure::{Failure, FailureCode, Stage},
     file,
-    library::{self, Digest, LibraryError, is_json, read_manifest, search},
+    library::{self, Digest, LibraryError, copy_digested, is_json, read_manifest, search},
     trust,
     watch::FileEvent,
 };
@@ -242,7 +242,7 @@ fn copy(library: &Path, place: &Path) -> Result<Digest, LibraryError> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let copied = options.open(place).and_then(|mut to| Digest::copying(&mut from, &mut to));
+    let copied = options.open(place).and_then(|mut to| copy_digested(&mut from, &mut to));
     copied.map_err(failed)
 }
 

@@ -1,0 +1,101 @@
+//! A repository and its keys, changed by the commands of its owner and publishers.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Answer, pulse};
+
+/// A repository in a temporary folder, with the folder of its keys.
+pub(super) struct Site {
+    folder: tempfile::TempDir,
+    /// Fingerprint of its first root: `sha256:` and digits.
+    pub(super) root: String,
+}
+
+impl Site {
+    /// Makes a repository whose root needs two signatures, and that has one publisher.
+    pub(super) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("pulse-site-").tempdir().expect("a temporary folder");
+        let mut site = Self { folder, root: String::new() };
+        let keys = site.path("keys").to_string_lossy().into_owned();
+        let made = site.run(&["repo", "init", &site.dir(), "--keys", &keys, "--threshold", "2"]).good();
+        site.root = made.stdout.trim().to_owned();
+        site
+    }
+
+    /// Returns a path next to the repository.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Returns the folder of the repository, as an argument.
+    pub(super) fn dir(&self) -> String {
+        self.path("site").to_string_lossy().into_owned()
+    }
+
+    /// Returns the file of a key, as an argument.
+    pub(super) fn key(&self, name: &str) -> String {
+        self.path("keys").join(name).to_string_lossy().into_owned()
+    }
+
+    /// Returns the address of the folder.
+    pub(super) fn address(&self) -> String {
+        format!("file://{}", self.dir())
+    }
+
+    /// Runs a command.
+    #[expect(clippy::unused_self, reason = "it reads better")]
+    pub(super) fn run(&self, args: &[&str]) -> Answer {
+        Answer::of(pulse().args(args))
+    }
+
+    /// Runs a command as a CI job does: the keys of publisher and snapshot are in a variable.
+    pub(super) fn job(&self, args: &[&str]) -> Answer {
+        Answer::of(&mut self.job_command(args))
+    }
+
+    /// Returns the command of a CI job.
+    pub(super) fn job_command(&self, args: &[&str]) -> Command {
+        let keys = ["publisher.pem", "online.pem"].map(|key| fs::read_to_string(self.key(key)).expect("a key"));
+        let mut command = pulse();
+        command.env("PULSE_KEY", keys.concat()).env("PULSE_PUBLISH_TO", self.dir()).args(args);
+        command
+    }
+
+    /// Writes a build to a file; returns its path.
+    pub(super) fn build(&self, build: &[u8]) -> PathBuf {
+        let file = self.path("libbuild.so");
+        fs::write(&file, build).expect("files can be written");
+        file
+    }
+
+    /// Publishes a build, visible at once.
+    pub(super) fn publish(&self, build: &[u8], notes: &str) {
+        let file = self.build(build);
+        self.job(&["publish", text(&file), "--notes", notes]).good();
+    }
+
+    /// Publishes version 1.0.0 of the small remote in a new repository.
+    pub(super) fn with_bare() -> Self {
+        let site = Self::new();
+        site.publish(&super::bare("1.0.0"), "first release");
+        site
+    }
+
+    /// Lets the list expire, or renews it; a repository cannot be told to expire at once on the command line.
+    pub(super) fn set_expired(&self, expired: bool) {
+        let seconds = if expired { -60 } else { 24 * 60 * 60 };
+        let source = delivery::keys::KeySource::parse(&self.key("online.pem")).expect("a source");
+        let keys = delivery::keys::KeyRing::read(&[source]).expect("a key");
+        let site = delivery::site::Site::open(&self.path("site")).expect("a repository");
+        site.refresh(Some(jiff::SignedDuration::from_secs(seconds)), &keys).expect("it can be refreshed");
+    }
+}
+
+/// Returns a path as an argument.
+pub(super) fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
