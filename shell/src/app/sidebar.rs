@@ -13,6 +13,7 @@ use super::{
     Key, Shell,
     parts::{code_ui, message_ui},
     slot::Slot,
+    supply,
 };
 use crate::{
     auth::{AuthService, AuthStatus, Timing},
@@ -40,7 +41,10 @@ impl Shell {
                     .flat_map(|remote| self.federation.negotiator().warnings_of(remote))
                     .map(|warning| warning.text.clone())
                     .collect();
-                if entry_ui(ui, t, (&title, icon.as_deref()), &status, &warnings, selected).clicked() {
+                let remote = self.federation.remotes().get(&key.0);
+                let tag = remote.and_then(|remote| supply::tag(remote.place()));
+                let head = Head { title: &title, icon: icon.as_deref(), tag };
+                if entry_ui(ui, t, &head, &status, &warnings, selected).clicked() {
                     self.selected = Some(key);
                 }
             }
@@ -137,10 +141,18 @@ fn mark_ui(ui: &mut Ui, t: &Tokens) {
     });
 }
 
+/// The head of an entry.
+struct Head<'a> {
+    title: &'a str,
+    icon: Option<&'a str>,
+    /// A word about an unusual origin.
+    tag: Option<&'static str>,
+}
+
 fn entry_ui(
     ui: &mut Ui,
     t: &Tokens,
-    (title, icon): (&str, Option<&str>),
+    &Head { title, icon, tag }: &Head<'_>,
     status: &Status,
     warnings: &[String],
     selected: bool,
@@ -172,13 +184,20 @@ fn entry_ui(
     let galley = text.into_galley(
         ui,
         Some(egui::TextWrapMode::Truncate),
-        rect.width() - if warnings.is_empty() { 64.0 } else { 84.0 },
+        rect.width() - if warnings.is_empty() { 64.0 } else { 84.0 } - if tag.is_some() { 40.0 } else { 0.0 },
         egui::TextStyle::Body,
     );
     let at = Pos2::new(rect.left() + 38.0, rect.center().y - galley.size().y / 2.0);
     painter.with_clip_rect(rect).galley(at, galley, color(t.text));
     painter.circle_filled(Pos2::new(rect.right() - 14.0, rect.center().y), 3.5, color(dot));
-    let mut text = format!("{title}: {}", status.word());
+    if let Some(tag) = tag {
+        let right = rect.right() - if warnings.is_empty() { 26.0 } else { 44.0 };
+        let font = egui::FontId::proportional(t.font_size[0]);
+        let at = Pos2::new(right, rect.center().y);
+        painter.text(at, egui::Align2::RIGHT_CENTER, tag, font, color(t.text_weak));
+    }
+    let tagged = tag.map(|tag| format!(" ({tag})")).unwrap_or_default();
+    let mut text = format!("{title}: {}{tagged}", status.word());
     let failure = match status {
         Status::Failed(failure) | Status::Disabled(failure) => Some(sentence(&failure.summary)),
         _ => None,

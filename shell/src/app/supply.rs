@@ -112,6 +112,15 @@ pub(super) fn origin_text(place: &RemoteOrigin, supplied: Option<&Supplied>) -> 
     }
 }
 
+/// Returns a word for an origin that is not signed and not usual.
+pub(super) fn tag(place: &RemoteOrigin) -> Option<&'static str> {
+    match place {
+        RemoteOrigin::Development { .. } => Some("dev"),
+        RemoteOrigin::Overridden(_) => Some("local"),
+        _ => None,
+    }
+}
+
 fn short(key: &str) -> String {
     key.chars().take(12).collect()
 }

@@ -28,10 +28,49 @@ use site::Site;
 const BARE: &str = "remoteNoSdk";
 const TRIANGLES: &str = "./triangles";
 
-/// Returns a build of the small remote with this version, which has five characters.
+/// Name and title of the remote that counts, and its expose.
+const SCRIPTED: &str = "remoteScripted";
+const TITLE: &str = "Scripted";
+const CALM: &str = "./calm";
+
+/// Returns a build of the small remote with this version.
 fn bare(version: &str) -> Vec<u8> {
-    let version = format!(r#""version": "{version}""#);
-    edited(&libraries().no_sdk, &[(r#""version": "1.0.0""#, &version)])
+    rebuilt(&libraries().no_sdk, "no-sdk", |manifest| manifest["version"] = version.into())
+}
+
+/// Returns a build of the small remote that every plan refuses: it accepts no other store than a later one.
+fn refused(version: &str) -> Vec<u8> {
+    rebuilt(&libraries().no_sdk, "no-sdk", |manifest| {
+        manifest["version"] = version.into();
+        refuse(manifest);
+    })
+}
+
+/// Lets a manifest demand a later store.
+fn refuse(manifest: &mut Value) {
+    manifest["shared"]["shared-store"] =
+        json!({ "version": "1.0.0", "requiredVersion": "^99.0", "singleton": true, "strictVersion": true });
+}
+
+/// Returns a build of the remote that counts with this version, and a short title.
+fn scripted(version: &str, edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    rebuilt(&libraries().scripted, "scripted", |manifest| {
+        manifest["version"] = version.into();
+        manifest["title"] = TITLE.into();
+        edit(manifest);
+    })
+}
+
+/// Returns a library with another manifest, which must not be longer than that of the fixture called `fixture`.
+fn rebuilt(library: &Path, fixture: &str, edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture).join("remote.json");
+    let text = fs::read_to_string(file).expect("the fixture's manifest");
+    let text = text.trim_end();
+    let mut manifest: Value = serde_json::from_str(text).expect("JSON");
+    edit(&mut manifest);
+    // Blanks around JSON change nothing.
+    let other = format!("{manifest:width$}", manifest = manifest.to_string(), width = text.len());
+    edited(library, &[(text, &other)])
 }
 
 /// Returns a command that runs the binary without the settings of the test's user.

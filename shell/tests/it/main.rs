@@ -6,6 +6,7 @@ mod access;
 mod auth;
 mod bad_input;
 mod codes;
+mod delivery;
 mod demo;
 mod driver;
 mod files;

@@ -162,8 +162,8 @@ http {{
         let file = self.folder.path().join("switches").join(name);
         if on {
             fs::write(file, "").expect("files can be written");
-        } else {
-            fs::remove_file(file).expect("it is on");
+        } else if file.exists() {
+            fs::remove_file(file).expect("files can be removed");
         }
     }
 

@@ -6,6 +6,9 @@ use std::{
     process::Command,
 };
 
+use delivery::keys::{KeyRing, KeySource};
+use jiff::SignedDuration;
+
 use super::{Answer, pulse};
 
 /// A repository in a temporary folder, with the folder of its keys.
@@ -85,13 +88,14 @@ impl Site {
         site
     }
 
-    /// Lets the list expire, or renews it; a repository cannot be told to expire at once on the command line.
+    /// Signs snapshot and timestamp again, expired or not. No command lets them expire at once.
     pub(super) fn set_expired(&self, expired: bool) {
-        let seconds = if expired { -60 } else { 24 * 60 * 60 };
-        let source = delivery::keys::KeySource::parse(&self.key("online.pem")).expect("a source");
-        let keys = delivery::keys::KeyRing::read(&[source]).expect("a key");
+        let source = KeySource::parse(&self.key("online.pem")).expect("a source");
+        let keys = KeyRing::read(&[source]).expect("a key");
+        // Times in metadata are whole seconds, rounded down.
+        let validity = if expired { SignedDuration::from_nanos(1) } else { SignedDuration::from_hours(24) };
         let site = delivery::site::Site::open(&self.path("site")).expect("a repository");
-        site.refresh(Some(jiff::SignedDuration::from_secs(seconds)), &keys).expect("it can be refreshed");
+        site.refresh(Some(validity), &keys).expect("it can be refreshed");
     }
 }
 

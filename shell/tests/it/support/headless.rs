@@ -328,6 +328,7 @@ impl Headless {
         let mut text = String::new();
         for (alias, entry) in self.federation.remotes() {
             let status = match entry.status() {
+                Status::NotFetched => "not fetched".to_owned(),
                 Status::Ready => "ready".to_owned(),
                 Status::Starting => "starting".to_owned(),
                 Status::Active => "active".to_owned(),
