@@ -21,8 +21,8 @@ pub(crate) mod search;
 
 pub use digest::{Digest, NoDigest};
 pub use error::LibraryError;
+pub(crate) use inspect::{Publishable, parse, publishable, section_text};
 pub use inspect::{complete, inspect};
-pub(crate) use inspect::{parse, section_text};
 pub use manifest::read_manifest;
 pub(crate) use manifest::{ManifestReadError, is_host, is_json, read_text};
 pub(crate) use mapping::may_execute;

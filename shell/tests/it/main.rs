@@ -18,6 +18,7 @@ mod places;
 mod plan;
 mod preflight;
 mod provider;
+mod publishing;
 mod replace;
 mod scale;
 mod support;
