@@ -65,10 +65,15 @@ impl KeySource {
         }
     }
 
-    /// Reads the text.
-    fn read(&self) -> Result<Secret, DeliveryError> {
+    /// Reads the text, and the error for a private key in it if other users can read the file.
+    fn read(&self) -> Result<(Secret, Option<DeliveryError>), DeliveryError> {
+        let mut exposed = None;
         let text = match self {
-            Self::File(path) => read_private(path)?,
+            Self::File(path) => {
+                let (text, error) = read_file(path)?;
+                exposed = error;
+                text
+            }
             Self::Variable(name) => match env::var(name) {
                 Ok(text) => Zeroizing::new(text),
                 Err(env::VarError::NotPresent) => {
@@ -90,7 +95,7 @@ impl KeySource {
         if text.len() as u64 > MAX_KEYS {
             return Err(self.not_a_key("is too long for keys"));
         }
-        Ok(Secret::new(text.to_string()))
+        Ok((Secret::new(text.to_string()), exposed))
     }
 
     fn missing(&self, text: &str) -> DeliveryError {
@@ -118,8 +123,8 @@ fn invalid(text: &str, advice: &'static str) -> DeliveryError {
     DeliveryError::new(ErrorCode::KeyInvalid, text, advice)
 }
 
-/// Reads a file that only its owner can read.
-fn read_private(path: &Path) -> Result<Zeroizing<String>, DeliveryError> {
+/// Reads the file of a key, and the error for a private one if other users can read it.
+fn read_file(path: &Path) -> Result<(Zeroizing<String>, Option<DeliveryError>), DeliveryError> {
     let source = KeySource::File(path.to_owned());
     let unreadable = |error: &io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
@@ -133,19 +138,27 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, DeliveryError> {
         return Err(DeliveryError::new(ErrorCode::KeyInvalid, text, "use `-` to pass a key through a pipe"));
     }
     let file = fs::File::open(path).map_err(|error| unreadable(&error))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata().map_err(|error| unreadable(&error))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let text = format!("other users may read the key (mode {:o}): {source}", mode & 0o777);
-            let advice = "run `chmod 600` on it, and replace the key if the machine has other users";
-            return Err(DeliveryError::new(ErrorCode::KeyExposed, text, advice));
-        }
-    }
+    let exposed = exposure(&file, &source).map_err(|error| unreadable(&error))?;
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_KEYS + 1).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
-    Ok(text)
+    Ok((text, exposed))
+}
+
+/// Returns the error for a private key in this file if other users can read or change it.
+#[cfg(unix)]
+fn exposure(file: &fs::File, source: &KeySource) -> io::Result<Option<DeliveryError>> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = file.metadata()?.permissions().mode();
+    let text = format!("other users may read the key (mode {:o}): {source}", mode & 0o777);
+    let advice = "run `chmod 600` on it, and replace the key if the machine has other users";
+    let error = || DeliveryError::new(ErrorCode::KeyExposed, text, advice);
+    Ok((mode & 0o077 != 0).then(error))
+}
+
+/// Returns `None`: the folders of a user are private there.
+#[cfg(not(unix))]
+fn exposure(_file: &fs::File, _source: &KeySource) -> io::Result<Option<DeliveryError>> {
+    Ok(None)
 }
 
 /// The identifier of a key, as The Update Framework computes it.
@@ -264,10 +277,13 @@ impl KeyRing {
             return Err(DeliveryError::new(ErrorCode::KeyMissing, "no key is given", advice));
         }
         for source in sources {
-            let text = source.read()?;
+            let (text, exposed) = source.read()?;
             let blocks = pem::parse_many(text.expose()).map_err(|_| source.not_a_key("is not in PEM"))?;
             for block in &blocks {
                 if let Some(key) = SigningKey::parse(block) {
+                    if let Some(error) = exposed {
+                        return Err(error);
+                    }
                     ring.private.push(key);
                 } else if let Some(key) = PublicKey::parse(block) {
                     ring.public.push(key);
@@ -280,6 +296,16 @@ impl KeyRing {
             }
         }
         Ok(ring)
+    }
+
+    /// Generates an Ed25519 key, and writes it to a new file that only this user can read. Returns the file as a
+    /// source.
+    ///
+    /// # Errors
+    /// Fails with `site-occupied` if the file exists, and with `site-failed` if it cannot be written.
+    pub fn generate(path: &Path) -> Result<KeySource, DeliveryError> {
+        generate(path)?;
+        Ok(KeySource::File(path.to_owned()))
     }
 
     /// Returns every key's public half.
@@ -322,7 +348,7 @@ pub(crate) fn generate(path: &Path) -> Result<SigningKey, DeliveryError> {
         io::ErrorKind::AlreadyExists => DeliveryError::new(
             ErrorCode::SiteOccupied,
             format!("a key exists already, and is never replaced: {}", path.display()),
-            "name another folder for the keys; if no repository uses this one, remove it",
+            "name another place for keys; give this key with `--new`, or remove it if no repository uses it",
         ),
         _ => DeliveryError::new(
             ErrorCode::SiteFailed,

@@ -12,6 +12,7 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use delivery::{DeliveryError, ErrorCode};
 use negotiation::manifest::AtomAccess;
 use negotiation::text;
 
@@ -29,8 +30,9 @@ mod fetch;
 mod install;
 mod plan;
 mod preflight;
+mod publish;
 mod remote;
-mod repositories;
+mod repo;
 mod rollback;
 mod serve;
 mod update;
@@ -50,6 +52,7 @@ const RUN_EXAMPLES: &str = "Examples:
   pulse install clock.so --enable          add a remote, or a new build of it
   pulse rollback remoteAnalytics           return to the generation before
   pulse serve target/release               offer builds while you make them
+  pulse publish libclock.so --to site      publish it to a repository
 
 Environment:
   PULSE_SHELL_CONFIG      default of --config
@@ -156,6 +159,12 @@ enum Command {
     /// Serve the builds in a folder to shells on this machine, while they are made.
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::ServeArgs),
+    /// Make, check and renew a repository of remotes.
+    #[command(after_help = repo::EXAMPLES)]
+    Repo(repo::RepoArgs),
+    /// Publish a library to a repository, or withdraw a version.
+    #[command(after_help = publish::EXAMPLES)]
+    Publish(publish::PublishArgs),
     /// Show one remote alone in a window, with its own store and no host.
     #[command(after_help = STANDALONE_EXAMPLES)]
     Standalone {
@@ -245,6 +254,7 @@ impl Exit {
     const FAILURE: u8 = 1;
     const INCOMPATIBLE: u8 = 3;
     const VERIFICATION: u8 = 4;
+    const UNREACHABLE: u8 = 5;
     const NOT_FOUND: u8 = 6;
 
     /// Returns the exit for `error`; a missing file has exit status 6.
@@ -284,6 +294,54 @@ impl Exit {
     }
 }
 
+impl From<DeliveryError> for Exit {
+    fn from(error: DeliveryError) -> Self {
+        use ErrorCode as E;
+        let code = match error.code {
+            E::RepoUnreachable | E::RepoTimeout | E::RepoTooSlow | E::RepoServerError => Self::UNREACHABLE,
+            E::RepoNotFound | E::ReleaseUnknown | E::SiteMissing => Self::NOT_FOUND,
+            E::KeyExposed
+            | E::KeyInvalid
+            | E::KeyMissing
+            | E::KeyUnauthorized
+            | E::ReleaseDigest
+            | E::ReleaseInvalid
+            | E::ReleaseLength
+            | E::ReleasePath
+            | E::ReleasePublisher
+            | E::ReleaseUnpacked
+            | E::RepoClock
+            | E::RepoExpired
+            | E::RepoKeyRevoked
+            | E::RepoMixed
+            | E::RepoNotMetadata
+            | E::RepoRedirected
+            | E::RepoRollback
+            | E::RepoRootMismatch
+            | E::RepoSignature
+            | E::RepoThreshold
+            | E::RepoTls
+            | E::RepoTooLarge
+            | E::RepoUntrusted
+            | E::SiteDamaged => Self::VERIFICATION,
+            E::DeliveryCacheFailed
+            | E::DeliveryCacheUnsafe
+            | E::DeliveryCancelled
+            | E::DeliveryProcessFailed
+            | E::DeliverySettingInvalid
+            | E::DevInvalid
+            | E::DevNotLoopback
+            | E::ReleaseExists
+            | E::RepoDenied
+            | E::ServeAddress
+            | E::SiteBusy
+            | E::SiteFailed
+            | E::SiteOccupied => Self::FAILURE,
+        };
+        Self { code, ..Self::of(&error) }
+    }
+}
+
 impl From<Failure> for Exit {
     fn from(failure: Failure) -> Self {
         Self::with(failure.code, failure.summary, failure.advice)
@@ -310,6 +368,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run(args),
         Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Preflight(args)) => preflight::run(args),
+        Some(Command::Repo(args)) => repo::run(args),
+        Some(Command::Publish(args)) => publish::run(args),
         Some(Command::Explain { code, json }) => explain(code.as_deref(), json),
         Some(Command::Inspect { file, json }) => inspect(&file, json),
         Some(Command::Install(args)) => install::run(args),
@@ -503,7 +563,13 @@ mod tests {
     #[test]
     fn help_fits_80_columns_and_states_exit_status() {
         let root = Cli::command();
-        for command in root.get_subcommands().chain([&root]).filter(|command| command.get_name() != "help") {
+        let mut all = vec![&root];
+        let mut next = 0;
+        while let Some(command) = all.get(next) {
+            all.extend(command.get_subcommands().filter(|command| command.get_name() != "help"));
+            next += 1;
+        }
+        for command in all {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
             // clap wraps wider lines at the terminal's width, and the rest of such a line stands alone.

@@ -290,6 +290,16 @@ macro_rules! advise {
 
 pub(crate) use advise;
 
+impl Advise for delivery::DeliveryError {
+    fn code(&self) -> FailureCode {
+        Code::from(self.code).into()
+    }
+
+    fn advice(&self) -> String {
+        self.advice.clone().into_owned()
+    }
+}
+
 fn line(summary: &str, advice: &str) -> String {
     if advice.is_empty() { summary.to_owned() } else { format!("{summary}; {advice}") }
 }

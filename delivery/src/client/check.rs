@@ -8,12 +8,7 @@ use super::{
     manifests, releases,
     source::Source,
 };
-use crate::{
-    error::DeliveryError,
-    fetch::Event,
-    listing::Listing,
-    release::Wanted,
-};
+use crate::{error::DeliveryError, fetch::Event, listing::Listing, release::Wanted};
 
 /// Checks a repository that is trusted.
 ///
@@ -26,7 +21,14 @@ pub(super) fn check(client: &Client, wanted: &[Wanted]) -> Result<Event, Deliver
     if let Some(fresh) = fresh
         && let Ok(verified) = stored(client, &start)
     {
-        return settle(client, verified, wanted, Earlier { known: start.known, list: before }, fresh.checked, None);
+        return settle(
+            client,
+            verified,
+            wanted,
+            Earlier { known: start.known, list: before },
+            fresh.checked,
+            None,
+        );
     }
     run(client, start, before, wanted, None)
 }

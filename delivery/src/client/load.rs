@@ -146,7 +146,8 @@ pub(super) fn load(
     let failed = |error: std::io::Error| cache::failed("use", workspace.path(), &error);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
     // The source looks at the names of the files alone.
-    let base = Url::parse("http://repository.invalid/").map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    let base =
+        Url::parse("http://repository.invalid/").map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
     let loaded = runtime.block_on(
         RepositoryLoader::new(&start.root, base.clone(), base)
             .transport(source.clone())
@@ -220,9 +221,9 @@ fn roots(start: &Start, source: &Source) -> Files {
 
 /// Returns the root with the highest version.
 fn newest_root(files: &Files) -> Option<String> {
-    let roots = files.iter().filter_map(|(name, text)| {
-        Some((name.strip_suffix(".root.json")?.parse::<u64>().ok()?, text))
-    });
+    let roots = files
+        .iter()
+        .filter_map(|(name, text)| Some((name.strip_suffix(".root.json")?.parse::<u64>().ok()?, text)));
     roots.max_by_key(|(version, _)| *version).map(|(_, text)| text.clone())
 }
 

@@ -151,7 +151,8 @@ pub(super) fn digest(described: &Metafile) -> Option<Digest> {
 }
 
 fn kind(file: &str) -> Kind {
-    let numbered = file.split_once('.').filter(|(version, _)| version.bytes().all(|byte| byte.is_ascii_digit()));
+    let numbered =
+        file.split_once('.').filter(|(version, _)| version.bytes().all(|byte| byte.is_ascii_digit()));
     match (file, numbered.map(|(_, role)| role)) {
         ("timestamp.json", _) => Kind::Timestamp,
         (_, Some("root.json")) => Kind::Root,

@@ -39,7 +39,7 @@ pub(crate) fn server(builds: impl IntoIterator<Item = DevBuild>) -> DevServer {
 /// Starts a server on a port.
 pub(crate) fn on(port: u16, builds: impl IntoIterator<Item = DevBuild>) -> DevServer {
     let mut server = DevServer::bind(ServeOptions { port, ..LOCAL }).expect("a free port");
-    builds.into_iter().for_each(|build| server.publish(build).expect("it is published"));
+    builds.into_iter().for_each(|build| _ = server.publish(build).expect("it is published"));
     server.open().expect("a thread");
     server
 }

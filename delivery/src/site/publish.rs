@@ -80,7 +80,7 @@ impl Artifact {
         }
         if !is_channel(channel) {
             let text = format!("`{channel}` cannot be the name of a channel");
-            return Err(invalid(text, "use up to 32 lower-case letters, digits and `-`".to_owned()));
+            return Err(setting(text, "use up to 32 lower-case letters, digits and `-`"));
         }
         let about = Description {
             notes: checked_note(notes)?,
@@ -115,7 +115,8 @@ impl Site {
     /// Publishes a library in a channel. The same library can be added to another channel.
     ///
     /// # Errors
-    /// Fails with `release-invalid` for a manifest, channel or note that is not allowed; with `release-path` for a
+    /// Fails with `release-invalid` for a manifest that is not allowed, and with `delivery-setting-invalid` for such a
+    /// channel or note; with `release-path` for a
     /// name that differs only in case from a published one; with `release-exists` if the version is published with
     /// other content, or withdrawn; with `key-unauthorized` without a key of the publisher that has the remote.
     pub fn publish(
@@ -271,7 +272,7 @@ pub(super) fn now() -> u64 {
 pub(super) fn checked_note(note: &str) -> Result<String, DeliveryError> {
     if note.len() > MAX_NOTE {
         let text = format!("a note has {} bytes, and {MAX_NOTE} are allowed", note.len());
-        return Err(invalid(text, "shorten it, and write the rest elsewhere".to_owned()));
+        return Err(setting(text, "shorten it, and write the rest elsewhere"));
     }
     Ok(text::line(&note.split_whitespace().collect::<Vec<_>>().join(" "), MAX_NOTE))
 }
@@ -284,6 +285,10 @@ fn is_channel(name: &str) -> bool {
 
 fn invalid(text: String, advice: String) -> DeliveryError {
     DeliveryError::new(ErrorCode::ReleaseInvalid, text, advice)
+}
+
+fn setting(text: String, advice: &'static str) -> DeliveryError {
+    DeliveryError::new(ErrorCode::DeliverySettingInvalid, text, advice)
 }
 
 fn unreadable(artifact: &Artifact, error: &io::Error) -> DeliveryError {

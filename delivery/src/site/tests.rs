@@ -234,7 +234,7 @@ fn init_refuses_occupied_and_public_folders() {
     let path = |name: &str| fixture.folder.path().join(name);
     let init = |site: &str, keys: &str| Site::init(&path(site), &path(keys), &options);
     refused(init("site", "keys-2"), ErrorCode::SiteOccupied, "empty folder");
-    refused(init("site-2", "keys"), ErrorCode::SiteOccupied, "another folder for the keys");
+    refused(init("site-2", "keys"), ErrorCode::SiteOccupied, "another place for keys");
     refused(init("site-5", "site-5/keys"), ErrorCode::KeyExposed, "public");
     assert!(!path("site-5").exists());
     #[cfg(unix)]

@@ -159,6 +159,57 @@ impl From<resolver::DiagnosticCode> for Code {
     }
 }
 
+impl From<delivery::ErrorCode> for Code {
+    fn from(code: delivery::ErrorCode) -> Self {
+        match code {
+            delivery::ErrorCode::DeliveryCancelled => Self::DeliveryCancelled,
+            delivery::ErrorCode::DeliveryCacheFailed => Self::DeliveryCacheFailed,
+            delivery::ErrorCode::DeliveryCacheUnsafe => Self::DeliveryCacheUnsafe,
+            delivery::ErrorCode::DeliveryProcessFailed => Self::DeliveryProcessFailed,
+            delivery::ErrorCode::DeliverySettingInvalid => Self::DeliverySettingInvalid,
+            delivery::ErrorCode::DevNotLoopback => Self::DevNotLoopback,
+            delivery::ErrorCode::DevInvalid => Self::DevInvalid,
+            delivery::ErrorCode::ServeAddress => Self::ServeAddress,
+            delivery::ErrorCode::RepoUntrusted => Self::RepoUntrusted,
+            delivery::ErrorCode::RepoRootMismatch => Self::RepoRootMismatch,
+            delivery::ErrorCode::RepoUnreachable => Self::RepoUnreachable,
+            delivery::ErrorCode::RepoTimeout => Self::RepoTimeout,
+            delivery::ErrorCode::RepoTooSlow => Self::RepoTooSlow,
+            delivery::ErrorCode::RepoServerError => Self::RepoServerError,
+            delivery::ErrorCode::RepoNotFound => Self::RepoNotFound,
+            delivery::ErrorCode::RepoDenied => Self::RepoDenied,
+            delivery::ErrorCode::RepoRedirected => Self::RepoRedirected,
+            delivery::ErrorCode::RepoTls => Self::RepoTls,
+            delivery::ErrorCode::RepoNotMetadata => Self::RepoNotMetadata,
+            delivery::ErrorCode::RepoTooLarge => Self::RepoTooLarge,
+            delivery::ErrorCode::RepoRollback => Self::RepoRollback,
+            delivery::ErrorCode::RepoExpired => Self::RepoExpired,
+            delivery::ErrorCode::RepoMixed => Self::RepoMixed,
+            delivery::ErrorCode::RepoSignature => Self::RepoSignature,
+            delivery::ErrorCode::RepoThreshold => Self::RepoThreshold,
+            delivery::ErrorCode::RepoKeyRevoked => Self::RepoKeyRevoked,
+            delivery::ErrorCode::RepoClock => Self::RepoClock,
+            delivery::ErrorCode::ReleaseUnknown => Self::ReleaseUnknown,
+            delivery::ErrorCode::ReleaseInvalid => Self::ReleaseInvalid,
+            delivery::ErrorCode::ReleasePath => Self::ReleasePath,
+            delivery::ErrorCode::ReleasePublisher => Self::ReleasePublisher,
+            delivery::ErrorCode::ReleaseDigest => Self::ReleaseDigest,
+            delivery::ErrorCode::ReleaseLength => Self::ReleaseLength,
+            delivery::ErrorCode::ReleaseUnpacked => Self::ReleaseUnpacked,
+            delivery::ErrorCode::ReleaseExists => Self::ReleaseExists,
+            delivery::ErrorCode::SiteMissing => Self::SiteMissing,
+            delivery::ErrorCode::SiteOccupied => Self::SiteOccupied,
+            delivery::ErrorCode::SiteBusy => Self::SiteBusy,
+            delivery::ErrorCode::SiteDamaged => Self::SiteDamaged,
+            delivery::ErrorCode::SiteFailed => Self::SiteFailed,
+            delivery::ErrorCode::KeyMissing => Self::KeyMissing,
+            delivery::ErrorCode::KeyInvalid => Self::KeyInvalid,
+            delivery::ErrorCode::KeyExposed => Self::KeyExposed,
+            delivery::ErrorCode::KeyUnauthorized => Self::KeyUnauthorized,
+        }
+    }
+}
+
 impl From<&ManifestError> for Code {
     fn from(error: &ManifestError) -> Self {
         match error {
@@ -174,58 +225,5 @@ impl From<&InstallError> for Code {
     fn from(error: &InstallError) -> Self {
         // The contract may get further variants; each has a word of its own.
         Self::find(error.code()).unwrap_or(Self::InitFailed)
-    }
-}
-
-impl From<delivery::ErrorCode> for Code {
-    fn from(code: delivery::ErrorCode) -> Self {
-        use delivery::ErrorCode as E;
-
-        match code {
-            E::DeliveryCancelled => Self::DeliveryCancelled,
-            E::DeliveryCacheFailed => Self::DeliveryCacheFailed,
-            E::DeliveryCacheUnsafe => Self::DeliveryCacheUnsafe,
-            E::DeliveryProcessFailed => Self::DeliveryProcessFailed,
-            E::DeliverySettingInvalid => Self::DeliverySettingInvalid,
-            E::DevNotLoopback => Self::DevNotLoopback,
-            E::DevInvalid => Self::DevInvalid,
-            E::ServeAddress => Self::ServeAddress,
-            E::RepoUntrusted => Self::RepoUntrusted,
-            E::RepoRootMismatch => Self::RepoRootMismatch,
-            E::RepoUnreachable => Self::RepoUnreachable,
-            E::RepoTimeout => Self::RepoTimeout,
-            E::RepoTooSlow => Self::RepoTooSlow,
-            E::RepoServerError => Self::RepoServerError,
-            E::RepoNotFound => Self::RepoNotFound,
-            E::RepoDenied => Self::RepoDenied,
-            E::RepoRedirected => Self::RepoRedirected,
-            E::RepoTls => Self::RepoTls,
-            E::RepoNotMetadata => Self::RepoNotMetadata,
-            E::RepoTooLarge => Self::RepoTooLarge,
-            E::RepoRollback => Self::RepoRollback,
-            E::RepoExpired => Self::RepoExpired,
-            E::RepoMixed => Self::RepoMixed,
-            E::RepoSignature => Self::RepoSignature,
-            E::RepoThreshold => Self::RepoThreshold,
-            E::RepoKeyRevoked => Self::RepoKeyRevoked,
-            E::RepoClock => Self::RepoClock,
-            E::ReleaseUnknown => Self::ReleaseUnknown,
-            E::ReleaseInvalid => Self::ReleaseInvalid,
-            E::ReleasePath => Self::ReleasePath,
-            E::ReleasePublisher => Self::ReleasePublisher,
-            E::ReleaseDigest => Self::ReleaseDigest,
-            E::ReleaseLength => Self::ReleaseLength,
-            E::ReleaseUnpacked => Self::ReleaseUnpacked,
-            E::ReleaseExists => Self::ReleaseExists,
-            E::SiteMissing => Self::SiteMissing,
-            E::SiteOccupied => Self::SiteOccupied,
-            E::SiteBusy => Self::SiteBusy,
-            E::SiteDamaged => Self::SiteDamaged,
-            E::SiteFailed => Self::SiteFailed,
-            E::KeyMissing => Self::KeyMissing,
-            E::KeyInvalid => Self::KeyInvalid,
-            E::KeyExposed => Self::KeyExposed,
-            E::KeyUnauthorized => Self::KeyUnauthorized,
-        }
     }
 }

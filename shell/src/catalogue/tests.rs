@@ -47,6 +47,9 @@ fn codes_of_other_crates_keep_their_words() {
     ] {
         assert_eq!(Code::from(code).as_str(), code.as_str());
     }
+    for code in delivery::ErrorCode::ALL {
+        assert_eq!(Code::from(*code).as_str(), code.as_str());
+    }
     for text in ["", "{", r#"{"manifestVersion": 9}"#, &" ".repeat(MAX_MANIFEST_BYTES + 1)] {
         let error = HostManifest::from_json(text).expect_err("invalid manifest");
         assert_eq!(Code::from(&error).as_str(), error.code());

@@ -69,13 +69,20 @@ pub fn inspect(path: &Path) -> Result<RemoteManifest, LibraryError> {
 /// See [`LibraryError`].
 pub fn complete(path: &Path) -> Result<RemoteManifest, LibraryError> {
     let text = with_library(path, |library, size| {
-        if let Some((what, end)) = beyond(library, size) {
-            let text = format!("{what} ends at byte {end}, but the file at byte {size}");
-            return Err(LibraryError::Damaged(text, path.to_owned()));
-        }
+        expect_complete(library, size, path)?;
         manifest_text(library, path)
     })?;
     parse(&text, path)
+}
+
+fn expect_complete(library: &Image<'_>, size: u64, path: &Path) -> Result<(), LibraryError> {
+    match beyond(library, size) {
+        None => Ok(()),
+        Some((what, end)) => {
+            let text = format!("{what} ends at byte {end}, but the file at byte {size}");
+            Err(LibraryError::Damaged(text, path.to_owned()))
+        }
+    }
 }
 
 /// Reads the text of the manifest inside the library at `path`. Runs none of its code.
@@ -88,8 +95,65 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<RemoteManifest, LibraryEr
     RemoteManifest::from_json(text).map_err(|e| LibraryError::Manifest(e, path.to_owned()))
 }
 
+/// The content of a library that a publisher signs, for any platform.
+pub(crate) struct Publishable {
+    /// The manifest, as embedded.
+    pub(crate) manifest_text: String,
+    /// Platform, as the beginning of a target triple and its system; `None` for one without a name here.
+    pub(crate) platform: Option<(&'static str, &'static str)>,
+    /// `true` for a file in ELF.
+    pub(crate) is_elf: bool,
+}
+
+/// Reads a complete library of any platform. Runs none of its code.
+///
+/// # Errors
+/// See [`LibraryError`].
+pub(crate) fn publishable(path: &Path) -> Result<Publishable, LibraryError> {
+    with_any_library(path, |library, size| {
+        expect_complete(library, size, path)?;
+        let text = manifest_text(library, path)?;
+        parse(&text, path)?;
+        let is_elf = library.format() == object::BinaryFormat::Elf;
+        Ok(Publishable { manifest_text: text, platform: platform(library), is_elf })
+    })
+}
+
+/// Returns processor and system, in the words of target triples.
+fn platform(library: &Image<'_>) -> Option<(&'static str, &'static str)> {
+    use object::{Architecture, BinaryFormat, FileFlags, elf};
+    let processor = match library.architecture() {
+        Architecture::X86_64 => "x86_64",
+        Architecture::Aarch64 => "aarch64",
+        Architecture::I386 => "i686",
+        Architecture::Riscv64 => "riscv64gc",
+        _ => return None,
+    };
+    let system = match (library.format(), library.flags()) {
+        (BinaryFormat::Pe, _) => "windows",
+        (BinaryFormat::MachO, _) => "darwin",
+        (_, FileFlags::Elf { os_abi: elf::ELFOSABI_NONE | elf::ELFOSABI_GNU, .. }) => "linux",
+        _ => return None,
+    };
+    Some((processor, system))
+}
+
 /// Opens a library of this platform, and passes it to `read` with the size of its file.
 pub(super) fn with_library<T>(
+    path: &Path,
+    read: impl FnOnce(&Image<'_>, u64) -> Result<T, LibraryError>,
+) -> Result<T, LibraryError> {
+    with_any_library(path, |library, size| {
+        let found = words(library.format(), library.architecture());
+        if found != native() {
+            return Err(LibraryError::OtherPlatform { found, here: native(), path: path.to_owned() });
+        }
+        read(library, size)
+    })
+}
+
+/// Opens a library, and passes it to `read` with the size of its file.
+fn with_any_library<T>(
     path: &Path,
     read: impl FnOnce(&Image<'_>, u64) -> Result<T, LibraryError>,
 ) -> Result<T, LibraryError> {
@@ -102,9 +166,6 @@ pub(super) fn with_library<T>(
     let (cache, left) = (ReadCache::new(file), Cell::new(MAX_TABLES));
     let data = Budgeted { cache: &cache, left: &left };
     let kind = FileKind::parse(data).map_err(|_| LibraryError::NotALibrary(path.to_owned()))?;
-    let platform = |format, architecture| format!("{format:?} {architecture:?}").to_lowercase();
-    let here = platform(native_format(), native_architecture());
-    let other = |found| LibraryError::OtherPlatform { found, here: here.clone(), path: path.to_owned() };
     match kind {
         FileKind::Elf32
         | FileKind::Elf64
@@ -113,14 +174,13 @@ pub(super) fn with_library<T>(
         | FileKind::Pe32
         | FileKind::Pe64 => {}
         // Several libraries in one file: they are not searched.
-        FileKind::MachOFat32 | FileKind::MachOFat64 => return Err(other("macho universal".to_owned())),
+        FileKind::MachOFat32 | FileKind::MachOFat64 => {
+            let found = "macho universal".to_owned();
+            return Err(LibraryError::OtherPlatform { found, here: native(), path: path.to_owned() });
+        }
         _ => return Err(LibraryError::NotALibrary(path.to_owned())),
     }
     let library = object::File::parse(data).map_err(|e| damaged(e, path))?;
-    let found = platform(library.format(), library.architecture());
-    if found != here {
-        return Err(other(found));
-    }
     if library.kind() != object::ObjectKind::Dynamic {
         return Err(LibraryError::NotALibrary(path.to_owned()));
     }
@@ -186,9 +246,19 @@ fn damaged(error: object::Error, path: &Path) -> LibraryError {
     LibraryError::Damaged(error.to_string(), path.to_owned())
 }
 
+/// Returns the words for a platform in messages.
+fn words(format: object::BinaryFormat, architecture: object::Architecture) -> String {
+    format!("{format:?} {architecture:?}").to_lowercase()
+}
+
+/// Returns the words for the platform of this build.
+fn native() -> String {
+    words(native_format(), native_architecture())
+}
+
 const fn native_format() -> object::BinaryFormat {
     if cfg!(windows) {
-        object::BinaryFormat::Coff
+        object::BinaryFormat::Pe
     } else if cfg!(target_vendor = "apple") {
         object::BinaryFormat::MachO
     } else {

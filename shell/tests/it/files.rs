@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::support::{Installation, PATIENCE, libraries, library_file, manifest_of};
 
 /// Returns a command that runs the binary with the data of this installation.
-fn pulse(installation: &Installation) -> Command {
+pub(crate) fn pulse(installation: &Installation) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulse"));
     command.env("PULSE_SHELL_DATA_DIR", installation.path("data"));
     command.env("PULSE_SHELL_CONFIG", installation.path("host.json"));
@@ -27,33 +27,39 @@ fn pulse(installation: &Installation) -> Command {
     command
 }
 
-struct Answer {
+/// What a command answers.
+pub(crate) struct Answer {
     code: Option<i32>,
-    stdout: String,
-    stderr: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {} {}", self.stdout, self.stderr))
     }
 
     /// Asserts that the command failed with this exit code and reports the code `reason`.
     #[track_caller]
-    fn refused(&self, code: i32, reason: &str) {
+    pub(crate) fn refused(&self, code: i32, reason: &str) {
         assert_eq!((self.code, &*self.stdout), (Some(code), ""), "{}", self.stderr);
         assert!(self.stderr.contains(&format!("[{reason}]")), "{reason}: {}", self.stderr);
     }
 
     #[track_caller]
-    fn good(self) -> Self {
+    pub(crate) fn good(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self
     }
 }
 
 fn run(installation: &Installation, args: &[&str]) -> Answer {
-    let Output { status, stdout, stderr } = pulse(installation).args(args).output().expect("pulse starts");
+    answer(pulse(installation).args(args))
+}
+
+/// Runs a command.
+pub(crate) fn answer(command: &mut Command) -> Answer {
+    let Output { status, stdout, stderr } = command.output().expect("pulse starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     Answer { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
@@ -63,7 +69,7 @@ fn text(path: &Path) -> String {
 }
 
 /// Returns library, name and manifest of the remote without the SDK.
-fn no_sdk() -> (PathBuf, String, Value) {
+pub(crate) fn no_sdk() -> (PathBuf, String, Value) {
     let library = libraries().no_sdk.clone();
     let manifest = manifest_of(&library);
     let name = manifest["name"].as_str().expect("a manifest has a name").to_owned();

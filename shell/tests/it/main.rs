@@ -19,6 +19,7 @@ mod places;
 mod plan;
 mod preflight;
 mod provider;
+mod publishing;
 mod replace;
 mod scale;
 mod serve;

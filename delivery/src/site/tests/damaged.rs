@@ -81,3 +81,26 @@ fn copy_without_lock_is_checked() {
     fixture.is_fine();
     assert!(!fixture.site.dir().join(".lock").exists());
 }
+
+#[test]
+fn library_that_unpacks_differently_is_found() {
+    let fixture = Fixture::new();
+    fixture.publish("remoteA", "1.0.0");
+    super::pending::store(&fixture, "publisher", |list| {
+        let path = TargetName::new("remoteA/1.0.0/x86_64-unknown-linux-gnu.zst").expect("a path");
+        let about = list.targets.get_mut(&path).and_then(|target| target.custom.get_mut(CUSTOM));
+        about.expect("a description")["library"]["length"] = 7.into();
+    });
+    let problems = fixture.site.check().expect("metadata verifies").problems;
+    let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, [ErrorCode::ReleaseUnpacked]);
+}
+
+#[test]
+fn unusable_folder_is_reported() {
+    let fixture = Fixture::new();
+    let lock = fixture.site.dir().join(".lock");
+    fs::remove_file(&lock).and_then(|()| fs::create_dir(&lock)).expect("it is replaced");
+    let refreshed = fixture.site.refresh(None, &fixture.ring(&["online"]));
+    refused(refreshed, ErrorCode::SiteFailed, "local disk");
+}

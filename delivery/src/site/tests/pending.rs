@@ -53,7 +53,7 @@ fn publishers_without_online_key_wait_together() {
 }
 
 /// Signs a list with a publisher's key and stores it as its next version, as a publisher with other tools may.
-fn store(fixture: &Fixture, key: &str, change: impl FnOnce(&mut Targets)) {
+pub(super) fn store(fixture: &Fixture, key: &str, change: impl FnOnce(&mut Targets)) {
     let heads = heads::Heads::load(&fixture.site.folder).expect("metadata verifies");
     let mut list = heads.publishers["main"].targets().clone();
     list.version = NonZeroU64::new(list.version.get() + 1).expect("not zero");

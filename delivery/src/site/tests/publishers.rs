@@ -72,9 +72,10 @@ fn public_key_is_enough_for_a_publisher() {
     let public = fixture.key("team.pub");
     openssl(&["genpkey", "-algorithm", "ed25519", "-out", &key.to_string_lossy()]);
     openssl(&["pkey", "-in", &key.to_string_lossy(), "-pubout", "-out", &public.to_string_lossy()]);
-    for path in [&key, &public] {
-        #[cfg(unix)]
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is private");
+    #[cfg(unix)]
+    for (path, mode) in [(&key, 0o600), (&public, 0o644)] {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .expect("it is this user's");
     }
     let new = KeyRing::read_any(&[KeySource::File(public)]).expect("a public key");
     let keys = fixture.ring(&["targets", "online"]);

@@ -82,7 +82,7 @@ fn name_in_another_case_is_refused() {
 }
 
 #[test]
-fn invalid_input_is_refused_before_anything_is_written() {
+fn invalid_input_is_refused_before_writing() {
     let fixture = Fixture::new();
     let keys = fixture.ring(&["publisher", "online"]);
     let good = fixture.artifact("remoteA", "1.0.0");
@@ -95,7 +95,8 @@ fn invalid_input_is_refused_before_anything_is_written() {
     }
     for (channel, note) in [("", ""), ("Stable", ""), ("-x", ""), ("a/b", ""), ("stable", &*"n".repeat(2_001))]
     {
-        refused(fixture.site.publish(&good, channel, note, &keys), ErrorCode::ReleaseInvalid, "");
+        let published = fixture.site.publish(&good, channel, note, &keys);
+        refused(published, ErrorCode::DeliverySettingInvalid, "");
     }
     assert!(!fixture.site.dir().join("targets").exists());
     assert!(!fixture.site.dir().join("metadata/2.main.json").exists());

@@ -148,13 +148,35 @@ pub(super) fn answer(code: Code) -> Answer {
         WindowSlow => OutOfReach("needs a display that hangs, and ten seconds"),
         FolderUnreadable => OutOfReach("root, who may run tests, reads every folder"),
         WatchLimited => Test("refused_watch_is_logged_once"),
+        DeliverySettingInvalid | SiteOccupied => Test("init_refuses_occupied_and_public_folders"),
+        KeyExposed => Test("exposed_key_is_refused"),
+        KeyInvalid => Test("unusable_key_is_refused_without_its_text"),
+        KeyMissing => Test("missing_keys_are_reported_with_their_place"),
+        KeyUnauthorized => Test("publisher_is_limited_to_its_remotes"),
+        ReleaseDigest | ReleaseLength => Test("damaged_targets_are_problems"),
+        ReleaseExists => Test("other_content_of_a_version_is_refused"),
+        ReleaseInvalid => Test("invalid_input_is_refused_before_writing"),
+        ReleasePath => Test("name_in_another_case_is_refused"),
+        ReleasePublisher => Test("second_publisher_of_every_remote_is_refused"),
+        ReleaseUnknown => Test("withdrawal_names_newest_lower_version"),
+        ReleaseUnpacked => Test("library_that_unpacks_differently_is_found"),
+        RepoExpired => Test("expired_metadata_is_a_problem_until_renewed"),
+        SiteBusy => Test("change_waits_and_reports_a_busy_repository"),
+        SiteDamaged => Test("damaged_metadata_is_reported_with_its_file"),
+        SiteFailed => Test("unusable_folder_is_reported"),
+        SiteMissing => Test("folder_without_repository_is_missing"),
+        DeliveryCacheFailed | DeliveryCacheUnsafe | DeliveryCancelled | DeliveryProcessFailed | DevInvalid |
+        DevNotLoopback | RepoClock | RepoDenied | RepoKeyRevoked | RepoMixed | RepoNotFound | RepoNotMetadata |
+        RepoRedirected | RepoRollback | RepoRootMismatch | RepoServerError | RepoSignature | RepoThreshold |
+        RepoTimeout | RepoTls | RepoTooLarge | RepoTooSlow | RepoUnreachable | RepoUntrusted | ServeAddress
+            => OutOfReach("no command reports it yet"),
     }
 }
 
 /// Returns the sources with tests, concatenated.
 pub(super) fn sources() -> String {
     let mut text = String::new();
-    for folder in ["shell/src", "shell/tests/it", "shared-store/src", "telemetry/src"] {
+    for folder in ["shell/src", "shell/tests/it", "delivery/src", "shared-store/src", "telemetry/src"] {
         read(&workspace().join(folder), &mut text);
     }
     text

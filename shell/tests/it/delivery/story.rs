@@ -82,7 +82,11 @@ fn releases_are_updated_withdrawn_and_pinned() {
     assert_eq!(user.run(&["list", "--updates", "--json"]).good().json()[0]["update"], "1.1.0");
     assert_eq!(nginx.requests("1.1.0").len(), 1, "only its manifest was fetched");
     let updated = user.run(&["update"]).good();
-    assert!(updated.stderr.contains("1.0.0 -> 1.1.0") && updated.stderr.contains("Faster"), "{}", updated.stderr);
+    assert!(
+        updated.stderr.contains("1.0.0 -> 1.1.0") && updated.stderr.contains("Faster"),
+        "{}",
+        updated.stderr
+    );
     assert_eq!(user.listed()["version"], "1.1.0");
     assert_eq!(user.run(&["list", "--updates", "--json"]).good().json(), json!([]));
 

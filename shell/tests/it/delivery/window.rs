@@ -41,7 +41,10 @@ fn set_theme(window: &mut Window, theme: &str) {
     let wanted = format!("Theme: {theme}");
     while window.tree().find(&wanted).is_none() {
         let now = window.until("the theme", |tree| {
-            ["System", "Light", "Dark"].map(|theme| format!("Theme: {theme}")).into_iter().find(|name| tree.find(name).is_some())
+            ["System", "Light", "Dark"]
+                .map(|theme| format!("Theme: {theme}"))
+                .into_iter()
+                .find(|name| tree.find(name).is_some())
         });
         window.click(&now);
     }
@@ -134,9 +137,7 @@ fn offered_update_is_used(window: &mut Window, site: &Site, nginx: &Nginx) {
     window.click(&format!("Update {TITLE}"));
     runs(window, "1.1.0", 2);
     window.wait_for_parts(&[SCRIPTED, "1.1.0", "generation 2"]);
-    window.until("the offer to go", |tree| {
-        tree.find(&format!("Update {TITLE}")).is_none().then_some(())
-    });
+    window.until("the offer to go", |tree| tree.find(&format!("Update {TITLE}")).is_none().then_some(()));
 }
 
 fn withdrawal_arrives(window: &mut Window, site: &Site) {

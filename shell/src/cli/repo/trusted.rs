@@ -10,7 +10,7 @@ use delivery::{
 use negotiation::text;
 use serde_json::json;
 
-use super::{
+use super::super::{
     Exit, Folders,
     fetch::{ago, decisions, perform, perform_at, unexpected},
     load, pretty, print,
@@ -21,8 +21,24 @@ use crate::{
     data::deliveries::{Repository, TrustedRepository, normal, now},
 };
 
+pub(super) const EXAMPLES: &str = "Examples:
+  pulse repo add https://plugins.example.org          show the root it offers
+  pulse repo add https://plugins.example.org --root sha256:4f1c...
+  pulse repo add file:///media/stick/plugins --root sha256:4f1c...
+  pulse repo list --json
+  pulse repo remove https://plugins.example.org
+  pulse repo mirror https://plugins.example.org /srv/plugins
+
+Exit status:
+  0 when it is done
+  1 when a file cannot be used or written
+  2 for a wrong command line
+  4 when the repository is not trusted, or cannot be verified
+  5 when it cannot be reached
+  6 when no such repository is trusted";
+
 #[derive(Args)]
-pub(super) struct AddArgs {
+pub(in crate::cli) struct AddArgs {
     /// Address of the repository: https, http or file.
     address: String,
     /// Fingerprint of its root, from its owner by another way than the repository itself.
@@ -42,7 +58,7 @@ pub(super) struct AddArgs {
 }
 
 #[derive(Args)]
-pub(super) struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -51,7 +67,7 @@ pub(super) struct ListArgs {
 }
 
 #[derive(Args)]
-pub(super) struct RemoveArgs {
+pub(in crate::cli) struct RemoveArgs {
     /// Address of the repository.
     address: String,
     #[command(flatten)]
@@ -59,7 +75,7 @@ pub(super) struct RemoveArgs {
 }
 
 #[derive(Args)]
-pub(super) struct MirrorArgs {
+pub(in crate::cli) struct MirrorArgs {
     /// Address of a trusted repository.
     address: String,
     /// Folder for the copy.
@@ -196,7 +212,7 @@ pub(super) fn mirror(args: MirrorArgs) -> Result<u8, Exit> {
 }
 
 /// Returns the trusted repository at `address`.
-pub(super) fn expect(
+fn expect(
     config: &Config,
     known: &crate::data::deliveries::DeliveryDecisions,
     address: &str,
