@@ -263,7 +263,12 @@ impl Exit {
     }
 
     fn with(stable: FailureCode, text: String, advice: String) -> Self {
-        let code = if stable.as_str().ends_with("-missing") { Self::NOT_FOUND } else { Self::FAILURE };
+        let of_repositories = ErrorCode::ALL.iter().find(|code| stable == Code::from(**code));
+        let code = match of_repositories {
+            Some(code) => status(*code),
+            None if stable.as_str().ends_with("-missing") => Self::NOT_FOUND,
+            None => Self::FAILURE,
+        };
         Self::new(code, stable, text, advice)
     }
 
@@ -296,49 +301,55 @@ impl Exit {
 
 impl From<DeliveryError> for Exit {
     fn from(error: DeliveryError) -> Self {
-        use ErrorCode as E;
-        let code = match error.code {
-            E::RepoUnreachable | E::RepoTimeout | E::RepoTooSlow | E::RepoServerError => Self::UNREACHABLE,
-            E::RepoNotFound | E::ReleaseUnknown | E::SiteMissing => Self::NOT_FOUND,
-            E::KeyExposed
-            | E::KeyInvalid
-            | E::KeyMissing
-            | E::KeyUnauthorized
-            | E::ReleaseDigest
-            | E::ReleaseInvalid
-            | E::ReleaseLength
-            | E::ReleasePath
-            | E::ReleasePublisher
-            | E::ReleaseUnpacked
-            | E::RepoClock
-            | E::RepoExpired
-            | E::RepoKeyRevoked
-            | E::RepoMixed
-            | E::RepoNotMetadata
-            | E::RepoRedirected
-            | E::RepoRollback
-            | E::RepoRootMismatch
-            | E::RepoSignature
-            | E::RepoThreshold
-            | E::RepoTls
-            | E::RepoTooLarge
-            | E::RepoUntrusted
-            | E::SiteDamaged => Self::VERIFICATION,
-            E::DeliveryCacheFailed
-            | E::DeliveryCacheUnsafe
-            | E::DeliveryCancelled
-            | E::DeliveryProcessFailed
-            | E::DeliverySettingInvalid
-            | E::DevInvalid
-            | E::DevNotLoopback
-            | E::ReleaseExists
-            | E::RepoDenied
-            | E::ServeAddress
-            | E::SiteBusy
-            | E::SiteFailed
-            | E::SiteOccupied => Self::FAILURE,
-        };
-        Self { code, ..Self::of(&error) }
+        Failure::from(error).into()
+    }
+}
+
+/// Returns the exit status for a code of repositories.
+const fn status(code: ErrorCode) -> u8 {
+    use ErrorCode as E;
+
+    match code {
+        E::RepoUnreachable | E::RepoTimeout | E::RepoTooSlow | E::RepoServerError | E::RepoDenied => {
+            Exit::UNREACHABLE
+        }
+        E::RepoNotFound | E::ReleaseUnknown | E::SiteMissing => Exit::NOT_FOUND,
+        E::KeyExposed
+        | E::KeyInvalid
+        | E::KeyMissing
+        | E::KeyUnauthorized
+        | E::ReleaseDigest
+        | E::ReleaseInvalid
+        | E::ReleaseLength
+        | E::ReleasePath
+        | E::ReleasePublisher
+        | E::ReleaseUnpacked
+        | E::RepoClock
+        | E::RepoExpired
+        | E::RepoKeyRevoked
+        | E::RepoMixed
+        | E::RepoNotMetadata
+        | E::RepoRedirected
+        | E::RepoRollback
+        | E::RepoRootMismatch
+        | E::RepoSignature
+        | E::RepoThreshold
+        | E::RepoTls
+        | E::RepoTooLarge
+        | E::RepoUntrusted
+        | E::SiteDamaged => Exit::VERIFICATION,
+        E::DeliveryCacheFailed
+        | E::DeliveryCacheUnsafe
+        | E::DeliveryCancelled
+        | E::DeliveryProcessFailed
+        | E::DeliverySettingInvalid
+        | E::DevInvalid
+        | E::DevNotLoopback
+        | E::ReleaseExists
+        | E::ServeAddress
+        | E::SiteBusy
+        | E::SiteFailed
+        | E::SiteOccupied => Exit::FAILURE,
     }
 }
 

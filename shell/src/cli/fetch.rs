@@ -6,7 +6,6 @@ use std::{
 };
 
 use delivery::{
-    ErrorCode,
     fetch::{Event, Fetch, Request, Task},
     release::{MAX_NOTE, Wanted},
 };
@@ -17,88 +16,26 @@ use crate::{
     catalogue::Code,
     config::Config,
     data::deliveries::{Deliveries, DeliveryDecisions, Repository, network, now},
-    failure::{Failure, FailureCode},
     preflight::this_program,
 };
-
-impl Exit {
-    pub(super) const UNREACHABLE: u8 = 5;
-
-    /// Returns the exit for a failure of a repository or download.
-    pub(super) fn of_delivery(failure: Failure) -> Self {
-        let code = match &failure.code {
-            FailureCode::Pulse(code) => status(*code),
-            FailureCode::Author(_) => Self::FAILURE,
-        };
-        Self { code, ..failure.into() }
-    }
-}
-
-/// Returns the exit status for a code of a repository or download.
-fn status(code: Code) -> u8 {
-    let is_one_of = |codes: &[ErrorCode]| codes.iter().any(|known| Code::from(*known) == code);
-    use ErrorCode as E;
-
-    if is_one_of(&[
-        E::RepoUnreachable,
-        E::RepoTimeout,
-        E::RepoTooSlow,
-        E::RepoServerError,
-        E::RepoTls,
-        E::RepoDenied,
-    ]) {
-        Exit::UNREACHABLE
-    } else if is_one_of(&[E::ReleaseUnknown, E::RepoNotFound, E::SiteMissing]) {
-        Exit::NOT_FOUND
-    } else if is_one_of(&[
-        E::RepoUntrusted,
-        E::RepoRootMismatch,
-        E::RepoRedirected,
-        E::RepoNotMetadata,
-        E::RepoTooLarge,
-        E::RepoRollback,
-        E::RepoExpired,
-        E::RepoMixed,
-        E::RepoSignature,
-        E::RepoThreshold,
-        E::RepoKeyRevoked,
-        E::RepoClock,
-        E::ReleaseInvalid,
-        E::ReleasePath,
-        E::ReleasePublisher,
-        E::ReleaseDigest,
-        E::ReleaseLength,
-        E::ReleaseUnpacked,
-        E::KeyUnauthorized,
-        E::KeyExposed,
-    ]) || code == Code::DigestMismatch
-    {
-        Exit::VERIFICATION
-    } else if code == Code::AbiRevision || code == Code::LibraryOtherPlatform {
-        Exit::INCOMPATIBLE
-    } else {
-        Exit::FAILURE
-    }
-}
 
 /// Performs a task for a repository, and returns the event that ends it.
 pub(super) fn perform(config: &Config, repository: &Repository, task: Task) -> Result<Event, Exit> {
     let deliveries = Deliveries::new(&config.data_dir);
-    let cache = deliveries.make_cache(&repository.address).map_err(Exit::of_delivery)?;
-    let network = repository.network(config).map_err(Exit::of_delivery)?;
+    let cache = deliveries.make_cache(&repository.address)?;
+    let network = repository.network(config)?;
     await_end(&Request { task, address: repository.address.clone(), cache, network })
 }
 
 /// Performs a task for an address that is not trusted yet.
 pub(super) fn perform_at(config: &Config, address: &str, task: Task) -> Result<Event, Exit> {
     let deliveries = Deliveries::new(&config.data_dir);
-    let cache = deliveries.make_cache(address).map_err(Exit::of_delivery)?;
+    let cache = deliveries.make_cache(address)?;
     await_end(&Request { task, address: address.to_owned(), cache, network: network(config) })
 }
 
 fn await_end(request: &Request) -> Result<Event, Exit> {
-    let failed = |error: delivery::DeliveryError| Exit::of_delivery(error.into());
-    let fetch = Fetch::start(&this_program(), request, || ()).map_err(failed)?;
+    let fetch = Fetch::start(&this_program(), request, || ())?;
     let mut line = ProgressLine::default();
     loop {
         // A process that ends without an answer is an event, too.
@@ -115,7 +52,7 @@ fn await_end(request: &Request) -> Result<Event, Exit> {
             }
             Event::Failed(error) => {
                 line.end();
-                return Err(failed(error));
+                return Err(error.into());
             }
             event => {
                 line.end();
@@ -156,7 +93,7 @@ pub(super) fn check(config: &Config, repository: &Repository, wanted: Vec<Wanted
     match perform(config, repository, Task::Check { wanted })? {
         Event::Checked { problems, .. } => {
             for problem in problems {
-                Exit::of_delivery(problem.into()).print();
+                Exit::from(problem).print();
             }
             Ok(())
         }
@@ -174,7 +111,7 @@ pub(super) fn unexpected(event: &Event) -> Exit {
 /// Reads the decisions about repositories.
 pub(super) fn decisions(config: &Config) -> Result<(Deliveries, DeliveryDecisions), Exit> {
     let deliveries = Deliveries::new(&config.data_dir);
-    let decisions = deliveries.read().map_err(Exit::of_delivery)?;
+    let decisions = deliveries.read()?;
     Ok((deliveries, decisions))
 }
 

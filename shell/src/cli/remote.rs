@@ -138,7 +138,7 @@ fn add(
     enable: bool,
 ) -> Result<u8, Exit> {
     let (deliveries, _) = decisions(config)?;
-    deliveries.add(config, name, location, channel).map_err(Exit::of_delivery)?;
+    deliveries.add(config, name, location, channel)?;
     let mut choices = Choices::load(&config.data_dir);
     if enable {
         choices.enable(name)?;
@@ -159,7 +159,7 @@ fn remove(config: &Config, name: &str) -> Result<u8, Exit> {
         let advice = "a remote of the host's manifest can be disabled: `pulse disable`";
         return Err(Exit::new(Exit::NOT_FOUND, Code::RemoteUnknown, text, advice));
     }
-    deliveries.change(|decisions| decisions.remotes.remove(name)).map_err(Exit::of_delivery)?;
+    deliveries.change(|decisions| decisions.remotes.remove(name))?;
     crate::log::note(format_args!("{name} is removed"));
     Ok(0)
 }
@@ -173,7 +173,7 @@ fn change(
     let (deliveries, known) = decisions(config)?;
     expect(config, &known, name)?;
     let changed = deliveries.change(|decisions| change(decisions.remotes.entry(name.to_owned()).or_default()));
-    changed.map_err(Exit::of_delivery)?;
+    changed?;
     crate::log::note(format_args!("{name} is {words}"));
     Ok(0)
 }
@@ -182,7 +182,7 @@ fn replace(config: &Config, name: &str, file: Option<PathBuf>) -> Result<u8, Exi
     let (deliveries, known) = decisions(config)?;
     expect(config, &known, name)?;
     let file = file.map(|file| std::path::absolute(&file).unwrap_or(file));
-    deliveries.override_with(name, file.clone()).map_err(Exit::of_delivery)?;
+    deliveries.override_with(name, file.clone())?;
     match file {
         Some(file) => crate::log::note(format_args!(
             "{name} is overridden by {}, until `pulse remote override {name} --off`",

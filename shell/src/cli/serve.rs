@@ -12,14 +12,11 @@ use std::{
     sync::mpsc::{self, Sender},
 };
 
-use delivery::{
-    DeliveryError,
-    serve::{DevBuild, DevServer, ServeOptions},
-};
+use delivery::serve::{DevBuild, DevServer, ServeOptions};
 use negotiation::text::{self, Shown};
 
 use super::{Exit, print};
-use crate::{catalogue::Code, ending::EndSignal, failure::FailureCode, spawn::spawn, watch::Watch};
+use crate::{catalogue::Code, ending::EndSignal, spawn::spawn, watch::Watch};
 
 mod builds;
 
@@ -174,11 +171,4 @@ impl Announced {
 /// Writes a message to standard error, without the control characters that names and paths may hold.
 fn note(line: impl fmt::Display) {
     crate::log::note(text::line(&line.to_string(), usize::MAX));
-}
-
-impl From<DeliveryError> for Exit {
-    fn from(error: DeliveryError) -> Self {
-        let DeliveryError { code, summary, advice } = error;
-        Self::new(Self::FAILURE, FailureCode::parse(code.as_str()), summary, advice)
-    }
 }

@@ -122,7 +122,7 @@ impl State {
     }
 
     fn read_again(&mut self) -> Result<(), Exit> {
-        self.decisions = self.deliveries.read().map_err(Exit::of_delivery)?;
+        self.decisions = self.deliveries.read()?;
         Ok(())
     }
 
@@ -174,13 +174,11 @@ impl State {
     fn take(&self, repository: &Repository, wanted: &Wanted, next: &NextRelease) -> Result<(), Exit> {
         let release = Arc::clone(&next.release);
         if next.library.is_some() {
-            return self.deliveries.install(&wanted.name, repository, release).map_err(Exit::of_delivery);
+            return Ok(self.deliveries.install(&wanted.name, repository, release)?);
         }
         let task = Task::Download { wanted: wanted.clone(), version: release.about.version.clone() };
         match perform(&self.config, repository, task)? {
-            Event::Fetched(fetched) => {
-                self.deliveries.adopt(&self.archive, &fetched, repository, release).map_err(Exit::of_delivery)
-            }
+            Event::Fetched(fetched) => Ok(self.deliveries.adopt(&self.archive, &fetched, repository, release)?),
             other => Err(unexpected(&other)),
         }
     }
@@ -191,7 +189,7 @@ fn repository_of(supplied: &Supplied) -> Result<Option<&Repository>, Exit> {
     match &supplied.supplier {
         Ok(Supplier::Repository(repository)) => Ok(Some(repository)),
         Ok(Supplier::Development(..)) => Ok(None),
-        Err(failure) => Err(Exit::of_delivery(Failure::clone(failure))),
+        Err(failure) => Err(Exit::from(Failure::clone(failure))),
     }
 }
 
@@ -224,7 +222,7 @@ pub(super) fn update(args: UpdateArgs) -> Result<u8, Exit> {
     for (name, location) in names {
         let supplied = state.supplied(&name, &location)?;
         if let Some(failure) = &supplied.unlisted {
-            let exit = Exit::of_delivery(Failure::clone(failure));
+            let exit = Exit::from(Failure::clone(failure));
             exit.print();
             worst = Some(worst.unwrap_or(exit));
         }
@@ -416,7 +414,7 @@ pub(super) fn install(
 ) -> Result<u8, Exit> {
     let mut state = State::load(folders, None)?;
     let location = location(&state, name, from)?;
-    state.deliveries.supplier(&state.config, &state.decisions, &location).map_err(Exit::of_delivery)?;
+    state.deliveries.supplier(&state.config, &state.decisions, &location)?;
     // The decision is written once the release is there: a failed attempt leaves nothing.
     let listed = state.config.host.remotes.values().any(|known| known.name == name);
     let own = state.decisions.remotes.entry(name.to_owned()).or_default();
@@ -431,7 +429,7 @@ pub(super) fn install(
     check(&state.config, repository, vec![before.wanted.clone()])?;
     let supplied = state.supplied(name, &location)?;
     if let (None, Some(failure)) = (&supplied.installed, &supplied.unlisted) {
-        return Err(Exit::of_delivery(Failure::clone(failure)));
+        return Err(Exit::from(Failure::clone(failure)));
     }
     if let Some(next) = &supplied.next {
         if let Some(failure) = state.verdict(next) {
@@ -446,7 +444,7 @@ pub(super) fn install(
         (entry.location, entry.range, entry.channel) = (own.location, own.range, own.channel);
         entry.installed.as_ref().map(|installed| installed.release.about.version.to_string())
     });
-    let version = changed.map_err(Exit::of_delivery)?.unwrap_or_default();
+    let version = changed?.unwrap_or_default();
     let mut choices = Choices::load(&state.config.data_dir);
     if enable {
         choices.enable(name)?;

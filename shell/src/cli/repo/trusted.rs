@@ -111,7 +111,7 @@ pub(super) fn add(args: AddArgs) -> Result<u8, Exit> {
         other => return Err(unexpected(&other)),
     }
     let change = deliveries.change(|decisions| decisions.repositories.insert(address.clone(), trusted));
-    change.map_err(Exit::of_delivery)?;
+    change?;
     let listing = repository.listing();
     let remotes = listing.map(|listing| names(&listing)).unwrap_or_default();
     crate::log::note(format_args!("{} is trusted; it has: {}", text::line(&address, 300), remotes.join(", ")));
@@ -181,7 +181,7 @@ pub(super) fn remove(args: RemoveArgs) -> Result<u8, Exit> {
     let address = normal(&args.address);
     expect(&config, &known, &address)?;
     let removed = deliveries.change(|decisions| decisions.repositories.remove(&address));
-    if removed.map_err(Exit::of_delivery)?.is_none() {
+    if removed?.is_none() {
         let text = format!("{address} is trusted by the host's manifest");
         return Err(Exit::new(Exit::FAILURE, Code::RepoUntrusted, text, "remove it from `repositories` there"));
     }
