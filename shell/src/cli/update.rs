@@ -178,7 +178,9 @@ impl State {
         }
         let task = Task::Download { wanted: wanted.clone(), version: release.about.version.clone() };
         match perform(&self.config, repository, task)? {
-            Event::Fetched(fetched) => Ok(self.deliveries.adopt(&self.archive, &fetched, repository, release)?),
+            Event::Fetched(fetched) => {
+                Ok(self.deliveries.adopt(&self.archive, &fetched, repository, release)?)
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -415,8 +417,15 @@ pub(super) fn install(
     let mut state = State::load(folders, None)?;
     let location = location(&state, name, from)?;
     state.deliveries.supplier(&state.config, &state.decisions, &location)?;
+    let entry = state.config.host.remotes.iter().find(|(_, known)| known.name == name);
+    if let Some((alias, known)) = entry.filter(|(_, known)| !is_address(&known.location)) {
+        let place = state.config.origin.place(&format!("/remotes/{alias}"));
+        let text = format!("the host's manifest takes `{name}` from a file ({}): {place}", known.location);
+        let advice = format!("write \"{alias}\": \"{name}@{location}\" there, then `pulse update` fetches it");
+        return Err(Exit::new(Exit::FAILURE, Code::DuplicateName, text, advice));
+    }
+    let listed = entry.is_some();
     // The decision is written once the release is there: a failed attempt leaves nothing.
-    let listed = state.config.host.remotes.values().any(|known| known.name == name);
     let own = state.decisions.remotes.entry(name.to_owned()).or_default();
     own.location = (!listed).then(|| location.clone());
     own.range = range.or(own.range.take());

@@ -4,6 +4,7 @@
 //! stays in the view, and is written with the next one or at the end.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -41,6 +42,8 @@ pub(super) struct Decisions {
     choices: Choices,
     pending: Vec<Pending>,
     next: u64,
+    /// Number of jobs without a result.
+    running: Cell<usize>,
 }
 
 /// A decision that is not known to be in the file.
@@ -116,6 +119,7 @@ impl Decisions {
             choices,
             pending: Vec::new(),
             next: 0,
+            running: Cell::new(0),
         };
         decisions.refresh();
         let until = Instant::now() + LIMIT;
@@ -163,6 +167,11 @@ impl Decisions {
         self.pending.push(Pending { number: self.next, decision, sent: false });
         self.write();
         disabled
+    }
+
+    /// Returns `true` while the files are being read or written.
+    pub(super) fn is_busy(&self) -> bool {
+        self.running.get() > 0
     }
 
     /// Requests that the files are read again.
@@ -217,6 +226,7 @@ impl Decisions {
         job: impl FnOnce(&mut Files) -> Option<(String, Failure)> + Send + 'static,
     ) {
         let (files, sender, wake) = (Arc::clone(&self.files), self.sender.clone(), Arc::clone(&self.wake));
+        self.running.set(self.running.get() + 1);
         let run = move || {
             let mut files = files.lock();
             let failed = job(&mut files);
@@ -245,6 +255,7 @@ impl Decisions {
 
     fn adopt(&mut self, report: Report) -> (bool, Option<(String, Failure)>) {
         let Report { snapshot, written, failed } = report;
+        self.running.set(self.running.get().saturating_sub(1));
         if failed.is_none() {
             self.pending.retain(|pending| !written.contains(&pending.number));
         } else {

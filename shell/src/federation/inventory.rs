@@ -60,8 +60,6 @@ pub struct Inventory {
     deliveries: Deliveries,
     /// Builds of development servers, by name of the remote.
     builds: BTreeMap<String, Fetched>,
-    /// Remotes whose fetched library is being put into the archive.
-    adopting: BTreeSet<String>,
     /// Remotes enabled since safe mode began; `None` outside of it.
     safe: Option<BTreeSet<String>>,
     /// Remotes with changed files: time of the change, and time at which its other file should be complete too.
@@ -120,7 +118,6 @@ impl Inventory {
             archive: Archive::new(&config.data_dir),
             deliveries: Deliveries::new(&config.data_dir),
             builds: BTreeMap::new(),
-            adopting: BTreeSet::new(),
             watch,
             installed: BTreeMap::new(),
             scan: config.watch.then(|| Scan::start(drop_folder.clone(), &wake)),
@@ -361,7 +358,6 @@ impl Inventory {
         if !scanned && failed.is_none() {
             return orders;
         }
-        self.adopting.clear();
         for (name, failure) in failed.into_iter().flatten() {
             let remote = remotes.values().find(|remote| remote.name() == name);
             let alias = remote.map_or(name, |remote| remote.alias().to_owned());
@@ -539,14 +535,14 @@ impl Inventory {
         remotes.filter_map(|(name, own)| Some((name.as_str(), own.local.as_deref()?)))
     }
 
+    /// Returns `true` while decisions or lists are being read or written.
+    pub(super) fn is_busy(&self) -> bool {
+        self.decisions.is_busy()
+    }
+
     /// Requests that the decisions and lists are read again.
     pub(super) fn refresh(&self) {
         self.decisions.refresh();
-    }
-
-    /// Returns `true` while a fetched library of this remote is being put into the archive.
-    pub(super) fn is_adopting(&self, name: &str) -> bool {
-        self.adopting.contains(name)
     }
 
     /// Adopts the newest build of a development server.
@@ -555,21 +551,19 @@ impl Inventory {
     }
 
     /// Puts a fetched library into the archive, and uses its release.
-    pub(super) fn adopt(&mut self, fetched: Fetched, release: Arc<Release>) {
+    pub(super) fn adopt(&self, fetched: Fetched, release: Arc<Release>) {
         let Some(Ok(Supplier::Repository(repository))) =
             self.supplied(&fetched.name).map(|supplied| supplied.supplier.clone())
         else {
             return;
         };
-        self.adopting.insert(fetched.name.clone());
         self.decisions.change_delivery(fetched.name.clone(), move |deliveries, archive| {
             deliveries.adopt(archive, &fetched, &repository, release)
         });
     }
 
     /// Uses a release whose library is in the archive.
-    pub(super) fn use_release(&mut self, name: &str, repository: &Repository, release: Arc<Release>) {
-        self.adopting.insert(name.to_owned());
+    pub(super) fn use_release(&self, name: &str, repository: &Repository, release: Arc<Release>) {
         let (name, repository) = (name.to_owned(), repository.clone());
         self.decisions.change_delivery(name.clone(), move |deliveries, _| {
             deliveries.install(&name, &repository, release)

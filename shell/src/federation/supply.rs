@@ -25,15 +25,18 @@ use super::{
     remote::ManagedRemote,
 };
 use crate::{
+    catalogue::Code,
     config::Config,
     data::deliveries::{NextRelease, Repository, Supplied, Supplier, network},
-    failure::{Failure, SharedFailure},
+    failure::{Failure, SharedFailure, Stage},
     placement::Wake,
 };
 
 mod verdict;
+mod view;
 
 use verdict::{verdict, withdrawal};
+pub use view::{FetchProgress, Trouble, UpdateOffer};
 
 /// The wait from the start of the shell to its first check, so that the first frames are not slower.
 const FIRST_CHECK: Duration = Duration::from_millis(300);
@@ -53,21 +56,14 @@ pub struct Supply {
     servers: BTreeMap<String, Option<Fetch>>,
     /// Addresses that could not be reached or verified, until they are.
     troubles: BTreeMap<String, Trouble>,
+    /// Addresses that were checked, until a remote of them is retried.
+    checked: BTreeSet<String>,
     /// Time of the next check, by address; `None` for one that is only made on request.
     due: BTreeMap<String, Option<Instant>>,
     /// Remotes whose next release is to be used.
     accepted: BTreeSet<String>,
     /// Releases and withdrawals that were reported, by name of the remote.
     reported: BTreeMap<String, Reported>,
-}
-
-/// A repository or server that cannot be used.
-#[derive(Clone, Debug)]
-pub struct Trouble {
-    /// The reason.
-    pub failure: SharedFailure,
-    /// Time of the first failure in a row.
-    pub since: SystemTime,
 }
 
 /// The last report about updates of a remote.
@@ -84,37 +80,6 @@ struct Download {
     progress: FetchProgress,
 }
 
-/// The state of a fetch, for the window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FetchProgress {
-    /// The list or the manifest is being fetched.
-    Checking,
-    /// The server has not answered yet.
-    Connecting,
-    /// Another process fetches the same.
-    Waiting,
-    /// An attempt failed, and another follows.
-    Retrying(String),
-    /// The library is being fetched.
-    Fetching {
-        /// Bytes so far.
-        bytes: u64,
-        /// Bytes in all.
-        total: u64,
-    },
-}
-
-/// A release that could replace the one in use.
-#[derive(Clone, Debug)]
-pub struct UpdateOffer {
-    /// The release.
-    pub release: Arc<Release>,
-    /// The release in use was withdrawn in its favour.
-    pub replaces_withdrawn: bool,
-    /// The reason why it would be refused.
-    pub refused: Option<SharedFailure>,
-}
-
 impl Supply {
     /// Creates a supply that has started nothing.
     pub(super) fn new(config: Arc<Config>, wake: Wake) -> Self {
@@ -128,6 +93,7 @@ impl Supply {
             downloads: BTreeMap::new(),
             servers: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            checked: BTreeSet::new(),
             due: BTreeMap::new(),
             accepted: BTreeSet::new(),
             reported: BTreeMap::new(),
@@ -147,6 +113,10 @@ impl Supply {
         let mut orders = self.take_checks(inventory);
         orders.extend(self.take_downloads(inventory, remotes));
         orders.extend(self.take_builds(inventory, remotes));
+        // Results that were not read yet would be fetched again.
+        if inventory.is_busy() {
+            return orders;
+        }
         let mut used = BTreeSet::new();
         for remote in remotes.values().filter(|remote| remote.linked().is_none()) {
             let Some(supplied) = inventory.supplied(remote.name()).map(Arc::clone) else { continue };
@@ -190,6 +160,7 @@ impl Supply {
             && remote.disabled().is_none()
             && remote.unusable().is_none()
             && (supplied.listed.is_none() || lacks_manifest)
+            && !self.checked.contains(address)
             && !self.troubles.contains_key(address);
         if let Some(due) = due.filter(|due| *due > now && !needed) {
             (self.wake)(due - now);
@@ -280,6 +251,7 @@ impl Supply {
                     orders.push(Order::Report(address, failure, RemoteEvent::UpdatesStopped));
                 }
             } else {
+                self.checked.insert(address.clone());
                 if self.troubles.remove(&address).is_some() {
                     orders.push(Order::Withdraw(address, Topic::Update));
                 }
@@ -362,7 +334,7 @@ impl Supply {
         negotiator: &Negotiator,
     ) -> Vec<Order> {
         let name = remote.name().to_owned();
-        if remote.disabled().is_some() || self.downloads.contains_key(&name) || inventory.is_adopting(&name) {
+        if remote.disabled().is_some() || self.downloads.contains_key(&name) {
             return Vec::new();
         }
         if supplied.installed.is_none() {
@@ -441,7 +413,15 @@ impl Supply {
             return failure.and_then(|failure| block(remote, failure)).into_iter().collect();
         };
         if next.manifest.is_none() {
-            return trouble.and_then(|trouble| block(remote, &trouble.failure)).into_iter().collect();
+            let unusable = || {
+                let about = &next.release.about;
+                let text = format!("the manifest of {} {} cannot be used", about.name, about.version);
+                let advice = "report this to its publisher";
+                Arc::new(Failure::new(Stage::Discover, Code::ReleaseInvalid, text, advice))
+            };
+            let is_final = self.checked.contains(&repository.address);
+            let failure = trouble.map(|trouble| Arc::clone(&trouble.failure)).or(is_final.then(unusable));
+            return failure.and_then(|failure| block(remote, &failure)).into_iter().collect();
         }
         if !remote.is_wanted() && !supplied.preload && !self.accepted.contains(remote.name()) {
             return Vec::new();
@@ -511,53 +491,11 @@ impl Supply {
         let supplied = inventory.supplied(name);
         if let Some(Ok(supplier)) = supplied.map(|supplied| &supplied.supplier) {
             self.troubles.remove(supplier.address());
+            self.checked.remove(supplier.address());
             if self.servers.get(supplier.address()).is_some_and(Option::is_none) {
                 self.servers.remove(supplier.address());
             }
         }
-    }
-
-    /// Returns the state of the fetch for a remote.
-    pub fn progress(&self, inventory: &Inventory, remote: &ManagedRemote) -> Option<FetchProgress> {
-        if let Some(download) = self.downloads.get(remote.name()) {
-            return Some(download.progress.clone());
-        }
-        let supplier = inventory.supplied(remote.name())?.supplier.as_ref().ok()?;
-        let is_checking = self.checks.contains_key(supplier.address());
-        let is_connecting = matches!(supplier, Supplier::Development(..)) && remote.is_unfetched();
-        (is_checking || is_connecting).then_some(FetchProgress::Checking)
-    }
-
-    /// Returns the release that could replace the one in use, with the verdict of a plan.
-    pub fn offer(
-        inventory: &Inventory,
-        remote: &ManagedRemote,
-        remotes: &Remotes,
-        negotiator: &Negotiator,
-    ) -> Option<UpdateOffer> {
-        let supplied = inventory.supplied(remote.name())?;
-        supplied.installed.as_ref()?;
-        let next = supplied.next.as_ref()?;
-        Some(UpdateOffer {
-            release: Arc::clone(&next.release),
-            replaces_withdrawn: next.replaces_withdrawn,
-            refused: verdict(next, remote, remotes, negotiator),
-        })
-    }
-
-    /// Returns the reason why a repository or server cannot be used at present.
-    pub fn trouble(&self, address: &str) -> Option<&Trouble> {
-        self.troubles.get(address)
-    }
-
-    /// Returns `true` while a repository is checked.
-    pub fn is_checking(&self, address: &str) -> bool {
-        self.checks.contains_key(address)
-    }
-
-    /// Returns `true` if anything is being fetched.
-    pub fn is_busy(&self) -> bool {
-        !self.checks.is_empty() || !self.downloads.is_empty()
     }
 }
 
