@@ -29,7 +29,8 @@ impl Address {
     pub fn parse(text: &str) -> Result<Self, DeliveryError> {
         let invalid = |reason: &str| {
             // The part before the `@` may be a password.
-            let shown = if text.contains('@') { "it is not shown, because it may contain a password" } else { text };
+            let shown =
+                if text.contains('@') { "it is not shown, because it may contain a password" } else { text };
             DeliveryError::new(
                 ErrorCode::DeliverySettingInvalid,
                 format!("the address of a repository {reason}: {shown}"),

@@ -8,12 +8,7 @@ use super::{
     manifests, releases,
     source::Source,
 };
-use crate::{
-    error::DeliveryError,
-    fetch::Event,
-    listing::Listing,
-    release::Wanted,
-};
+use crate::{error::DeliveryError, fetch::Event, listing::Listing, release::Wanted};
 
 /// Checks a repository that is trusted.
 ///
@@ -26,7 +21,14 @@ pub(super) fn check(client: &Client, wanted: &[Wanted]) -> Result<Event, Deliver
     if let Some(fresh) = fresh
         && let Ok(verified) = stored(client, &start)
     {
-        return settle(client, verified, wanted, Earlier { known: start.known, list: before }, fresh.checked, None);
+        return settle(
+            client,
+            verified,
+            wanted,
+            Earlier { known: start.known, list: before },
+            fresh.checked,
+            None,
+        );
     }
     run(client, start, before, wanted, None)
 }
@@ -53,13 +55,13 @@ pub(super) fn run(
 
 /// Verifies what the repository offers.
 pub(super) fn online(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = Source::new(Some(client.link.clone()), deadline(client), start.known.files.clone());
+    let source = Source::new(Some(client.link.clone()), deadline(client), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
 }
 
 /// Verifies the files of the last check again.
 pub(super) fn stored(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = Source::new(None, deadline(client), start.known.files.clone());
+    let source = Source::new(None, deadline(client), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
 }
 

@@ -61,7 +61,11 @@ fn find(client: &Client, wanted: &Wanted, version: &Version) -> Result<Release, 
         Err(_) => {
             check::run(client, start, before, &[], None)?;
             let Some(list) = client.cache.list() else {
-                return Err(cache::failed("read", &client.cache.path("list.json"), &std::io::ErrorKind::NotFound.into()));
+                return Err(cache::failed(
+                    "read",
+                    &client.cache.path("list.json"),
+                    &std::io::ErrorKind::NotFound.into(),
+                ));
             };
             list
         }

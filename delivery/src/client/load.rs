@@ -11,7 +11,7 @@ use jiff::Timestamp as Time;
 use serde::{Deserialize, Serialize};
 use tough::{
     Limits, RepositoryLoader,
-    schema::{Role, Root, Signed, Snapshot, Targets, Timestamp},
+    schema::{Delegations, Role, Root, Signed, Snapshot, Targets, Timestamp},
 };
 use url::Url;
 
@@ -33,10 +33,13 @@ const LARGEST: u64 = 16 << 20;
 const MAX_ROOTS: u64 = 256;
 
 /// The verified files of a check, which the next one starts from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
     /// The files by their names on the server: every root from the trusted one on, and the newest of the others.
     pub(super) files: Files,
+    /// Every key that a publisher ever had, to recognise revoked ones.
+    #[serde(default)]
+    pub(super) delegations: Delegations,
 }
 
 /// The start of a check.
@@ -146,7 +149,8 @@ pub(super) fn load(
     let failed = |error: std::io::Error| cache::failed("use", workspace.path(), &error);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
     // The source looks at the names of the files alone.
-    let base = Url::parse("http://repository.invalid/").map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    let base =
+        Url::parse("http://repository.invalid/").map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
     let loaded = runtime.block_on(
         RepositoryLoader::new(&start.root, base.clone(), base)
             .transport(source.clone())
@@ -184,12 +188,12 @@ fn verified(
     let timestamp: Timestamp = parse("timestamp", &stored("timestamp.json")?)?.signed;
     let snapshot: Snapshot = parse("snapshot", &stored("snapshot.json")?)?.signed;
     let targets: Targets = parse("targets", &stored("targets.json")?)?.signed;
-    if !root.consistent_snapshot {
-        return Err(not_metadata("the root file is not one of a repository with consistent snapshots"));
-    }
-    let files = roots(start, source);
     let mut found = roles::verify(&snapshot, &targets, source, repository)?;
-    let mut known = Known { files };
+    let delegations = targets.delegations.as_ref();
+    let mut known = Known {
+        files: roots(start, source),
+        delegations: roles::with_former(delegations, start.known.delegations.clone()),
+    };
     known.files.extend(source.served().into_iter().filter(|(name, _)| !name.ends_with(".root.json")));
     known.files.append(&mut found.files);
     let expires = [root.expires(), timestamp.expires(), snapshot.expires(), targets.expires()];
@@ -220,9 +224,9 @@ fn roots(start: &Start, source: &Source) -> Files {
 
 /// Returns the root with the highest version.
 fn newest_root(files: &Files) -> Option<String> {
-    let roots = files.iter().filter_map(|(name, text)| {
-        Some((name.strip_suffix(".root.json")?.parse::<u64>().ok()?, text))
-    });
+    let roots = files
+        .iter()
+        .filter_map(|(name, text)| Some((name.strip_suffix(".root.json")?.parse::<u64>().ok()?, text)));
     roots.max_by_key(|(version, _)| *version).map(|(_, text)| text.clone())
 }
 

@@ -65,7 +65,11 @@ fn is_obtained(
     // Anything else is a fault of the network or the cache.
     if !matches!(
         error.code,
-        Code::RepoNotFound | Code::RepoDenied | Code::ReleaseLength | Code::ReleaseDigest | Code::ReleaseInvalid
+        Code::RepoNotFound
+            | Code::RepoDenied
+            | Code::ReleaseLength
+            | Code::ReleaseDigest
+            | Code::ReleaseInvalid
     ) {
         return Err(error);
     }

@@ -208,7 +208,8 @@ impl Copy<'_> {
                 continue;
             }
             let put = || -> io::Result<()> {
-                let mut staged = tempfile::Builder::new().prefix(".new-").tempfile_in(self.to.join("metadata"))?;
+                let mut staged =
+                    tempfile::Builder::new().prefix(".new-").tempfile_in(self.to.join("metadata"))?;
                 staged.write_all(text.as_bytes())?;
                 make_public(staged.as_file());
                 staged.as_file().sync_all()?;

@@ -103,8 +103,10 @@ fn paths<'a>(
             if let Some(other) = other {
                 return Err(DeliveryError::new(
                     ErrorCode::ReleasePath,
-                    format!("the publisher `{role}` lists a file that differs from another only in the spelling: \
-                         `{spelling}` and `{other}`"),
+                    format!(
+                        "the publisher `{role}` lists a file that differs from another only in the spelling: \
+                         `{spelling}` and `{other}`"
+                    ),
                     "ask the repository's owner to remove one of them",
                 ));
             }
@@ -157,7 +159,8 @@ fn release(
     if about.manifest.length > MAX_MANIFEST_BYTES as u64 {
         return Err(invalid("its manifest is too large"));
     }
-    if !(1..=MAX_CHANNELS).contains(&about.channels.len()) || !about.channels.iter().all(|name| is_channel(name))
+    if !(1..=MAX_CHANNELS).contains(&about.channels.len())
+        || !about.channels.iter().all(|name| is_channel(name))
     {
         return Err(invalid("it has no channel, too many, or one with a name that is not allowed"));
     }

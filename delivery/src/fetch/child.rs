@@ -97,7 +97,10 @@ fn access(request: &Request) -> Access {
 }
 
 /// Ends the process when standard input is closed.
-#[expect(clippy::disallowed_methods, reason = "nobody waits for the destructors: files in the cache are complete")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody waits for the destructors: files in the cache are complete"
+)]
 fn end_with_parent() {
     let mut piece = [0; 256];
     while io::stdin().lock().read(&mut piece).is_ok_and(|read| read > 0) {}
@@ -105,7 +108,10 @@ fn end_with_parent() {
 }
 
 /// Prints an event; ends the process if its parent is gone.
-#[expect(clippy::disallowed_methods, reason = "nobody waits for the destructors: files in the cache are complete")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody waits for the destructors: files in the cache are complete"
+)]
 fn print(event: &Event) {
     let Ok(mut line) = serde_json::to_vec(event) else { return };
     line.push(b'\n');

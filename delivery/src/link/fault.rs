@@ -156,12 +156,7 @@ pub(super) fn login_page(url: &str) -> DeliveryError {
 }
 
 pub(super) fn cut(url: &str) -> Fault {
-    Fault::new(
-        ErrorCode::RepoUnreachable,
-        format!("the connection was cut: {url}"),
-        NETWORK,
-        Again::Soon,
-    )
+    Fault::new(ErrorCode::RepoUnreachable, format!("the connection was cut: {url}"), NETWORK, Again::Soon)
 }
 
 pub(super) fn other_range(url: &Url) -> Fault {
