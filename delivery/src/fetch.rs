@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Digest, error::DeliveryError, listing::Release, release::Wanted, secret::Secret};
 
 pub use child::run;
+#[cfg(test)]
+pub(crate) use child::serve;
 pub use parent::Fetch;
 
 /// A request to a fetching process.
@@ -163,3 +165,6 @@ pub struct Fetched {
     /// The release of the verified list; `None` for a development server.
     pub release: Option<Box<Release>>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ mod digest;
 mod follow;
 mod link;
 mod secret;
+#[cfg(test)]
+mod testing;
 
 pub use address::Address;
 pub use digest::{Digest, NoDigest};

@@ -236,3 +236,84 @@ impl Wanted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Names as manifests accept them, in several scripts.
+    fn names() -> impl Strategy<Value = String> {
+        "[a-zA-Z0-9_éß日][a-zA-Z0-9_ .+~%\\[\\]{}éß日-]{0,30}[a-zA-Z0-9_éß日]"
+            .prop_filter("a device", |name| is_name(name))
+    }
+
+    fn versions() -> impl Strategy<Value = Version> {
+        let text = "(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]?)\\.(0|[1-9][0-9]?)(-[a-zA-Z][a-zA-Z0-9.]{0,5}[a-z])?(\\+[a-z0-9]{1,5})?";
+        text.prop_filter_map("no version", |text| Version::parse(&text).ok())
+    }
+
+    fn platforms() -> impl Strategy<Value = Platform> {
+        "[a-z0-9_]{1,10}(-[a-z0-9_]{1,8}){1,3}".prop_map(|text| Platform::try_from(text).expect("a triple"))
+    }
+
+    proptest! {
+        #[test]
+        fn paths_are_parsed_as_they_were_made(name in names(), version in versions(), platform in platforms()) {
+            let library = ReleasePath::parse(&library_path(&name, &version, &platform)).expect("path is allowed");
+            prop_assert_eq!(library, ReleasePath::Library { name: name.clone(), version: version.clone(), platform });
+            let manifest = ReleasePath::parse(&manifest_path(&name, &version)).expect("path is allowed");
+            prop_assert_eq!(manifest, ReleasePath::Manifest { name, version });
+        }
+
+        #[test]
+        fn accepted_paths_have_one_spelling(path in "[a-zA-Z./\\\\0-9+-]{0,40}|[a-z]{1,3}/[0-9.]{5,7}/[a-z.-]{5,14}") {
+            match ReleasePath::parse(&path) {
+                Ok(ReleasePath::Library { name, version, platform }) => {
+                    prop_assert_eq!(library_path(&name, &version, &platform), path);
+                }
+                Ok(ReleasePath::Manifest { name, version }) => {
+                    prop_assert_eq!(manifest_path(&name, &version), path);
+                }
+                Err(error) => prop_assert_eq!(error.code, ErrorCode::ReleasePath),
+            }
+        }
+    }
+
+    #[test]
+    fn unsafe_paths_are_refused() {
+        for path in [
+            "",
+            "/",
+            "/a/1.0.0/manifest.json",
+            "a/1.0.0",
+            "a/1.0.0/",
+            "a//manifest.json",
+            "a/1.0.0/b/manifest.json",
+            "../1.0.0/manifest.json",
+            "a/../1.0.0/manifest.json",
+            "a/1.0.0/../manifest.json",
+            "./1.0.0/manifest.json",
+            ".a/1.0.0/manifest.json",
+            "-a/1.0.0/manifest.json",
+            "a\\1.0.0\\manifest.json",
+            "a/1.0.0\\..\\manifest.json",
+            "c:/1.0.0/manifest.json",
+            "con/1.0.0/manifest.json",
+            "NUL.txt/1.0.0/manifest.json",
+            "a\0/1.0.0/manifest.json",
+            "a\n/1.0.0/manifest.json",
+            "a/v1.0.0/manifest.json",
+            "a/1.0/manifest.json",
+            "a/01.0.0/manifest.json",
+            "a/1.0.0/MANIFEST.json",
+            "a/1.0.0/x.zst",
+            "a/1.0.0/x86_64-unknown-linux-gnu",
+            "a/1.0.0/x86_64-..-gnu.zst",
+            "a/1.0.0/x86_64-unknown-linux-gnu.so",
+        ] {
+            assert_eq!(ReleasePath::parse(path).expect_err(path).code, ErrorCode::ReleasePath);
+        }
+    }
+}

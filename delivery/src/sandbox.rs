@@ -110,4 +110,6 @@ mod linux {
 }
 
 #[cfg(all(test, target_os = "linux"))]
+pub(crate) use tests::is_supported;
+#[cfg(all(test, target_os = "linux"))]
 mod tests;

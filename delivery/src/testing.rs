@@ -11,13 +11,21 @@ use std::{
 };
 
 use crate::{
-    ErrorCode, Platform, Wanted,
+    ErrorCode,
     fetch::{Event, Network, Request, Task},
     listing::Listing,
+    release::{Platform, Wanted},
 };
 
-pub(crate) use server::{Act, Server};
-pub(crate) use site::{Files, Key, Site, library, packed};
+pub(crate) use server::{Act, Gate, Server};
+pub(crate) use site::{Files, Key, Site, content, library, metafile, packed, signed, target};
+
+/// Makes a temporary folder, in memory if possible: most of the time of a test is the disk's.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a temporary folder")
+}
 
 /// The cache of a user, and the settings of the connection.
 pub(crate) struct User {
@@ -32,8 +40,7 @@ impl User {
         // No test waits for these limits, except those that set lower ones.
         let network =
             Network { timeout: Some(20_000), attempts: Some(3), pause: Some(1), ..Network::default() };
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, address: address.into(), network }
+        Self { folder: folder(), address: address.into(), network }
     }
 
     /// Makes a user who trusts the first root of a site.

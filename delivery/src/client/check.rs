@@ -55,13 +55,13 @@ pub(super) fn run(
 
 /// Verifies what the repository offers.
 pub(super) fn online(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = Source::new(Some(client.link.clone()), deadline(client), start.known.files.clone());
+    let source = Source::new(Some(client.link.clone()), deadline(client), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
 }
 
 /// Verifies the files of the last check again.
 pub(super) fn stored(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = Source::new(None, deadline(client), start.known.files.clone());
+    let source = Source::new(None, deadline(client), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp as Time;
 use serde::{Deserialize, Serialize};
 use tough::{
     Limits, RepositoryLoader,
-    schema::{Role, Root, Signed, Snapshot, Targets, Timestamp},
+    schema::{Delegations, Role, Root, Signed, Snapshot, Targets, Timestamp},
 };
 use url::Url;
 
@@ -33,10 +33,13 @@ const LARGEST: u64 = 16 << 20;
 const MAX_ROOTS: u64 = 256;
 
 /// The verified files of a check, which the next one starts from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
     /// The files by their names on the server: every root from the trusted one on, and the newest of the others.
     pub(super) files: Files,
+    /// Every key that a publisher ever had, to recognise revoked ones.
+    #[serde(default)]
+    pub(super) delegations: Delegations,
 }
 
 /// The start of a check.
@@ -185,12 +188,12 @@ fn verified(
     let timestamp: Timestamp = parse("timestamp", &stored("timestamp.json")?)?.signed;
     let snapshot: Snapshot = parse("snapshot", &stored("snapshot.json")?)?.signed;
     let targets: Targets = parse("targets", &stored("targets.json")?)?.signed;
-    if !root.consistent_snapshot {
-        return Err(not_metadata("the root file is not one of a repository with consistent snapshots"));
-    }
-    let files = roots(start, source);
     let mut found = roles::verify(&snapshot, &targets, source, repository)?;
-    let mut known = Known { files };
+    let delegations = targets.delegations.as_ref();
+    let mut known = Known {
+        files: roots(start, source),
+        delegations: roles::with_former(delegations, start.known.delegations.clone()),
+    };
     known.files.extend(source.served().into_iter().filter(|(name, _)| !name.ends_with(".root.json")));
     known.files.append(&mut found.files);
     let expires = [root.expires(), timestamp.expires(), snapshot.expires(), targets.expires()];

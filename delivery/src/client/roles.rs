@@ -12,7 +12,6 @@ use tough::{
 };
 
 use super::{
-    load::ending,
     refusal, signatures,
     source::{Files, Source, digest},
 };
@@ -99,9 +98,8 @@ fn check(
     };
     if delegations.verify_role(&signed, name).is_err() {
         let valid = signatures::of_delegation(delegations, name, &signed);
-        let before = before(source).map(|before| signatures::of_delegation(&before, name, &signed));
+        let before = signatures::of_delegation(&source.known().delegations, name, &signed);
         let (what, threshold) = (format!("the file of the publisher `{name}`"), role.threshold.get());
-        let before = before.unwrap_or_default();
         return Err(signatures::insufficient(&what, &valid, &before, threshold, repository));
     }
     if signed.signed.version != described.version {
@@ -116,10 +114,20 @@ fn check(
     Ok(Publisher { role, targets: signed.signed, keys: keys.into_iter().collect() })
 }
 
-/// Returns the delegations of the last check.
-fn before(source: &Source) -> Option<Delegations> {
-    let text = ending(source.known(), ".targets.json")?;
-    serde_json::from_str::<Signed<Targets>>(text).ok()?.signed.delegations
+/// Returns the present delegations with all former keys.
+pub(super) fn with_former(present: Option<&Delegations>, mut former: Delegations) -> Delegations {
+    for role in present.into_iter().flat_map(|present| &present.roles) {
+        match former.roles.iter_mut().find(|known| known.name == role.name) {
+            Some(known) => {
+                let added: Vec<_> =
+                    role.keyids.iter().filter(|key| !known.keyids.contains(key)).cloned().collect();
+                known.keyids.extend(added);
+            }
+            None => former.roles.push(DelegatedRole { targets: None, ..role.clone() }),
+        }
+    }
+    former.keys.extend(present.into_iter().flat_map(|present| present.keys.clone()));
+    former
 }
 
 /// Fails for a file that lists a path which tough does not even read.

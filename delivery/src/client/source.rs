@@ -14,6 +14,7 @@ use tough::{
 };
 use url::Url;
 
+use super::load::{Known, ending};
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
@@ -40,7 +41,7 @@ struct Inner {
     /// `None` to use nothing but the last check.
     link: Option<Arc<Link>>,
     until: Instant,
-    known: Files,
+    known: Known,
     state: Mutex<State>,
 }
 
@@ -58,10 +59,12 @@ enum Kind {
     Snapshot,
     Targets,
     Role,
+    /// A name without a version, which only a repository without consistent snapshots has.
+    Unversioned,
 }
 
 impl Source {
-    pub(super) fn new(link: Option<Arc<Link>>, until: Instant, known: Files) -> Self {
+    pub(super) fn new(link: Option<Arc<Link>>, until: Instant, known: Known) -> Self {
         Self(Arc::new(Inner { link, until, known, state: Mutex::default() }))
     }
 
@@ -80,8 +83,8 @@ impl Source {
         self.state().served.clone()
     }
 
-    /// Returns the files of the last check.
-    pub(super) fn known(&self) -> &Files {
+    /// Returns the state of the last check.
+    pub(super) fn known(&self) -> &Known {
         &self.0.known
     }
 
@@ -92,7 +95,7 @@ impl Source {
         described: Option<&Metafile>,
     ) -> Result<Option<Vec<u8>>, DeliveryError> {
         let digest = described.and_then(|meta| digest(meta));
-        if let Some(known) = self.0.known.get(file)
+        if let Some(known) = self.0.known.files.get(file)
             && digest.is_some_and(|digest| Digest::of_bytes(known) == digest)
         {
             return Ok(Some(known.clone().into_bytes()));
@@ -114,7 +117,7 @@ impl Source {
                 fetched => fetched,
             },
             Kind::Timestamp if self.0.link.is_some() => self.fetch_file(file, MAX_TIMESTAMP),
-            Kind::Timestamp => Ok(self.0.known.get(file).map(|text| text.clone().into_bytes())),
+            Kind::Timestamp => Ok(self.0.known.files.get(file).map(|text| text.clone().into_bytes())),
             Kind::Snapshot => {
                 let described = self.parsed::<Timestamp>("timestamp.json");
                 let described = described.and_then(|mut role| role.signed.meta.remove("snapshot.json"));
@@ -126,17 +129,22 @@ impl Source {
                 self.described(file, described.as_ref())
             }
             Kind::Role => {
-                self.state().has_reached_roles = true;
+                let mut state = self.state();
+                state.has_reached_roles = ending(&state.served, ".targets.json").is_some();
                 Ok(None)
             }
+            Kind::Unversioned => Err(DeliveryError::new(
+                ErrorCode::RepoNotMetadata,
+                "the repository has no consistent snapshots, which this client requires",
+                "ask the repository's owner to publish them",
+            )),
         }
     }
 
     /// Parses a file that was served, by the end of its name; tough requests the next one after it has verified this.
     fn parsed<T: serde::de::DeserializeOwned>(&self, end: &str) -> Option<Signed<T>> {
         let state = self.state();
-        let text = state.served.iter().find(|(name, _)| name.ends_with(end))?.1;
-        serde_json::from_str(text).ok()
+        serde_json::from_str(ending(&state.served, end)?).ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -155,6 +163,7 @@ fn kind(file: &str) -> Kind {
         file.split_once('.').filter(|(version, _)| version.bytes().all(|byte| byte.is_ascii_digit()));
     match (file, numbered.map(|(_, role)| role)) {
         ("timestamp.json", _) => Kind::Timestamp,
+        ("root.json" | "snapshot.json" | "targets.json", _) => Kind::Unversioned,
         (_, Some("root.json")) => Kind::Root,
         (_, Some("snapshot.json")) => Kind::Snapshot,
         (_, Some("targets.json")) => Kind::Targets,

@@ -46,7 +46,7 @@ pub(super) fn fetch(
         progress(download.have);
         if let Err(error) = download.run(link, progress) {
             // Bytes of a file that is refused are not continued.
-            if error.code == ErrorCode::ReleaseLength {
+            if error.code == ErrorCode::ReleaseLength || download.have == 0 {
                 cache::remove(part)?;
             }
             return Err(error);

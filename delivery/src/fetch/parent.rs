@@ -26,7 +26,7 @@ const MAX_EVENTS: usize = 256;
 const MAX_LAST_WORDS: usize = 400;
 
 /// The variables that the process keeps, in both cases for proxies.
-const VARIABLES: &[&str] = &[
+pub(super) const VARIABLES: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -98,6 +98,11 @@ impl Fetch {
     /// Waits for an event; returns `None` after `timeout`, and at once when the last event was returned before.
     pub fn wait_event(&self, timeout: Duration) -> Option<Event> {
         self.events.recv_timeout(timeout).ok()
+    }
+
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn process_id(&self) -> Option<u32> {
+        lock(&self.process).child.as_ref().map(Child::id)
     }
 
     /// Ends the process; a later download continues where it was.

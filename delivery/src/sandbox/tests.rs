@@ -8,6 +8,13 @@ use std::{
 
 use super::*;
 
+/// Returns `true` if the system can confine threads.
+pub(crate) fn is_supported() -> bool {
+    let thread = thread::Builder::new().spawn(|| confine(&Access::default()));
+    let confined = thread.expect("thread is spawned").join().expect("thread ends");
+    confined.expect("thread is confined") != Confinement::Missing
+}
+
 /// Runs `test` on a confined thread; the rest of the process is not confined.
 fn confined(access: Access, test: impl FnOnce(Confinement) + Send + 'static) {
     let thread = thread::Builder::new().spawn(move || test(confine(&access).expect("thread is confined")));

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
@@ -43,6 +43,24 @@ pub(crate) enum Act {
     Whole,
     /// Another part of the file than requested.
     OtherRange,
+    /// The file, once the gate is open.
+    Wait(Gate),
+}
+
+/// Holds answers back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        *self.0.0.lock().expect("no connection panics") = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let is_open = self.0.0.lock().expect("no connection panics");
+        drop(self.0.1.wait_while(is_open, |is_open| !*is_open));
+    }
 }
 
 /// A request that the server has received.
@@ -63,7 +81,7 @@ struct State {
 /// A web server.
 pub(crate) struct Server {
     address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    state: Arc<(Mutex<State>, Condvar)>,
     has_ended: Arc<AtomicBool>,
 }
 
@@ -71,7 +89,7 @@ impl Server {
     pub(crate) fn new(files: &Files) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("port is free");
         let address = listener.local_addr().expect("address is known");
-        let state = Arc::new(Mutex::new(State { files: files.clone(), ..State::default() }));
+        let state = Arc::new((Mutex::new(State { files: files.clone(), ..State::default() }), Condvar::new()));
         let has_ended = Arc::new(AtomicBool::new(false));
         let server = Self { address, state: Arc::clone(&state), has_ended: Arc::clone(&has_ended) };
         spawn(move || {
@@ -115,8 +133,14 @@ impl Server {
         std::mem::take(&mut self.state().received)
     }
 
+    /// Waits until a path is requested, since the last call of [`Self::received`].
+    pub(crate) fn await_request(&self, path: &str) {
+        let is_missing = |state: &mut State| !state.received.iter().any(|request| request.path == path);
+        drop(self.state.1.wait_while(self.state(), is_missing));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no connection panics")
+        self.state.0.lock().expect("no connection panics")
     }
 }
 
@@ -132,7 +156,13 @@ fn spawn(run: impl FnOnce() + Send + 'static) {
     thread::Builder::new().spawn(run).expect("thread is spawned");
 }
 
-fn converse(mut stream: &TcpStream, state: &Mutex<State>, has_ended: &AtomicBool) -> std::io::Result<()> {
+fn converse(
+    mut stream: &TcpStream,
+    state: &(Mutex<State>, Condvar),
+    has_ended: &AtomicBool,
+) -> std::io::Result<()> {
+    // Otherwise a body waits for the confirmation of its header.
+    stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -148,13 +178,18 @@ fn converse(mut stream: &TcpStream, state: &Mutex<State>, has_ended: &AtomicBool
             headers.insert(name.to_lowercase(), value.to_owned());
         }
         let (act, file) = {
+            let (state, arrived) = state;
             let mut state = state.lock().expect("no connection panics");
+            arrived.notify_all();
             state.received.push(Received { path: path.clone(), headers: headers.clone() });
             let acts = state.script.get_mut(&path);
-            let act = acts.and_then(|acts| if acts.len() > 1 { acts.pop_front() } else { acts.front().cloned() });
+            let act =
+                acts.and_then(|acts| if acts.len() > 1 { acts.pop_front() } else { acts.front().cloned() });
             (act.unwrap_or(Act::Serve), state.files.get(&path).cloned())
         };
-        let from = headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
+        let from = headers
+            .get("range")
+            .and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
         if !answer(&mut stream, act, file, from, has_ended)? {
             return stream.shutdown(std::net::Shutdown::Both);
         }
@@ -186,7 +221,10 @@ fn answer(
         (Act::Page, _) => {
             let page = "<!doctype html><title>Login</title>";
             let length = page.len();
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}")?;
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}"
+            )?;
             return Ok(true);
         }
         (Act::Close, _) => return Ok(false),
@@ -201,6 +239,10 @@ fn answer(
             }
         }
         (Act::Bytes(bytes), _) => (Act::Serve, bytes),
+        (Act::Wait(gate), Some(file)) => {
+            gate.wait();
+            (Act::Serve, file)
+        }
         (act, Some(file)) => (act, file),
         (_, None) => {
             write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found")?;
@@ -216,7 +258,12 @@ fn answer(
     let (length, body) = (file.len(), &file[from.unwrap_or(0)..]);
     match (from, &act) {
         (Some(from), Act::OtherRange) => {
-            write!(stream, "HTTP/1.1 206 Partial\r\nContent-Range: bytes {}-{}/{length}\r\n", from + 1, length - 1)?;
+            write!(
+                stream,
+                "HTTP/1.1 206 Partial\r\nContent-Range: bytes {}-{}/{length}\r\n",
+                from + 1,
+                length - 1
+            )?;
         }
         (Some(from), _) => {
             write!(stream, "HTTP/1.1 206 Partial\r\nContent-Range: bytes {from}-{}/{length}\r\n", length - 1)?;

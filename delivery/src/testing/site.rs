@@ -126,12 +126,19 @@ impl Site {
 
     /// Writes the root as it is, signed by all root keys.
     pub(crate) fn write_root(&mut self) {
-        self.write_root_with(&self.root_keys.iter().collect::<Vec<_>>());
+        let bytes = signed(&self.root, &self.root_keys.iter().collect::<Vec<_>>());
+        self.put_root(bytes);
     }
 
-    pub(crate) fn write_root_with(&mut self, keys: &[&Key]) {
-        let bytes = signed(&self.root, keys);
+    /// Writes the bytes of the present version of the root.
+    pub(crate) fn put_root(&mut self, bytes: Vec<u8>) {
         self.files.insert(format!("metadata/{}.root.json", self.root.version), bytes);
+    }
+
+    /// Begins the next version of the root, with the present keys.
+    pub(crate) fn next_root(&mut self) {
+        self.root.version = next(self.root.version);
+        self.assign_keys();
     }
 
     /// Returns the fingerprint of a version of the root.
@@ -288,15 +295,17 @@ impl Site {
     }
 }
 
-/// Returns the content of a library, which does not compress well.
+/// Returns the content of a library, which does not compress.
 pub(crate) fn library(name: &str, version: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut block = Digest::of_bytes(format!("{name} {version}")).to_string();
-    while bytes.len() < 300_000 {
-        bytes.extend_from_slice(block.as_bytes());
-        block = Digest::of_bytes(&block).to_string();
-    }
-    bytes
+    let seed = Digest::of_bytes(format!("{name} {version}")).to_string();
+    let mut state = u64::from_str_radix(&seed[..15], 16).expect("digits") | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..25_000).flat_map(|_| next()).collect()
 }
 
 pub(crate) fn packed(library: &[u8]) -> Vec<u8> {
@@ -306,10 +315,8 @@ pub(crate) fn packed(library: &[u8]) -> Vec<u8> {
 /// Serialises a role with the signatures of keys.
 pub(crate) fn signed<T: Role + Clone>(role: &T, keys: &[&Key]) -> Vec<u8> {
     let data = role.canonical_form().expect("role is JSON");
-    let signature = |key: &&Key| Signature {
-        keyid: key.id.clone(),
-        sig: key.pair.sign(&data).as_ref().to_vec().into(),
-    };
+    let signature =
+        |key: &&Key| Signature { keyid: key.id.clone(), sig: key.pair.sign(&data).as_ref().to_vec().into() };
     let signatures = keys.iter().map(signature).collect();
     serde_json::to_vec(&Signed { signed: role.clone(), signatures }).expect("role is JSON")
 }
@@ -318,7 +325,7 @@ pub(crate) fn content(bytes: &[u8]) -> Content {
     Content { sha256: Digest::of_bytes(bytes), length: bytes.len() as u64 }
 }
 
-fn target(bytes: &[u8]) -> Target {
+pub(crate) fn target(bytes: &[u8]) -> Target {
     Target { length: bytes.len() as u64, hashes: hashes(bytes), custom: HashMap::new(), _extra: HashMap::new() }
 }
 

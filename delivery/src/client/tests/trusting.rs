@@ -1,0 +1,92 @@
+//! The first trust.
+
+use super::*;
+use crate::Digest;
+
+#[test]
+fn server_offers_its_first_root() {
+    let site = Site::new();
+    let server = Server::new(&site.files);
+    let user = User::of(server.address());
+    let Event::Offered { root, keys, threshold: 2 } = user.run(Task::Trust { root: None }) else {
+        panic!("nothing is offered")
+    };
+    assert_eq!(root, site.fingerprint(1));
+    assert_eq!(keys, site.root_keys.iter().map(Key::id).collect::<Vec<_>>());
+    assert_eq!(user.tree().len(), 0);
+    user.refuses_check(ErrorCode::RepoUntrusted);
+    user.refuses(download("remoteHello", "1.0.0"), ErrorCode::RepoUntrusted);
+}
+
+#[test]
+fn any_root_may_be_trusted() {
+    let mut site = Site::new();
+    for _ in 0..2 {
+        site.next_root();
+        site.write_root();
+    }
+    let server = Server::new(&site.files);
+    let user = User::of(server.address());
+    let end = user.run(Task::Trust { root: Some(site.fingerprint(2)) });
+    assert!(is_changed(&end));
+    assert_eq!((user.list().root, user.list().root_version), (site.fingerprint(2), 3));
+    // Trusting the same root again is a check.
+    assert!(!is_changed(&user.run(Task::Trust { root: Some(site.fingerprint(2)) })));
+    // Another root of the same repository is trusted from now on.
+    assert!(is_changed(&user.run(Task::Trust { root: Some(site.fingerprint(1)) })));
+    assert_eq!((user.list().root, user.list().root_version), (site.fingerprint(1), 3));
+    assert!(!is_changed(&user.check()));
+}
+
+#[test]
+fn other_fingerprint_is_refused() {
+    let site = Site::new();
+    let server = Server::new(&site.files);
+    let user = User::of(server.address());
+    let root = Some(Digest::of_bytes("another"));
+    user.refuses(Task::Trust { root }, ErrorCode::RepoRootMismatch);
+    assert_eq!(user.tree().len(), 0);
+    // A former trust stays.
+    let user = User::trusting(server.address(), &site);
+    user.refuses(Task::Trust { root }, ErrorCode::RepoRootMismatch);
+    assert!(!is_changed(&user.check()));
+}
+
+#[test]
+fn trust_without_valid_metadata_stores_nothing() {
+    let mut site = Site::new();
+    site.online = Key::new();
+    site.write();
+    let server = Server::new(&site.files);
+    let user = User::of(server.address());
+    user.refuses(Task::Trust { root: Some(site.fingerprint(1)) }, ErrorCode::RepoSignature);
+    assert_eq!(user.tree().len(), 0);
+    let mut site = Site::new();
+    site.put_root(signed(&site.root, &[]));
+    server.serve(&site.files);
+    user.refuses(Task::Trust { root: None }, ErrorCode::RepoSignature);
+    user.refuses(Task::Trust { root: Some(site.fingerprint(1)) }, ErrorCode::RepoSignature);
+}
+
+#[test]
+fn login_page_is_no_root() {
+    let site = Site::new();
+    let server = Server::new(&site.files);
+    let user = User::of(server.address());
+    server.script("metadata/1.root.json", [Act::Page]);
+    user.refuses(Task::Trust { root: None }, ErrorCode::RepoNotMetadata);
+    user.refuses(Task::Trust { root: Some(site.fingerprint(1)) }, ErrorCode::RepoNotMetadata);
+}
+
+#[test]
+fn other_repository_is_not_continued() {
+    let (site, other) = (Site::new(), Site::new());
+    let server = Server::new(&site.files);
+    let user = User::trusting(server.address(), &site);
+    // The repository was made anew, with other keys.
+    server.serve(&other.files);
+    assert!(matches!(user.check(), Event::Failed(_)));
+    assert!(is_changed(&user.run(Task::Trust { root: Some(other.fingerprint(1)) })));
+    assert_eq!(user.list().root, other.fingerprint(1));
+    assert!(!is_changed(&user.check()));
+}
