@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub(super) const UPDATE_EXAMPLES: &str = "Examples:
-  pulse update --check                     list newer releases, and their verdict
+  pulse update --check                     list newer releases with their verdict
   pulse update                             use all newer releases
   pulse update remoteHello                 only of this remote
   pulse update --all                       also of remotes with the policy `pin`

@@ -81,7 +81,9 @@ fn path_is_not_replaced_by_same_file_name() {
     }
     // A name alone is searched for like that of a manifest; the file it finds is not a library.
     assert_ne!(locate(&name).code, Code::LibraryMissing);
-    assert_eq!(locate(&format!("http://localhost/{name}")).code, Code::LocationUnsupported);
+    assert_eq!(locate(&format!("ftp://localhost/{name}")).code, Code::LocationUnsupported);
+    assert_eq!(locate("http://127.0.0.1:1").code, Code::ReleaseNotFetched);
+    assert_eq!(locate("https://example.org").code, Code::RepoUntrusted);
 }
 
 #[test]

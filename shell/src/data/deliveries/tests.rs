@@ -7,7 +7,11 @@ use delivery::{
 use semver::Version;
 
 use super::*;
-use crate::{config::Options, data::archive::Archive};
+use crate::{
+    config::Options,
+    data::archive::Archive,
+    log::tests::{capture, count},
+};
 
 const ADDRESS: &str = "https://plugins.example.org";
 
@@ -330,4 +334,20 @@ fn token_and_certificates_are_read_each_time() {
     let network = repository.network(&scene.config).expect("there is a token");
     assert_eq!(network.token.as_ref().map(Secret::expose), Some("secret"));
     assert!(!format!("{network:?}").contains("secret"));
+}
+
+#[test]
+fn damaged_list_of_decisions_is_set_aside() {
+    let scene = Scene::new();
+    let file = scene.deliveries.file();
+    let decisions = scene.deliveries.read().expect("file is read");
+    fs::write(file, "{").expect("file is written");
+    let log = capture(|| assert_eq!(scene.deliveries.read(), Ok(decisions.clone())));
+    assert_eq!(count(&log, Code::DeliveryListDamaged), 1, "{log}");
+    fs::remove_file(file).expect("file is removed");
+    fs::create_dir(file).expect("folder is made");
+    let failure = scene.deliveries.read().expect_err("it is a folder");
+    assert_eq!(failure.code, Code::DeliveryListUnreadable);
+    let failure = scene.deliveries.change(|_| ()).expect_err("it is a folder");
+    assert_eq!(failure.code, Code::DeliveryListUnreadable);
 }

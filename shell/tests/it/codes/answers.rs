@@ -165,11 +165,34 @@ pub(super) fn answer(code: Code) -> Answer {
         SiteDamaged => Test("damaged_metadata_is_reported_with_its_file"),
         SiteFailed => Test("unusable_folder_is_reported"),
         SiteMissing => Test("folder_without_repository_is_missing"),
-        DeliveryCacheFailed | DeliveryCacheUnsafe | DeliveryCancelled | DeliveryProcessFailed | DevInvalid |
-        DevNotLoopback | RepoClock | RepoDenied | RepoKeyRevoked | RepoMixed | RepoNotFound | RepoNotMetadata |
-        RepoRedirected | RepoRollback | RepoRootMismatch | RepoServerError | RepoSignature | RepoThreshold |
-        RepoTimeout | RepoTls | RepoTooLarge | RepoTooSlow | RepoUnreachable | RepoUntrusted | ServeAddress
-            => OutOfReach("no command reports it yet"),
+        DeliveryCacheFailed => Test("missing_cache_is_an_error_at_once"),
+        DeliveryCacheUnsafe => Test("links_in_the_cache_are_refused"),
+        DeliveryListDamaged => Test("damaged_list_of_decisions_is_set_aside"),
+        DeliveryListUnreadable => Test("damaged_list_of_decisions_is_set_aside"),
+        DeliveryProcessFailed => Test("faulty_process_is_a_failure"),
+        DevInvalid => Test("other_programs_are_recognised"),
+        DevNotLoopback => Test("only_this_machine_is_accepted"),
+        ReleaseNotFetched => Test("path_is_not_replaced_by_same_file_name"),
+        RepoClock => Test("clock_set_back_is_refused"),
+        RepoDenied => Test("refusals_are_not_retried"),
+        RepoKeyRevoked => Test("revoked_key_is_refused"),
+        RepoMixed => Test("mixed_metadata_is_refused"),
+        RepoNotFound => Test("folder_is_a_repository"),
+        RepoNotMetadata => Test("login_page_is_no_root"),
+        RepoRedirected => Test("redirect_to_plain_address_is_refused"),
+        RepoRollback => Test("rotated_keys_are_followed"),
+        RepoRootMismatch => Test("other_fingerprint_is_refused"),
+        RepoServerError => Test("faulty_servers_are_reported"),
+        RepoSignature => Test("changed_bit_is_refused"),
+        RepoThreshold => Test("root_below_threshold_is_refused"),
+        RepoTimeout => Test("silent_server_is_given_up_in_time"),
+        RepoTls => Test("unknown_authority_is_refused"),
+        RepoTooLarge => Test("endless_metadata_is_refused"),
+        RepoTooSlow => Test("slow_server_is_given_up_and_continued_later"),
+        RepoUnreachable => Test("server_may_start_late_and_restart"),
+        RepoUntrusted => Test("server_offers_its_first_root"),
+        ServeAddress => Test("network_needs_permission"),
+        DeliveryCancelled | ReleaseWithdrawn => OutOfReach("TODO"),
     }
 }
 
