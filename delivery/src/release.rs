@@ -28,7 +28,12 @@ pub struct Platform(String);
 impl Platform {
     /// Returns the platform of this build.
     pub fn current() -> Self {
-        let arch = std::env::consts::ARCH;
+        // The words of target triples, which publishing derives from a library's header.
+        let arch = match std::env::consts::ARCH {
+            "x86" => "i686",
+            "riscv64" => "riscv64gc",
+            arch => arch,
+        };
         Self(match () {
             () if cfg!(target_os = "macos") => format!("{arch}-apple-darwin"),
             () if cfg!(all(windows, target_env = "gnu")) => format!("{arch}-pc-windows-gnu"),
@@ -82,7 +87,7 @@ pub struct Content {
     pub length: u64,
 }
 
-/// What a publisher signs about a library, in the `custom` object of its target.
+/// The statement about a library that its publisher signs, in the `custom` object of its target.
 ///
 /// The target itself is the compressed library (zstd); its length and digest are TUF's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,7 +58,7 @@ pub const MAIN_PUBLISHER: &str = "main";
 
 /// A repository in a folder.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct RepoSite {
     folder: SiteFolder,
     /// Validity of new metadata.
     pub validity: Validity,
@@ -119,7 +119,7 @@ pub struct NewKey {
     pub file: PathBuf,
 }
 
-impl Site {
+impl RepoSite {
     /// Opens the repository in `dir`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use tough::{
 };
 
 use super::{
-    Site,
+    RepoSite,
     files::{self, failed},
     heads::Heads,
     publish::{Measured, now},
@@ -83,7 +83,7 @@ pub struct PendingFile {
     pub version: u64,
 }
 
-impl Site {
+impl RepoSite {
     /// Verifies all signatures and reads every target.
     ///
     /// # Errors
@@ -204,7 +204,8 @@ fn check_file(
         .then_some((ErrorCode::ReleaseUnpacked, "a library unpacks to other content than signed")))
 }
 
-fn roles(heads: &Heads) -> Result<Vec<RoleState>, DeliveryError> {
+/// Describes every role.
+pub(super) fn roles(heads: &Heads) -> Result<Vec<RoleState>, DeliveryError> {
     let root = heads.root();
     let hexes = |ids: &[KeyId]| ids.iter().map(|id| hex(id)).collect();
     let top = |name: &str, role: RoleType, version: u64, expires: jiff::Timestamp| {

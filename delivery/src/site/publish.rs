@@ -19,7 +19,7 @@ use tough::{
 };
 
 use super::{
-    Site,
+    RepoSite,
     files::{MAX_LIBRARY, failed},
     heads::metafile,
     rules::{self, path_of},
@@ -111,7 +111,7 @@ struct Admission {
     known: Option<(Description, Content)>,
 }
 
-impl Site {
+impl RepoSite {
     /// Publishes a library in a channel. The same library can be added to another channel.
     ///
     /// # Errors
@@ -127,11 +127,9 @@ impl Site {
         keys: &KeyRing,
     ) -> Result<Published, DeliveryError> {
         let draft = artifact.describe(channel, notes)?;
-        // Asked before the long compression too, which others do not wait for.
-        let mut compressed = match self.admit(&SiteWriter::open(self)?, &draft, keys)?.known {
-            Some(_) => None,
-            None => Some(self.compress(artifact, &draft)?),
-        };
+        // Asked before the long compression too, during which others may publish.
+        let is_known = self.admit(&SiteWriter::open(self)?, &draft, keys)?.known.is_some();
+        let mut compressed = if is_known { None } else { Some(self.compress(artifact, &draft)?) };
         let mut writer = SiteWriter::open(self)?;
         let Admission { role, known } = self.admit(&writer, &draft, keys)?;
         let (mut about, download) = match (&known, &mut compressed) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tough::schema::{PathPattern, PathSet, RoleType, Targets};
 
 use super::{
-    Site, delegate, empty_list,
+    RepoSite, delegate, empty_list,
     heads::delegations,
     rules::{self, EVERY_REMOTE},
     writer::{SiteWriter, expiry, signers, top_keys, unknown_publisher},
@@ -36,7 +36,7 @@ pub struct PublisherChange {
     pub visible: bool,
 }
 
-impl Site {
+impl RepoSite {
     /// Adds a publisher, or adds remotes to one. Without remotes, a new publisher gets every remote without another
     /// publisher.
     ///

@@ -5,7 +5,8 @@ use serde::Serialize;
 use tough::schema::RoleType;
 
 use super::{
-    Site,
+    RepoSite, RoleState,
+    check::roles,
     writer::{SiteWriter, signers, top_keys},
 };
 use crate::{
@@ -25,11 +26,13 @@ pub struct Refreshed {
     pub unusable: Vec<DeliveryError>,
     /// Time at which the timestamp expires, in seconds since 1970.
     pub expires: i64,
+    /// The state of every role.
+    pub roles: Vec<RoleState>,
     /// `false` if lists that were renewed wait for the online key.
     pub visible: bool,
 }
 
-impl Site {
+impl RepoSite {
     /// Renews every role that `keys` may sign for, and with the online key makes visible all files that wait.
     ///
     /// `expires` is the validity of snapshot and timestamp; the other roles are valid as [`Self::validity`] states.
@@ -72,20 +75,22 @@ impl Site {
                 renewed.push(role.name);
             }
         }
-        let visible = writer.commit(keys, Some(expires))?;
-        if visible {
+        let is_committed = writer.commit(keys, Some(expires))?;
+        if is_committed {
             renewed.push("online".to_owned());
         } else if renewed.is_empty() {
             let online = top_keys(writer.heads.root(), RoleType::Timestamp)?;
             signers(keys, "online", &online.keyids, online.threshold)?;
         }
-        let visible = visible || renewed == ["root"];
+        let visible = is_committed || renewed == ["root"];
         let expires = writer.heads.timestamp.signed.expires.as_second();
+        let roles = roles(&writer.heads)?;
         Ok(Refreshed {
             renewed,
-            published: if visible { published } else { Vec::new() },
+            published: if is_committed { published } else { Vec::new() },
             unusable,
             expires,
+            roles,
             visible,
         })
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tough::schema::{RoleType, Root};
 
 use super::{
-    Site,
+    RepoSite,
     publishers::drop_unused_keys,
     writer::{SiteWriter, signers, top_keys, unknown_publisher},
 };
@@ -64,7 +64,7 @@ pub struct Rotated {
     pub visible: bool,
 }
 
-impl Site {
+impl RepoSite {
     /// Adds the keys in `new` to a role, and removes those whose identifiers begin with an entry of `retire`; by
     /// default, all former keys of a role other than root.
     ///

@@ -22,14 +22,14 @@ mod concurrent;
 mod damaged;
 pub(super) mod interrupted;
 mod pending;
-mod publishers;
+mod publisher_changes;
 mod publishing;
 mod rotation;
 
 /// A repository, and a client that trusts its first root and remembers what it has seen.
 struct Fixture {
     folder: tempfile::TempDir,
-    site: Site,
+    site: RepoSite,
     client: TestClient,
 }
 
@@ -47,8 +47,8 @@ impl Fixture {
             .map(|(name, remotes)| ((*name).to_owned(), remotes.split(',').map(str::to_owned).collect()))
             .collect();
         let options = InitOptions { threshold: 2, publishers, validity: Validity::default() };
-        let made = Site::init(&dir, &folder.path().join("keys"), &options).expect("a repository is made");
-        let site = Site::open(&dir).expect("the repository exists");
+        let made = RepoSite::init(&dir, &folder.path().join("keys"), &options).expect("a repository is made");
+        let site = RepoSite::open(&dir).expect("the repository exists");
         let root = fs::read(dir.join("metadata/1.root.json")).expect("the root exists");
         assert_eq!(made.root, Digest::of_bytes(&root));
         let client = TestClient::new(&dir, root, folder.path().join("client"));
@@ -232,7 +232,7 @@ fn init_refuses_occupied_and_public_folders() {
     let fixture = Fixture::new();
     let options = InitOptions { threshold: 1, publishers: Vec::new(), validity: Validity::default() };
     let path = |name: &str| fixture.folder.path().join(name);
-    let init = |site: &str, keys: &str| Site::init(&path(site), &path(keys), &options);
+    let init = |site: &str, keys: &str| RepoSite::init(&path(site), &path(keys), &options);
     refused(init("site", "keys-2"), ErrorCode::SiteOccupied, "empty folder");
     refused(init("site-2", "keys"), ErrorCode::SiteOccupied, "another place for keys");
     refused(init("site-5", "site-5/keys"), ErrorCode::KeyExposed, "public");
@@ -252,7 +252,7 @@ fn init_refuses_occupied_and_public_folders() {
         (1, vec![("a".to_owned(), vec!["x".to_owned()]), ("b".to_owned(), vec!["X".to_owned()])]),
     ] {
         let options = InitOptions { threshold, publishers, validity: Validity::default() };
-        let made = Site::init(&path("site-4"), &path("keys-4"), &options);
+        let made = RepoSite::init(&path("site-4"), &path("keys-4"), &options);
         refused(made, ErrorCode::DeliverySettingInvalid, "");
         assert!(!path("site-4").exists() && !path("keys-4").exists());
     }
@@ -261,6 +261,6 @@ fn init_refuses_occupied_and_public_folders() {
 #[test]
 fn folder_without_repository_is_missing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    refused(Site::open(folder.path()), ErrorCode::SiteMissing, "pulse repo init");
-    refused(Site::open(&folder.path().join("none")), ErrorCode::SiteMissing, "pulse repo init");
+    refused(RepoSite::open(folder.path()), ErrorCode::SiteMissing, "pulse repo init");
+    refused(RepoSite::open(&folder.path().join("none")), ErrorCode::SiteMissing, "pulse repo init");
 }

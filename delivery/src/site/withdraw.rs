@@ -5,7 +5,7 @@ use serde::Serialize;
 use tough::TargetName;
 
 use super::{
-    Site,
+    RepoSite,
     publish::{checked_note, insert, now},
     rules::{self, path_of},
     writer::SiteWriter,
@@ -30,7 +30,7 @@ pub struct Withdrawn {
     pub visible: bool,
 }
 
-impl Site {
+impl RepoSite {
     /// Withdraws a version of a remote for all of its platforms.
     ///
     /// Shells return to `return_to`; by default to the newest lower version in a common channel. Earlier withdrawals

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tough::schema::{Role, RoleKeys, RoleType, Root, Signature, Signed, Snapshot, Targets, Timestamp};
 
 use super::{
-    Site,
+    RepoSite,
     files::{MAX_LIST, MAX_ROOT, SiteFolder, SiteLock, sync_folder},
     heads::{Heads, StoredList, content, metafile},
 };
@@ -22,14 +22,14 @@ pub(super) const SPEC: &str = "1.0.0";
 /// A change of a repository. Others wait for its end.
 #[derive(Debug)]
 pub(super) struct SiteWriter<'a> {
-    pub(super) site: &'a Site,
+    pub(super) site: &'a RepoSite,
     pub(super) heads: Heads,
     _lock: SiteLock,
 }
 
 impl<'a> SiteWriter<'a> {
     /// Locks the repository and reads its state.
-    pub(super) fn open(site: &'a Site) -> Result<Self, DeliveryError> {
+    pub(super) fn open(site: &'a RepoSite) -> Result<Self, DeliveryError> {
         site.expect_repository()?;
         let lock = site.folder.lock(site.patience)?;
         Ok(Self { site, heads: Heads::load(&site.folder)?, _lock: lock })

@@ -9,7 +9,7 @@ use clap::Args;
 use delivery::{
     keys::{KeyRing, KeySource},
     release::{Platform, STABLE},
-    site::{Artifact, Published, Site, Withdrawn},
+    site::{Artifact, Published, RepoSite, Withdrawn},
 };
 use plugin_api::abi::ABI_REVISION;
 use semver::Version;
@@ -57,7 +57,8 @@ pub(super) struct PublishArgs {
     #[arg(long, value_name = "NAME", default_value = STABLE, conflicts_with = "withdraw")]
     channel: String,
     /// Read keys from here; may be repeated.
-    #[arg(long, value_name = "SOURCE")]
+    // A key that is given by mistake begins with hyphens, and clap would print it.
+    #[arg(long, value_name = "SOURCE", allow_hyphen_values = true)]
     key: Vec<String>,
     /// State the changes for users, in one line.
     #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "withdraw")]
@@ -91,7 +92,7 @@ pub(super) fn run(args: PublishArgs) -> Result<u8, Exit> {
         let advice = "name its folder with --to, or set PULSE_PUBLISH_TO";
         Exit::new(Exit::NOT_FOUND, Code::SiteMissing, "no repository is named", advice)
     })?;
-    let site = Site::open(&to)?;
+    let site = RepoSite::open(&to)?;
     let keys = keys(&args.key)?;
     if let Some((name, version)) = args.withdraw {
         let withdrawn = site.withdraw(&name, &version, &args.note, args.return_to.as_ref(), &keys)?;
@@ -219,7 +220,7 @@ fn report_withdrawn(withdrawn: &Withdrawn, site: &Path, json: bool) -> Result<u8
 pub(super) fn waits(visible: bool, site: &Path) {
     if !visible {
         note(format_args!(
-            "warning: clients do not see this yet, because the online key is not given; make it visible with \
+            "warning: clients do not see this yet; make it visible with the online key: \
              `pulse repo refresh {} --key ONLINE_KEY`",
             site.display()
         ));

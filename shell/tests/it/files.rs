@@ -27,7 +27,7 @@ pub(crate) fn pulse(installation: &Installation) -> Command {
     command
 }
 
-/// What a command answers.
+/// The answer of a command.
 pub(crate) struct Answer {
     code: Option<i32>,
     pub(crate) stdout: String,

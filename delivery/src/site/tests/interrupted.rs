@@ -39,7 +39,7 @@ struct Action {
 /// A repository for an action.
 struct ActionInput<'a> {
     folder: &'a Path,
-    site: Site,
+    site: RepoSite,
 }
 
 impl ActionInput<'_> {
@@ -111,7 +111,7 @@ fn child_runs_its_action() {
         init(&folder, "keys-2").expect("it is made");
         return;
     }
-    let input = ActionInput { folder: &folder, site: Site::open(&folder.join("site")).expect("it exists") };
+    let input = ActionInput { folder: &folder, site: RepoSite::open(&folder.join("site")).expect("it exists") };
     if name == "many" {
         for number in 0.. {
             input
@@ -125,7 +125,7 @@ fn child_runs_its_action() {
 
 fn init(folder: &Path, keys: &str) -> Result<NewSite, DeliveryError> {
     let options = InitOptions { threshold: 1, publishers: Vec::new(), validity: Validity::default() };
-    Site::init(&folder.join("site-2"), &folder.join(keys), &options)
+    RepoSite::init(&folder.join("site-2"), &folder.join(keys), &options)
 }
 
 /// Runs an action in a child that is killed at a step. Returns `false` if it has fewer.
@@ -145,7 +145,7 @@ fn init_killed_at_any_step_makes_all_or_nothing() {
     let dir = fixture.folder.path().join("site-2");
     for step in 0.. {
         let stopped = kill_at(&fixture, "init", step);
-        match Site::open(&dir) {
+        match RepoSite::open(&dir) {
             Ok(site) => assert_eq!(site.check().expect("metadata verifies").problems, []),
             Err(error) => {
                 assert_eq!(error.code, ErrorCode::SiteMissing);

@@ -148,6 +148,8 @@ fn refresh_renews_what_the_keys_may_sign() {
     assert_eq!(refresh(&["root-1", "root-2"], 7).expect("it is renewed").renewed, ["root"]);
     let refreshed = refresh(&["publisher"], 7).expect("it is renewed");
     assert_eq!((refreshed.renewed, refreshed.visible), (vec!["main".to_owned()], false));
+    let refreshed = refresh(&["root-1", "root-2"], 7).expect("it is renewed");
+    assert_eq!((refreshed.published, refreshed.visible), (vec![], true), "the list still waits");
     fixture.is_fine();
     refused(refresh(&["root-1"], 7), ErrorCode::KeyUnauthorized, "");
     refused(refresh(&["online"], 0), ErrorCode::DeliverySettingInvalid, "14d");
@@ -159,8 +161,8 @@ fn expired_metadata_is_a_problem_until_renewed() {
     let path = |name: &str| folder.path().join(name);
     let validity = Validity { online: SignedDuration::from_secs(-5), ..Validity::default() };
     let options = InitOptions { threshold: 1, publishers: Vec::new(), validity };
-    Site::init(&path("site"), &path("keys"), &options).expect("a repository is made");
-    let site = Site::open(&path("site")).expect("it exists");
+    RepoSite::init(&path("site"), &path("keys"), &options).expect("a repository is made");
+    let site = RepoSite::open(&path("site")).expect("it exists");
     let problems = site.check().expect("metadata verifies").problems;
     assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [ErrorCode::RepoExpired; 2]);
     let online = KeyRing::read(&[KeySource::File(path("keys/online.pem"))]).expect("a key");

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use delivery::{
     keys::KeyRing,
-    site::{InitOptions, PublisherChange, Refreshed, RoleState, Site, SiteReport, SiteRole, Validity},
+    site::{InitOptions, PublisherChange, Refreshed, RepoSite, RoleState, SiteReport, SiteRole, Validity},
 };
 use jiff::{SignedDuration, Timestamp};
 use negotiation::text;
@@ -82,8 +82,8 @@ Exit status:
 pub(super) const ROTATE_EXAMPLES: &str = "Examples:
   pulse repo rotate site root --retire 3fa9c1 --generate root-4.pem \\
       --key KEYS/root-1.pem --key KEYS/root-3.pem
-  pulse repo rotate site targets --generate targets-2.pem --key KEYS/root-1.pem \\
-      --key KEYS/root-2.pem --key KEYS/online.pem
+  pulse repo rotate site targets --generate targets-2.pem \\
+      --key KEYS/root-1.pem --key KEYS/root-2.pem --key KEYS/online.pem
   pulse repo rotate site online --generate online-2.pem \\
       --key KEYS/root-1.pem --key KEYS/root-2.pem
   pulse repo rotate site main --generate publisher-2.pem \\
@@ -142,7 +142,8 @@ struct SigningArgs {
     /// Folder of the repository.
     site: PathBuf,
     /// Read keys from here: a file, `env:NAME` or `-`; may be repeated; default: `env:PULSE_KEY`.
-    #[arg(long, value_name = "SOURCE")]
+    // A key that is given by mistake begins with hyphens, and clap would print it.
+    #[arg(long, value_name = "SOURCE", allow_hyphen_values = true)]
     key: Vec<String>,
     /// Print JSON.
     #[arg(long)]
@@ -153,7 +154,7 @@ struct SigningArgs {
 #[derive(Args)]
 struct NewKeyArgs {
     /// Read a new key from here, private or public; may be repeated.
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", allow_hyphen_values = true)]
     new: Vec<String>,
     /// Generate a new key in this file.
     #[arg(long, value_name = "FILE")]
@@ -230,7 +231,7 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
 pub(super) fn init(args: InitArgs) -> Result<u8, Exit> {
     let options =
         InitOptions { threshold: args.threshold, publishers: args.publisher, validity: Validity::default() };
-    let made = Site::init(&args.site, &args.keys, &options)?;
+    let made = RepoSite::init(&args.site, &args.keys, &options)?;
     if args.json {
         print(&pretty(&made)?)?;
     } else {
@@ -252,7 +253,7 @@ pub(super) fn init(args: InitArgs) -> Result<u8, Exit> {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<u8, Exit> {
-    let report = Site::open(&args.site)?.check()?;
+    let report = RepoSite::open(&args.site)?.check()?;
     if args.json {
         print(&pretty(&report)?)?;
     } else {
@@ -262,9 +263,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Exit> {
     for problem in &report.problems {
         Exit::from(problem.clone()).print();
     }
-    for role in report.roles.iter().filter(|role| is_soon(role.expires)) {
-        note(format_args!("warning: `{}` expires soon; renew it with `pulse repo refresh`", role.name));
-    }
+    warn_of_expiry(&report.roles);
     waits(report.pending.is_empty(), &args.site);
     Ok(if report.problems.is_empty() { 0 } else { Exit::VERIFICATION })
 }
@@ -297,12 +296,19 @@ fn lines(report: &SiteReport) -> Vec<String> {
     lines
 }
 
-/// Returns `true` for a time in the next three days.
-fn is_soon(expires: i64) -> bool {
-    const SOON: i64 = 3 * 24 * 60 * 60;
+/// Warns of roles that expire soon: within three days, or a month for those that a machine does not renew.
+fn warn_of_expiry(roles: &[RoleState]) {
+    const DAY: i64 = 24 * 60 * 60;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let left = expires.saturating_sub_unsigned(now);
-    (0..SOON).contains(&left)
+    for RoleState { name, expires, .. } in roles {
+        let soon = if ["snapshot", "timestamp"].contains(&name.as_str()) { 3 * DAY } else { 30 * DAY };
+        if (0..soon).contains(&expires.saturating_sub_unsigned(now)) {
+            let expires = time(*expires);
+            note(format_args!(
+                "warning: `{name}` expires at {expires}; renew it with `pulse repo refresh` and its keys"
+            ));
+        }
+    }
 }
 
 /// Formats a time as in ISO 8601; an impossible one stays a number of seconds.
@@ -312,8 +318,8 @@ fn time(seconds: i64) -> String {
 
 pub(super) fn refresh(args: &RefreshArgs) -> Result<u8, Exit> {
     let SigningArgs { site, key, json } = &args.signing;
-    let refreshed = Site::open(site)?.refresh(Some(args.expires), &keys(key)?)?;
-    let Refreshed { renewed, published, unusable, expires, visible } = &refreshed;
+    let refreshed = RepoSite::open(site)?.refresh(Some(args.expires), &keys(key)?)?;
+    let Refreshed { renewed, published, unusable, expires, roles, visible } = &refreshed;
     if *json {
         print(&pretty(&refreshed)?)?;
     } else {
@@ -325,6 +331,7 @@ pub(super) fn refresh(args: &RefreshArgs) -> Result<u8, Exit> {
     for error in unusable {
         note(format_args!("warning: {error} [{}]", error.code));
     }
+    warn_of_expiry(roles);
     waits(*visible, site);
     Ok(0)
 }
@@ -348,14 +355,14 @@ pub(super) fn publisher(command: &PublisherCommand) -> Result<u8, Exit> {
 
 fn add_publisher(args: &AddPublisherArgs) -> Result<u8, Exit> {
     let SigningArgs { site, key, json } = &args.signing;
-    let (opened, keys) = (Site::open(site)?, keys(key)?);
+    let (opened, keys) = (RepoSite::open(site)?, keys(key)?);
     let change = opened.add_publisher(&args.name, &args.remotes, new_keys(&args.new)?, keys)?;
     report_publisher(&change, "publishes", site, *json)
 }
 
 fn remove_publisher(args: &RemovePublisherArgs) -> Result<u8, Exit> {
     let SigningArgs { site, key, json } = &args.signing;
-    let change = Site::open(site)?.remove_publisher(&args.name, &keys(key)?)?;
+    let change = RepoSite::open(site)?.remove_publisher(&args.name, &keys(key)?)?;
     report_publisher(&change, "does not publish any more:", site, *json)
 }
 
@@ -373,7 +380,7 @@ fn report_publisher(change: &PublisherChange, does: &str, site: &Path, json: boo
 
 pub(super) fn rotate(args: &RotateArgs) -> Result<u8, Exit> {
     let SigningArgs { site, key, json } = &args.signing;
-    let (opened, keys) = (Site::open(site)?, keys(key)?);
+    let (opened, keys) = (RepoSite::open(site)?, keys(key)?);
     let role = SiteRole::named(&args.role);
     let rotated = opened.rotate(&role, &args.retire, new_keys(&args.new)?, keys)?;
     if *json {

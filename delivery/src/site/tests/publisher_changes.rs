@@ -106,3 +106,20 @@ fn removed_publisher_vanishes_and_can_return() {
     assert_eq!(fixture.seen(), ["remoteA 2.0.0 x86_64-unknown-linux-gnu"]);
     fixture.is_fine();
 }
+
+proptest::proptest! {
+    #[test]
+    fn pattern_covers_one_name(a in r"[a\[\]{}!^,\-é ~+]{1,5}", b in r"[a\[\]{}!^,\-é ~+]{1,5}") {
+        let path = |name: &str| crate::release::manifest_path(name, &Version::new(1, 0, 0));
+        let is_name = |name: &String| crate::release::ReleasePath::parse(&path(name)).is_ok();
+        proptest::prop_assume!(is_name(&a) && is_name(&b));
+        let checked = publishers::checked(&[("team".to_owned(), vec![a.clone()])]).expect("a name");
+        let mut targets = empty_list(jiff::Timestamp::UNIX_EPOCH);
+        delegate(&mut targets, "team", &checked[0].1, &[]);
+        let delegations = heads::delegations(&targets);
+        proptest::prop_assert!(rules::owner(&delegations, &path(&a)).is_some());
+        proptest::prop_assert_eq!(rules::owner(&delegations, &path(&b)).is_some(), a == b);
+        let remotes = publishers::remotes_of(&delegations.roles[0].paths);
+        proptest::prop_assert_eq!(remotes, [a]);
+    }
+}
