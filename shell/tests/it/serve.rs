@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use pulse::library::Digest;
+use pulse::library::digest_of;
 use serde_json::Value;
 
 use crate::support::{PATIENCE, libraries, library_file, manifest_of};
@@ -103,7 +103,7 @@ fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
 fn line_of(name: &str, content: &[u8], folder: &Path) -> String {
     let file = folder.join("content");
     fs::write(&file, content).expect("it can be written");
-    format!("{name} 1.0.0 {}", Digest::of(&file).expect("it can be read").short())
+    format!("{name} 1.0.0 {}", digest_of(&file).expect("it can be read").short())
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn manifest_and_library_are_served_together() {
     let mut manifest = manifest_of(source);
     let name = manifest["name"].as_str().expect("a name").to_owned();
     let entry = manifest["remoteEntry"].as_str().expect("a name").to_owned();
-    manifest["sha256"] = Digest::of(source).expect("it can be read").to_string().into();
+    manifest["sha256"] = digest_of(source).expect("it can be read").to_string().into();
     fs::write(path("remote.json"), manifest.to_string()).expect("it can be written");
     let serve = Serve::start(folder.path());
     serve.message("[library-missing]", "served from");
