@@ -38,7 +38,7 @@ pub(crate) struct Cache {
 
 /// A lock between processes; released with the value or the process.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub(crate) struct CacheLock {
     /// `None` if the file system has no locks.
     _file: Option<File>,
 }
@@ -92,22 +92,22 @@ impl Cache {
     /// Locks `name`, and calls `wait` once if another process holds the lock.
     ///
     /// Returns `true` if it had to wait.
-    pub(crate) fn lock(&self, name: &str, wait: impl FnOnce()) -> Result<(Lock, bool), DeliveryError> {
+    pub(crate) fn lock(&self, name: &str, wait: impl FnOnce()) -> Result<(CacheLock, bool), DeliveryError> {
         let path = self.path("part").join(format!("{name}.lock"));
         let file = open_for_writing(&path)?;
         let failed = |error: io::Error| failed("lock", &path, &error);
         match file.try_lock() {
-            Ok(()) => return Ok((Lock { _file: Some(file) }, false)),
+            Ok(()) => return Ok((CacheLock { _file: Some(file) }, false)),
             Err(TryLockError::WouldBlock) => wait(),
             // Without locks, two processes may fetch the same; every file is complete anyway.
             Err(TryLockError::Error(error)) if is_unsupported(&error) => {
-                return Ok((Lock { _file: None }, false));
+                return Ok((CacheLock { _file: None }, false));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         loop {
             match file.lock() {
-                Ok(()) => return Ok((Lock { _file: Some(file) }, true)),
+                Ok(()) => return Ok((CacheLock { _file: Some(file) }, true)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -117,7 +117,7 @@ impl Cache {
     /// Locks the files of a library's digest.
     ///
     /// A lock file serves all digests with the same first two digits, so that their number is limited.
-    pub(crate) fn lock_content(&self, digest: Digest, wait: impl FnOnce()) -> Result<Lock, DeliveryError> {
+    pub(crate) fn lock_content(&self, digest: Digest, wait: impl FnOnce()) -> Result<CacheLock, DeliveryError> {
         Ok(self.lock(&digest.to_string()[..2], wait)?.0)
     }
 

@@ -8,8 +8,8 @@ use crate::{
     Digest,
     cache::Cache,
     error::DeliveryError,
-    fetch::{Event, Request},
-    link::{Link, Report},
+    fetch::{FetchEvent, Request},
+    link::{HttpLink, Report},
     release::Wanted,
 };
 
@@ -30,7 +30,7 @@ mod unpack;
 /// A repository with its cache.
 pub(crate) struct Client {
     cache: Cache,
-    link: Arc<Link>,
+    link: Arc<HttpLink>,
     /// Its address, for messages and the list.
     repository: String,
 }
@@ -38,13 +38,13 @@ pub(crate) struct Client {
 impl Client {
     /// Opens the cache; nothing is sent yet.
     pub(crate) fn open(request: &Request, report: &Report) -> Result<Self, DeliveryError> {
-        let link = Link::new(&request.address, &request.network, report.clone())?;
+        let link = HttpLink::new(&request.address, &request.network, report.clone())?;
         let repository = link.address().to_string();
         Ok(Self { cache: Cache::open(&request.cache)?, link: Arc::new(link), repository })
     }
 
     /// Trusts the root with a fingerprint, or reports the one that the server offers.
-    pub(crate) fn trust(&self, root: Option<Digest>) -> Result<Event, DeliveryError> {
+    pub(crate) fn trust(&self, root: Option<Digest>) -> Result<FetchEvent, DeliveryError> {
         match root {
             Some(root) => trust::trust(self, root),
             None => trust::offer(self),
@@ -52,17 +52,17 @@ impl Client {
     }
 
     /// Verifies the newest metadata, and stores the list and the manifests of the releases that are wanted.
-    pub(crate) fn check(&self, wanted: &[Wanted]) -> Result<Event, DeliveryError> {
+    pub(crate) fn check(&self, wanted: &[Wanted]) -> Result<FetchEvent, DeliveryError> {
         check::check(self, wanted)
     }
 
     /// Fetches and unpacks a library of the list.
-    pub(crate) fn download(&self, wanted: &Wanted, version: &Version) -> Result<Event, DeliveryError> {
+    pub(crate) fn download(&self, wanted: &Wanted, version: &Version) -> Result<FetchEvent, DeliveryError> {
         download::download(self, wanted, version)
     }
 
     /// Copies the repository to a folder.
-    pub(crate) fn mirror(&self, to: &Path) -> Result<Event, DeliveryError> {
+    pub(crate) fn mirror(&self, to: &Path) -> Result<FetchEvent, DeliveryError> {
         mirror::mirror(self, to)
     }
 }

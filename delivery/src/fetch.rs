@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! shell or command ── Request, one line of JSON ──▶ `pulse fetch`
-//!                  ◀── Event, a line of JSON each ──
+//!                  ◀── FetchEvent, a line of JSON each ──
 //! ```
 //! The process serves one request and ends. Ending it at any time is safe: files in the cache are complete or are
 //! continued later. It ends by itself when its standard input is closed.
@@ -90,7 +90,7 @@ pub struct Network {
 /// An event of a fetching process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum FetchEvent {
     /// Another process fetches the same; this one waits for it.
     Waiting,
     /// Bytes of the download so far, resumed ones included.

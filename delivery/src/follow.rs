@@ -19,7 +19,7 @@ use crate::{
     Digest,
     dev::{DevGone, DevList, DevRemote, EVENTS_PATH, EVENTS_TYPE, FORMAT, HEARTBEAT, MAX_REMOTES},
     error::{DeliveryError, ErrorCode},
-    fetch::{Event, Fetched, Request},
+    fetch::{FetchEvent, Fetched, Request},
     release::Platform,
 };
 
@@ -60,14 +60,14 @@ impl Pace {
 
 /// Follows the development server of `request`, which ends with the process.
 ///
-/// Emits [`Event::Fetched`] for each build, [`Event::Lost`] for a remote without a usable build, or with an empty name
-/// if the server is lost, and [`Event::Checked`] once everything that a server offers is fetched, also after it was
+/// Emits [`FetchEvent::Fetched`] for each build, [`FetchEvent::Lost`] for a remote without a usable build, or with an empty name
+/// if the server is lost, and [`FetchEvent::Checked`] once everything that a server offers is fetched, also after it was
 /// lost.
 ///
 /// # Errors
 /// Fails at once with `dev-not-loopback`, with `delivery-setting-invalid` for an address that cannot be used, and with
 /// the codes of the cache. Everything later is an event.
-pub(crate) fn run(request: &Request, emit: &mut dyn FnMut(Event)) -> Result<(), DeliveryError> {
+pub(crate) fn run(request: &Request, emit: &mut dyn FnMut(FetchEvent)) -> Result<(), DeliveryError> {
     let mut follower = Follower::new(request, Pace::REAL)?;
     follower.run(&mut |event| {
         emit(event);
@@ -77,7 +77,7 @@ pub(crate) fn run(request: &Request, emit: &mut dyn FnMut(Event)) -> Result<(), 
 }
 
 /// Receives events, and decides if following continues.
-type Emit<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
+type Emit<'a> = dyn FnMut(FetchEvent) -> ControlFlow<()> + 'a;
 
 struct Follower {
     pace: Pace,
@@ -90,7 +90,7 @@ struct Follower {
     tally: Tally,
 }
 
-/// The traffic since the last [`Event::Checked`].
+/// The traffic since the last [`FetchEvent::Checked`].
 #[derive(Default)]
 struct Tally {
     changed: bool,
@@ -130,7 +130,7 @@ impl Follower {
             };
             if self.lost != Some(error.code) {
                 self.lost = Some(error.code);
-                if emit(Event::Lost { name: String::new(), error }).is_break() {
+                if emit(FetchEvent::Lost { name: String::new(), error }).is_break() {
                     return;
                 }
             }
@@ -216,7 +216,7 @@ impl Follower {
         }
         self.lost = None;
         let Tally { changed, requests, bytes } = std::mem::take(&mut self.tally);
-        send(emit, Event::Checked { changed, requests, bytes, problems: Vec::new() })?;
+        send(emit, FetchEvent::Checked { changed, requests, bytes, problems: Vec::new() })?;
         self.store.tidy(&self.in_use());
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Follower {
         let event = match self.fetch(remote) {
             Ok(fetched) => {
                 self.reported.insert(name.clone(), remote.identity());
-                Event::Fetched(Box::new(fetched))
+                FetchEvent::Fetched(Box::new(fetched))
             }
             // A newer one has replaced it, and its event follows.
             Err(error) if error.code == ErrorCode::RepoNotFound => return Ok(()),
@@ -239,7 +239,7 @@ impl Follower {
             Err(error) if is_of_server(error.code) => return Err(error.into()),
             Err(error) => {
                 self.reported.remove(name);
-                Event::Lost { name: negotiation::text::line(name, 100), error }
+                FetchEvent::Lost { name: negotiation::text::line(name, 100), error }
             }
         };
         send(emit, event)
@@ -253,7 +253,7 @@ impl Follower {
         let colon = if reason.is_empty() { "" } else { ": " };
         let text = format!("the development server no longer offers `{name}`{colon}{reason}: {}", self.server);
         let error = DeliveryError::new(ErrorCode::ReleaseUnknown, text, "build the remote again");
-        send(emit, Event::Lost { name: name.to_owned(), error })
+        send(emit, FetchEvent::Lost { name: name.to_owned(), error })
     }
 
     fn fetch(&mut self, remote: &DevRemote) -> Result<Fetched, DeliveryError> {
@@ -311,7 +311,7 @@ impl Follower {
     }
 }
 
-fn send(emit: &mut Emit<'_>, event: Event) -> Result<(), End> {
+fn send(emit: &mut Emit<'_>, event: FetchEvent) -> Result<(), End> {
     match emit(event) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(End::Stopped),

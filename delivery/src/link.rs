@@ -19,7 +19,7 @@ use url::Url;
 use crate::{
     address::Address,
     error::{DeliveryError, ErrorCode},
-    fetch::{Event, Network},
+    fetch::{FetchEvent, Network},
     secret::Secret,
 };
 
@@ -29,10 +29,10 @@ mod fault;
 
 use agent::Agents;
 pub(crate) use attempts::Attempts;
-pub(crate) use fault::{Again, Fault, too_slow};
+pub(crate) use fault::{Again, LinkFault, too_slow};
 
 /// Receives the events of a task.
-pub(crate) type Report = Arc<dyn Fn(Event) + Send + Sync>;
+pub(crate) type Report = Arc<dyn Fn(FetchEvent) + Send + Sync>;
 
 /// The largest number of redirects of one request.
 const MAX_REDIRECTS: usize = 5;
@@ -73,7 +73,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The connection to a repository.
-pub(crate) struct Link {
+pub(crate) struct HttpLink {
     address: Address,
     agents: Agents,
     token: Option<header::HeaderValue>,
@@ -84,8 +84,8 @@ pub(crate) struct Link {
 }
 
 /// The answer to a request for a file.
-pub(crate) enum Reply {
-    Content(Content),
+pub(crate) enum LinkReply {
+    Content(ReplyBody),
     /// There is no such file.
     Missing,
     /// The file has no bytes at the requested place.
@@ -93,7 +93,7 @@ pub(crate) enum Reply {
 }
 
 /// The content of a file, or of its end.
-pub(crate) struct Content {
+pub(crate) struct ReplyBody {
     /// The place of the first byte.
     pub(crate) from: u64,
     /// The number of bytes, as the server states it.
@@ -105,7 +105,7 @@ pub(crate) struct Content {
     url: String,
 }
 
-impl Link {
+impl HttpLink {
     /// Makes the connection; nothing is sent yet.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl Link {
     }
 
     /// Reports an event of the task.
-    pub(crate) fn report(&self, event: Event) {
+    pub(crate) fn report(&self, event: FetchEvent) {
         (self.report)(event);
     }
 
@@ -169,10 +169,10 @@ impl Link {
         }
     }
 
-    fn fetch_once(&self, parts: &[&str], limit: u64, until: Instant) -> Result<Option<Body>, Fault> {
+    fn fetch_once(&self, parts: &[&str], limit: u64, until: Instant) -> Result<Option<Body>, LinkFault> {
         let mut content = match self.open(parts, 0, Some(until))? {
-            Reply::Content(content) => content,
-            Reply::Missing | Reply::Beyond => return Ok(None),
+            LinkReply::Content(content) => content,
+            LinkReply::Missing | LinkReply::Beyond => return Ok(None),
         };
         let mut bytes = Vec::new();
         let mut piece = vec![0; 16 << 10];
@@ -192,7 +192,12 @@ impl Link {
     }
 
     /// Requests a file from a place on; the caller reads its content.
-    pub(crate) fn open(&self, parts: &[&str], from: u64, until: Option<Instant>) -> Result<Reply, Fault> {
+    pub(crate) fn open(
+        &self,
+        parts: &[&str],
+        from: u64,
+        until: Option<Instant>,
+    ) -> Result<LinkReply, LinkFault> {
         self.requests.fetch_add(1, Relaxed);
         if let Some(path) = self.address.path(parts) {
             return fault::of_file(open_file(&path, from), &path);
@@ -224,7 +229,7 @@ impl Link {
     }
 
     /// Reads a piece of a content; 0 at its end.
-    pub(crate) fn read(&self, content: &mut Content, piece: &mut [u8]) -> Result<usize, Fault> {
+    pub(crate) fn read(&self, content: &mut ReplyBody, piece: &mut [u8]) -> Result<usize, LinkFault> {
         loop {
             let read = match content.body.read(piece) {
                 Ok(read) => read,
@@ -241,7 +246,7 @@ impl Link {
     }
 }
 
-impl Content {
+impl ReplyBody {
     /// Returns the address or path of the file, for messages.
     pub(crate) fn place(&self) -> &str {
         &self.url
@@ -303,7 +308,7 @@ fn redirect(response: &Response<ureq::Body>) -> Option<&[u8]> {
 }
 
 /// Returns the target of a redirect: the same host, with the same scheme or `https`.
-fn follow(from: &Url, target: &[u8]) -> Result<Url, Fault> {
+fn follow(from: &Url, target: &[u8]) -> Result<Url, LinkFault> {
     let refused = |reason| Err(fault::redirected(from, reason));
     let Some(target) = std::str::from_utf8(target).ok().and_then(|target| from.join(target).ok()) else {
         return refused("the server redirects to something other than an address");
@@ -324,19 +329,19 @@ fn follow(from: &Url, target: &[u8]) -> Result<Url, Fault> {
     Ok(target)
 }
 
-fn reply(response: Response<ureq::Body>, url: &Url, from: u64) -> Result<Reply, Fault> {
+fn reply(response: Response<ureq::Body>, url: &Url, from: u64) -> Result<LinkReply, LinkFault> {
     let from = match response.status().as_u16() {
         200 => 0,
         206 if start(&response) == Some(from) => from,
         206 => return Err(fault::other_range(url)),
-        404 | 410 => return Ok(Reply::Missing),
-        416 if from > 0 => return Ok(Reply::Beyond),
+        404 | 410 => return Ok(LinkReply::Missing),
+        416 if from > 0 => return Ok(LinkReply::Beyond),
         _ => return Err(fault::of_status(&response, url)),
     };
     let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], header::HeaderValue::as_bytes);
     let is_page = kind.starts_with(b"text/html");
     let body = response.into_body();
-    Ok(Reply::Content(Content {
+    Ok(LinkReply::Content(ReplyBody {
         from,
         length: body.content_length(),
         is_page,
@@ -352,17 +357,17 @@ fn start(response: &Response<ureq::Body>) -> Option<u64> {
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
-fn open_file(path: &std::path::Path, from: u64) -> io::Result<Reply> {
+fn open_file(path: &std::path::Path, from: u64) -> io::Result<LinkReply> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
     let mut file = open_regular(path)?;
     let length = file.metadata()?.len();
     if from > 0 && from >= length {
-        return Ok(Reply::Beyond);
+        return Ok(LinkReply::Beyond);
     }
     file.seek(SeekFrom::Start(from))?;
-    Ok(Reply::Content(Content {
+    Ok(LinkReply::Content(ReplyBody {
         from,
         length: Some(length - from),
         is_page: false,

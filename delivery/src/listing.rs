@@ -52,7 +52,7 @@ pub struct Release {
     #[serde(flatten)]
     pub about: Description,
     /// The compressed library, as it is fetched.
-    pub download: crate::release::Content,
+    pub download: crate::release::FileContent,
     /// The origin of the signature.
     pub signer: Signer,
 }

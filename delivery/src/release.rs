@@ -80,7 +80,7 @@ impl fmt::Display for Platform {
 /// A file by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Content {
+pub struct FileContent {
     /// SHA-256 digest.
     pub sha256: Digest,
     /// Length in bytes.
@@ -104,9 +104,9 @@ pub struct Description {
     /// Channels that offer it.
     pub channels: BTreeSet<String>,
     /// The remote's manifest, as embedded in the library; a target of its own.
-    pub manifest: Content,
+    pub manifest: FileContent,
     /// The unpacked library.
-    pub library: Content,
+    pub library: FileContent,
     /// The changes in one line for users; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,

@@ -23,7 +23,7 @@ pub enum Confinement {
 
 /// The folders and files of a process.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Access {
+pub(crate) struct SandboxAccess {
     /// It may read these.
     pub(crate) read: Vec<PathBuf>,
     /// It may read these and change what is in them.
@@ -32,7 +32,7 @@ pub(crate) struct Access {
 
 /// Confines the calling thread, and all threads that it starts.
 #[cfg(target_os = "linux")]
-pub(crate) fn confine(access: &Access) -> Result<Confinement, DeliveryError> {
+pub(crate) fn confine(access: &SandboxAccess) -> Result<Confinement, DeliveryError> {
     linux::confine(access).map_err(|error| {
         DeliveryError::new(
             crate::ErrorCode::DeliveryProcessFailed,
@@ -45,7 +45,7 @@ pub(crate) fn confine(access: &Access) -> Result<Confinement, DeliveryError> {
 /// Confines nothing.
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
-pub(crate) fn confine(_: &Access) -> Result<Confinement, DeliveryError> {
+pub(crate) fn confine(_: &SandboxAccess) -> Result<Confinement, DeliveryError> {
     Ok(Confinement::Missing)
 }
 
@@ -57,9 +57,9 @@ mod linux {
     };
     use rustix::process::{Resource, Rlimit, setrlimit};
 
-    use super::{Access, Confinement};
+    use super::{Confinement, SandboxAccess};
 
-    /// What the C library reads to resolve a host's name, and the modules that it loads for that.
+    /// Files that the C library reads to resolve a host's name, and the modules that it loads for that.
     const RESOLVER: &[&str] = &[
         "/etc/resolv.conf",
         "/etc/hosts",
@@ -80,7 +80,7 @@ mod linux {
     /// The interface that the rules are written for; a later one could forbid what is needed.
     const RULES: ABI = ABI::V6;
 
-    pub(super) fn confine(access: &Access) -> Result<Confinement, RulesetError> {
+    pub(super) fn confine(access: &SandboxAccess) -> Result<Confinement, RulesetError> {
         // A dump of memory would contain the token. A limit that cannot be lowered stays.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
         let read = AccessFs::ReadFile | AccessFs::ReadDir;

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A token or a key: overwritten when it is dropped, and hidden by `Debug`.
+/// A token or a key, which must not be shown: `Debug` and `Display` are redacted, and its memory is overwritten when it
+/// is dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -15,7 +16,7 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// Returns the text.
+    /// Returns the text. The caller must neither log nor store it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -23,7 +24,13 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
+        f.write_str("Secret(redacted)")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(redacted)")
     }
 }
 

@@ -12,13 +12,13 @@ use std::{
 
 use crate::{
     ErrorCode,
-    fetch::{Event, Network, Request, Task},
+    fetch::{FetchEvent, Network, Request, Task},
     listing::Listing,
     release::{Platform, Wanted},
 };
 
 pub(crate) use server::{Act, Gate, Server};
-pub(crate) use site::{Files, Key, Site, content, library, metafile, packed, signed, target};
+pub(crate) use site::{Key, SiteFiles, TestSite, content, library, metafile, packed, signed, target};
 
 /// Makes a temporary folder, in memory if possible: most of the time of a test is the disk's.
 pub(crate) fn folder() -> tempfile::TempDir {
@@ -28,13 +28,13 @@ pub(crate) fn folder() -> tempfile::TempDir {
 }
 
 /// The cache of a user, and the settings of the connection.
-pub(crate) struct User {
+pub(crate) struct TestUser {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) address: String,
     pub(crate) network: Network,
 }
 
-impl User {
+impl TestUser {
     /// Makes a user of a repository who trusts nothing yet.
     pub(crate) fn of(address: impl Into<String>) -> Self {
         // No test waits for these limits, except those that set lower ones.
@@ -44,10 +44,10 @@ impl User {
     }
 
     /// Makes a user who trusts the first root of a site.
-    pub(crate) fn trusting(address: impl Into<String>, site: &Site) -> Self {
+    pub(crate) fn trusting(address: impl Into<String>, site: &TestSite) -> Self {
         let user = Self::of(address);
         let end = user.run(Task::Trust { root: Some(site.fingerprint(1)) });
-        assert!(matches!(end, Event::Checked { .. }), "{end:?}");
+        assert!(matches!(end, FetchEvent::Checked { .. }), "{end:?}");
         user
     }
 
@@ -57,12 +57,12 @@ impl User {
     }
 
     /// Serves a task in this process, and returns its last event.
-    pub(crate) fn run(&self, task: Task) -> Event {
+    pub(crate) fn run(&self, task: Task) -> FetchEvent {
         self.events(task).pop().expect("a task has a last event")
     }
 
     /// Serves a task in this process, and returns all events.
-    pub(crate) fn events(&self, task: Task) -> Vec<Event> {
+    pub(crate) fn events(&self, task: Task) -> Vec<FetchEvent> {
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&events);
         let end = crate::fetch::serve(
@@ -74,11 +74,11 @@ impl User {
         events
     }
 
-    pub(crate) fn check(&self) -> Event {
+    pub(crate) fn check(&self) -> FetchEvent {
         self.run(Task::Check { wanted: vec![wanted("remoteHello")] })
     }
 
-    pub(crate) fn download(&self, name: &str, version: &str) -> Event {
+    pub(crate) fn download(&self, name: &str, version: &str) -> FetchEvent {
         self.run(download(name, version))
     }
 
@@ -119,9 +119,9 @@ pub(crate) fn platform() -> Platform {
 }
 
 /// Returns the code of a failure.
-pub(crate) fn code(end: &Event) -> ErrorCode {
+pub(crate) fn code(end: &FetchEvent) -> ErrorCode {
     match end {
-        Event::Failed(error) => error.code,
+        FetchEvent::Failed(error) => error.code,
         end => panic!("it succeeded: {end:?}"),
     }
 }

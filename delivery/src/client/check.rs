@@ -6,16 +6,16 @@ use super::{
     Client,
     load::{self, Known, Start, Verified},
     manifests, releases,
-    source::Source,
+    source::RepoSource,
 };
-use crate::{error::DeliveryError, fetch::Event, listing::Listing, release::Wanted};
+use crate::{error::DeliveryError, fetch::FetchEvent, listing::Listing, release::Wanted};
 
 /// Checks a repository that is trusted.
 ///
 /// Of several processes, one checks, and the others use its result.
-pub(super) fn check(client: &Client, wanted: &[Wanted]) -> Result<Event, DeliveryError> {
+pub(super) fn check(client: &Client, wanted: &[Wanted]) -> Result<FetchEvent, DeliveryError> {
     let (begun, before) = (load::now(), client.cache.list());
-    let (_lock, has_waited) = client.cache.lock("check", || client.link.report(Event::Waiting))?;
+    let (_lock, has_waited) = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
     let start = Start::of(&client.cache)?;
     let fresh = client.cache.list().filter(|list| has_waited && list.checked >= begun);
     if let Some(fresh) = fresh
@@ -48,20 +48,20 @@ pub(super) fn run(
     before: Option<Listing>,
     wanted: &[Wanted],
     trusted: Option<&[u8]>,
-) -> Result<Event, DeliveryError> {
+) -> Result<FetchEvent, DeliveryError> {
     let verified = online(client, &start)?;
     settle(client, verified, wanted, Earlier { known: start.known, list: before }, load::now(), trusted)
 }
 
 /// Verifies what the repository offers.
 pub(super) fn online(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = Source::new(Some(client.link.clone()), deadline(client), start.known.clone());
+    let source = RepoSource::new(Some(client.link.clone()), deadline(client), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
 }
 
 /// Verifies the files of the last check again.
 pub(super) fn stored(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = Source::new(None, deadline(client), start.known.clone());
+    let source = RepoSource::new(None, deadline(client), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
 }
 
@@ -93,7 +93,7 @@ fn settle(
     earlier: Earlier,
     checked: u64,
     trusted: Option<&[u8]>,
-) -> Result<Event, DeliveryError> {
+) -> Result<FetchEvent, DeliveryError> {
     let cache = &client.cache;
     let mut list = listing(client, &mut verified, checked);
     manifests::obtain(client, &mut list, wanted, deadline(client))?;
@@ -112,5 +112,5 @@ fn settle(
     cache.sweep(&list);
     let problems = list.problems.into_iter().map(|problem| problem.error).collect();
     let (requests, bytes) = client.link.counts();
-    Ok(Event::Checked { changed, requests, bytes, problems })
+    Ok(FetchEvent::Checked { changed, requests, bytes, problems })
 }

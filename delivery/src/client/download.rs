@@ -24,24 +24,28 @@ use super::{
 use crate::{
     Digest, cache,
     error::{DeliveryError, ErrorCode},
-    fetch::{Event, Fetched},
+    fetch::{FetchEvent, Fetched},
     listing::Release,
-    release::{Content, Wanted},
+    release::{FileContent, Wanted},
 };
 
 /// The time between two reports of progress.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Fetches, verifies and unpacks a library.
-pub(super) fn download(client: &Client, wanted: &Wanted, version: &Version) -> Result<Event, DeliveryError> {
+pub(super) fn download(
+    client: &Client,
+    wanted: &Wanted,
+    version: &Version,
+) -> Result<FetchEvent, DeliveryError> {
     let release = find(client, wanted, version)?;
     let library = release.about.library.sha256;
-    let _lock = client.cache.lock_content(library, || client.link.report(Event::Waiting))?;
+    let _lock = client.cache.lock_content(library, || client.link.report(FetchEvent::Waiting))?;
     let folder = client.cache.path("libraries").join(library.to_string());
     if !is_complete(&folder, &release)? {
         fetch(client, &release, &folder)?;
     }
-    Ok(Event::Fetched(Box::new(Fetched {
+    Ok(FetchEvent::Fetched(Box::new(Fetched {
         name: release.about.name.clone(),
         version: release.about.version.clone(),
         library: folder.join("library"),
@@ -54,7 +58,7 @@ pub(super) fn download(client: &Client, wanted: &Wanted, version: &Version) -> R
 /// Returns a release of the verified metadata.
 fn find(client: &Client, wanted: &Wanted, version: &Version) -> Result<Release, DeliveryError> {
     let before = client.cache.list();
-    let (_lock, _) = client.cache.lock("check", || client.link.report(Event::Waiting))?;
+    let (_lock, _) = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
     let start = Start::of(&client.cache)?;
     let list = match check::stored(client, &start) {
         Ok(mut verified) => check::listing(client, &mut verified, 0),
@@ -104,7 +108,7 @@ fn is_complete(folder: &Path, release: &Release) -> Result<bool, DeliveryError> 
 }
 
 /// Returns `true` if a file has a content.
-pub(super) fn has(path: &Path, content: Content) -> Result<bool, DeliveryError> {
+pub(super) fn has(path: &Path, content: FileContent) -> Result<bool, DeliveryError> {
     let Some(mut file) = cache::open(path)? else { return Ok(false) };
     let failed = |error: std::io::Error| cache::failed("read", path, &error);
     if file.metadata().map_err(failed)?.len() != content.length {
@@ -132,7 +136,7 @@ fn fetch(client: &Client, release: &Release, folder: &Path) -> Result<(), Delive
     let total = release.download.length;
     let packed = target::fetch(&client.link, target, &part, &mut |bytes| {
         if bytes == total || reported.is_none_or(|last| last.elapsed() >= PAUSE) {
-            client.link.report(Event::Progress { bytes, total });
+            client.link.report(FetchEvent::Progress { bytes, total });
             reported = Some(Instant::now());
         }
     })?;

@@ -18,7 +18,7 @@ use url::Url;
 use super::{
     refusal,
     roles::{self, Publisher},
-    source::{Files, Source},
+    source::{RepoSource, SourceFiles},
 };
 use crate::{
     Digest,
@@ -36,7 +36,7 @@ const MAX_ROOTS: u64 = 256;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
     /// The files by their names on the server: every root from the trusted one on, and the newest of the others.
-    pub(super) files: Files,
+    pub(super) files: SourceFiles,
     /// Every key that a publisher ever had, to recognise revoked ones.
     #[serde(default)]
     pub(super) delegations: Delegations,
@@ -89,7 +89,7 @@ impl Known {
 }
 
 /// Returns the file whose name ends so; of several, the last.
-pub(super) fn ending<'a>(files: &'a Files, end: &str) -> Option<&'a str> {
+pub(super) fn ending<'a>(files: &'a SourceFiles, end: &str) -> Option<&'a str> {
     files.iter().rfind(|(name, _)| name.ends_with(end)).map(|(_, text)| &**text)
 }
 
@@ -129,7 +129,7 @@ impl Start {
 pub(super) fn load(
     cache: &Cache,
     start: &Start,
-    source: &Source,
+    source: &RepoSource,
     repository: &str,
 ) -> Result<Verified, DeliveryError> {
     let workspace = cache.workspace()?;
@@ -180,7 +180,7 @@ pub(super) fn load(
 /// Continues with the files that tough has stored because they are verified.
 fn verified(
     start: &Start,
-    source: &Source,
+    source: &RepoSource,
     repository: &str,
     stored: impl Fn(&str) -> Result<Vec<u8>, DeliveryError>,
 ) -> Result<Verified, DeliveryError> {
@@ -209,10 +209,10 @@ fn verified(
 }
 
 /// Returns every root from the trusted one on.
-fn roots(start: &Start, source: &Source) -> Files {
+fn roots(start: &Start, source: &RepoSource) -> SourceFiles {
     let known = start.known.files.iter().filter(|(name, _)| name.ends_with(".root.json"));
     let continued = known.map(|(name, text)| (name.clone(), text.clone()));
-    let mut roots: Files = continued.collect();
+    let mut roots: SourceFiles = continued.collect();
     let trusted = format!("{}.root.json", start.trusted.1);
     if roots.get(&trusted).is_none_or(|text| Digest::of_bytes(text) != start.trusted.0) {
         roots.clear();
@@ -223,7 +223,7 @@ fn roots(start: &Start, source: &Source) -> Files {
 }
 
 /// Returns the root with the highest version.
-fn newest_root(files: &Files) -> Option<String> {
+fn newest_root(files: &SourceFiles) -> Option<String> {
     let roots = files
         .iter()
         .filter_map(|(name, text)| Some((name.strip_suffix(".root.json")?.parse::<u64>().ok()?, text)));

@@ -22,9 +22,9 @@ use super::{
 use crate::{
     cache,
     error::{DeliveryError, ErrorCode},
-    fetch::Event,
+    fetch::FetchEvent,
     listing::Listing,
-    release::Content,
+    release::FileContent,
 };
 
 /// The lock file in the folder.
@@ -34,7 +34,7 @@ const LOCK: &str = ".pulse-mirror.lock";
 const MAX_FILE: u64 = 1 << 20;
 
 /// Copies the repository to a folder that is empty or a former copy.
-pub(super) fn mirror(client: &Client, to: &Path) -> Result<Event, DeliveryError> {
+pub(super) fn mirror(client: &Client, to: &Path) -> Result<FetchEvent, DeliveryError> {
     let lock = cache::open_for_writing(&to.join(LOCK))?;
     if lock.try_lock().is_err() {
         return Err(DeliveryError::new(
@@ -45,7 +45,7 @@ pub(super) fn mirror(client: &Client, to: &Path) -> Result<Event, DeliveryError>
     }
     let former = former(to)?;
     let before = client.cache.list();
-    let guard = client.cache.lock("check", || client.link.report(Event::Waiting))?;
+    let guard = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
     check::run(client, Start::of(&client.cache)?, before, &[], None)?;
     let start = Start::of(&client.cache)?;
     let mut verified = check::stored(client, &start)?;
@@ -58,7 +58,7 @@ pub(super) fn mirror(client: &Client, to: &Path) -> Result<Event, DeliveryError>
     let roots = copy.earlier_roots(&verified.known)?;
     copy.targets(&list)?;
     copy.metadata(roots.iter().chain(&verified.known.files))?;
-    Ok(Event::Mirrored { files: copy.files, bytes: copy.bytes })
+    Ok(FetchEvent::Mirrored { files: copy.files, bytes: copy.bytes })
 }
 
 /// Returns the timestamp of a former copy.
@@ -171,7 +171,7 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn target(&mut self, parts: &[&str], signed: Content) -> Result<(), DeliveryError> {
+    fn target(&mut self, parts: &[&str], signed: FileContent) -> Result<(), DeliveryError> {
         let path = self.place(parts)?;
         if has(&path, signed)? {
             return Ok(());
@@ -181,7 +181,7 @@ impl Copy<'_> {
         let mut reported = Instant::now();
         let file = target::fetch(&self.client.link, Target { parts, signed }, &part, &mut |bytes| {
             if reported.elapsed() >= super::download::PAUSE {
-                self.client.link.report(Event::Progress { bytes: done + bytes, total });
+                self.client.link.report(FetchEvent::Progress { bytes: done + bytes, total });
                 reported = Instant::now();
             }
         })?;

@@ -13,7 +13,7 @@ use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
     listing::{Problem, Release, Signer},
-    release::{CUSTOM, Content, Description, MAX_NOTE, ReleasePath, manifest_path},
+    release::{CUSTOM, Description, FileContent, MAX_NOTE, ReleasePath, manifest_path},
 };
 
 /// The largest library, packed or unpacked, in bytes; the shell loads no larger one.
@@ -176,9 +176,9 @@ fn release(
     Ok(Some(Release { about, download, signer }))
 }
 
-fn content(target: &Target) -> Option<Content> {
+fn content(target: &Target) -> Option<FileContent> {
     let digest: &[u8] = &target.hashes.sha256;
-    Some(Content { sha256: Digest::from(<[u8; 32]>::try_from(digest).ok()?), length: target.length })
+    Some(FileContent { sha256: Digest::from(<[u8; 32]>::try_from(digest).ok()?), length: target.length })
 }
 
 fn is_channel(name: &str) -> bool {

@@ -13,7 +13,7 @@ use tough::{
 
 use super::{
     refusal, signatures,
-    source::{Files, Source, digest},
+    source::{RepoSource, SourceFiles, digest},
 };
 use crate::{
     Digest,
@@ -33,10 +33,10 @@ pub(super) struct Publisher {
 
 /// The publishers of a repository.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundRole {
     pub(super) publishers: Vec<Publisher>,
     pub(super) problems: Vec<Problem>,
-    pub(super) files: Files,
+    pub(super) files: SourceFiles,
 }
 
 impl Publisher {
@@ -50,10 +50,10 @@ impl Publisher {
 pub(super) fn verify(
     snapshot: &Snapshot,
     targets: &Targets,
-    source: &Source,
+    source: &RepoSource,
     repository: &str,
-) -> Result<Found, DeliveryError> {
-    let mut found = Found::default();
+) -> Result<FoundRole, DeliveryError> {
+    let mut found = FoundRole::default();
     let Some(delegations) = &targets.delegations else { return Ok(found) };
     for role in &delegations.roles {
         // A role that the snapshot lacks has published nothing yet; tough has refused a snapshot that drops one.
@@ -85,7 +85,7 @@ fn check(
     delegations: &Delegations,
     described: &Metafile,
     bytes: &[u8],
-    source: &Source,
+    source: &RepoSource,
     repository: &str,
 ) -> Result<Publisher, DeliveryError> {
     let name = &role.name;

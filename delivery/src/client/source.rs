@@ -18,7 +18,7 @@ use super::load::{Known, ending};
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
-    link::Link,
+    link::HttpLink,
 };
 
 /// The largest files of metadata, in bytes.
@@ -27,7 +27,7 @@ const MAX_TIMESTAMP: u64 = 64 << 10;
 const MAX_OTHERS: u64 = 8 << 20;
 
 /// Files of metadata by their names on the server.
-pub(super) type Files = BTreeMap<String, String>;
+pub(super) type SourceFiles = BTreeMap<String, String>;
 
 /// Serves files to the verification.
 ///
@@ -35,11 +35,11 @@ pub(super) type Files = BTreeMap<String, String>;
 /// requests. tough regards every failure to fetch a root as the end of the roots; the first failure that is none is
 /// kept here, and fails the check.
 #[derive(Clone)]
-pub(super) struct Source(Arc<Inner>);
+pub(super) struct RepoSource(Arc<Inner>);
 
 struct Inner {
     /// `None` to use nothing but the last check.
-    link: Option<Arc<Link>>,
+    link: Option<Arc<HttpLink>>,
     until: Instant,
     known: Known,
     state: Mutex<State>,
@@ -47,7 +47,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    served: Files,
+    served: SourceFiles,
     failure: Option<DeliveryError>,
     has_reached_roles: bool,
 }
@@ -63,8 +63,8 @@ enum Kind {
     Unversioned,
 }
 
-impl Source {
-    pub(super) fn new(link: Option<Arc<Link>>, until: Instant, known: Known) -> Self {
+impl RepoSource {
+    pub(super) fn new(link: Option<Arc<HttpLink>>, until: Instant, known: Known) -> Self {
         Self(Arc::new(Inner { link, until, known, state: Mutex::default() }))
     }
 
@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// Returns the files that were served.
-    pub(super) fn served(&self) -> Files {
+    pub(super) fn served(&self) -> SourceFiles {
         self.state().served.clone()
     }
 
@@ -171,14 +171,14 @@ fn kind(file: &str) -> Kind {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for RepoSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Source")
+        f.write_str("RepoSource")
     }
 }
 
 #[async_trait]
-impl Transport for Source {
+impl Transport for RepoSource {
     async fn fetch(&self, url: Url) -> Result<TransportStream, TransportError> {
         let failed = |kind| Err(TransportError::new(kind, &url));
         if self.failure().is_some() {

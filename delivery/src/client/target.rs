@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Digest, cache,
     error::{DeliveryError, ErrorCode},
-    link::{Again, Content, Fault, Link, Reply, too_slow},
+    link::{Again, HttpLink, LinkFault, LinkReply, ReplyBody, too_slow},
     release,
 };
 
@@ -30,12 +30,12 @@ const SLOWEST: u128 = 1 << 10;
 pub(super) struct Target<'a> {
     /// Its place below the repository's address.
     pub(super) parts: &'a [&'a str],
-    pub(super) signed: release::Content,
+    pub(super) signed: release::FileContent,
 }
 
 /// Fetches a file to `part`, and returns it open at its start; its digest and length are verified.
 pub(super) fn fetch(
-    link: &Link,
+    link: &HttpLink,
     target: Target<'_>,
     part: &Path,
     progress: &mut dyn FnMut(u64),
@@ -111,7 +111,7 @@ impl<'a> Download<'a> {
     }
 
     /// Fetches the missing bytes.
-    fn run(&mut self, link: &Link, progress: &mut dyn FnMut(u64)) -> Result<(), DeliveryError> {
+    fn run(&mut self, link: &HttpLink, progress: &mut dyn FnMut(u64)) -> Result<(), DeliveryError> {
         let mut attempts = link.attempts(None);
         while self.have < self.target.signed.length {
             let before = self.have;
@@ -124,13 +124,13 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    fn attempt(&mut self, link: &Link, progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
+    fn attempt(&mut self, link: &HttpLink, progress: &mut dyn FnMut(u64)) -> Result<(), LinkFault> {
         let target = self.target;
-        let refused = |code, what| Fault::from(refused(link, target, code, what));
+        let refused = |code, what| LinkFault::from(refused(link, target, code, what));
         let mut content = match link.open(self.target.parts, self.have, None)? {
-            Reply::Content(content) => content,
-            Reply::Missing => return Err(refused(ErrorCode::RepoNotFound, "is missing on the server")),
-            Reply::Beyond => return Err(refused(ErrorCode::ReleaseLength, SHORTER)),
+            LinkReply::Content(content) => content,
+            LinkReply::Missing => return Err(refused(ErrorCode::RepoNotFound, "is missing on the server")),
+            LinkReply::Beyond => return Err(refused(ErrorCode::ReleaseLength, SHORTER)),
         };
         if content.from != self.have {
             // The server ignores ranges.
@@ -145,7 +145,12 @@ impl<'a> Download<'a> {
         self.copy(link, &mut content, progress)
     }
 
-    fn copy(&mut self, link: &Link, content: &mut Content, progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
+    fn copy(
+        &mut self,
+        link: &HttpLink,
+        content: &mut ReplyBody,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), LinkFault> {
         let length = self.target.signed.length;
         let mut piece = vec![0; PIECE];
         let mut pace = Pace::new(link.limits.stall);
@@ -154,10 +159,10 @@ impl<'a> Download<'a> {
             if read == 0 && self.have < length {
                 // Without a stated length, a connection that is cut looks the same.
                 let error = refused(link, self.target, ErrorCode::ReleaseLength, SHORTER);
-                return Err(Fault { error, again: Again::Soon });
+                return Err(LinkFault { error, again: Again::Soon });
             }
             if self.have + read as u64 > length {
-                return Err(Fault::from(refused(link, self.target, ErrorCode::ReleaseLength, LONGER)));
+                return Err(LinkFault::from(refused(link, self.target, ErrorCode::ReleaseLength, LONGER)));
             }
             if read == 0 {
                 return Ok(());
@@ -200,7 +205,7 @@ impl Pace {
     }
 }
 
-fn refused(link: &Link, target: Target<'_>, code: ErrorCode, what: &str) -> DeliveryError {
+fn refused(link: &HttpLink, target: Target<'_>, code: ErrorCode, what: &str) -> DeliveryError {
     DeliveryError::new(
         code,
         format!("a file of the repository {what}: {}", link.place(target.parts)),

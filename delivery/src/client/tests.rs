@@ -2,8 +2,8 @@
 
 use crate::{
     ErrorCode,
-    fetch::{Event, Task},
-    testing::{Act, Key, Server, Site, User, code, download, signed, wanted},
+    fetch::{FetchEvent, Task},
+    testing::{Act, Key, Server, TestSite, TestUser, code, download, signed, wanted},
 };
 
 mod attacks;
@@ -14,16 +14,16 @@ mod servers;
 mod trusting;
 
 /// Returns the number of requests and bytes of a successful check.
-fn cost(end: &Event) -> (u32, u64) {
+fn cost(end: &FetchEvent) -> (u32, u64) {
     match end {
-        Event::Checked { requests, bytes, .. } => (*requests, *bytes),
+        FetchEvent::Checked { requests, bytes, .. } => (*requests, *bytes),
         end => panic!("{end:?}"),
     }
 }
 
-fn is_changed(end: &Event) -> bool {
+fn is_changed(end: &FetchEvent) -> bool {
     match end {
-        Event::Checked { changed, problems, .. } => {
+        FetchEvent::Checked { changed, problems, .. } => {
             assert_eq!(*problems, []);
             *changed
         }
@@ -33,9 +33,9 @@ fn is_changed(end: &Event) -> bool {
 
 #[test]
 fn check_stores_list_and_manifest() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     assert!(!is_changed(&user.check()), "the first list is of the trust");
     site.add("remoteHello", "1.1.0");
     site.write();
@@ -56,9 +56,9 @@ fn check_stores_list_and_manifest() {
 
 #[test]
 fn check_without_news_is_cheap() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     user.check();
     server.received();
     let before = user.tree();
@@ -76,9 +76,9 @@ fn check_without_news_is_cheap() {
 
 #[test]
 fn refreshed_timestamp_costs_no_other_file() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     site.write_timestamp();
     server.serve(&site.files);
     server.received();
@@ -90,23 +90,23 @@ fn refreshed_timestamp_costs_no_other_file() {
 
 #[test]
 fn folder_is_a_repository() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let folder = crate::testing::folder();
-    let user = User::trusting(site.save(folder.path()), &site);
+    let user = TestUser::trusting(site.save(folder.path()), &site);
     site.add("remoteHello", "1.1.0+build.2");
     site.write();
     site.save(folder.path());
     assert!(is_changed(&user.check()));
-    assert!(matches!(user.download("remoteHello", "1.1.0+build.2"), Event::Fetched(_)));
+    assert!(matches!(user.download("remoteHello", "1.1.0+build.2"), FetchEvent::Fetched(_)));
     std::fs::remove_file(folder.path().join("metadata/timestamp.json")).expect("file is removed");
     user.refuses_check(ErrorCode::RepoNotFound);
 }
 
 #[test]
 fn rotated_keys_are_followed() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     // The online key and one of the root keys, in two steps.
     site.online = Key::new();
     site.next_root();
@@ -133,9 +133,9 @@ fn rotated_keys_are_followed() {
 
 #[test]
 fn withdrawn_release_is_not_chosen() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     let library = crate::testing::library("remoteHello", "1.1.0");
     let packed = crate::testing::packed(&library);
     site.add_packed("remoteHello", "1.1.0", &library, &packed, |about| {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
-    fetch::Event,
+    fetch::FetchEvent,
 };
 
 use tough::schema::RoleType;
@@ -20,7 +20,7 @@ const MAX_ROOTS: u64 = 1_024;
 const MAX_ROOT: u64 = 512 << 10;
 
 /// Reports the root that the server offers; nothing is stored.
-pub(super) fn offer(client: &Client) -> Result<Event, DeliveryError> {
+pub(super) fn offer(client: &Client) -> Result<FetchEvent, DeliveryError> {
     let until = Instant::now() + client.link.limits.timeout * 3;
     let Some(bytes) = fetch(client, 1, until)? else {
         return Err(DeliveryError::new(
@@ -42,7 +42,7 @@ pub(super) fn offer(client: &Client) -> Result<Event, DeliveryError> {
         let (before, threshold) = (Default::default(), keys.threshold.get());
         return Err(signatures::insufficient("the root file", &valid, &before, threshold, &client.repository));
     }
-    Ok(Event::Offered {
+    Ok(FetchEvent::Offered {
         root: Digest::of_bytes(&bytes),
         keys: keys.keyids.iter().map(signatures::shown).collect(),
         threshold: keys.threshold.get(),
@@ -50,9 +50,9 @@ pub(super) fn offer(client: &Client) -> Result<Event, DeliveryError> {
 }
 
 /// Fetches and stores the root with a fingerprint, and checks; nothing is stored unless the check succeeds.
-pub(super) fn trust(client: &Client, fingerprint: Digest) -> Result<Event, DeliveryError> {
+pub(super) fn trust(client: &Client, fingerprint: Digest) -> Result<FetchEvent, DeliveryError> {
     let before = client.cache.list();
-    let (_lock, _) = client.cache.lock("check", || client.link.report(Event::Waiting))?;
+    let (_lock, _) = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
     let trusted = client.cache.read("root.json")?;
     if trusted.is_some_and(|root| Digest::of_bytes(root) == fingerprint) {
         return check::run(client, Start::of(&client.cache)?, before, &[], None);

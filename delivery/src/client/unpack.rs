@@ -12,14 +12,14 @@ use zstd::Decoder;
 use crate::{
     Digest, cache,
     error::{DeliveryError, ErrorCode},
-    release::Content,
+    release::FileContent,
 };
 
 /// The logarithm of the largest window, and so of the memory, that unpacking uses: 128 MiB.
 const MAX_WINDOW: u32 = 27;
 
 /// Unpacks `packed` to a new file; fails once it has more bytes than signed.
-pub(super) fn unpack(packed: File, to: &Path, signed: Content, name: &str) -> Result<(), DeliveryError> {
+pub(super) fn unpack(packed: File, to: &Path, signed: FileContent, name: &str) -> Result<(), DeliveryError> {
     let refused = |reason: &str| {
         DeliveryError::new(
             ErrorCode::ReleaseUnpacked,

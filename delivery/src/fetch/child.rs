@@ -13,13 +13,13 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Event, Request, Task};
+use super::{FetchEvent, Request, Task};
 use crate::{
     address::Address,
     client::Client,
     error::{DeliveryError, ErrorCode},
     link::Report,
-    sandbox::{self, Access},
+    sandbox::{self, SandboxAccess},
 };
 
 /// The longest request, in bytes; certificates take the most of it.
@@ -41,15 +41,15 @@ pub fn run() -> ExitCode {
     let report: Report = Arc::new(|event| print(&event));
     let end = match prepare() {
         Ok(request) => serve(&request, &report),
-        Err(error) => Event::Failed(error),
+        Err(error) => FetchEvent::Failed(error),
     };
-    let has_failed = matches!(end, Event::Failed(_));
+    let has_failed = matches!(end, FetchEvent::Failed(_));
     report(end);
     if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Serves a request in this process, without a sandbox, and returns its last event.
-pub(crate) fn serve(request: &Request, report: &Report) -> Event {
+pub(crate) fn serve(request: &Request, report: &Report) -> FetchEvent {
     let served = match &request.task {
         Task::Follow => crate::follow::run(request, &mut |event| report(event)).and_then(|()| {
             let code = ErrorCode::DeliveryCancelled;
@@ -63,7 +63,7 @@ pub(crate) fn serve(request: &Request, report: &Report) -> Event {
             Task::Follow => unreachable!(),
         }),
     };
-    served.unwrap_or_else(Event::Failed)
+    served.unwrap_or_else(FetchEvent::Failed)
 }
 
 /// Reads the request, and confines the process.
@@ -89,8 +89,8 @@ fn prepare() -> Result<Request, DeliveryError> {
 }
 
 /// Returns the folders that a request needs.
-fn access(request: &Request) -> Access {
-    let mut access = Access { read: Vec::new(), write: vec![request.cache.clone()] };
+fn access(request: &Request) -> SandboxAccess {
+    let mut access = SandboxAccess { read: Vec::new(), write: vec![request.cache.clone()] };
     if let Task::Mirror { to } = &request.task {
         access.write.push(to.clone());
     }
@@ -109,7 +109,7 @@ fn end_with_parent() {
 
 /// Prints an event; ends the process if its parent is gone.
 #[expect(clippy::disallowed_methods, reason = "no destructor matters: files in the cache are complete")]
-fn print(event: &Event) {
+fn print(event: &FetchEvent) {
     let Ok(mut line) = serde_json::to_vec(event) else { return };
     line.push(b'\n');
     let mut output = io::stdout().lock();

@@ -15,7 +15,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Event, Request, Task};
+use super::{FetchEvent, Request, Task};
 use crate::error::{DeliveryError, ErrorCode};
 
 /// The longest line of the process, in bytes.
@@ -44,11 +44,11 @@ pub(super) const VARIABLES: &[&str] = &[
 
 /// A fetching process.
 ///
-/// Its last event is [`Event::Failed`] or the event that ends its task. Dropping the handle ends the process.
+/// Its last event is [`FetchEvent::Failed`] or the event that ends its task. Dropping the handle ends the process.
 /// No call waits for the process, except [`Self::wait_event`].
 #[derive(Debug)]
 pub struct Fetch {
-    events: Receiver<Event>,
+    events: Receiver<FetchEvent>,
     process: Arc<Mutex<Process>>,
 }
 
@@ -63,7 +63,7 @@ struct Process {
 impl Fetch {
     /// Starts `program fetch` with a request; `wake` is called after each event, on another thread.
     ///
-    /// A program that cannot be started is an [`Event::Failed`].
+    /// A program that cannot be started is an [`FetchEvent::Failed`].
     ///
     /// # Errors
     /// Fails with `delivery-process-failed` if the system has no thread.
@@ -91,12 +91,12 @@ impl Fetch {
     }
 
     /// Returns the events that have arrived.
-    pub fn events(&self) -> impl Iterator<Item = Event> + '_ {
+    pub fn events(&self) -> impl Iterator<Item = FetchEvent> + '_ {
         self.events.try_iter()
     }
 
     /// Waits for an event; returns `None` after `timeout`, and at once when the last event was returned before.
-    pub fn wait_event(&self, timeout: Duration) -> Option<Event> {
+    pub fn wait_event(&self, timeout: Duration) -> Option<FetchEvent> {
         self.events.recv_timeout(timeout).ok()
     }
 
@@ -126,7 +126,7 @@ struct Supervisor {
     line: Zeroizing<Vec<u8>>,
     follows: bool,
     process: Arc<Mutex<Process>>,
-    send: SyncSender<Event>,
+    send: SyncSender<FetchEvent>,
     wake: Box<dyn Fn() + Send>,
 }
 
@@ -134,7 +134,7 @@ impl Supervisor {
     fn run(mut self) {
         let Err(error) = self.converse() else { return };
         if !lock(&self.process).is_cancelled {
-            self.deliver(Event::Failed(error));
+            self.deliver(FetchEvent::Failed(error));
         }
     }
 
@@ -203,13 +203,16 @@ impl Supervisor {
                 Ok(_) => return Err("its answer is too long, or was cut".to_owned()),
                 Err(error) => return Err(error.to_string()),
             }
-            let event: Event = serde_json::from_slice(&line)
+            let event: FetchEvent = serde_json::from_slice(&line)
                 .map_err(|_| "it answered with something other than an event".to_owned())?;
             let is_last = match event {
-                Event::Fetched(_) => !self.follows,
-                Event::Offered { .. } | Event::Checked { .. } | Event::Mirrored { .. } => true,
-                Event::Failed(_) => true,
-                Event::Waiting | Event::Progress { .. } | Event::Retrying { .. } | Event::Lost { .. } => false,
+                FetchEvent::Fetched(_) => !self.follows,
+                FetchEvent::Offered { .. } | FetchEvent::Checked { .. } | FetchEvent::Mirrored { .. } => true,
+                FetchEvent::Failed(_) => true,
+                FetchEvent::Waiting
+                | FetchEvent::Progress { .. }
+                | FetchEvent::Retrying { .. }
+                | FetchEvent::Lost { .. } => false,
             };
             if !self.deliver(event) || is_last {
                 return Ok(());
@@ -218,10 +221,10 @@ impl Supervisor {
     }
 
     /// Passes an event on; returns `false` if the handle is gone.
-    fn deliver(&self, event: Event) -> bool {
+    fn deliver(&self, event: FetchEvent) -> bool {
         let sent = match event {
             // A caller that looks rarely needs the newest figures alone.
-            Event::Progress { .. } => {
+            FetchEvent::Progress { .. } => {
                 !matches!(self.send.try_send(event), Err(std::sync::mpsc::TrySendError::Disconnected(_)))
             }
             event => self.send.send(event).is_ok(),

@@ -12,7 +12,7 @@ use std::{
 use super::*;
 use crate::{
     ErrorCode,
-    testing::{Act, Gate, Server, Site, User, code, download, library, wanted},
+    testing::{Act, Gate, Server, TestSite, TestUser, code, download, library, wanted},
 };
 
 /// A limit that no test reaches.
@@ -28,7 +28,7 @@ fn program() -> PathBuf {
 }
 
 /// Starts a process; the receiver is disconnected once its status is collected.
-fn start(user: &User, task: Task) -> (Fetch, Receiver<()>) {
+fn start(user: &TestUser, task: Task) -> (Fetch, Receiver<()>) {
     let (wake, woken) = channel();
     let wake = move || {
         let _ = wake.send(());
@@ -37,7 +37,7 @@ fn start(user: &User, task: Task) -> (Fetch, Receiver<()>) {
 }
 
 /// Returns all events of a process.
-fn finish(fetch: &Fetch) -> Vec<Event> {
+fn finish(fetch: &Fetch) -> Vec<FetchEvent> {
     std::iter::from_fn(|| fetch.wait_event(LONG)).collect()
 }
 
@@ -52,36 +52,36 @@ fn await_end(woken: &Receiver<()>) {
 
 #[test]
 fn process_serves_each_task() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let mut user = User::of(server.address());
+    let mut user = TestUser::of(server.address());
     // The sandbox allows to resolve a name.
     user.address = format!("http://localhost:{}", server.port());
     let (fetch, woken) = start(&user, Task::Trust { root: None });
     woken.recv_timeout(LONG).expect("wake is called");
-    assert!(matches!(fetch.events().next(), Some(Event::Offered { .. })));
+    assert!(matches!(fetch.events().next(), Some(FetchEvent::Offered { .. })));
     let (fetch, _) = start(&user, Task::Trust { root: Some(site.fingerprint(1)) });
-    assert!(matches!(finish(&fetch)[..], [Event::Checked { changed: true, .. }]));
+    assert!(matches!(finish(&fetch)[..], [FetchEvent::Checked { changed: true, .. }]));
     let (fetch, _) = start(&user, check());
-    assert!(matches!(finish(&fetch)[..], [Event::Checked { changed: false, .. }]));
+    assert!(matches!(finish(&fetch)[..], [FetchEvent::Checked { changed: false, .. }]));
     let (fetch, woken) = start(&user, download("remoteHello", "1.0.0"));
     let events = finish(&fetch);
-    assert!(matches!(events[..], [Event::Progress { .. }, .., Event::Fetched(_)]), "{events:?}");
+    assert!(matches!(events[..], [FetchEvent::Progress { .. }, .., FetchEvent::Fetched(_)]), "{events:?}");
     await_end(&woken);
     let mirror = crate::testing::folder();
     let (fetch, _) = start(&user, Task::Mirror { to: mirror.path().to_owned() });
-    assert!(matches!(finish(&fetch)[..], [.., Event::Mirrored { .. }]));
+    assert!(matches!(finish(&fetch)[..], [.., FetchEvent::Mirrored { .. }]));
     let (fetch, _) = start(&user, download("remoteHello", "2.0.0"));
     assert_eq!(code(&finish(&fetch)[0]), ErrorCode::ReleaseUnknown);
 }
 
 #[test]
 fn faulty_process_is_a_failure() {
-    let user = User::of("file:///none");
+    let user = TestUser::of("file:///none");
     let failure = |program: &str| {
         let fetch = Fetch::start(Path::new(program), &user.request(check()), || ()).expect("thread is spawned");
         let mut events = finish(&fetch);
-        let Some(Event::Failed(error)) = events.pop() else { panic!("{events:?}") };
+        let Some(FetchEvent::Failed(error)) = events.pop() else { panic!("{events:?}") };
         assert_eq!((error.code, events.len()), (ErrorCode::DeliveryProcessFailed, 0));
         error.summary
     };
@@ -98,9 +98,9 @@ fn faulty_process_is_a_failure() {
 
 #[test]
 fn dropped_handle_ends_process() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     for act in [Act::Silence, Act::Hang(10)] {
         server.script("metadata/timestamp.json", [act]);
         server.received();
@@ -122,9 +122,9 @@ fn dropped_handle_ends_process() {
 
 #[test]
 fn process_ends_with_its_parent() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     server.script("metadata/timestamp.json", [Act::Silence]);
     server.received();
     let mut command = Command::new(program());
@@ -156,9 +156,9 @@ fn invalid_request_is_a_failure() {
 #[cfg(target_os = "linux")]
 #[test]
 fn process_has_little_environment() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     server.script("metadata/timestamp.json", [Act::Silence]);
     server.received();
     let (fetch, _) = start(&user, check());
@@ -180,9 +180,9 @@ fn process_has_little_environment() {
 #[cfg(target_os = "linux")]
 #[test]
 fn process_reads_nothing_outside_of_repository() {
-    let site = Site::new();
+    let site = TestSite::new();
     let (folder, elsewhere) = (crate::testing::folder(), crate::testing::folder());
-    let user = User::trusting(site.save(folder.path()), &site);
+    let user = TestUser::trusting(site.save(folder.path()), &site);
     let timestamp = folder.path().join("metadata/timestamp.json");
     fs::rename(&timestamp, elsewhere.path().join("a")).expect("file is moved");
     std::os::unix::fs::symlink(elsewhere.path().join("a"), timestamp).expect("link is created");
@@ -192,14 +192,14 @@ fn process_reads_nothing_outside_of_repository() {
     if is_confined {
         assert_eq!(code(&end), ErrorCode::RepoDenied, "{end:?}");
     }
-    assert!(matches!(user.check(), Event::Checked { .. }), "the link itself is valid");
+    assert!(matches!(user.check(), FetchEvent::Checked { .. }), "the link itself is valid");
 }
 
 #[test]
 fn concurrent_processes_fetch_once() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     user.check();
     site.add("remoteHello", "1.1.0");
     site.write();
@@ -214,11 +214,14 @@ fn concurrent_processes_fetch_once() {
         let (first, _) = start(&user, task.clone());
         server.await_request(&file);
         let (second, _) = start(&user, task);
-        assert_eq!(second.wait_event(LONG), Some(Event::Waiting));
+        assert_eq!(second.wait_event(LONG), Some(FetchEvent::Waiting));
         gate.open();
         for fetch in [first, second] {
             let end = finish(&fetch).pop().expect("process answers");
-            assert!(matches!(end, Event::Checked { changed: true, .. } | Event::Fetched(_)), "{end:?}");
+            assert!(
+                matches!(end, FetchEvent::Checked { changed: true, .. } | FetchEvent::Fetched(_)),
+                "{end:?}"
+            );
         }
         let requests = server.received().iter().filter(|request| request.path == file).count();
         assert_eq!(requests, 1, "{file}");
@@ -227,9 +230,9 @@ fn concurrent_processes_fetch_once() {
 
 #[test]
 fn waiting_process_continues_after_kill() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     site.write();
     server.serve(&site.files);
     server.script("metadata/timestamp.json", [Act::Silence, Act::Serve]);
@@ -237,18 +240,18 @@ fn waiting_process_continues_after_kill() {
     let (first, _) = start(&user, check());
     server.await_request("metadata/timestamp.json");
     let (second, _) = start(&user, check());
-    assert_eq!(second.wait_event(LONG), Some(Event::Waiting));
+    assert_eq!(second.wait_event(LONG), Some(FetchEvent::Waiting));
     drop(first);
-    assert!(matches!(second.wait_event(LONG), Some(Event::Checked { .. })));
+    assert!(matches!(second.wait_event(LONG), Some(FetchEvent::Checked { .. })));
 }
 
 /// Kills processes at many moments; the cache stays valid, and never forgets the newest state that it has seen.
 #[test]
 fn killed_processes_leave_usable_cache() {
     const ROUNDS: u64 = 12;
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     let mut seen = Vec::new();
     for round in 0..ROUNDS {
         let version = format!("1.{round}.1");
@@ -265,8 +268,10 @@ fn killed_processes_leave_usable_cache() {
             await_end(&woken);
         }
         if round % 3 == 0 {
-            assert!(matches!(user.check(), Event::Checked { .. }));
-            let Event::Fetched(fetched) = user.download("remoteHello", &version) else { panic!("{version}") };
+            assert!(matches!(user.check(), FetchEvent::Checked { .. }));
+            let FetchEvent::Fetched(fetched) = user.download("remoteHello", &version) else {
+                panic!("{version}")
+            };
             assert_eq!(fs::read(fetched.library).expect("library exists"), library("remoteHello", &version));
             if let [.., before, _] = &seen[..] {
                 server.serve(before);
@@ -275,7 +280,7 @@ fn killed_processes_leave_usable_cache() {
         }
     }
     server.serve(&site.files);
-    assert!(matches!(user.check(), Event::Checked { .. }));
+    assert!(matches!(user.check(), FetchEvent::Checked { .. }));
     let left: Vec<_> = user.tree().into_keys().filter(|path| path.to_string_lossy().contains("new-")).collect();
     assert_eq!(left, [PathBuf::new(); 0]);
 }

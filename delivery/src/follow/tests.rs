@@ -35,7 +35,7 @@ fn request(address: &str, cache: &TempDir) -> Request {
 }
 
 /// A follower on a thread, which ends at its next event after this is dropped.
-struct Following(mpsc::Receiver<Event>);
+struct Following(mpsc::Receiver<FetchEvent>);
 
 impl Following {
     fn start(address: &str, cache: &TempDir) -> Self {
@@ -55,14 +55,14 @@ impl Following {
         Self(events)
     }
 
-    fn next(&self) -> Event {
+    fn next(&self) -> FetchEvent {
         self.0.recv_timeout(PATIENCE).expect("an event")
     }
 
     /// Waits for a build, whose files must be complete.
     fn fetched(&self) -> Fetched {
         let event = self.next();
-        let Event::Fetched(fetched) = event else { panic!("{event:?}") };
+        let FetchEvent::Fetched(fetched) = event else { panic!("{event:?}") };
         assert_eq!(Digest::of_bytes(fs::read(&fetched.library).expect("a library")), fetched.sha256);
         let manifest = fs::read_to_string(&fetched.manifest).expect("a manifest");
         assert_eq!(RemoteManifest::from_json(&manifest).expect("valid").name, fetched.name);
@@ -71,14 +71,14 @@ impl Following {
 
     fn lost(&self) -> (String, DeliveryError) {
         let event = self.next();
-        let Event::Lost { name, error } = event else { panic!("{event:?}") };
+        let FetchEvent::Lost { name, error } = event else { panic!("{event:?}") };
         (name, error)
     }
 
     /// Waits for the end of a list; returns the number of requests.
     fn checked(&self) -> u32 {
         let event = self.next();
-        let Event::Checked { requests, .. } = event else { panic!("{event:?}") };
+        let FetchEvent::Checked { requests, .. } = event else { panic!("{event:?}") };
         requests
     }
 }
@@ -214,9 +214,9 @@ fn rapid_builds_end_with_the_newest() {
         publish(&server, &format!("1.0.{number}"), &vec![number as u8; 10_000 + number]);
     }
     // Builds in between may be skipped, or be replaced while they are fetched.
-    let newest = |event: &Event| match event {
-        Event::Fetched(fetched) => fetched.version.to_string() == "1.0.199",
-        Event::Lost { name, error } => panic!("{name}: {error}"),
+    let newest = |event: &FetchEvent| match event {
+        FetchEvent::Fetched(fetched) => fetched.version.to_string() == "1.0.199",
+        FetchEvent::Lost { name, error } => panic!("{name}: {error}"),
         _ => false,
     };
     while !newest(&following.next()) {}

@@ -13,7 +13,7 @@ use ureq::{
 };
 use url::Url;
 
-use super::{Fault, Limits, fault};
+use super::{Limits, LinkFault, fault};
 use crate::{
     error::{DeliveryError, ErrorCode},
     fetch::Network,
@@ -22,7 +22,7 @@ use crate::{
 /// The variables that name a proxy; the HTTP client reads them.
 const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
-/// One client that knows the public certificates, and one that knows the additional ones.
+/// The client that knows the public certificates, and the client that knows the additional ones.
 ///
 /// The HTTP client takes either its own list or another one, and a server's certificate is accepted by one of the two.
 pub(super) struct Agents {
@@ -65,7 +65,7 @@ impl Agents {
         &self,
         url: &Url,
         prepare: impl Fn(RequestBuilder<WithoutBody>) -> RequestBuilder<WithoutBody>,
-    ) -> Result<Response<ureq::Body>, Fault> {
+    ) -> Result<Response<ureq::Body>, LinkFault> {
         let first = self.fitting.load(Relaxed);
         let mut result = prepare(self.agents[first].get(url.as_str())).call();
         for (at, agent) in self.agents.iter().enumerate() {

@@ -5,12 +5,12 @@ use std::{io, path::Path, time::Duration};
 use ureq::http::{Response, header};
 use url::Url;
 
-use super::Reply;
+use super::LinkReply;
 use crate::error::{DeliveryError, ErrorCode};
 
 /// A failed attempt.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct LinkFault {
     pub(crate) error: DeliveryError,
     pub(crate) again: Again,
 }
@@ -24,13 +24,13 @@ pub(crate) enum Again {
     After(Duration),
 }
 
-impl Fault {
+impl LinkFault {
     fn new(code: ErrorCode, summary: String, advice: &'static str, again: Again) -> Self {
         Self { error: DeliveryError::new(code, summary, advice), again }
     }
 }
 
-impl From<DeliveryError> for Fault {
+impl From<DeliveryError> for LinkFault {
     fn from(error: DeliveryError) -> Self {
         Self { error, again: Again::Never }
     }
@@ -48,7 +48,7 @@ pub(super) fn is_tls(error: &ureq::Error) -> bool {
     }
 }
 
-pub(super) fn of_request(error: ureq::Error, url: &Url) -> Fault {
+pub(super) fn of_request(error: ureq::Error, url: &Url) -> LinkFault {
     use ureq::Error as E;
     if is_tls(&error) {
         return tls(&error, url.as_str());
@@ -56,13 +56,13 @@ pub(super) fn of_request(error: ureq::Error, url: &Url) -> Fault {
     match error {
         E::Timeout(_) => timeout(url.as_str()),
         E::Io(error) if error.kind() == io::ErrorKind::TimedOut => timeout(url.as_str()),
-        E::BadUri(_) | E::InvalidProxyUrl => Fault::new(
+        E::BadUri(_) | E::InvalidProxyUrl => LinkFault::new(
             ErrorCode::DeliverySettingInvalid,
             format!("the address or the proxy cannot be used ({error}): {url}"),
             "check the address and the variables of the proxy",
             Again::Never,
         ),
-        E::LargeResponseHeader(..) => Fault::new(
+        E::LargeResponseHeader(..) => LinkFault::new(
             ErrorCode::RepoTooLarge,
             format!("the server's answer has too large a header: {url}"),
             "ask the repository's owner to check the server",
@@ -72,7 +72,7 @@ pub(super) fn of_request(error: ureq::Error, url: &Url) -> Fault {
     }
 }
 
-pub(super) fn of_body(error: io::Error, url: &str, has_bytes: bool) -> Fault {
+pub(super) fn of_body(error: io::Error, url: &str, has_bytes: bool) -> LinkFault {
     let error = ureq::Error::from(error);
     match &error {
         ureq::Error::Timeout(_) => too_late(url, has_bytes),
@@ -83,11 +83,11 @@ pub(super) fn of_body(error: io::Error, url: &str, has_bytes: bool) -> Fault {
     }
 }
 
-pub(super) fn of_file(opened: io::Result<Reply>, path: &Path) -> Result<Reply, Fault> {
+pub(super) fn of_file(opened: io::Result<LinkReply>, path: &Path) -> Result<LinkReply, LinkFault> {
     let error = match opened {
         Ok(reply) => return Ok(reply),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Reply::Missing);
+            return Ok(LinkReply::Missing);
         }
         Err(error) => error,
     };
@@ -96,31 +96,31 @@ pub(super) fn of_file(opened: io::Result<Reply>, path: &Path) -> Result<Reply, F
         _ => ErrorCode::RepoUnreachable,
     };
     let summary = format!("cannot read a file of the repository ({error}): {}", path.display());
-    Err(Fault::new(code, summary, "check the folder and the disk", Again::Never))
+    Err(LinkFault::new(code, summary, "check the folder and the disk", Again::Never))
 }
 
-pub(super) fn of_status(response: &Response<ureq::Body>, url: &Url) -> Fault {
+pub(super) fn of_status(response: &Response<ureq::Body>, url: &Url) -> LinkFault {
     let status = response.status();
     match status.as_u16() {
-        401 | 403 | 407 => Fault::new(
+        401 | 403 | 407 => LinkFault::new(
             ErrorCode::RepoDenied,
             format!("the server denies access (status {status}): {url}"),
             "check the token of the repository",
             Again::Never,
         ),
-        511 => Fault::from(login_page(url.as_str())),
+        511 => LinkFault::from(login_page(url.as_str())),
         408 | 429 | 500..=599 => {
             let wait = response.headers().get(header::RETRY_AFTER);
             // A date instead of seconds is rare, and the usual wait serves as well.
             let wait = wait.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            Fault::new(
+            LinkFault::new(
                 ErrorCode::RepoServerError,
                 format!("the server reports a fault of its own (status {status}): {url}"),
                 "try again later",
                 wait.map_or(Again::Soon, |seconds| Again::After(Duration::from_secs(seconds))),
             )
         }
-        _ => Fault::new(
+        _ => LinkFault::new(
             ErrorCode::RepoServerError,
             format!("the server does not deliver the file (status {status}): {url}"),
             "check the address of the repository",
@@ -129,8 +129,8 @@ pub(super) fn of_status(response: &Response<ureq::Body>, url: &Url) -> Fault {
     }
 }
 
-pub(super) fn too_large(url: &str, limit: u64) -> Fault {
-    Fault::new(
+pub(super) fn too_large(url: &str, limit: u64) -> LinkFault {
+    LinkFault::new(
         ErrorCode::RepoTooLarge,
         format!("a file of metadata has more than {limit} bytes: {url}"),
         "ask the repository's owner to check the server",
@@ -138,8 +138,8 @@ pub(super) fn too_large(url: &str, limit: u64) -> Fault {
     )
 }
 
-pub(super) fn redirected(url: &Url, what: &str) -> Fault {
-    Fault::new(
+pub(super) fn redirected(url: &Url, what: &str) -> LinkFault {
+    LinkFault::new(
         ErrorCode::RepoRedirected,
         format!("{what}: {url}"),
         "a network may want a login first; otherwise use the repository's present address",
@@ -155,12 +155,12 @@ pub(super) fn login_page(url: &str) -> DeliveryError {
     )
 }
 
-pub(super) fn cut(url: &str) -> Fault {
-    Fault::new(ErrorCode::RepoUnreachable, format!("the connection was cut: {url}"), NETWORK, Again::Soon)
+pub(super) fn cut(url: &str) -> LinkFault {
+    LinkFault::new(ErrorCode::RepoUnreachable, format!("the connection was cut: {url}"), NETWORK, Again::Soon)
 }
 
-pub(super) fn other_range(url: &Url) -> Fault {
-    Fault::new(
+pub(super) fn other_range(url: &Url) -> LinkFault {
+    LinkFault::new(
         ErrorCode::RepoServerError,
         format!("the server sends another part of the file than requested: {url}"),
         "ask the repository's owner to check the server",
@@ -169,12 +169,12 @@ pub(super) fn other_range(url: &Url) -> Fault {
 }
 
 /// Makes the fault of an answer that began, or did not begin, and did not end in time.
-pub(super) fn too_late(url: &str, has_bytes: bool) -> Fault {
-    if has_bytes { Fault { again: Again::Soon, ..too_slow(url) } } else { timeout(url) }
+pub(super) fn too_late(url: &str, has_bytes: bool) -> LinkFault {
+    if has_bytes { LinkFault { again: Again::Soon, ..too_slow(url) } } else { timeout(url) }
 }
 
-pub(crate) fn too_slow(url: &str) -> Fault {
-    Fault::new(
+pub(crate) fn too_slow(url: &str) -> LinkFault {
+    LinkFault::new(
         ErrorCode::RepoTooSlow,
         format!("the server sends too slowly: {url}"),
         "try again later",
@@ -182,8 +182,8 @@ pub(crate) fn too_slow(url: &str) -> Fault {
     )
 }
 
-fn timeout(url: &str) -> Fault {
-    Fault::new(
+fn timeout(url: &str) -> LinkFault {
+    LinkFault::new(
         ErrorCode::RepoTimeout,
         format!("the server does not answer in time: {url}"),
         NETWORK,
@@ -191,8 +191,8 @@ fn timeout(url: &str) -> Fault {
     )
 }
 
-fn tls(error: &ureq::Error, url: &str) -> Fault {
-    Fault::new(
+fn tls(error: &ureq::Error, url: &str) -> LinkFault {
+    LinkFault::new(
         ErrorCode::RepoTls,
         format!("the connection cannot be secured ({error}): {url}"),
         "a proxy or a private repository may need its root certificate in the settings",
@@ -200,8 +200,8 @@ fn tls(error: &ureq::Error, url: &str) -> Fault {
     )
 }
 
-fn unreachable(error: &ureq::Error, url: &str) -> Fault {
-    Fault::new(
+fn unreachable(error: &ureq::Error, url: &str) -> LinkFault {
+    LinkFault::new(
         ErrorCode::RepoUnreachable,
         format!("the server cannot be reached ({error}): {url}"),
         NETWORK,

@@ -51,7 +51,7 @@ fn server(requests: usize) -> u16 {
     port
 }
 
-fn link(port: u16, certificates: Vec<String>, token: Option<&str>) -> Link {
+fn link(port: u16, certificates: Vec<String>, token: Option<&str>) -> HttpLink {
     let network = Network {
         timeout: Some(20_000),
         attempts: Some(1),
@@ -59,10 +59,10 @@ fn link(port: u16, certificates: Vec<String>, token: Option<&str>) -> Link {
         token: token.map(|token| Secret::new(token.to_owned())),
         ..Network::default()
     };
-    Link::new(&format!("https://localhost:{port}"), &network, Arc::new(|_| ())).expect("settings are valid")
+    HttpLink::new(&format!("https://localhost:{port}"), &network, Arc::new(|_| ())).expect("settings are valid")
 }
 
-fn fetch(link: &Link, file: &str) -> Result<Option<Vec<u8>>, DeliveryError> {
+fn fetch(link: &HttpLink, file: &str) -> Result<Option<Vec<u8>>, DeliveryError> {
     let body = link.fetch(&[file], 10, Instant::now() + Duration::from_secs(60))?;
     body.map(Body::metadata).transpose()
 }
@@ -90,7 +90,8 @@ fn certificate_of_another_host_is_refused() {
     let port = server(2);
     let network = Network { certificates: vec![authority()], ..Network::default() };
     let report: Report = Arc::new(|_| ());
-    let link = Link::new(&format!("https://127.0.0.1:{port}"), &network, report).expect("settings are valid");
+    let link =
+        HttpLink::new(&format!("https://127.0.0.1:{port}"), &network, report).expect("settings are valid");
     assert_eq!(fetch(&link, "a").expect_err("certificate names another host").code, ErrorCode::RepoTls);
 }
 

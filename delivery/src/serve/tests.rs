@@ -44,12 +44,12 @@ pub(crate) fn on(port: u16, builds: impl IntoIterator<Item = DevBuild>) -> DevSe
     server
 }
 
-struct Reply {
+struct LinkReply {
     head: String,
     body: Vec<u8>,
 }
 
-impl Reply {
+impl LinkReply {
     fn text(&self) -> &str {
         str::from_utf8(&self.body).expect("UTF-8")
     }
@@ -64,21 +64,21 @@ impl Reply {
 }
 
 /// Sends a request as it is, and reads until the server closes the connection.
-fn ask(server: &DevServer, request: &str) -> Reply {
+fn ask(server: &DevServer, request: &str) -> LinkReply {
     let mut stream = TcpStream::connect(server.address()).expect("it listens");
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).expect("it answers");
     let end = reply.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
     let body = reply.split_off(end + 4);
-    Reply { head: String::from_utf8(reply).expect("UTF-8"), body }
+    LinkReply { head: String::from_utf8(reply).expect("UTF-8"), body }
 }
 
-fn get(server: &DevServer, path: &str) -> Reply {
+fn get(server: &DevServer, path: &str) -> LinkReply {
     request(server, "GET", path)
 }
 
-fn request(server: &DevServer, method: &str, path: &str) -> Reply {
+fn request(server: &DevServer, method: &str, path: &str) -> LinkReply {
     ask(server, &format!("{method} /{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
 }
 

@@ -25,7 +25,7 @@ use crate::{
     error::{DeliveryError, ErrorCode},
     keys::{KeyId, hex},
     listing::{Release, Signer},
-    release::{Content, Description},
+    release::{Description, FileContent},
 };
 
 /// The state of a repository.
@@ -181,8 +181,8 @@ impl RepoSite {
 /// Reads a target, and unpacks it if it is a library. Returns the fault.
 fn check_file(
     file: &File,
-    signed: &Content,
-    library: Option<&Content>,
+    signed: &FileContent,
+    library: Option<&FileContent>,
 ) -> io::Result<Option<(ErrorCode, &'static str)>> {
     let mut all = Measured::new(io::sink());
     let mut raw = BufReader::new(file).take(signed.length + 1);

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
-    release::Content,
+    release::FileContent,
 };
 
 /// Maximum number of roots that clients follow from one that they trust.
@@ -24,7 +24,7 @@ const MAX_ROOTS: usize = 1_024;
 #[derive(Clone, Debug)]
 pub(super) struct StoredList {
     pub(super) signed: Signed<Targets>,
-    pub(super) content: Content,
+    pub(super) content: FileContent,
     /// `true` if the snapshot does not list this version yet.
     pub(super) pending: bool,
 }
@@ -263,7 +263,7 @@ pub(super) fn delegations(targets: &Targets) -> Delegations {
 }
 
 /// Returns the entry of a file in a snapshot or timestamp.
-pub(super) fn metafile(content: &Content, version: std::num::NonZeroU64) -> Metafile {
+pub(super) fn metafile(content: &FileContent, version: std::num::NonZeroU64) -> Metafile {
     let hex = content.sha256.to_string();
     let sha256 = (0..hex.len()).step_by(2).filter_map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok());
     let hashes = Hashes { sha256: sha256.collect::<Vec<u8>>().into(), _extra: [].into() };
@@ -271,8 +271,8 @@ pub(super) fn metafile(content: &Content, version: std::num::NonZeroU64) -> Meta
 }
 
 /// Computes digest and length.
-pub(super) fn content(bytes: &[u8]) -> Content {
-    Content { sha256: Digest::of_bytes(bytes), length: bytes.len() as u64 }
+pub(super) fn content(bytes: &[u8]) -> FileContent {
+    FileContent { sha256: Digest::of_bytes(bytes), length: bytes.len() as u64 }
 }
 
 fn is_described(meta: &Metafile, bytes: &[u8]) -> bool {

@@ -29,7 +29,7 @@ use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
     keys::KeyRing,
-    release::{CUSTOM, Content, Description, MAX_NOTE, Platform, ReleasePath, manifest_path},
+    release::{CUSTOM, Description, FileContent, MAX_NOTE, Platform, ReleasePath, manifest_path},
 };
 
 /// The level of compression: a library is compressed once and fetched often.
@@ -55,7 +55,7 @@ pub struct Published {
     /// The signed description.
     pub release: Description,
     /// The compressed library.
-    pub download: Content,
+    pub download: FileContent,
     /// Name of the publisher that signed.
     pub publisher: String,
     /// `false` if exactly this was published before.
@@ -108,7 +108,7 @@ impl Artifact {
 struct Admission {
     role: DelegatedRole,
     /// The same release, if it is published.
-    known: Option<(Description, Content)>,
+    known: Option<(Description, FileContent)>,
 }
 
 impl RepoSite {
@@ -224,7 +224,7 @@ impl RepoSite {
     }
 
     /// Compresses the library to a file without a name.
-    fn compress(&self, artifact: &Artifact, draft: &Description) -> Result<(File, Content), DeliveryError> {
+    fn compress(&self, artifact: &Artifact, draft: &Description) -> Result<(File, FileContent), DeliveryError> {
         let here = |error: io::Error| failed(self.dir(), &error);
         let mut file = Measured::new(tempfile::tempfile_in(self.dir()).map_err(here)?);
         let mut encoder = zstd::stream::write::Encoder::new(&mut file, LEVEL).map_err(here)?;
@@ -242,7 +242,7 @@ impl RepoSite {
 pub(super) fn insert(
     list: &mut tough::schema::Targets,
     about: &Description,
-    download: &Content,
+    download: &FileContent,
 ) -> Result<(), DeliveryError> {
     let wrong =
         |_| invalid(format!("the release has a path that is not allowed: {}", path_of(about)), String::new());
@@ -255,7 +255,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-fn target(content: &Content) -> Target {
+fn target(content: &FileContent) -> Target {
     let hashes = metafile(content, std::num::NonZeroU64::MIN).hashes;
     let hashes = hashes.unwrap_or_else(|| Hashes { sha256: Vec::new().into(), _extra: [].into() });
     Target { length: content.length, hashes, custom: [].into(), _extra: [].into() }
@@ -295,7 +295,7 @@ fn unreadable(artifact: &Artifact, error: &io::Error) -> DeliveryError {
 }
 
 /// Copies a library, and returns its digest and length.
-fn transfer(mut from: impl Read, to: &mut impl Write) -> io::Result<Content> {
+fn transfer(mut from: impl Read, to: &mut impl Write) -> io::Result<FileContent> {
     let mut to = Measured::new(to);
     io::copy(&mut from, &mut to)?;
     let (_, content) = to.finish();
@@ -320,9 +320,9 @@ impl<W> Measured<W> {
         Self { to, digest: Sha256::new(), length: 0 }
     }
 
-    pub(super) fn finish(self) -> (W, Content) {
+    pub(super) fn finish(self) -> (W, FileContent) {
         let sha256 = Digest::from(<[u8; 32]>::from(self.digest.finalize()));
-        (self.to, Content { sha256, length: self.length })
+        (self.to, FileContent { sha256, length: self.length })
     }
 }
 

@@ -11,7 +11,7 @@ use super::files::{SiteFolder, failed};
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
-    release::{CUSTOM, Content, Description, ReleasePath, library_path, manifest_path},
+    release::{CUSTOM, Description, FileContent, ReleasePath, library_path, manifest_path},
 };
 
 /// The pattern of every remote's paths.
@@ -86,9 +86,9 @@ pub(super) fn sorted(list: &Targets) -> BTreeMap<&str, &Target> {
 }
 
 /// Returns digest and length of a target.
-pub(super) fn content_of(target: &Target) -> Option<Content> {
+pub(super) fn content_of(target: &Target) -> Option<FileContent> {
     let digest = <[u8; 32]>::try_from(&*target.hashes.sha256.clone().into_vec()).ok()?;
-    Some(Content { sha256: Digest::from(digest), length: target.length })
+    Some(FileContent { sha256: Digest::from(digest), length: target.length })
 }
 
 /// Returns the descriptions of all libraries in a list, by path.

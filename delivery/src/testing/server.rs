@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::Files;
+use super::SiteFiles;
 
 /// The server's answer to one request.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub(crate) struct Received {
 
 #[derive(Default)]
 struct State {
-    files: Files,
+    files: SiteFiles,
     script: BTreeMap<String, VecDeque<Act>>,
     received: Vec<Received>,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(files: &Files) -> Self {
+    pub(crate) fn new(files: &SiteFiles) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("port is free");
         let address = listener.local_addr().expect("address is known");
         let state = Arc::new((Mutex::new(State { files: files.clone(), ..State::default() }), Condvar::new()));
@@ -114,7 +114,7 @@ impl Server {
     }
 
     /// Replaces the files.
-    pub(crate) fn serve(&self, files: &Files) {
+    pub(crate) fn serve(&self, files: &SiteFiles) {
         self.state().files = files.clone();
     }
 

@@ -22,11 +22,11 @@ use tough::{
 use super::platform;
 use crate::{
     Digest,
-    release::{CUSTOM, Content, Description, library_path, manifest_path, path_pattern},
+    release::{CUSTOM, Description, FileContent, library_path, manifest_path, path_pattern},
 };
 
-/// Files by their path below the address.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+/// SiteFiles by their path below the address.
+pub(crate) type SiteFiles = BTreeMap<String, Vec<u8>>;
 
 /// A key pair.
 pub(crate) struct Key {
@@ -61,8 +61,8 @@ pub(crate) struct Team {
 }
 
 /// A repository.
-pub(crate) struct Site {
-    pub(crate) files: Files,
+pub(crate) struct TestSite {
+    pub(crate) files: SiteFiles,
     pub(crate) root_keys: Vec<Key>,
     pub(crate) online: Key,
     pub(crate) targets_key: Key,
@@ -73,7 +73,7 @@ pub(crate) struct Site {
     pub(crate) timestamp: Timestamp,
 }
 
-impl Site {
+impl TestSite {
     /// Makes a repository with two root keys, a threshold of two, and a publisher of `remoteHello` 1.0.0.
     pub(crate) fn new() -> Self {
         let expires = Time::now() + SignedDuration::from_hours(24);
@@ -81,7 +81,7 @@ impl Site {
         let root_keys = vec![Key::new(), Key::new()];
         let (online, targets_key) = (Key::new(), Key::new());
         let mut site = Self {
-            files: Files::new(),
+            files: SiteFiles::new(),
             root: Root {
                 spec_version: spec(),
                 consistent_snapshot: true,
@@ -321,8 +321,8 @@ pub(crate) fn signed<T: Role + Clone>(role: &T, keys: &[&Key]) -> Vec<u8> {
     serde_json::to_vec(&Signed { signed: role.clone(), signatures }).expect("role is JSON")
 }
 
-pub(crate) fn content(bytes: &[u8]) -> Content {
-    Content { sha256: Digest::of_bytes(bytes), length: bytes.len() as u64 }
+pub(crate) fn content(bytes: &[u8]) -> FileContent {
+    FileContent { sha256: Digest::of_bytes(bytes), length: bytes.len() as u64 }
 }
 
 pub(crate) fn target(bytes: &[u8]) -> Target {

@@ -1,43 +1,15 @@
 use std::fmt;
 
+pub use delivery::Secret;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared_store::User;
-use zeroize::Zeroizing;
 
 const MAX_ID: usize = 256;
 const MAX_NAME: usize = 128;
 const MAX_ROLE: usize = 64;
 const MAX_EMAIL: usize = 254;
-
-/// A text that must not be shown: `Debug` and `Display` are redacted, and its memory is
-/// overwritten when it is dropped.
-#[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    pub(super) fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// Returns the text. The caller must neither log nor store it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(redacted)")
-    }
-}
 
 /// A user as in profile files and answers of identity providers; unknown keys are ignored.
 #[derive(Debug, Serialize, Deserialize)]

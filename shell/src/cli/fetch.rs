@@ -6,7 +6,7 @@ use std::{
 };
 
 use delivery::{
-    fetch::{Event, Fetch, Request, Task},
+    fetch::{Fetch, FetchEvent, Request, Task},
     release::{MAX_NOTE, Wanted},
 };
 use negotiation::text;
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Performs a task for a repository, and returns the event that ends it.
-pub(super) fn perform(config: &Config, repository: &Repository, task: Task) -> Result<Event, Exit> {
+pub(super) fn perform(config: &Config, repository: &Repository, task: Task) -> Result<FetchEvent, Exit> {
     let deliveries = Deliveries::new(&config.data_dir);
     let cache = deliveries.make_cache(&repository.address)?;
     let network = repository.network(config)?;
@@ -28,29 +28,29 @@ pub(super) fn perform(config: &Config, repository: &Repository, task: Task) -> R
 }
 
 /// Performs a task for an address that is not trusted yet.
-pub(super) fn perform_at(config: &Config, address: &str, task: Task) -> Result<Event, Exit> {
+pub(super) fn perform_at(config: &Config, address: &str, task: Task) -> Result<FetchEvent, Exit> {
     let deliveries = Deliveries::new(&config.data_dir);
     let cache = deliveries.make_cache(address)?;
     await_end(&Request { task, address: address.to_owned(), cache, network: network(config) })
 }
 
-fn await_end(request: &Request) -> Result<Event, Exit> {
+fn await_end(request: &Request) -> Result<FetchEvent, Exit> {
     let fetch = Fetch::start(&this_program(), request, || ())?;
     let mut line = ProgressLine::default();
     loop {
         // A process that ends without an answer is an event, too.
         let Some(event) = fetch.wait_event(Duration::from_secs(60)) else { continue };
         match event {
-            Event::Progress { bytes, total } => line.show(bytes, total),
-            Event::Waiting => {
+            FetchEvent::Progress { bytes, total } => line.show(bytes, total),
+            FetchEvent::Waiting => {
                 line.end();
                 crate::log::note(format_args!("another process fetches the same; waiting for it"));
             }
-            Event::Retrying { error, .. } => {
+            FetchEvent::Retrying { error, .. } => {
                 line.end();
                 crate::log::note(format_args!("trying again: {}", text::line(&error.summary, MAX_NOTE)));
             }
-            Event::Failed(error) => {
+            FetchEvent::Failed(error) => {
                 line.end();
                 return Err(error.into());
             }
@@ -91,7 +91,7 @@ impl ProgressLine {
 /// Checks a repository for the releases that are wanted from it.
 pub(super) fn check(config: &Config, repository: &Repository, wanted: Vec<Wanted>) -> Result<(), Exit> {
     match perform(config, repository, Task::Check { wanted })? {
-        Event::Checked { problems, .. } => {
+        FetchEvent::Checked { problems, .. } => {
             for problem in problems {
                 Exit::from(problem).print();
             }
@@ -102,7 +102,7 @@ pub(super) fn check(config: &Config, repository: &Repository, wanted: Vec<Wanted
 }
 
 /// Returns the exit for an event that does not answer the request.
-pub(super) fn unexpected(event: &Event) -> Exit {
+pub(super) fn unexpected(event: &FetchEvent) -> Exit {
     let text = format!("the fetching process gave an answer to another request: {event:?}");
     let text = text::line(&text, 300);
     Exit::new(Exit::FAILURE, Code::DeliveryProcessFailed, text, "try again, and report this as a bug")

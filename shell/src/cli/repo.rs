@@ -57,7 +57,7 @@ enum RepoCommand {
     Add(trusted::AddArgs),
     /// List the trusted repositories.
     #[command(after_help = trusted::EXAMPLES)]
-    List(trusted::ListArgs),
+    List(trusted::ListRepositoriesArgs),
     /// Trust a repository no longer.
     #[command(after_help = trusted::EXAMPLES)]
     Remove(trusted::RemoveArgs),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use clap::Args;
 use delivery::{
-    fetch::{Event, Task},
+    fetch::{FetchEvent, Task},
     listing::Release,
     release::Wanted,
 };
@@ -28,7 +28,8 @@ use crate::{
         archive::Archive,
         choices::Choices,
         deliveries::{
-            Deliveries, DeliveryDecisions, Installed, NextRelease, Repository, Supplied, Supplier, is_address,
+            Deliveries, DeliveryDecisions, InstalledRelease, NextRelease, Repository, Supplied, Supplier,
+            is_address,
         },
     },
     failure::{Failure, Stage},
@@ -36,7 +37,7 @@ use crate::{
 };
 
 pub(super) const UPDATE_EXAMPLES: &str = "Examples:
-  pulse update --check                     list newer releases with their verdict
+  pulse update --check                     list newer releases and verdicts
   pulse update                             use all newer releases
   pulse update remoteHello                 only of this remote
   pulse update --all                       also of remotes with the policy `pin`
@@ -178,7 +179,7 @@ impl State {
         }
         let task = Task::Download { wanted: wanted.clone(), version: release.about.version.clone() };
         match perform(&self.config, repository, task)? {
-            Event::Fetched(fetched) => {
+            FetchEvent::Fetched(fetched) => {
                 Ok(self.deliveries.adopt(&self.archive, &fetched, repository, release)?)
             }
             other => Err(unexpected(&other)),
@@ -330,8 +331,13 @@ pub(super) fn list(args: ListArgs) -> Result<u8, Exit> {
         let enabled =
             choices.disabled(&row.name).is_none() && (configured(&row.name) || choices.is_enabled(&row.name));
         let used = row.supplied.as_ref().and_then(|supplied| supplied.installed.as_ref());
-        let version = version_of(&state.config, row, used.map(|(installed, _)| installed));
         let pin = state.archive.pin(&row.name).map_err(|error| Exit::of(&error))?;
+        let kept = state.archive.kept(&row.name).map_err(|error| Exit::of(&error))?;
+        let pinned = pin.as_ref().and_then(|pin| kept.into_iter().find(|kept| kept.digest == pin.digest));
+        let version = match pinned {
+            Some(pinned) => Some(pinned.version.to_string()),
+            None => version_of(&state.config, row, used.map(|(installed, _)| installed)),
+        };
         let local = own.and_then(|own| own.local.as_ref());
         if args.json {
             found.push(json!({
@@ -371,7 +377,7 @@ pub(super) fn list(args: ListArgs) -> Result<u8, Exit> {
 }
 
 /// Returns the version that a remote uses, if that is known without the network.
-fn version_of(config: &Config, row: &Row, used: Option<&Installed>) -> Option<String> {
+fn version_of(config: &Config, row: &Row, used: Option<&InstalledRelease>) -> Option<String> {
     if let Some(installed) = used {
         return Some(installed.release.about.version.to_string());
     }
@@ -383,7 +389,7 @@ fn version_of(config: &Config, row: &Row, used: Option<&Installed>) -> Option<St
 }
 
 /// Describes the origin of a remote: address, publisher, key and root, or that it is not signed.
-fn trust(row: &Row, used: Option<&Installed>) -> String {
+fn trust(row: &Row, used: Option<&InstalledRelease>) -> String {
     let short = |text: &str| text.chars().take(12).collect::<String>();
     match (&row.supplied, used) {
         (_, Some(installed)) => {

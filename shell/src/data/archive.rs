@@ -169,12 +169,12 @@ impl Content for Index {}
 
 /// The kept generations at the time when the index was read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Listing {
+pub(crate) struct ArchiveListing {
     folder: PathBuf,
     index: Index,
 }
 
-impl Listing {
+impl ArchiveListing {
     /// Returns the generations of a remote, newest first. They may be damaged.
     pub(crate) fn kept(&self, name: &str) -> Vec<ArchivedGeneration> {
         let line = self.index.remotes.get(name).map(|line| line.kept.as_slice()).unwrap_or_default();
@@ -425,8 +425,8 @@ impl Archive {
     }
 
     /// Reads the list of all kept generations.
-    pub(crate) fn listing(&self) -> Result<Listing, ArchiveError> {
-        Ok(Listing { folder: self.folder.clone(), index: self.read()? })
+    pub(crate) fn listing(&self) -> Result<ArchiveListing, ArchiveError> {
+        Ok(ArchiveListing { folder: self.folder.clone(), index: self.read()? })
     }
 
     fn read(&self) -> Result<Index, ArchiveError> {

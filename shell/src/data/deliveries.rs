@@ -99,10 +99,10 @@ pub struct Subscription {
     pub local: Option<PathBuf>,
     /// The release in use.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub installed: Option<Installed>,
+    pub installed: Option<InstalledRelease>,
     /// The release that was in use before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub previous: Option<Installed>,
+    pub previous: Option<InstalledRelease>,
     /// Digest of a library that could not replace the one in use, and is not tried again by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Digest>,
@@ -111,7 +111,7 @@ pub struct Subscription {
 /// The release of a repository that a remote uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Installed {
+pub struct InstalledRelease {
     /// The release as it was signed.
     pub release: Arc<Release>,
     /// Address of its repository.
@@ -157,7 +157,7 @@ pub struct Supplied {
     /// The place that it comes from.
     pub supplier: Result<Supplier, Arc<Failure>>,
     /// The release in use, and its library in the archive.
-    pub installed: Option<(Installed, PathBuf)>,
+    pub installed: Option<(InstalledRelease, PathBuf)>,
     /// The release to use in place of it, or as the first.
     pub next: Option<NextRelease>,
     /// The withdrawal of the release in use.
@@ -349,7 +349,8 @@ impl Deliveries {
         self.change(|decisions| {
             let own = decisions.remotes.entry(name.to_owned()).or_default();
             let root = repository.trusted.root;
-            let installed = Installed { release, repository: repository.address.clone(), root, at: now() };
+            let installed =
+                InstalledRelease { release, repository: repository.address.clone(), root, at: now() };
             let before = own.installed.replace(installed);
             own.previous = before.or(own.previous.take());
             own.rejected = None;
@@ -363,7 +364,7 @@ impl Deliveries {
     pub(crate) fn reject(&self, name: &str, digest: Digest) -> Result<(), Failure> {
         self.change(|decisions| {
             let Some(own) = decisions.remotes.get_mut(name) else { return };
-            let is_used = |installed: &Installed| installed.release.about.library.sha256 == digest;
+            let is_used = |installed: &InstalledRelease| installed.release.about.library.sha256 == digest;
             if own.previous.is_some() && own.installed.as_ref().is_some_and(is_used) {
                 own.installed = own.previous.take();
                 own.rejected = Some(digest);
@@ -431,7 +432,7 @@ impl Deliveries {
         &self,
         config: &Config,
         decisions: &DeliveryDecisions,
-        generations: &archive::Listing,
+        generations: &archive::ArchiveListing,
         name: &str,
         location: &str,
     ) -> Supplied {

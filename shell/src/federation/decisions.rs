@@ -16,7 +16,7 @@ use crate::{
     catalogue::Code,
     config::Config,
     data::{
-        archive::{Archive, ArchiveError, Listing},
+        archive::{Archive, ArchiveError, ArchiveListing},
         choices::{Choices, ChoicesError, Decision, Disabled},
         deliveries::{Deliveries, DeliveryDecisions, Supplied, is_address},
     },
@@ -58,7 +58,7 @@ struct Pending {
 #[derive(Clone)]
 struct Snapshot {
     choices: Choices,
-    listing: Listing,
+    listing: ArchiveListing,
     /// The reason why the pins are not known.
     doubt: Option<String>,
     deliveries: DeliveryDecisions,
@@ -95,7 +95,7 @@ impl Decisions {
         let choices = Choices::unread(&config.data_dir);
         let snapshot = Snapshot {
             choices: choices.clone(),
-            listing: Listing::default(),
+            listing: ArchiveListing::default(),
             doubt: None,
             deliveries: DeliveryDecisions::default(),
             supplied: BTreeMap::new(),
@@ -141,7 +141,7 @@ impl Decisions {
         &self.choices
     }
 
-    pub(super) fn listing(&self) -> &Listing {
+    pub(super) fn listing(&self) -> &ArchiveListing {
         &self.base.listing
     }
 

@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use delivery::{fetch::Fetched, listing::Release};
+use delivery::fetch::Fetched;
 use negotiation::manifest::RemoteRef;
 
 use super::{
     decisions::{self, Decisions},
     events::{RemoteEvent, Topic},
-    found::{CodeOrigin, Found, RemoteOrigin},
+    found::{CodeOrigin, RemoteOrigin},
     negotiator::Remotes,
     remote::ManagedRemote,
     scan::{self, Scan},
@@ -27,13 +27,15 @@ use crate::{
     data::{
         archive::{Archive, ArchiveError, ArchivedGeneration},
         choices::{By, Decision, Disabled},
-        deliveries::{Deliveries, Installed, Repository, Subscription, Supplied, Supplier, is_address},
+        deliveries::{Deliveries, is_address},
         drop_folder::{DropFolder, Scanned},
     },
     failure::{Failure, FailureCode, SharedFailure, Stage},
     placement::Wake,
     watch::{FileEvent, Watch},
 };
+
+mod supplied;
 
 /// Advice for a remote that could run and does not.
 const ENABLE: &str = "enable it to use it";
@@ -194,29 +196,6 @@ impl Inventory {
         remote
     }
 
-    /// Returns a remote whose library comes from the network and was not fetched yet.
-    fn unfetched(&self, alias: &str, reference: &RemoteRef) -> ManagedRemote {
-        let supplied = self.supplied(&reference.name);
-        if let Some(Err(failure)) = supplied.map(|supplied| &supplied.supplier) {
-            tracing::error!(remote = alias, code = failure.code.as_str(), "{}", failure.line());
-            let failure = Err(Arc::clone(failure));
-            return ManagedRemote::new(alias, reference.clone(), RemoteOrigin::Configured, failure);
-        }
-        let next = supplied.and_then(|supplied| supplied.next.as_ref()?.manifest.clone());
-        let found = next.map(|written| Found {
-            manifest: Arc::new(written.manifest.clone()),
-            origin: Some(written.origin.clone()),
-            code: CodeOrigin::Library(PathBuf::new()),
-            looked: Vec::new(),
-        });
-        let unknown = || {
-            let text = format!("`{}` was not fetched yet: {}", reference.name, reference.location);
-            let advice = "it is fetched when it is first shown";
-            Arc::new(Failure::new(Stage::Discover, Code::ReleaseNotFetched, text, advice))
-        };
-        ManagedRemote::unfetched(alias, reference.clone(), found.ok_or_else(unknown))
-    }
-
     /// Returns the origin of a remote, and the failure of a pinned generation that is damaged.
     fn place(&self, reference: &RemoteRef) -> (RemoteOrigin, Option<SharedFailure>) {
         let own = self.decisions.deliveries().remotes.get(&reference.name);
@@ -241,18 +220,6 @@ impl Inventory {
             is_used.then(|| self.fetched(&reference.name)).flatten().unwrap_or(RemoteOrigin::Configured)
         };
         (installed.map_or_else(fetched, |path| RemoteOrigin::Installed(path.clone())), None)
-    }
-
-    /// Returns the fetched library of a remote whose location is an address.
-    fn fetched(&self, name: &str) -> Option<RemoteOrigin> {
-        let supplied = self.supplied(name)?;
-        if let Ok(Supplier::Development(server, _)) = &supplied.supplier {
-            let Fetched { library, sha256, .. } = self.builds.get(name)?.clone();
-            return Some(RemoteOrigin::Development { library, digest: sha256, server: server.clone() });
-        }
-        let (installed, library) = supplied.installed.clone()?;
-        let Installed { release, repository, .. } = installed;
-        Some(RemoteOrigin::Delivered { library, release, repository })
     }
 
     fn is_configured(&self, name: &str) -> bool {
@@ -512,95 +479,6 @@ impl Inventory {
             }
         }
         files
-    }
-
-    /// Returns the files about deliveries.
-    pub(super) fn deliveries(&self) -> &Deliveries {
-        &self.deliveries
-    }
-
-    /// Returns what is known about a remote whose location is an address.
-    pub fn supplied(&self, name: &str) -> Option<&Arc<Supplied>> {
-        self.decisions.supplied().get(name)
-    }
-
-    /// Returns what is known about all remotes whose location is an address.
-    pub(super) fn all_supplied(&self) -> impl Iterator<Item = &Arc<Supplied>> {
-        self.decisions.supplied().values()
-    }
-
-    /// Returns the remotes that a local file replaces, with that file.
-    pub fn overridden(&self) -> impl Iterator<Item = (&str, &Path)> {
-        let remotes = self.decisions.deliveries().remotes.iter();
-        remotes.filter_map(|(name, own)| Some((name.as_str(), own.local.as_deref()?)))
-    }
-
-    /// Returns `true` while decisions or lists are being read or written.
-    pub(super) fn is_busy(&self) -> bool {
-        self.decisions.is_busy()
-    }
-
-    /// Requests that the decisions and lists are read again.
-    pub(super) fn refresh(&self) {
-        self.decisions.refresh();
-    }
-
-    /// Adopts the newest build of a development server.
-    pub(super) fn set_build(&mut self, build: Fetched) {
-        self.builds.insert(build.name.clone(), build);
-    }
-
-    /// Puts a fetched library into the archive, and uses its release.
-    pub(super) fn adopt(&self, fetched: Fetched, release: Arc<Release>) {
-        let Some(Ok(Supplier::Repository(repository))) =
-            self.supplied(&fetched.name).map(|supplied| supplied.supplier.clone())
-        else {
-            return;
-        };
-        self.decisions.change_delivery(fetched.name.clone(), move |deliveries, archive| {
-            deliveries.adopt(archive, &fetched, &repository, release)
-        });
-    }
-
-    /// Uses a release whose library is in the archive.
-    pub(super) fn use_release(&self, name: &str, repository: &Repository, release: Arc<Release>) {
-        let (name, repository) = (name.to_owned(), repository.clone());
-        self.decisions.change_delivery(name.clone(), move |deliveries, _| {
-            deliveries.install(&name, &repository, release)
-        });
-    }
-
-    /// Returns to the release before, because the one in use could not replace it, and does not try that again.
-    pub(super) fn reject_release(&mut self, remote: &ManagedRemote) {
-        let RemoteOrigin::Delivered { release, .. } = remote.place() else { return };
-        let (name, rejected) = (remote.name().to_owned(), release.about.library.sha256);
-        self.decisions.change_delivery(name.clone(), move |deliveries, _| deliveries.reject(&name, rejected));
-    }
-
-    /// Changes the user's decisions about a remote; a notification follows if they cannot be saved.
-    pub(super) fn change_subscription(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut Subscription) + Send + 'static,
-    ) {
-        let name = name.to_owned();
-        self.decisions.change_delivery(name.clone(), move |deliveries, _| {
-            deliveries.change(|decisions| change(decisions.remotes.entry(name).or_default()))
-        });
-    }
-
-    /// Returns `true` for a remote that the user added, which can be removed again.
-    pub fn is_added(&self, name: &str) -> bool {
-        let own = self.decisions.deliveries().remotes.get(name);
-        own.is_some_and(|own| own.location.is_some()) && !self.is_configured(name)
-    }
-
-    /// Removes a remote that the user added.
-    pub(super) fn remove(&self, name: &str) {
-        let name = name.to_owned();
-        self.decisions.change_delivery(name.clone(), move |deliveries, _| {
-            deliveries.change(|decisions| _ = decisions.remotes.remove(&name))
-        });
     }
 
     /// Returns the archive of generations that ran well; `None` if files are not watched.

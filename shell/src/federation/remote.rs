@@ -133,11 +133,6 @@ impl ManagedRemote {
         }
     }
 
-    /// Creates a remote whose library comes from the network and was not fetched yet; its manifest may be known.
-    pub(super) fn unfetched(alias: &str, reference: RemoteRef, found: Result<Found, SharedFailure>) -> Self {
-        Self { unfetched: true, ..Self::new(alias, reference, RemoteOrigin::Configured, found) }
-    }
-
     /// Creates a remote that is linked into this executable.
     pub(super) fn linked_in(entry: RemoteEntryRef) -> Result<Self, Failure> {
         let manifest = RemoteManifest::from_json(entry.descriptor()().as_str())
@@ -226,11 +221,6 @@ impl ManagedRemote {
     /// Returns the reason why its library cannot be used.
     pub(super) fn unusable(&self) -> Option<&SharedFailure> {
         self.blocked.unusable.as_ref()
-    }
-
-    /// Returns `true` if its library comes from the network and was not fetched yet.
-    pub(super) fn is_unfetched(&self) -> bool {
-        self.unfetched
     }
 
     /// Returns `true` if it was requested by the user or the plan.

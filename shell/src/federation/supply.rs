@@ -11,7 +11,7 @@ use std::{
 
 use delivery::{
     DeliveryError, ErrorCode,
-    fetch::{Event, Fetch, Fetched, Network, Request, Task},
+    fetch::{Fetch, FetchEvent, Fetched, Network, Request, Task},
     listing::Release,
 };
 use negotiation::manifest::UpdatePolicy;
@@ -233,11 +233,11 @@ impl Supply {
         for (address, fetch) in &self.checks {
             for event in fetch.events() {
                 match event {
-                    Event::Checked { changed, requests, bytes, .. } => {
+                    FetchEvent::Checked { changed, requests, bytes, .. } => {
                         tracing::debug!(address, changed, requests, bytes, "checked a repository");
                         ended.push((address.clone(), None));
                     }
-                    Event::Failed(error) => ended.push((address.clone(), Some(error))),
+                    FetchEvent::Failed(error) => ended.push((address.clone(), Some(error))),
                     _ => {}
                 }
             }
@@ -268,13 +268,15 @@ impl Supply {
         for (name, download) in &mut self.downloads {
             for event in download.fetch.events() {
                 match event {
-                    Event::Waiting => download.progress = FetchProgress::Waiting,
-                    Event::Progress { bytes, total } => {
+                    FetchEvent::Waiting => download.progress = FetchProgress::Waiting,
+                    FetchEvent::Progress { bytes, total } => {
                         download.progress = FetchProgress::Fetching { bytes, total }
                     }
-                    Event::Retrying { error, .. } => download.progress = FetchProgress::Retrying(error.summary),
-                    Event::Fetched(fetched) => ended.push((name.clone(), Ok(fetched))),
-                    Event::Failed(error) => ended.push((name.clone(), Err(error))),
+                    FetchEvent::Retrying { error, .. } => {
+                        download.progress = FetchProgress::Retrying(error.summary)
+                    }
+                    FetchEvent::Fetched(fetched) => ended.push((name.clone(), Ok(fetched))),
+                    FetchEvent::Failed(error) => ended.push((name.clone(), Err(error))),
                     _ => {}
                 }
             }
@@ -301,14 +303,14 @@ impl Supply {
         for (address, fetch) in &self.servers {
             for event in fetch.iter().flat_map(Fetch::events) {
                 match event {
-                    Event::Fetched(build) => {
+                    FetchEvent::Fetched(build) => {
                         self.troubles.remove(address);
                         orders.push(Order::Withdraw(build.name.clone(), Topic::Update));
                         orders.extend(take_build(*build, inventory, remotes));
                     }
-                    Event::Lost { name, error } if name.is_empty() => lost.push((address.clone(), error)),
-                    Event::Failed(error) => lost.push((address.clone(), error)),
-                    Event::Lost { name, error } => {
+                    FetchEvent::Lost { name, error } if name.is_empty() => lost.push((address.clone(), error)),
+                    FetchEvent::Failed(error) => lost.push((address.clone(), error)),
+                    FetchEvent::Lost { name, error } => {
                         let failure = Arc::new(error.into());
                         let of = remotes.values().filter(|remote| remote.name() == name);
                         orders.extend(of.map(|remote| failed_download(remote, &failure)));

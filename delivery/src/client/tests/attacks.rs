@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 
 /// A user who has seen two states of a repository.
-fn repository() -> (Site, Server, User) {
-    let mut site = Site::new();
+fn repository() -> (TestSite, Server, TestUser) {
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     site.add("remoteHello", "1.1.0");
     site.write();
     server.serve(&site.files);
@@ -17,7 +17,7 @@ fn repository() -> (Site, Server, User) {
 }
 
 /// Publishes 1.2.0, lets `attack` change it, and expects a refusal; afterwards the true state is accepted.
-fn attack(code: ErrorCode, attack: impl FnOnce(&mut Site)) {
+fn attack(code: ErrorCode, attack: impl FnOnce(&mut TestSite)) {
     let (mut site, server, user) = repository();
     site.add("remoteHello", "1.2.0");
     site.write();
@@ -68,7 +68,7 @@ fn expired_metadata_is_refused() {
     site.write_timestamp();
     server.serve(&site.files);
     user.refuses_check(ErrorCode::RepoExpired);
-    let Event::Failed(error) = user.check() else { panic!("it is accepted") };
+    let FetchEvent::Failed(error) = user.check() else { panic!("it is accepted") };
     assert!(error.summary.contains(&format!("since {expired}")), "{error}");
     // Also the other files, one after another.
     site.timestamp = honest;
@@ -173,7 +173,7 @@ fn revoked_key_is_refused() {
     site.write();
     honest.extend(site.files.clone());
     server.serve(&honest);
-    assert!(!matches!(user.check(), Event::Failed(_)));
+    assert!(!matches!(user.check(), FetchEvent::Failed(_)));
     server.change("metadata/timestamp.json", |bytes| *bytes = timestamp);
     user.refuses_check(ErrorCode::RepoKeyRevoked);
 }

@@ -8,10 +8,10 @@ use crate::{
     testing::{library, packed},
 };
 
-fn repository() -> (Site, Server, User, String) {
-    let site = Site::new();
+fn repository() -> (TestSite, Server, TestUser, String) {
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     let file = site.library_file("remoteHello", "1.0.0");
     server.received();
     (site, server, user, file)
@@ -22,9 +22,9 @@ fn task() -> Task {
 }
 
 /// Expects that a task fetches the library.
-fn fetched(user: &User) -> Vec<Event> {
+fn fetched(user: &TestUser) -> Vec<FetchEvent> {
     let mut events = user.events(task());
-    let Some(Event::Fetched(fetched)) = events.pop() else { panic!("{events:?}") };
+    let Some(FetchEvent::Fetched(fetched)) = events.pop() else { panic!("{events:?}") };
     let content = fs::read(&fetched.library).expect("library exists");
     assert_eq!(content, library("remoteHello", "1.0.0"));
     assert_eq!(Digest::of_bytes(&content), fetched.sha256);
@@ -41,7 +41,7 @@ fn fetched(user: &User) -> Vec<Event> {
 fn library_is_fetched_once() {
     let (_site, server, user, file) = repository();
     let events = fetched(&user);
-    let Some(Event::Progress { bytes, total }) = events.last() else { panic!("{events:?}") };
+    let Some(FetchEvent::Progress { bytes, total }) = events.last() else { panic!("{events:?}") };
     assert_eq!(bytes, total);
     let paths: Vec<_> = server.received().into_iter().map(|request| request.path).collect();
     // The manifest was not wanted before.
@@ -64,7 +64,7 @@ fn cut_download_is_continued() {
     let mut user = user;
     user.network.stall = Some(200);
     let events = fetched(&user);
-    let retries = events.iter().filter(|event| matches!(event, Event::Retrying { .. })).count();
+    let retries = events.iter().filter(|event| matches!(event, FetchEvent::Retrying { .. })).count();
     assert_eq!(retries, 3);
     let ranges: Vec<_> =
         server.received().into_iter().filter_map(|request| request.headers.get("range").cloned()).collect();
@@ -80,7 +80,7 @@ fn later_process_continues() {
     server.received();
     server.script(&file, [Act::Serve]);
     let events = fetched(&user);
-    assert!(matches!(events[0], Event::Progress { bytes: 50_000, .. }), "{events:?}");
+    assert!(matches!(events[0], FetchEvent::Progress { bytes: 50_000, .. }), "{events:?}");
     assert_eq!(server.received()[0].headers["range"], "bytes=50000-");
 }
 
@@ -176,7 +176,7 @@ fn slow_server_is_given_up_and_continued_later() {
     assert_eq!(code(&user.run(task())), ErrorCode::RepoTooSlow);
     server.script(&file, [Act::Serve]);
     let events = fetched(&user);
-    assert!(matches!(events[0], Event::Progress { bytes, .. } if bytes >= 50_000), "{events:?}");
+    assert!(matches!(events[0], FetchEvent::Progress { bytes, .. } if bytes >= 50_000), "{events:?}");
 }
 
 #[test]
@@ -194,11 +194,11 @@ fn other_unpacked_content_is_refused() {
         b"not packed at all".to_vec(),
         packed(&library)[..1_000].to_vec(),
     ] {
-        let mut site = Site::new();
+        let mut site = TestSite::new();
         site.add_packed("remoteHello", "1.1.0", &library, &packed, |_| ());
         site.write();
         let server = Server::new(&site.files);
-        let user = User::trusting(server.address(), &site);
+        let user = TestUser::trusting(server.address(), &site);
         user.check();
         user.refuses(download("remoteHello", "1.1.0"), ErrorCode::ReleaseUnpacked);
     }
@@ -211,11 +211,11 @@ fn window_of_packed_library_is_limited() {
     encoder.window_log(29).expect("window is set");
     std::io::Write::write_all(&mut encoder, &library).expect("library is packed");
     let packed = encoder.finish().expect("library is packed");
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     site.add_packed("remoteHello", "1.1.0", &library, &packed, |_| ());
     site.write();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     user.check();
     user.refuses(download("remoteHello", "1.1.0"), ErrorCode::ReleaseUnpacked);
 }
@@ -240,7 +240,7 @@ fn download_without_usable_metadata_checks_first() {
     server.serve(&site.files);
     assert_eq!(code(&user.download("remoteHello", "1.1.0")), ErrorCode::ReleaseUnknown);
     fs::remove_file(user.folder.path().join("metadata.json")).expect("file is removed");
-    assert!(matches!(user.download("remoteHello", "1.1.0"), Event::Fetched(_)));
+    assert!(matches!(user.download("remoteHello", "1.1.0"), FetchEvent::Fetched(_)));
     assert!(user.folder.path().join("metadata.json").exists());
 }
 

@@ -4,19 +4,19 @@ use std::{fs, path::Path};
 
 use super::*;
 
-fn mirror(user: &User, to: &Path) -> Event {
+fn mirror(user: &TestUser, to: &Path) -> FetchEvent {
     user.run(Task::Mirror { to: to.to_owned() })
 }
 
-fn files(end: &Event) -> u64 {
+fn files(end: &FetchEvent) -> u64 {
     match end {
-        Event::Mirrored { files, .. } => *files,
+        FetchEvent::Mirrored { files, .. } => *files,
         end => panic!("{end:?}"),
     }
 }
 
-fn repository() -> (Site, Server, User, tempfile::TempDir) {
-    let mut site = Site::new();
+fn repository() -> (TestSite, Server, TestUser, tempfile::TempDir) {
+    let mut site = TestSite::new();
     for _ in 0..2 {
         site.next_root();
         site.write_root();
@@ -24,7 +24,7 @@ fn repository() -> (Site, Server, User, tempfile::TempDir) {
     site.add("remoteHello", "1.1.0");
     site.write();
     let server = Server::new(&site.files);
-    let user = User::of(server.address());
+    let user = TestUser::of(server.address());
     user.run(Task::Trust { root: Some(site.fingerprint(2)) });
     (site, server, user, crate::testing::folder())
 }
@@ -43,8 +43,8 @@ fn copy_is_a_repository() {
     }
     let address = url::Url::from_file_path(to.path()).expect("absolute").to_string();
     // A reader may trust any root.
-    let reader = User::trusting(&*address, &site);
-    assert!(matches!(reader.download("remoteHello", "1.1.0"), Event::Fetched(_)));
+    let reader = TestUser::trusting(&*address, &site);
+    assert!(matches!(reader.download("remoteHello", "1.1.0"), FetchEvent::Fetched(_)));
     site.add("remoteHello", "1.2.0");
     site.write();
     server.serve(&site.files);
@@ -89,7 +89,7 @@ fn copy_is_continued() {
 #[test]
 fn other_folders_are_not_touched() {
     let (_site, server, user, to) = repository();
-    let refused = |user: &User, code| {
+    let refused = |user: &TestUser, code| {
         let before = crate::testing::tree(to.path());
         assert_eq!(self::code(&mirror(user, to.path())), code);
         assert!(before == crate::testing::tree(to.path()));
@@ -100,15 +100,15 @@ fn other_folders_are_not_touched() {
     let older = Server::new(&_site.files);
     mirror(&user, to.path());
     // Another repository.
-    let other = Site::new();
+    let other = TestSite::new();
     let stranger = Server::new(&other.files);
-    refused(&User::trusting(stranger.address(), &other), ErrorCode::SiteOccupied);
+    refused(&TestUser::trusting(stranger.address(), &other), ErrorCode::SiteOccupied);
     // An older state, for a user who has not seen the newer one.
     let mut site = _site;
     site.write();
     server.serve(&site.files);
     mirror(&user, to.path());
-    let unaware = User::of(older.address());
+    let unaware = TestUser::of(older.address());
     unaware.run(Task::Trust { root: Some(site.fingerprint(1)) });
     refused(&unaware, ErrorCode::RepoRollback);
     // A concurrent copy.
@@ -133,7 +133,7 @@ fn copy_leaves_out_what_a_check_leaves_out() {
 #[test]
 fn root_that_leads_nowhere_is_refused() {
     let (site, server, user, to) = repository();
-    let other = Site::new();
+    let other = TestSite::new();
     server.change("metadata/1.root.json", |bytes| bytes.clone_from(&other.files["metadata/1.root.json"]));
     assert_eq!(code(&mirror(&user, to.path())), ErrorCode::RepoSignature);
     assert!(!to.path().join("metadata/timestamp.json").exists());

@@ -11,28 +11,28 @@ use crate::{
 
 /// Publishes `remoteHello` by `team` and `remoteEvil` by `evil`, lets `fault` change the latter, and expects that it is
 /// left out with a code, and that the other publisher is not.
-fn left_out(code: ErrorCode, fault: impl FnOnce(&mut Site)) {
-    let mut site = Site::new();
+fn left_out(code: ErrorCode, fault: impl FnOnce(&mut TestSite)) {
+    let mut site = TestSite::new();
     site.add_team("evil", &["remoteEvil"]);
     site.add("remoteEvil", "1.0.0");
     site.write();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     site.add("remoteHello", "1.1.0");
     fault(&mut site);
     server.serve(&site.files);
     let end = user.run(Task::Check { wanted: vec![wanted("remoteHello"), wanted("remoteEvil")] });
-    let Event::Checked { changed: true, problems, .. } = end else { panic!("{end:?}") };
+    let FetchEvent::Checked { changed: true, problems, .. } = end else { panic!("{end:?}") };
     assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [code], "{problems:?}");
     let list = user.list();
     assert_eq!(list.choose(&wanted("remoteHello")).expect("chosen").about.version.to_string(), "1.1.0");
     assert_eq!(list.choose(&wanted("remoteEvil")).expect_err("left out").code, code);
-    assert!(matches!(user.download("remoteHello", "1.1.0"), Event::Fetched(_)));
+    assert!(matches!(user.download("remoteHello", "1.1.0"), FetchEvent::Fetched(_)));
     user.refuses(download("remoteEvil", "1.0.0"), code);
 }
 
 /// Lists a target in the file of `evil`, and publishes.
-fn lists(site: &mut Site, path: &str) {
+fn lists(site: &mut TestSite, path: &str) {
     let target = Target { custom: Default::default(), ..crate::testing::target(b"1") };
     site.teams[1].targets.targets.insert(TargetName::new(path).expect("tough accepts the name"), target);
     site.write();
@@ -84,10 +84,10 @@ fn paths_that_differ_in_case_are_refused() {
 
 #[test]
 fn first_publisher_of_a_path_counts() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     site.add_team("evil", &["remoteHello"]);
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     let forged = packed(b"forged");
     site.teams.swap(0, 1);
     site.add_packed("remoteHello", "1.0.0", b"forged", &forged, |_| ());
@@ -95,7 +95,7 @@ fn first_publisher_of_a_path_counts() {
     site.teams.swap(0, 1);
     site.write();
     server.serve(&site.files);
-    let Event::Checked { problems, .. } = user.check() else { panic!("it is refused") };
+    let FetchEvent::Checked { problems, .. } = user.check() else { panic!("it is refused") };
     assert_eq!(problems[0].code, ErrorCode::ReleasePublisher);
     let signers = |version: &str| {
         let list = user.list();
@@ -166,15 +166,15 @@ fn invalid_descriptions_are_left_out() {
         |about| about.channels.clear(),
         |about| about.channels = ["../x".to_owned()].into(),
     ];
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     for (at, change) in changes.into_iter().enumerate() {
         site.add_packed("remoteHello", &format!("1.1.{at}"), b"library", &packed(b"library"), change);
     }
     site.add("remoteHello", "1.2.0");
     site.write();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
-    let Event::Checked { problems, .. } = user.check() else { panic!("it is refused") };
+    let user = TestUser::trusting(server.address(), &site);
+    let FetchEvent::Checked { problems, .. } = user.check() else { panic!("it is refused") };
     assert_eq!(problems.len(), changes.len(), "{problems:?}");
     assert!(problems.iter().all(|problem| problem.code == ErrorCode::ReleaseInvalid));
     let versions: Vec<_> =
@@ -203,21 +203,21 @@ fn manifest_of_another_remote_is_left_out() {
 #[test]
 fn faulty_manifest_is_left_out() {
     let changed = |change: fn(&mut Vec<u8>)| {
-        move |site: &mut Site| {
+        move |site: &mut TestSite| {
             site.write();
             let file = site.manifest_file("remoteEvil", "1.0.0");
             change(site.files.get_mut(&file).expect("manifest exists"));
         }
     };
     let check = |code, change: fn(&mut Vec<u8>)| {
-        let mut site = Site::new();
+        let mut site = TestSite::new();
         site.add_team("evil", &["remoteEvil"]);
         site.add("remoteEvil", "1.0.0");
         changed(change)(&mut site);
         let server = Server::new(&site.files);
-        let user = User::trusting(server.address(), &site);
+        let user = TestUser::trusting(server.address(), &site);
         let end = user.run(Task::Check { wanted: vec![wanted("remoteEvil"), wanted("remoteHello")] });
-        let Event::Checked { problems, .. } = end else { panic!("{end:?}") };
+        let FetchEvent::Checked { problems, .. } = end else { panic!("{end:?}") };
         assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [code]);
         let list = user.list();
         assert!(list.choose(&wanted("remoteHello")).is_ok());
@@ -231,13 +231,13 @@ fn faulty_manifest_is_left_out() {
 
 #[test]
 fn notes_contain_no_controls() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     let library = library("remoteHello", "1.1.0");
     site.add_packed("remoteHello", "1.1.0", &library, &packed(&library), |about| {
         about.notes = "\u{1b}[31mred\nINFO forged".to_owned();
     });
     site.write();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     assert_eq!(user.list().releases[1].about.notes, "\\u{1b}[31mred\\nINFO forged");
 }

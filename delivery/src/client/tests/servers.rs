@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use super::*;
 
-fn repository() -> (Site, Server, User) {
-    let mut site = Site::new();
+fn repository() -> (TestSite, Server, TestUser) {
+    let mut site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     site.add("remoteHello", "1.1.0");
     site.write();
     server.serve(&site.files);
     (site, server, user)
 }
 
-fn retries(events: &[Event]) -> Vec<ErrorCode> {
+fn retries(events: &[FetchEvent]) -> Vec<ErrorCode> {
     let errors = events.iter().filter_map(|event| match event {
-        Event::Retrying { error, .. } => Some(error.code),
+        FetchEvent::Retrying { error, .. } => Some(error.code),
         _ => None,
     });
     errors.collect()
@@ -62,7 +62,7 @@ fn server_that_recovers_is_retried() {
         server.script("metadata/timestamp.json", [act.clone(), act, Act::Serve]);
         let events = user.events(Task::Check { wanted: vec![] });
         assert_eq!(retries(&events).len(), 2, "{events:?}");
-        assert!(matches!(events.last(), Some(Event::Checked { .. })), "{events:?}");
+        assert!(matches!(events.last(), Some(FetchEvent::Checked { .. })), "{events:?}");
     }
 }
 
@@ -92,7 +92,7 @@ fn object_store_may_deny_missing_roots() {
 fn redirects_stay_on_the_host() {
     let (_site, server, user) = repository();
     let port = server.port();
-    let other = Server::new(&crate::testing::Files::new());
+    let other = Server::new(&crate::testing::SiteFiles::new());
     for target in [
         format!("http://localhost:{port}/metadata/timestamp.json"),
         format!("http://127.0.0.1:{}/metadata/timestamp.json", other.port()),

@@ -5,10 +5,10 @@ use crate::Digest;
 
 #[test]
 fn server_offers_its_first_root() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::of(server.address());
-    let Event::Offered { root, keys, threshold: 2 } = user.run(Task::Trust { root: None }) else {
+    let user = TestUser::of(server.address());
+    let FetchEvent::Offered { root, keys, threshold: 2 } = user.run(Task::Trust { root: None }) else {
         panic!("nothing is offered")
     };
     assert_eq!(root, site.fingerprint(1));
@@ -20,13 +20,13 @@ fn server_offers_its_first_root() {
 
 #[test]
 fn any_root_may_be_trusted() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     for _ in 0..2 {
         site.next_root();
         site.write_root();
     }
     let server = Server::new(&site.files);
-    let user = User::of(server.address());
+    let user = TestUser::of(server.address());
     let end = user.run(Task::Trust { root: Some(site.fingerprint(2)) });
     assert!(is_changed(&end));
     assert_eq!((user.list().root, user.list().root_version), (site.fingerprint(2), 3));
@@ -40,28 +40,28 @@ fn any_root_may_be_trusted() {
 
 #[test]
 fn other_fingerprint_is_refused() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::of(server.address());
+    let user = TestUser::of(server.address());
     let root = Some(Digest::of_bytes("another"));
     user.refuses(Task::Trust { root }, ErrorCode::RepoRootMismatch);
     assert_eq!(user.tree().len(), 0);
     // A former trust stays.
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     user.refuses(Task::Trust { root }, ErrorCode::RepoRootMismatch);
     assert!(!is_changed(&user.check()));
 }
 
 #[test]
 fn trust_without_valid_metadata_stores_nothing() {
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     site.online = Key::new();
     site.write();
     let server = Server::new(&site.files);
-    let user = User::of(server.address());
+    let user = TestUser::of(server.address());
     user.refuses(Task::Trust { root: Some(site.fingerprint(1)) }, ErrorCode::RepoSignature);
     assert_eq!(user.tree().len(), 0);
-    let mut site = Site::new();
+    let mut site = TestSite::new();
     site.put_root(signed(&site.root, &[]));
     server.serve(&site.files);
     user.refuses(Task::Trust { root: None }, ErrorCode::RepoSignature);
@@ -70,9 +70,9 @@ fn trust_without_valid_metadata_stores_nothing() {
 
 #[test]
 fn login_page_is_no_root() {
-    let site = Site::new();
+    let site = TestSite::new();
     let server = Server::new(&site.files);
-    let user = User::of(server.address());
+    let user = TestUser::of(server.address());
     server.script("metadata/1.root.json", [Act::Page]);
     user.refuses(Task::Trust { root: None }, ErrorCode::RepoNotMetadata);
     user.refuses(Task::Trust { root: Some(site.fingerprint(1)) }, ErrorCode::RepoNotMetadata);
@@ -80,12 +80,12 @@ fn login_page_is_no_root() {
 
 #[test]
 fn other_repository_is_not_continued() {
-    let (site, other) = (Site::new(), Site::new());
+    let (site, other) = (TestSite::new(), TestSite::new());
     let server = Server::new(&site.files);
-    let user = User::trusting(server.address(), &site);
+    let user = TestUser::trusting(server.address(), &site);
     // The repository was made anew, with other keys.
     server.serve(&other.files);
-    assert!(matches!(user.check(), Event::Failed(_)));
+    assert!(matches!(user.check(), FetchEvent::Failed(_)));
     assert!(is_changed(&user.run(Task::Trust { root: Some(other.fingerprint(1)) })));
     assert_eq!(user.list().root, other.fingerprint(1));
     assert!(!is_changed(&user.check()));

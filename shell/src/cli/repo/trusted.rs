@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use delivery::{
     Digest,
-    fetch::{Event, Task},
+    fetch::{FetchEvent, Task},
 };
 use negotiation::text;
 use serde_json::json;
@@ -58,7 +58,7 @@ pub(in crate::cli) struct AddArgs {
 }
 
 #[derive(Args)]
-pub(in crate::cli) struct ListArgs {
+pub(in crate::cli) struct ListRepositoriesArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -107,7 +107,7 @@ pub(super) fn add(args: AddArgs) -> Result<u8, Exit> {
     let cache = deliveries.cache_of(&address);
     let repository = Repository { address: address.clone(), trusted: trusted.clone(), cache };
     match perform(&config, &repository, Task::Trust { root: Some(root) })? {
-        Event::Checked { .. } => {}
+        FetchEvent::Checked { .. } => {}
         other => return Err(unexpected(&other)),
     }
     let change = deliveries.change(|decisions| decisions.repositories.insert(address.clone(), trusted));
@@ -127,7 +127,7 @@ fn names(listing: &delivery::listing::Listing) -> Vec<String> {
 /// Returns the exit that shows the root that a server offers.
 fn offer(config: &Config, address: &str) -> Result<Exit, Exit> {
     match perform_at(config, address, Task::Trust { root: None })? {
-        Event::Offered { root, keys, threshold } => {
+        FetchEvent::Offered { root, keys, threshold } => {
             let text = format!(
                 "{address} is not trusted: it offers the root sha256:{root}, with {} keys of which {threshold} must \
                  sign",
@@ -143,7 +143,7 @@ fn offer(config: &Config, address: &str) -> Result<Exit, Exit> {
     }
 }
 
-pub(super) fn list(args: ListArgs) -> Result<u8, Exit> {
+pub(super) fn list(args: ListRepositoriesArgs) -> Result<u8, Exit> {
     let config = load(&args.folders.options(None))?;
     let (deliveries, known) = decisions(&config)?;
     let repositories = deliveries.repositories(&config, &known);
@@ -200,7 +200,7 @@ pub(super) fn mirror(args: MirrorArgs) -> Result<u8, Exit> {
         Exit::new(Exit::FAILURE, Code::SiteFailed, text, "name a folder that you can write to")
     })?;
     match perform(&config, &repository, Task::Mirror { to: to.clone() })? {
-        Event::Mirrored { files, bytes } => {
+        FetchEvent::Mirrored { files, bytes } => {
             crate::log::note(format_args!(
                 "copied {files} files with {bytes} bytes; use it as file://{}",
                 to.display()

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use delivery::{
     listing::Signer,
-    release::{Content as Bytes, Description},
+    release::{Description, FileFileContent as Bytes},
 };
 use semver::Version;
 
@@ -344,10 +344,9 @@ fn damaged_list_of_decisions_is_set_aside() {
     fs::write(file, "{").expect("file is written");
     let log = capture(|| assert_eq!(scene.deliveries.read(), Ok(decisions.clone())));
     assert_eq!(count(&log, Code::DeliveryListDamaged), 1, "{log}");
-    fs::remove_file(file).expect("file is removed");
-    fs::create_dir(file).expect("folder is made");
-    let failure = scene.deliveries.read().expect_err("it is a folder");
+    fs::write(file, r#"{ "format": 99 }"#).expect("file is written");
+    let failure = scene.deliveries.read().expect_err("a later version has written it");
     assert_eq!(failure.code, Code::DeliveryListUnreadable);
-    let failure = scene.deliveries.change(|_| ()).expect_err("it is a folder");
+    let failure = scene.deliveries.change(|_| ()).expect_err("a later version has written it");
     assert_eq!(failure.code, Code::DeliveryListUnreadable);
 }

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use negotiation::manifest::{ExposeDecl, RemoteManifest};
+use negotiation::manifest::{ExposeDecl, RemoteManifest, RemoteRef};
 
-use super::{Blocked, CodeOrigin, ManagedRemote, Phase, RemoteOrigin};
+use super::{Blocked, CodeOrigin, Found, ManagedRemote, Phase, RemoteOrigin};
 use crate::{
     failure::{SharedFailure, Stage},
     library::Digest,
@@ -50,6 +50,20 @@ impl Status {
 }
 
 impl ManagedRemote {
+    /// Creates a remote whose library comes from the network and was not fetched yet; its manifest may be known.
+    pub(in crate::federation) fn unfetched(
+        alias: &str,
+        reference: RemoteRef,
+        found: Result<Found, SharedFailure>,
+    ) -> Self {
+        Self { unfetched: true, ..Self::new(alias, reference, RemoteOrigin::Configured, found) }
+    }
+
+    /// Returns `true` if its library comes from the network and was not fetched yet.
+    pub(in crate::federation) fn is_unfetched(&self) -> bool {
+        self.unfetched
+    }
+
     /// Returns the alias in the host's manifest.
     pub fn alias(&self) -> &str {
         &self.alias
