@@ -37,6 +37,7 @@ pub(super) struct RemoteArgs {
 #[derive(Subcommand)]
 enum RemoteCommand {
     /// Add a remote that the host's manifest does not list.
+    #[command(after_help = EXAMPLES)]
     Add {
         /// Name, `@`, and the address of a repository or development server.
         #[arg(value_name = "NAME@ADDRESS", value_parser = reference)]
@@ -51,6 +52,7 @@ enum RemoteCommand {
         folders: Folders,
     },
     /// Remove a remote that was added.
+    #[command(after_help = EXAMPLES)]
     Remove {
         /// Name of the remote.
         name: String,
@@ -58,6 +60,7 @@ enum RemoteCommand {
         folders: Folders,
     },
     /// Fetch a remote's library when the shell starts, not when it is first shown.
+    #[command(after_help = EXAMPLES)]
     Preload {
         /// Name of the remote.
         name: String,
@@ -68,6 +71,7 @@ enum RemoteCommand {
         folders: Folders,
     },
     /// Set what happens with newer releases.
+    #[command(after_help = EXAMPLES)]
     Policy {
         /// Name of the remote.
         name: String,
@@ -78,6 +82,7 @@ enum RemoteCommand {
         folders: Folders,
     },
     /// Use a local library or manifest in place of a remote's own.
+    #[command(after_help = EXAMPLES)]
     Override {
         /// Name of the remote.
         name: String,

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use delivery::{
     listing::Signer,
-    release::{Description, FileFileContent as Bytes},
+    release::{Description, FileContent as Bytes},
 };
 use semver::Version;
 

@@ -8,7 +8,7 @@ use std::{
 use delivery::{fetch::Fetched, listing::Release};
 use negotiation::manifest::RemoteRef;
 
-use super::Inventory;
+use super::{Inventory, Order};
 use crate::{
     catalogue::Code,
     data::deliveries::{Deliveries, InstalledRelease, Repository, Subscription, Supplied, Supplier},
@@ -147,5 +147,31 @@ impl Inventory {
         self.decisions.change_delivery(name.clone(), move |deliveries, _| {
             deliveries.change(|decisions| _ = decisions.remotes.remove(&name))
         });
+    }
+
+    /// Returns the order by which a remote follows its origin, or the manifest of the release to fetch.
+    pub(in crate::federation) fn moved(&self, remote: &ManagedRemote) -> Option<Order> {
+        let (place, _) = self.place(remote.reference());
+        let alias = remote.alias().to_owned();
+        let fresh = || Some(Order::Renew(Box::new(self.find_again(remote))));
+        match (remote.is_unfetched(), *remote.place() != place) {
+            (true, true) if remote.is_wanted() => Some(Order::Retry(alias)),
+            (true, true) => fresh(),
+            // Its manifest was fetched, or another release is the next.
+            (true, false) => {
+                let next =
+                    self.supplied(remote.name()).and_then(|supplied| supplied.next.as_ref()?.manifest.clone());
+                let is_new = next.is_some_and(|next| remote.manifest() != Some(&next.manifest));
+                if !is_new {
+                    None
+                } else if remote.is_wanted() {
+                    Some(Order::Retry(alias))
+                } else {
+                    fresh()
+                }
+            }
+            (false, true) => Some(Order::Move(alias, place)),
+            (false, false) => None,
+        }
     }
 }
