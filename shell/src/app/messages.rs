@@ -151,10 +151,7 @@ impl Message {
                 let version = &release.about.version;
                 (Weight::Info, failure.is_none(), format!("{title} {version} is available"), text)
             }
-            RemoteEvent::Withdrawn { to } => {
-                let text = to.as_ref().map(|to| format!("Returning to {to}. ")).unwrap_or_default();
-                (Weight::Warning, true, format!("{title} was withdrawn"), text)
-            }
+            RemoteEvent::Withdrawn => (Weight::Warning, true, format!("{title} was withdrawn"), String::new()),
             RemoteEvent::UpdatesStopped => (
                 Weight::Warning,
                 false,

@@ -48,10 +48,7 @@ pub enum RemoteEvent {
         release: Arc<Release>,
     },
     /// The publisher has withdrawn the release in use.
-    Withdrawn {
-        /// The version that replaces it.
-        to: Option<Version>,
-    },
+    Withdrawn,
     /// A repository cannot be used, so there are no updates from it; the alias is its address.
     UpdatesStopped,
 }
@@ -84,7 +81,7 @@ impl RemoteEvent {
             | Self::StateLost
             | Self::StillLoaded
             | Self::DecisionUnsaved
-            | Self::Withdrawn { .. } => None,
+            | Self::Withdrawn => None,
         }
     }
 }

@@ -95,8 +95,8 @@ pub(super) enum Order {
     Renew(Box<ManagedRemote>),
     /// A remote cannot be fetched.
     Block(String, SharedFailure),
-    /// A newer release of a remote is available; the failure is the reason why it would be refused.
-    Offer(String, RemoteEvent, Option<SharedFailure>),
+    /// An event of a remote, with its reason, that is no failure of the remote.
+    Notify(String, RemoteEvent, Option<SharedFailure>),
     /// A failure of a remote, or of a file with this name.
     Report(String, SharedFailure, RemoteEvent),
     /// Messages of a topic no longer hold.

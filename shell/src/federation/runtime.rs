@@ -378,9 +378,9 @@ impl Runtime {
                 remote.report(failure, RemoteEvent::Failed, &mut self.events);
                 negotiator.invalidate();
             }
-            Order::Offer(alias, event, refused) => {
+            Order::Notify(alias, event, failure) => {
                 let title = self.remotes.get(&alias).map_or(alias.as_str(), ManagedRemote::title);
-                self.events.notify(&alias, title, event, refused);
+                self.events.notify(&alias, title, event, failure);
             }
             Order::Report(alias, failure, event) => self.report(&alias, failure, event),
             Order::Withdraw(alias, topic) => self.withdraw(&alias, topic),

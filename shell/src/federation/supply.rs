@@ -361,8 +361,8 @@ impl Supply {
         let alias = remote.alias().to_owned();
         let mut orders = Vec::new();
         if next.replaces_withdrawn {
-            let event = RemoteEvent::Withdrawn { to: Some(next.release.about.version.clone()) };
-            orders.push(Order::Report(alias.clone(), withdrawal(supplied, remote), event));
+            let event = RemoteEvent::Withdrawn;
+            orders.push(Order::Notify(alias.clone(), event, Some(withdrawal(supplied, remote))));
         }
         match (refused, at_once) {
             (Some(failure), true) => {
@@ -375,7 +375,7 @@ impl Supply {
             }
             (refused, false) => {
                 let event = RemoteEvent::UpdateOffered { release: Arc::clone(&next.release) };
-                orders.push(Order::Offer(alias, event, refused));
+                orders.push(Order::Notify(alias, event, refused));
             }
         }
         orders
@@ -392,8 +392,8 @@ impl Supply {
             return Vec::new();
         }
         self.reported.insert(remote.name().to_owned(), about);
-        let event = RemoteEvent::Withdrawn { to: None };
-        vec![Order::Report(remote.alias().to_owned(), withdrawal(supplied, remote), event)]
+        let event = RemoteEvent::Withdrawn;
+        vec![Order::Notify(remote.alias().to_owned(), event, Some(withdrawal(supplied, remote)))]
     }
 
     /// Takes the next step of a remote without a release, once it is requested.

@@ -42,7 +42,7 @@ pub(super) fn withdrawal(supplied: &Supplied, remote: &ManagedRemote) -> SharedF
     let note = supplied.withdrawn.as_ref().map(|withdrawn| withdrawn.note.as_str()).unwrap_or_default();
     let reason = if note.is_empty() { String::new() } else { format!(": {note}") };
     let text =
-        format!("{} {} was withdrawn by its publisher{reason}", remote.name(), version.unwrap_or_default());
+        format!("`{}` {} was withdrawn by its publisher{reason}", remote.name(), version.unwrap_or_default());
     let advice = match &supplied.next {
         Some(next) => format!("it is replaced by {}", next.release.about.version),
         None => "it keeps running; disable it, or roll it back".to_owned(),
