@@ -24,8 +24,8 @@ use crate::{
     listing::Listing,
 };
 
-/// The largest `list.json` and `metadata.json`, in bytes.
-const MAX_STATE: u64 = 64 << 20;
+/// The largest `list.json` and `metadata.json`, in bytes; far beyond those of any repository.
+const MAX_STATE: u64 = 1 << 30;
 
 /// The prefix of the names of files that are being written.
 const STAGED: &str = ".new-";
@@ -80,13 +80,20 @@ impl Cache {
     }
 
     /// Replaces a file; a `durable` one is complete after a power failure, too.
-    pub(crate) fn replace(
+    pub(crate) fn replace(&self, name: &str, content: &[u8], durable: bool) -> Result<(), DeliveryError> {
+        replace(&self.path(name), content, durable)
+    }
+
+    /// Replaces a file by a value as JSON.
+    pub(crate) fn replace_json(
         &self,
-        path: impl AsRef<Path>,
-        content: &[u8],
+        name: &str,
+        value: &impl serde::Serialize,
         durable: bool,
     ) -> Result<(), DeliveryError> {
-        replace(&self.path(path), content, durable)
+        let content =
+            serde_json::to_vec(value).map_err(|error| failed("write", &self.path(name), &error.into()))?;
+        self.replace(name, &content, durable)
     }
 
     /// Locks `name`, and calls `wait` once if another process holds the lock.

@@ -1,6 +1,6 @@
 //! The client of a repository: the tasks of the fetching process.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use semver::Version;
 
@@ -9,7 +9,7 @@ use crate::{
     cache::Cache,
     error::DeliveryError,
     fetch::{FetchEvent, Request},
-    link::{HttpLink, Report},
+    link::{RepoLink, Report},
     release::Wanted,
 };
 
@@ -30,7 +30,7 @@ mod unpack;
 /// A repository with its cache.
 pub(crate) struct Client {
     cache: Cache,
-    link: Arc<HttpLink>,
+    link: Arc<RepoLink>,
     /// Its address, for messages and the list.
     repository: String,
 }
@@ -38,9 +38,14 @@ pub(crate) struct Client {
 impl Client {
     /// Opens the cache; nothing is sent yet.
     pub(crate) fn open(request: &Request, report: &Report) -> Result<Self, DeliveryError> {
-        let link = HttpLink::new(&request.address, &request.network, report.clone())?;
+        let link = RepoLink::new(&request.address, &request.network, report.clone())?;
         let repository = link.address().to_string();
         Ok(Self { cache: Cache::open(&request.cache)?, link: Arc::new(link), repository })
+    }
+
+    /// Returns the time limit for metadata.
+    fn time(&self) -> Duration {
+        self.link.limits.timeout * 3
     }
 
     /// Trusts the root with a fingerprint, or reports the one that the server offers.

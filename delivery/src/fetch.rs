@@ -79,7 +79,7 @@ pub struct Network {
     pub attempts: Option<u32>,
     /// Wait before the second attempt, in milliseconds; doubles with each further one; `None` for 0.5 s.
     pub pause: Option<u64>,
-    /// Time for which a download may be slower than 1 KiB/s, in milliseconds; `None` for 20 s.
+    /// Time for which a transfer may be slower than 1 KiB/s, in milliseconds; `None` for 20 s.
     pub stall: Option<u64>,
     /// Additional root certificates, as PEM.
     pub certificates: Vec<String>,

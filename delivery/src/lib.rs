@@ -14,7 +14,6 @@ pub mod fetch;
 pub mod keys;
 pub mod listing;
 pub mod release;
-pub mod sandbox;
 pub mod serve;
 pub mod site;
 
@@ -25,6 +24,7 @@ mod dev;
 mod digest;
 mod follow;
 mod link;
+mod sandbox;
 mod secret;
 #[cfg(test)]
 mod testing;

@@ -26,10 +26,12 @@ use crate::{
 mod agent;
 mod attempts;
 mod fault;
+mod rate;
 
 use agent::Agents;
 pub(crate) use attempts::Attempts;
-pub(crate) use fault::{Again, LinkFault, too_slow};
+pub(crate) use fault::{Again, AttemptError};
+use rate::TransferRate;
 
 /// Receives the events of a task.
 pub(crate) type Report = Arc<dyn Fn(FetchEvent) + Send + Sync>;
@@ -40,6 +42,9 @@ const MAX_REDIRECTS: usize = 5;
 /// The longest token, in bytes.
 const MAX_TOKEN: usize = 16 << 10;
 
+/// The longest page about a missing file that is read to its end, in bytes.
+const MAX_REST: u64 = 16 << 10;
+
 /// The limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -49,7 +54,7 @@ pub(crate) struct Limits {
     pub(crate) attempts: u32,
     /// The wait before the second attempt.
     pub(crate) pause: Duration,
-    /// The time for which a download may be too slow.
+    /// The time for which a transfer may be too slow.
     pub(crate) stall: Duration,
 }
 
@@ -73,7 +78,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The connection to a repository.
-pub(crate) struct HttpLink {
+pub(crate) struct RepoLink {
     address: Address,
     agents: Agents,
     token: Option<header::HeaderValue>,
@@ -85,7 +90,7 @@ pub(crate) struct HttpLink {
 
 /// The answer to a request for a file.
 pub(crate) enum LinkReply {
-    Content(ReplyBody),
+    Transfer(Transfer),
     /// There is no such file.
     Missing,
     /// The file has no bytes at the requested place.
@@ -93,7 +98,7 @@ pub(crate) enum LinkReply {
 }
 
 /// The content of a file, or of its end.
-pub(crate) struct ReplyBody {
+pub(crate) struct Transfer {
     /// The place of the first byte.
     pub(crate) from: u64,
     /// The number of bytes, as the server states it.
@@ -101,11 +106,12 @@ pub(crate) struct ReplyBody {
     /// `true` for a web page.
     pub(crate) is_page: bool,
     read: u64,
+    rate: TransferRate,
     body: Box<dyn Read + Send>,
     url: String,
 }
 
-impl HttpLink {
+impl RepoLink {
     /// Makes the connection; nothing is sent yet.
     ///
     /// # Errors
@@ -115,7 +121,7 @@ impl HttpLink {
         let limits = Limits::new(network);
         let token = network.token.as_ref().map(|token| authorization(token, &address)).transpose()?;
         Ok(Self {
-            agents: Agents::new(network, &limits, address.is_loopback())?,
+            agents: Agents::new(network, limits, address.is_loopback())?,
             address,
             token,
             limits,
@@ -169,9 +175,9 @@ impl HttpLink {
         }
     }
 
-    fn fetch_once(&self, parts: &[&str], limit: u64, until: Instant) -> Result<Option<Body>, LinkFault> {
+    fn fetch_once(&self, parts: &[&str], limit: u64, until: Instant) -> Result<Option<Body>, AttemptError> {
         let mut content = match self.open(parts, 0, Some(until))? {
-            LinkReply::Content(content) => content,
+            LinkReply::Transfer(content) => content,
             LinkReply::Missing | LinkReply::Beyond => return Ok(None),
         };
         let mut bytes = Vec::new();
@@ -197,10 +203,10 @@ impl HttpLink {
         parts: &[&str],
         from: u64,
         until: Option<Instant>,
-    ) -> Result<LinkReply, LinkFault> {
+    ) -> Result<LinkReply, AttemptError> {
         self.requests.fetch_add(1, Relaxed);
         if let Some(path) = self.address.path(parts) {
-            return fault::of_file(open_file(&path, from), &path);
+            return fault::of_file(open_file(&path, from, self.limits.stall), &path);
         }
         let mut url = self.address.file(parts);
         for _ in 0..=MAX_REDIRECTS {
@@ -221,15 +227,59 @@ impl HttpLink {
                 };
                 if from == 0 { request } else { request.header(header::RANGE, format!("bytes={from}-")) }
             })?;
-            let Some(target) = redirect(&response) else { return reply(response, &url, from) };
+            let Some(target) = redirect(&response) else { return self.reply(response, &url, from, until) };
             self.requests.fetch_add(1, Relaxed);
             url = follow(&url, target)?;
         }
         Err(fault::redirected(&url, "the server redirects too often"))
     }
 
+    fn reply(
+        &self,
+        response: Response<ureq::Body>,
+        url: &Url,
+        from: u64,
+        until: Option<Instant>,
+    ) -> Result<LinkReply, AttemptError> {
+        let from = match response.status().as_u16() {
+            200 => 0,
+            206 if start(&response) == Some(from) => from,
+            206 => return Err(fault::other_range(url)),
+            404 | 410 => {
+                if until.is_some() {
+                    self.finish(response);
+                }
+                return Ok(LinkReply::Missing);
+            }
+            416 if from > 0 => return Ok(LinkReply::Beyond),
+            _ => return Err(fault::of_status(&response, url)),
+        };
+        let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], header::HeaderValue::as_bytes);
+        let is_page = kind.starts_with(b"text/html");
+        let body = response.into_body();
+        Ok(LinkReply::Transfer(Transfer {
+            from,
+            length: body.content_length(),
+            is_page,
+            read: 0,
+            rate: TransferRate::new(self.limits.stall),
+            body: Box::new(body.into_reader()),
+            url: url.to_string(),
+        }))
+    }
+
+    /// Reads the rest of a short answer, so that the next request uses the same connection.
+    fn finish(&self, response: Response<ureq::Body>) {
+        let body = response.into_body();
+        if body.content_length().is_some_and(|length| length <= MAX_REST) {
+            // If it fails, the next request opens another connection.
+            let read = io::copy(&mut body.into_reader(), &mut io::sink());
+            self.received.fetch_add(read.unwrap_or(0), Relaxed);
+        }
+    }
+
     /// Reads a piece of a content; 0 at its end.
-    pub(crate) fn read(&self, content: &mut ReplyBody, piece: &mut [u8]) -> Result<usize, LinkFault> {
+    pub(crate) fn read(&self, content: &mut Transfer, piece: &mut [u8]) -> Result<usize, AttemptError> {
         loop {
             let read = match content.body.read(piece) {
                 Ok(read) => read,
@@ -238,18 +288,15 @@ impl HttpLink {
             };
             content.read += read as u64;
             self.received.fetch_add(read as u64, Relaxed);
-            if read == 0 && content.length.is_some_and(|length| content.read < length) {
+            let is_complete = content.length.map(|length| content.read >= length);
+            if read == 0 && is_complete == Some(false) {
                 return Err(fault::cut(&content.url));
+            }
+            if content.rate.is_too_slow(read) && read > 0 && is_complete != Some(true) {
+                return Err(fault::too_slow(&content.url));
             }
             return Ok(read);
         }
-    }
-}
-
-impl ReplyBody {
-    /// Returns the address or path of the file, for messages.
-    pub(crate) fn place(&self) -> &str {
-        &self.url
     }
 }
 
@@ -308,7 +355,7 @@ fn redirect(response: &Response<ureq::Body>) -> Option<&[u8]> {
 }
 
 /// Returns the target of a redirect: the same host, with the same scheme or `https`.
-fn follow(from: &Url, target: &[u8]) -> Result<Url, LinkFault> {
+fn follow(from: &Url, target: &[u8]) -> Result<Url, AttemptError> {
     let refused = |reason| Err(fault::redirected(from, reason));
     let Some(target) = std::str::from_utf8(target).ok().and_then(|target| from.join(target).ok()) else {
         return refused("the server redirects to something other than an address");
@@ -329,35 +376,13 @@ fn follow(from: &Url, target: &[u8]) -> Result<Url, LinkFault> {
     Ok(target)
 }
 
-fn reply(response: Response<ureq::Body>, url: &Url, from: u64) -> Result<LinkReply, LinkFault> {
-    let from = match response.status().as_u16() {
-        200 => 0,
-        206 if start(&response) == Some(from) => from,
-        206 => return Err(fault::other_range(url)),
-        404 | 410 => return Ok(LinkReply::Missing),
-        416 if from > 0 => return Ok(LinkReply::Beyond),
-        _ => return Err(fault::of_status(&response, url)),
-    };
-    let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], header::HeaderValue::as_bytes);
-    let is_page = kind.starts_with(b"text/html");
-    let body = response.into_body();
-    Ok(LinkReply::Content(ReplyBody {
-        from,
-        length: body.content_length(),
-        is_page,
-        read: 0,
-        body: Box::new(body.into_reader()),
-        url: url.to_string(),
-    }))
-}
-
 /// Returns the place of the first byte of a partial answer.
 fn start(response: &Response<ureq::Body>) -> Option<u64> {
     let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
-fn open_file(path: &std::path::Path, from: u64) -> io::Result<LinkReply> {
+fn open_file(path: &std::path::Path, from: u64, stall: Duration) -> io::Result<LinkReply> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
@@ -367,11 +392,12 @@ fn open_file(path: &std::path::Path, from: u64) -> io::Result<LinkReply> {
         return Ok(LinkReply::Beyond);
     }
     file.seek(SeekFrom::Start(from))?;
-    Ok(LinkReply::Content(ReplyBody {
+    Ok(LinkReply::Transfer(Transfer {
         from,
         length: Some(length - from),
         is_page: false,
         read: 0,
+        rate: TransferRate::new(stall),
         body: Box::new(file),
         url: path.display().to_string(),
     }))

@@ -38,7 +38,7 @@ pub struct Listing {
 pub struct Problem {
     /// Name of the role: the publisher.
     pub role: String,
-    /// Names of the remotes that it concerns, as far as they are known.
+    /// Names of the remotes that it concerns; `*` for a publisher of all remotes that no other publisher has.
     pub names: Vec<String>,
     /// The error.
     pub error: DeliveryError,
@@ -56,6 +56,9 @@ pub struct Release {
     /// The origin of the signature.
     pub signer: Signer,
 }
+
+/// The name in a [`Problem`] of a publisher of all remotes.
+const EVERY_REMOTE: &str = "*";
 
 /// The role that signed a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,10 +142,8 @@ impl Listing {
 
     /// Returns the error of a remote whose publisher or release is left out.
     pub fn problem(&self, name: &str) -> Option<&DeliveryError> {
-        self.problems
-            .iter()
-            .find(|problem| problem.names.iter().any(|of| of == name))
-            .map(|problem| &problem.error)
+        let of = |name: &str| self.problems.iter().find(|problem| problem.names.iter().any(|of| of == name));
+        of(name).or_else(|| of(EVERY_REMOTE)).map(|problem| &problem.error)
     }
 
     /// Returns `true` if the metadata has expired at `now`, in seconds since 1970.

@@ -12,7 +12,8 @@ use crate::error::DeliveryError;
 
 /// The part of the sandbox that the system enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confinement {
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has a sandbox"))]
+pub(crate) enum Confinement {
     /// All of it.
     Full,
     /// Some of it: the kernel is older.
@@ -23,7 +24,7 @@ pub enum Confinement {
 
 /// The folders and files of a process.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SandboxAccess {
+pub(crate) struct Reach {
     /// It may read these.
     pub(crate) read: Vec<PathBuf>,
     /// It may read these and change what is in them.
@@ -32,7 +33,7 @@ pub(crate) struct SandboxAccess {
 
 /// Confines the calling thread, and all threads that it starts.
 #[cfg(target_os = "linux")]
-pub(crate) fn confine(access: &SandboxAccess) -> Result<Confinement, DeliveryError> {
+pub(crate) fn confine(access: &Reach) -> Result<Confinement, DeliveryError> {
     linux::confine(access).map_err(|error| {
         DeliveryError::new(
             crate::ErrorCode::DeliveryProcessFailed,
@@ -45,7 +46,7 @@ pub(crate) fn confine(access: &SandboxAccess) -> Result<Confinement, DeliveryErr
 /// Confines nothing.
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
-pub(crate) fn confine(_: &SandboxAccess) -> Result<Confinement, DeliveryError> {
+pub(crate) fn confine(_: &Reach) -> Result<Confinement, DeliveryError> {
     Ok(Confinement::Missing)
 }
 
@@ -57,9 +58,9 @@ mod linux {
     };
     use rustix::process::{Resource, Rlimit, setrlimit};
 
-    use super::{Confinement, SandboxAccess};
+    use super::{Confinement, Reach};
 
-    /// Files that the C library reads to resolve a host's name, and the modules that it loads for that.
+    /// The files that the C library reads to resolve a host's name, and the modules that it loads for that.
     const RESOLVER: &[&str] = &[
         "/etc/resolv.conf",
         "/etc/hosts",
@@ -80,7 +81,7 @@ mod linux {
     /// The interface that the rules are written for; a later one could forbid what is needed.
     const RULES: ABI = ABI::V6;
 
-    pub(super) fn confine(access: &SandboxAccess) -> Result<Confinement, RulesetError> {
+    pub(super) fn confine(access: &Reach) -> Result<Confinement, RulesetError> {
         // A dump of memory would contain the token. A limit that cannot be lowered stays.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
         let read = AccessFs::ReadFile | AccessFs::ReadDir;

@@ -17,8 +17,8 @@ use crate::{
     release::{Platform, Wanted},
 };
 
-pub(crate) use server::{Act, Gate, Server};
-pub(crate) use site::{Key, SiteFiles, TestSite, content, library, metafile, packed, signed, target};
+pub(crate) use server::{Act, Gate, TestServer};
+pub(crate) use site::{SiteFiles, TestKey, TestSite, content, library, metafile, packed, signed, target};
 
 /// Makes a temporary folder, in memory if possible: most of the time of a test is the disk's.
 pub(crate) fn folder() -> tempfile::TempDir {

@@ -4,11 +4,14 @@ use std::time::Instant;
 
 use super::{
     Client,
-    load::{self, Known, Start, Verified},
+    load::{self, KnownState, Start, Verified},
     manifests, releases,
-    source::RepoSource,
+    source::MetadataSource,
 };
 use crate::{error::DeliveryError, fetch::FetchEvent, listing::Listing, release::Wanted};
+
+/// The largest number of errors in an event; the list has all of them.
+const MAX_PROBLEMS: usize = 100;
 
 /// Checks a repository that is trusted.
 ///
@@ -35,7 +38,7 @@ pub(super) fn check(client: &Client, wanted: &[Wanted]) -> Result<FetchEvent, De
 
 /// The state before a check.
 struct Earlier {
-    known: Known,
+    known: KnownState,
     list: Option<Listing>,
 }
 
@@ -55,19 +58,14 @@ pub(super) fn run(
 
 /// Verifies what the repository offers.
 pub(super) fn online(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = RepoSource::new(Some(client.link.clone()), deadline(client), start.known.clone());
+    let source = MetadataSource::new(Some(client.link.clone()), client.time(), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
 }
 
 /// Verifies the files of the last check again.
 pub(super) fn stored(client: &Client, start: &Start) -> Result<Verified, DeliveryError> {
-    let source = RepoSource::new(None, deadline(client), start.known.clone());
+    let source = MetadataSource::new(None, client.time(), start.known.clone());
     load::load(&client.cache, start, &source, &client.repository)
-}
-
-/// Returns the end of the time for metadata.
-fn deadline(client: &Client) -> Instant {
-    Instant::now() + client.link.limits.timeout * 3
 }
 
 /// Makes the list of verified metadata.
@@ -96,7 +94,7 @@ fn settle(
 ) -> Result<FetchEvent, DeliveryError> {
     let cache = &client.cache;
     let mut list = listing(client, &mut verified, checked);
-    manifests::obtain(client, &mut list, wanted, deadline(client))?;
+    manifests::obtain(client, &mut list, wanted, Instant::now() + client.time())?;
     // A process that ends between two of these writes leaves the older list, which the next check replaces.
     if let Some(root) = trusted {
         cache.replace("root.json", root, true)?;
@@ -106,11 +104,10 @@ fn settle(
     }
     let changed = earlier.list.is_none_or(|before| Listing { checked, ..before } != list);
     if cache.list().as_ref() != Some(&list) {
-        // A list is always JSON.
-        cache.replace("list.json", &serde_json::to_vec(&list).unwrap_or_default(), changed)?;
+        cache.replace_json("list.json", &list, changed)?;
     }
     cache.sweep(&list);
-    let problems = list.problems.into_iter().map(|problem| problem.error).collect();
+    let problems = list.problems.into_iter().map(|problem| problem.error).take(MAX_PROBLEMS).collect();
     let (requests, bytes) = client.link.counts();
     Ok(FetchEvent::Checked { changed, requests, bytes, problems })
 }

@@ -60,20 +60,12 @@ fn find(client: &Client, wanted: &Wanted, version: &Version) -> Result<Release, 
     let before = client.cache.list();
     let (_lock, _) = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
     let start = Start::of(&client.cache)?;
-    let list = match check::stored(client, &start) {
-        Ok(mut verified) => check::listing(client, &mut verified, 0),
-        Err(_) => {
-            check::run(client, start, before, &[], None)?;
-            let Some(list) = client.cache.list() else {
-                return Err(cache::failed(
-                    "read",
-                    &client.cache.path("list.json"),
-                    &std::io::ErrorKind::NotFound.into(),
-                ));
-            };
-            list
-        }
-    };
+    let mut verified = check::stored(client, &start);
+    if verified.is_err() {
+        check::run(client, start, before, &[], None)?;
+        verified = check::stored(client, &Start::of(&client.cache)?);
+    }
+    let list = check::listing(client, &mut verified?, 0);
     if let Some(release) = list.find(wanted, version) {
         return Ok(release.clone());
     }
@@ -131,7 +123,7 @@ fn fetch(client: &Client, release: &Release, folder: &Path) -> Result<(), Delive
         signed: release.download,
     };
     let part = client.cache.part(about.library.sha256);
-    let manifest = manifests::read(client, release, Instant::now() + client.link.limits.timeout * 3)?;
+    let manifest = manifests::read(client, release, Instant::now() + client.time())?;
     let mut reported = None::<Instant>;
     let total = release.download.length;
     let packed = target::fetch(&client.link, target, &part, &mut |bytes| {

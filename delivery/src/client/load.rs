@@ -1,7 +1,7 @@
 //! Loads and verifies the metadata of a repository.
 //!
-//! tough verifies root, timestamp, snapshot and targets, in an empty folder that is removed afterwards: it writes its
-//! files one by one, and a refused attack must leave nothing. It would refuse the whole repository for the fault of one
+//! tough verifies root, timestamp, snapshot and targets, in a folder that is removed afterwards: it writes its files one
+//! by one, and a refused attack must leave nothing. It would refuse the whole repository for the fault of one
 //! publisher, so each publisher's role is verified here (`client/roles`), with tough's own functions. The result is
 //! stored as one file.
 
@@ -18,7 +18,7 @@ use url::Url;
 use super::{
     refusal,
     roles::{self, Publisher},
-    source::{RepoSource, SourceFiles},
+    source::{MetadataFiles, MetadataSource},
 };
 use crate::{
     Digest,
@@ -30,13 +30,13 @@ use crate::{
 /// The largest file of metadata that tough reads; the source's limits are lower.
 const LARGEST: u64 = 16 << 20;
 /// The largest number of roots that may follow the one of the last check.
-const MAX_ROOTS: u64 = 256;
+const MAX_ROOTS: u64 = 1_024;
 
 /// The verified files of a check, which the next one starts from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Known {
+pub(super) struct KnownState {
     /// The files by their names on the server: every root from the trusted one on, and the newest of the others.
-    pub(super) files: SourceFiles,
+    pub(super) files: MetadataFiles,
     /// Every key that a publisher ever had, to recognise revoked ones.
     #[serde(default)]
     pub(super) delegations: Delegations,
@@ -48,14 +48,14 @@ pub(super) struct Start {
     pub(super) root: Vec<u8>,
     /// The root that the user trusts, with its name on the server.
     pub(super) trusted: (Digest, u64),
-    pub(super) known: Known,
+    pub(super) known: KnownState,
     /// Time of the last check, in seconds since 1970.
     pub(super) checked: Option<u64>,
 }
 
 /// Verified metadata.
 pub(super) struct Verified {
-    pub(super) known: Known,
+    pub(super) known: KnownState,
     /// Fingerprint of the root that the user trusts.
     pub(super) trusted: Digest,
     pub(super) root_version: u64,
@@ -64,32 +64,24 @@ pub(super) struct Verified {
     pub(super) problems: Vec<Problem>,
 }
 
-impl Known {
+impl KnownState {
     /// Reads the files of the last check; nothing if there was none.
     ///
     /// # Errors
     /// Fails if they cannot be read: to start without them would give up the protection against older metadata.
     pub(super) fn read(cache: &Cache) -> Result<Self, DeliveryError> {
         let Some(bytes) = cache.read("metadata.json")? else { return Ok(Self::default()) };
-        serde_json::from_slice(&bytes).map_err(|_| {
-            DeliveryError::new(
-                ErrorCode::DeliveryCacheFailed,
-                format!("the stored metadata is damaged: {}", cache.path("metadata.json").display()),
-                "remove the repository and add it again",
-            )
-        })
+        serde_json::from_slice(&bytes).map_err(|_| damaged())
     }
 
     /// Stores the files of a check.
     pub(super) fn write(&self, cache: &Cache) -> Result<(), DeliveryError> {
-        // A map of texts is always JSON.
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        cache.replace("metadata.json", &bytes, true)
+        cache.replace_json("metadata.json", self, true)
     }
 }
 
 /// Returns the file whose name ends so; of several, the last.
-pub(super) fn ending<'a>(files: &'a SourceFiles, end: &str) -> Option<&'a str> {
+pub(super) fn ending<'a>(files: &'a MetadataFiles, end: &str) -> Option<&'a str> {
     files.iter().rfind(|(name, _)| name.ends_with(end)).map(|(_, text)| &**text)
 }
 
@@ -106,20 +98,18 @@ impl Start {
                 "add the repository with the fingerprint of its root",
             ));
         };
-        Self::from_root(root, Known::read(cache)?, cache)
+        Self::from_root(root, KnownState::read(cache)?, cache)
     }
 
     /// Returns the start of a check with a root that the user trusts.
-    pub(super) fn from_root(root: Vec<u8>, known: Known, cache: &Cache) -> Result<Self, DeliveryError> {
+    pub(super) fn from_root(root: Vec<u8>, known: KnownState, cache: &Cache) -> Result<Self, DeliveryError> {
         let parsed = parse_root(&root)?;
         let trusted = (Digest::of_bytes(&root), parsed.signed.version.get());
         let mut start = Self { root, trusted, known, checked: cache.list().map(|list| list.checked) };
-        // A root with another origin than the trusted one is not continued.
-        let known = start.known.files.get(&format!("{}.root.json", trusted.1));
-        if known.is_some_and(|text| Digest::of_bytes(text) == trusted.0)
-            && let Some(newest) = newest_root(&start.known.files)
-        {
-            start.root = newest.into_bytes();
+        // Roots with another origin than the trusted one are not continued.
+        let known = start.known.files.get(&root_name(trusted.1));
+        if known.is_some_and(|text| Digest::of_bytes(text) == trusted.0) {
+            start.root = newest_root(parsed, &start.known)?.unwrap_or(start.root);
         }
         Ok(start)
     }
@@ -129,7 +119,7 @@ impl Start {
 pub(super) fn load(
     cache: &Cache,
     start: &Start,
-    source: &RepoSource,
+    source: &MetadataSource,
     repository: &str,
 ) -> Result<Verified, DeliveryError> {
     let workspace = cache.workspace()?;
@@ -143,7 +133,7 @@ pub(super) fn load(
     if let Some(text) = ending(&start.known.files, ".snapshot.json") {
         put("snapshot.json", text)?;
     }
-    if let Some(time) = start.checked.and_then(|seconds| Time::from_second(seconds as i64).ok()) {
+    if let Some(time) = start.checked.and_then(|seconds| Time::from_second(seconds.cast_signed()).ok()) {
         put("latest_known_time.json", &format!("\"{time}\""))?;
     }
     let failed = |error: std::io::Error| cache::failed("use", workspace.path(), &error);
@@ -180,7 +170,7 @@ pub(super) fn load(
 /// Continues with the files that tough has stored because they are verified.
 fn verified(
     start: &Start,
-    source: &RepoSource,
+    source: &MetadataSource,
     repository: &str,
     stored: impl Fn(&str) -> Result<Vec<u8>, DeliveryError>,
 ) -> Result<Verified, DeliveryError> {
@@ -190,30 +180,30 @@ fn verified(
     let targets: Targets = parse("targets", &stored("targets.json")?)?.signed;
     let mut found = roles::verify(&snapshot, &targets, source, repository)?;
     let delegations = targets.delegations.as_ref();
-    let mut known = Known {
+    let mut known = KnownState {
         files: roots(start, source),
         delegations: roles::with_former(delegations, start.known.delegations.clone()),
     };
     known.files.extend(source.served().into_iter().filter(|(name, _)| !name.ends_with(".root.json")));
     known.files.append(&mut found.files);
     let expires = [root.expires(), timestamp.expires(), snapshot.expires(), targets.expires()];
-    let publishers = found.publishers.iter().map(|publisher| publisher.targets.expires);
+    let publishers = found.accepted.iter().map(|publisher| publisher.targets.expires);
     Ok(Verified {
         known,
         trusted: start.trusted.0,
         root_version: root.version.get(),
         expires: expires.into_iter().chain(publishers).min().unwrap_or(root.expires),
-        publishers: found.publishers,
+        publishers: found.accepted,
         problems: found.problems,
     })
 }
 
 /// Returns every root from the trusted one on.
-fn roots(start: &Start, source: &RepoSource) -> SourceFiles {
+fn roots(start: &Start, source: &MetadataSource) -> MetadataFiles {
     let known = start.known.files.iter().filter(|(name, _)| name.ends_with(".root.json"));
     let continued = known.map(|(name, text)| (name.clone(), text.clone()));
-    let mut roots: SourceFiles = continued.collect();
-    let trusted = format!("{}.root.json", start.trusted.1);
+    let mut roots: MetadataFiles = continued.collect();
+    let trusted = root_name(start.trusted.1);
     if roots.get(&trusted).is_none_or(|text| Digest::of_bytes(text) != start.trusted.0) {
         roots.clear();
         roots.insert(trusted, String::from_utf8_lossy(&start.root).into_owned());
@@ -222,12 +212,31 @@ fn roots(start: &Start, source: &RepoSource) -> SourceFiles {
     roots
 }
 
-/// Returns the root with the highest version.
-fn newest_root(files: &SourceFiles) -> Option<String> {
-    let roots = files
-        .iter()
-        .filter_map(|(name, text)| Some((name.strip_suffix(".root.json")?.parse::<u64>().ok()?, text)));
-    roots.max_by_key(|(version, _)| *version).map(|(_, text)| text.clone())
+/// Follows the stored roots from the trusted one on, and returns the last; `None` if there are no others.
+fn newest_root(mut root: Signed<Root>, known: &KnownState) -> Result<Option<Vec<u8>>, DeliveryError> {
+    let mut newest = None;
+    while let Some(text) = known.files.get(&root_name(root.signed.version.get() + 1)) {
+        let next = parse_root(text.as_bytes())?;
+        if next.signed.version.get() != root.signed.version.get() + 1 || root.signed.verify_role(&next).is_err()
+        {
+            return Err(damaged());
+        }
+        (root, newest) = (next, Some(text.clone().into_bytes()));
+    }
+    Ok(newest)
+}
+
+fn root_name(version: u64) -> String {
+    format!("{version}.root.json")
+}
+
+/// Makes the error of stored metadata that is not the one of a check.
+fn damaged() -> DeliveryError {
+    DeliveryError::new(
+        ErrorCode::DeliveryCacheFailed,
+        "the stored metadata of the repository is damaged: metadata.json",
+        "remove the repository and add it again",
+    )
 }
 
 /// Parses a root file.

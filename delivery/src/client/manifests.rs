@@ -58,10 +58,7 @@ fn is_obtained(
     until: Instant,
 ) -> Result<bool, DeliveryError> {
     use ErrorCode as Code;
-    let error = match read(client, release, until) {
-        Ok(_) => return Ok(true),
-        Err(error) => error,
-    };
+    let Err(error) = read(client, release, until) else { return Ok(true) };
     // Anything else is a fault of the network or the cache.
     if !matches!(
         error.code,

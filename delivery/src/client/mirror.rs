@@ -16,7 +16,7 @@ use tough::schema::{Root, Signed, Timestamp};
 use super::{
     Client, check,
     download::has,
-    load::{Known, Start, parse_root},
+    load::{KnownState, Start, parse_root},
     target::{self, Target},
 };
 use crate::{
@@ -89,7 +89,7 @@ fn occupied(to: &Path) -> DeliveryError {
 }
 
 /// Fails if a former copy is of another repository, or newer.
-fn may_replace(former: &Signed<Timestamp>, known: &Known, to: &Path) -> Result<(), DeliveryError> {
+fn may_replace(former: &Signed<Timestamp>, known: &KnownState, to: &Path) -> Result<(), DeliveryError> {
     let mut roots: Vec<Signed<Root>> = known
         .files
         .iter()
@@ -128,15 +128,21 @@ impl Copy<'_> {
     /// Fetches the roots before the trusted one, as far back as the server has them.
     ///
     /// A reader of the copy may trust any of them. Each must lead to the next.
-    fn earlier_roots(&self, known: &Known) -> Result<BTreeMap<String, String>, DeliveryError> {
-        let until = Instant::now() + self.client.link.limits.timeout * 3;
+    fn earlier_roots(&self, known: &KnownState) -> Result<BTreeMap<String, String>, DeliveryError> {
+        let until = Instant::now() + self.client.time();
         let known = known.files.iter().filter(|(name, _)| name.ends_with(".root.json"));
         let known = known.filter_map(|(_, text)| serde_json::from_str::<Signed<Root>>(text).ok());
         let mut roots = BTreeMap::new();
         let Some(mut next) = known.min_by_key(|root| root.signed.version) else { return Ok(roots) };
         for version in (1..next.signed.version.get()).rev() {
             let file = format!("{version}.root.json");
-            let Some(body) = self.client.link.fetch(&["metadata", &file], MAX_FILE, until)? else { break };
+            let body = match self.client.link.fetch(&["metadata", &file], MAX_FILE, until) {
+                Ok(Some(body)) => body,
+                // Object stores deny a missing file.
+                Ok(None) => break,
+                Err(error) if error.code == ErrorCode::RepoDenied => break,
+                Err(error) => return Err(error),
+            };
             let bytes = body.metadata()?;
             let root = parse_root(&bytes)?;
             if root.signed.version.get() != version || root.signed.verify_role(&next).is_err() {

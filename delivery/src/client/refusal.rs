@@ -11,12 +11,17 @@ use tough::{
 use super::{
     load::{Start, ending, parse_root},
     signatures,
-    source::{RepoSource, SourceFiles},
+    source::{MetadataFiles, MetadataSource},
 };
 use crate::error::{DeliveryError, ErrorCode};
 
 /// Returns the error of a check that tough has refused.
-pub(super) fn explain(error: &Error, start: &Start, source: &RepoSource, repository: &str) -> DeliveryError {
+pub(super) fn explain(
+    error: &Error,
+    start: &Start,
+    source: &MetadataSource,
+    repository: &str,
+) -> DeliveryError {
     let refused = |code, what: String, advice: &'static str| {
         DeliveryError::new(code, format!("{what}: {repository}"), advice)
     };
@@ -113,7 +118,7 @@ fn not_metadata(error: &Error, repository: &str) -> DeliveryError {
     )
 }
 
-fn expiry(role: RoleType, start: &Start, source: &RepoSource) -> Option<jiff::Timestamp> {
+fn expiry(role: RoleType, start: &Start, source: &MetadataSource) -> Option<jiff::Timestamp> {
     fn of<T: Role + serde::de::DeserializeOwned>(text: &str) -> Option<jiff::Timestamp> {
         Some(serde_json::from_str::<Signed<T>>(text).ok()?.signed.expires())
     }
@@ -127,7 +132,7 @@ fn expiry(role: RoleType, start: &Start, source: &RepoSource) -> Option<jiff::Ti
 }
 
 /// Returns every root that was read, by version.
-fn roots(start: &Start, served: &SourceFiles) -> Vec<Signed<Root>> {
+fn roots(start: &Start, served: &MetadataFiles) -> Vec<Signed<Root>> {
     let known = start.known.files.values().chain(served.values());
     let known = known.filter_map(|text| serde_json::from_str::<Signed<Root>>(text).ok());
     let mut roots: Vec<_> = known.chain(parse_root(&start.root)).collect();
@@ -146,7 +151,7 @@ fn signature(
     role: RoleType,
     threshold: u64,
     start: &Start,
-    source: &RepoSource,
+    source: &MetadataSource,
     repository: &str,
 ) -> DeliveryError {
     fn keys<T: Role + Clone + serde::de::DeserializeOwned>(

@@ -26,19 +26,19 @@ pub(super) fn collect(publishers: &[Publisher], problems: &mut Vec<Problem>) -> 
     let mut releases = Vec::new();
     let mut taken = Taken::default();
     for (at, publisher) in publishers.iter().enumerate() {
-        match paths(publisher, &taken) {
-            Ok((paths, own)) => {
-                for (path, name) in paths {
+        match Paths::of(publisher, &taken) {
+            Ok(Paths { libraries, own }) => {
+                for (path, name) in libraries {
                     match release(publisher, &publishers[..at], &path, name, &taken) {
                         Ok(found) => releases.extend(found),
                         Err((names, error)) => {
-                            problems.push(Problem { role: publisher.role.name.clone(), names, error });
+                            problems.push(Problem { role: publisher.role().name.clone(), names, error });
                         }
                     }
                 }
                 taken.add(own);
             }
-            Err(error) => problems.push(problem(&publisher.role, error)),
+            Err(error) => problems.push(problem(publisher.role(), error)),
         }
     }
     releases.sort_by(|a, b| {
@@ -76,47 +76,51 @@ fn folded(path: &str) -> String {
     parts.join("/")
 }
 
-/// Checks all paths of a publisher, and returns those of libraries in order.
-fn paths<'a>(
-    publisher: &'a Publisher,
-    taken: &Taken,
-) -> Result<(Vec<(ReleasePath, &'a TargetName)>, Taken), DeliveryError> {
-    let role = &publisher.role.name;
-    let mut names: Vec<&TargetName> = publisher.targets.targets.keys().collect();
-    names.sort();
-    let mut own = Taken::default();
-    let mut paths = Vec::new();
-    for name in names {
-        let path = ReleasePath::parse(name.raw())?;
-        if !publisher.covers(name) {
-            return Err(DeliveryError::new(
-                ErrorCode::ReleasePublisher,
-                format!("the publisher `{role}` lists a file outside of its paths: `{}`", name.raw()),
-                "ask the repository's owner to remove it, or to extend the publisher's paths",
-            ));
-        }
-        let remote = match &path {
-            ReleasePath::Library { name, .. } | ReleasePath::Manifest { name, .. } => name,
-        };
-        for spelling in [name.raw(), remote] {
-            let other = own.other_spelling(spelling).or_else(|| taken.other_spelling(spelling));
-            if let Some(other) = other {
+/// The paths of a publisher.
+struct Paths<'a> {
+    /// The libraries, in order.
+    libraries: Vec<(ReleasePath, &'a TargetName)>,
+    own: Taken,
+}
+
+impl<'a> Paths<'a> {
+    /// Checks all paths of a publisher.
+    fn of(publisher: &'a Publisher, taken: &Taken) -> Result<Self, DeliveryError> {
+        let role = &publisher.role().name;
+        let mut names: Vec<&TargetName> = publisher.targets.targets.keys().collect();
+        names.sort();
+        let mut paths = Self { libraries: Vec::new(), own: Taken::default() };
+        for name in names {
+            let path = ReleasePath::parse(name.raw())?;
+            if !publisher.covers(name) {
                 return Err(DeliveryError::new(
-                    ErrorCode::ReleasePath,
-                    format!(
-                        "the publisher `{role}` lists a file that differs from another only in the spelling: \
-                         `{spelling}` and `{other}`"
-                    ),
-                    "ask the repository's owner to remove one of them",
+                    ErrorCode::ReleasePublisher,
+                    format!("the publisher `{role}` lists a file outside of its paths: `{}`", name.raw()),
+                    "ask the repository's owner to remove it, or to extend the publisher's paths",
                 ));
             }
-            own.insert(spelling);
+            let (ReleasePath::Library { name: remote, .. } | ReleasePath::Manifest { name: remote, .. }) =
+                &path;
+            for spelling in [name.raw(), remote] {
+                let other = paths.own.other_spelling(spelling).or_else(|| taken.other_spelling(spelling));
+                if let Some(other) = other {
+                    let names = format!("`{spelling}` and `{other}`");
+                    return Err(DeliveryError::new(
+                        ErrorCode::ReleasePath,
+                        format!(
+                            "the publisher `{role}` lists files that differ in the spelling alone: {names}"
+                        ),
+                        "ask the repository's owner to remove one of them",
+                    ));
+                }
+                paths.own.insert(spelling);
+            }
+            if matches!(path, ReleasePath::Library { .. }) {
+                paths.libraries.push((path, name));
+            }
         }
-        if matches!(path, ReleasePath::Library { .. }) {
-            paths.push((path, name));
-        }
+        Ok(paths)
     }
-    Ok((paths, own))
 }
 
 /// Makes the release of a library; the error comes with the names of the remotes that it concerns.
@@ -128,12 +132,12 @@ fn release(
     taken: &Taken,
 ) -> Result<Option<Release>, (Vec<String>, DeliveryError)> {
     let ReleasePath::Library { name: remote, version, platform } = path else { return Ok(None) };
-    let role = &publisher.role.name;
+    let role = &publisher.role().name;
     let refused = |code, reason: &str| {
         let summary = format!("the release `{}` of the publisher `{role}` is left out: {reason}", name.raw());
         (vec![remote.clone()], DeliveryError::new(code, summary, "ask the publisher to publish again"))
     };
-    let is_shadowed = earlier.iter().any(|earlier| earlier.role.terminating && earlier.covers(name));
+    let is_shadowed = earlier.iter().any(|earlier| earlier.role().terminating && earlier.covers(name));
     if is_shadowed || taken.0.contains_key(&folded(name.raw())) {
         return Err(refused(ErrorCode::ReleasePublisher, "another publisher comes first for this path"));
     }

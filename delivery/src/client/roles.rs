@@ -13,7 +13,7 @@ use tough::{
 
 use super::{
     refusal, signatures,
-    source::{RepoSource, SourceFiles, digest},
+    source::{MAX_OTHERS, MetadataFiles, MetadataSource, digest},
 };
 use crate::{
     Digest,
@@ -24,8 +24,8 @@ use crate::{
 
 /// The verified role of a publisher.
 pub(super) struct Publisher {
-    /// The delegation, without the role's own file.
-    pub(super) role: DelegatedRole,
+    /// The delegation to this role alone.
+    delegation: Delegations,
     pub(super) targets: Targets,
     /// Identifiers of the keys whose signatures are valid.
     pub(super) keys: Vec<String>,
@@ -33,16 +33,21 @@ pub(super) struct Publisher {
 
 /// The publishers of a repository.
 #[derive(Default)]
-pub(super) struct FoundRole {
-    pub(super) publishers: Vec<Publisher>,
+pub(super) struct Publishers {
+    pub(super) accepted: Vec<Publisher>,
     pub(super) problems: Vec<Problem>,
-    pub(super) files: SourceFiles,
+    pub(super) files: MetadataFiles,
 }
 
 impl Publisher {
+    /// Returns the delegation.
+    pub(super) fn role(&self) -> &DelegatedRole {
+        &self.delegation.roles[0]
+    }
+
     /// Returns `true` if the publisher may list a path.
     pub(super) fn covers(&self, path: &TargetName) -> bool {
-        Delegations { roles: vec![self.role.clone()], ..Delegations::default() }.target_is_delegated(path)
+        self.delegation.target_is_delegated(path)
     }
 }
 
@@ -50,10 +55,10 @@ impl Publisher {
 pub(super) fn verify(
     snapshot: &Snapshot,
     targets: &Targets,
-    source: &RepoSource,
+    source: &MetadataSource,
     repository: &str,
-) -> Result<FoundRole, DeliveryError> {
-    let mut found = FoundRole::default();
+) -> Result<Publishers, DeliveryError> {
+    let mut found = Publishers::default();
     let Some(delegations) = &targets.delegations else { return Ok(found) };
     for role in &delegations.roles {
         // A role that the snapshot lacks has published nothing yet; tough has refused a snapshot that drops one.
@@ -64,15 +69,33 @@ pub(super) fn verify(
             continue;
         }
         let file = format!("{}.{}.json", described.version, role.name);
-        let Some(bytes) = source.described(&file, Some(described))? else {
-            return Err(refusal::missing(&file, repository));
+        // A publisher decides about the length of its file; without a stated one, only the transfer shows it.
+        let is_too_large =
+            |error: &DeliveryError| described.length.is_none() && error.code == ErrorCode::RepoTooLarge;
+        let fetched = match described.length {
+            Some(length) if length > MAX_OTHERS => Err(too_large(&role.name, repository)),
+            _ => source.role(&file, described),
+        };
+        let bytes = match fetched {
+            Ok(Some(bytes)) => bytes,
+            // The last check has left it out.
+            Ok(None) if source.is_stored() => {
+                found.problems.push(problem(role, too_large(&role.name, repository)));
+                continue;
+            }
+            Ok(None) => return Err(refusal::missing(&file, repository)),
+            Err(error) if is_too_large(&error) || described.length > Some(MAX_OTHERS) => {
+                found.problems.push(problem(role, error));
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         let is_described = digest(described).is_none_or(|digest| digest == Digest::of_bytes(&bytes));
         if !is_described || described.length.is_some_and(|length| length != bytes.len() as u64) {
             return Err(refusal::mixed(&format!("metadata/{file}"), repository));
         }
         match check(role, delegations, described, &bytes, source, repository) {
-            Ok(publisher) => found.publishers.push(publisher),
+            Ok(publisher) => found.accepted.push(publisher),
             Err(error) => found.problems.push(problem(role, error)),
         }
         found.files.insert(file, String::from_utf8_lossy(&bytes).into_owned());
@@ -85,7 +108,7 @@ fn check(
     delegations: &Delegations,
     described: &Metafile,
     bytes: &[u8],
-    source: &RepoSource,
+    source: &MetadataSource,
     repository: &str,
 ) -> Result<Publisher, DeliveryError> {
     let name = &role.name;
@@ -110,8 +133,8 @@ fn check(
         return Err(refusal::expired(&format!("the file of the publisher `{name}`"), &since, repository));
     }
     let keys = signatures::of_delegation(delegations, name, &signed);
-    let role = DelegatedRole { targets: None, ..role.clone() };
-    Ok(Publisher { role, targets: signed.signed, keys: keys.into_iter().collect() })
+    let delegation = Delegations { roles: vec![role.clone()], ..Delegations::default() };
+    Ok(Publisher { delegation, targets: signed.signed, keys: keys.into_iter().collect() })
 }
 
 /// Returns the present delegations with all former keys.
@@ -154,13 +177,25 @@ fn invalid(name: &str, reason: &str, repository: &str) -> DeliveryError {
     )
 }
 
+fn too_large(name: &str, repository: &str) -> DeliveryError {
+    DeliveryError::new(
+        ErrorCode::RepoTooLarge,
+        format!("the publisher `{name}` is left out, because its file is too large: {repository}"),
+        "ask the publisher to remove old releases",
+    )
+}
+
 /// Makes the problem of a whole publisher.
 pub(super) fn problem(role: &DelegatedRole, error: DeliveryError) -> Problem {
     let patterns = match &role.paths {
         PathSet::Paths(patterns) => patterns.as_slice(),
         PathSet::PathHashPrefixes(_) => &[],
     };
-    let names: BTreeSet<String> =
-        patterns.iter().filter_map(|pattern| Some(pattern.value().split_once('/')?.0.to_owned())).collect();
+    let name = |pattern: &str| {
+        let name = pattern.split_once('/')?.0;
+        // The characters that `path_pattern` escapes.
+        Some(name.replace("[[]", "[").replace("[{]", "{").replace("[}]", "}"))
+    };
+    let names: BTreeSet<String> = patterns.iter().filter_map(|pattern| name(pattern.value())).collect();
     Problem { role: role.name.clone(), names: names.into_iter().collect(), error }
 }

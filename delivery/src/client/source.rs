@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::stream;
@@ -14,20 +14,24 @@ use tough::{
 };
 use url::Url;
 
-use super::load::{Known, ending};
+use super::load::{KnownState, ending};
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
-    link::HttpLink,
+    link::{Body, RepoLink},
 };
 
 /// The largest files of metadata, in bytes.
-const MAX_ROOT: u64 = 512 << 10;
+pub(super) const MAX_ROOT: u64 = 1 << 20;
 const MAX_TIMESTAMP: u64 = 64 << 10;
-const MAX_OTHERS: u64 = 8 << 20;
+pub(super) const MAX_OTHERS: u64 = 10 << 20;
+
+/// The rate at which the time for a publisher's file grows with its length, in bytes a second; each has its own time,
+/// so that a long one does not use up the others'.
+const SLOW_RATE: u64 = 32 << 10;
 
 /// Files of metadata by their names on the server.
-pub(super) type SourceFiles = BTreeMap<String, String>;
+pub(super) type MetadataFiles = BTreeMap<String, String>;
 
 /// Serves files to the verification.
 ///
@@ -35,19 +39,20 @@ pub(super) type SourceFiles = BTreeMap<String, String>;
 /// requests. tough regards every failure to fetch a root as the end of the roots; the first failure that is none is
 /// kept here, and fails the check.
 #[derive(Clone)]
-pub(super) struct RepoSource(Arc<Inner>);
+pub(super) struct MetadataSource(Arc<Inner>);
 
 struct Inner {
     /// `None` to use nothing but the last check.
-    link: Option<Arc<HttpLink>>,
+    link: Option<Arc<RepoLink>>,
     until: Instant,
-    known: Known,
+    time: Duration,
+    known: KnownState,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    served: SourceFiles,
+    served: MetadataFiles,
     failure: Option<DeliveryError>,
     has_reached_roles: bool,
 }
@@ -63,9 +68,16 @@ enum Kind {
     Unversioned,
 }
 
-impl RepoSource {
-    pub(super) fn new(link: Option<Arc<HttpLink>>, until: Instant, known: Known) -> Self {
-        Self(Arc::new(Inner { link, until, known, state: Mutex::default() }))
+impl MetadataSource {
+    /// Makes a source with a time limit for root, timestamp, snapshot and targets, and for each publisher's file.
+    pub(super) fn new(link: Option<Arc<RepoLink>>, time: Duration, known: KnownState) -> Self {
+        let until = Instant::now() + time;
+        Self(Arc::new(Inner { link, until, time, known, state: Mutex::default() }))
+    }
+
+    /// Returns `true` if nothing but the last check is used.
+    pub(super) fn is_stored(&self) -> bool {
+        self.0.link.is_none()
     }
 
     /// Returns the first failure to fetch a file.
@@ -79,34 +91,49 @@ impl RepoSource {
     }
 
     /// Returns the files that were served.
-    pub(super) fn served(&self) -> SourceFiles {
+    pub(super) fn served(&self) -> MetadataFiles {
         self.state().served.clone()
     }
 
     /// Returns the state of the last check.
-    pub(super) fn known(&self) -> &Known {
+    pub(super) fn known(&self) -> &KnownState {
         &self.0.known
     }
 
+    /// Returns the file of a publisher, which the snapshot describes; `None` if it is missing.
+    pub(super) fn role(&self, file: &str, described: &Metafile) -> Result<Option<Vec<u8>>, DeliveryError> {
+        let length = described.length.unwrap_or(0).min(MAX_OTHERS);
+        let until = Instant::now() + self.0.time + Duration::from_secs(length / SLOW_RATE);
+        self.described(file, Some(described), until)
+    }
+
     /// Returns a file that a verified one describes; `None` if it is missing.
-    pub(super) fn described(
+    fn described(
         &self,
         file: &str,
         described: Option<&Metafile>,
+        until: Instant,
     ) -> Result<Option<Vec<u8>>, DeliveryError> {
-        let digest = described.and_then(|meta| digest(meta));
+        let digest = described.and_then(digest);
         if let Some(known) = self.0.known.files.get(file)
             && digest.is_some_and(|digest| Digest::of_bytes(known) == digest)
         {
             return Ok(Some(known.clone().into_bytes()));
         }
-        self.fetch_file(file, MAX_OTHERS)
+        match self.fetch_body(file, MAX_OTHERS, until)? {
+            // The content that is described, whatever it is, does not come from a network that wants a login.
+            Some(body) if digest == Some(Digest::of_bytes(&body.bytes)) => Ok(Some(body.bytes)),
+            body => body.map(Body::metadata).transpose(),
+        }
+    }
+
+    fn fetch_body(&self, file: &str, limit: u64, until: Instant) -> Result<Option<Body>, DeliveryError> {
+        let Some(link) = &self.0.link else { return Ok(None) };
+        link.fetch(&["metadata", file], limit, until)
     }
 
     fn fetch_file(&self, file: &str, limit: u64) -> Result<Option<Vec<u8>>, DeliveryError> {
-        let Some(link) = &self.0.link else { return Ok(None) };
-        let body = link.fetch(&["metadata", file], limit, self.0.until)?;
-        body.map(crate::link::Body::metadata).transpose()
+        self.fetch_body(file, limit, self.0.until)?.map(Body::metadata).transpose()
     }
 
     fn serve(&self, file: &str) -> Result<Option<Vec<u8>>, DeliveryError> {
@@ -121,12 +148,12 @@ impl RepoSource {
             Kind::Snapshot => {
                 let described = self.parsed::<Timestamp>("timestamp.json");
                 let described = described.and_then(|mut role| role.signed.meta.remove("snapshot.json"));
-                self.described(file, described.as_ref())
+                self.described(file, described.as_ref(), self.0.until)
             }
             Kind::Targets => {
                 let described = self.parsed::<Snapshot>(".snapshot.json");
                 let described = described.and_then(|mut role| role.signed.meta.remove("targets.json"));
-                self.described(file, described.as_ref())
+                self.described(file, described.as_ref(), self.0.until)
             }
             Kind::Role => {
                 let mut state = self.state();
@@ -171,14 +198,14 @@ fn kind(file: &str) -> Kind {
     }
 }
 
-impl fmt::Debug for RepoSource {
+impl fmt::Debug for MetadataSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RepoSource")
+        f.write_str("MetadataSource")
     }
 }
 
 #[async_trait]
-impl Transport for RepoSource {
+impl Transport for MetadataSource {
     async fn fetch(&self, url: Url) -> Result<TransportStream, TransportError> {
         let failed = |kind| Err(TransportError::new(kind, &url));
         if self.failure().is_some() {

@@ -7,7 +7,6 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom, Write},
     path::Path,
-    time::{Duration, Instant},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -15,15 +14,12 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Digest, cache,
     error::{DeliveryError, ErrorCode},
-    link::{Again, HttpLink, LinkFault, LinkReply, ReplyBody, too_slow},
+    link::{Again, AttemptError, LinkReply, RepoLink, Transfer},
     release,
 };
 
 /// The size of a piece in bytes, and of the progress after which failed attempts are forgotten.
 const PIECE: usize = 64 << 10;
-
-/// The rate below which a download is too slow, in bytes a second.
-const SLOWEST: u128 = 1 << 10;
 
 /// A signed file of the repository.
 #[derive(Clone, Copy)]
@@ -35,7 +31,7 @@ pub(super) struct Target<'a> {
 
 /// Fetches a file to `part`, and returns it open at its start; its digest and length are verified.
 pub(super) fn fetch(
-    link: &HttpLink,
+    link: &RepoLink,
     target: Target<'_>,
     part: &Path,
     progress: &mut dyn FnMut(u64),
@@ -111,7 +107,7 @@ impl<'a> Download<'a> {
     }
 
     /// Fetches the missing bytes.
-    fn run(&mut self, link: &HttpLink, progress: &mut dyn FnMut(u64)) -> Result<(), DeliveryError> {
+    fn run(&mut self, link: &RepoLink, progress: &mut dyn FnMut(u64)) -> Result<(), DeliveryError> {
         let mut attempts = link.attempts(None);
         while self.have < self.target.signed.length {
             let before = self.have;
@@ -124,11 +120,11 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    fn attempt(&mut self, link: &HttpLink, progress: &mut dyn FnMut(u64)) -> Result<(), LinkFault> {
+    fn attempt(&mut self, link: &RepoLink, progress: &mut dyn FnMut(u64)) -> Result<(), AttemptError> {
         let target = self.target;
-        let refused = |code, what| LinkFault::from(refused(link, target, code, what));
+        let refused = |code, what| AttemptError::from(refused(link, target, code, what));
         let mut content = match link.open(self.target.parts, self.have, None)? {
-            LinkReply::Content(content) => content,
+            LinkReply::Transfer(content) => content,
             LinkReply::Missing => return Err(refused(ErrorCode::RepoNotFound, "is missing on the server")),
             LinkReply::Beyond => return Err(refused(ErrorCode::ReleaseLength, SHORTER)),
         };
@@ -147,22 +143,21 @@ impl<'a> Download<'a> {
 
     fn copy(
         &mut self,
-        link: &HttpLink,
-        content: &mut ReplyBody,
+        link: &RepoLink,
+        content: &mut Transfer,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(), LinkFault> {
+    ) -> Result<(), AttemptError> {
         let length = self.target.signed.length;
         let mut piece = vec![0; PIECE];
-        let mut pace = Pace::new(link.limits.stall);
         loop {
             let read = link.read(content, &mut piece)?;
             if read == 0 && self.have < length {
                 // Without a stated length, a connection that is cut looks the same.
                 let error = refused(link, self.target, ErrorCode::ReleaseLength, SHORTER);
-                return Err(LinkFault { error, again: Again::Soon });
+                return Err(AttemptError { error, again: Again::Soon });
             }
             if self.have + read as u64 > length {
-                return Err(LinkFault::from(refused(link, self.target, ErrorCode::ReleaseLength, LONGER)));
+                return Err(AttemptError::from(refused(link, self.target, ErrorCode::ReleaseLength, LONGER)));
             }
             if read == 0 {
                 return Ok(());
@@ -171,9 +166,6 @@ impl<'a> Download<'a> {
             self.hash.update(&piece[..read]);
             self.have += read as u64;
             progress(self.have);
-            if pace.is_too_slow(read) && self.have < length {
-                return Err(too_slow(content.place()));
-            }
         }
     }
 }
@@ -181,31 +173,7 @@ impl<'a> Download<'a> {
 const LONGER: &str = "is longer than signed";
 const SHORTER: &str = "is shorter than signed";
 
-/// The rate of a download over a window of time.
-struct Pace {
-    window: Duration,
-    since: Instant,
-    bytes: u128,
-}
-
-impl Pace {
-    fn new(window: Duration) -> Self {
-        Self { window, since: Instant::now(), bytes: 0 }
-    }
-
-    fn is_too_slow(&mut self, read: usize) -> bool {
-        self.bytes += read as u128;
-        let elapsed = self.since.elapsed();
-        if elapsed < self.window {
-            return false;
-        }
-        let is_slow = self.bytes * 1_000 < SLOWEST * elapsed.as_millis();
-        (self.since, self.bytes) = (Instant::now(), 0);
-        is_slow
-    }
-}
-
-fn refused(link: &HttpLink, target: Target<'_>, code: ErrorCode, what: &str) -> DeliveryError {
+fn refused(link: &RepoLink, target: Target<'_>, code: ErrorCode, what: &str) -> DeliveryError {
     DeliveryError::new(
         code,
         format!("a file of the repository {what}: {}", link.place(target.parts)),

@@ -3,7 +3,7 @@
 use crate::{
     ErrorCode,
     fetch::{FetchEvent, Task},
-    testing::{Act, Key, Server, TestSite, TestUser, code, download, signed, wanted},
+    testing::{Act, TestKey, TestServer, TestSite, TestUser, code, download, signed, wanted},
 };
 
 mod attacks;
@@ -34,7 +34,7 @@ fn is_changed(end: &FetchEvent) -> bool {
 #[test]
 fn check_stores_list_and_manifest() {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     assert!(!is_changed(&user.check()), "the first list is of the trust");
     site.add("remoteHello", "1.1.0");
@@ -57,7 +57,7 @@ fn check_stores_list_and_manifest() {
 #[test]
 fn check_without_news_is_cheap() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     user.check();
     server.received();
@@ -77,7 +77,7 @@ fn check_without_news_is_cheap() {
 #[test]
 fn refreshed_timestamp_costs_no_other_file() {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     site.write_timestamp();
     server.serve(&site.files);
@@ -105,13 +105,13 @@ fn folder_is_a_repository() {
 #[test]
 fn rotated_keys_are_followed() {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     // The online key and one of the root keys, in two steps.
-    site.online = Key::new();
+    site.online = TestKey::new();
     site.next_root();
     site.write_root();
-    site.root_keys.push(Key::new());
+    site.root_keys.push(TestKey::new());
     let old = site.root_keys.remove(0);
     site.next_root();
     site.put_root(signed(&site.root, &[&old, &site.root_keys[0], &site.root_keys[1]]));
@@ -134,7 +134,7 @@ fn rotated_keys_are_followed() {
 #[test]
 fn withdrawn_release_is_not_chosen() {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     let library = crate::testing::library("remoteHello", "1.1.0");
     let packed = crate::testing::packed(&library);

@@ -1,27 +1,28 @@
 //! The first trust in a repository.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{
     Client, check,
-    load::{Known, Start, parse_root},
+    load::{KnownState, Start, parse_root},
     signatures,
+    source::MAX_ROOT,
 };
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
     fetch::FetchEvent,
+    link::Body,
 };
 
 use tough::schema::RoleType;
 
-/// The largest number of roots to look through, and the largest root in bytes.
+/// The largest number of roots to look through.
 const MAX_ROOTS: u64 = 1_024;
-const MAX_ROOT: u64 = 512 << 10;
 
 /// Reports the root that the server offers; nothing is stored.
 pub(super) fn offer(client: &Client) -> Result<FetchEvent, DeliveryError> {
-    let until = Instant::now() + client.link.limits.timeout * 3;
+    let until = Instant::now() + client.time();
     let Some(bytes) = fetch(client, 1, until)? else {
         return Err(DeliveryError::new(
             ErrorCode::RepoNotFound,
@@ -39,7 +40,7 @@ pub(super) fn offer(client: &Client) -> Result<FetchEvent, DeliveryError> {
     };
     if root.signed.verify_role(&root).is_err() {
         let valid = signatures::of_root(&root.signed, &root);
-        let (before, threshold) = (Default::default(), keys.threshold.get());
+        let (before, threshold) = (BTreeSet::new(), keys.threshold.get());
         return Err(signatures::insufficient("the root file", &valid, &before, threshold, &client.repository));
     }
     Ok(FetchEvent::Offered {
@@ -58,13 +59,13 @@ pub(super) fn trust(client: &Client, fingerprint: Digest) -> Result<FetchEvent, 
         return check::run(client, Start::of(&client.cache)?, before, &[], None);
     }
     let root = find(client, fingerprint)?;
-    let start = Start::from_root(root.clone(), Known::read(&client.cache)?, &client.cache)?;
+    let start = Start::from_root(root.clone(), KnownState::read(&client.cache)?, &client.cache)?;
     check::run(client, start, before, &[], Some(&root))
 }
 
 /// Looks for the root with a fingerprint, from the first version on.
 fn find(client: &Client, fingerprint: Digest) -> Result<Vec<u8>, DeliveryError> {
-    let until = Instant::now() + client.link.limits.timeout * 3;
+    let until = Instant::now() + client.time();
     for version in 1..=MAX_ROOTS {
         let Some(root) = fetch(client, version, until)? else { break };
         if Digest::of_bytes(&root) == fingerprint {
@@ -85,5 +86,5 @@ fn fetch(client: &Client, version: u64, until: Instant) -> Result<Option<Vec<u8>
         Err(error) if error.code == ErrorCode::RepoDenied && version > 1 => None,
         body => body?,
     };
-    body.map(crate::link::Body::metadata).transpose()
+    body.map(Body::metadata).transpose()
 }

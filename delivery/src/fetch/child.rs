@@ -19,7 +19,7 @@ use crate::{
     client::Client,
     error::{DeliveryError, ErrorCode},
     link::Report,
-    sandbox::{self, SandboxAccess},
+    sandbox::{self, Confinement, Reach},
 };
 
 /// The longest request, in bytes; certificates take the most of it.
@@ -50,18 +50,19 @@ pub fn run() -> ExitCode {
 
 /// Serves a request in this process, without a sandbox, and returns its last event.
 pub(crate) fn serve(request: &Request, report: &Report) -> FetchEvent {
+    let client = || Client::open(request, report);
     let served = match &request.task {
-        Task::Follow => crate::follow::run(request, &mut |event| report(event)).and_then(|()| {
-            let code = ErrorCode::DeliveryCancelled;
-            Err(DeliveryError::new(code, "the development server is no longer followed", ""))
-        }),
-        task => Client::open(request, report).and_then(|client| match task {
-            Task::Trust { root } => client.trust(*root),
-            Task::Check { wanted } => client.check(wanted),
-            Task::Download { wanted, version } => client.download(wanted, version),
-            Task::Mirror { to } => client.mirror(to),
-            Task::Follow => unreachable!(),
-        }),
+        Task::Trust { root } => client().and_then(|client| client.trust(*root)),
+        Task::Check { wanted } => client().and_then(|client| client.check(wanted)),
+        Task::Download { wanted, version } => client().and_then(|client| client.download(wanted, version)),
+        Task::Mirror { to } => client().and_then(|client| client.mirror(to)),
+        Task::Follow => {
+            let followed = crate::follow::run(request, &mut |event| report(event));
+            followed.and_then(|()| {
+                let summary = format!("the development server is not followed any more: {}", request.address);
+                Err(DeliveryError::new(ErrorCode::DeliveryCancelled, summary, ""))
+            })
+        }
     };
     served.unwrap_or_else(FetchEvent::Failed)
 }
@@ -80,17 +81,23 @@ fn prepare() -> Result<Request, DeliveryError> {
     read.map_err(|error| invalid(error.to_string()))?;
     let mut request: Request = serde_json::from_slice(&line).map_err(|error| invalid(error.to_string()))?;
     // Afterwards these files are out of reach.
-    request.network.certificates.extend(certificates(|name| env::var_os(name)));
+    request.network.certificates.extend(certificates(env::var_os));
     let access = access(&request);
-    sandbox::confine(&access)?;
+    match sandbox::confine(&access)? {
+        Confinement::Full => {}
+        confinement => {
+            // Standard error may be closed.
+            let _ = writeln!(io::stderr(), "pulse fetch: the sandbox is not complete here ({confinement:?})");
+        }
+    }
     let watch = thread::Builder::new().name("standard input".to_owned()).spawn(end_with_parent);
     watch.map_err(|error| invalid(error.to_string()))?;
     Ok(request)
 }
 
 /// Returns the folders that a request needs.
-fn access(request: &Request) -> SandboxAccess {
-    let mut access = SandboxAccess { read: Vec::new(), write: vec![request.cache.clone()] };
+fn access(request: &Request) -> Reach {
+    let mut access = Reach { read: Vec::new(), write: vec![request.cache.clone()] };
     if let Task::Mirror { to } = &request.task {
         access.write.push(to.clone());
     }
@@ -100,7 +107,7 @@ fn access(request: &Request) -> SandboxAccess {
 }
 
 /// Ends the process when standard input is closed.
-#[expect(clippy::disallowed_methods, reason = "no destructor matters: files in the cache are complete")]
+#[expect(clippy::disallowed_methods, reason = "no destructor is needed: files in the cache are complete")]
 fn end_with_parent() {
     let mut piece = [0; 256];
     while io::stdin().lock().read(&mut piece).is_ok_and(|read| read > 0) {}
@@ -108,7 +115,7 @@ fn end_with_parent() {
 }
 
 /// Prints an event; ends the process if its parent is gone.
-#[expect(clippy::disallowed_methods, reason = "no destructor matters: files in the cache are complete")]
+#[expect(clippy::disallowed_methods, reason = "no destructor is needed: files in the cache are complete")]
 fn print(event: &FetchEvent) {
     let Ok(mut line) = serde_json::to_vec(event) else { return };
     line.push(b'\n');

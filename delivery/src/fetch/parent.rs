@@ -56,7 +56,7 @@ pub struct Fetch {
 struct Process {
     child: Option<Child>,
     /// The process ends when this is closed.
-    _input: Option<ChildStdin>,
+    input: Option<ChildStdin>,
     is_cancelled: bool,
 }
 
@@ -142,15 +142,14 @@ impl Supervisor {
     fn converse(&mut self) -> Result<(), DeliveryError> {
         let (mut input, output, errors) = self.spawn()?;
         let last_words = thread::Builder::new().name("fetch errors".to_owned()).spawn(|| last_words(errors));
-        let written = input.write_all(&self.line);
+        // A process that fails at its start does not read; the end of its output has the reason.
+        let _ = input.write_all(&self.line);
         // The request may contain a token.
         self.line = Zeroizing::default();
-        lock(&self.process)._input = Some(input);
-        let read = match (&last_words, written) {
-            (Ok(_), Ok(())) => self.read(output),
-            (Err(error), _) => Err(error.to_string()),
-            // A process that fails at its start does not read.
-            (Ok(_), Err(_)) => Err("it ended without an answer".to_owned()),
+        lock(&self.process).input = Some(input);
+        let read = match &last_words {
+            Ok(_) => self.read(output),
+            Err(error) => Err(format!("cannot spawn a thread: {error}")),
         };
         self.end();
         let Err(reason) = read else { return Ok(()) };
@@ -206,9 +205,12 @@ impl Supervisor {
             let event: FetchEvent = serde_json::from_slice(&line)
                 .map_err(|_| "it answered with something other than an event".to_owned())?;
             let is_last = match event {
-                FetchEvent::Fetched(_) => !self.follows,
-                FetchEvent::Offered { .. } | FetchEvent::Checked { .. } | FetchEvent::Mirrored { .. } => true,
                 FetchEvent::Failed(_) => true,
+                // A process that follows a server reports these for each build.
+                FetchEvent::Offered { .. }
+                | FetchEvent::Checked { .. }
+                | FetchEvent::Fetched(_)
+                | FetchEvent::Mirrored { .. } => !self.follows,
                 FetchEvent::Waiting
                 | FetchEvent::Progress { .. }
                 | FetchEvent::Retrying { .. }
@@ -237,7 +239,10 @@ impl Supervisor {
 
     /// Ends the process, which has answered or is faulty, and collects its status.
     fn end(&self) {
-        let child = lock(&self.process).child.take();
+        let mut process = lock(&self.process);
+        let (child, input) = (process.child.take(), process.input.take());
+        drop(process);
+        drop(input);
         if let Some(mut child) = child {
             let _ = child.kill();
             let _ = child.wait();

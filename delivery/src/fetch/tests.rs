@@ -2,21 +2,23 @@
 
 use std::{
     env, fs,
-    io::Write,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
     time::Duration,
 };
 
 use super::*;
 use crate::{
     ErrorCode,
-    testing::{Act, Gate, Server, TestSite, TestUser, code, download, library, wanted},
+    testing::{Act, Gate, TestServer, TestSite, TestUser, code, download, library, wanted},
 };
 
 /// A limit that no test reaches.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// Returns the program that the tests start.
 fn program() -> PathBuf {
@@ -53,7 +55,7 @@ fn await_end(woken: &Receiver<()>) {
 #[test]
 fn process_serves_each_task() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let mut user = TestUser::of(server.address());
     // The sandbox allows to resolve a name.
     user.address = format!("http://localhost:{}", server.port());
@@ -99,7 +101,7 @@ fn faulty_process_is_a_failure() {
 #[test]
 fn dropped_handle_ends_process() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     for act in [Act::Silence, Act::Hang(10)] {
         server.script("metadata/timestamp.json", [act]);
@@ -123,7 +125,7 @@ fn dropped_handle_ends_process() {
 #[test]
 fn process_ends_with_its_parent() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     server.script("metadata/timestamp.json", [Act::Silence]);
     server.received();
@@ -153,11 +155,53 @@ fn invalid_request_is_a_failure() {
     }
 }
 
+/// Runs a request with these variables, and returns the process's last event.
+fn run_with(user: &TestUser, task: Task, variables: &[(&str, String)]) -> FetchEvent {
+    let mut command = Command::new(program());
+    command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("program is started");
+    let mut input = child.stdin.take().expect("pipe exists");
+    let request = serde_json::to_vec(&user.request(task)).expect("request is JSON");
+    input.write_all(&[&request[..], b"\n"].concat()).expect("request is sent");
+    let mut output = String::new();
+    child.stdout.take().expect("pipe exists").read_to_string(&mut output).expect("events are text");
+    drop(input);
+    child.wait().expect("process ends");
+    serde_json::from_str(output.lines().last().expect("an event is printed")).expect("an event is printed")
+}
+
+#[test]
+fn proxy_of_environment_is_used() {
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("port is free");
+    let address = proxy.local_addr().expect("address is known").to_string();
+    let connect = thread::Builder::new().spawn(move || {
+        let (mut stream, _) = proxy.accept().expect("proxy is used");
+        let mut first = String::new();
+        BufReader::new(&stream).read_line(&mut first).expect("request is sent");
+        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+        first
+    });
+    let mut user = TestUser::of("https://plugins.invalid");
+    user.network.attempts = Some(1);
+    let variables = [("HTTPS_PROXY", format!("http://{address}"))];
+    let end = run_with(&user, Task::Trust { root: None }, &variables);
+    assert_eq!(code(&end), ErrorCode::RepoUnreachable);
+    let connect = connect.expect("thread is spawned").join().expect("proxy ends");
+    assert_eq!(connect.trim_end(), "CONNECT plugins.invalid:443 HTTP/1.1");
+    let end = run_with(&user, Task::Trust { root: None }, &[("HTTPS_PROXY", "not an address".to_owned())]);
+    assert_eq!(code(&end), ErrorCode::DeliverySettingInvalid);
+    // A server on this machine is reached directly.
+    let site = TestSite::new();
+    let server = TestServer::new(&site.files);
+    let end = run_with(&TestUser::of(server.address()), Task::Trust { root: None }, &variables);
+    assert!(matches!(end, FetchEvent::Offered { .. }), "{end:?}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn process_has_little_environment() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     server.script("metadata/timestamp.json", [Act::Silence]);
     server.received();
@@ -174,7 +218,7 @@ fn process_has_little_environment() {
     let foreign: Vec<_> = targets
         .filter(|path| path.is_absolute() && !path.starts_with(user.folder.path()) && !path.starts_with("/dev"))
         .collect();
-    assert_eq!(foreign, [PathBuf::new(); 0]);
+    assert!(foreign.is_empty(), "{foreign:?}");
 }
 
 #[cfg(target_os = "linux")]
@@ -198,7 +242,7 @@ fn process_reads_nothing_outside_of_repository() {
 #[test]
 fn concurrent_processes_fetch_once() {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     user.check();
     site.add("remoteHello", "1.1.0");
@@ -231,7 +275,7 @@ fn concurrent_processes_fetch_once() {
 #[test]
 fn waiting_process_continues_after_kill() {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     site.write();
     server.serve(&site.files);
@@ -250,7 +294,7 @@ fn waiting_process_continues_after_kill() {
 fn killed_processes_leave_usable_cache() {
     const ROUNDS: u64 = 12;
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     let mut seen = Vec::new();
     for round in 0..ROUNDS {
@@ -282,5 +326,5 @@ fn killed_processes_leave_usable_cache() {
     server.serve(&site.files);
     assert!(matches!(user.check(), FetchEvent::Checked { .. }));
     let left: Vec<_> = user.tree().into_keys().filter(|path| path.to_string_lossy().contains("new-")).collect();
-    assert_eq!(left, [PathBuf::new(); 0]);
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -1,9 +1,6 @@
 //! The HTTP client.
 
-use std::{
-    env,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::{env, sync::OnceLock};
 
 use ureq::{
     Agent, Proxy, RequestBuilder,
@@ -13,7 +10,7 @@ use ureq::{
 };
 use url::Url;
 
-use super::{Limits, LinkFault, fault};
+use super::{AttemptError, Limits, fault};
 use crate::{
     error::{DeliveryError, ErrorCode},
     fetch::Network,
@@ -22,42 +19,29 @@ use crate::{
 /// The variables that name a proxy; the HTTP client reads them.
 const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
-/// The client that knows the public certificates, and the client that knows the additional ones.
+/// A client with the public certificates, and another with the additional ones.
 ///
-/// The HTTP client takes either its own list or another one, and a server's certificate is accepted by one of the two.
+/// The HTTP client takes one list of certificates. A server's is accepted if one of the two accepts it; the second is
+/// made when the first refuses it.
 pub(super) struct Agents {
-    agents: Vec<Agent>,
-    /// The client that has reached the server.
-    fitting: AtomicUsize,
+    public: Agent,
+    additional: OnceLock<Agent>,
+    certificates: Vec<String>,
+    limits: Limits,
+    proxy: Option<Proxy>,
 }
 
 impl Agents {
-    pub(super) fn new(network: &Network, limits: &Limits, is_loopback: bool) -> Result<Self, DeliveryError> {
+    pub(super) fn new(network: &Network, limits: Limits, is_loopback: bool) -> Result<Self, DeliveryError> {
         // A proxy would look for the server on its own machine.
         let proxy = if is_loopback { None } else { proxy()? };
-        let agent = |roots| {
-            let config = Agent::config_builder()
-                .user_agent(concat!("pulse/", env!("CARGO_PKG_VERSION")))
-                // Compressed transfers would need limits of their own, and ranges of other bytes.
-                .accept_encoding("identity")
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .proxy(proxy.clone())
-                .timeout_resolve(Some(limits.timeout))
-                .timeout_connect(Some(limits.timeout))
-                .timeout_send_request(Some(limits.timeout))
-                .timeout_recv_response(Some(limits.timeout))
-                .timeout_per_read(Some(limits.stall))
-                .max_response_header_size(32 << 10)
-                .tls_config(TlsConfig::builder().root_certs(roots).build());
-            Agent::new_with_config(config.build())
-        };
-        let mut agents = vec![agent(RootCerts::WebPki)];
-        let certificates = certificates(&network.certificates)?;
-        if !certificates.is_empty() {
-            agents.push(agent(RootCerts::new_with_certs(&certificates)));
-        }
-        Ok(Self { agents, fitting: AtomicUsize::new(0) })
+        Ok(Self {
+            public: agent(limits, proxy.clone(), RootCerts::WebPki),
+            additional: OnceLock::new(),
+            certificates: network.certificates.clone(),
+            limits,
+            proxy,
+        })
     }
 
     /// Sends a GET request.
@@ -65,20 +49,44 @@ impl Agents {
         &self,
         url: &Url,
         prepare: impl Fn(RequestBuilder<WithoutBody>) -> RequestBuilder<WithoutBody>,
-    ) -> Result<Response<ureq::Body>, LinkFault> {
-        let first = self.fitting.load(Relaxed);
-        let mut result = prepare(self.agents[first].get(url.as_str())).call();
-        for (at, agent) in self.agents.iter().enumerate() {
-            if at == first || !result.as_ref().is_err_and(fault::is_tls) {
-                continue;
-            }
-            result = prepare(agent.get(url.as_str())).call();
+    ) -> Result<Response<ureq::Body>, AttemptError> {
+        let send = |agent: &Agent| prepare(agent.get(url.as_str())).call();
+        let result = match self.additional.get() {
+            Some(agent) => send(agent),
+            None => send(&self.public),
+        };
+        let is_refused = result.as_ref().is_err_and(fault::is_tls) && self.additional.get().is_none();
+        let result = if is_refused && !self.certificates.is_empty() {
+            let roots = RootCerts::new_with_certs(&certificates(&self.certificates)?);
+            let agent = agent(self.limits, self.proxy.clone(), roots);
+            let result = send(&agent);
             if result.is_ok() {
-                self.fitting.store(at, Relaxed);
+                self.additional.get_or_init(|| agent);
             }
-        }
-        result.map_err(|error| fault::of_request(error, url))
+            result
+        } else {
+            result
+        };
+        result.map_err(|error| fault::of_request(&error, url))
     }
+}
+
+fn agent(limits: Limits, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
+    let config = Agent::config_builder()
+        .user_agent(concat!("pulse/", env!("CARGO_PKG_VERSION")))
+        // Compressed transfers would need limits of their own, and ranges of other bytes.
+        .accept_encoding("identity")
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(proxy)
+        .timeout_resolve(Some(limits.timeout))
+        .timeout_connect(Some(limits.timeout))
+        .timeout_send_request(Some(limits.timeout))
+        .timeout_recv_response(Some(limits.timeout))
+        .timeout_per_read(Some(limits.stall))
+        .max_response_header_size(32 << 10)
+        .tls_config(TlsConfig::builder().root_certs(roots).build());
+    Agent::new_with_config(config.build())
 }
 
 /// Returns the proxy of the environment.

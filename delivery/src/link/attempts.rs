@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Again, HttpLink, LinkFault};
+use super::{Again, AttemptError, RepoLink};
 use crate::{error::DeliveryError, fetch::FetchEvent};
 
 /// The longest wait between two attempts, also if the server asks for more.
@@ -14,13 +14,13 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// Counts the attempts of a request.
 pub(crate) struct Attempts<'a> {
-    link: &'a HttpLink,
+    link: &'a RepoLink,
     until: Option<Instant>,
     failed: u32,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(link: &'a HttpLink, until: Option<Instant>) -> Self {
+    pub(super) fn new(link: &'a RepoLink, until: Option<Instant>) -> Self {
         Self { link, until, failed: 0 }
     }
 
@@ -28,7 +28,7 @@ impl<'a> Attempts<'a> {
     ///
     /// # Errors
     /// Returns the fault's error if another attempt would not help, or comes too late.
-    pub(crate) fn failed(&mut self, fault: LinkFault) -> Result<(), DeliveryError> {
+    pub(crate) fn failed(&mut self, fault: AttemptError) -> Result<(), DeliveryError> {
         let limits = self.link.limits;
         // Shells that a failing server has stopped at the same moment return at different ones.
         let doubled = limits.pause.saturating_mul(1 << self.failed.min(10)).mul_f64(0.5 + random());

@@ -10,7 +10,7 @@ use crate::error::{DeliveryError, ErrorCode};
 
 /// A failed attempt.
 #[derive(Debug)]
-pub(crate) struct LinkFault {
+pub(crate) struct AttemptError {
     pub(crate) error: DeliveryError,
     pub(crate) again: Again,
 }
@@ -24,13 +24,13 @@ pub(crate) enum Again {
     After(Duration),
 }
 
-impl LinkFault {
+impl AttemptError {
     fn new(code: ErrorCode, summary: String, advice: &'static str, again: Again) -> Self {
         Self { error: DeliveryError::new(code, summary, advice), again }
     }
 }
 
-impl From<DeliveryError> for LinkFault {
+impl From<DeliveryError> for AttemptError {
     fn from(error: DeliveryError) -> Self {
         Self { error, again: Again::Never }
     }
@@ -48,31 +48,31 @@ pub(super) fn is_tls(error: &ureq::Error) -> bool {
     }
 }
 
-pub(super) fn of_request(error: ureq::Error, url: &Url) -> LinkFault {
+pub(super) fn of_request(error: &ureq::Error, url: &Url) -> AttemptError {
     use ureq::Error as E;
-    if is_tls(&error) {
-        return tls(&error, url.as_str());
+    if is_tls(error) {
+        return tls(error, url.as_str());
     }
     match error {
         E::Timeout(_) => timeout(url.as_str()),
         E::Io(error) if error.kind() == io::ErrorKind::TimedOut => timeout(url.as_str()),
-        E::BadUri(_) | E::InvalidProxyUrl => LinkFault::new(
+        E::BadUri(_) | E::InvalidProxyUrl => AttemptError::new(
             ErrorCode::DeliverySettingInvalid,
             format!("the address or the proxy cannot be used ({error}): {url}"),
             "check the address and the variables of the proxy",
             Again::Never,
         ),
-        E::LargeResponseHeader(..) => LinkFault::new(
+        E::LargeResponseHeader(..) => AttemptError::new(
             ErrorCode::RepoTooLarge,
             format!("the server's answer has too large a header: {url}"),
             "ask the repository's owner to check the server",
             Again::Never,
         ),
-        error => unreachable(&error, url.as_str()),
+        error => unreachable(error, url.as_str()),
     }
 }
 
-pub(super) fn of_body(error: io::Error, url: &str, has_bytes: bool) -> LinkFault {
+pub(super) fn of_body(error: io::Error, url: &str, has_bytes: bool) -> AttemptError {
     let error = ureq::Error::from(error);
     match &error {
         ureq::Error::Timeout(_) => too_late(url, has_bytes),
@@ -83,7 +83,7 @@ pub(super) fn of_body(error: io::Error, url: &str, has_bytes: bool) -> LinkFault
     }
 }
 
-pub(super) fn of_file(opened: io::Result<LinkReply>, path: &Path) -> Result<LinkReply, LinkFault> {
+pub(super) fn of_file(opened: io::Result<LinkReply>, path: &Path) -> Result<LinkReply, AttemptError> {
     let error = match opened {
         Ok(reply) => return Ok(reply),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -96,31 +96,31 @@ pub(super) fn of_file(opened: io::Result<LinkReply>, path: &Path) -> Result<Link
         _ => ErrorCode::RepoUnreachable,
     };
     let summary = format!("cannot read a file of the repository ({error}): {}", path.display());
-    Err(LinkFault::new(code, summary, "check the folder and the disk", Again::Never))
+    Err(AttemptError::new(code, summary, "check the folder and the disk", Again::Never))
 }
 
-pub(super) fn of_status(response: &Response<ureq::Body>, url: &Url) -> LinkFault {
+pub(super) fn of_status(response: &Response<ureq::Body>, url: &Url) -> AttemptError {
     let status = response.status();
     match status.as_u16() {
-        401 | 403 | 407 => LinkFault::new(
+        401 | 403 | 407 => AttemptError::new(
             ErrorCode::RepoDenied,
             format!("the server denies access (status {status}): {url}"),
             "check the token of the repository",
             Again::Never,
         ),
-        511 => LinkFault::from(login_page(url.as_str())),
+        511 => AttemptError::from(login_page(url.as_str())),
         408 | 429 | 500..=599 => {
             let wait = response.headers().get(header::RETRY_AFTER);
             // A date instead of seconds is rare, and the usual wait serves as well.
             let wait = wait.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            LinkFault::new(
+            AttemptError::new(
                 ErrorCode::RepoServerError,
                 format!("the server reports a fault of its own (status {status}): {url}"),
                 "try again later",
                 wait.map_or(Again::Soon, |seconds| Again::After(Duration::from_secs(seconds))),
             )
         }
-        _ => LinkFault::new(
+        _ => AttemptError::new(
             ErrorCode::RepoServerError,
             format!("the server does not deliver the file (status {status}): {url}"),
             "check the address of the repository",
@@ -129,8 +129,8 @@ pub(super) fn of_status(response: &Response<ureq::Body>, url: &Url) -> LinkFault
     }
 }
 
-pub(super) fn too_large(url: &str, limit: u64) -> LinkFault {
-    LinkFault::new(
+pub(super) fn too_large(url: &str, limit: u64) -> AttemptError {
+    AttemptError::new(
         ErrorCode::RepoTooLarge,
         format!("a file of metadata has more than {limit} bytes: {url}"),
         "ask the repository's owner to check the server",
@@ -138,8 +138,8 @@ pub(super) fn too_large(url: &str, limit: u64) -> LinkFault {
     )
 }
 
-pub(super) fn redirected(url: &Url, what: &str) -> LinkFault {
-    LinkFault::new(
+pub(super) fn redirected(url: &Url, what: &str) -> AttemptError {
+    AttemptError::new(
         ErrorCode::RepoRedirected,
         format!("{what}: {url}"),
         "a network may want a login first; otherwise use the repository's present address",
@@ -155,12 +155,17 @@ pub(super) fn login_page(url: &str) -> DeliveryError {
     )
 }
 
-pub(super) fn cut(url: &str) -> LinkFault {
-    LinkFault::new(ErrorCode::RepoUnreachable, format!("the connection was cut: {url}"), NETWORK, Again::Soon)
+pub(super) fn cut(url: &str) -> AttemptError {
+    AttemptError::new(
+        ErrorCode::RepoUnreachable,
+        format!("the transfer was cut short: {url}"),
+        NETWORK,
+        Again::Soon,
+    )
 }
 
-pub(super) fn other_range(url: &Url) -> LinkFault {
-    LinkFault::new(
+pub(super) fn other_range(url: &Url) -> AttemptError {
+    AttemptError::new(
         ErrorCode::RepoServerError,
         format!("the server sends another part of the file than requested: {url}"),
         "ask the repository's owner to check the server",
@@ -169,12 +174,12 @@ pub(super) fn other_range(url: &Url) -> LinkFault {
 }
 
 /// Makes the fault of an answer that began, or did not begin, and did not end in time.
-pub(super) fn too_late(url: &str, has_bytes: bool) -> LinkFault {
-    if has_bytes { LinkFault { again: Again::Soon, ..too_slow(url) } } else { timeout(url) }
+pub(super) fn too_late(url: &str, has_bytes: bool) -> AttemptError {
+    if has_bytes { AttemptError { again: Again::Soon, ..too_slow(url) } } else { timeout(url) }
 }
 
-pub(crate) fn too_slow(url: &str) -> LinkFault {
-    LinkFault::new(
+pub(super) fn too_slow(url: &str) -> AttemptError {
+    AttemptError::new(
         ErrorCode::RepoTooSlow,
         format!("the server sends too slowly: {url}"),
         "try again later",
@@ -182,8 +187,8 @@ pub(crate) fn too_slow(url: &str) -> LinkFault {
     )
 }
 
-fn timeout(url: &str) -> LinkFault {
-    LinkFault::new(
+fn timeout(url: &str) -> AttemptError {
+    AttemptError::new(
         ErrorCode::RepoTimeout,
         format!("the server does not answer in time: {url}"),
         NETWORK,
@@ -191,8 +196,8 @@ fn timeout(url: &str) -> LinkFault {
     )
 }
 
-fn tls(error: &ureq::Error, url: &str) -> LinkFault {
-    LinkFault::new(
+fn tls(error: &ureq::Error, url: &str) -> AttemptError {
+    AttemptError::new(
         ErrorCode::RepoTls,
         format!("the connection cannot be secured ({error}): {url}"),
         "a proxy or a private repository may need its root certificate in the settings",
@@ -200,8 +205,8 @@ fn tls(error: &ureq::Error, url: &str) -> LinkFault {
     )
 }
 
-fn unreachable(error: &ureq::Error, url: &str) -> LinkFault {
-    LinkFault::new(
+fn unreachable(error: &ureq::Error, url: &str) -> AttemptError {
+    AttemptError::new(
         ErrorCode::RepoUnreachable,
         format!("the server cannot be reached ({error}): {url}"),
         NETWORK,

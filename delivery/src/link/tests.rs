@@ -51,7 +51,7 @@ fn server(requests: usize) -> u16 {
     port
 }
 
-fn link(port: u16, certificates: Vec<String>, token: Option<&str>) -> HttpLink {
+fn link(port: u16, certificates: Vec<String>, token: Option<&str>) -> RepoLink {
     let network = Network {
         timeout: Some(20_000),
         attempts: Some(1),
@@ -59,11 +59,11 @@ fn link(port: u16, certificates: Vec<String>, token: Option<&str>) -> HttpLink {
         token: token.map(|token| Secret::new(token.to_owned())),
         ..Network::default()
     };
-    HttpLink::new(&format!("https://localhost:{port}"), &network, Arc::new(|_| ())).expect("settings are valid")
+    RepoLink::new(&format!("https://localhost:{port}"), &network, Arc::new(|_| ())).expect("settings are valid")
 }
 
-fn fetch(link: &HttpLink, file: &str) -> Result<Option<Vec<u8>>, DeliveryError> {
-    let body = link.fetch(&[file], 10, Instant::now() + Duration::from_secs(60))?;
+fn fetch(link: &RepoLink, file: &str) -> Result<Option<Vec<u8>>, DeliveryError> {
+    let body = link.fetch(&[file], 10, Instant::now() + Duration::from_mins(1))?;
     body.map(Body::metadata).transpose()
 }
 
@@ -86,12 +86,18 @@ fn additional_authority_is_accepted() {
 }
 
 #[test]
+fn unreadable_authority_is_reported() {
+    let link = link(server(1), vec!["no certificate".to_owned()], None);
+    assert_eq!(fetch(&link, "a").expect_err("it is no PEM").code, ErrorCode::DeliverySettingInvalid);
+}
+
+#[test]
 fn certificate_of_another_host_is_refused() {
     let port = server(2);
     let network = Network { certificates: vec![authority()], ..Network::default() };
     let report: Report = Arc::new(|_| ());
     let link =
-        HttpLink::new(&format!("https://127.0.0.1:{port}"), &network, report).expect("settings are valid");
+        RepoLink::new(&format!("https://127.0.0.1:{port}"), &network, report).expect("settings are valid");
     assert_eq!(fetch(&link, "a").expect_err("certificate names another host").code, ErrorCode::RepoTls);
 }
 

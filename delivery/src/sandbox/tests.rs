@@ -10,13 +10,13 @@ use super::*;
 
 /// Returns `true` if the system can confine threads.
 pub(crate) fn is_supported() -> bool {
-    let thread = thread::Builder::new().spawn(|| confine(&SandboxAccess::default()));
+    let thread = thread::Builder::new().spawn(|| confine(&Reach::default()));
     let confined = thread.expect("thread is spawned").join().expect("thread ends");
     confined.expect("thread is confined") != Confinement::Missing
 }
 
 /// Runs `test` on a confined thread; the rest of the process is not confined.
-fn confined(access: SandboxAccess, test: impl FnOnce(Confinement) + Send + 'static) {
+fn confined(access: Reach, test: impl FnOnce(Confinement) + Send + 'static) {
     let thread = thread::Builder::new().spawn(move || test(confine(&access).expect("thread is confined")));
     thread.expect("thread is spawned").join().expect("test succeeds");
 }
@@ -33,7 +33,7 @@ fn process_reaches_its_folders_alone() {
         fs::create_dir(path(name)).expect("folder is created");
         fs::write(path(name).join("a"), "1").expect("file is written");
     }
-    let access = SandboxAccess { read: vec![path("site")], write: vec![path("cache")] };
+    let access = Reach { read: vec![path("site")], write: vec![path("cache")] };
     let path = folders.path().to_owned();
     confined(access, move |confinement| {
         let path = |name: &str| path.join(name);
@@ -63,7 +63,7 @@ fn process_reaches_its_folders_alone() {
 fn process_connects_and_does_not_listen() {
     let server = TcpListener::bind("127.0.0.1:0").expect("port is free");
     let address = server.local_addr().expect("address is known");
-    confined(SandboxAccess::default(), move |confinement| {
+    confined(Reach::default(), move |confinement| {
         TcpStream::connect(address).expect("connecting is allowed");
         if confinement == Confinement::Full {
             assert!(is_denied(TcpListener::bind("127.0.0.1:0")), "a port is opened");
@@ -73,6 +73,6 @@ fn process_connects_and_does_not_listen() {
 
 #[test]
 fn missing_folder_is_no_error() {
-    let access = SandboxAccess { read: vec![Path::new("/none/such").to_owned()], ..SandboxAccess::default() };
+    let access = Reach { read: vec![Path::new("/none/such").to_owned()], ..Reach::default() };
     confined(access, |_| ());
 }

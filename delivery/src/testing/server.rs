@@ -79,13 +79,13 @@ struct State {
 }
 
 /// A web server.
-pub(crate) struct Server {
+pub(crate) struct TestServer {
     address: SocketAddr,
     state: Arc<(Mutex<State>, Condvar)>,
     has_ended: Arc<AtomicBool>,
 }
 
-impl Server {
+impl TestServer {
     pub(crate) fn new(files: &SiteFiles) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("port is free");
         let address = listener.local_addr().expect("address is known");
@@ -144,7 +144,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.has_ended.store(true, SeqCst);
         // Wakes the listener.

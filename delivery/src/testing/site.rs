@@ -25,17 +25,17 @@ use crate::{
     release::{CUSTOM, Description, FileContent, library_path, manifest_path, path_pattern},
 };
 
-/// SiteFiles by their path below the address.
+/// Files by their path below the address.
 pub(crate) type SiteFiles = BTreeMap<String, Vec<u8>>;
 
 /// A key pair.
-pub(crate) struct Key {
+pub(crate) struct TestKey {
     pair: Ed25519KeyPair,
     public: PublicKey,
     id: Decoded<Hex>,
 }
 
-impl Key {
+impl TestKey {
     pub(crate) fn new() -> Self {
         let pair = Ed25519KeyPair::generate().expect("key is generated");
         let public = PublicKey::Ed25519 {
@@ -48,14 +48,14 @@ impl Key {
     }
 
     pub(crate) fn id(&self) -> String {
-        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+        serde_json::to_value(&self.id).expect("JSON").as_str().expect("digits").to_owned()
     }
 }
 
 /// A publisher with its remotes.
 pub(crate) struct Team {
     pub(crate) name: String,
-    pub(crate) key: Key,
+    pub(crate) key: TestKey,
     pub(crate) patterns: Vec<String>,
     pub(crate) targets: Targets,
 }
@@ -63,9 +63,9 @@ pub(crate) struct Team {
 /// A repository.
 pub(crate) struct TestSite {
     pub(crate) files: SiteFiles,
-    pub(crate) root_keys: Vec<Key>,
-    pub(crate) online: Key,
-    pub(crate) targets_key: Key,
+    pub(crate) root_keys: Vec<TestKey>,
+    pub(crate) online: TestKey,
+    pub(crate) targets_key: TestKey,
     pub(crate) teams: Vec<Team>,
     pub(crate) root: Root,
     pub(crate) targets: Targets,
@@ -78,8 +78,8 @@ impl TestSite {
     pub(crate) fn new() -> Self {
         let expires = Time::now() + SignedDuration::from_hours(24);
         let spec = || "1.0.0".to_owned();
-        let root_keys = vec![Key::new(), Key::new()];
-        let (online, targets_key) = (Key::new(), Key::new());
+        let root_keys = vec![TestKey::new(), TestKey::new()];
+        let (online, targets_key) = (TestKey::new(), TestKey::new());
         let mut site = Self {
             files: SiteFiles::new(),
             root: Root {
@@ -150,7 +150,7 @@ impl TestSite {
         let targets = Targets { version: NonZeroU64::MIN, delegations: None, ..self.targets.clone() };
         self.teams.push(Team {
             name: name.to_owned(),
-            key: Key::new(),
+            key: TestKey::new(),
             patterns: remotes.iter().map(|remote| path_pattern(remote)).collect(),
             targets,
         });
@@ -218,32 +218,34 @@ impl TestSite {
 
     /// Returns the place of a release's library among the files.
     pub(crate) fn library_file(&self, name: &str, version: &str) -> String {
-        let start = format!("targets/{name}/{version}/");
-        let file = self.files.keys().find(|file| file.starts_with(&start) && file.ends_with(".zst"));
-        file.expect("library exists").clone()
+        self.target_file(name, version, &format!(".{}.zst", platform()))
     }
 
     /// Returns the place of a release's manifest among the files.
     pub(crate) fn manifest_file(&self, name: &str, version: &str) -> String {
+        self.target_file(name, version, ".manifest.json")
+    }
+
+    fn target_file(&self, name: &str, version: &str, end: &str) -> String {
         let start = format!("targets/{name}/{version}/");
-        let file = self.files.keys().find(|file| file.starts_with(&start) && file.ends_with(".json"));
-        file.expect("manifest exists").clone()
+        let file = self.files.keys().find(|file| file.starts_with(&start) && file.ends_with(end));
+        file.expect("file exists").clone()
     }
 
     /// Publishes the state: new versions of the publishers' roles, targets, snapshot and timestamp.
     pub(crate) fn write(&mut self) {
         for at in 0..self.teams.len() {
             let bytes = signed(&self.teams[at].targets, &[&self.teams[at].key]);
-            self.put_role(at, bytes);
+            self.put_role(at, &bytes);
         }
         self.write_top();
     }
 
     /// Publishes the bytes of a publisher's role.
-    pub(crate) fn put_role(&mut self, at: usize, bytes: Vec<u8>) {
+    pub(crate) fn put_role(&mut self, at: usize, bytes: &[u8]) {
         let team = &mut self.teams[at];
-        self.files.insert(format!("metadata/{}.{}.json", team.targets.version, team.name), bytes.clone());
-        let meta = metafile(&bytes, team.targets.version);
+        self.files.insert(format!("metadata/{}.{}.json", team.targets.version, team.name), bytes.to_vec());
+        let meta = metafile(bytes, team.targets.version);
         self.snapshot.meta.insert(format!("{}.json", team.name), meta);
         team.targets.version = next(team.targets.version);
     }
@@ -313,10 +315,12 @@ pub(crate) fn packed(library: &[u8]) -> Vec<u8> {
 }
 
 /// Serialises a role with the signatures of keys.
-pub(crate) fn signed<T: Role + Clone>(role: &T, keys: &[&Key]) -> Vec<u8> {
+pub(crate) fn signed<T: Role + Clone>(role: &T, keys: &[&TestKey]) -> Vec<u8> {
     let data = role.canonical_form().expect("role is JSON");
-    let signature =
-        |key: &&Key| Signature { keyid: key.id.clone(), sig: key.pair.sign(&data).as_ref().to_vec().into() };
+    let signature = |key: &&TestKey| Signature {
+        keyid: key.id.clone(),
+        sig: key.pair.sign(&data).as_ref().to_vec().into(),
+    };
     let signatures = keys.iter().map(signature).collect();
     serde_json::to_vec(&Signed { signed: role.clone(), signatures }).expect("role is JSON")
 }

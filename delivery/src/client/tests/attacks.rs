@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 
 /// A user who has seen two states of a repository.
-fn repository() -> (TestSite, Server, TestUser) {
+fn repository() -> (TestSite, TestServer, TestUser) {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     site.add("remoteHello", "1.1.0");
     site.write();
@@ -134,7 +134,7 @@ fn changed_bit_is_refused() {
 #[test]
 fn unsigned_change_is_refused() {
     attack(ErrorCode::RepoSignature, |site| {
-        site.online = Key::new();
+        site.online = TestKey::new();
         site.write_timestamp();
     });
     attack(ErrorCode::RepoSignature, |site| {
@@ -161,7 +161,7 @@ fn root_below_threshold_is_refused() {
 #[test]
 fn revoked_key_is_refused() {
     let (mut site, server, user) = repository();
-    let revoked = std::mem::replace(&mut site.online, Key::new());
+    let revoked = std::mem::replace(&mut site.online, TestKey::new());
     site.next_root();
     site.write_root();
     let mut honest = site.files.clone();
@@ -182,7 +182,7 @@ fn revoked_key_is_refused() {
 fn revoked_root_key_is_refused() {
     let (mut site, server, user) = repository();
     let old = site.root_keys.remove(0);
-    site.root_keys.push(Key::new());
+    site.root_keys.push(TestKey::new());
     site.next_root();
     let root = signed(&site.root, &[&old, &site.root_keys[0], &site.root_keys[1]]);
     site.put_root(root);

@@ -15,7 +15,7 @@ fn files(end: &FetchEvent) -> u64 {
     }
 }
 
-fn repository() -> (TestSite, Server, TestUser, tempfile::TempDir) {
+fn repository() -> (TestSite, TestServer, TestUser, tempfile::TempDir) {
     let mut site = TestSite::new();
     for _ in 0..2 {
         site.next_root();
@@ -23,7 +23,7 @@ fn repository() -> (TestSite, Server, TestUser, tempfile::TempDir) {
     }
     site.add("remoteHello", "1.1.0");
     site.write();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::of(server.address());
     user.run(Task::Trust { root: Some(site.fingerprint(2)) });
     (site, server, user, crate::testing::folder())
@@ -88,7 +88,7 @@ fn copy_is_continued() {
 
 #[test]
 fn other_folders_are_not_touched() {
-    let (_site, server, user, to) = repository();
+    let (mut site, server, user, to) = repository();
     let refused = |user: &TestUser, code| {
         let before = crate::testing::tree(to.path());
         assert_eq!(self::code(&mirror(user, to.path())), code);
@@ -97,14 +97,13 @@ fn other_folders_are_not_touched() {
     fs::write(to.path().join("holiday.jpg"), "1").expect("file is written");
     refused(&user, ErrorCode::SiteOccupied);
     fs::remove_file(to.path().join("holiday.jpg")).expect("file is removed");
-    let older = Server::new(&_site.files);
+    let older = TestServer::new(&site.files);
     mirror(&user, to.path());
     // Another repository.
     let other = TestSite::new();
-    let stranger = Server::new(&other.files);
+    let stranger = TestServer::new(&other.files);
     refused(&TestUser::trusting(stranger.address(), &other), ErrorCode::SiteOccupied);
     // An older state, for a user who has not seen the newer one.
-    let mut site = _site;
     site.write();
     server.serve(&site.files);
     mirror(&user, to.path());

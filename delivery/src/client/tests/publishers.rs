@@ -16,7 +16,7 @@ fn left_out(code: ErrorCode, fault: impl FnOnce(&mut TestSite)) {
     site.add_team("evil", &["remoteEvil"]);
     site.add("remoteEvil", "1.0.0");
     site.write();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     site.add("remoteHello", "1.1.0");
     fault(&mut site);
@@ -33,7 +33,7 @@ fn left_out(code: ErrorCode, fault: impl FnOnce(&mut TestSite)) {
 
 /// Lists a target in the file of `evil`, and publishes.
 fn lists(site: &mut TestSite, path: &str) {
-    let target = Target { custom: Default::default(), ..crate::testing::target(b"1") };
+    let target = Target { custom: std::collections::HashMap::new(), ..crate::testing::target(b"1") };
     site.teams[1].targets.targets.insert(TargetName::new(path).expect("tough accepts the name"), target);
     site.write();
 }
@@ -65,7 +65,7 @@ fn unreadable_path_is_refused() {
             "\"targets\":{\"..\":{\"length\":1,\"hashes\":{\"sha256\":\"00\"}},",
             1,
         );
-        site.put_role(1, bytes.into_bytes());
+        site.put_role(1, bytes.as_bytes());
         site.write_top();
     });
 }
@@ -86,7 +86,7 @@ fn paths_that_differ_in_case_are_refused() {
 fn first_publisher_of_a_path_counts() {
     let mut site = TestSite::new();
     site.add_team("evil", &["remoteHello"]);
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     let forged = packed(b"forged");
     site.teams.swap(0, 1);
@@ -110,15 +110,15 @@ fn first_publisher_of_a_path_counts() {
 fn faulty_signatures_are_refused() {
     left_out(ErrorCode::RepoSignature, |site| {
         site.write();
-        let bytes = signed(&site.teams[1].targets, &[&Key::new()]);
-        site.put_role(1, bytes);
+        let bytes = signed(&site.teams[1].targets, &[&TestKey::new()]);
+        site.put_role(1, &bytes);
         site.write_top();
     });
     left_out(ErrorCode::RepoKeyRevoked, |site| {
-        let revoked = std::mem::replace(&mut site.teams[1].key, Key::new());
+        let revoked = std::mem::replace(&mut site.teams[1].key, TestKey::new());
         site.write();
         let bytes = signed(&site.teams[1].targets, &[&revoked]);
-        site.put_role(1, bytes);
+        site.put_role(1, &bytes);
         site.write_top();
     });
 }
@@ -138,18 +138,36 @@ fn other_version_than_stated_is_left_out() {
         let targets =
             tough::schema::Targets { version: std::num::NonZeroU64::MIN, ..site.teams[1].targets.clone() };
         let bytes = signed(&targets, &[&site.teams[1].key]);
-        site.put_role(1, bytes);
+        site.put_role(1, &bytes);
         site.write_top();
     });
 }
 
 #[test]
+fn too_large_role_is_left_out() {
+    for states_length in [true, false] {
+        left_out(ErrorCode::RepoTooLarge, |site| {
+            site.write();
+            let mut bytes = signed(&site.teams[1].targets, &[&site.teams[1].key]);
+            bytes.resize(11 << 20, b' ');
+            site.put_role(1, &bytes);
+            if !states_length {
+                site.snapshot.meta.get_mut("evil.json").expect("role is listed").length = None;
+            }
+            site.write_top();
+        });
+    }
+}
+
+#[test]
 fn unreadable_role_is_left_out() {
-    left_out(ErrorCode::ReleaseInvalid, |site| {
-        site.write();
-        site.put_role(1, b"{}".to_vec());
-        site.write_top();
-    });
+    for content in ["{}", "[]", "<html>", "", "\u{fffd}"] {
+        left_out(ErrorCode::ReleaseInvalid, |site| {
+            site.write();
+            site.put_role(1, content.as_bytes());
+            site.write_top();
+        });
+    }
 }
 
 #[test]
@@ -172,7 +190,7 @@ fn invalid_descriptions_are_left_out() {
     }
     site.add("remoteHello", "1.2.0");
     site.write();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     let FetchEvent::Checked { problems, .. } = user.check() else { panic!("it is refused") };
     assert_eq!(problems.len(), changes.len(), "{problems:?}");
@@ -214,7 +232,7 @@ fn faulty_manifest_is_left_out() {
         site.add_team("evil", &["remoteEvil"]);
         site.add("remoteEvil", "1.0.0");
         changed(change)(&mut site);
-        let server = Server::new(&site.files);
+        let server = TestServer::new(&site.files);
         let user = TestUser::trusting(server.address(), &site);
         let end = user.run(Task::Check { wanted: vec![wanted("remoteEvil"), wanted("remoteHello")] });
         let FetchEvent::Checked { problems, .. } = end else { panic!("{end:?}") };
@@ -237,7 +255,7 @@ fn notes_contain_no_controls() {
         about.notes = "\u{1b}[31mred\nINFO forged".to_owned();
     });
     site.write();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     assert_eq!(user.list().releases[1].about.notes, "\\u{1b}[31mred\\nINFO forged");
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::*;
 
-fn repository() -> (TestSite, Server, TestUser) {
+fn repository() -> (TestSite, TestServer, TestUser) {
     let mut site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     site.add("remoteHello", "1.1.0");
     site.write();
@@ -29,7 +29,6 @@ fn faulty_servers_are_reported() {
     site.write_root();
     server.serve(&site.files);
     user.network.attempts = Some(1);
-    user.network.stall = Some(100);
     for (code, act) in [
         (ErrorCode::RepoServerError, Act::Status(500, "")),
         (ErrorCode::RepoServerError, Act::Status(429, "Retry-After: 0\r\n")),
@@ -45,7 +44,8 @@ fn faulty_servers_are_reported() {
     ] {
         // Limits that honest answers cannot reach would take too long for the others.
         let is_slow = matches!(code, ErrorCode::RepoTimeout | ErrorCode::RepoTooSlow);
-        user.network.timeout = Some(if is_slow { 250 } else { 20_000 });
+        user.network.timeout = Some(if is_slow { 600 } else { 20_000 });
+        user.network.stall = Some(if is_slow { 300 } else { 20_000 });
         for file in ["metadata/2.root.json", "metadata/timestamp.json", "metadata/2.team.json"] {
             server.script(file, [act.clone()]);
             user.refuses_check(code);
@@ -92,7 +92,7 @@ fn object_store_may_deny_missing_roots() {
 fn redirects_stay_on_the_host() {
     let (_site, server, user) = repository();
     let port = server.port();
-    let other = Server::new(&crate::testing::SiteFiles::new());
+    let other = TestServer::new(&crate::testing::SiteFiles::new());
     for target in [
         format!("http://localhost:{port}/metadata/timestamp.json"),
         format!("http://127.0.0.1:{}/metadata/timestamp.json", other.port()),
@@ -120,7 +120,7 @@ fn redirects_stay_on_the_host() {
     assert!(is_changed(&user.check()));
 }
 
-fn repository_file(server: &Server, path: &str) -> Vec<u8> {
+fn repository_file(server: &TestServer, path: &str) -> Vec<u8> {
     let mut file = Vec::new();
     server.change(path, |bytes| file.clone_from(bytes));
     file
@@ -152,9 +152,6 @@ fn token_is_sent_to_its_origin_alone() {
 #[test]
 fn invalid_settings_are_refused() {
     let (_site, _server, mut user) = repository();
-    user.network.certificates = vec!["no PEM".to_owned()];
-    user.refuses_check(ErrorCode::DeliverySettingInvalid);
-    user.network.certificates.clear();
     user.address = "https://user:password@example.org".to_owned();
     user.refuses_check(ErrorCode::DeliverySettingInvalid);
 }

@@ -6,13 +6,13 @@ use crate::Digest;
 #[test]
 fn server_offers_its_first_root() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::of(server.address());
     let FetchEvent::Offered { root, keys, threshold: 2 } = user.run(Task::Trust { root: None }) else {
         panic!("nothing is offered")
     };
     assert_eq!(root, site.fingerprint(1));
-    assert_eq!(keys, site.root_keys.iter().map(Key::id).collect::<Vec<_>>());
+    assert_eq!(keys, site.root_keys.iter().map(TestKey::id).collect::<Vec<_>>());
     assert_eq!(user.tree().len(), 0);
     user.refuses_check(ErrorCode::RepoUntrusted);
     user.refuses(download("remoteHello", "1.0.0"), ErrorCode::RepoUntrusted);
@@ -25,7 +25,7 @@ fn any_root_may_be_trusted() {
         site.next_root();
         site.write_root();
     }
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::of(server.address());
     let end = user.run(Task::Trust { root: Some(site.fingerprint(2)) });
     assert!(is_changed(&end));
@@ -41,7 +41,7 @@ fn any_root_may_be_trusted() {
 #[test]
 fn other_fingerprint_is_refused() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::of(server.address());
     let root = Some(Digest::of_bytes("another"));
     user.refuses(Task::Trust { root }, ErrorCode::RepoRootMismatch);
@@ -55,9 +55,9 @@ fn other_fingerprint_is_refused() {
 #[test]
 fn trust_without_valid_metadata_stores_nothing() {
     let mut site = TestSite::new();
-    site.online = Key::new();
+    site.online = TestKey::new();
     site.write();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::of(server.address());
     user.refuses(Task::Trust { root: Some(site.fingerprint(1)) }, ErrorCode::RepoSignature);
     assert_eq!(user.tree().len(), 0);
@@ -71,7 +71,7 @@ fn trust_without_valid_metadata_stores_nothing() {
 #[test]
 fn login_page_is_no_root() {
     let site = TestSite::new();
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::of(server.address());
     server.script("metadata/1.root.json", [Act::Page]);
     user.refuses(Task::Trust { root: None }, ErrorCode::RepoNotMetadata);
@@ -81,7 +81,7 @@ fn login_page_is_no_root() {
 #[test]
 fn other_repository_is_not_continued() {
     let (site, other) = (TestSite::new(), TestSite::new());
-    let server = Server::new(&site.files);
+    let server = TestServer::new(&site.files);
     let user = TestUser::trusting(server.address(), &site);
     // The repository was made anew, with other keys.
     server.serve(&other.files);

@@ -77,7 +77,7 @@ fn name_in_another_case_is_refused() {
     let fixture = Fixture::new();
     fixture.publish("remoteA", "1.0.0");
     let keys = fixture.ring(&["publisher", "online"]);
-    let published = fixture.site.publish(&fixture.artifact("REMOTEa", "2.0.0"), "stable", "", &keys);
+    let published = fixture.site.publish(&fixture.artifact("RemoteA", "2.0.0"), "stable", "", &keys);
     refused(published, ErrorCode::ReleasePath, "another name");
 }
 

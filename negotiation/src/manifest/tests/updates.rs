@@ -49,7 +49,7 @@ fn wrong_repositories_and_updates_are_refused() {
         (r#""everyMinutes": 0"#, "everyMinutes", "a whole number from 1 to 10080"),
         (r#""attempts": 1.5"#, "attempts", "a whole number from 1 to 10"),
         (r#""timeoutSeconds": "1""#, "timeoutSeconds", "a whole number from 1 to 300"),
-        (r#""policy": "aks""#, "policy", "known here: `auto`, `ask`, `pin`"),
+        (r#""policy": "never""#, "policy", "known here: `auto`, `ask`, `pin`"),
         (r#""onStart": 1"#, "onStart", "`true` or `false`"),
     ] {
         let text = host(&format!(r#""updates": {{ {member} }}"#));
