@@ -33,6 +33,7 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     if purpose == Purpose::Tests {
         wanted.extend(BUS);
         wanted.extend(SCRIPTS);
+        wanted.push(SERVER);
     }
     if !compiler() {
         wanted.extend(COMPILER);
@@ -72,6 +73,9 @@ const BUS: [Need; 2] = [
     ("dbus-daemon", "dbus-daemon", "dbus", "dbus-daemon"),
     ("at-spi2-core", "at-spi2-core", "at-spi2-core", ""),
 ];
+
+/// The web server of the tests of delivery, without a service: each test starts its own.
+const SERVER: Need = ("nginx-light", "nginx-core", "nginx", "nginx");
 
 /// `rusqlite` and `ring` compile C.
 const COMPILER: [Need; 2] = [("gcc", "gcc", "gcc", "cc"), ("libc6-dev", "glibc-devel", "glibc", "")];
@@ -153,6 +157,8 @@ fn apt_install(needs: &[Need]) -> bool {
         let mut apt = Command::new("apt-get");
         apt.args(["-q", "-o", "DPkg::Lock::Timeout=120"]).args(args).stdin(Stdio::null());
         apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
+        // No package starts its service, such as nginx.
+        apt.envs([("RUNLEVEL", "1"), ("SYSTEMD_OFFLINE", "1")]);
         apt.status().is_ok_and(|status| status.success())
     };
     // A failed update may not matter: the existing lists may be sufficient.

@@ -9,6 +9,7 @@ mod serving;
 mod sharing;
 mod site;
 mod story;
+mod updating;
 mod window;
 
 use std::{
@@ -130,16 +131,16 @@ impl User {
         Self { installation: Installation::new() }
     }
 
-    /// Makes a user whose host's manifest has the small remote from a repository, and trusts that.
+    /// Makes a user who trusts a repository, and whose host's manifest has the small remote from there.
     ///
     /// Attempts are few and short, so that a test does not wait for faults.
     fn of(site: &Site, address: &str) -> Self {
         let mut user = Self::new();
         user.installation.edit_host(|host| {
-            host["repositories"] = json!({ address: { "root": site.root } });
             host["updates"] = json!({ "timeoutSeconds": 1, "attempts": 1 });
             host["remotes"][BARE] = format!("{BARE}@{address}").into();
         });
+        user.run(&["repo", "add", address, "--root", &site.root]).good();
         user
     }
 

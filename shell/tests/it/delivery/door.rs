@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use super::nginx::{Nginx, own_address};
@@ -12,6 +12,8 @@ use super::nginx::{Nginx, own_address};
 /// Treatment of new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
+    /// They are refused.
+    Closed,
     /// They pass.
     Open,
     /// They are accepted, and never answered.
@@ -24,13 +26,15 @@ struct State {
     way: Way,
     /// Connections that wait for an answer.
     waiting: Vec<TcpStream>,
-    has_ended: bool,
 }
 
 /// A forwarding server on loopback; it ends on drop.
 pub(super) struct Door {
     address: SocketAddr,
+    server: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// Accepts connections; `None` while the door is closed.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Door {
@@ -38,24 +42,28 @@ impl Door {
     pub(super) fn to(nginx: &Nginx) -> Self {
         let listener = TcpListener::bind((&*own_address(), 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let state = Arc::new(Mutex::new(State { way: Way::Open, waiting: Vec::new(), has_ended: false }));
-        let (shared, (ip, port)) = (Arc::clone(&state), nginx.place());
-        let server = (ip.to_owned(), port);
-        thread::spawn(move || {
+        let state = Arc::new(Mutex::new(State { way: Way::Open, waiting: Vec::new() }));
+        let mut door = Self { address, server: nginx.place(), state, thread: None };
+        door.accept(listener);
+        door
+    }
+
+    fn accept(&mut self, listener: TcpListener) {
+        let (shared, server) = (Arc::clone(&self.state), self.server);
+        self.thread = Some(thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let mut state = shared.lock().expect("no connection panics");
                 match state.way {
-                    _ if state.has_ended => return,
+                    Way::Closed => return,
                     Way::Silent => state.waiting.push(stream),
                     Way::Open | Way::Cut(_) => {
+                        let shared = Arc::clone(&shared);
                         // Either side may close a connection at any time.
-                        let (shared, server) = (Arc::clone(&shared), server.clone());
-                        thread::spawn(move || pass(&stream, (&*server.0, server.1), &shared));
+                        thread::spawn(move || pass(&stream, server, &shared));
                     }
                 }
             }
-        });
-        Self { address, state }
+        }));
     }
 
     pub(super) fn address(&self) -> String {
@@ -63,26 +71,29 @@ impl Door {
     }
 
     /// Changes the treatment of new connections; those that wait are closed.
-    pub(super) fn set(&self, way: Way) {
-        let mut state = self.state.lock().expect("no connection panics");
-        state.way = way;
-        state.waiting.clear();
+    pub(super) fn set(&mut self, way: Way) {
+        if let Ok(mut state) = self.state.lock() {
+            state.way = way;
+            state.waiting.clear();
+        }
+        if way == Way::Closed {
+            // Wakes the thread.
+            let _ = TcpStream::connect(self.address);
+            self.thread.take().map(JoinHandle::join);
+        } else if self.thread.is_none() {
+            self.accept(TcpListener::bind(self.address).expect("the port of before"));
+        }
     }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        if let Ok(mut state) = self.state.lock() {
-            state.has_ended = true;
-            state.waiting.clear();
-        }
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+        self.set(Way::Closed);
     }
 }
 
 /// Copies both directions of a connection until one of them ends.
-fn pass(client: &TcpStream, server: (&str, u16), state: &Mutex<State>) -> Option<()> {
+fn pass(client: &TcpStream, server: SocketAddr, state: &Mutex<State>) -> Option<()> {
     let upstream = TcpStream::connect(server).ok()?;
     let (mut from, mut to) = (client.try_clone().ok()?, upstream.try_clone().ok()?);
     thread::spawn(move || {

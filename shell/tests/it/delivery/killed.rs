@@ -106,7 +106,7 @@ fn behind(site: &Site, address: &str) -> User {
 fn killed_update_leaves_a_cache() {
     let (site, mut moments) = (Site::with_bare(), Moments::new());
     let nginx = Nginx::start(&site.path("site"));
-    nginx.set(Switch::Slow, true);
+    nginx.set(Switch::Brisk, true);
     let user = behind(&site, &nginx.address());
     let (data, before) = (user.installation.path("data"), user.installation.path("before"));
     copy_folder(&data, &before);
@@ -117,11 +117,11 @@ fn killed_update_leaves_a_cache() {
     for round in 0..ROUNDS {
         fs::remove_dir_all(&data).expect("folders can be removed");
         copy_folder(&before, &data);
-        nginx.set(Switch::Slow, round % 2 == 0);
+        nginx.set(Switch::Brisk, round % 2 == 0);
         killed += u32::from(kill_after(user.command(&["update"]), moments.below(whole)));
         let version = user.listed()["version"].clone();
         assert!(version == "1.0.0" || version == "1.1.0", "round {round}: {version}");
-        nginx.set(Switch::Slow, false);
+        nginx.set(Switch::Brisk, false);
         user.run(&["update"]).good();
         assert_eq!(user.listed()["version"], "1.1.0", "round {round}");
     }
@@ -144,9 +144,11 @@ fn killed_shell_leaves_a_cache() {
         command.arg("--config").arg(user.path("host.json")).arg("--data-dir").arg(user.path("data"));
         command
     };
+    // The processor draws each pixel.
+    user.installation.write("data/window.json", r#"{ "window": [480, 360] }"#);
     let (data, before) = (user.installation.path("data"), user.installation.path("before"));
     copy_folder(&data, &before);
-    nginx.set(Switch::Slow, true);
+    nginx.set(Switch::Brisk, true);
     // The time that a start with a complete download needs.
     let began = Instant::now();
     let mut whole = shell(&user.installation).stderr(Stdio::null()).spawn().expect("pulse starts");
@@ -157,13 +159,13 @@ fn killed_shell_leaves_a_cache() {
     for round in 0..ROUNDS {
         fs::remove_dir_all(&data).expect("folders can be removed");
         copy_folder(&before, &data);
-        nginx.set(Switch::Slow, round % 2 == 0);
+        nginx.set(Switch::Brisk, round % 2 == 0);
         let requests = nginx.requests("").len();
         kill_after(shell(&user.installation), moments.below(limit));
         fetching += u32::from(nginx.requests("").len() > requests);
         let version = user.listed()["version"].clone();
         assert!(version == "1.0.0" || version == "1.1.0", "round {round}: {version}");
-        nginx.set(Switch::Slow, false);
+        nginx.set(Switch::Brisk, false);
         user.run(&["update"]).good();
         assert_eq!(user.listed()["version"], "1.1.0", "round {round}");
     }

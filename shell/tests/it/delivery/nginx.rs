@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
     sync::{
@@ -26,16 +26,22 @@ pub(super) enum Switch {
     Drips,
     /// 100 KiB a second.
     Slow,
+    /// 500 KiB a second.
+    Brisk,
+    /// Status 401 without the token `open-sesame`.
+    Private,
     /// A redirect to another name of this machine.
     Redirects,
 }
 
 impl Switch {
-    const ALL: [(Self, &str, &str); 5] = [
+    const ALL: [(Self, &str, &str); 7] = [
         (Self::Fails, "fails", "return 500"),
         (Self::Portal, "portal", "rewrite ^ /portal last"),
         (Self::Drips, "drips", "set $limit_rate 1"),
         (Self::Slow, "slow", "set $limit_rate 100k"),
+        (Self::Brisk, "brisk", "set $limit_rate 500k"),
+        (Self::Private, "private", "set $private 1$http_authorization"),
         (Self::Redirects, "redirects", "return 302 http://localhost:$server_port$request_uri"),
     ];
 }
@@ -59,7 +65,7 @@ struct Log {
 pub(super) struct Nginx {
     folder: tempfile::TempDir,
     /// An address of this server alone, so that its port stays free while it does not run.
-    place: (String, u16),
+    place: SocketAddr,
     process: Option<Child>,
     log: Arc<Log>,
 }
@@ -71,9 +77,9 @@ impl Nginx {
         for name in ["switches", "temporary"] {
             fs::create_dir(folder.path().join(name)).expect("a folder in it");
         }
-        let ip = own_address();
-        let port = TcpListener::bind((&*ip, 0)).and_then(|free| free.local_addr()).expect("a free port").port();
-        let mut nginx = Self { folder, place: (ip, port), process: None, log: Arc::default() };
+        let place = TcpListener::bind((&*own_address(), 0)).and_then(|free| free.local_addr());
+        let place = place.expect("a free port");
+        let mut nginx = Self { folder, place, process: None, log: Arc::default() };
         fs::write(nginx.configuration(), nginx.configure(root)).expect("files can be written");
         nginx.run();
         nginx
@@ -84,8 +90,7 @@ impl Nginx {
     }
 
     fn configure(&self, root: &Path) -> String {
-        let (ip, port) = &self.place;
-        let (here, root) = (self.folder.path().display(), root.display());
+        let (place, here, root) = (self.place, self.folder.path().display(), root.display());
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("    {name}_temp_path {here}/temporary;\n"))
             .concat();
@@ -103,9 +108,11 @@ http {{
     access_log /dev/stdout line;
 {temporary}    default_type application/octet-stream;
     server {{
-        listen {ip}:{port};
+        listen {place};
         root {root};
-{switches}        location = /portal {{
+        set $private 0;
+{switches}        if ($private ~ '^1(?!Bearer open-sesame$)') {{ return 401; }}
+        location = /portal {{
             internal;
             default_type text/html;
             return 200 '<!doctype html><title>Sign in</title>';
@@ -149,11 +156,11 @@ http {{
     }
 
     pub(super) fn address(&self) -> String {
-        format!("http://{}:{}", self.place.0, self.place.1)
+        format!("http://{}", self.place)
     }
 
-    pub(super) fn place(&self) -> (&str, u16) {
-        (&self.place.0, self.place.1)
+    pub(super) fn place(&self) -> SocketAddr {
+        self.place
     }
 
     /// Switches a behaviour on or off, from the next request on.

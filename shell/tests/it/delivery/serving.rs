@@ -1,9 +1,10 @@
 //! Builds of a development server.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, ChildStdin, Stdio},
+    thread,
 };
 
 use pulse::federation::RemoteOrigin;
@@ -31,9 +32,10 @@ impl Serve {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().expect("pulse starts");
         let mut url = String::new();
-        let output = process.stdout.take().expect("a pipe");
-        BufReader::new(output).read_line(&mut url).expect("the address");
+        let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
+        output.read_line(&mut url).expect("the address");
         assert!(url.starts_with("http://"), "no address but `{url}`");
+        thread::spawn(move || drop(output.read_to_end(&mut Vec::new())));
         Self { _input: process.stdin.take(), process, url: url.trim().to_owned() }
     }
 

@@ -94,7 +94,7 @@ impl Site {
         let keys = KeyRing::read(&[source]).expect("a key");
         // Times in metadata are whole seconds, rounded down.
         let validity = if expired { SignedDuration::from_nanos(1) } else { SignedDuration::from_hours(24) };
-        let site = delivery::site::Site::open(&self.path("site")).expect("a repository");
+        let site = delivery::site::RepoSite::open(&self.path("site")).expect("a repository");
         site.refresh(Some(validity), &keys).expect("it can be refreshed");
     }
 }

@@ -6,10 +6,11 @@ use std::fs;
 use serde_json::json;
 
 use super::{
-    BARE, TRIANGLES, User, bare, drawn,
+    BARE, TRIANGLES, User, bare, blocked, drawn,
     nginx::Nginx,
     site::{Site, text},
 };
+use crate::support::edited;
 
 #[test]
 fn repository_is_trusted_by_fingerprint_only() {
@@ -43,6 +44,28 @@ fn repository_is_trusted_by_fingerprint_only() {
     user.run(&["repo", "remove", elsewhere]).refused(6, "repo-untrusted");
     user.run(&["repo", "remove", &address]).good();
     assert_eq!(user.run(&["repo", "list", "--json"]).good().json(), json!([]));
+}
+
+#[test]
+fn host_manifest_trusts_a_repository() {
+    let site = Site::with_bare();
+    let nginx = Nginx::start(&site.path("site"));
+    let user = |root: &str| {
+        let mut user = User::new();
+        user.installation.edit_host(|host| {
+            host["repositories"] = json!({ nginx.address(): { "root": root } });
+            host["remotes"][BARE] = format!("{BARE}@{}", nginx.address()).into();
+        });
+        user
+    };
+    let one = user(&site.root);
+    one.run(&["install", BARE]).good();
+    assert_eq!(one.listed()["signed"]["root"], site.root);
+    let mut shell = user(&site.root).shell();
+    drawn(&mut shell);
+    let other = user(&format!("sha256:{}", "1f".repeat(32)));
+    other.run(&["install", BARE]).refused(4, "repo-root-mismatch");
+    blocked(&mut other.shell(), "repo-root-mismatch");
 }
 
 #[test]
@@ -93,7 +116,7 @@ fn releases_are_updated_withdrawn_and_pinned() {
     // The same content is no error, other content is.
     let same = site.job(&["publish", text(&build), "--json"]).good().json();
     assert_eq!(same["changed"], false, "{same}");
-    let other = crate::support::edited(&build, &[(r#""title": "No SDK""#, r#""title": "No sdk""#)]);
+    let other = edited(&build, &[("No SDK", "No sdk")]);
     site.job(&["publish", text(&site.build(&other))]).refused(1, "release-exists");
 
     withdraws_and_pins(&site, &user);
@@ -106,12 +129,20 @@ fn withdraws_and_pins(site: &Site, user: &User) {
     assert_eq!((&found[0]["to"], &found[0]["replacesWithdrawn"]), (&json!("1.0.0"), &json!(true)), "{found}");
     assert_eq!(user.listed()["version"], "1.0.0");
     assert_eq!(user.run(&["update", "--json"]).good().json(), json!([]), "the withdrawn one is not offered");
+    // A generation that has run can be pinned.
+    user.run(&["rollback", BARE]).refused(6, "generation-unknown");
+    let mut shell = user.shell();
+    shell.drive("the generation is archived", |shell| {
+        shell.federation.inventory().generations(shell.entry(BARE)).iter().any(|one| one.version.minor == 0)
+    });
+    drop(shell);
 
     site.publish(&bare("1.2.0"), "");
     user.run(&["update"]).good();
     assert_eq!(user.listed()["version"], "1.2.0");
     user.run(&["rollback", BARE, "--to", "1.0.0", "--note", "too new"]).good();
-    assert_eq!(user.listed()["rolledBack"], true);
+    let row = user.listed();
+    assert_eq!((&row["version"], &row["rolledBack"]), (&json!("1.0.0"), &json!(true)), "{row}");
     site.publish(&bare("1.3.0"), "");
     for args in [&["update", "--json"][..], &["update", BARE, "--json"], &["update", "--all", "--json"]] {
         let found = user.run(args).good().json();
@@ -150,9 +181,8 @@ fn every_key_is_rotated_and_users_follow() {
     let user = User::of(&site, &nginx.address());
     user.run(&["install", BARE]).good();
     let dir = site.dir();
-    let [root_1, root_2, root_3, targets, online, publisher] =
-        ["root-1.pem", "root-2.pem", "root-3.pem", "targets.pem", "online.pem", "publisher.pem"]
-            .map(|name| site.key(name));
+    let [root_1, root_2, root_3, online, publisher] =
+        ["root-1.pem", "root-2.pem", "root-3.pem", "online.pem", "publisher.pem"].map(|name| site.key(name));
     let made: [String; 4] =
         ["root-4.pem", "targets-2.pem", "online-2.pem", "publisher-2.pem"].map(|name| site.key(name));
     let rotate = |role: &str, new: &str, keys: &[&str], more: &[&str]| {
@@ -201,12 +231,16 @@ fn every_key_is_rotated_and_users_follow() {
     follows("1.0.4");
 
     // A user who begins today may state any root of the repository.
-    let roots = check()["roots"].as_array().expect("roots").len();
-    assert_eq!(roots, 4, "the first, and one for each of root, targets and online");
-    let late = User::new();
-    late.run(&["repo", "add", &nginx.address(), "--root", &site.root]).good();
-    late.run(&["install", BARE]).good();
-    assert_eq!(late.listed()["version"], "1.0.4");
+    let report = check();
+    let last = report["roots"].as_array().and_then(|roots| roots.last()?["sha256"].as_str());
+    let last = format!("sha256:{}", last.expect("a root"));
+    assert_ne!(last, site.root);
+    for root in [&site.root, &last] {
+        let late = User::new();
+        late.run(&["repo", "add", &nginx.address(), "--root", root]).good();
+        late.run(&["install", BARE]).good();
+        assert_eq!(late.listed()["version"], "1.0.4");
+    }
 }
 
 #[test]

@@ -8,12 +8,12 @@ use serde_json::json;
 use super::{
     Answer, SCRIPTED, TITLE,
     nginx::{Nginx, Switch},
-    refuse, scripted,
+    rebuilt, refuse, scripted,
     site::{Site, text},
 };
 use crate::{
     driver::{Desktop, Tree, Window},
-    support::Installation,
+    support::{Installation, libraries},
 };
 
 /// Returns the command that opens the shell's window.
@@ -73,9 +73,10 @@ fn releases_arrive_in_an_open_window() {
     let mut installation = Installation::new();
     installation.edit_host(|host| {
         host["preflight"] = true.into();
-        host["repositories"] = json!({ &*address: { "root": site.root } });
         host["remotes"][SCRIPTED] = format!("{SCRIPTED}@{address}").into();
     });
+
+    run(&desktop, &installation, &["repo", "add", &address, "--root", &site.root]).good();
 
     // The first release, at 100 KiB a second.
     nginx.set(Switch::Slow, true);
@@ -97,17 +98,16 @@ fn releases_arrive_in_an_open_window() {
 
     offered_update_is_used(&mut window, &site, &nginx);
     withdrawal_arrives(&mut window, &site);
-    automatic_update_is_used(&mut window, &site);
     refused_update_is_not_fetched(&mut window, &site, &nginx);
     let list = run(&desktop, &installation, &["list", "--json"]).good().json();
-    assert_eq!(list[0]["version"], "1.2.0", "{list}");
+    assert_eq!(list[0]["version"], "1.0.0", "{list}");
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
 
     // The next start needs no network.
     drop(nginx);
     let mut window = desktop.open(shell(&desktop, &installation));
-    window.wait_for("Version 1.2.0");
+    window.wait_for("Version 1.0.0");
     window.wait_for("Counted 2");
     window.wait_for_parts(&["No updates since", "cannot be reached"]);
     window.settle();
@@ -151,18 +151,18 @@ fn withdrawal_arrives(window: &mut Window, site: &Site) {
     window.wait_for_parts(&[SCRIPTED, "1.0.0", "generation 3"]);
 }
 
-fn automatic_update_is_used(window: &mut Window, site: &Site) {
+fn refused_update_is_not_fetched(window: &mut Window, site: &Site, nginx: &Nginx) {
     window.click(&format!("Automatic updates of {TITLE}"));
     window.until("the policy", |tree| {
         tree.find(&format!("Automatic updates of {TITLE}")).filter(|choice| choice.selected).map(drop)
     });
-    site.publish(&scripted("1.2.0", |_| ()), "");
-    check(window);
-    runs(window, "1.2.0", 2);
-}
-
-fn refused_update_is_not_fetched(window: &mut Window, site: &Site, nginx: &Nginx) {
-    site.publish(&scripted("1.3.0", refuse), "");
+    // Its library is never fetched, so a small one does.
+    let build = rebuilt(&libraries().no_sdk, "no-sdk", |manifest| {
+        (manifest["name"], manifest["title"], manifest["version"]) =
+            (SCRIPTED.into(), TITLE.into(), "1.3.0".into());
+        refuse(manifest);
+    });
+    site.publish(&build, "");
     check(window);
     keeps_counting(window, 2, "the refusal", |tree| {
         tree.find_parts(&[&format!("Couldn't update {TITLE}")]).is_some()
@@ -170,7 +170,7 @@ fn refused_update_is_not_fetched(window: &mut Window, site: &Site, nginx: &Nginx
     });
     window.settle();
     screenshots(window, "refused");
-    runs(window, "1.2.0", 2);
+    runs(window, "1.0.0", 2);
     let paths: Vec<_> = nginx.requests("1.3.0").into_iter().map(|request| request.path).collect();
     assert!(paths.iter().all(|path| path.ends_with("manifest.json")), "{paths:?}");
 }
