@@ -71,6 +71,8 @@ pub struct Supply {
 struct Reported {
     version: Version,
     withdrawn: bool,
+    /// The policy was to use it; another policy is another report.
+    automatic: bool,
 }
 
 /// A running download.
@@ -273,7 +275,7 @@ impl Supply {
                         download.progress = FetchProgress::Fetching { bytes, total }
                     }
                     FetchEvent::Retrying { error, .. } => {
-                        download.progress = FetchProgress::Retrying(error.summary)
+                        download.progress = FetchProgress::Retrying(error.summary);
                     }
                     FetchEvent::Fetched(fetched) => ended.push((name.clone(), Ok(fetched))),
                     FetchEvent::Failed(error) => ended.push((name.clone(), Err(error))),
@@ -347,8 +349,11 @@ impl Supply {
         };
         let pinned = matches!(remote.place(), RemoteOrigin::Pinned { .. } | RemoteOrigin::Overridden(_));
         let held = pinned || supplied.policy == UpdatePolicy::Pin;
-        let about =
-            Reported { version: next.release.about.version.clone(), withdrawn: next.replaces_withdrawn };
+        let about = Reported {
+            version: next.release.about.version.clone(),
+            withdrawn: next.replaces_withdrawn,
+            automatic: supplied.policy == UpdatePolicy::Auto,
+        };
         let is_new = self.reported.get(&name) != Some(&about);
         let accepted = self.accepted.contains(&name);
         let waits = held || next.rejected || !is_new;
@@ -387,7 +392,8 @@ impl Supply {
         let (Some((installed, _)), Some(_)) = (&supplied.installed, &supplied.withdrawn) else {
             return Vec::new();
         };
-        let about = Reported { version: installed.release.about.version.clone(), withdrawn: true };
+        let version = installed.release.about.version.clone();
+        let about = Reported { version, withdrawn: true, automatic: false };
         if self.reported.get(remote.name()) == Some(&about) {
             return Vec::new();
         }
@@ -534,5 +540,5 @@ fn take_build(build: Fetched, inventory: &mut Inventory, remotes: &Remotes) -> V
     let name = build.name.clone();
     inventory.set_build(build);
     let of = remotes.values().filter(|remote| remote.name() == name && remote.disabled().is_none());
-    of.flat_map(|remote| inventory.moved(remote)).collect()
+    of.filter_map(|remote| inventory.moved(remote)).collect()
 }
