@@ -188,11 +188,11 @@ impl Shell {
         let mut suppliers: BTreeMap<String, (Option<u64>, Option<u64>, bool)> = BTreeMap::new();
         for remote in self.federation.remotes().values() {
             let Some(supplied) = self.federation.inventory().supplied(remote.name()) else { continue };
-            let Ok(supplier) = &supplied.supplier else { continue };
+            let Ok(source) = &supplied.supplier else { continue };
             let listed = supplied.listed.as_ref();
-            let is_signed = matches!(supplier, Supplier::Repository(_));
+            let is_signed = matches!(source, Supplier::Repository(_));
             let about = (listed.map(|l| l.checked), listed.map(|l| l.expires), is_signed);
-            suppliers.insert(supplier.address().to_owned(), about);
+            suppliers.insert(source.address().to_owned(), about);
         }
         if suppliers.is_empty() {
             return;

@@ -39,7 +39,7 @@ fn await_end(request: &Request) -> Result<FetchEvent, Exit> {
     let mut line = ProgressLine::default();
     loop {
         // A process that ends without an answer is an event, too.
-        let Some(event) = fetch.wait_event(Duration::from_secs(60)) else { continue };
+        let Some(event) = fetch.wait_event(Duration::from_mins(1)) else { continue };
         match event {
             FetchEvent::Progress { bytes, total } => line.show(bytes, total),
             FetchEvent::Waiting => {

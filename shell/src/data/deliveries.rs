@@ -451,7 +451,7 @@ impl Deliveries {
         };
         let policy = own.and_then(|own| own.policy).or_else(|| host.and_then(|host| host.policy));
         let supplier = self.supplier(config, decisions, location).map_err(Arc::new);
-        let mut supplied = Supplied {
+        let mut known = Supplied {
             installed: None,
             next: None,
             withdrawn: None,
@@ -462,37 +462,37 @@ impl Deliveries {
             listed: None,
             supplier,
         };
-        let Ok(Supplier::Repository(repository)) = &supplied.supplier else { return supplied };
+        let Ok(Supplier::Repository(repository)) = &known.supplier else { return known };
         let library = |digest: &Digest| generations.object(name, digest).map(|object| object.library);
         let installed = own.and_then(|own| own.installed.clone());
         let installed = installed.filter(|installed| installed.repository == repository.address);
-        supplied.installed = installed.and_then(|installed| {
+        known.installed = installed.and_then(|installed| {
             let library = library(&installed.release.about.library.sha256)?;
             Some((installed, library))
         });
-        let Some(listing) = repository.listing() else { return supplied };
-        supplied.listed = Some(Listed { checked: listing.checked, expires: listing.expires });
-        let current = supplied.installed.as_ref().map(|(installed, _)| &installed.release.about);
-        let listed = current.and_then(|current| listing.find(&supplied.wanted, &current.version));
-        supplied.withdrawn = listed.and_then(|listed| listed.about.withdrawn.clone());
-        let back = supplied.withdrawn.as_ref().and_then(|withdrawn| withdrawn.return_to.as_ref());
-        let back = back.and_then(|version| listing.find(&supplied.wanted, version));
+        let Some(listing) = repository.listing() else { return known };
+        known.listed = Some(Listed { checked: listing.checked, expires: listing.expires });
+        let current = known.installed.as_ref().map(|(installed, _)| &installed.release.about);
+        let listed = current.and_then(|current| listing.find(&known.wanted, &current.version));
+        known.withdrawn = listed.and_then(|listed| listed.about.withdrawn.clone());
+        let back = known.withdrawn.as_ref().and_then(|withdrawn| withdrawn.return_to.as_ref());
+        let back = back.and_then(|version| listing.find(&known.wanted, version));
         let back = back.filter(|release| release.about.withdrawn.is_none());
-        let newest = listing.choose(&supplied.wanted).map_err(|error| {
-            supplied.unlisted = Some(Arc::new(error.into()));
+        let newest = listing.choose(&known.wanted).map_err(|error| {
+            known.unlisted = Some(Arc::new(error.into()));
         });
         // A lower version is used only in place of a withdrawn one.
         let newest =
             newest.ok().filter(|newest| current.is_none_or(|current| newest.about.version > current.version));
-        let replaces_withdrawn = supplied.withdrawn.is_some();
-        supplied.next = newest.or(back).map(|release| NextRelease {
+        let replaces_withdrawn = known.withdrawn.is_some();
+        known.next = newest.or(back).map(|release| NextRelease {
             manifest: repository.manifest(release).map(Arc::new),
             library: library(&release.about.library.sha256),
             rejected: own.is_some_and(|own| own.rejected == Some(release.about.library.sha256)),
             release: Arc::new(release.clone()),
             replaces_withdrawn,
         });
-        supplied
+        known
     }
 }
 

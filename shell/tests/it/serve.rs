@@ -36,7 +36,7 @@ impl Serve {
         let stderr = lines(process.stderr.take().expect("an output"));
         let mut serve = Self { process, stdout, stderr, address: String::new() };
         let url = serve.line();
-        serve.address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        url.trim_start_matches("http://").trim_end_matches('/').clone_into(&mut serve.address);
         serve
     }
 

@@ -167,8 +167,7 @@ pub(super) fn answer(code: Code) -> Answer {
         SiteMissing => Test("folder_without_repository_is_missing"),
         DeliveryCacheFailed => Test("missing_cache_is_an_error_at_once"),
         DeliveryCacheUnsafe => Test("links_in_the_cache_are_refused"),
-        DeliveryListDamaged => Test("damaged_list_of_decisions_is_set_aside"),
-        DeliveryListUnreadable => Test("damaged_list_of_decisions_is_set_aside"),
+        DeliveryListDamaged | DeliveryListUnreadable => Test("damaged_list_of_decisions_is_set_aside"),
         DeliveryProcessFailed => Test("faulty_process_is_a_failure"),
         DevInvalid => Test("other_programs_are_recognised"),
         DevNotLoopback => Test("only_this_machine_is_accepted"),
@@ -192,7 +191,8 @@ pub(super) fn answer(code: Code) -> Answer {
         RepoUnreachable => Test("server_may_start_late_and_restart"),
         RepoUntrusted => Test("server_offers_its_first_root"),
         ServeAddress => Test("network_needs_permission"),
-        DeliveryCancelled | ReleaseWithdrawn => OutOfReach("TODO"),
+        DeliveryCancelled => Test("cancelled_download_is_continued"),
+        ReleaseWithdrawn => Test("releases_arrive_in_an_open_window"),
     }
 }
 
