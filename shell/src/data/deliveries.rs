@@ -5,7 +5,7 @@
 //! DATA/delivery.json            decisions, which commands and shells share
 //! DATA/delivery/ID/             cache of a repository or development server, which its fetching process writes
 //! ```
-//! A fetched library enters the [archive](super::archive) before it is used.
+//! A fetched library enters the [`archive`] before it is used.
 //! All functions read files: `[any thread but the window's]`, apart from the plain values.
 
 use std::{

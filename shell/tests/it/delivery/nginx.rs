@@ -22,7 +22,7 @@ pub(super) enum Switch {
     Fails,
     /// The login page of a network.
     Portal,
-    /// One byte a second.
+    /// Answers with one byte a second.
     Drips,
     /// 100 KiB a second.
     Slow,

@@ -25,7 +25,7 @@ impl Site {
         let mut site = Self { folder, root: String::new() };
         let keys = site.path("keys").to_string_lossy().into_owned();
         let made = site.run(&["repo", "init", &site.dir(), "--keys", &keys, "--threshold", "2"]).good();
-        site.root = made.stdout.trim().to_owned();
+        made.stdout.trim().clone_into(&mut site.root);
         site
     }
 
