@@ -411,14 +411,14 @@ fn a_descriptor_that_differs_from_the_manifest() {
 fn a_location_that_is_a_url() {
     let mut installation = Installation::new();
     installation.add(&libraries().no_sdk);
-    installation.configure(BAD.0, "remoteMisbehaving@https://example.org/misbehaving.json");
+    installation.configure(BAD.0, "remoteMisbehaving@ftp://example.org/misbehaving.json");
     let mut shell = installation.start();
     shell.show(BAD.0, BAD.1);
     shell.show(GOOD.0, GOOD.1);
     shell.drive("the other remote has a picture", |shell| shell.has_picture(GOOD.0, GOOD.1));
     let failure = shell.failure(BAD.0).expect("it is refused");
     assert_eq!(failure.code.as_str(), "location-unsupported");
-    assert!(failure.line().contains("https://example.org/misbehaving.json"), "{failure}");
+    assert!(failure.line().contains("ftp://example.org/misbehaving.json"), "{failure}");
     assert!(failure.line().contains("host.json"), "{failure}");
     assert_others_run(&mut shell);
 }
