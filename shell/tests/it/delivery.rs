@@ -1,6 +1,7 @@
 //! Delivery of remotes: published by the commands of a team, served by nginx, from a folder or by a development server,
 //! and fetched by the commands and shells of a user.
 
+mod desktop;
 mod door;
 mod failing;
 mod killed;
@@ -10,7 +11,6 @@ mod sharing;
 mod site;
 mod story;
 mod updating;
-mod window;
 
 use std::{
     env, fs,

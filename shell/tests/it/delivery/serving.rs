@@ -103,17 +103,17 @@ fn window_names_development_builds() {
     let folder = user.installation.path("served");
     user.installation.write(&format!("served/{}", library_file("scripted")), scripted("1.0.0", |_| ()));
     let server = Serve::start(&folder, "0");
-    let mut window = desktop.open(super::window::shell(&desktop, &user.installation));
+    let mut window = desktop.open(super::desktop::shell(&desktop, &user.installation));
     window.wait_for("No remotes yet");
     // Added in the running shell.
     let reference = format!("{SCRIPTED}@{}", server.url);
-    super::window::run(&desktop, &user.installation, &["remote", "add", &reference, "--enable"]).good();
+    super::desktop::run(&desktop, &user.installation, &["remote", "add", &reference, "--enable"]).good();
     window.wait_for("Version 1.0.0");
     window.key(egui::Key::F12);
     window.wait_for_parts(&["Development build from http://localhost:"]);
     window.wait_for("Development server: builds are not signed");
     window.settle();
     window.screenshot("delivery-development.png");
-    super::window::run(&desktop, &user.installation, &["remote", "remove", SCRIPTED]).good();
+    super::desktop::run(&desktop, &user.installation, &["remote", "remove", SCRIPTED]).good();
     window.gone("Version 1.0.0");
 }

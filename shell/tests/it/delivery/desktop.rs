@@ -144,8 +144,9 @@ fn withdrawal_arrives(window: &mut Window, site: &Site) {
     site.job(&["publish", "--withdraw", &format!("{SCRIPTED}@1.1.0"), "--note", "wrong totals"]).good();
     check(window);
     runs(window, "1.0.0", 2);
-    window.wait_for_parts(&[TITLE, "was withdrawn", "wrong totals"]);
-    window.wait_for_parts(&["Returning to 1.0.0"]);
+    window.wait_for(&format!("{TITLE} was withdrawn"));
+    window.wait_for_parts(&["1.1.0 was withdrawn by its publisher", "wrong totals"]);
+    window.wait_for_parts(&["replaced by 1.0.0"]);
     window.settle();
     screenshots(window, "withdrawn");
     window.wait_for_parts(&[SCRIPTED, "1.0.0", "generation 3"]);
