@@ -148,7 +148,7 @@ fn withdrawal_arrives(window: &mut Window, site: &Site) {
     window.wait_for_parts(&["1.1.0 was withdrawn by its publisher", "wrong totals"]);
     window.wait_for_parts(&["replaced by 1.0.0"]);
     window.settle();
-    screenshots(window, "withdrawn");
+    window.screenshot("delivery-withdrawn.png");
     window.wait_for_parts(&[SCRIPTED, "1.0.0", "generation 3"]);
 }
 
@@ -170,7 +170,7 @@ fn refused_update_is_not_fetched(window: &mut Window, site: &Site, nginx: &Nginx
             && tree.find("version-mismatch-strict").is_some()
     });
     window.settle();
-    screenshots(window, "refused");
+    window.screenshot("delivery-refused.png");
     runs(window, "1.0.0", 2);
     let paths: Vec<_> = nginx.requests("1.3.0").into_iter().map(|request| request.path).collect();
     assert!(paths.iter().all(|path| path.ends_with("manifest.json")), "{paths:?}");
