@@ -32,7 +32,7 @@ use crate::{
     release::{CUSTOM, Description, FileContent, MAX_NOTE, Platform, ReleasePath, manifest_path},
 };
 
-/// The level of compression: the highest ones take ten times as long and save less than a tenth.
+/// The level of compression: the highest ones take many seconds for a large library.
 const LEVEL: i32 = 12;
 
 /// A library to publish.
