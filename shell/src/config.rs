@@ -256,10 +256,10 @@ impl Config {
         let generations = Archive::new(&self.data_dir).listing();
         let generations = generations.map_err(|error| Failure::from_error(Stage::Discover, &error))?;
         let supplied = deliveries.supplied(self, &decisions, &generations, name, location);
-        supplied.supplier.as_ref().map_err(|failure| Failure::clone(failure))?;
         if let Some((_, library)) = supplied.installed {
             return self.locate_library(&library.to_string_lossy(), library.clone());
         }
+        supplied.supplier.as_ref().map_err(|failure| Failure::clone(failure))?;
         if let Some(written) = supplied.next.and_then(|next| next.manifest) {
             let Written { manifest, origin } = Written::clone(&written);
             return Ok(Located { manifest, library: PathBuf::new(), origin, looked: Vec::new() });

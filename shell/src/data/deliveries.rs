@@ -462,14 +462,15 @@ impl Deliveries {
             listed: None,
             supplier,
         };
-        let Ok(Supplier::Repository(repository)) = &known.supplier else { return known };
         let library = |digest: &Digest| generations.object(name, digest).map(|object| object.library);
+        // Without trust there are no updates, and what is installed runs.
         let installed = own.and_then(|own| own.installed.clone());
-        let installed = installed.filter(|installed| installed.repository == repository.address);
+        let installed = installed.filter(|installed| installed.repository == normal(location));
         known.installed = installed.and_then(|installed| {
             let library = library(&installed.release.about.library.sha256)?;
             Some((installed, library))
         });
+        let Ok(Supplier::Repository(repository)) = &known.supplier else { return known };
         let Some(listing) = repository.listing() else { return known };
         known.listed = Some(Listed { checked: listing.checked, expires: listing.expires });
         let current = known.installed.as_ref().map(|(installed, _)| &installed.release.about);
