@@ -48,17 +48,17 @@ impl Client {
         self.link.limits.timeout * 3
     }
 
-    /// Trusts the root with a fingerprint, or reports the one that the server offers.
-    pub(crate) fn trust(&self, root: Option<Digest>) -> Result<FetchEvent, DeliveryError> {
-        match root {
-            Some(root) => trust::trust(self, root),
-            None => trust::offer(self),
-        }
+    /// Reports the root that the server offers.
+    pub(crate) fn offer(&self) -> Result<FetchEvent, DeliveryError> {
+        trust::offer(self)
     }
 
     /// Verifies the newest metadata, and stores the list and the manifests of the releases that are wanted.
-    pub(crate) fn check(&self, wanted: &[Wanted]) -> Result<FetchEvent, DeliveryError> {
-        check::check(self, wanted)
+    pub(crate) fn check(&self, root: Option<Digest>, wanted: &[Wanted]) -> Result<FetchEvent, DeliveryError> {
+        match root {
+            Some(root) => trust::check(self, root, wanted),
+            None => check::check(self, wanted),
+        }
     }
 
     /// Fetches and unpacks a library of the list.

@@ -41,14 +41,14 @@ pub struct Request {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Task {
-    /// Fetches and stores the root with this fingerprint, then checks. Without a fingerprint, reports the fingerprint
-    /// that the server offers, and stores nothing.
-    Trust {
-        /// The fingerprint that the user states.
-        root: Option<Digest>,
-    },
+    /// Reports the fingerprint of the root that the server offers, and stores nothing.
+    Offer,
     /// Verifies the newest metadata, stores the list, and fetches the manifests of the releases that are wanted.
     Check {
+        /// Fingerprint of the trusted root, which is fetched if the cache has another or none; `None` for the one in
+        /// the cache.
+        #[serde(default)]
+        root: Option<Digest>,
         /// Releases whose manifests are needed.
         wanted: Vec<Wanted>,
     },
@@ -107,7 +107,7 @@ pub enum FetchEvent {
         /// Wait before the next attempt, in milliseconds.
         after: u64,
     },
-    /// Ends [`Task::Trust`] without a fingerprint: the one that the server offers.
+    /// Ends [`Task::Offer`].
     Offered {
         /// Fingerprint of the server's first root.
         root: Digest,
@@ -116,7 +116,7 @@ pub enum FetchEvent {
         /// Number of signatures that a root needs.
         threshold: u64,
     },
-    /// Ends [`Task::Trust`] and [`Task::Check`]: `list.json` in the cache is verified.
+    /// Ends [`Task::Check`]: `list.json` in the cache is verified.
     Checked {
         /// `true` if the list differs from the one before.
         changed: bool,

@@ -11,6 +11,9 @@ use crate::{
     release::{Description, Wanted},
 };
 
+/// The largest list, in bytes of JSON: some 100,000 releases.
+pub const MAX_LISTING: u64 = 64 << 20;
+
 /// The verified list of a repository, as the fetching process stores it in the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

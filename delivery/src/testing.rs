@@ -46,7 +46,7 @@ impl TestUser {
     /// Makes a user who trusts the first root of a site.
     pub(crate) fn trusting(address: impl Into<String>, site: &TestSite) -> Self {
         let user = Self::of(address);
-        let end = user.run(Task::Trust { root: Some(site.fingerprint(1)) });
+        let end = user.run(Task::Check { root: Some(site.fingerprint(1)), wanted: vec![] });
         assert!(matches!(end, FetchEvent::Checked { .. }), "{end:?}");
         user
     }
@@ -75,7 +75,7 @@ impl TestUser {
     }
 
     pub(crate) fn check(&self) -> FetchEvent {
-        self.run(Task::Check { wanted: vec![wanted("remoteHello")] })
+        self.run(Task::Check { root: None, wanted: vec![wanted("remoteHello")] })
     }
 
     pub(crate) fn download(&self, name: &str, version: &str) -> FetchEvent {
@@ -102,7 +102,7 @@ impl TestUser {
 
     /// Fails unless a check is refused with a code and changes nothing on the disk.
     pub(crate) fn refuses_check(&self, code: ErrorCode) {
-        self.refuses(Task::Check { wanted: vec![wanted("remoteHello")] }, code);
+        self.refuses(Task::Check { root: None, wanted: vec![wanted("remoteHello")] }, code);
     }
 }
 

@@ -240,10 +240,16 @@ impl eframe::App for Shell {
 }
 
 impl Shell {
-    /// Selects the first expose of a remote in place of its nameless slot, once its manifest was read.
+    /// Selects the first expose of a remote in place of its nameless slot, once its manifest was read, and the first of
+    /// all in place of one that was removed.
     fn resolve_selection(&mut self) {
+        let remotes = self.federation.remotes();
+        self.slots.retain(|(alias, _), _| remotes.contains_key(alias));
         let Some((alias, expose)) = &mut self.selected else { return };
-        let Some(entry) = self.federation.remotes().get(alias) else { return };
+        let Some(entry) = remotes.get(alias) else {
+            self.selected = self.first();
+            return;
+        };
         let mut exposes = entry.exposes().map(|(name, _)| name).peekable();
         if let Some(first) = exposes.peek().copied()
             && !exposes.any(|name| name == expose)

@@ -8,7 +8,12 @@ use super::{
     manifests, releases,
     source::MetadataSource,
 };
-use crate::{error::DeliveryError, fetch::FetchEvent, listing::Listing, release::Wanted};
+use crate::{
+    error::{DeliveryError, ErrorCode},
+    fetch::FetchEvent,
+    listing::{Listing, MAX_LISTING},
+    release::Wanted,
+};
 
 /// The largest number of errors in an event; the list has all of them.
 const MAX_PROBLEMS: usize = 100;
@@ -94,6 +99,15 @@ fn settle(
 ) -> Result<FetchEvent, DeliveryError> {
     let cache = &client.cache;
     let mut list = listing(client, &mut verified, checked);
+    let length = serde_json::to_vec(&list).map_or(0, |text| text.len() as u64);
+    if length > MAX_LISTING {
+        let summary = format!(
+            "the list of the repository has {length} bytes, and the limit is {MAX_LISTING}: {}",
+            client.repository
+        );
+        let advice = "ask its owner to divide it into several repositories";
+        return Err(DeliveryError::new(ErrorCode::RepoTooLarge, summary, advice));
+    }
     manifests::obtain(client, &mut list, wanted, Instant::now() + client.time())?;
     // A process that ends between two of these writes leaves the older list, which the next check replaces.
     if let Some(root) = trusted {

@@ -13,6 +13,7 @@ use crate::{
     error::{DeliveryError, ErrorCode},
     fetch::FetchEvent,
     link::Body,
+    release::Wanted,
 };
 
 use tough::schema::RoleType;
@@ -50,17 +51,28 @@ pub(super) fn offer(client: &Client) -> Result<FetchEvent, DeliveryError> {
     })
 }
 
-/// Fetches and stores the root with a fingerprint, and checks; nothing is stored unless the check succeeds.
-pub(super) fn trust(client: &Client, fingerprint: Digest) -> Result<FetchEvent, DeliveryError> {
+/// Checks with the root that has a fingerprint; another one in the cache is replaced if the check succeeds.
+pub(super) fn check(
+    client: &Client,
+    fingerprint: Digest,
+    wanted: &[Wanted],
+) -> Result<FetchEvent, DeliveryError> {
+    let is_stored = || {
+        let stored = client.cache.read("root.json")?;
+        Ok::<_, DeliveryError>(stored.is_some_and(|root| Digest::of_bytes(root) == fingerprint))
+    };
+    if is_stored()? {
+        return check::check(client, wanted);
+    }
     let before = client.cache.list();
     let (_lock, _) = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
-    let trusted = client.cache.read("root.json")?;
-    if trusted.is_some_and(|root| Digest::of_bytes(root) == fingerprint) {
-        return check::run(client, Start::of(&client.cache)?, before, &[], None);
+    // Another process may have stored it meanwhile.
+    if is_stored()? {
+        return check::run(client, Start::of(&client.cache)?, before, wanted, None);
     }
     let root = find(client, fingerprint)?;
     let start = Start::from_root(root.clone(), KnownState::read(&client.cache)?, &client.cache)?;
-    check::run(client, start, before, &[], Some(&root))
+    check::run(client, start, before, wanted, Some(&root))
 }
 
 /// Looks for the root with a fingerprint, from the first version on.

@@ -52,8 +52,8 @@ pub fn run() -> ExitCode {
 pub(crate) fn serve(request: &Request, report: &Report) -> FetchEvent {
     let client = || Client::open(request, report);
     let served = match &request.task {
-        Task::Trust { root } => client().and_then(|client| client.trust(*root)),
-        Task::Check { wanted } => client().and_then(|client| client.check(wanted)),
+        Task::Offer => client().and_then(|client| client.offer()),
+        Task::Check { root, wanted } => client().and_then(|client| client.check(*root, wanted)),
         Task::Download { wanted, version } => client().and_then(|client| client.download(wanted, version)),
         Task::Mirror { to } => client().and_then(|client| client.mirror(to)),
         Task::Follow => {

@@ -44,7 +44,7 @@ fn finish(fetch: &Fetch) -> Vec<FetchEvent> {
 }
 
 fn check() -> Task {
-    Task::Check { wanted: vec![wanted("remoteHello")] }
+    Task::Check { root: None, wanted: vec![wanted("remoteHello")] }
 }
 
 fn await_end(woken: &Receiver<()>) {
@@ -59,10 +59,10 @@ fn process_serves_each_task() {
     let mut user = TestUser::of(server.address());
     // The sandbox allows to resolve a name.
     user.address = format!("http://localhost:{}", server.port());
-    let (fetch, woken) = start(&user, Task::Trust { root: None });
+    let (fetch, woken) = start(&user, Task::Offer);
     woken.recv_timeout(LONG).expect("wake is called");
     assert!(matches!(fetch.events().next(), Some(FetchEvent::Offered { .. })));
-    let (fetch, _) = start(&user, Task::Trust { root: Some(site.fingerprint(1)) });
+    let (fetch, _) = start(&user, Task::Check { root: Some(site.fingerprint(1)), wanted: vec![] });
     assert!(matches!(finish(&fetch)[..], [FetchEvent::Checked { changed: true, .. }]));
     let (fetch, _) = start(&user, check());
     assert!(matches!(finish(&fetch)[..], [FetchEvent::Checked { changed: false, .. }]));
@@ -184,16 +184,16 @@ fn proxy_of_environment_is_used() {
     let mut user = TestUser::of("https://plugins.invalid");
     user.network.attempts = Some(1);
     let variables = [("HTTPS_PROXY", format!("http://{address}"))];
-    let end = run_with(&user, Task::Trust { root: None }, &variables);
+    let end = run_with(&user, Task::Offer, &variables);
     assert_eq!(code(&end), ErrorCode::RepoUnreachable);
     let connect = connect.expect("thread is spawned").join().expect("proxy ends");
     assert_eq!(connect.trim_end(), "CONNECT plugins.invalid:443 HTTP/1.1");
-    let end = run_with(&user, Task::Trust { root: None }, &[("HTTPS_PROXY", "not an address".to_owned())]);
+    let end = run_with(&user, Task::Offer, &[("HTTPS_PROXY", "not an address".to_owned())]);
     assert_eq!(code(&end), ErrorCode::DeliverySettingInvalid);
     // A server on this machine is reached directly.
     let site = TestSite::new();
     let server = TestServer::new(&site.files);
-    let end = run_with(&TestUser::of(server.address()), Task::Trust { root: None }, &variables);
+    let end = run_with(&TestUser::of(server.address()), Task::Offer, &variables);
     assert!(matches!(end, FetchEvent::Offered { .. }), "{end:?}");
 }
 

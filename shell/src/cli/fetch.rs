@@ -90,7 +90,8 @@ impl ProgressLine {
 
 /// Checks a repository for the releases that are wanted from it.
 pub(super) fn check(config: &Config, repository: &Repository, wanted: Vec<Wanted>) -> Result<(), Exit> {
-    match perform(config, repository, Task::Check { wanted })? {
+    let root = Some(repository.trusted.root);
+    match perform(config, repository, Task::Check { root, wanted })? {
         FetchEvent::Checked { problems, .. } => {
             for problem in problems {
                 Exit::from(problem).print();

@@ -164,6 +164,8 @@ fn remove(config: &Config, name: &str) -> Result<u8, Exit> {
         let advice = "a remote of the host's manifest can be disabled: `pulse disable`";
         return Err(Exit::new(Exit::NOT_FOUND, Code::RemoteUnknown, text, advice));
     }
+    // First, so that a remote added later under this name is not enabled by this one's decision.
+    Choices::load(&config.data_dir).forget(name)?;
     deliveries.change(|decisions| decisions.remotes.remove(name))?;
     crate::log::note(format_args!("{name} is removed"));
     Ok(0)

@@ -86,6 +86,8 @@ impl ChoicesError {
 pub(crate) enum Decision {
     Enable(String),
     Disable(String, Disabled),
+    /// The remote was removed: another one of its name is a new one.
+    Forget(String),
     /// A failure of a running remote; `at` is its time in seconds since 1970.
     Failed {
         name: String,
@@ -106,7 +108,8 @@ impl Decision {
     }
 
     pub(crate) fn name(&self) -> &str {
-        let (Self::Enable(name) | Self::Disable(name, _) | Self::Failed { name, .. }) = self;
+        let (Self::Enable(name) | Self::Disable(name, _) | Self::Forget(name) | Self::Failed { name, .. }) =
+            self;
         name
     }
 }
@@ -223,6 +226,14 @@ impl Choices {
         self.decide(Decision::Disable(name.to_owned(), why))
     }
 
+    /// Forgets all decisions about the remote, which was removed.
+    ///
+    /// # Errors
+    /// Fails if it cannot be saved; it applies to this value anyway.
+    pub fn forget(&mut self, name: &str) -> Result<(), ChoicesError> {
+        self.decide(Decision::Forget(name.to_owned()))
+    }
+
     fn decide(&mut self, decision: Decision) -> Result<(), ChoicesError> {
         let decisions = [decision];
         self.write(&decisions).inspect_err(|_| decisions.iter().for_each(|decision| _ = self.note(decision)))
@@ -274,6 +285,12 @@ impl Known {
             }
             Decision::Disable(name, why) => {
                 self.disable(name, why.clone());
+                None
+            }
+            Decision::Forget(name) => {
+                self.enabled.remove(name);
+                self.disabled.remove(name);
+                self.failures.remove(name);
                 None
             }
             Decision::Failed { name, code, message, at } => self.fail(name, code, message, *at),

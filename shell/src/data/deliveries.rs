@@ -19,7 +19,7 @@ use std::{
 use delivery::{
     Address, Digest, Secret,
     fetch::{Fetched, Network},
-    listing::{Listing, Release},
+    listing::{Listing, MAX_LISTING, Release},
     release::{Platform, STABLE, Wanted, Withdrawal},
 };
 use negotiation::manifest::{MAX_MANIFEST_BYTES, Origin, RemoteManifest, UpdatePolicy, Written, utf8};
@@ -37,9 +37,6 @@ use crate::{
     file,
     library::read_manifest,
 };
-
-/// Maximum size of a verified list, in bytes.
-const MAX_LISTING: u64 = 16 << 20;
 
 /// Maximum size of a file of certificates or with a token, in bytes.
 const MAX_SETTING: u64 = 1 << 20;
@@ -486,7 +483,9 @@ impl Deliveries {
         let newest =
             newest.ok().filter(|newest| current.is_none_or(|current| newest.about.version > current.version));
         let replaces_withdrawn = known.withdrawn.is_some();
-        known.next = newest.or(back).map(|release| NextRelease {
+        // The version to return to comes before a newer one, because a withdrawal acts without the user's consent and
+        // an update does not; the newer one is offered from there.
+        known.next = back.or(newest).map(|release| NextRelease {
             manifest: repository.manifest(release).map(Arc::new),
             library: library(&release.about.library.sha256),
             rejected: own.is_some_and(|own| own.rejected == Some(release.about.library.sha256)),

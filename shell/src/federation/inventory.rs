@@ -73,7 +73,7 @@ pub struct Inventory {
 pub(super) enum Order {
     /// A remote was found in the drop folder.
     Add(Box<ManagedRemote>),
-    /// A remote that does not run was removed.
+    /// A remote was removed.
     Remove(String),
     /// A remote must not run any more.
     Disable {
@@ -277,12 +277,19 @@ impl Inventory {
         None
     }
 
-    /// Returns `true` for a remote of the drop folder whose file was removed, and that is not pinned.
-    fn is_gone(&self, name: &str) -> bool {
-        let pinned = || !matches!(self.pinned(name), Ok(None));
+    /// Returns `true` for a remote that the user removed, or whose file in the drop folder was removed and that is not
+    /// pinned.
+    fn is_gone(&self, remote: &ManagedRemote) -> bool {
+        let name = remote.name();
+        let pinned = || self.is_dropped(remote) && !matches!(self.pinned(name), Ok(None));
         let added = self.decisions.deliveries().remotes.get(name).is_some_and(|own| own.location.is_some());
         let is_known = self.is_configured(name) || self.installed.contains_key(name) || added;
         self.config.watch && !is_known && !pinned()
+    }
+
+    /// Returns `true` for a remote of the drop folder, `false` for one of the host's manifest or that the user added.
+    fn is_dropped(&self, remote: &ManagedRemote) -> bool {
+        Path::new(&remote.reference().location).parent() == Some(self.drop_folder.path())
     }
 
     /// Adopts the result of a finished scan of the drop folder; returns `true` if there was one.
@@ -350,9 +357,9 @@ impl Inventory {
     fn decided_about(&self, remote: &ManagedRemote) -> Vec<Order> {
         let (alias, name) = (remote.alias().to_owned(), remote.name());
         let now = self.disabled_by(remote.reference());
-        if self.is_gone(name) {
-            // A running remote keeps running without its file.
-            let removed = remote.placement().is_none() || now.is_some();
+        if self.is_gone(remote) {
+            // A running remote keeps running without its file; one that the user had added was removed on purpose.
+            let removed = remote.placement().is_none() || now.is_some() || !self.is_dropped(remote);
             return if removed { vec![Order::Remove(alias)] } else { Vec::new() };
         }
         match (remote.disabled(), now) {

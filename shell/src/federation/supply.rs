@@ -179,7 +179,8 @@ impl Supply {
             supplied.supplier.as_ref().is_ok_and(|supplier| supplier.address() == address)
         };
         let wanted = inventory.all_supplied().filter(of_this).map(|supplied| supplied.wanted.clone()).collect();
-        let started = self.start(repository, Task::Check { wanted }, inventory);
+        let started =
+            self.start(repository, Task::Check { root: Some(repository.trusted.root), wanted }, inventory);
         match started {
             Ok(fetch) => {
                 self.checks.insert(address, fetch);

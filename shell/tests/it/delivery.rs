@@ -5,16 +5,16 @@ mod desktop;
 mod door;
 mod failing;
 mod killed;
-mod nginx;
-mod serving;
+pub(crate) mod nginx;
+pub(crate) mod serving;
 mod sharing;
-mod site;
+pub(crate) mod site;
 mod story;
 mod updating;
 
 use std::{
     env, fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::Arc,
 };
@@ -36,12 +36,12 @@ const CALM: &str = "./calm";
 
 /// Returns a build of the small remote with this version.
 fn bare(version: &str) -> Vec<u8> {
-    rebuilt(&libraries().no_sdk, "no-sdk", |manifest| manifest["version"] = version.into())
+    rebuilt(&libraries().no_sdk, &fixture("no-sdk"), |manifest| manifest["version"] = version.into())
 }
 
 /// Returns a build of the small remote that every plan refuses: it accepts no other store than a later one.
 fn refused(version: &str) -> Vec<u8> {
-    rebuilt(&libraries().no_sdk, "no-sdk", |manifest| {
+    rebuilt(&libraries().no_sdk, &fixture("no-sdk"), |manifest| {
         manifest["version"] = version.into();
         refuse(manifest);
     })
@@ -55,17 +55,21 @@ fn refuse(manifest: &mut Value) {
 
 /// Returns a build of the remote that counts with this version, and a short title.
 fn scripted(version: &str, edit: impl FnOnce(&mut Value)) -> Vec<u8> {
-    rebuilt(&libraries().scripted, "scripted", |manifest| {
+    rebuilt(&libraries().scripted, &fixture("scripted"), |manifest| {
         manifest["version"] = version.into();
         manifest["title"] = TITLE.into();
         edit(manifest);
     })
 }
 
-/// Returns a library with another manifest, which must not be longer than that of the fixture called `fixture`.
-fn rebuilt(library: &Path, fixture: &str, edit: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture).join("remote.json");
-    let text = fs::read_to_string(file).expect("the fixture's manifest");
+/// Returns the manifest file of the fixture called `name`.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name).join("remote.json")
+}
+
+/// Returns a library with another manifest, which must not be longer than the one in `file`, of which it was built.
+pub(crate) fn rebuilt(library: &Path, file: &Path, edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let text = fs::read_to_string(file).expect("the manifest");
     let text = text.trim_end();
     let mut manifest: Value = serde_json::from_str(text).expect("JSON");
     edit(&mut manifest);
@@ -85,7 +89,7 @@ fn pulse() -> Command {
 }
 
 /// The result of a command.
-struct Answer {
+pub(crate) struct Answer {
     code: Option<i32>,
     stdout: String,
     stderr: String,

@@ -25,7 +25,7 @@ fn repository() -> (TestSite, TestServer, TestUser, tempfile::TempDir) {
     site.write();
     let server = TestServer::new(&site.files);
     let user = TestUser::of(server.address());
-    user.run(Task::Trust { root: Some(site.fingerprint(2)) });
+    user.run(Task::Check { root: Some(site.fingerprint(2)), wanted: vec![] });
     (site, server, user, crate::testing::folder())
 }
 
@@ -108,7 +108,7 @@ fn other_folders_are_not_touched() {
     server.serve(&site.files);
     mirror(&user, to.path());
     let unaware = TestUser::of(older.address());
-    unaware.run(Task::Trust { root: Some(site.fingerprint(1)) });
+    unaware.run(Task::Check { root: Some(site.fingerprint(1)), wanted: vec![] });
     refused(&unaware, ErrorCode::RepoRollback);
     // A concurrent copy.
     let lock = fs::File::open(to.path().join(".pulse-mirror.lock")).expect("lock file exists");

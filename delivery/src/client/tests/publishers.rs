@@ -21,7 +21,7 @@ fn left_out(code: ErrorCode, fault: impl FnOnce(&mut TestSite)) {
     site.add("remoteHello", "1.1.0");
     fault(&mut site);
     server.serve(&site.files);
-    let end = user.run(Task::Check { wanted: vec![wanted("remoteHello"), wanted("remoteEvil")] });
+    let end = user.run(Task::Check { root: None, wanted: vec![wanted("remoteHello"), wanted("remoteEvil")] });
     let FetchEvent::Checked { changed: true, problems, .. } = end else { panic!("{end:?}") };
     assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [code], "{problems:?}");
     let list = user.list();
@@ -234,7 +234,8 @@ fn faulty_manifest_is_left_out() {
         changed(change)(&mut site);
         let server = TestServer::new(&site.files);
         let user = TestUser::trusting(server.address(), &site);
-        let end = user.run(Task::Check { wanted: vec![wanted("remoteEvil"), wanted("remoteHello")] });
+        let end =
+            user.run(Task::Check { root: None, wanted: vec![wanted("remoteEvil"), wanted("remoteHello")] });
         let FetchEvent::Checked { problems, .. } = end else { panic!("{end:?}") };
         assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [code]);
         let list = user.list();

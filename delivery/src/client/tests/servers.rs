@@ -60,7 +60,7 @@ fn server_that_recovers_is_retried() {
     let (_site, server, user) = repository();
     for act in [Act::Status(503, ""), Act::Close, Act::Cut(20)] {
         server.script("metadata/timestamp.json", [act.clone(), act, Act::Serve]);
-        let events = user.events(Task::Check { wanted: vec![] });
+        let events = user.events(Task::Check { root: None, wanted: vec![] });
         assert_eq!(retries(&events).len(), 2, "{events:?}");
         assert!(matches!(events.last(), Some(FetchEvent::Checked { .. })), "{events:?}");
     }
@@ -75,7 +75,7 @@ fn refusals_are_not_retried() {
         (Act::Status(404, ""), ErrorCode::RepoNotFound),
     ] {
         server.script("metadata/timestamp.json", [act]);
-        let events = user.events(Task::Check { wanted: vec![] });
+        let events = user.events(Task::Check { root: None, wanted: vec![] });
         assert_eq!(retries(&events), []);
         assert_eq!(self::code(&events[0]), code);
     }

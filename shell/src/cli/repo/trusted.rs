@@ -106,7 +106,7 @@ pub(super) fn add(args: AddArgs) -> Result<u8, Exit> {
     let (deliveries, _) = decisions(&config)?;
     let cache = deliveries.cache_of(&address);
     let repository = Repository { address: address.clone(), trusted: trusted.clone(), cache };
-    match perform(&config, &repository, Task::Trust { root: Some(root) })? {
+    match perform(&config, &repository, Task::Check { root: Some(root), wanted: vec![] })? {
         FetchEvent::Checked { .. } => {}
         other => return Err(unexpected(&other)),
     }
@@ -126,7 +126,7 @@ fn names(listing: &delivery::listing::Listing) -> Vec<String> {
 
 /// Returns the exit that shows the root that a server offers.
 fn offer(config: &Config, address: &str) -> Result<Exit, Exit> {
-    match perform_at(config, address, Task::Trust { root: None })? {
+    match perform_at(config, address, Task::Offer)? {
         FetchEvent::Offered { root, keys, threshold } => {
             let text = format!(
                 "{address} is not trusted: it offers the root sha256:{root}, with {} keys of which {threshold} must \

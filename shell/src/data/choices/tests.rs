@@ -43,6 +43,8 @@ fn dropped_remote_runs_once_enabled() {
     assert_eq!((why.by, &*why.message), (By::User, "noisy"));
     choices.enable("clock").expect("it can be written");
     assert_eq!(Choices::load(folder.path()).disabled("clock"), None);
+    choices.forget("clock").expect("it can be written");
+    assert!(!Choices::load(folder.path()).is_enabled("clock"), "another remote of this name is a new one");
 }
 
 #[test]

@@ -232,10 +232,14 @@ fn withdrawal_returns_to_the_version_it_names() {
     let supplied = scene.supplied();
     assert_eq!((installed(&supplied).as_deref(), next(&supplied)), (Some("1.2.0"), None));
     assert_eq!(supplied.withdrawn.expect("it is withdrawn").note, "wrong totals");
-    // A repaired release is newer than both.
-    scene.edit("1.2.0", |about| about.withdrawn = withdrawal(Some("1.0.0")));
+    // A repaired release is newer than both, and used at once only if there is none to return to.
     scene.list("1.3.0", "d");
     assert_eq!(next(&scene.supplied()).as_deref(), Some("1.3.0"));
+    scene.edit("1.2.0", |about| about.withdrawn = withdrawal(Some("1.0.0")));
+    assert_eq!(next(&scene.supplied()).as_deref(), Some("1.0.0"));
+    scene.adopt("1.0.0", "a").expect("it is adopted");
+    let supplied = scene.supplied();
+    assert_eq!((next(&supplied).as_deref(), supplied.withdrawn), (Some("1.3.0"), None));
 }
 
 #[test]

@@ -11,7 +11,10 @@ use negotiation::manifest::RemoteRef;
 use super::{Inventory, Order};
 use crate::{
     catalogue::Code,
-    data::deliveries::{Deliveries, InstalledRelease, Repository, Subscription, Supplied, Supplier},
+    data::{
+        choices::Decision,
+        deliveries::{Deliveries, InstalledRelease, Repository, Subscription, Supplied, Supplier},
+    },
     failure::{Failure, Stage},
     federation::{
         found::{CodeOrigin, Found, RemoteOrigin},
@@ -141,9 +144,10 @@ impl Inventory {
         own.is_some_and(|own| own.location.is_some()) && !self.is_configured(name)
     }
 
-    /// Removes a remote that the user added.
-    pub(in crate::federation) fn remove(&self, name: &str) {
+    /// Removes a remote that the user added, with the decision that enabled it.
+    pub(in crate::federation) fn remove(&mut self, name: &str) {
         let name = name.to_owned();
+        self.decisions.decide(Decision::Forget(name.clone()));
         self.decisions.change_delivery(name.clone(), move |deliveries, _| {
             deliveries.change(|decisions| _ = decisions.remotes.remove(&name))
         });

@@ -158,7 +158,7 @@ fn refused_update_is_not_fetched(window: &mut Window, site: &Site, nginx: &Nginx
         tree.find(&format!("Automatic updates of {TITLE}")).filter(|choice| choice.selected).map(drop)
     });
     // Its library is never fetched, so a small one does.
-    let build = rebuilt(&libraries().no_sdk, "no-sdk", |manifest| {
+    let build = rebuilt(&libraries().no_sdk, &super::fixture("no-sdk"), |manifest| {
         (manifest["name"], manifest["title"], manifest["version"]) =
             (SCRIPTED.into(), TITLE.into(), "1.3.0".into());
         refuse(manifest);

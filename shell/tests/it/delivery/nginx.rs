@@ -17,7 +17,7 @@ use crate::support::PATIENCE;
 
 /// A behaviour that can be switched on, by a file that nginx looks for at each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Switch {
+pub(crate) enum Switch {
     /// Status 500.
     Fails,
     /// The login page of a network.
@@ -48,11 +48,11 @@ impl Switch {
 
 /// A request in the access log.
 #[derive(Clone, Debug)]
-pub(super) struct Logged {
-    pub(super) status: u16,
+pub(crate) struct Logged {
+    pub(crate) status: u16,
     /// The header `Range`; `-` if it is missing.
-    pub(super) range: String,
-    pub(super) path: String,
+    pub(crate) range: String,
+    pub(crate) path: String,
 }
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ struct Log {
 }
 
 /// A server of a folder; ended on drop.
-pub(super) struct Nginx {
+pub(crate) struct Nginx {
     folder: tempfile::TempDir,
     /// An address of this server alone, so that its port stays free while it does not run.
     place: SocketAddr,
@@ -72,7 +72,7 @@ pub(super) struct Nginx {
 
 impl Nginx {
     /// Serves `root`.
-    pub(super) fn start(root: &Path) -> Self {
+    pub(crate) fn start(root: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("pulse-nginx-").tempdir().expect("a temporary folder");
         for name in ["switches", "temporary"] {
             fs::create_dir(folder.path().join(name)).expect("a folder in it");
@@ -124,7 +124,7 @@ http {{
     }
 
     /// Starts the server again at the same address.
-    pub(super) fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let mut command = Command::new("nginx");
         // Not every user's PATH has the folder of Debian's nginx.
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
@@ -148,23 +148,23 @@ http {{
     }
 
     /// Ends the server; connections are refused afterwards.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
         }
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("http://{}", self.place)
     }
 
-    pub(super) fn place(&self) -> SocketAddr {
+    pub(crate) fn place(&self) -> SocketAddr {
         self.place
     }
 
     /// Switches a behaviour on or off, from the next request on.
-    pub(super) fn set(&self, switch: Switch, on: bool) {
+    pub(crate) fn set(&self, switch: Switch, on: bool) {
         let name = Switch::ALL.iter().find(|(known, ..)| *known == switch).expect("a switch").1;
         let file = self.folder.path().join("switches").join(name);
         if on {
@@ -175,13 +175,13 @@ http {{
     }
 
     /// Returns the requests so far of which the path contains `part`; nginx logs a request when it has ended.
-    pub(super) fn requests(&self, part: &str) -> Vec<Logged> {
+    pub(crate) fn requests(&self, part: &str) -> Vec<Logged> {
         let requests = self.log.requests.lock().expect("no reader panics");
         requests.iter().filter(|request| request.path.contains(part)).cloned().collect()
     }
 
     /// Waits until there are `count` requests of which the path contains `part`; returns them.
-    pub(super) fn wait_for(&self, part: &str, count: usize) -> Vec<Logged> {
+    pub(crate) fn wait_for(&self, part: &str, count: usize) -> Vec<Logged> {
         let few = |all: &mut Vec<Logged>| all.iter().filter(|one| one.path.contains(part)).count() < count;
         let requests = self.log.requests.lock().expect("no reader panics");
         let waited = self.log.grown.wait_timeout_while(requests, PATIENCE, few).expect("no reader panics");
@@ -210,7 +210,7 @@ impl Log {
 }
 
 /// Returns a loopback address that no other server of a test uses.
-pub(super) fn own_address() -> String {
+pub(crate) fn own_address() -> String {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = process::id().to_be_bytes();
     // The first of these bits are those of the common address 127.0.0.1.

@@ -47,7 +47,6 @@ fn repository_is_trusted_by_fingerprint_only() {
 }
 
 #[test]
-#[ignore = "fails, and the cause is not known yet"]
 fn host_manifest_trusts_a_repository() {
     let site = Site::with_bare();
     let nginx = Nginx::start(&site.path("site"));
@@ -245,7 +244,6 @@ fn every_key_is_rotated_and_users_follow() {
 }
 
 #[test]
-#[ignore = "fails, and the cause is not known yet"]
 fn mirror_serves_without_the_network() {
     let site = Site::with_bare();
     let mut nginx = Nginx::start(&site.path("site"));
