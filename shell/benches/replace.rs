@@ -6,6 +6,7 @@
 //! `Federation::poll` and the egui pass.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod samples;
 #[path = "../tests/it"]
 mod it {
     #[expect(dead_code, unused_imports, reason = "the tests use more of it")]
@@ -23,6 +24,7 @@ use std::{
 use egui::{Event, Pos2};
 use it::support::{Headless, Installation, libraries};
 use pulse::{federation, preflight::Preflight};
+use samples::Samples;
 
 const ANALYTICS: &str = "remoteAnalytics";
 const DASHBOARD: &str = "./analytics-dashboard";
@@ -181,28 +183,5 @@ impl Drop for HotReload {
         // The program ends with its input.
         self.input = None;
         let _ = self.child.wait();
-    }
-}
-
-/// Times by name, in the order of the names' first use.
-#[derive(Default)]
-struct Samples(Vec<(String, Vec<Duration>)>);
-
-impl Samples {
-    fn add(&mut self, name: &str, took: Duration) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, samples)) => samples.push(took),
-            None => self.0.push((name.to_owned(), vec![took])),
-        }
-    }
-
-    fn report(mut self) {
-        for (name, samples) in &mut self.0 {
-            samples.sort();
-            let at =
-                |part: usize| samples[(samples.len() * part / 100).min(samples.len() - 1)].as_secs_f64() * 1e3;
-            let (median, late, last) = (at(50), at(99), at(100));
-            println!("{name:76} median {median:8.3} ms   p99 {late:8.3} ms   longest {last:8.3} ms");
-        }
     }
 }
