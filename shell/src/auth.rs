@@ -10,6 +10,7 @@
 //! - Once the service has been dropped, the sink is not called again.
 //! - A failed sign-in leaves no user signed in, also if one was signed in before.
 
+mod common;
 mod error;
 mod http;
 mod identity;
@@ -28,6 +29,7 @@ use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use shared_store::User;
 use ureq::Agent;
 
+pub use common::CommonSignIn;
 pub use error::AuthError;
 pub use identity::Secret;
 pub use local::PROFILE_FILE;
@@ -176,6 +178,19 @@ impl AuthService {
         sink: impl SessionSink + 'static,
         wake: OnChange,
     ) -> Self {
+        let service = Self::idle(config, config_dir, timing, sink, wake);
+        service.sign_in();
+        service
+    }
+
+    /// Starts the worker, and does not sign in yet.
+    fn idle(
+        config: &AuthConfig,
+        config_dir: &Path,
+        timing: Timing,
+        sink: impl SessionSink + 'static,
+        wake: OnChange,
+    ) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -190,7 +205,7 @@ impl AuthService {
             timing,
         };
         let spawned = spawn("auth", "sign in", move || worker.run());
-        let service = match spawned {
+        match spawned {
             Ok(worker) => Self { shared, worker: Some(worker) },
             Err(error) => {
                 let error = AuthError::Worker {
@@ -199,9 +214,7 @@ impl AuthService {
                 tracing::error!(code = error.code().as_str(), "{}", error.line());
                 Self { shared, worker: None }
             }
-        };
-        service.sign_in();
-        service
+        }
     }
 
     /// Returns the present status; cheap enough for each frame.

@@ -16,7 +16,7 @@ use super::{
     supply,
 };
 use crate::{
-    auth::{AuthService, AuthStatus, Timing},
+    auth::{AuthStatus, CommonSignIn, Timing},
     failure::sentence,
     federation::Status,
 };
@@ -87,7 +87,7 @@ impl Shell {
             }
         });
         let user = auth.as_ref().and_then(|a| a.user.as_ref());
-        let status = self.auth.as_ref().map(AuthService::status);
+        let status = self.auth.as_ref().map(CommonSignIn::status);
         let (name, role) = match (user, &status) {
             (Some(user), _) => (user.name.clone(), user.role.clone()),
             (None, Some(AuthStatus::SigningIn { attempt })) if *attempt > 1 => {
@@ -115,11 +115,11 @@ impl Shell {
             });
             ui.add_space(t.space[2]);
         }
-        let (word, act): (_, fn(&AuthService)) = match &status {
-            Some(AuthStatus::Failed(_)) => ("Retry", AuthService::retry),
-            Some(AuthStatus::SignedOut) => ("Sign in", AuthService::sign_in),
-            Some(AuthStatus::SigningIn { .. }) => ("Cancel", AuthService::sign_out),
-            _ => ("Sign out", AuthService::sign_out),
+        let (word, act): (_, fn(&CommonSignIn)) = match &status {
+            Some(AuthStatus::Failed(_)) => ("Retry", CommonSignIn::retry),
+            Some(AuthStatus::SignedOut) => ("Sign in", CommonSignIn::sign_in),
+            Some(AuthStatus::SigningIn { .. }) => ("Cancel", CommonSignIn::sign_out),
+            _ => ("Sign out", CommonSignIn::sign_out),
         };
         if ui.vertical_centered_justified(|ui| ui.add(secondary(word))).inner.clicked() {
             act(service);

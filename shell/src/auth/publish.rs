@@ -5,16 +5,20 @@ use std::path::Path;
 use negotiation::manifest::AuthConfig;
 use shared_store::{AUTH, AUTH_TOKEN, Auth, Store, Token};
 
-use super::{AuthService, OnChange, Session};
+use super::{AuthService, OnChange, Session, SessionSink};
 
 impl AuthService {
     /// Starts a service that publishes the session in [`AUTH`] and [`AUTH_TOKEN`] of `store`.
     ///
     /// See [`start`](Self::start) for the other parameters.
     pub fn publish_to(store: Store, config: &AuthConfig, config_dir: &Path, wake: OnChange) -> Self {
-        let sink = move |session: Option<&Session>| publish(&store, session);
-        Self::start(config, config_dir, sink, wake)
+        Self::start(config, config_dir, into_store(store), wake)
     }
+}
+
+/// Returns a sink that publishes the session in `store`.
+pub(super) fn into_store(store: Store) -> impl SessionSink {
+    move |session: Option<&Session>| publish(&store, session)
 }
 
 fn publish(store: &Store, session: Option<&Session>) {
