@@ -73,6 +73,7 @@ pub mod api;
 mod atom;
 mod auth;
 pub mod bundled;
+mod bytes;
 mod facade;
 mod store;
 

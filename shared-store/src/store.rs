@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use abi_stable::std_types::{ROption, RResult, RStr};
+use abi_stable::std_types::{ROption, RResult, RSlice, RStr};
 use parking_lot::Mutex;
 use plugin_api::{
     entry,
@@ -21,8 +21,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Atom,
-    api::{Cell, CellsArc, Fault, Snapshot},
+    api::{CellArc, CellsArc, Fault, Snapshot},
     bundled::Table,
+    bytes::{Received, encode},
 };
 
 /// The reason why an atom could not be read or written.
@@ -131,7 +132,7 @@ struct Inner {
 /// This image's state of a cell.
 struct Local {
     name: &'static str,
-    cell: Cell,
+    cell: CellArc,
     decoded: Mutex<Option<(u64, Arc<dyn Any + Send + Sync>)>>,
     listeners: Mutex<Vec<Arc<Listener>>>,
 }
@@ -220,7 +221,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn epoch<T: AtomValue>(&self, atom: &Atom<T>) -> Result<u64, StoreError> {
-        Ok(self.local(atom.name())?.cell.epoch.load(Ordering::Acquire))
+        Ok(self.local(atom.name())?.cell.epoch())
     }
 
     /// Returns the current value of `atom`, decoded once for each change.
@@ -232,7 +233,7 @@ impl Store {
     }
 
     fn read<T: AtomValue>(&self, local: &Local, atom: &Atom<T>) -> Result<(u64, Arc<T>), StoreError> {
-        let now = local.cell.epoch.load(Ordering::Acquire);
+        let now = local.cell.epoch();
         if let Some((epoch, value)) = &*local.decoded.lock()
             && *epoch == now
             // Two atoms of one name may have different types; each then decodes for itself.
@@ -240,10 +241,10 @@ impl Store {
         {
             return Ok((now, value));
         }
-        let Snapshot { epoch, value } = from_provider(self.0.cells.read(local.cell.id))?;
+        let Snapshot { epoch, value } = from_provider(local.cell.read())?;
         let value = Arc::new(match value {
             ROption::RNone => atom.initial(),
-            ROption::RSome(bytes) => serde_json::from_slice(&bytes)
+            ROption::RSome(bytes) => serde_json::from_slice(Received::new(bytes).as_slice())
                 .map_err(|e| StoreError::Decode { atom: local.name.to_owned(), message: e.to_string() })?,
         });
         let mut decoded = local.decoded.lock();
@@ -264,9 +265,9 @@ impl Store {
 
     fn write<T: AtomValue>(&self, atom: &Atom<T>, expected: ROption<u64>, value: &T) -> Result<(), StoreError> {
         let local = self.local_for(atom.name(), true)?;
-        let bytes = serde_json::to_vec(value)
+        let bytes = encode(value)
             .map_err(|e| StoreError::Encode { atom: local.name.to_owned(), message: e.to_string() })?;
-        from_provider(self.0.cells.write(local.cell.id, expected, bytes.into()))
+        from_provider(local.cell.write(expected, RSlice::from_slice(&bytes)))
             .map_err(|error| explain(error, local.name, true))?;
         deliver(&local);
         Ok(())
@@ -307,7 +308,7 @@ impl Store {
                 f(&value);
             }
         };
-        let delivered = AtomicU64::new(local.cell.epoch.load(Ordering::Acquire));
+        let delivered = AtomicU64::new(local.cell.epoch());
         let listener = Arc::new(Listener { delivered, call: Box::new(call) });
         let listening = Listening { local: Arc::downgrade(&local), listener: Arc::downgrade(&listener) };
         local.listeners.lock().push(listener);
@@ -352,7 +353,7 @@ impl Store {
 
 fn deliver(local: &Local) {
     let listeners = local.listeners.lock().clone();
-    let epoch = local.cell.epoch.load(Ordering::Acquire);
+    let epoch = local.cell.epoch();
     for listener in listeners {
         if listener.delivered.fetch_max(epoch, Ordering::AcqRel) < epoch {
             call(local.name, &listener);
@@ -394,7 +395,7 @@ impl<T: AtomValue> Reader<T> {
     /// # Errors
     /// See [`StoreError`].
     pub fn get(&mut self) -> Result<&T, StoreError> {
-        if self.local.cell.epoch.load(Ordering::Acquire) != self.epoch {
+        if self.local.cell.epoch() != self.epoch {
             (self.epoch, self.value) = self.store.read(&self.local, self.atom)?;
         }
         Ok(&self.value)
