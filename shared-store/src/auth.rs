@@ -10,8 +10,8 @@ use crate::Atom;
 /// The signed-in user. The host writes it; remotes that ask for it read it.
 pub static AUTH: Atom<Auth> = Atom::new("auth", Auth::default);
 
-/// The signed-in user's token; granted separately from [`AUTH`].
-pub static AUTH_TOKEN: Atom<Option<Token>> = Atom::new("auth.token", || None);
+/// The signed-in user's token, a secret; granted separately from [`AUTH`].
+pub static AUTH_TOKEN: Atom<Option<Token>> = Atom::<Option<Token>>::new("auth.token", || None).secret();
 
 /// The state of sign-in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,9 +37,9 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Zer
 }
 
 /// Bytes that the provider allocated.
-pub(crate) struct Received(RVec<u8>);
+pub(crate) struct Incoming(RVec<u8>);
 
-impl Received {
+impl Incoming {
     pub(crate) fn new(bytes: RVec<u8>) -> Self {
         Self(bytes)
     }
@@ -49,14 +49,14 @@ impl Received {
     }
 }
 
-impl Drop for Received {
+impl Drop for Incoming {
     fn drop(&mut self) {
         self.0.as_mut_slice().zeroize();
     }
 }
 
 /// JSON as a tree, whose texts are overwritten when it is dropped.
-#[expect(dead_code, reason = "follows")]
+#[derive(PartialEq)]
 pub(crate) struct Tree(pub(crate) Json);
 
 impl Drop for Tree {

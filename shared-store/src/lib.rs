@@ -74,10 +74,20 @@ mod atom;
 mod auth;
 pub mod bundled;
 mod bytes;
+mod computed;
+mod error;
 mod facade;
+mod loadable;
+mod source;
 mod store;
 
-pub use atom::Atom;
+pub use atom::{Atom, AtomValue, Readonly};
 pub use auth::{AUTH, AUTH_TOKEN, Auth, Token, User};
-pub use facade::{Shared, store};
-pub use store::{Listening, Reader, Store, StoreError};
+pub use computed::{Computed, ComputedValue};
+pub use error::StoreError;
+pub use facade::{Shared, batch, effect, store};
+pub use loadable::Loadable;
+pub use source::Readable;
+pub use store::{
+    AtomChange, Cleanup, Intercept, Listening, Persisting, Reader, Store, TaskGuard, Tracking, cleanup,
+};

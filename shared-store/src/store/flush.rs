@@ -1,0 +1,184 @@
+//! Delivering changes: values in the order of their heights, then listeners.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use plugin_api::guard::catch;
+
+use super::{
+    Store,
+    graph::{Call, Graph, Work},
+    pull::Pass,
+};
+use crate::{
+    StoreError,
+    source::{Kind, Node},
+};
+
+/// Returns this thread's number. `ThreadId` would give the thread a destructor, which keeps the library loaded.
+fn thread() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static NUMBER: Cell<u64> = const { Cell::new(0) };
+    }
+    if NUMBER.get() == 0 {
+        NUMBER.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+    NUMBER.get()
+}
+
+impl Store {
+    /// Runs `f` on the graph; afterwards, without the lock, drops what it threw away and runs hooks of sources that it
+    /// started or stopped.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Graph) -> R) -> R {
+        let mut graph = self.0.graph.lock();
+        let result = f(&mut graph);
+        let trash = std::mem::take(&mut graph.trash);
+        let changed = !graph.transitions.is_empty();
+        drop(graph);
+        if !trash.is_empty() {
+            self.contain("a destructor", || drop(trash));
+        }
+        if changed {
+            self.run_hooks();
+        }
+        result
+    }
+
+    /// Queues an atom that may have changed, and delivers unless a batch or another call does it later.
+    pub(super) fn mark(&self, id: u32) {
+        self.mark_all(&[id]);
+    }
+
+    fn mark_all(&self, ids: &[u32]) {
+        let mine = self.with(|graph| {
+            if let Some(held) = graph.held(thread()) {
+                held.extend(ids);
+                return false;
+            }
+            for id in ids {
+                graph.queue_changed(*id);
+            }
+            graph.begin_flush()
+        });
+        if mine {
+            self.flush();
+        }
+    }
+
+    /// Delivers what is queued, unless a batch of this thread or another call does it later.
+    pub(super) fn settle(&self) {
+        if self.with(|graph| graph.held(thread()).is_none() && graph.begin_flush()) {
+            self.flush();
+        }
+    }
+
+    /// Runs the listeners and effects of this view for changes by other participants.
+    pub fn deliver(&self) {
+        let atoms = self.with(|graph| graph.active_atoms());
+        let changed = atoms.into_iter().filter(|(node, announced)| match &node.kind {
+            Kind::Atom { cell, .. } => *announced != Some(cell.epoch()),
+            _ => false,
+        });
+        let changed: Vec<_> = changed.map(|(node, _)| node.id).collect();
+        self.mark_all(&changed);
+    }
+
+    /// Runs `f`, and then each listener at most once for everything that it changed.
+    ///
+    /// Values change at once, and computed values with them; only notifications wait. Batches nest, and the outermost
+    /// one delivers, also if `f` panics. A batch concerns the changes of its thread.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    /// use shared_store::{Atom, Computed, Store};
+    ///
+    /// static A: Atom<u32> = Atom::new("a", || 1);
+    /// static B: Atom<u32> = Atom::new("b", || 2);
+    /// static TOTAL: Computed<u32> = Computed::new(|cx| Ok(*cx.get(&A)? + *cx.get(&B)?));
+    /// static CALLS: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// let store = Store::new();
+    /// let _listening = store.listen(&TOTAL, |_| { CALLS.fetch_add(1, SeqCst); })?;
+    /// store.batch(|| {
+    ///     store.set(&A, &10)?;
+    ///     store.set(&B, &20)
+    /// })?;
+    /// assert_eq!(CALLS.load(SeqCst), 1);
+    /// # Ok::<(), shared_store::StoreError>(())
+    /// ```
+    pub fn batch<R>(&self, f: impl FnOnce() -> R) -> R {
+        let thread = thread();
+        self.with(|graph| graph.begin_batch(thread));
+        let result = catch_unwind(AssertUnwindSafe(f));
+        if self.with(|graph| graph.end_batch(thread) && graph.begin_flush()) {
+            self.flush();
+        }
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Runs what is queued until nothing is.
+    fn flush(&self) {
+        let mut pass = Pass::new();
+        while let Some(work) = self.with(Graph::next) {
+            match work {
+                Work::Update(node) => self.announce(&node, &mut pass),
+                Work::Call(call) => self.call(&call),
+            }
+        }
+        self.0.quiet.notify_all();
+    }
+
+    /// Brings a node up to date and queues what depends on it, if its value has changed.
+    fn announce(&self, node: &Arc<Node>, pass: &mut Pass) {
+        match &node.kind {
+            // The values of this pass were made of the atom's earlier value.
+            Kind::Atom { .. } => *pass = Pass::new(),
+            Kind::Computed(_) => {}
+            Kind::Effect(effect) => return self.run_effect(node, effect, false),
+        }
+        let seen = self.pull(node, pass);
+        let computed = pass.take_computed();
+        let announced = self.with(|graph| {
+            for other in computed {
+                graph.connect(&other);
+            }
+            graph.connect(node);
+            graph.slot(node.id).map(|slot| slot.announced.clone())
+        });
+        let Some(before) = announced else { return };
+        let equal = match &before {
+            Some(before) => before.version == seen.version || self.are_equal(node, before, &seen),
+            None => true,
+        };
+        if equal {
+            return self.with(|graph| {
+                if let Some(slot) = graph.slot(node.id).filter(|slot| slot.is_active()) {
+                    let old = slot.announced.replace(seen);
+                    graph.trash.extend(old);
+                }
+            });
+        }
+        let notify = !self.is_vetoed(node, &seen);
+        self.with(|graph| graph.announce(node, &seen, notify));
+    }
+
+    fn call(&self, call: &Call) {
+        for listener in call.listeners.iter() {
+            let received = &listener.received;
+            if listener.alive.load(Ordering::Acquire)
+                && received.fetch_max(call.version, Ordering::AcqRel) < call.version
+                && let Err(panic) = catch(|| (listener.call)(&call.value))
+            {
+                let what = format!("a listener of {}", call.node.describe());
+                self.report(&StoreError::panicked(&what, &panic));
+            }
+        }
+    }
+}
