@@ -57,26 +57,26 @@ impl Store {
     }
 
     fn mark_all(&self, ids: &[u32]) {
-        let mine = self.with(|graph| {
+        let work = self.with(|graph| {
             if let Some(held) = graph.held(thread()) {
                 held.extend(ids);
-                return false;
+                return None;
             }
             for id in ids {
                 graph.queue_changed(*id);
             }
             graph.begin_flush()
         });
-        if mine {
-            self.flush();
-        }
+        self.flush(work);
     }
 
     /// Delivers what is queued, unless a batch of this thread or another call does it later.
     pub(super) fn settle(&self) {
-        if self.with(|graph| graph.held(thread()).is_none() && graph.begin_flush()) {
-            self.flush();
-        }
+        let work = self.with(|graph| match graph.held(thread()) {
+            Some(_) => None,
+            None => graph.begin_flush(),
+        });
+        self.flush(work);
     }
 
     /// Runs the listeners and effects of this view for changes by other participants.
@@ -117,56 +117,79 @@ impl Store {
         let thread = thread();
         self.with(|graph| graph.begin_batch(thread));
         let result = catch_unwind(AssertUnwindSafe(f));
-        if self.with(|graph| graph.end_batch(thread) && graph.begin_flush()) {
-            self.flush();
-        }
+        let work = self.with(|graph| if graph.end_batch(thread) { graph.begin_flush() } else { None });
+        self.flush(work);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Runs what is queued until nothing is.
-    fn flush(&self) {
+    /// Runs the work that began a flush, and what follows from it.
+    fn flush(&self, first: Option<Work>) {
+        let Some(mut work) = first else { return };
         let mut pass = Pass::new();
-        while let Some(work) = self.with(Graph::next) {
-            match work {
-                Work::Update(node) => self.announce(&node, &mut pass),
-                Work::Call(call) => self.call(&call),
-            }
+        loop {
+            let next = match work {
+                Work::Update(node) => self.bring_up_to_date(&node, &mut pass),
+                Work::Call(call) => {
+                    self.call(&call);
+                    // Dropped before the lock: it may be the last owner of a listener.
+                    self.contain("a destructor", || drop(call));
+                    self.with(Graph::next)
+                }
+            };
+            let Some(next) = next else { break };
+            work = next;
         }
         self.0.quiet.notify_all();
     }
 
-    /// Brings a node up to date and queues what depends on it, if its value has changed.
-    fn announce(&self, node: &Arc<Node>, pass: &mut Pass) {
-        match &node.kind {
-            // The values of this pass were made of the atom's earlier value.
-            Kind::Atom { .. } => *pass = Pass::new(),
-            Kind::Computed(_) => {}
-            Kind::Effect(effect) => return self.run_effect(node, effect, false),
-        }
-        let seen = self.pull(node, pass);
-        let computed = pass.take_computed();
-        let announced = self.with(|graph| {
-            for other in computed {
-                graph.connect(&other);
+    /// Brings a node up to date and queues what depends on it, if its value has changed; returns the next work.
+    fn bring_up_to_date(&self, node: &Arc<Node>, pass: &mut Pass) -> Option<Work> {
+        let seen = match &node.kind {
+            Kind::Atom { atom, cell } => {
+                // The values of this pass were made of the atom's earlier value.
+                *pass = Pass::new();
+                self.refresh(node, *atom, cell)
             }
-            graph.connect(node);
-            graph.slot(node.id).map(|slot| slot.announced.clone())
-        });
-        let Some(before) = announced else { return };
-        let equal = match &before {
-            Some(before) => before.version == seen.version || self.are_equal(node, before, &seen),
-            None => true,
+            Kind::Computed(_) => self.pull(node, pass),
+            Kind::Effect(effect) => {
+                self.run_effect(node, effect, false);
+                return self.with(Graph::next);
+            }
         };
-        if equal {
-            return self.with(|graph| {
-                if let Some(slot) = graph.slot(node.id).filter(|slot| slot.is_active()) {
-                    let old = slot.announced.replace(seen);
-                    graph.trash.extend(old);
+        let computed = pass.take_computed();
+        let has_hooks = node.has_notify_hooks();
+        let (before, next) = self.with(|graph| {
+            for other in &computed {
+                graph.connect(other);
+            }
+            // Another thread's read may have computed it.
+            if computed.last().is_none_or(|last| last.id != node.id) {
+                graph.connect(node);
+            }
+            let announced = graph.slot(node.id).and_then(|slot| slot.announced.as_ref());
+            match announced.map(|before| before.version) {
+                None => graph.announce_equal(node, &seen),
+                Some(version) if version == seen.version => graph.announce_equal(node, &seen),
+                // The next version: it was compared with the announced one.
+                Some(version) if version + 1 == seen.version && !has_hooks => {
+                    graph.announce(node, &seen, true);
                 }
+                Some(_) => return (announced.cloned(), None),
+            }
+            (None, graph.next())
+        });
+        let Some(before) = before else { return next };
+        if before.version + 1 != seen.version && self.are_equal(node, &before, &seen) {
+            return self.with(|graph| {
+                graph.announce_equal(node, &seen);
+                graph.next()
             });
         }
         let notify = !self.is_vetoed(node, &seen);
-        self.with(|graph| graph.announce(node, &seen, notify));
+        self.with(|graph| {
+            graph.announce(node, &seen, notify);
+            graph.next()
+        })
     }
 
     fn call(&self, call: &Call) {

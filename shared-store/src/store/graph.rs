@@ -203,12 +203,21 @@ impl Graph {
             let slot = &mut self.slots[id as usize];
             slot.queued = false;
             if let Some(node) = slot.node.as_ref().filter(|_| slot.is_active()) {
+                self.flushing = true;
                 return Some(Work::Update(Arc::clone(node)));
             }
         }
         let next = self.calls.pop_front().map(Work::Call);
         self.flushing = next.is_some();
         next
+    }
+
+    /// Stores a value that equals the announced one.
+    pub(super) fn announce_equal(&mut self, node: &Node, seen: &Seen) {
+        if let Some(slot) = self.slot(node.id).filter(|slot| slot.is_active()) {
+            let old = slot.announced.replace(seen.clone());
+            self.trash.extend(old);
+        }
     }
 
     /// Stores what was announced, and queues what depends on it.
@@ -249,9 +258,10 @@ impl Graph {
         }
     }
 
-    /// Begins the flush of what is queued; `false` if another call runs it already.
-    pub(super) fn begin_flush(&mut self) -> bool {
-        !self.closed && !std::mem::replace(&mut self.flushing, true)
+    /// Begins the flush of what is queued, and takes its first work; `None` if there is none, or if another call runs it
+    /// already.
+    pub(super) fn begin_flush(&mut self) -> Option<Work> {
+        if self.closed || self.flushing { None } else { self.next() }
     }
 
     /// Returns the changes held by the batch of `thread`.
@@ -343,6 +353,9 @@ impl Graph {
 
     /// Makes the edges of an active node those of its last run.
     pub(super) fn connect(&mut self, node: &Node) {
+        if let Kind::Atom { .. } = node.kind {
+            return;
+        }
         let id = node.id;
         let Some(slot) = self.slots.get(id as usize).filter(|slot| slot.is_active()) else { return };
         let unstable = {

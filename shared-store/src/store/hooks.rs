@@ -360,6 +360,13 @@ impl Store {
     }
 }
 
+impl Node {
+    /// Returns `true` if the source has hooks of [`Store::on_notify`].
+    pub(super) fn has_notify_hooks(&self) -> bool {
+        !self.hooks.lock().notify.is_empty()
+    }
+}
+
 impl Remains {
     /// Ends effects and mounts of a closed store.
     pub(super) fn end(self, store: &Store) {

@@ -281,7 +281,7 @@ impl Store {
     }
 
     /// Returns the value of an atom, decoded once for each change.
-    fn refresh(&self, node: &Node, atom: &dyn AnyAtom, cell: &CellArc) -> Seen {
+    pub(super) fn refresh(&self, node: &Node, atom: &dyn AnyAtom, cell: &CellArc) -> Seen {
         loop {
             let epoch = cell.epoch();
             let before = node.memo.lock().seen.clone();
