@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
-use zeroize::Zeroizing;
 
 use crate::{
     StoreError,
-    bytes::encode,
+    bytes::{Wiped, encode},
     source::{Erased, Kind, Node, Readable, Sealed, reading_methods},
     store::Store,
 };
@@ -160,7 +159,7 @@ pub(crate) trait AnyAtom: Send + Sync {
     fn name(&self) -> &'static str;
     fn init(&self) -> Erased;
     fn decode(&self, bytes: &[u8]) -> Result<Erased, StoreError>;
-    fn encode(&self, value: &Erased) -> Result<Zeroizing<Vec<u8>>, StoreError>;
+    fn encode(&self, value: &Erased) -> Result<Wiped, StoreError>;
     /// Compares two values; `adjacent` if the second was stored directly over the first, so that their JSON differs.
     fn equal(&self, a: &Erased, b: &Erased, adjacent: bool) -> bool;
 }
@@ -178,7 +177,7 @@ impl<T: AtomValue> AnyAtom for Atom<T> {
         decode::<T>(self.name, bytes).map(|value| Arc::new(value) as Erased)
     }
 
-    fn encode(&self, value: &Erased) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    fn encode(&self, value: &Erased) -> Result<Wiped, StoreError> {
         let value = value.downcast_ref::<T>();
         encode(&value).map_err(|e| StoreError::Encode { atom: self.name.to_owned(), message: e.to_string() })
     }
@@ -190,7 +189,7 @@ impl<T: AtomValue> AnyAtom for Atom<T> {
                 _ => false,
             },
             None if adjacent => false,
-            None => matches!((self.encode(a), self.encode(b)), (Ok(a), Ok(b)) if a == b),
+            None => matches!((self.encode(a), self.encode(b)), (Ok(a), Ok(b)) if *a == *b),
         }
     }
 }

@@ -20,9 +20,11 @@ use plugin_api::{
     guard::catch,
     shared::{Consumer, NotifyArc},
 };
-use zeroize::Zeroizing;
 
-use crate::api::{Cell, Cell_TO, CellArc, Cells, Cells_TO, CellsArc, Fault, Snapshot};
+use crate::{
+    api::{Cell, Cell_TO, CellArc, Cells, Cells_TO, CellsArc, Fault, Snapshot},
+    bytes::Wiped,
+};
 
 /// The longest encoded value that a cell accepts, in bytes.
 pub const MAX_VALUE: usize = 16 << 20;
@@ -49,7 +51,7 @@ struct Stored {
 struct Content {
     /// The value. Each cell's bytes are overwritten when they are replaced or dropped: the provider does not know
     /// which values are secret.
-    value: Option<Zeroizing<Vec<u8>>>,
+    value: Option<Wiped>,
     /// The participants to notify of a change, by binding; shared, so that a write copies no list.
     notify: Arc<Vec<(u64, NotifyArc)>>,
 }
@@ -204,10 +206,10 @@ impl Opened {
                 ),
             ));
         }
-        if content.value.as_ref().is_some_and(|present| present.as_slice() == value) {
+        if content.value.as_ref().is_some_and(|present| **present == *value) {
             return Ok(epoch);
         }
-        content.value = Some(Zeroizing::new(value.to_vec()));
+        content.value.get_or_insert_default().replace(value);
         self.cell.epoch.store(epoch + 1, Ordering::Release);
         let notify = Arc::clone(&content.notify);
         drop(content);

@@ -1,27 +1,73 @@
 //! Encoded values, overwritten before their memory is freed.
 
-use std::io;
+use std::{io, ops::Deref};
 
 use abi_stable::std_types::RVec;
 use serde::Serialize;
 use serde_json::Value as Json;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
-/// A buffer that leaves no copy of its bytes in freed memory, also as it grows.
+/// Room for a small value, so that its encoding allocates once.
+const SMALL: usize = 128;
+
+/// Bytes that are overwritten before their memory is freed, also as they grow.
+// `Zeroizing<Vec<u8>>` writes byte by byte, where a slice is filled at once.
 #[derive(Default)]
-struct Growing(Zeroizing<Vec<u8>>);
+pub(crate) struct Wiped(Vec<u8>);
 
-impl io::Write for Growing {
+impl Wiped {
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
+    /// Stores `bytes`, in the same memory if they fit.
+    pub(crate) fn replace(&mut self, bytes: &[u8]) {
+        if bytes.len() > self.0.capacity() {
+            *self = Self::copy_of(bytes);
+            return;
+        }
+        // The rest of the memory is not overwritten later.
+        self.0.as_mut_slice().zeroize();
+        self.0.clear();
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn grow(&mut self, needed: usize) {
+        // `Vec` itself would free the smaller buffer as it is.
+        let mut larger = Self(Vec::with_capacity(needed.max(self.0.capacity() * 2).max(SMALL)));
+        larger.0.extend_from_slice(&self.0);
+        *self = larger;
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl Deref for Wiped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl io::Write for Wiped {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
-            // `Vec` itself would free the smaller buffer as it is.
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(self.0.capacity() * 2).max(64)));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger;
+            self.grow(needed);
         }
         self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -30,10 +76,10 @@ impl io::Write for Growing {
 }
 
 /// Returns the JSON of `value`.
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Zeroizing<Vec<u8>>> {
-    let mut buffer = Growing::default();
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Wiped> {
+    let mut buffer = Wiped::default();
     serde_json::to_writer(&mut buffer, value)?;
-    Ok(buffer.0)
+    Ok(buffer)
 }
 
 /// Bytes that the provider allocated.
@@ -82,6 +128,6 @@ mod tests {
     fn growing_buffer_holds_what_was_encoded() {
         let text = "x".repeat(1_000);
         let encoded = encode(&[&text, &text]).expect("it has a JSON form");
-        assert_eq!(encoded.as_slice(), serde_json::to_vec(&[&text, &text]).expect("as above"));
+        assert_eq!(*encoded, *serde_json::to_vec(&[&text, &text]).expect("as above"));
     }
 }

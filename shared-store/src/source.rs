@@ -34,6 +34,8 @@ pub(crate) type Evaluated = Result<Erased, Arc<StoreError>>;
 /// The state of a source in one store.
 pub struct Node {
     pub(crate) id: u32,
+    /// A hint that the node is active; the graph knows.
+    pub(crate) active: AtomicBool,
     pub(crate) kind: Kind,
     pub(crate) memo: Mutex<Memo>,
     pub(crate) hooks: Mutex<Hooks>,
@@ -79,7 +81,13 @@ pub(crate) struct Read {
 
 impl Node {
     pub(crate) fn new(id: u32, kind: Kind) -> Arc<Self> {
-        Arc::new(Self { id, kind, memo: Mutex::default(), hooks: Mutex::default() })
+        Arc::new(Self {
+            id,
+            active: AtomicBool::new(false),
+            kind,
+            memo: Mutex::default(),
+            hooks: Mutex::default(),
+        })
     }
 
     /// Returns the name for messages.

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use abi_stable::std_types::{ROption, RSlice, RStr};
@@ -252,8 +252,11 @@ impl Store {
 
     fn write(&self, node: &Node, expected: ROption<u64>, bytes: &[u8]) -> Result<(), StoreError> {
         let Kind::Atom { atom, cell } = &node.kind else { return Err(StoreError::Closed) };
-        from_provider(cell.write(expected, RSlice::from_slice(bytes)))
+        let epoch = from_provider(cell.write(expected, RSlice::from_slice(bytes)))
             .map_err(|error| explain(error, atom.name(), true))?;
+        if node.active.load(Ordering::Relaxed) {
+            self.learn(node, *atom, epoch, bytes);
+        }
         self.mark(node.id);
         Ok(())
     }

@@ -147,7 +147,7 @@ impl Store {
         let seen = match &node.kind {
             Kind::Atom { atom, cell } => {
                 // The values of this pass were made of the atom's earlier value.
-                *pass = Pass::new();
+                pass.reset();
                 self.refresh(node, *atom, cell)
             }
             Kind::Computed(_) => self.pull(node, pass),

@@ -313,6 +313,7 @@ impl Graph {
         while let Some(id) = order.get(at).copied() {
             at += 1;
             self.transitions.push_back(id);
+            self.hint(id, true);
             let reads = self.reads(id);
             for read in distinct(&reads) {
                 let Some(slot) = self.slot(read) else { continue };
@@ -331,11 +332,18 @@ impl Graph {
         }
     }
 
+    fn hint(&self, id: u32, active: bool) {
+        if let Some(node) = self.slots.get(id as usize).and_then(|slot| slot.node.as_ref()) {
+            node.active.store(active, Ordering::Relaxed);
+        }
+    }
+
     fn deactivate(&mut self, root: u32) {
         let mut stack = vec![root];
         while let Some(id) = stack.pop() {
             self.transitions.push_back(id);
             self.unstable.remove(&id);
+            self.hint(id, false);
             let Some(slot) = self.slots.get_mut(id as usize) else { continue };
             let announced = slot.announced.take();
             let reads = std::mem::take(&mut slot.reads);

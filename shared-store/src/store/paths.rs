@@ -12,7 +12,7 @@ use crate::{
     Atom, StoreError,
     api::Snapshot,
     atom::{AtomValue, decode},
-    bytes::{Incoming, Tree, encode},
+    bytes::{Incoming, Tree, Wiped, encode},
     error::from_provider,
     source::{Kind, Node, Sealed},
 };
@@ -67,7 +67,7 @@ impl Store {
             }
             let encoded = encode(&new).map_err(|e| encode_error(atom, &e))?;
             let Some(stored) = stored else { return Ok(Some(encoded)) };
-            if stored == encode(&old).map_err(|e| encode_error(atom, &e))?.as_slice() {
+            if *stored == *encode(&old).map_err(|e| encode_error(atom, &e))? {
                 // This build knows everything that is stored.
                 return Ok(Some(encoded));
             }
@@ -229,7 +229,7 @@ impl Store {
         &self,
         atom: &'static Atom<T>,
         node: &Node,
-        f: impl Fn(Option<&[u8]>) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError>,
+        f: impl Fn(Option<&[u8]>) -> Result<Option<Wiped>, StoreError>,
     ) -> Result<(), StoreError> {
         loop {
             let (epoch, stored) = Self::stored(node)?;

@@ -13,13 +13,12 @@ use abi_stable::std_types::ROption;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use zeroize::Zeroizing;
 
 use super::{Listening, Store};
 use crate::{
     Atom, StoreError,
     atom::{AtomValue, decode},
-    bytes::{Incoming, encode},
+    bytes::{Incoming, Wiped, encode},
     source::Sealed,
 };
 
@@ -61,7 +60,7 @@ impl Persisting {
 struct Saver {
     file: PathBuf,
     atom: &'static str,
-    next: Mutex<Option<Zeroizing<Vec<u8>>>>,
+    next: Mutex<Option<Wiped>>,
 }
 
 impl Store {
@@ -150,7 +149,7 @@ impl Store {
 
     /// Hands a value to the thread that writes files; an earlier one that waits is not written.
     fn save(&self, saver: &Arc<Saver>, bytes: &Incoming) {
-        let waiting = saver.next.lock().replace(Zeroizing::new(bytes.as_slice().to_vec())).is_some();
+        let waiting = saver.next.lock().replace(Wiped::copy_of(bytes.as_slice())).is_some();
         if waiting {
             return;
         }

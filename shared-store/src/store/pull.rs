@@ -11,7 +11,7 @@ use std::{
 };
 
 use abi_stable::std_types::ROption;
-use plugin_api::guard::catch;
+use plugin_api::{abi::RemoteError, guard::catch};
 
 use super::{AddressHasher, Store, typed};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     bytes::Incoming,
     computed::AnyComputed,
     error::from_provider,
-    source::{Evaluated, Kind, Memo, Node, Read, Readable, Seen},
+    source::{Erased, Evaluated, Kind, Memo, Node, Read, Readable, Seen},
 };
 
 /// Functions that one pass calls inside of each other; deeper ones run one after the other.
@@ -49,6 +49,12 @@ impl Pass {
     pub(super) fn new() -> Self {
         let (seen, path, computed) = Default::default();
         Self { seen, path, computed, base: DEPTH.get() }
+    }
+
+    /// Begins a new view.
+    pub(super) fn reset(&mut self) {
+        // Its memory stays, for the values of the next view.
+        self.seen.get_mut().clear();
     }
 
     pub(super) fn take_computed(&self) -> Vec<Arc<Node>> {
@@ -292,24 +298,51 @@ impl Store {
                 return seen.clone();
             }
             let (epoch, value) = load(atom, cell);
-            let mut new = Seen { version: 0, epoch, value: value.map_err(Arc::new) };
-            let equal = before.as_ref().is_some_and(|before| self.are_equal(node, before, &new));
-            let mut memo = node.memo.lock();
-            let key = |seen: &Seen| (seen.version, seen.epoch);
-            if memo.seen.as_ref().map(key) != before.as_ref().map(key) {
-                // Another thread stored a value in the meantime.
-                continue;
+            if let Some(seen) = self.store_value(node, before, epoch, value) {
+                return seen;
             }
-            new.version = before.as_ref().map_or(0, |before| before.version) + u64::from(!equal);
-            let old = memo.seen.replace(new.clone());
-            drop(memo);
-            drop(old);
-            return new;
         }
+    }
+
+    /// Stores the value that this view has written at `epoch`, which need not be read again.
+    pub(super) fn learn(&self, node: &Node, atom: &dyn AnyAtom, epoch: u64, bytes: &[u8]) {
+        let before = node.memo.lock().seen.clone();
+        if before.as_ref().is_none_or(|seen| seen.epoch < epoch) {
+            let value = catch(|| atom.decode(bytes));
+            self.store_value(node, before, epoch, value.unwrap_or_else(|panic| Err(decoding(&panic))));
+        }
+    }
+
+    /// Stores an atom's value over `before`, with a new version if it differs; `None` if another thread has stored one
+    /// in the meantime.
+    fn store_value(
+        &self,
+        node: &Node,
+        before: Option<Seen>,
+        epoch: u64,
+        value: Result<Erased, StoreError>,
+    ) -> Option<Seen> {
+        let mut new = Seen { version: 0, epoch, value: value.map_err(Arc::new) };
+        let equal = before.as_ref().is_some_and(|before| self.are_equal(node, before, &new));
+        new.version = before.as_ref().map_or(0, |before| before.version) + u64::from(!equal);
+        let mut memo = node.memo.lock();
+        let key = |seen: &Seen| (seen.version, seen.epoch);
+        if memo.seen.as_ref().map(key) != before.as_ref().map(key) {
+            return None;
+        }
+        let old = memo.seen.replace(new.clone());
+        drop(memo);
+        // Outside of the lock: destructors of values are the participant's code.
+        drop((old, before));
+        Some(new)
     }
 }
 
-fn load(atom: &dyn AnyAtom, cell: &CellArc) -> (u64, Result<crate::source::Erased, StoreError>) {
+fn decoding(panic: &RemoteError) -> StoreError {
+    StoreError::panicked("the type of an atom", panic)
+}
+
+fn load(atom: &dyn AnyAtom, cell: &CellArc) -> (u64, Result<Erased, StoreError>) {
     let Snapshot { epoch, value } = match from_provider(cell.read()) {
         Ok(snapshot) => snapshot,
         Err(error) => return (cell.epoch(), Err(error)),
@@ -318,7 +351,7 @@ fn load(atom: &dyn AnyAtom, cell: &CellArc) -> (u64, Result<crate::source::Erase
         ROption::RNone => Ok(atom.init()),
         ROption::RSome(bytes) => atom.decode(Incoming::new(bytes).as_slice()),
     });
-    (epoch, decoded.unwrap_or_else(|panic| Err(StoreError::panicked("the type of an atom", &panic))))
+    (epoch, decoded.unwrap_or_else(|panic| Err(decoding(&panic))))
 }
 
 fn run(computed: &dyn AnyComputed, cx: &mut Tracking<'_>) -> Evaluated {
