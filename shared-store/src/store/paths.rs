@@ -49,7 +49,7 @@ impl Store {
     /// See [`StoreError`].
     pub fn update<T: AtomValue>(&self, atom: &'static Atom<T>, f: impl Fn(&T) -> T) -> Result<(), StoreError> {
         let node = Sealed::node(atom, self)?;
-        self.replace(atom, &node, |stored| {
+        self.replace(&node, |stored| {
             let old = match stored {
                 Some(bytes) => decode::<T>(atom.name(), bytes)?,
                 None => atom.init(),
@@ -146,7 +146,7 @@ impl Store {
         refuse_secret(atom)?;
         let node = Sealed::node(atom, self)?;
         let value = serde_json::to_value(value).map_err(|e| encode_error(atom, &e))?;
-        self.replace(atom, &node, |stored| {
+        self.replace(&node, |stored| {
             let mut json = parse(atom, stored)?;
             place(&mut json, path, value.clone()).map_err(|message| StoreError::Path {
                 atom: atom.name().to_owned(),
@@ -225,9 +225,8 @@ impl Store {
     }
 
     /// Writes `f` of the stored value, unless it is `None`; again after a concurrent write.
-    fn replace<T: AtomValue>(
+    fn replace(
         &self,
-        atom: &'static Atom<T>,
         node: &Node,
         f: impl Fn(Option<&[u8]>) -> Result<Option<Wiped>, StoreError>,
     ) -> Result<(), StoreError> {
@@ -236,7 +235,7 @@ impl Store {
             let Some(bytes) = f(stored.as_ref().map(Incoming::as_slice))? else { return Ok(()) };
             match self.write(node, ROption::RSome(epoch), &bytes) {
                 Err(StoreError::Conflict(_)) => {}
-                done => return done.map_err(|error| crate::error::explain(error, atom.name(), true)),
+                done => return done,
             }
         }
     }

@@ -270,3 +270,31 @@ fn token_is_in_no_debug_text() {
     store.update(&crate::AUTH_TOKEN, |_| None).unwrap();
     assert_eq!(*store.get(&crate::AUTH_TOKEN).unwrap(), None);
 }
+
+/// The interface itself checks, for code that does not use this crate's facade.
+#[test]
+fn cell_of_a_reader_refuses_writes() {
+    let table = Table::new();
+    let cells = table.bind(consumer("reader", &[("count", false)]));
+    let cell = cells.open("count".into()).into_result().map_err(StoreError::from).unwrap();
+    let write =
+        |expected| cell.write(expected, RSlice::from_slice(b"1")).into_result().map_err(StoreError::from);
+    for expected in [ROption::RNone, ROption::RSome(0)] {
+        assert_eq!(write(expected).unwrap_err().code(), "atom-not-granted");
+    }
+    assert!(cell.epoch() == 0 && cell.read().into_result().is_ok_and(|snapshot| snapshot.epoch == 0));
+    assert!(cells.open("auth.token".into()).into_result().is_err());
+    let copy = cell.clone();
+    drop((cells, cell));
+    assert_eq!(copy.epoch(), 0, "a cell outlives its binding's handle");
+}
+
+#[test]
+fn isolated_consumer_has_values_of_its_own() {
+    let table = Table::new();
+    let bind =
+        |isolated| Store::from_cells(table.bind(Consumer { isolated, ..consumer("x", &[("count", true)]) }));
+    let (shared, alone) = (bind(false), bind(true));
+    alone.set(&COUNT, &1).unwrap();
+    assert_eq!(*shared.get(&COUNT).unwrap(), 7);
+}
