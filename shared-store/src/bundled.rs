@@ -2,19 +2,12 @@
 //!
 //! Each participant sees the table of named cells through a binding, which knows the participant's grants.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use abi_stable::{
     sabi_trait::TD_Opaque,
     std_types::{RArc, ROption, RResult, RSlice, RStr, RVec},
 };
-use parking_lot::Mutex;
 use plugin_api::{
     abi::RemoteError,
     guard::catch,
@@ -24,6 +17,10 @@ use plugin_api::{
 use crate::{
     api::{Cell, Cell_TO, CellArc, Cells, Cells_TO, CellsArc, Fault, Snapshot},
     bytes::Wiped,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The longest encoded value that a cell accepts, in bytes.

@@ -113,6 +113,7 @@ mod facade;
 mod loadable;
 mod source;
 mod store;
+mod sync;
 
 pub use atom::{Atom, AtomValue, Readonly};
 pub use auth::{AUTH, AUTH_TOKEN, Auth, Token, User};

@@ -1,14 +1,18 @@
 //! Sources: atoms, views of atoms, and computed values, as the store sees them.
 
-use std::{
-    any::Any,
-    sync::{Arc, atomic::AtomicBool, atomic::AtomicU64},
-};
-
-use parking_lot::Mutex;
+use std::{any::Any, sync::Arc};
 
 use crate::{
-    Store, StoreError, api::CellArc, atom::AnyAtom, computed::AnyComputed, store::Effect, store::Hooks,
+    Store, StoreError,
+    api::CellArc,
+    atom::AnyAtom,
+    computed::AnyComputed,
+    store::Effect,
+    store::Hooks,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 /// A value that can be read and listened to: an [`Atom`](crate::Atom), a [`Readonly`](crate::Readonly), or a

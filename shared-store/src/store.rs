@@ -4,11 +4,10 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasherDefault, Hasher},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use abi_stable::std_types::{ROption, RSlice, RStr};
-use parking_lot::{Condvar, Mutex, RwLock};
 use plugin_api::{
     guard::catch,
     shared::{Consumer, notify_fn},
@@ -22,6 +21,7 @@ use crate::{
     bytes::encode,
     error::{explain, from_provider},
     source::{Kind, Node, Readable, Seen},
+    sync::{Condvar, Mutex, RwLock, atomic::Ordering},
 };
 
 mod flush;

@@ -1,12 +1,8 @@
 //! Delivering changes: values in the order of their heights, then listeners.
 
 use std::{
-    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use plugin_api::guard::catch;
@@ -19,19 +15,8 @@ use super::{
 use crate::{
     StoreError,
     source::{Kind, Node},
+    sync::thread,
 };
-
-/// Returns this thread's number. `ThreadId` would give the thread a destructor, which keeps the library loaded.
-fn thread() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    thread_local! {
-        static NUMBER: Cell<u64> = const { Cell::new(0) };
-    }
-    if NUMBER.get() == 0 {
-        NUMBER.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
-    }
-    NUMBER.get()
-}
 
 impl Store {
     /// Runs `f` on the graph; afterwards, without the lock, drops what it threw away and runs hooks of sources that it

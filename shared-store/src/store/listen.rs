@@ -2,13 +2,9 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
 };
 
-use parking_lot::Mutex;
 use plugin_api::guard::catch;
 
 use super::{
@@ -20,6 +16,10 @@ use crate::{
     Atom, StoreError,
     atom::AtomValue,
     source::{Erased, Kind, Listener, Memo, Node, Readable, Sealed},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// Keeps a listener, an effect, a hook or a mount; dropping it ends it.

@@ -35,7 +35,7 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// One consistent view of the sources. `[one thread]`
+/// A consistent view of the sources. `[one thread]`
 pub(super) struct Pass {
     seen: RefCell<HashMap<u32, Seen, BuildHasherDefault<AddressHasher>>>,
     /// The computed values that are being brought up to date, outermost first.

@@ -11,6 +11,8 @@ mod hooks;
 mod lifetimes;
 mod model;
 mod parts;
+#[cfg(shuttle)]
+mod schedules;
 mod threads;
 
 static COUNT: Atom<u64> = Atom::new("count", || 7);
