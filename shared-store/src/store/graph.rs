@@ -12,7 +12,7 @@ use crate::source::{Erased, Kind, Listener, Node, Seen};
 
 #[derive(Default)]
 pub(super) struct Graph {
-    slots: Vec<Place>,
+    slots: Vec<NodeState>,
     /// Numbers of ended effects.
     free: Vec<u32>,
     /// The last atom of each name.
@@ -38,7 +38,7 @@ pub(super) struct Graph {
 }
 
 /// A node's place in the graph.
-pub(super) struct Place {
+pub(super) struct NodeState {
     pub(super) node: Option<Arc<Node>>,
     pub(super) listeners: Arc<Vec<Arc<Listener>>>,
     dependents: Vec<u32>,
@@ -93,10 +93,10 @@ pub(super) enum Work {
 /// The participant's values of a closed store.
 pub(super) struct Remains {
     pub(super) nodes: Vec<(Arc<Node>, Mount)>,
-    _rest: (Vec<Place>, VecDeque<Call>, Vec<Seen>),
+    _rest: (Vec<NodeState>, VecDeque<Call>, Vec<Seen>),
 }
 
-impl Place {
+impl NodeState {
     fn new(id: u32) -> Self {
         Self {
             node: None,
@@ -121,7 +121,7 @@ impl Graph {
     /// Adds a node.
     pub(super) fn insert(&mut self, kind: Kind) -> Arc<Node> {
         let id = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Place::new(self.slots.len() as u32));
+            self.slots.push(NodeState::new(self.slots.len() as u32));
             self.slots.len() as u32 - 1
         });
         if let Kind::Atom { atom, .. } = &kind
@@ -146,7 +146,7 @@ impl Graph {
         node
     }
 
-    pub(super) fn slot(&mut self, id: u32) -> Option<&mut Place> {
+    pub(super) fn slot(&mut self, id: u32) -> Option<&mut NodeState> {
         self.slots.get_mut(id as usize).filter(|slot| slot.node.is_some())
     }
 
@@ -292,7 +292,7 @@ impl Graph {
     /// Runs `change` on a slot, and activates or deactivates the node if that makes it so.
     ///
     /// `seen` is the value that a newly active node counts as announced with.
-    pub(super) fn change(&mut self, id: u32, seen: Option<&Seen>, change: impl FnOnce(&mut Place)) {
+    pub(super) fn change(&mut self, id: u32, seen: Option<&Seen>, change: impl FnOnce(&mut NodeState)) {
         let Some(slot) = self.slot(id) else { return };
         let before = slot.is_active();
         change(slot);
