@@ -94,13 +94,13 @@ pub trait Source: 'static {
     type Value;
 
     /// Returns a number that grows with every change.
-    fn epoch(&self) -> u64;
+    fn epoch(&'static self) -> u64;
 
     /// Returns the current value.
     ///
     /// # Errors
     /// If it is not available to this remote; the error comes with a value to continue with.
-    fn read(&self) -> Result<Self::Value, (Self::Value, SourceError)>;
+    fn read(&'static self) -> Result<Self::Value, (Self::Value, SourceError)>;
 }
 
 /// The reason why a [`Source`] is not available.

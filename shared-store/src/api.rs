@@ -4,43 +4,46 @@
 #![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
 #![allow(clippy::undocumented_unsafe_blocks, clippy::mem_forget)]
 
-use std::sync::atomic::AtomicU64;
-
 use abi_stable::{
     StableAbi, sabi_trait,
-    std_types::{RArc, ROption, RResult, RStr, RString, RVec},
+    std_types::{RArc, ROption, RResult, RSlice, RStr, RString, RVec},
 };
 
 /// A participant's access to the provider's cells. `[thread-safe]`
 #[sabi_trait]
 pub trait Cells: Send + Sync + Clone {
     /// Opens the cell called `name` for reading, and notifies the participant of its changes from now on.
-    fn open(&self, name: RStr<'_>) -> RResult<Cell, Fault>;
-
-    /// Returns epoch and value as a consistent pair.
-    fn read(&self, cell: u64) -> RResult<Snapshot, Fault>;
-
-    /// Sets the value if the epoch still is `expected` (`RNone`: unconditionally), and returns the new epoch.
     #[sabi(last_prefix_field)]
-    fn write(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> RResult<u64, Fault>;
+    fn open(&self, name: RStr<'_>) -> RResult<CellArc, Fault>;
 }
 
 /// A shared handle on [`Cells`].
 pub type CellsArc = Cells_TO<'static, RArc<()>>;
 
-/// A named value of the provider.
-#[repr(C)]
-#[derive(Clone, Debug, StableAbi)]
-pub struct Cell {
-    /// The provider's number for the cell.
-    pub id: u64,
-    /// The epoch; it grows with every change, after the value was changed.
-    pub epoch: RArc<AtomicU64>,
+/// A participant's access to a named value of the provider. `[thread-safe]`
+///
+/// The counter stays in the provider, and is read by a call: a participant shares no memory that it could write.
+#[sabi_trait]
+pub trait Cell: Send + Sync + Clone {
+    /// Returns the epoch; it grows with every change, after the value was changed.
+    fn epoch(&self) -> u64;
+
+    /// Returns epoch and value as a consistent pair.
+    fn read(&self) -> RResult<Snapshot, Fault>;
+
+    /// Sets the value if the epoch still is `expected` (`RNone`: unconditionally), and returns the epoch.
+    ///
+    /// The epoch grows only if the value differs from the present one. The provider copies `value`.
+    #[sabi(last_prefix_field)]
+    fn write(&self, expected: ROption<u64>, value: RSlice<'_, u8>) -> RResult<u64, Fault>;
 }
 
-/// A value and the epoch that it belongs to.
+/// A shared handle on [`Cell`].
+pub type CellArc = Cell_TO<'static, RArc<()>>;
+
+/// A value and the epoch that it belongs to. It can hold a secret, so it has no `Debug`.
 #[repr(C)]
-#[derive(Clone, Debug, StableAbi)]
+#[derive(Clone, StableAbi)]
 pub struct Snapshot {
     /// The epoch; 0 if the value was never set.
     pub epoch: u64,

@@ -3,14 +3,15 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::Atom;
 
 /// The signed-in user. The host writes it; remotes that ask for it read it.
 pub static AUTH: Atom<Auth> = Atom::new("auth", Auth::default);
 
-/// The signed-in user's token; granted separately from [`AUTH`].
-pub static AUTH_TOKEN: Atom<Option<Token>> = Atom::new("auth.token", || None);
+/// The signed-in user's token, a secret; granted separately from [`AUTH`].
+pub static AUTH_TOKEN: Atom<Option<Token>> = Atom::<Option<Token>>::new("auth.token", || None).secret();
 
 /// The state of sign-in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,12 @@ pub struct User {
     pub email: Option<String>,
 }
 
-/// A bearer token. Its `Debug` form does not show it.
+/// A bearer token. Its `Debug` form does not show it, and its memory is overwritten when it is dropped.
+///
+/// ```
+/// # use shared_store::Token;
+/// assert_eq!(format!("{:?}", Token::new("s3cret")), "Token(…)");
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
@@ -52,6 +58,14 @@ impl Token {
         &self.0
     }
 }
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,47 +2,55 @@
 //!
 //! Each participant sees the table of named cells through a binding, which knows the participant's grants.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use abi_stable::{
     sabi_trait::TD_Opaque,
-    std_types::{RArc, ROption, RResult, RStr, RVec},
+    std_types::{RArc, ROption, RResult, RSlice, RStr, RVec},
 };
-use parking_lot::Mutex;
 use plugin_api::{
     abi::RemoteError,
     guard::catch,
     shared::{Consumer, NotifyArc},
 };
 
-use crate::api::{Cell, Cells, Cells_TO, CellsArc, Fault, Snapshot};
+use crate::{
+    api::{Cell, Cell_TO, CellArc, Cells, Cells_TO, CellsArc, Fault, Snapshot},
+    bytes::Wiped,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// The longest encoded value that a cell accepts, in bytes.
 pub const MAX_VALUE: usize = 16 << 20;
 
 /// A table of cells.
 #[derive(Clone, Default)]
-pub struct Table(Arc<Mutex<Inner>>);
+pub struct Table(Arc<Mutex<Names>>);
 
 #[derive(Default)]
-struct Inner {
-    names: BTreeMap<String, usize>,
-    cells: Vec<CellState>,
+struct Names {
+    cells: BTreeMap<String, Arc<Stored>>,
     bindings: u64,
 }
 
-struct CellState {
+/// A cell.
+struct Stored {
     name: String,
-    epoch: RArc<AtomicU64>,
-    value: Option<Vec<u8>>,
-    /// The participants to notify of a change, by binding.
-    notify: BTreeMap<u64, NotifyArc>,
+    /// Changes under the lock of `content` only.
+    epoch: AtomicU64,
+    content: Mutex<Content>,
+}
+
+#[derive(Default)]
+struct Content {
+    /// The value. Each cell's bytes are overwritten when they are replaced or dropped: the provider does not know
+    /// which values are secret.
+    value: Option<Wiped>,
+    /// The participants to notify of a change, by binding; shared, so that a write copies no list.
+    notify: Arc<Vec<(u64, NotifyArc)>>,
 }
 
 impl Table {
@@ -52,13 +60,13 @@ impl Table {
     }
 
     /// Binds the table for `consumer`, or a fresh table if the consumer is isolated. Notifications end when the last
-    /// clone of the binding is dropped.
+    /// clone of the binding and of the cells that it opened is dropped.
     pub fn bind(&self, consumer: Consumer) -> CellsArc {
         let table = if consumer.isolated { Self::new() } else { self.clone() };
         let id = {
-            let mut inner = table.0.lock();
-            inner.bindings += 1;
-            inner.bindings
+            let mut names = table.0.lock();
+            names.bindings += 1;
+            names.bindings
         };
         let binding = Binding(Arc::new(Bound { table, consumer, id }));
         Cells_TO::from_ptr(RArc::new(binding), TD_Opaque)
@@ -76,8 +84,15 @@ struct Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        for cell in &mut self.table.0.lock().cells {
-            cell.notify.remove(&self.id);
+        let cells: Vec<_> = self.table.0.lock().cells.values().cloned().collect();
+        for cell in cells {
+            let mut content = cell.content.lock();
+            if let Some(at) = content.notify.iter().position(|(id, _)| *id == self.id) {
+                // Dropped after the lock: the callback is another image's.
+                let removed = Arc::make_mut(&mut content.notify).remove(at);
+                drop(content);
+                drop(removed);
+            }
         }
     }
 }
@@ -101,44 +116,19 @@ impl Bound {
         })
     }
 
-    fn open(&self, name: &str) -> Result<Cell, Fault> {
+    /// Returns the cell called `name`, and adds this binding to those that are notified of its changes.
+    fn open(&self, name: &str) -> Result<Arc<Stored>, Fault> {
         self.check(name, false)?;
-        let mut inner = self.table.0.lock();
-        let inner = &mut *inner;
-        let id = *inner.names.entry(name.to_owned()).or_insert_with(|| {
-            inner.cells.push(CellState {
-                name: name.to_owned(),
-                epoch: RArc::new(AtomicU64::new(0)),
-                value: None,
-                notify: BTreeMap::new(),
-            });
-            inner.cells.len() - 1
-        });
-        let cell = &mut inner.cells[id];
-        cell.notify.insert(self.id, self.consumer.notify.clone());
-        Ok(Cell { id: id as u64, epoch: cell.epoch.clone() })
-    }
-
-    /// Runs `f` on a cell that this binding may use.
-    fn with<R>(
-        &self,
-        id: u64,
-        write: bool,
-        f: impl FnOnce(&mut CellState) -> Result<R, Fault>,
-    ) -> Result<R, Fault> {
-        let mut inner = self.table.0.lock();
-        let cell = usize::try_from(id).ok().and_then(|i| inner.cells.get_mut(i));
-        let cell = cell.ok_or_else(|| Fault {
-            code: Fault::REFUSED.into(),
-            message: format!(
-                "`{}` asks for cell {id}, which this store does not have; use a cell with the store that opened \
-                 it",
-                self.consumer.name
-            )
-            .into(),
-        })?;
-        self.check(&cell.name, write)?;
-        f(cell)
+        let cell = Arc::clone(self.table.0.lock().cells.entry(name.to_owned()).or_insert_with(|| {
+            let (epoch, content) = Default::default();
+            Arc::new(Stored { name: name.to_owned(), epoch, content })
+        }));
+        let mut content = cell.content.lock();
+        if content.notify.iter().all(|(id, _)| *id != self.id) {
+            Arc::make_mut(&mut content.notify).push((self.id, self.consumer.notify.clone()));
+        }
+        drop(content);
+        Ok(cell)
     }
 }
 
@@ -152,65 +142,78 @@ fn guarded<T>(f: impl FnOnce() -> Result<T, Fault>) -> RResult<T, Fault> {
 }
 
 impl Cells for Binding {
-    fn open(&self, name: RStr<'_>) -> RResult<Cell, Fault> {
-        guarded(|| self.0.open(name.as_str()))
+    fn open(&self, name: RStr<'_>) -> RResult<CellArc, Fault> {
+        guarded(|| {
+            let cell = self.0.open(name.as_str())?;
+            Ok(Cell_TO::from_ptr(RArc::new(Opened { bound: Arc::clone(&self.0), cell }), TD_Opaque))
+        })
+    }
+}
+
+/// A cell as one binding sees it.
+#[derive(Clone)]
+struct Opened {
+    bound: Arc<Bound>,
+    cell: Arc<Stored>,
+}
+
+impl Cell for Opened {
+    fn epoch(&self) -> u64 {
+        self.cell.epoch.load(Ordering::Acquire)
     }
 
-    fn read(&self, cell: u64) -> RResult<Snapshot, Fault> {
+    fn read(&self) -> RResult<Snapshot, Fault> {
         guarded(|| {
-            self.0.with(cell, false, |cell| {
-                Ok(Snapshot {
-                    epoch: cell.epoch.load(Ordering::Acquire),
-                    value: cell.value.clone().map(RVec::from).into(),
-                })
+            let content = self.cell.content.lock();
+            Ok(Snapshot {
+                epoch: self.cell.epoch.load(Ordering::Acquire),
+                value: content.value.as_ref().map(|bytes| RVec::from(bytes.to_vec())).into(),
             })
         })
     }
 
-    fn write(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> RResult<u64, Fault> {
-        guarded(|| self.set(cell, expected, value))
+    fn write(&self, expected: ROption<u64>, value: RSlice<'_, u8>) -> RResult<u64, Fault> {
+        guarded(|| self.set(expected.into_option(), value.as_slice()))
     }
 }
 
-impl Binding {
-    fn set(&self, cell: u64, expected: ROption<u64>, value: RVec<u8>) -> Result<u64, Fault> {
-        let written = self.0.with(cell, true, |cell| {
-            let epoch = cell.epoch.load(Ordering::Acquire);
-            if let ROption::RSome(expected) = expected
-                && expected != epoch
-            {
-                return Err(Fault {
-                    code: Fault::CONFLICT.into(),
-                    message: format!(
-                        "another participant changed `{}` between reading and writing; read it and try again, \
-                         as `Store::update` does",
-                        cell.name
-                    )
-                    .into(),
-                });
-            }
-            if value.len() > MAX_VALUE {
-                return Err(Fault {
-                    code: Fault::REFUSED.into(),
-                    message: format!(
-                        "the value for `{}` has {} bytes, over the limit of {MAX_VALUE}; keep it in a file and \
-                         its name in the atom",
-                        cell.name,
-                        value.len()
-                    )
-                    .into(),
-                });
-            }
-            cell.value = Some(value.into());
-            cell.epoch.store(epoch + 1, Ordering::Release);
-            Ok((epoch + 1, cell.notify.values().cloned().collect::<Vec<_>>()))
-        });
+impl Opened {
+    fn set(&self, expected: Option<u64>, value: &[u8]) -> Result<u64, Fault> {
+        let name = &self.cell.name;
+        self.bound.check(name, true)?;
+        let fault = |code: &str, message: String| Fault { code: code.into(), message: message.into() };
+        if value.len() > MAX_VALUE {
+            return Err(fault(
+                Fault::REFUSED,
+                format!(
+                    "the value for `{name}` has {} bytes, over the limit of {MAX_VALUE}; keep it in a file and its \
+                     name in the atom",
+                    value.len()
+                ),
+            ));
+        }
+        let mut content = self.cell.content.lock();
+        let epoch = self.cell.epoch.load(Ordering::Acquire);
+        if expected.is_some_and(|expected| expected != epoch) {
+            return Err(fault(
+                Fault::CONFLICT,
+                format!(
+                    "another participant changed `{name}` between reading and writing; read it and try again, as \
+                     `Store::update` does"
+                ),
+            ));
+        }
+        if content.value.as_ref().is_some_and(|present| **present == *value) {
+            return Ok(epoch);
+        }
+        content.value.get_or_insert_default().replace(value);
+        self.cell.epoch.store(epoch + 1, Ordering::Release);
+        let notify = Arc::clone(&content.notify);
+        drop(content);
         // Outside of the lock: a notified participant may call the store at once.
-        written.map(|(epoch, notify)| {
-            for consumer in &notify {
-                consumer.notify();
-            }
-            epoch
-        })
+        for (_, consumer) in notify.iter() {
+            consumer.notify();
+        }
+        Ok(epoch + 1)
     }
 }

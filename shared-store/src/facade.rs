@@ -6,7 +6,7 @@ use plugin_api::{
     shared::{Consumer, InstallError, SharedCrate},
 };
 
-use crate::{Store, StoreError, api::CellsArc, bundled::Table};
+use crate::{Cleanup, Listening, Store, StoreError, Tracking, api::CellsArc, bundled::Table};
 
 /// This crate as a shared crate.
 #[derive(Debug)]
@@ -52,7 +52,10 @@ impl SharedCrate for Shared {
 
     fn uninstall() {
         let before = std::mem::replace(&mut *FACADE.write(), Facade::Fresh);
-        drop(before);
+        // Clones and guards may outlive the remote; the store's threads and callbacks must not.
+        if let Facade::Installed(store) = &before {
+            store.close();
+        }
     }
 }
 
@@ -71,4 +74,22 @@ pub fn store() -> Result<Store, StoreError> {
     }
     *facade = Facade::Used;
     Err(if entry::is_started() { StoreError::NotShared } else { StoreError::NotInstalled })
+}
+
+/// Runs `f` as [`Store::batch`] does, in the store of this image. Without one it only runs `f`.
+pub fn batch<R>(f: impl FnOnce() -> R) -> R {
+    match store() {
+        Ok(store) => store.batch(f),
+        Err(_) => f(),
+    }
+}
+
+/// Runs `f` as [`Store::effect`] does, in the store of this image.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn effect(
+    f: impl FnMut(&mut Tracking<'_>) -> Result<Option<Cleanup>, StoreError> + Send + 'static,
+) -> Result<Listening, StoreError> {
+    store()?.effect(f)
 }

@@ -1,170 +1,95 @@
 //! A participant's view of all atoms.
 
 use std::{
-    any::Any,
     collections::HashMap,
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
 };
 
-use abi_stable::std_types::{ROption, RResult, RStr};
-use parking_lot::Mutex;
+use abi_stable::std_types::{ROption, RSlice, RStr};
 use plugin_api::{
-    entry,
+    guard::catch,
     shared::{Consumer, notify_fn},
 };
-use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Atom,
-    api::{Cell, CellsArc, Fault, Snapshot},
+    Atom, StoreError,
+    api::{CellArc, CellsArc},
+    atom::AtomValue,
     bundled::Table,
+    bytes::encode,
+    error::{explain, from_provider},
+    source::{Kind, Node, Readable, Seen},
+    sync::{Condvar, Mutex, RwLock, atomic::Ordering},
 };
 
-/// The reason why an atom could not be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The image's store was used before the host installed it.
-    #[error("the store was used before it was negotiated: use atoms only after `init`, not in statics")]
-    NotInstalled,
-    /// The image runs, and its remote does not share the store.
-    #[error(
-        "this remote uses `shared-store` without sharing it, so it does not see the other participants' atoms; add \
-         `shared_store` to `shared` in its `export!`, and `shared-store` to `shared` in its manifest"
-    )]
-    NotShared,
-    /// The host does not grant the access.
-    #[error("{0}")]
-    NotGranted(String),
-    /// Another participant wrote between reading and writing.
-    #[error("{0}")]
-    Conflict(String),
-    /// The provider refused.
-    #[error("{0}")]
-    Refused(String),
-    /// The stored value is not a `T` of this build.
-    #[error(
-        "the value of `{atom}` does not fit the type that this build has for it: {message}; let the types agree, \
-         with `#[serde(default)]` on new fields, or give one of the atoms another name"
-    )]
-    Decode {
-        /// Name of the atom.
-        atom: String,
-        /// The mismatch, with its place in the JSON.
-        message: String,
-    },
-    /// The value has no JSON form.
-    #[error("the value for `{atom}` cannot be encoded: {message}; give the atom a type that JSON can hold")]
-    Encode {
-        /// Name of the atom.
-        atom: String,
-        /// The part without a form.
-        message: String,
-    },
-}
+mod flush;
+mod graph;
+mod hooks;
+mod listen;
+mod paths;
+mod persist;
+mod pull;
+mod tasks;
+mod worker;
 
-impl StoreError {
-    /// Returns the stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotInstalled => "used-before-negotiation",
-            Self::NotShared => "store-not-shared",
-            Self::NotGranted(_) => Fault::NOT_GRANTED,
-            Self::Conflict(_) => Fault::CONFLICT,
-            Self::Refused(_) => Fault::REFUSED,
-            Self::Decode { .. } => "atom-decode",
-            Self::Encode { .. } => "atom-encode",
-        }
-    }
-}
-
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
-        let message = fault.message.into_string();
-        match fault.code.as_str() {
-            Fault::NOT_GRANTED => Self::NotGranted(message),
-            Fault::CONFLICT => Self::Conflict(message),
-            _ => Self::Refused(message),
-        }
-    }
-}
-
-fn from_provider<T>(result: RResult<T, Fault>) -> Result<T, StoreError> {
-    result.into_result().map_err(StoreError::from)
-}
-
-/// Names the true cause of a refusal: only this image knows what its manifest asks for.
-fn explain(error: StoreError, atom: &str, write: bool) -> StoreError {
-    let (StoreError::NotGranted(_), Some(asked)) = (&error, entry::asks_for(atom, write)) else { return error };
-    let access = if write { "write" } else { "read" };
-    StoreError::NotGranted(if asked {
-        format!(
-            "this remote may not {access} the atom `{atom}`: its manifest asks for it, but the host does not grant \
-             it; grant it under `grants` in the host's manifest"
-        )
-    } else {
-        format!(
-            "this remote may not {access} the atom `{atom}`: its manifest does not ask for {access} access; set \
-             `\"{atom}\": \"{access}\"` under `atoms`, and let the host grant it"
-        )
-    })
-}
+pub(crate) use self::hooks::Hooks;
+pub(crate) use self::listen::Effect;
+use self::{graph::Graph, worker::Worker};
+pub use self::{
+    hooks::{Cleanup, Intercept, cleanup},
+    listen::{AtomChange, Listening},
+    persist::Persisting,
+    pull::Tracking,
+    tasks::TaskGuard,
+};
 
 /// A participant's view of all atoms. `[thread-safe]`, cheap to clone.
 ///
-/// Listeners run on the thread that calls [`set`](Self::set) on this view or a clone of it, and for changes by
-/// other participants on the thread that calls [`deliver`](Self::deliver) (for a remote: its own); never under a
-/// lock. A panic of a listener is reported, and the other listeners run.
+/// Listeners and effects run on the thread that calls [`set`](Self::set) on this view or a clone of it, and for changes
+/// by other participants on the thread that calls [`deliver`](Self::deliver) (for a remote: its own). While one thread
+/// runs listeners, a change by another thread, or by a listener, is queued: the first thread delivers it.
+/// The store holds no lock while it runs code of the participant, so a listener may do anything with the store,
+/// including the end of its own listening. A panic of a listener is reported, and the other listeners run.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
     cells: CellsArc,
-    open: Mutex<HashMap<&'static str, Arc<Local>>>,
+    /// The nodes, by the addresses of the statics that they belong to.
+    nodes: RwLock<HashMap<usize, Arc<Node>, BuildHasherDefault<AddressHasher>>>,
+    graph: Mutex<Graph>,
+    /// Notified at the end of each flush, task and save.
+    quiet: Condvar,
+    worker: Mutex<Worker>,
+    report: RwLock<Option<Arc<Report>>>,
 }
 
-/// This image's state of a cell.
-struct Local {
-    name: &'static str,
-    cell: Cell,
-    decoded: Mutex<Option<(u64, Arc<dyn Any + Send + Sync>)>>,
-    listeners: Mutex<Vec<Arc<Listener>>>,
-}
+type Report = dyn Fn(&StoreError) + Send + Sync;
 
-struct Listener {
-    /// The last epoch for which the listener was called.
-    delivered: AtomicU64,
-    call: Box<dyn Fn() + Send + Sync>,
-}
+/// A hash of numbers that are spread already.
+#[derive(Default)]
+struct AddressHasher(u64);
 
-/// Keeps a listener alive; dropping it ends the listening.
-#[must_use = "dropping this ends the listening"]
-pub struct Listening {
-    local: Weak<Local>,
-    listener: Weak<Listener>,
-}
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
 
-impl Drop for Listening {
-    fn drop(&mut self) {
-        if let (Some(local), Some(listener)) = (self.local.upgrade(), self.listener.upgrade()) {
-            // Dropped after the lock: the listener's captures run their owner's code.
-            let mut listeners = local.listeners.lock();
-            let removed =
-                listeners.iter().position(|l| Arc::ptr_eq(l, &listener)).map(|at| listeners.remove(at));
-            drop(listeners);
-            drop(removed);
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
         }
     }
-}
 
-impl fmt::Debug for Listening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listening")
+    fn write_usize(&mut self, number: usize) {
+        // Fibonacci hashing: the table uses the highest and the lowest bits.
+        self.0 = (self.0 ^ number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_usize(number as usize);
     }
 }
 
@@ -177,6 +102,13 @@ impl fmt::Debug for Store {
 impl Default for Store {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Its own thread may have been the last owner, which `stop` respects.
+        self.worker.get_mut().stop();
     }
 }
 
@@ -195,139 +127,138 @@ impl Store {
 
     /// Creates the view of the participant that `cells` is bound for.
     pub fn from_cells(cells: CellsArc) -> Self {
-        Self(Arc::new(Inner { cells, open: Mutex::default() }))
+        Self(Arc::new(Inner {
+            cells,
+            nodes: RwLock::default(),
+            graph: Mutex::default(),
+            quiet: Condvar::new(),
+            worker: Mutex::default(),
+            report: RwLock::default(),
+        }))
     }
 
-    fn local(&self, name: &'static str) -> Result<Arc<Local>, StoreError> {
-        self.local_for(name, false)
-    }
-
-    /// Opens a cell; `write` only chooses the words of a refusal.
-    fn local_for(&self, name: &'static str, write: bool) -> Result<Arc<Local>, StoreError> {
-        let mut open = self.0.open.lock();
-        if let Some(local) = open.get(name) {
-            return Ok(Arc::clone(local));
+    /// Ends every listener, effect, hook, timer, task and thread of this view, also for its clones.
+    ///
+    /// Clean-ups run, and persistent atoms are saved, before it returns. Afterwards each use is
+    /// [`StoreError::Closed`].
+    pub fn close(&self) {
+        let (nodes, left) = {
+            let mut graph = self.0.graph.lock();
+            graph.closed = true;
+            (std::mem::take(&mut *self.0.nodes.write()), graph.clear())
+        };
+        // Outside of the locks: what is dropped and cleaned up here is the participant's.
+        left.end(self);
+        let mut worker = std::mem::take(&mut *self.0.worker.lock());
+        worker.stop();
+        let mut nodes: Vec<_> = nodes.into_iter().collect();
+        nodes.sort_by_key(|(_, node)| node.id);
+        for (_, node) in nodes {
+            // A memo holds the nodes that were read, which may hold this one.
+            let memo = std::mem::take(&mut *node.memo.lock());
+            let hooks = std::mem::take(&mut *node.hooks.lock());
+            self.contain("a destructor", || drop((memo, hooks)));
         }
-        let cell = from_provider(self.0.cells.open(RStr::from_str(name)))
-            .map_err(|error| explain(error, name, write))?;
-        let local = Arc::new(Local { name, cell, decoded: Mutex::default(), listeners: Mutex::default() });
-        open.insert(name, Arc::clone(&local));
-        Ok(local)
+        let report = self.0.report.write().take();
+        drop(report);
+        self.0.quiet.notify_all();
+    }
+
+    /// Returns the node of the source at `address`.
+    pub(crate) fn node(
+        &self,
+        address: usize,
+        make: impl FnOnce() -> Result<Kind, StoreError>,
+    ) -> Result<Arc<Node>, StoreError> {
+        if let Some(node) = self.0.nodes.read().get(&address) {
+            return Ok(Arc::clone(node));
+        }
+        // Another image opens the cell; no lock is held.
+        let kind = make()?;
+        let mut graph = self.0.graph.lock();
+        if graph.closed {
+            return Err(StoreError::Closed);
+        }
+        let mut nodes = self.0.nodes.write();
+        Ok(Arc::clone(nodes.entry(address).or_insert_with(|| graph.insert(kind))))
+    }
+
+    /// Opens the cell called `name`.
+    pub(crate) fn open(&self, name: &'static str) -> Result<CellArc, StoreError> {
+        from_provider(self.0.cells.open(RStr::from_str(name))).map_err(|error| explain(error, name, false))
     }
 
     /// Returns the epoch of `atom`: 0 until it is set, then growing with every change.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn epoch<T: AtomValue>(&self, atom: &Atom<T>) -> Result<u64, StoreError> {
-        Ok(self.local(atom.name())?.cell.epoch.load(Ordering::Acquire))
+    pub fn epoch<T: AtomValue>(&self, atom: &'static Atom<T>) -> Result<u64, StoreError> {
+        Ok(self.cell(atom)?.epoch())
     }
 
-    /// Returns the current value of `atom`, decoded once for each change.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub fn get<T: AtomValue>(&self, atom: &Atom<T>) -> Result<Arc<T>, StoreError> {
-        self.read(&*self.local(atom.name())?, atom).map(|(_, value)| value)
-    }
-
-    fn read<T: AtomValue>(&self, local: &Local, atom: &Atom<T>) -> Result<(u64, Arc<T>), StoreError> {
-        let now = local.cell.epoch.load(Ordering::Acquire);
-        if let Some((epoch, value)) = &*local.decoded.lock()
-            && *epoch == now
-            // Two atoms of one name may have different types; each then decodes for itself.
-            && let Ok(value) = Arc::clone(value).downcast::<T>()
-        {
-            return Ok((now, value));
-        }
-        let Snapshot { epoch, value } = from_provider(self.0.cells.read(local.cell.id))?;
-        let value = Arc::new(match value {
-            ROption::RNone => atom.initial(),
-            ROption::RSome(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|e| StoreError::Decode { atom: local.name.to_owned(), message: e.to_string() })?,
-        });
-        let mut decoded = local.decoded.lock();
-        if decoded.as_ref().is_none_or(|(have, _)| *have <= epoch) {
-            let cached: Arc<dyn Any + Send + Sync> = Arc::clone(&value) as _;
-            *decoded = Some((epoch, cached));
-        }
-        Ok((epoch, value))
-    }
-
-    /// Sets `atom` and runs this view's listeners.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub fn set<T: AtomValue>(&self, atom: &Atom<T>, value: &T) -> Result<(), StoreError> {
-        self.write(atom, ROption::RNone, value)
-    }
-
-    fn write<T: AtomValue>(&self, atom: &Atom<T>, expected: ROption<u64>, value: &T) -> Result<(), StoreError> {
-        let local = self.local_for(atom.name(), true)?;
-        let bytes = serde_json::to_vec(value)
-            .map_err(|e| StoreError::Encode { atom: local.name.to_owned(), message: e.to_string() })?;
-        from_provider(self.0.cells.write(local.cell.id, expected, bytes.into()))
-            .map_err(|error| explain(error, local.name, true))?;
-        deliver(&local);
-        Ok(())
-    }
-
-    /// Sets `atom` to `f` of its value; after a concurrent write it calls `f` again, with the new value.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub fn update<T: AtomValue>(&self, atom: &Atom<T>, f: impl Fn(&T) -> T) -> Result<(), StoreError> {
-        let local = self.local(atom.name())?;
-        loop {
-            let (epoch, value) = self.read(&local, atom)?;
-            match self.write(atom, ROption::RSome(epoch), &f(&value)) {
-                Err(StoreError::Conflict(_)) => {}
-                done => return done,
-            }
+    fn cell<T: AtomValue>(&self, atom: &'static Atom<T>) -> Result<CellArc, StoreError> {
+        match &crate::source::Sealed::node(atom, self)?.kind {
+            Kind::Atom { cell, .. } => Ok(cell.clone()),
+            _ => Err(StoreError::Closed),
         }
     }
 
-    /// Calls `f` with the value after every change, until the result is dropped.
-    ///
-    /// Changes that follow each other quickly may arrive as one.
+    /// Returns the current value of `source`. An atom is decoded once for each change.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn listen<T: AtomValue>(
-        &self,
-        atom: &'static Atom<T>,
-        f: impl Fn(&T) + Send + Sync + 'static,
-    ) -> Result<Listening, StoreError> {
-        let local = self.local(atom.name())?;
-        let (store, weak) = (Arc::downgrade(&self.0), Arc::downgrade(&local));
-        let call = move || {
-            let (Some(inner), Some(local)) = (store.upgrade(), weak.upgrade()) else { return };
-            // `get`, which the caller uses too, reports a value of another build that does not decode.
-            if let Ok((_, value)) = Self(inner).read(&local, atom) {
-                f(&value);
-            }
+    pub fn get<S: Readable>(&self, source: &'static S) -> Result<Arc<S::Value>, StoreError> {
+        typed(&self.look(&source.node(self)?))
+    }
+
+    /// Returns a number that grows with every change of the value.
+    pub(crate) fn version<S: Readable>(&self, source: &'static S) -> Result<u64, StoreError> {
+        Ok(self.look(&source.node(self)?).version)
+    }
+
+    /// Sets `atom`, and runs this view's listeners if the value differs from the present one.
+    ///
+    /// The value replaces the stored one, including members that this build does not know;
+    /// [`update`](Self::update) keeps them.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn set<T: AtomValue>(&self, atom: &'static Atom<T>, value: &T) -> Result<(), StoreError> {
+        let node =
+            crate::source::Sealed::node(atom, self).map_err(|error| explain(error, atom.name(), true))?;
+        let intercepted = Self::intercept(&node, value)?;
+        let value = match &intercepted {
+            Intercept::Keep => value,
+            Intercept::Change(changed) => changed,
+            Intercept::Veto => return Ok(()),
         };
-        let delivered = AtomicU64::new(local.cell.epoch.load(Ordering::Acquire));
-        let listener = Arc::new(Listener { delivered, call: Box::new(call) });
-        let listening = Listening { local: Arc::downgrade(&local), listener: Arc::downgrade(&listener) };
-        local.listeners.lock().push(listener);
-        Ok(listening)
+        if let Some(equal) = atom.equality()
+            && let Ok(present) = typed::<T>(&self.look(&node))
+            && self.contain("the equality of an atom", || equal(&present, value)).unwrap_or(false)
+        {
+            return Ok(());
+        }
+        let bytes = encode(value).map_err(|e| encode_error(atom, &e))?;
+        self.write(&node, ROption::RNone, &bytes)
     }
 
-    /// Listens as [`listen`](Self::listen) does, and calls `f` immediately with the current value.
+    /// Sets `atom` to its initial value.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn subscribe<T: AtomValue>(
-        &self,
-        atom: &'static Atom<T>,
-        f: impl Fn(&T) + Send + Sync + 'static,
-    ) -> Result<Listening, StoreError> {
-        let listening = self.listen(atom, f)?;
-        if let Some(listener) = listening.listener.upgrade() {
-            call(atom.name(), &listener);
+    pub fn reset<T: AtomValue>(&self, atom: &'static Atom<T>) -> Result<(), StoreError> {
+        self.set(atom, &atom.init())
+    }
+
+    fn write(&self, node: &Node, expected: ROption<u64>, bytes: &[u8]) -> Result<(), StoreError> {
+        let Kind::Atom { atom, cell } = &node.kind else { return Err(StoreError::Closed) };
+        let epoch = from_provider(cell.write(expected, RSlice::from_slice(bytes)))
+            .map_err(|error| explain(error, atom.name(), true))?;
+        if node.active.load(Ordering::Relaxed) {
+            self.learn(node, *atom, epoch, bytes);
         }
-        Ok(listening)
+        self.mark(node.id);
+        Ok(())
     }
 
     /// Creates a reader, which keeps the decoded value of `atom`.
@@ -335,56 +266,60 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn reader<T: AtomValue>(&self, atom: &'static Atom<T>) -> Result<Reader<T>, StoreError> {
-        let local = self.local(atom.name())?;
-        let (epoch, value) = self.read(&local, atom)?;
-        Ok(Reader { store: self.clone(), local, atom, epoch, value })
+        let node = crate::source::Sealed::node(atom, self)?;
+        let cell = self.cell(atom)?;
+        let seen = self.look(&node);
+        Ok(Reader { store: self.clone(), node, cell, epoch: seen.epoch, value: typed(&seen)? })
     }
 
-    /// Runs the listeners of this view for changes by other participants.
-    pub fn deliver(&self) {
-        let mut open: Vec<_> = self.0.open.lock().values().cloned().collect();
-        open.sort_by_key(|local| local.name);
-        for local in &open {
-            deliver(local);
+    /// Sets the function that receives errors without a caller: panics of listeners, failing effects, and values that
+    /// cannot be saved. Without one they are written to standard error.
+    ///
+    /// It runs on the thread of the failure.
+    pub fn on_error(&self, f: impl Fn(&StoreError) + Send + Sync + 'static) {
+        let before = self.0.report.write().replace(Arc::new(f));
+        drop(before);
+    }
+
+    fn report(&self, error: &StoreError) {
+        let report = self.0.report.read().clone();
+        match report {
+            Some(report) => drop(catch(|| report(error))),
+            None => eprintln!("shared-store: {error} [{}]", error.code()),
         }
     }
-}
 
-fn deliver(local: &Local) {
-    let listeners = local.listeners.lock().clone();
-    let epoch = local.cell.epoch.load(Ordering::Acquire);
-    for listener in listeners {
-        if listener.delivered.fetch_max(epoch, Ordering::AcqRel) < epoch {
-            call(local.name, &listener);
-        }
+    /// Runs the participant's code; reports its panic.
+    fn contain<R>(&self, what: &str, f: impl FnOnce() -> R) -> Option<R> {
+        catch(f).inspect_err(|panic| self.report(&StoreError::panicked(what, panic))).ok()
     }
 }
 
-/// Runs a listener and contains its panic.
-fn call(atom: &str, listener: &Listener) {
-    if catch_unwind(AssertUnwindSafe(&listener.call)).is_err() {
-        // The panic hook has printed message and place; this line adds the atom.
-        eprintln!("shared-store: a listener of `{atom}` panicked; the other listeners keep running");
+fn encode_error<T>(atom: &Atom<T>, error: &serde_json::Error) -> StoreError {
+    StoreError::Encode { atom: atom.name().to_owned(), message: error.to_string() }
+}
+
+/// Returns the value with its type.
+fn typed<T: Send + Sync + 'static>(seen: &Seen) -> Result<Arc<T>, StoreError> {
+    match &seen.value {
+        // A node belongs to one static, whose type does not change.
+        Ok(value) => Arc::clone(value).downcast().map_err(|_| StoreError::Closed),
+        Err(error) => Err(StoreError::clone(error)),
     }
 }
 
-/// The bounds of an atom's type.
-pub trait AtomValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> AtomValue for T {}
-
-/// The decoded value of an atom: reading it again costs an atomic load while it is unchanged.
-#[derive(Debug)]
+/// The decoded value of an atom: reading it again costs one call while it is unchanged.
 pub struct Reader<T: 'static> {
     store: Store,
-    local: Arc<Local>,
-    atom: &'static Atom<T>,
+    node: Arc<Node>,
+    cell: CellArc,
     epoch: u64,
     value: Arc<T>,
 }
 
-impl fmt::Debug for Local {
+impl<T> fmt::Debug for Reader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.debug_struct("Reader").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
@@ -394,8 +329,10 @@ impl<T: AtomValue> Reader<T> {
     /// # Errors
     /// See [`StoreError`].
     pub fn get(&mut self) -> Result<&T, StoreError> {
-        if self.local.cell.epoch.load(Ordering::Acquire) != self.epoch {
-            (self.epoch, self.value) = self.store.read(&self.local, self.atom)?;
+        if self.cell.epoch() != self.epoch {
+            let seen = self.store.look(&self.node);
+            self.value = typed(&seen)?;
+            self.epoch = seen.epoch;
         }
         Ok(&self.value)
     }

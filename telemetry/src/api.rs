@@ -4,8 +4,6 @@
 #![allow(unsafe_code, missing_docs, unreachable_pub, non_local_definitions, clippy::all, clippy::pedantic)]
 #![allow(clippy::undocumented_unsafe_blocks, clippy::mem_forget)]
 
-use std::sync::atomic::AtomicU64;
-
 use abi_stable::{
     StableAbi, sabi_trait,
     std_types::{RArc, ROption, RSlice, RStr},
@@ -15,7 +13,9 @@ use abi_stable::{
 #[sabi_trait]
 pub trait Hub: Send + Sync + Clone {
     /// Returns the epoch, which grows when [`sink`](Self::sink) starts to return another sink.
-    fn epoch(&self) -> RArc<AtomicU64>;
+    ///
+    /// The counter stays in the provider: a participant shares no memory that it could write.
+    fn epoch(&self) -> u64;
 
     /// Returns the sink for this participant's events.
     fn sink(&self) -> SinkArc;

@@ -27,15 +27,10 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Switch(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {
     output: RwLock<Option<OutputArc>>,
-    epoch: RArc<AtomicU64>,
-}
-
-impl Default for Inner {
-    fn default() -> Self {
-        Self { output: RwLock::default(), epoch: RArc::new(AtomicU64::new(0)) }
-    }
+    epoch: AtomicU64,
 }
 
 impl Switch {
@@ -58,8 +53,8 @@ struct Binding {
 }
 
 impl Hub for Binding {
-    fn epoch(&self) -> RArc<AtomicU64> {
-        self.switch.0.epoch.clone()
+    fn epoch(&self) -> u64 {
+        self.switch.0.epoch.load(Ordering::Acquire)
     }
 
     fn sink(&self) -> SinkArc {

@@ -8,13 +8,10 @@
 use std::{
     cell::Cell,
     collections::HashMap,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use abi_stable::std_types::{RArc, RSlice, RStr};
+use abi_stable::std_types::{RSlice, RStr};
 use tracing::{Event, Level, Metadata, Subscriber, callsite::Identifier, span, subscriber::Interest};
 use tracing_core::span::Current;
 
@@ -33,7 +30,6 @@ pub(crate) struct Line(Arc<RwLock<Option<Arc<Connection>>>>);
 
 struct Connection {
     hub: HubArc,
-    epoch: RArc<AtomicU64>,
     /// The epoch of `sink`.
     sink_epoch: u64,
     sink: SinkArc,
@@ -65,7 +61,7 @@ impl Line {
     /// Returns the connection, renewed if the hub's sink has changed.
     fn connection(&self) -> Option<Arc<Connection>> {
         let connection = self.get()?;
-        if connection.epoch.load(Ordering::Acquire) == connection.sink_epoch {
+        if connection.hub.epoch() == connection.sink_epoch {
             return Some(connection);
         }
         let fresh = Arc::new(Connection::new(connection.hub.clone()));
@@ -80,11 +76,10 @@ impl Line {
 
 impl Connection {
     fn new(hub: HubArc) -> Self {
-        let epoch = hub.epoch();
         // Read before the sink: if another output is attached in between, the next event notices.
-        let sink_epoch = epoch.load(Ordering::Acquire);
+        let sink_epoch = hub.epoch();
         let sink = hub.sink();
-        Self { hub, epoch, sink_epoch, sink, numbers: RwLock::default() }
+        Self { hub, sink_epoch, sink, numbers: RwLock::default() }
     }
 
     /// Returns the sink's number for a callsite.

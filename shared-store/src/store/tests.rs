@@ -1,11 +1,19 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plugin_api::shared::{Grant, SharedCrate};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::Shared;
+use crate::{Computed, Readonly, Shared};
+
+mod hooks;
+mod lifetimes;
+mod model;
+mod parts;
+#[cfg(shuttle)]
+mod schedules;
+mod threads;
 
 static COUNT: Atom<u64> = Atom::new("count", || 7);
 
@@ -182,4 +190,113 @@ fn store_used_before_negotiation_is_not_installed() {
     assert_eq!(*COUNT.get().unwrap(), 3);
     Shared::uninstall();
     assert_eq!(COUNT.get().unwrap_err(), StoreError::NotInstalled);
+}
+
+#[test]
+fn equal_values_do_not_notify() {
+    static EVEN: Atom<u64> = Atom::new("even", || 0).with_equality(|a, b| a / 2 == b / 2);
+    let store = Store::new();
+    let (seen, f) = recorder();
+    let _listening = store.listen(&COUNT, f).unwrap();
+    store.set(&COUNT, &7).unwrap();
+    assert_eq!(
+        store.epoch(&COUNT).unwrap(),
+        1,
+        "the initial value is written, for other builds' initial values"
+    );
+    for value in [8, 8, 9, 9] {
+        store.set(&COUNT, &value).unwrap();
+    }
+    assert_eq!(*seen.lock(), [8, 9]);
+    store.set(&EVEN, &1).unwrap();
+    assert_eq!(store.epoch(&EVEN).unwrap(), 0, "an equal value is not written");
+    store.set(&EVEN, &2).unwrap();
+    assert_eq!((*store.get(&EVEN).unwrap(), store.epoch(&EVEN).unwrap()), (2, 1));
+}
+
+#[test]
+fn reset_sets_the_initial_value() {
+    let store = Store::new();
+    let (seen, f) = recorder();
+    let _listening = store.listen(&COUNT, f).unwrap();
+    store.set(&COUNT, &8).unwrap();
+    store.reset(&COUNT).unwrap();
+    store.reset(&COUNT).unwrap();
+    assert_eq!(*seen.lock(), [8, 7]);
+}
+
+#[test]
+fn two_atoms_of_one_name_share_the_value() {
+    static OTHER: Atom<u64> = Atom::new("count", || 0);
+    let store = Store::new();
+    let (seen, f) = recorder();
+    let _listening = store.listen(&OTHER, f).unwrap();
+    store.set(&COUNT, &8).unwrap();
+    assert_eq!((*store.get(&OTHER).unwrap(), &*seen.lock()), (8, &vec![8]));
+}
+
+#[test]
+fn epoch_grows_only_with_other_bytes() {
+    let table = Table::new();
+    let one = Store::from_cells(table.bind(consumer("one", &[("count", true)])));
+    let two = Store::from_cells(table.bind(consumer("two", &[("count", true)])));
+    one.set(&COUNT, &1).unwrap();
+    two.set(&COUNT, &1).unwrap();
+    assert_eq!(one.epoch(&COUNT).unwrap(), 1);
+}
+
+#[test]
+fn reader_follows_other_participants() {
+    let table = Table::new();
+    let writer = Store::from_cells(table.bind(consumer("writer", &[("count", true)])));
+    let reader = Store::from_cells(table.bind(consumer("reader", &[("count", false)])));
+    let mut count = reader.reader(&COUNT).unwrap();
+    assert_eq!(*count.get().unwrap(), 7);
+    writer.set(&COUNT, &8).unwrap();
+    assert_eq!(*count.get().unwrap(), 8);
+}
+
+#[test]
+fn token_is_in_no_debug_text() {
+    let store = Store::new();
+    let logged = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&logged);
+    let _logging = store.log(&crate::AUTH_TOKEN, move |change| log.lock().push(format!("{change:?}"))).unwrap();
+    store.set(&crate::AUTH_TOKEN, &Some(crate::Token::new("s3cret"))).unwrap();
+    let reader = store.reader(&crate::AUTH_TOKEN).unwrap();
+    let texts = [format!("{logged:?}"), format!("{reader:?}"), format!("{store:?}")].concat();
+    assert!(texts.contains("auth.token") && !texts.contains("s3cret"), "{texts}");
+    let refused = store.get_path::<_, String>(&crate::AUTH_TOKEN, "").unwrap_err();
+    assert_eq!(refused.code(), "atom-secret");
+    assert_eq!(store.set_path(&crate::AUTH_TOKEN, "", "x").unwrap_err().code(), "atom-secret");
+    store.update(&crate::AUTH_TOKEN, |_| None).unwrap();
+    assert_eq!(*store.get(&crate::AUTH_TOKEN).unwrap(), None);
+}
+
+/// The interface itself checks, for code that does not use this crate's facade.
+#[test]
+fn cell_of_a_reader_refuses_writes() {
+    let table = Table::new();
+    let cells = table.bind(consumer("reader", &[("count", false)]));
+    let cell = cells.open("count".into()).into_result().map_err(StoreError::from).unwrap();
+    let write =
+        |expected| cell.write(expected, RSlice::from_slice(b"1")).into_result().map_err(StoreError::from);
+    for expected in [ROption::RNone, ROption::RSome(0)] {
+        assert_eq!(write(expected).unwrap_err().code(), "atom-not-granted");
+    }
+    assert!(cell.epoch() == 0 && cell.read().into_result().is_ok_and(|snapshot| snapshot.epoch == 0));
+    assert!(cells.open("auth.token".into()).into_result().is_err());
+    let copy = cell.clone();
+    drop((cells, cell));
+    assert_eq!(copy.epoch(), 0, "a cell outlives its binding's handle");
+}
+
+#[test]
+fn isolated_consumer_has_values_of_its_own() {
+    let table = Table::new();
+    let bind =
+        |isolated| Store::from_cells(table.bind(Consumer { isolated, ..consumer("x", &[("count", true)]) }));
+    let (shared, alone) = (bind(false), bind(true));
+    alone.set(&COUNT, &1).unwrap();
+    assert_eq!(*shared.get(&COUNT).unwrap(), 7);
 }
