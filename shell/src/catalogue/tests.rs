@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use negotiation::manifest::{HostManifest, MAX_MANIFEST_BYTES};
 use plugin_api::{abi::RemoteError, shared::InstallError};
 use shared_store::{StoreError, api::Fault};
@@ -65,6 +67,17 @@ fn codes_of_other_crates_keep_their_words() {
         RemoteError::EXPOSE_UNKNOWN,
         StoreError::NotInstalled.code(),
         StoreError::NotShared.code(),
+        StoreError::Closed.code(),
+        StoreError::Busy(String::new()).code(),
+        StoreError::Cycle { at: String::new() }.code(),
+        StoreError::Panicked { what: String::new(), at: String::new(), message: String::new() }.code(),
+        StoreError::Path { atom: String::new(), path: String::new(), message: String::new() }.code(),
+        StoreError::Secret { atom: String::new(), what: "" }.code(),
+        StoreError::FileDamaged { atom: String::new(), message: String::new(), aside: PathBuf::new() }.code(),
+        StoreError::FileNewer { atom: String::new(), format: 2, aside: PathBuf::new() }.code(),
+        StoreError::FileFailed { atom: String::new(), message: String::new(), file: PathBuf::new() }.code(),
+        peers::JoinError::Unsafe { path: PathBuf::new(), problem: "" }.code(),
+        peers::JoinError::Failed { what: "", path: PathBuf::new(), error: std::io::Error::other("") }.code(),
         store(Fault::NOT_GRANTED),
         store(Fault::CONFLICT),
         store(Fault::REFUSED),

@@ -31,6 +31,14 @@ pub(super) fn answer(code: Code) -> Answer {
         RangeSyntax | RangeTooLong | RetireFailed | RetireHung | RetirePanicked | SeparateScopes |
         SharedKeySimilar | UsedBeforeNegotiation | VersionMismatch | VersionMismatchStrict |
         WindowLibrary | WindowRefused | WindowScale | WindowWayland => Here,
+        AtomCycle => Test("cycle_is_an_error_and_ends"),
+        AtomFileDamaged | AtomFileNewer => Test("unusable_file_is_set_aside_and_reported"),
+        AtomFileFailed | AtomSecret => Test("secret_and_unusable_folder_are_refused"),
+        AtomPanicked => Test("failing_computed_is_an_error_and_recovers"),
+        AtomPath => Test("result_that_does_not_fit_is_not_written"),
+        StoreBusy => Test("quiet_means_no_task_and_nothing_queued"),
+        StoreClosed => Test("listener_may_close_its_own_store"),
+        PeersFolderUnsafe | PeersUnavailable => Test("folder_of_others_is_refused"),
         AliasDuplicate => Test("second_alias_of_a_remote_is_refused"),
         CodeUnknown => Test("a_code_is_explained"),
         ConfigNoHome | LogFilterInvalid | VariableFormer
@@ -199,7 +207,9 @@ pub(super) fn answer(code: Code) -> Answer {
 /// Returns the sources with tests, concatenated.
 pub(super) fn sources() -> String {
     let mut text = String::new();
-    for folder in ["shell/src", "shell/tests/it", "delivery/src", "shared-store/src", "telemetry/src"] {
+    for folder in
+        ["shell/src", "shell/tests/it", "delivery/src", "peers/src", "shared-store/src", "telemetry/src"]
+    {
         read(&workspace().join(folder), &mut text);
     }
     text
