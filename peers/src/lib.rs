@@ -11,9 +11,9 @@
 //!
 //! The semantics of messages are those of the browser's `BroadcastChannel`: the sender does not hear itself, messages of
 //! one sender arrive in their order, and there is no replay. Beyond that:
-//! - A receiver that is too slow loses the oldest messages, and hears how many; the sender never waits.
+//! - A receiver that is too slow loses the oldest messages, and is notified of their number; the sender never waits.
 //! - A process that joins late gets the mirrored values at once.
-//! - A process has an identity, and the system's word on its user is checked.
+//! - A process has an identity, and its user, as the system states it, must be the same.
 //!
 //! A mirrored value is decided by its last writer: the highest epoch, and among equal ones the highest identity.
 //!
@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use mirror::Mirror;
-use session::Session;
+use session::PeerSession;
 
 pub use wire::MAX_PACKET;
 
@@ -170,7 +170,7 @@ impl fmt::Debug for Peers {
 /// A function that takes events; called on threads of this crate, those of one peer in their order.
 type OnEvent = Box<dyn Fn(PeerEvent) + Send + Sync>;
 
-/// What the threads of a membership share.
+/// The state that the threads of a membership share.
 struct Hub {
     own: PeerId,
     folder: PathBuf,
@@ -184,7 +184,7 @@ struct Hub {
 
 #[derive(Default)]
 struct Members {
-    sessions: BTreeMap<PeerId, Arc<Session>>,
+    sessions: BTreeMap<PeerId, Arc<PeerSession>>,
     has_left: bool,
 }
 
@@ -301,9 +301,9 @@ impl Drop for Peers {
             session.outbox.wait(until);
             session.close();
         }
-        // The door waits for a connection; this one tells it to look. Without its socket it cannot be told.
-        let told = place::connect(&self.hub.folder, self.hub.own);
-        if let Some(door) = self.door.take().filter(|_| told.is_ok()) {
+        // The door waits for a connection; this one makes it look. It cannot be reached without its socket.
+        let reached = place::connect(&self.hub.folder, self.hub.own);
+        if let Some(door) = self.door.take().filter(|_| reached.is_ok()) {
             let _ = door.join();
         }
         for session in sessions.values() {
@@ -315,7 +315,7 @@ impl Drop for Peers {
 }
 
 impl Hub {
-    fn sessions(&self) -> Vec<Arc<Session>> {
+    fn sessions(&self) -> Vec<Arc<PeerSession>> {
         self.members.lock().sessions.values().cloned().collect()
     }
 

@@ -1,4 +1,4 @@
-//! What waits to be written to one process.
+//! Messages and values that wait to be written to one process.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -31,7 +31,7 @@ struct Waiting {
     ended: bool,
 }
 
-/// What is to be written next.
+/// The next thing to write.
 pub(crate) enum Next {
     /// A message, and the number of those lost before it.
     Message(Arc<[u8]>, u64),
@@ -70,7 +70,7 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Takes what is to be written next; waits for it.
+    /// Takes the next thing to write; waits for it.
     pub(crate) fn next(&self) -> Next {
         let mut queue = self.queue.lock();
         loop {

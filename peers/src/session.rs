@@ -30,7 +30,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 const MAX_STRANGERS: usize = 16;
 
 /// A connected process.
-pub(crate) struct Session {
+pub(crate) struct PeerSession {
     stream: Stream,
     pub(crate) outbox: Outbox,
     /// The process that has connected.
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Session {
+impl PeerSession {
     /// Ends reading and writing.
     pub(crate) fn close(&self) {
         self.outbox.end();
@@ -142,7 +142,7 @@ fn run(hub: &Arc<Hub>, stream: Stream, other: Option<PeerId>, stranger: Option<A
 
 /// The result of an exchange of greetings.
 enum Begun {
-    Session(PeerId, Arc<Session>),
+    Session(PeerId, Arc<PeerSession>),
     /// There is no session, and no reason to speak of it.
     Nothing(End),
 }
@@ -177,7 +177,8 @@ fn begin(hub: &Arc<Hub>, stream: Stream, other: Option<PeerId>) -> Result<Begun,
         return Ok(Begun::Nothing(End::Final));
     }
     let initiator = if other.is_some() { hub.own } else { peer };
-    let session = Arc::new(Session { stream, outbox: Outbox::default(), initiator, writer: Mutex::default() });
+    let session =
+        Arc::new(PeerSession { stream, outbox: Outbox::default(), initiator, writer: Mutex::default() });
     {
         let mut members = hub.members.lock();
         if members.has_left {
@@ -218,7 +219,7 @@ fn begin(hub: &Arc<Hub>, stream: Stream, other: Option<PeerId>) -> Result<Begun,
 }
 
 /// Writes until the end.
-fn send(hub: &Hub, session: &Session) {
+fn send(hub: &Hub, session: &PeerSession) {
     let write = |bytes: &[u8]| (&session.stream).write_all(bytes).is_ok();
     let encoded = |packet: &Packet| wire::encode(packet).unwrap_or_default();
     loop {
@@ -242,7 +243,7 @@ fn send(hub: &Hub, session: &Session) {
 }
 
 /// Reads until the end.
-fn receive(hub: &Hub, peer: PeerId, session: &Session) -> Received {
+fn receive(hub: &Hub, peer: PeerId, session: &PeerSession) -> Received {
     let mut stream = std::io::BufReader::new(&session.stream);
     loop {
         match wire::read(&mut stream) {
@@ -268,7 +269,7 @@ fn receive(hub: &Hub, peer: PeerId, session: &Session) -> Received {
 }
 
 /// Ends the membership of a process.
-fn part(hub: &Hub, peer: PeerId, session: &Arc<Session>, violation: Option<String>) {
+fn part(hub: &Hub, peer: PeerId, session: &Arc<PeerSession>, violation: Option<String>) {
     if let Some(violation) = &violation {
         tracing::warn!(%peer, "another shell is disconnected: it sent {violation}");
     }

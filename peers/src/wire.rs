@@ -21,7 +21,7 @@ pub(crate) enum Packet {
     Hello { revision: u32, peer: PeerId },
     /// A message.
     Message { channel: String, content: Value },
-    /// So many messages before this one are lost.
+    /// The number of messages that are lost before this one.
     Lost { count: u64 },
     /// A mirrored value.
     Value { name: String, epoch: u64, writer: PeerId, value: Value },

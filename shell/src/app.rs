@@ -10,7 +10,7 @@ use egui::{Context, KeyboardShortcut, Margin, Modifiers, Panel, Rect, Ui};
 use plugin_api::{theme::color, tokens::Tokens};
 
 use crate::{
-    auth::CommonSignIn,
+    auth::GroupSignIn,
     compositor::{Scene, set_reach},
     config::Config,
     data::run_marker::RunMarker,
@@ -79,7 +79,7 @@ type Key = (String, String);
 
 struct Shell {
     federation: Federation,
-    auth: Option<CommonSignIn>,
+    auth: Option<GroupSignIn>,
     slots: BTreeMap<Key, Slot>,
     selected: Option<Key>,
     inspector: Inspector,
@@ -145,7 +145,7 @@ impl Shell {
         let config = self.federation.config();
         let wake = waker(ctx);
         let wake = Arc::new(move || wake(Duration::ZERO));
-        self.auth = Some(CommonSignIn::start(store, &config.auth, &config.config_dir, wake));
+        self.auth = Some(GroupSignIn::start(store, &config.auth, &config.config_dir, wake));
     }
 }
 

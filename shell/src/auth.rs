@@ -10,8 +10,8 @@
 //! - Once the service has been dropped, the sink is not called again.
 //! - A failed sign-in leaves no user signed in, also if one was signed in before.
 
-mod common;
 mod error;
+mod group;
 mod http;
 mod identity;
 mod local;
@@ -29,8 +29,8 @@ use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use shared_store::User;
 use ureq::Agent;
 
-pub use common::CommonSignIn;
 pub use error::AuthError;
+pub use group::GroupSignIn;
 pub use identity::Secret;
 pub use local::PROFILE_FILE;
 

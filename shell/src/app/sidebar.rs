@@ -16,7 +16,7 @@ use super::{
     supply,
 };
 use crate::{
-    auth::{AuthStatus, CommonSignIn, Timing},
+    auth::{AuthStatus, GroupSignIn, Timing},
     failure::sentence,
     federation::Status,
 };
@@ -87,7 +87,7 @@ impl Shell {
             }
         });
         let user = auth.as_ref().and_then(|a| a.user.as_ref());
-        let status = self.auth.as_ref().map(CommonSignIn::status);
+        let status = self.auth.as_ref().map(GroupSignIn::status);
         let (name, role) = match (user, &status) {
             (Some(user), _) => (user.name.clone(), user.role.clone()),
             (None, Some(AuthStatus::SigningIn { attempt })) if *attempt > 1 => {
@@ -115,11 +115,11 @@ impl Shell {
             });
             ui.add_space(t.space[2]);
         }
-        let (word, act): (_, fn(&CommonSignIn)) = match &status {
-            Some(AuthStatus::Failed(_)) => ("Retry", CommonSignIn::retry),
-            Some(AuthStatus::SignedOut) => ("Sign in", CommonSignIn::sign_in),
-            Some(AuthStatus::SigningIn { .. }) => ("Cancel", CommonSignIn::sign_out),
-            _ => ("Sign out", CommonSignIn::sign_out),
+        let (word, act): (_, fn(&GroupSignIn)) = match &status {
+            Some(AuthStatus::Failed(_)) => ("Retry", GroupSignIn::retry),
+            Some(AuthStatus::SignedOut) => ("Sign in", GroupSignIn::sign_in),
+            Some(AuthStatus::SigningIn { .. }) => ("Cancel", GroupSignIn::sign_out),
+            _ => ("Sign out", GroupSignIn::sign_out),
         };
         if ui.vertical_centered_justified(|ui| ui.add(secondary(word))).inner.clicked() {
             act(service);

@@ -9,7 +9,7 @@ use super::*;
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 struct Old {
     name: String,
-    home: OldPlace,
+    office: OldPlace,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -18,25 +18,26 @@ struct OldPlace {
 }
 
 static OLD: Atom<Old> =
-    Atom::new("person", || Old { name: "Ada".into(), home: OldPlace { city: "London".into() } });
+    Atom::new("person", || Old { name: "Ada".into(), office: OldPlace { city: "London".into() } });
 static RAW: Atom<Json> = Atom::new("person", || Json::Null);
 
 #[test]
 fn update_keeps_fields_of_later_builds() {
     let store = Store::new();
-    let later = json!({ "name": "Ada", "age": 36, "home": { "city": "London", "zone": [1, 2] }, "tags": {} });
+    let later = json!({ "name": "Ada", "age": 36, "office": { "city": "London", "zone": [1, 2] }, "tags": {} });
     store.set(&RAW, &later).unwrap();
     store.update(&OLD, |old| Old { name: "Eve".into(), ..old.clone() }).unwrap();
     let expected =
-        json!({ "name": "Eve", "age": 36, "home": { "city": "London", "zone": [1, 2] }, "tags": {} });
+        json!({ "name": "Eve", "age": 36, "office": { "city": "London", "zone": [1, 2] }, "tags": {} });
     assert_eq!(*store.get(&RAW).unwrap(), expected);
     store.set_key(&OLD, "name", "Bob").unwrap();
-    store.set_path(&OLD, "/home/city", "Paris").unwrap();
-    let expected = json!({ "name": "Bob", "age": 36, "home": { "city": "Paris", "zone": [1, 2] }, "tags": {} });
+    store.set_path(&OLD, "/office/city", "Paris").unwrap();
+    let expected =
+        json!({ "name": "Bob", "age": 36, "office": { "city": "Paris", "zone": [1, 2] }, "tags": {} });
     assert_eq!(*store.get(&RAW).unwrap(), expected);
-    let replaced = Old { name: "Eve".into(), home: OldPlace { city: "Rome".into() } };
+    let replaced = Old { name: "Eve".into(), office: OldPlace { city: "Rome".into() } };
     store.set(&OLD, &replaced).unwrap();
-    assert_eq!(*store.get(&RAW).unwrap(), json!({ "name": "Eve", "home": { "city": "Rome" } }));
+    assert_eq!(*store.get(&RAW).unwrap(), json!({ "name": "Eve", "office": { "city": "Rome" } }));
 }
 
 #[test]
@@ -96,8 +97,8 @@ fn result_that_does_not_fit_is_not_written() {
     for (path, code) in [
         ("/name", "atom-decode"),
         ("", "atom-decode"),
-        ("/home", "atom-decode"),
-        ("/home/city/x", "atom-path"),
+        ("/office", "atom-decode"),
+        ("/office/city/x", "atom-path"),
         ("/none/x", "atom-path"),
         ("name", "atom-path"),
     ] {
@@ -129,9 +130,9 @@ fn listener_of_keys_ignores_other_keys() {
     let _keys =
         store.listen_keys(&OLD, &["name", "age"], move |old| list.lock().push(old.name.clone())).unwrap();
     let _paths = store
-        .listen_paths(&OLD, &["/home/city"], move |old| cities.lock().push(old.home.city.clone()))
+        .listen_paths(&OLD, &["/office/city"], move |old| cities.lock().push(old.office.city.clone()))
         .unwrap();
-    store.set_path(&OLD, "/home/city", "Paris").unwrap();
+    store.set_path(&OLD, "/office/city", "Paris").unwrap();
     store.set_key(&OLD, "name", "Eve").unwrap();
     store.set_key(&OLD, "other", "x").unwrap();
     store.set_key(&OLD, "age", &36).unwrap();

@@ -25,13 +25,13 @@ const SIGNED_OUT: &str = "signed-out";
 /// The sign-in of this shell, which follows those of the user's other shells.
 ///
 /// All methods may be called from any thread, and none waits for the provider or for another shell.
-pub struct CommonSignIn {
+pub struct GroupSignIn {
     /// Dropped first, so that no other shell's decision arrives afterwards.
     peers: Option<Peers>,
     service: Arc<AuthService>,
 }
 
-impl CommonSignIn {
+impl GroupSignIn {
     /// Joins the user's other shells, and signs in unless the user has signed out in them.
     ///
     /// See [`AuthService::publish_to`] for the parameters. Without other shells, or if they cannot be joined, it is
