@@ -156,10 +156,11 @@ fn updates(site: &Site, nginx: &Nginx) {
             entry.generation() > generation
                 && entry.manifest().is_some_and(|manifest| manifest.version.to_string() == version)
         });
+        let whole = began.elapsed();
         samples.add("the check, with its news", checked);
-        samples
-            .add("from the answer of the check to the first frame of the release", began.elapsed() - checked);
-        samples.add("all of it", began.elapsed());
+        let rest = whole.saturating_sub(checked);
+        samples.add("from the answer of the check to the first frame of the release", rest);
+        samples.add("all of it", whole);
         samples.add("longest frame of the window meanwhile", shell.take_longest());
         assert!(has_figures(&shell), "{}", shell.describe());
         let folder = site.path("site/targets").join(ANALYTICS).join(&version);
