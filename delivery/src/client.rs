@@ -55,10 +55,7 @@ impl Client {
 
     /// Verifies the newest metadata, and stores the list and the manifests of the releases that are wanted.
     pub(crate) fn check(&self, root: Option<Digest>, wanted: &[Wanted]) -> Result<FetchEvent, DeliveryError> {
-        match root {
-            Some(root) => trust::check(self, root, wanted),
-            None => check::check(self, wanted),
-        }
+        check::check(self, root, wanted)
     }
 
     /// Fetches and unpacks a library of the list.

@@ -7,8 +7,10 @@ use super::{
     load::{self, KnownState, Start, Verified},
     manifests, releases,
     source::MetadataSource,
+    trust,
 };
 use crate::{
+    Digest,
     error::{DeliveryError, ErrorCode},
     fetch::FetchEvent,
     listing::{Listing, MAX_LISTING},
@@ -18,12 +20,24 @@ use crate::{
 /// The largest number of errors in an event; the list has all of them.
 const MAX_PROBLEMS: usize = 100;
 
-/// Checks a repository that is trusted.
+/// Checks a repository with the root that has the fingerprint `trusted`, or with the one in the cache.
 ///
-/// Of several processes, one checks, and the others use its result.
-pub(super) fn check(client: &Client, wanted: &[Wanted]) -> Result<FetchEvent, DeliveryError> {
+/// Another root in the cache is replaced if the check succeeds. Of several processes, one checks, and the others use its
+/// result.
+pub(super) fn check(
+    client: &Client,
+    trusted: Option<Digest>,
+    wanted: &[Wanted],
+) -> Result<FetchEvent, DeliveryError> {
     let (begun, before) = (load::now(), client.cache.list());
     let (_lock, has_waited) = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
+    if let Some(trusted) = trusted
+        && client.cache.read("root.json")?.is_none_or(|root| Digest::of_bytes(root) != trusted)
+    {
+        let root = trust::find(client, trusted)?;
+        let start = Start::from_root(root.clone(), KnownState::read(&client.cache)?, &client.cache)?;
+        return run(client, start, before, wanted, Some(&root));
+    }
     let start = Start::of(&client.cache)?;
     let fresh = client.cache.list().filter(|list| has_waited && list.checked >= begun);
     if let Some(fresh) = fresh

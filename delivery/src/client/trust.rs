@@ -2,18 +2,12 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use super::{
-    Client, check,
-    load::{KnownState, Start, parse_root},
-    signatures,
-    source::MAX_ROOT,
-};
+use super::{Client, load::parse_root, signatures, source::MAX_ROOT};
 use crate::{
     Digest,
     error::{DeliveryError, ErrorCode},
     fetch::FetchEvent,
     link::Body,
-    release::Wanted,
 };
 
 use tough::schema::RoleType;
@@ -51,32 +45,8 @@ pub(super) fn offer(client: &Client) -> Result<FetchEvent, DeliveryError> {
     })
 }
 
-/// Checks with the root that has a fingerprint; another one in the cache is replaced if the check succeeds.
-pub(super) fn check(
-    client: &Client,
-    fingerprint: Digest,
-    wanted: &[Wanted],
-) -> Result<FetchEvent, DeliveryError> {
-    let is_stored = || {
-        let stored = client.cache.read("root.json")?;
-        Ok::<_, DeliveryError>(stored.is_some_and(|root| Digest::of_bytes(root) == fingerprint))
-    };
-    if is_stored()? {
-        return check::check(client, wanted);
-    }
-    let before = client.cache.list();
-    let (_lock, _) = client.cache.lock("check", || client.link.report(FetchEvent::Waiting))?;
-    // Another process may have stored it meanwhile.
-    if is_stored()? {
-        return check::run(client, Start::of(&client.cache)?, before, wanted, None);
-    }
-    let root = find(client, fingerprint)?;
-    let start = Start::from_root(root.clone(), KnownState::read(&client.cache)?, &client.cache)?;
-    check::run(client, start, before, wanted, Some(&root))
-}
-
 /// Looks for the root with a fingerprint, from the first version on.
-fn find(client: &Client, fingerprint: Digest) -> Result<Vec<u8>, DeliveryError> {
+pub(super) fn find(client: &Client, fingerprint: Digest) -> Result<Vec<u8>, DeliveryError> {
     let until = Instant::now() + client.time();
     for version in 1..=MAX_ROOTS {
         let Some(root) = fetch(client, version, until)? else { break };
