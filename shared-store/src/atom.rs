@@ -32,7 +32,7 @@ pub struct Atom<T> {
 }
 
 impl<T> Atom<T> {
-    /// Returns this atom, whose listeners run only for values that `equal` tells apart.
+    /// Returns this atom, whose listeners run only for values that differ by `equal`.
     ///
     /// A participant does not write a value that equals the present one.
     ///
@@ -179,7 +179,7 @@ impl<T: AtomValue> AnyAtom for Atom<T> {
 
     fn encode(&self, value: &Erased) -> Result<Wiped, StoreError> {
         let value = value.downcast_ref::<T>();
-        encode(&value).map_err(|e| StoreError::Encode { atom: self.name.to_owned(), message: e.to_string() })
+        encode(&value).map_err(|e| StoreError::encode(self.name, &e))
     }
 
     fn equal(&self, a: &Erased, b: &Erased, adjacent: bool) -> bool {
@@ -195,8 +195,7 @@ impl<T: AtomValue> AnyAtom for Atom<T> {
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(atom: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| StoreError::Decode { atom: atom.to_owned(), message: e.to_string() })
+    serde_json::from_slice(bytes).map_err(|e| StoreError::decode(atom, &e))
 }
 
 impl<T: AtomValue> Sealed for Atom<T> {

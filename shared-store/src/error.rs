@@ -153,6 +153,14 @@ impl StoreError {
         }
     }
 
+    pub(crate) fn decode(atom: &str, error: &serde_json::Error) -> Self {
+        Self::Decode { atom: atom.to_owned(), message: error.to_string() }
+    }
+
+    pub(crate) fn encode(atom: &str, error: &serde_json::Error) -> Self {
+        Self::Encode { atom: atom.to_owned(), message: error.to_string() }
+    }
+
     pub(crate) fn panicked(what: &str, panic: &RemoteError) -> Self {
         Self::Panicked {
             what: what.to_owned(),

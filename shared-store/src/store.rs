@@ -20,7 +20,7 @@ use crate::{
     bundled::Table,
     bytes::encode,
     error::{explain, from_provider},
-    source::{Kind, Node, Readable, Seen},
+    source::{Kind, Node, Readable, Sealed, Seen},
     sync::{Condvar, Mutex, RwLock, atomic::Ordering},
 };
 
@@ -197,7 +197,7 @@ impl Store {
     }
 
     fn cell<T: AtomValue>(&self, atom: &'static Atom<T>) -> Result<CellArc, StoreError> {
-        match &crate::source::Sealed::node(atom, self)?.kind {
+        match &Sealed::node(atom, self)?.kind {
             Kind::Atom { cell, .. } => Ok(cell.clone()),
             _ => Err(StoreError::Closed),
         }
@@ -224,8 +224,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn set<T: AtomValue>(&self, atom: &'static Atom<T>, value: &T) -> Result<(), StoreError> {
-        let node =
-            crate::source::Sealed::node(atom, self).map_err(|error| explain(error, atom.name(), true))?;
+        let node = Sealed::node(atom, self).map_err(|error| explain(error, atom.name(), true))?;
         let intercepted = Self::intercept(&node, value)?;
         let value = match &intercepted {
             Intercept::Keep => value,
@@ -238,7 +237,7 @@ impl Store {
         {
             return Ok(());
         }
-        let bytes = encode(value).map_err(|e| encode_error(atom, &e))?;
+        let bytes = encode(value).map_err(|e| StoreError::encode(atom.name(), &e))?;
         self.write(&node, ROption::RNone, &bytes)
     }
 
@@ -266,7 +265,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn reader<T: AtomValue>(&self, atom: &'static Atom<T>) -> Result<Reader<T>, StoreError> {
-        let node = crate::source::Sealed::node(atom, self)?;
+        let node = Sealed::node(atom, self)?;
         let cell = self.cell(atom)?;
         let seen = self.look(&node);
         Ok(Reader { store: self.clone(), node, cell, epoch: seen.epoch, value: typed(&seen)? })
@@ -293,10 +292,6 @@ impl Store {
     fn contain<R>(&self, what: &str, f: impl FnOnce() -> R) -> Option<R> {
         catch(f).inspect_err(|panic| self.report(&StoreError::panicked(what, panic))).ok()
     }
-}
-
-fn encode_error<T>(atom: &Atom<T>, error: &serde_json::Error) -> StoreError {
-    StoreError::Encode { atom: atom.name().to_owned(), message: error.to_string() }
 }
 
 /// Returns the value with its type.

@@ -233,28 +233,24 @@ impl Graph {
         if let Some(slot) = self.slot(node.id) {
             slot.dependents = dependents;
         }
-        if let (Ok(value), true) = (&seen.value, notify && !listeners.is_empty()) {
-            self.calls.push_back(Call {
-                node: Arc::clone(node),
-                listeners,
-                version: seen.version,
-                value: Arc::clone(value),
-            });
+        if notify && !listeners.is_empty() {
+            self.push_call(node, listeners, seen);
+        }
+    }
+
+    /// Queues a call of listeners, unless the value is an error.
+    fn push_call(&mut self, node: &Arc<Node>, listeners: Arc<Vec<Arc<Listener>>>, seen: &Seen) {
+        if let Ok(value) = &seen.value {
+            let (node, value) = (Arc::clone(node), Arc::clone(value));
+            self.calls.push_back(Call { node, listeners, version: seen.version, value });
         }
     }
 
     /// Queues a call of one listener, for a change that it missed while it was called for the first time.
     pub(super) fn queue_call(&mut self, node: &Arc<Node>, listener: &Arc<Listener>) {
         let Some(seen) = self.slot(node.id).and_then(|slot| slot.announced.clone()) else { return };
-        if let Ok(value) = &seen.value
-            && seen.version > listener.received.load(Ordering::Acquire)
-        {
-            self.calls.push_back(Call {
-                node: Arc::clone(node),
-                listeners: Arc::new(vec![Arc::clone(listener)]),
-                version: seen.version,
-                value: Arc::clone(value),
-            });
+        if seen.version > listener.received.load(Ordering::Acquire) {
+            self.push_call(node, Arc::new(vec![Arc::clone(listener)]), &seen);
         }
     }
 

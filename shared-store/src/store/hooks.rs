@@ -373,10 +373,7 @@ impl Remains {
         for (node, mount) in &self.nodes {
             if let Kind::Effect(effect) = &node.kind {
                 let (run, cleanup) = effect.lock().end();
-                cleanup.and_then(|cleanup| store.contain("the clean-up of an effect", cleanup));
-                store.contain("a destructor", || drop(run));
-                let memo = std::mem::take(&mut *node.memo.lock());
-                store.contain("a destructor", || drop(memo));
+                store.dispose(node, run, cleanup);
             }
             if mount.started && !mount.running {
                 let stop = node.hooks.lock().stop.clone();

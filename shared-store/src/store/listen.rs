@@ -47,7 +47,7 @@ impl fmt::Debug for Listening {
 }
 
 /// The function of an effect.
-type Run = Box<dyn FnMut(&mut Tracking<'_>) -> Result<Option<Cleanup>, StoreError> + Send>;
+pub(super) type Run = Box<dyn FnMut(&mut Tracking<'_>) -> Result<Option<Cleanup>, StoreError> + Send>;
 
 /// The state of an effect.
 pub(crate) struct Effect {
@@ -228,13 +228,16 @@ impl Store {
             graph.slot(node.id).and_then(|slot| slot.node.clone()).filter(|known| Arc::ptr_eq(known, node))?;
             graph.remove(node.id)
         });
+        self.dispose(node, run, cleanup);
+        self.contain("a destructor", || drop(removed));
+    }
+
+    /// Runs the clean-up of an ended effect, and drops its function and what it has read.
+    pub(super) fn dispose(&self, node: &Node, run: Option<Run>, cleanup: Option<Cleanup>) {
+        cleanup.and_then(|cleanup| self.contain("the clean-up of an effect", cleanup));
+        self.contain("a destructor", || drop(run));
         let memo = std::mem::take(&mut *node.memo.lock());
-        self.contain("the clean-up of an effect", || {
-            if let Some(cleanup) = cleanup {
-                cleanup();
-            }
-        });
-        self.contain("a destructor", || drop((run, memo, removed)));
+        self.contain("a destructor", || drop(memo));
     }
 
     /// Runs an effect if something that it has read has changed.
@@ -280,10 +283,7 @@ impl Store {
             }
         };
         if let Some((run, cleanup)) = ended {
-            cleanup.and_then(|cleanup| self.contain("the clean-up of an effect", cleanup));
-            self.contain("a destructor", || drop(run));
-            let memo = std::mem::take(&mut *node.memo.lock());
-            self.contain("a destructor", || drop(memo));
+            self.dispose(node, Some(run), cleanup);
             return;
         }
         let computed = pass.take_computed();

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
 
-use super::{Intercept, Listening, Store, encode_error};
+use super::{Intercept, Listening, Store};
 use crate::{
     Atom, StoreError,
     api::Snapshot,
@@ -65,14 +65,14 @@ impl Store {
             {
                 return Ok(None);
             }
-            let encoded = encode(&new).map_err(|e| encode_error(atom, &e))?;
+            let encoded = encode(&new).map_err(|e| StoreError::encode(atom.name(), &e))?;
             let Some(stored) = stored else { return Ok(Some(encoded)) };
-            if *stored == *encode(&old).map_err(|e| encode_error(atom, &e))? {
+            if *stored == *encode(&old).map_err(|e| StoreError::encode(atom.name(), &e))? {
                 // This build knows everything that is stored.
                 return Ok(Some(encoded));
             }
             let merged = merge(atom, stored, &old, &new)?;
-            Ok(Some(encode(&merged.0).map_err(|e| encode_error(atom, &e))?))
+            Ok(Some(encode(&merged.0).map_err(|e| StoreError::encode(atom.name(), &e))?))
         })
     }
 
@@ -126,7 +126,7 @@ impl Store {
         refuse_secret(atom)?;
         let json = self.json(atom)?;
         let Some(found) = json.pointer(path) else { return Ok(None) };
-        V::deserialize(found).map(Some).map_err(|e| decode_error(atom, &e))
+        V::deserialize(found).map(Some).map_err(|e| StoreError::decode(atom.name(), &e))
     }
 
     /// Sets what is at `path` in the JSON of `atom`; the rest stays as it is.
@@ -145,7 +145,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         refuse_secret(atom)?;
         let node = Sealed::node(atom, self)?;
-        let value = serde_json::to_value(value).map_err(|e| encode_error(atom, &e))?;
+        let value = serde_json::to_value(value).map_err(|e| StoreError::encode(atom.name(), &e))?;
         self.replace(&node, |stored| {
             let mut json = parse(atom, stored)?;
             place(&mut json, path, value.clone()).map_err(|message| StoreError::Path {
@@ -153,11 +153,13 @@ impl Store {
                 path: path.to_owned(),
                 message: message.to_owned(),
             })?;
-            let new = encode(&json).map_err(|e| encode_error(atom, &e))?;
+            let new = encode(&json).map_err(|e| StoreError::encode(atom.name(), &e))?;
             let typed = decode::<T>(atom.name(), &new)?;
             match Self::intercept(&node, &typed)? {
                 Intercept::Keep => Ok(Some(new)),
-                Intercept::Change(changed) => encode(&changed).map(Some).map_err(|e| encode_error(atom, &e)),
+                Intercept::Change(changed) => {
+                    encode(&changed).map(Some).map_err(|e| StoreError::encode(atom.name(), &e))
+                }
                 Intercept::Veto => Ok(None),
             }
         })
@@ -248,14 +250,10 @@ fn refuse_secret<T>(atom: &Atom<T>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn decode_error<T>(atom: &Atom<T>, error: &serde_json::Error) -> StoreError {
-    StoreError::Decode { atom: atom.name().to_owned(), message: error.to_string() }
-}
-
 fn parse<T: AtomValue>(atom: &Atom<T>, stored: Option<&[u8]>) -> Result<Json, StoreError> {
     match stored {
-        Some(bytes) => serde_json::from_slice(bytes).map_err(|e| decode_error(atom, &e)),
-        None => serde_json::to_value(atom.init()).map_err(|e| encode_error(atom, &e)),
+        Some(bytes) => serde_json::from_slice(bytes).map_err(|e| StoreError::decode(atom.name(), &e)),
+        None => serde_json::to_value(atom.init()).map_err(|e| StoreError::encode(atom.name(), &e)),
     }
 }
 
@@ -288,7 +286,8 @@ fn place(json: &mut Json, path: &str, value: Json) -> Result<(), &'static str> {
 
 /// Returns the JSON of `new` with the members of `stored` that this build does not know.
 fn merge<T: AtomValue>(atom: &Atom<T>, stored: &[u8], old: &T, new: &T) -> Result<Tree, StoreError> {
-    let tree = |value: &T| serde_json::to_value(value).map(Tree).map_err(|e| encode_error(atom, &e));
+    let tree =
+        |value: &T| serde_json::to_value(value).map(Tree).map_err(|e| StoreError::encode(atom.name(), &e));
     let (stored, known, new) = (Tree(parse(atom, Some(stored))?), tree(old)?, tree(new)?);
     let unknown = unknown(&stored.0, &known.0);
     let mut merged = Tree(new.0.clone());

@@ -111,7 +111,7 @@ impl Store {
         let damage = match read(atom, &file) {
             Ok(None) => None,
             Ok(Some(value)) => {
-                let bytes = encode(&value).map_err(|e| super::encode_error(atom, &e))?;
+                let bytes = encode(&value).map_err(|e| StoreError::encode(atom.name(), &e))?;
                 match self.write(&node, ROption::RSome(0), &bytes) {
                     // Set already, by another participant: the present value counts.
                     Ok(()) | Err(StoreError::Conflict(_)) => None,
