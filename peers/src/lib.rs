@@ -215,10 +215,10 @@ impl Peers {
         let _lock = place::lock(folder);
         let listener =
             place::listen(folder, own).map_err(|error| failed("listen on the socket of this shell", error))?;
-        for (other, path) in place::others(folder, own) {
+        for other in place::others(folder, own) {
             match place::connect(folder, other) {
                 Ok(stream) => session::dial(&hub, stream, other),
-                Err(error) if place::is_stale(&error) => place::remove(&path),
+                Err(error) if place::is_stale(&error) => place::remove(folder, other),
                 Err(error) => tracing::debug!(peer = %other, "cannot connect to another shell ({error})"),
             }
         }
@@ -262,10 +262,7 @@ impl Peers {
     /// Returns `false` if the value is too large or there are too many, and nothing is written.
     pub fn write(&self, name: &str, value: Value) -> bool {
         let written = self.hub.mirror.lock().write(name, value);
-        if written {
-            self.hub.sessions().iter().for_each(|session| session.outbox.refresh(name));
-        }
-        written
+        self.hub.refresh(name, written)
     }
 
     /// Offers a value that counts only if no process has written one, such as a default or a saved value.
@@ -273,10 +270,7 @@ impl Peers {
     /// Returns `false` if the value is too large or there are too many.
     pub fn offer(&self, name: &str, value: Value) -> bool {
         let offered = self.hub.mirror.lock().offer(name, value);
-        if offered {
-            self.hub.sessions().iter().for_each(|session| session.outbox.refresh(name));
-        }
-        offered
+        self.hub.refresh(name, offered)
     }
 
     /// Returns a mirrored value.
@@ -309,7 +303,7 @@ impl Drop for Peers {
         for session in sessions.values() {
             session.join();
         }
-        place::leave(&self.hub.folder, self.hub.own);
+        place::remove(&self.hub.folder, self.hub.own);
         *self.hub.on_event.write() = None;
     }
 }
@@ -317,6 +311,14 @@ impl Drop for Peers {
 impl Hub {
     fn sessions(&self) -> Vec<Arc<PeerSession>> {
         self.members.lock().sessions.values().cloned().collect()
+    }
+
+    /// Sends the present value of `name` to all, if it was `stored`; returns that.
+    fn refresh(&self, name: &str, stored: bool) -> bool {
+        if stored {
+            self.sessions().iter().for_each(|session| session.outbox.refresh(name));
+        }
+        stored
     }
 
     fn report(&self, event: PeerEvent) {

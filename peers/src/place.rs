@@ -101,26 +101,21 @@ pub(crate) fn is_stale(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
-/// Removes the socket of a process that has ended.
-pub(crate) fn remove(path: &Path) {
+/// Removes the socket of a process that has ended or ends.
+pub(crate) fn remove(folder: &Path, peer: PeerId) {
     // Another process may have removed it.
-    let _ = fs::remove_file(path);
+    let _ = fs::remove_file(path(folder, peer));
 }
 
-/// Removes what is left of this process.
-pub(crate) fn leave(folder: &Path, own: PeerId) {
-    remove(&path(folder, own));
-}
-
-/// Returns the sockets of other processes.
-pub(crate) fn others(folder: &Path, own: PeerId) -> Vec<(PeerId, PathBuf)> {
+/// Returns the processes whose sockets lie in the folder, without this one.
+pub(crate) fn others(folder: &Path, own: PeerId) -> Vec<PeerId> {
     let entries = folder.read_dir().into_iter().flatten().filter_map(Result::ok);
     let sockets = entries.filter_map(|entry| {
         let path = entry.path();
         let stem = path.file_stem()?.to_str()?;
         let is_socket = path.extension().is_some_and(|ending| ending == ENDING) && stem.len() == 16;
         let peer = PeerId(u64::from_str_radix(stem, 16).ok().filter(|_| is_socket)?);
-        (peer != own).then_some((peer, path))
+        (peer != own).then_some(peer)
     });
     let mut sockets: Vec<_> = sockets.collect();
     sockets.sort();

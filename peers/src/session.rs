@@ -102,7 +102,7 @@ pub(crate) fn dial(hub: &Arc<Hub>, stream: Stream, other: PeerId) {
                 Ok(stream) => stream,
                 Err(error) => {
                     if place::is_stale(&error) {
-                        place::remove(&place::path(&hub.folder, other));
+                        place::remove(&hub.folder, other);
                     }
                     return;
                 }
